@@ -1,0 +1,1 @@
+"""The `cephalo` command and the errors that it prints in one line."""

@@ -1,0 +1,101 @@
+"""The command table of `cephalo`. A command's code is imported only when it is called."""
+
+import importlib
+import os
+import sys
+from typing import NamedTuple
+
+from cephalo.cli.errors import CephaloError
+
+
+class Command(NamedTuple):
+    """`app` names a `typer.Typer` as "module:attribute"; `summary` is its line in the help."""
+
+    app: str
+    summary: str
+
+
+COMMANDS = {
+    "extract": Command(
+        "cephalo.dataset_scripts.extract:app", "Read figures and captions from PDF files."
+    ),
+    "publish": Command(
+        "cephalo.dataset_scripts.publish:app", "Push figures and conversations to the Hub."
+    ),
+    "train": Command("cephalo.train.sft:app", "Fine-tune a model with TRL and push it."),
+    "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
+}
+
+USAGE = """Usage: cephalo COMMAND [ARGS]...
+
+  Turn a folder of scientific papers into vision-language models.
+
+Commands:
+{commands}
+
+Run `cephalo COMMAND --help` for the options of a command and an example.
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command; exit with 0, with 1 and one line on bad input, or with 130 on Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        lines = (f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items())
+        print(USAGE.format(commands="\n".join(lines)), end="")
+        return
+    if argv[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("cephalo"))
+        return
+    try:
+        run_command(argv[0], argv[1:])
+    except (CephaloError, OSError) as error:
+        # OSError covers a full disk, a refused permission and every HTTP error of the Hub client.
+        if os.environ.get("CEPHALO_TRACEBACK"):
+            raise
+        sys.exit(f"cephalo: error: {one_line(error)}")
+    except KeyboardInterrupt:
+        print("cephalo: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def run_command(name: str, arguments: list[str]) -> None:
+    """Import the Typer app of `name` and run it on `arguments`.
+
+    Raises CephaloError for an unknown command and for arguments that the command refuses.
+    """
+    if name not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see `cephalo --help`"
+        raise CephaloError(f"no command named {name!r}; {hint}")
+    import typer
+
+    module, attribute = COMMANDS[name].app.split(":")
+    app = getattr(importlib.import_module(module), attribute)
+    try:
+        code = typer.main.get_command(app).main(
+            arguments, prog_name=f"cephalo {name}", standalone_mode=False
+        )
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:
+        # Typer's usage errors (a missing option, a wrong type) carry `format_message`.
+        if not hasattr(error, "format_message"):
+            raise
+        raise CephaloError(f"{error.format_message()} See `cephalo {name} --help`.") from error
+    if code:
+        sys.exit(code)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of `error` with all white space folded, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    main()

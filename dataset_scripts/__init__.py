@@ -1,0 +1,1 @@
+"""From papers to datasets: extraction, conversations, splits, publishing."""

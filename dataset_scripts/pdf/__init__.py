@@ -1,0 +1,1 @@
+"""Figures, captions and regions of one PDF document."""

@@ -1,0 +1,64 @@
+"""The tables that pass from step to step, as `datasets.Features`.
+
+`FIGURES`: one row per figure, a caption and all that it describes.
+`CONVERSATIONS`: one row per question and answer about one or more figures, in TRL's
+conversational prompt-completion form.
+"""
+
+from datasets import Features, Image, List, Value
+
+BBOX = List(Value("float32"), length=4)
+"""[x0, y0, x1, y1] in PDF points, origin at the top left of the page as displayed."""
+
+PANEL = {"letter": Value("string"), "bbox": BBOX, "caption": Value("string")}
+
+FIGURES = Features(
+    {
+        "image": Image(),  # the whole figure as a reader sees it, cropped from the page
+        "caption": Value("string"),  # whole, de-hyphenated, without the label
+        "label": Value("string"),  # as printed: "Figure 3", "Scheme 1"
+        "kind": Value("string"),  # figure, table, scheme, chart, ...
+        "panels": List(PANEL),
+        "mentions": List(Value("string")),  # the paragraphs of the body that cite this figure
+        "document": Value("string"),  # file name, or page address for the web
+        "document_sha256": Value("string"),  # of the source file
+        "page": Value("int32"),  # 0-based
+        "bbox": BBOX,
+        "caption_bbox": BBOX,
+        "width": Value("int32"),  # pixels of `image`
+        "height": Value("int32"),
+        "dpi": Value("int32"),
+        "image_sha256": Value("string"),  # of the pixels
+        "phash": Value("string"),  # 64-bit perceptual hash, 16 hexadecimal digits
+        "title": Value("string"),  # these four are of the document, null where unknown
+        "doi": Value("string"),
+        "license": Value("string"),
+        "source_url": Value("string"),
+    }
+)
+
+MESSAGE = {
+    "role": Value("string"),  # "user" or "assistant"
+    "content": List({"type": Value("string"), "text": Value("string")}),  # "image" or "text"
+}
+
+CONVERSATIONS = Features(
+    {
+        "images": List(Image()),
+        "prompt": List(MESSAGE),
+        "completion": List(MESSAGE),
+        "query": Value("string"),  # query, answer, orig_caption: the original Cephalo columns
+        "answer": Value("string"),
+        "orig_caption": Value("string"),
+        "teacher": Value("string"),
+        "teacher_params": Value("string"),  # JSON
+        "scores": Value("string"),  # JSON
+        # The figure's keys, so that every answer can be traced to its page.
+        "label": Value("string"),
+        "document": Value("string"),
+        "document_sha256": Value("string"),
+        "page": Value("int32"),
+        "image_sha256": Value("string"),
+        "license": Value("string"),
+    }
+)

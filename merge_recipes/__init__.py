@@ -1,0 +1,1 @@
+"""Depth merges and mixtures of experts."""

@@ -1,0 +1,1 @@
+"""Cards, uploads, downloads and the embedded hub."""

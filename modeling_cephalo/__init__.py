@@ -1,0 +1,1 @@
+"""Cephalo's models and how to talk to them."""
