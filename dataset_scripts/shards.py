@@ -1,0 +1,63 @@
+"""Parquet shards of bounded size, written row by row in bounded memory."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+
+MAX_SHARD_BYTES = 500_000_000  # as in `datasets.config.MAX_SHARD_SIZE`
+MAX_GROUP_BYTES = 32_000_000  # of images held in memory by one writer
+MAX_GROUP_ROWS = 100  # small row groups keep the Hub's viewer and streaming quick
+
+
+class ShardWriter:
+    """Writes FOLDER/SPLIT-00000.parquet, SPLIT-00001.parquet, ... with explicit features.
+
+    `rows` and `bytes` (of the files) count what has been written.
+    """
+
+    def __init__(self, folder: Path, split: str, features: Features):
+        self.folder, self.split, self.schema = folder, split, features.arrow_schema
+        self.rows = self.bytes = self.shards = 0
+        self._group: list[dict[str, Any]] = []
+        self._group_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._path: Path | None = None
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row; its images are undecoded {"bytes", "path"}."""
+        self._group.append(row)
+        images = row["images"] if "images" in row else [row["image"]]
+        self._group_bytes += sum(len(image["bytes"]) for image in images)
+        self.rows += 1
+        if self._group_bytes >= MAX_GROUP_BYTES or len(self._group) >= MAX_GROUP_ROWS:
+            self._write_group()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._write_group()
+        self._close_shard()
+
+    def _write_group(self) -> None:
+        if not self._group:
+            return
+        if self._writer is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._path = self.folder / f"{self.split}-{self.shards:05d}.parquet"
+            # Content-defined chunks let Xet send only what changed.
+            self._writer = pq.ParquetWriter(
+                self._path, self.schema, use_content_defined_chunking=True
+            )
+            self.shards += 1
+        self._writer.write_table(pa.Table.from_pylist(self._group, schema=self.schema))
+        self._group, self._group_bytes = [], 0
+        if self._path.stat().st_size >= MAX_SHARD_BYTES:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self.bytes += self._path.stat().st_size

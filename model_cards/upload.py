@@ -1,0 +1,154 @@
+"""Every upload: one commit for a whole folder, retried, and compared with what arrived."""
+
+import re
+import time
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils.sha import git_hash, sha_fileobj
+
+from cephalo.cli.errors import CephaloError
+
+# The Hub's grammar of a name: letters, digits, "-", "_", "."; no "--" or ".."; at most 96.
+NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+RETRIED_STATUS = {409, 412, 429, 500, 502, 503, 504}
+ATTEMPTS = 5
+
+
+def check_repo_id(repo_id: str) -> str:
+    """Return `repo_id` if it is a NAMESPACE/NAME of the Hub.
+
+    Raises CephaloError otherwise.
+    """
+    parts = repo_id.split("/")
+    if len(parts) != 2 or not all(NAME.fullmatch(part) for part in parts):
+        raise CephaloError(
+            f"{repo_id!r} is no NAMESPACE/NAME of the Hub; give one such as my-lab/nacre-figures"
+        )
+    return repo_id
+
+
+def hub_api(token: str | None = None) -> HfApi:
+    """A client that can write, with `token`, `HF_TOKEN` or the token of `hf auth login`.
+
+    Raises CephaloError where there is no token.
+    """
+    token = token or get_token()
+    if not token:
+        raise CephaloError(
+            "no Hub token; run `hf auth login`, set HF_TOKEN or give --token hf_..., then try again"
+        )
+    return HfApi(token=token)
+
+
+def push_folder(
+    api: HfApi,
+    folder: Path,
+    repo_id: str,
+    *,
+    repo_type: str,
+    private: bool,
+    files: list[str],
+    delete_patterns: list[str] | None = None,
+    message: str = "Upload with Cephalo",
+) -> str:
+    """Push `files` (paths inside `folder`, with "/") in one commit; return its sha.
+
+    The repository is made where it is missing. Remote files that match `delete_patterns` and are
+    not in the folder go in the same commit. After an error that leaves the outcome in doubt the
+    remote files are compared before trying again, so a commit whose answer was lost is not made
+    twice, and pushing the same files again makes no commit.
+
+    Raises CephaloError for a refused token or namespace, an unreachable Hub, and a private push
+    to a repository that is public.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
+            if private and not api.repo_info(repo_id, repo_type=repo_type).private:
+                raise CephaloError(
+                    f"{repo_id} exists and is public, but --private was asked; "
+                    "choose another name or make it private first"
+                )
+            if attempt == 1 or not arrived(api, folder, repo_id, repo_type, files, delete_patterns):
+                api.upload_folder(
+                    repo_id=repo_id,
+                    repo_type=repo_type,
+                    folder_path=folder,
+                    allow_patterns=files,
+                    delete_patterns=delete_patterns,
+                    commit_message=message,
+                )
+            return api.repo_info(repo_id, repo_type=repo_type).sha
+        # hf_xet reports a failed transfer as RuntimeError or ConnectionError.
+        except (httpx2.HTTPError, ConnectionError, RuntimeError) as error:
+            if attempt == ATTEMPTS or not worth_retrying(error):
+                raise refusal(error, api.endpoint, repo_id) from error
+            time.sleep(2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def arrived(
+    api: HfApi,
+    folder: Path,
+    repo_id: str,
+    repo_type: str,
+    files: list[str],
+    delete_patterns: list[str] | None,
+) -> bool:
+    """Whether the remote files are those of the folder, by size and hash."""
+    try:
+        remote = {
+            entry.path: entry
+            for entry in api.list_repo_tree(repo_id, repo_type=repo_type, recursive=True)
+            if hasattr(entry, "blob_id")
+        }
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return False
+    stale = set(filter_repo_objects(remote, allow_patterns=delete_patterns or [])) - set(files)
+    return not stale and all(
+        name in remote and same_content(folder / name, remote[name]) for name in files
+    )
+
+
+def same_content(path: Path, entry: object) -> bool:
+    """Whether a local file has the bytes of a remote one (git blob hash, or sha256 under LFS)."""
+    if path.stat().st_size != entry.size:
+        return False
+    if entry.lfs is None:
+        return git_hash(path.read_bytes()) == entry.blob_id
+    with path.open("rb") as file:
+        return sha_fileobj(file).hex() == entry.lfs.sha256
+
+
+def worth_retrying(error: Exception) -> bool:
+    """Whether trying again can help: a busy or broken server, a conflict, a lost connection."""
+    response = getattr(error, "response", None)
+    return response is None or response.status_code in RETRIED_STATUS
+
+
+def refusal(error: Exception, endpoint: str, repo_id: str) -> CephaloError:
+    """What the Hub's refusal means for the user, in one line."""
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if status == 401:
+        return CephaloError(
+            f"{endpoint} does not accept the token; run `hf auth login` or set HF_TOKEN to one "
+            f"that may write to {repo_id}"
+        )
+    if status == 403:
+        return CephaloError(
+            f"this token may not write to {repo_id} on {endpoint}; "
+            "push to your own namespace or ask its owner"
+        )
+    if status is None:
+        return CephaloError(
+            f"{endpoint} cannot be reached or broke off ({type(error).__name__}); nothing is lost, "
+            "try again when it answers"
+        )
+    return CephaloError(
+        f"{endpoint} answered {status} while pushing to {repo_id}; nothing is lost, try again later"
+    )

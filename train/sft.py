@@ -1,0 +1,205 @@
+"""`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.upload import check_repo_id, hub_api
+from cephalo.train.report import model_facts, push_model, trained_parts, write_card
+from cephalo.train.rows import (
+    collator,
+    dataset_revision,
+    load_rows,
+    message_texts,
+    without_special_tokens,
+)
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+CONFIGS = Path(__file__).with_name("configs")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    config: Annotated[
+        str, typer.Option(help="A YAML file, or the name of a shipped one such as tiny.yaml.")
+    ],
+) -> None:
+    """Fine-tune a model on image, prompt and completion rows; save it, with a card, and push it.
+
+    The YAML file holds the fields of TRL's ScriptArguments, SFTConfig and ModelConfig, as for
+    `trl sft`; each can be given as --field VALUE too. Stopped at any moment, the same command goes
+    on from the last whole checkpoint in output_dir.
+
+    \b
+    Example:
+      cephalo train --config tiny.yaml --dataset_name my-lab/nacre-figures \\
+        --output_dir runs/nacre --push_to_hub --hub_model_id my-lab/nacre-tiny
+    """
+    run_training(*parse_arguments(find_config(config), context.args))
+
+
+def find_config(config: str) -> Path:
+    """The file `config`, or the shipped one of that name.
+
+    Raises CephaloError if there is neither.
+    """
+    for path in (Path(config), CONFIGS / config):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml")))
+    raise CephaloError(f"no config {config}; give a YAML file or one of: {shipped}")
+
+
+def parse_arguments(config: Path, overrides: list[str]) -> tuple[Any, Any, Any]:
+    """(CephaloArguments, SFTConfig, ModelConfig) from a YAML file and --field VALUE overrides.
+
+    Raises CephaloError for a file that is no YAML mapping and for an unknown or wrong field.
+    """
+    import yaml
+    from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
+
+    @dataclass
+    class CephaloArguments(ScriptArguments):
+        dataset_revision: str | None = field(
+            default=None, metadata={"help": "Commit, branch or tag of the dataset."}
+        )
+        tiny_base: bool = field(
+            default=False,
+            metadata={
+                "help": "Make model_name_or_path on the spot where it is missing: a tiny Idefics2 "
+                "with random weights and a tokenizer trained on the answers."
+            },
+        )
+
+    class Parser(TrlParser):
+        def error(self, message: str) -> None:
+            raise CephaloError(f"{config}: {message}")
+
+    parser = Parser((CephaloArguments, SFTConfig, ModelConfig), prog="cephalo train")
+    try:
+        return parser.parse_args_and_config(["--config", str(config), *overrides])
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise CephaloError(f"{config}: {error}") from error
+
+
+def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
+    """Load, train, save with a card, and push where `push_to_hub` is set.
+
+    Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
+    """
+    from transformers import AutoProcessor
+    from trl import SFTTrainer, get_peft_config, get_quantization_config
+
+    # The trainer would push every checkpoint, optimizer state included; what is pushed is the
+    # final model alone, in one commit.
+    push, training_args.push_to_hub = training_args.push_to_hub, False
+    api = None
+    if push:
+        check_repo_id(training_args.hub_model_id or "")
+        api = hub_api(training_args.hub_token)
+
+    script_args.dataset_revision = dataset_revision(script_args)
+    keep_run(Path(training_args.output_dir), script_args, model_args)
+    data = load_rows(script_args)
+    if script_args.tiny_base:
+        make_base(Path(model_args.model_name_or_path), data["train"])
+    processor = AutoProcessor.from_pretrained(
+        model_args.model_name_or_path,
+        revision=model_args.model_revision,
+        trust_remote_code=training_args.trust_remote_code,
+    )
+    data = {split: without_special_tokens(rows, processor) for split, rows in data.items()}
+    training_args.model_init_kwargs = {
+        "revision": model_args.model_revision,
+        "trust_remote_code": training_args.trust_remote_code,
+        "attn_implementation": model_args.attn_implementation,
+        "dtype": model_args.dtype,
+        **(training_args.model_init_kwargs or {}),
+    }
+    trainer = SFTTrainer(
+        model=model_args.model_name_or_path,
+        args=training_args,
+        train_dataset=data["train"],
+        eval_dataset=data.get("validation"),
+        processing_class=processor,
+        data_collator=collator(processor),
+        quantization_config=get_quantization_config(model_args),
+        peft_config=get_peft_config(model_args),
+    )
+    print(trained_parts(trainer.model))
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
+    eval_loss = trainer.evaluate()["eval_loss"] if "validation" in data else None
+    trainer.save_model(training_args.output_dir)
+    if trainer.accelerator.is_main_process:
+        folder = Path(training_args.output_dir)
+        facts = model_facts(trainer, eval_loss, script_args, model_args)
+        write_card(folder, facts)
+        print(f"saved {folder}")
+        if api:
+            print(push_model(api, folder, training_args))
+
+
+def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
+    """Write down in `folder` what is trained on what, so that another run does not go on there.
+
+    Raises CephaloError where `folder` holds the checkpoints of another model or dataset.
+    """
+    run = {
+        "model": model_args.model_name_or_path,
+        "model_revision": model_args.model_revision,
+        "dataset": script_args.dataset_name,
+        "dataset_config": script_args.dataset_config,
+        "dataset_revision": script_args.dataset_revision,
+    }
+    path = folder / "run.json"
+    if path.exists():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        for key in run:
+            if run[key] != earlier.get(key):
+                raise CephaloError(
+                    f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
+                    "give another --output_dir"
+                )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".partial")
+    aside.write_text(json.dumps(run, indent=2), encoding="utf-8")
+    aside.rename(path)
+
+
+def make_base(folder: Path, rows: Any) -> None:
+    """Make the tiny base in `folder` unless it is there whole already."""
+    from modeling_cephalo.tiny import make_tiny_idefics2
+
+    if (folder / "config.json").exists():
+        return
+    texts = (
+        text
+        for prompt, completion in zip(rows["prompt"], rows["completion"], strict=True)
+        for text in message_texts(prompt) + message_texts(completion)
+    )
+    aside = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    make_tiny_idefics2(aside, texts)
+    aside.rename(folder)
+
+
+def last_whole_checkpoint(output_dir: str) -> str | None:
+    """The newest checkpoint that was written to its end; the trainer's state is written last."""
+    checkpoints = sorted(
+        Path(output_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
+    )
+    for path in reversed(checkpoints):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return str(path)
+    return None
