@@ -1,0 +1,44 @@
+# Everything runs in .venv, which each target makes or brings up to date by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+.PHONY: help demo test lint bench papers clean
+
+help:
+	@echo "make demo                  the whole way on the shipped sample papers"
+	@echo "make demo PAPERS=folder    the same on your own papers"
+	@echo "make test                  lint and the test suite"
+	@echo "make bench                 slow tests and measurements"
+	@echo "make papers                build examples/papers again"
+	@echo "make clean                 remove runs/"
+
+# The stamp changes only with what is installed, so nothing is installed twice.
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Cephalo needs Python 3.11 or newer; run: make PYTHON=python3.11 ..."; exit 1; }
+	@echo "Setting up $(VENV) (a few minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools wheel
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	@$(BIN)/python examples/demo.py $(if $(PAPERS),"$(PAPERS)")
+
+test: $(VENV)/installed lint
+	@echo "Running the tests ..."
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+lint: $(VENV)/installed
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+papers: $(VENV)/installed
+	$(BIN)/python examples/make_papers.py
+
+clean:
+	rm -rf runs

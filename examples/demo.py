@@ -1,0 +1,133 @@
+"""The whole way, from PDF files to a model that answers, with the commands a user would type.
+
+    python examples/demo.py [PAPERS]
+
+Everything is written below runs/demo-NAME. Stopped or repeated, it goes on from what is there.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SAMPLES = REPOSITORY / "examples" / "papers"
+CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
+USER = "demo"
+DATASET, MODEL = f"{USER}/figures", f"{USER}/tiny-idefics2"
+
+
+def main() -> None:
+    """Run every step as a process of its own and print what each made and how long it took."""
+    papers = Path(sys.argv[1] if len(sys.argv) > 1 else SAMPLES).resolve()
+    runs = REPOSITORY / "runs" / f"demo-{papers.name}"
+    runs.mkdir(parents=True, exist_ok=True)
+    figures, hub = runs / "figures", runs / "hub"
+    steps: list[tuple[str, str, float]] = []
+
+    def step(name: str, command: list[str], count: str | None = None) -> str:
+        print(f"\n=== {name}: {' '.join(display(command))}", flush=True)
+        start = time.perf_counter()
+        output = run(command, runs, environment)
+        steps.append((name, count or output, time.perf_counter() - start))
+        return output
+
+    with embedded_hub(hub) as environment:
+        step("extract", [*CEPHALO, "extract", str(papers), "--out", str(figures)])
+        step("publish", [*CEPHALO, "publish", str(figures), DATASET])
+        here = [sys.executable, str(Path(__file__).with_name("use_hub.py"))]
+        step("load back", [*here, "count", DATASET])
+        train = [*CEPHALO, "train", "--config", "tiny.yaml", "--dataset_name", DATASET]
+        train += ["--model_name_or_path", str(runs / "tiny-base")]
+        train += ["--output_dir", str(runs / "tiny")]
+        train += ["--push_to_hub", "--hub_model_id", MODEL]
+        step("train and push", train)
+        answer = step("from_pretrained and ask", [*here, "ask", MODEL, DATASET])
+    print_report(steps, answer, figures)
+
+
+def display(command: list[str]) -> list[str]:
+    """A command as a user would type it."""
+    if command[: len(CEPHALO)] == CEPHALO:
+        command = ["cephalo", *command[len(CEPHALO) :]]
+    elif command[0] == sys.executable:
+        command = ["python", *command[1:]]
+    return [os.path.relpath(part) if Path(part).is_absolute() else part for part in command]
+
+
+def run(command: list[str], runs: Path, environment: dict[str, str]) -> str:
+    """Run a command with its errors and progress shown; return its last line of output.
+
+    Ends the demo with the command's own exit code where it fails.
+    """
+    process = subprocess.Popen(
+        command, cwd=runs, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    last = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        last = line.strip() or last
+    if code := process.wait():
+        sys.exit(code)
+    return last
+
+
+@contextlib.contextmanager
+def embedded_hub(root: Path) -> Iterator[dict[str, str]]:
+    """Serve a hub on a free loopback port; give the environment in which clients use it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [*CEPHALO, "hub", "serve", "--root", str(root), "--port", str(port), "--user", USER]
+    )
+    try:
+        wait_until_it_answers(endpoint, server)
+        token = json.loads((root / "tokens.json").read_text(encoding="utf-8"))[USER]
+        yield {
+            **os.environ,
+            "HF_ENDPOINT": endpoint,
+            "HF_TOKEN": token,
+            "HF_HOME": str(root.parent / "hf-home"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "DISABLE_SAFETENSORS_CONVERSION": "1",
+        }
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_until_it_answers(endpoint: str, server: subprocess.Popen) -> None:
+    """Return when the hub serves; end the demo if it stops or takes over 30 seconds."""
+    for _ in range(300):
+        if server.poll() is not None:
+            sys.exit(server.returncode or 1)
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/api/models"):
+            return
+        time.sleep(0.1)
+    sys.exit(f"demo: the hub at {endpoint} does not answer")
+
+
+def print_report(steps: list[tuple[str, str, float]], answer: str, figures: Path) -> None:
+    """The table of steps, counts and durations, and what to look at."""
+    width = max(len(name) for name, _, _ in steps)
+    print(f"\n{'step':{width}}  {'seconds':>7}  result")
+    for name, count, seconds in steps:
+        print(f"{name:{width}}  {seconds:7.1f}  {count[:110]}")
+    print(f"{'total':{width}}  {sum(seconds for _, _, seconds in steps):7.1f}")
+    print(
+        "\nThe model is tiny and began with random weights: this proves the way from papers to\n"
+        "answers, not the science. Its answer means nothing.\n"
+        f"\nLook at the figures: {figures / 'index.html'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

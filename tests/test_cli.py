@@ -1,0 +1,82 @@
+"""The command table: quick, lazy, and one line for what the user can mend."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cephalo.cli.main import COMMANDS, main
+
+CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
+
+
+def test_help_is_quick_and_imports_no_command():
+    code = (
+        "import sys; from cephalo.cli.main import main; main(['--help']); "
+        "print(sorted({'torch', 'typer', 'transformers', 'datasets'} & set(sys.modules)))"
+    )
+    start = time.perf_counter()
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert time.perf_counter() - start < 1
+    assert output.endswith("[]\n")
+    assert all(f"  {name} " in output for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name, capsys):
+    main([name, "--help"])
+    text = capsys.readouterr().out
+    if "Commands:" in text:  # a group: its commands carry the examples
+        command = text.split("Commands:")[1].split()[0]
+        main([name, command, "--help"])
+        text = capsys.readouterr().out
+    assert "Example:" in text
+    assert f"cephalo {name} " in text.split("Example:")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["extrakt"], "no command named 'extrakt'; did you mean 'extract'?"),
+        (["train"], "Missing option '--config'"),
+        (["publish"], "Missing argument 'DIR'"),
+        (["train", "--config", "none.yaml"], "no config none.yaml"),
+    ],
+)
+def test_bad_arguments_end_in_one_line_and_exit_code_1(arguments, message):
+    process = subprocess.run([*CEPHALO, *arguments], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"cephalo: error: {message}")
+    assert process.stderr.count("\n") == 1
+    assert process.stdout == ""
+
+
+def test_operating_system_errors_are_one_line(monkeypatch):
+    monkeypatch.setattr(
+        "cephalo.cli.main.run_command",
+        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device", "/data/x")),
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["extract"])
+    assert stop.value.code == "cephalo: error: [Errno 28] No space left on device: '/data/x'"
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cephalo.cli.main.run_command", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["extract"])
+    assert stop.value.code == 130
+    assert "goes on from here" in capsys.readouterr().err
+
+
+def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):
+    def broken(*_):
+        raise KeyError("defect")
+
+    monkeypatch.setattr("cephalo.cli.main.run_command", broken)
+    with pytest.raises(KeyError, match="defect"):
+        main(["extract"])

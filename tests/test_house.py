@@ -1,0 +1,108 @@
+"""The house holds: rooms import only what they may, and the wheel carries all of it."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMON = {"cephalo.cli"}
+MAY_IMPORT = {
+    "cli": set(),
+    "modeling_cephalo": COMMON,
+    "model_cards": COMMON,
+    "dataset_scripts": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
+    "train": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
+    "merge_recipes": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
+    "eval": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
+}
+
+
+def import_name(folder: str) -> str:
+    return folder if folder == "modeling_cephalo" else f"cephalo.{folder}"
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms that a module imports, at its top or inside a function."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 or path.is_relative_to(ROOT / "modeling_cephalo"), path
+            names += (
+                [f"{node.module}.{alias.name}" for alias in node.names] if not node.level else []
+            )
+    rooms = {".".join(name.split(".")[:2]) for name in names if name.startswith("cephalo.")}
+    return rooms | {"modeling_cephalo" for name in names if name.startswith("modeling_cephalo")}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_room_imports_only_what_it_may(room):
+    modules = sorted((ROOT / room).rglob("*.py"))
+    assert modules
+    for path in modules:
+        foreign = rooms_imported(path) - MAY_IMPORT[room] - {import_name(room)}
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def test_no_module_is_named_after_a_library():
+    taken = {"evaluate", "datasets", "trl", "transformers", "peft", "accelerate", "torch"}
+    ours = {path.stem for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py")}
+    assert not ours & taken
+    assert not (ROOT / "cephalo" / "__init__.py").exists()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of what is tracked, so that no build folder is left here."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in tracked_files():
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--wheel-dir", out, source], check=True)
+    [path] = out.glob("*.whl")
+    return path
+
+
+def tracked_files() -> list[str]:
+    listing = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_wheel_holds_every_file_of_every_room(wheel):
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        f"{import_name(room).replace('.', '/')}/{name.removeprefix(room + '/')}"
+        for name in tracked_files()
+        if (room := name.split("/")[0]) in MAY_IMPORT
+    }
+    assert len(expected) > 20
+    assert not expected - packed
+    top_level = {name.split("/")[0] for name in packed if ".dist-info" not in name}
+    assert top_level == {"cephalo", "modeling_cephalo"}
+    assert "cephalo/__init__.py" not in packed
+
+
+def test_console_script_runs_from_the_wheel(wheel, tmp_path):
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
+    subprocess.run([*command, "--target", site, wheel], check=True)
+    environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}
+
+    def run(*arguments: str) -> str:
+        process = subprocess.run(
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        return process.stdout
+
+    assert "cephalo COMMAND" in run(sys.executable, str(site / "bin" / "cephalo"), "--help")
+    code = "import cephalo.train.sft as m; print(m.__file__); print(m.find_config('tiny.yaml'))"
+    assert all(line.startswith(str(site)) for line in run(sys.executable, "-c", code).split())
