@@ -81,7 +81,5 @@ def escape_cell(text: str | None) -> str:
     """`text` from an untrusted document as plain text in a Markdown table cell."""
     if not text:
         return ""
-    text = " ".join(text.split())[:200]
-    for character in "\\`*_{}[]<>|#":
-        text = text.replace(character, f"&#{ord(character)};")
-    return text
+    entities = {ord(character): f"&#{ord(character)};" for character in "&\\`*_{}[]<>|#"}
+    return " ".join(text.split())[:200].translate(entities)

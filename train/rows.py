@@ -77,7 +77,8 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
 
     Such a text would break the count of images or end the answer early.
     """
-    special = processor.tokenizer.all_special_tokens
+    added = processor.tokenizer.added_tokens_decoder.values()
+    special = [token.content for token in added if token.special]
 
     def clean(prompt: list[dict[str, Any]], completion: list[dict[str, Any]]) -> bool:
         texts = message_texts(prompt) + message_texts(completion)

@@ -106,8 +106,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         api = hub_api(training_args.hub_token)
 
     script_args.dataset_revision = dataset_revision(script_args)
-    keep_run(Path(training_args.output_dir), script_args, model_args)
     data = load_rows(script_args)
+    keep_run(Path(training_args.output_dir), script_args, model_args)
     if script_args.tiny_base:
         make_base(Path(model_args.model_name_or_path), data["train"])
     processor = AutoProcessor.from_pretrained(

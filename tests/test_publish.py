@@ -1,0 +1,166 @@
+"""Figures become conversations, splits and a dataset that `load_dataset` opens."""
+
+import hashlib
+import io
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+from figure_samples import figure_row, write_figures
+from huggingface_hub import DatasetCard
+from PIL import Image
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts import shards
+from cephalo.dataset_scripts.conversations import caption_conversation
+from cephalo.dataset_scripts.publish import build_dataset
+from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
+from cephalo.dataset_scripts.shards import ShardWriter
+from cephalo.model_cards.dataset_card import escape_cell
+
+
+def test_caption_conversation_holds_query_answer_and_the_way_back():
+    figure = figure_row(7, 2)
+    row = caption_conversation(figure)
+    assert set(row) == set(CONVERSATIONS)
+    assert row["prompt"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image", "text": None},
+                {"type": "text", "text": "What is shown in this image?"},
+            ],
+        }
+    ]
+    text = "Stress and strain of specimen 2 of batch 7 in tension."
+    assert row["completion"] == [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
+    assert (row["query"], row["answer"]) == ("What is shown in this image?", text)
+    assert row["images"] == [figure["image"]]
+    assert row["teacher"] == "caption" and json.loads(row["teacher_params"]) == {}
+    for key in ("label", "document", "document_sha256", "page", "image_sha256", "license"):
+        assert row[key] == figure[key]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return build_dataset(write_figures(tmp_path / "made", documents=4), "lab/nacre")
+
+
+def test_every_row_arrives_once_with_its_pixels(dataset):
+    figures = load_dataset(str(dataset), "figures", cache_dir=str(dataset.parent / "cache"))
+    assert {split: len(rows) for split, rows in figures.items()} == {
+        "train": 8,
+        "validation": 4,
+        "test": 4,
+    }
+    rows = [row for split in figures.values() for row in split]
+    assert {row["image_sha256"] for row in rows} == {
+        figure_row(document, number + 1)["image_sha256"]
+        for document in range(4)
+        for number in range(4)
+    }
+    for row in rows:
+        pixels = np.asarray(row["image"])
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == row["image_sha256"]
+    assert rows[0]["panels"][0]["bbox"] == [72, 72, 100, 100]
+
+
+def test_no_document_is_in_two_splits_and_both_configs_agree(dataset):
+    split_of: dict[str, set[str]] = {}
+    for config in ("figures", "conversations"):
+        data = load_dataset(str(dataset), config, cache_dir=str(dataset.parent / "cache"))
+        assert (
+            data["train"].features == {"figures": FIGURES, "conversations": CONVERSATIONS}[config]
+        )
+        for split, rows in data.items():
+            for document in rows["document_sha256"]:
+                split_of.setdefault(document, set()).add(split)
+    assert len(split_of) == 4
+    assert all(len(splits) == 1 for splits in split_of.values())
+
+
+def test_streaming_gives_pil_images(dataset):
+    rows = load_dataset(str(dataset), "conversations", split="train", streaming=True)
+    row = next(iter(rows))
+    assert isinstance(row["images"][0], Image.Image) and row["images"][0].size == (90, 60)
+
+
+def test_card_tells_counts_sources_and_configs(dataset):
+    card = DatasetCard.load(dataset / "README.md")
+    assert [config["config_name"] for config in card.data.configs] == ["conversations", "figures"]
+    [figures] = [info for info in card.data.dataset_info if info["config_name"] == "figures"]
+    assert {split["name"]: split["num_examples"] for split in figures["splits"]} == {
+        "train": 8,
+        "validation": 4,
+        "test": 4,
+    }
+    assert "| paper-3.pdf | Paper 3 |  | CC-BY-4.0 | 4 |" in card.text
+    assert "| CC-BY-4.0 | 16 |" in card.text
+    assert "Documents: 1 test, 1 validation, 2 train." in card.text
+    assert "have no caption" not in card.text
+
+
+def test_figures_without_a_caption_make_no_conversation_and_are_counted(tmp_path):
+    folder = build_dataset(write_figures(tmp_path / "made", documents=1, caption=""), "lab/nacre")
+    assert not (folder / "conversations").exists()
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert "- 4 figures have no caption, and no conversation." in text
+    assert "unknown" not in text.split("## Sources")[1].split("The rights")[0]
+
+
+def test_building_again_gives_the_same_bytes(tmp_path):
+    folder = write_figures(tmp_path / "made")
+    first = {path: path.read_bytes() for path in build_dataset(folder, "a/b").rglob("*.*")}
+    second = {path: path.read_bytes() for path in build_dataset(folder, "a/b").rglob("*.*")}
+    assert len(first) == 7  # two configs of three splits, and the card
+    assert first == second
+
+
+def test_folder_without_figures_or_with_a_broken_shard_is_refused(tmp_path):
+    with pytest.raises(CephaloError, match="holds no figures; run `cephalo extract`"):
+        build_dataset(tmp_path, "a/b")
+    folder = write_figures(tmp_path / "made")
+    (folder / "figures" / "paper-1.parquet").write_bytes(b"PAR1 not")
+    with pytest.raises(CephaloError, match=r"paper-1.parquet is no figures table"):
+        build_dataset(folder, "a/b")
+    assert not (folder / "dataset").exists()
+
+
+def test_shards_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "MAX_SHARD_BYTES", 100_000)
+    monkeypatch.setattr(shards, "MAX_GROUP_ROWS", 3)
+    writer = ShardWriter(tmp_path, "train", FIGURES)
+    for number in range(20):
+        writer.add(figure_row(0, number))
+    writer.close()
+    paths = sorted(tmp_path.glob("train-*.parquet"))
+    assert [path.name for path in paths] == [f"train-{i:05d}.parquet" for i in range(len(paths))]
+    assert len(paths) == writer.shards > 2
+    assert max(path.stat().st_size for path in paths) < 100_000 + 3 * 20_000
+    assert writer.bytes == sum(path.stat().st_size for path in paths)
+    pages = [page for path in paths for page in pq.read_table(path)["page"].to_pylist()]
+    assert pages == list(range(20)) and writer.rows == 20
+
+
+def test_card_cells_are_plain_text():
+    hostile = "<script>alert(1)</script> | [x](javascript:y)\n`{{ 7 * 7 }}`"
+    cell = escape_cell(hostile)
+    assert not set("<>|[]`{}\n") & set(cell)
+    assert escape_cell(None) == ""
+
+
+def test_hostile_title_stays_in_its_cell(tmp_path):
+    folder = write_figures(
+        tmp_path / "made", documents=1, title="a | b\n---\nlicense: mit\n{{ 1 }}"
+    )
+    card = DatasetCard.load(build_dataset(folder, "a/b") / "README.md")
+    assert card.data.license is None
+    assert "| a &#124; b --- license: mit &#123;&#123; 1 &#125;&#125; |" in card.text
+
+
+def test_image_bytes_are_those_of_the_figure(dataset):
+    table = pq.read_table(dataset / "conversations" / "test-00000.parquet")
+    [image] = table["images"][0].as_py()
+    assert Image.open(io.BytesIO(image["bytes"])).size == (90, 60)

@@ -1,0 +1,225 @@
+"""Training moves what it should, takes loss on answers only, and goes on where it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset, load_dataset
+from figure_samples import figure_row, write_figures
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.conversations import caption_conversation
+from cephalo.dataset_scripts.publish import build_dataset
+from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.train.rows import COLUMNS, collator, without_special_tokens
+from cephalo.train.sft import find_config, last_whole_checkpoint, parse_arguments, run_training
+
+TINY = find_config("tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    return build_dataset(write_figures(tmp_path_factory.mktemp("made") / "figures"), "lab/nacre")
+
+
+def arguments(folder: Path, dataset: Path, *more: str) -> list[str]:
+    return [
+        *("--dataset_name", str(dataset)),
+        *("--model_name_or_path", str(folder / "base"), "--output_dir", str(folder / "out")),
+        *more,
+    ]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, dataset) -> Path:
+    """A folder with `base`, and `out` trained in full from it for 30 steps."""
+    folder = tmp_path_factory.mktemp("trained")
+    run_training(*parse_arguments(TINY, arguments(folder, dataset, "--max_steps", "30")))
+    return folder
+
+
+def test_full_training_moves_every_parameter_and_learns(trained):
+    before, after = weights(trained / "base"), weights(trained / "out")
+    assert before.keys() == after.keys()
+    # The checkpoint holds no frozen part: every tensor must have moved.
+    assert [name for name in before if torch.equal(before[name], after[name])] == []
+    state = json.loads((trained / "out/checkpoint-30/trainer_state.json").read_text())
+    losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_saved_model_reloads_whole_and_answers(trained, dataset):
+    model, loading = AutoModelForImageTextToText.from_pretrained(
+        trained / "out", output_loading_info=True
+    )
+    assert not any(loading.values())
+    assert sum(parameter.numel() for parameter in model.parameters()) < 10_000_000
+    processor = AutoProcessor.from_pretrained(trained / "out")
+    row = load_dataset(str(dataset), "conversations", split="train", streaming=True)
+    row = next(iter(row))
+    prompt = processor.apply_chat_template(row["prompt"], add_generation_prompt=True)
+    inputs = processor(text=prompt, images=row["images"], return_tensors="pt")
+    output = model.generate(**inputs, max_new_tokens=60, do_sample=False)
+    answer = processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    # Four captions that differ by a digit: thirty steps learn all but the digit.
+    assert answer.strip().startswith("Stress and strain of specimen")
+
+
+def test_card_tells_the_run_and_no_path_of_the_machine(trained):
+    text = (trained / "out" / "README.md").read_text(encoding="utf-8")
+    assert "| rows | 4 |" in text and "| steps | 30 |" in text
+    parameters = sum(tensor.numel() for tensor in weights(trained / "base").values())
+    assert f"| parameters trained | {parameters:,} of {parameters:,} |" in text
+    assert "learning_rate: 0.001\n" in text and "max_steps: 30\n" in text
+    assert "A proof of the way, not of the science" in text
+    assert str(trained) not in text and "/tmp" not in text
+
+
+def test_lora_moves_only_the_adapter_on_the_text_model(tmp_path, dataset, trained):
+    more = ("--max_steps", "3", "--use_peft", "--lora_r", "4")
+    more += ("--lora_target_modules", r".*text_model.*(q_proj|v_proj)")
+    more += ("--tiny_base", "false", "--model_name_or_path", str(trained / "base"))
+    run_training(*parse_arguments(TINY, arguments(tmp_path, dataset, *more)))
+    adapter = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert len(adapter) == 2 * 2 * 2  # layers, projections, A and B
+    assert all("text_model" in name and "lora_" in name for name in adapter)
+    assert all(tensor.abs().sum() > 0 for name, tensor in adapter.items() if "lora_B" in name)
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    trained_count = sum(tensor.numel() for tensor in adapter.values())
+    assert f"| parameters trained | {trained_count:,} of " in text
+
+
+def test_loss_is_on_the_answer_alone_and_text_begins_as_at_inference(trained):
+    processor = AutoProcessor.from_pretrained(trained / "base")
+    rows = Dataset.from_list(
+        [caption_conversation(figure_row(0, 1)), caption_conversation(figure_row(0, 22))],
+        features=CONVERSATIONS,
+    ).select_columns(COLUMNS)
+    batch = collator(processor)([rows[0], rows[1]])
+    assert batch["pixel_values"].shape[:2] == (2, 1)
+    for ids, mask, labels, number in zip(
+        batch["input_ids"], batch["attention_mask"], batch["labels"], (1, 22), strict=True
+    ):
+        row = rows[0 if number == 1 else 1]
+        answered = labels != -100
+        assert torch.equal(labels[answered], ids[answered])
+        text = f" Stress and strain of specimen {number} of batch 0 in tension."
+        assert processor.decode(labels[answered]) == f"{text}<end_of_utterance>\n"
+        assert not answered[mask == 0].any()
+        assert ids.tolist().count(processor.tokenizer.bos_token_id) == 1
+        prompt = processor.apply_chat_template(row["prompt"], add_generation_prompt=True)
+        inference = processor(text=prompt, images=row["images"], return_tensors="pt")["input_ids"][
+            0
+        ]
+        assert torch.equal(ids[mask == 1][: len(inference)], inference)
+
+
+def test_rows_with_special_tokens_in_their_text_are_left_out(trained, capsys):
+    processor = AutoProcessor.from_pretrained(trained / "base")
+    captions = ["Steel.", "An <image> token.", "Ends<end_of_utterance>", "</s>"]
+    rows = Dataset.from_list(
+        [caption_conversation(figure_row(0, 1, caption=caption)) for caption in captions],
+        features=CONVERSATIONS,
+    )
+    kept = without_special_tokens(rows, processor)
+    assert kept["answer"] == ["Steel."]
+    assert "left out 3 rows" in capsys.readouterr().out
+    with pytest.raises(CephaloError, match="no rows to train on"):
+        without_special_tokens(rows.select([1]), processor)
+
+
+def run_and_kill(command: list[str], checkpoint: Path) -> None:
+    """Start a run and kill -9 it once `checkpoint` is whole and training has gone on."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (checkpoint / "trainer_state.json").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, dataset):
+    steps = ("--max_steps", "60", "--save_steps", "10")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run_training(*parse_arguments(TINY, arguments(whole, dataset, *steps)))
+    command = [sys.executable, "-m", "cephalo.cli.main", "train", "--config", "tiny.yaml"]
+    command += arguments(killed, dataset, *steps)
+    run_and_kill(command, killed / "out" / "checkpoint-20")
+    assert not (killed / "out" / "model.safetensors").exists()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    expected, found = weights(whole / "out"), weights(killed / "out")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    cards = [(folder / "out" / "README.md").read_text() for folder in (whole, killed)]
+    assert cards[0] == cards[1]
+
+
+def test_half_written_checkpoint_is_passed_over(tmp_path):
+    assert last_whole_checkpoint(str(tmp_path)) is None
+    for step, state in ((5, '{"global_step": 5}'), (10, '{"glob'), (100, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if state:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    assert last_whole_checkpoint(str(tmp_path)) == str(tmp_path / "checkpoint-5")
+
+
+def test_folder_of_another_run_is_refused(trained, tmp_path):
+    other = build_dataset(write_figures(tmp_path / "other", documents=1), "lab/other")
+    with pytest.raises(CephaloError, match=r"holds a run with dataset .*another --output_dir"):
+        run_training(*parse_arguments(TINY, arguments(trained, other)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["--max_stepz", "3"], "max_stepz"),
+        (["--max_steps", "three"], "invalid int value: 'three'"),
+    ],
+)
+def test_wrong_fields_are_named(overrides, message):
+    with pytest.raises(CephaloError, match=message):
+        parse_arguments(TINY, overrides)
+
+
+def test_unknown_key_and_broken_yaml_name_the_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    for text, message in (
+        ("use_cpu: true\nbf16: false\nlearning_ratte: 1\n", "learning_ratte"),
+        ("a: [", "mine.yaml: "),
+    ):
+        path.write_text(text)
+        with pytest.raises(CephaloError, match=message):
+            parse_arguments(path, [])
+
+
+def test_wrong_datasets_are_refused_before_any_work(tmp_path, dataset):
+    def refused(*more: str) -> str:
+        with pytest.raises(CephaloError) as refusal:
+            run_training(*parse_arguments(TINY, arguments(tmp_path, *more)))
+        return str(refusal.value)
+
+    assert "has no column completion, images, prompt" in refused(
+        dataset, "--dataset_config", "figures"
+    )
+    assert "cannot load dataset" in refused(dataset, "--dataset_config", "none")
+    assert "has no split 'dev'" in refused(dataset, "--dataset_train_split", "dev")
+    assert "is no NAMESPACE/NAME" in refused(
+        dataset, "--push_to_hub", "--hub_model_id", "one/two/three"
+    )
+    assert not (tmp_path / "base").exists()
