@@ -1,0 +1,223 @@
+"""Routes that write a repo's files: what to upload how, and the commit itself.
+
+A commit comes as one JSON object a line: a `header` (`summary`, `description`, `parentCommit`),
+then `file` (content in base64), `lfsFile` (sha256 of what was uploaded over LFS or Xet),
+`deletedFile` and `deletedFolder`, each as {"key": ..., "value": {...}}.
+"""
+
+import base64
+import binascii
+import re
+from typing import Any, NamedTuple
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cephalo.model_cards.hub.cas import adopt
+from cephalo.model_cards.hub.files import parents
+from cephalo.model_cards.hub.info import flag
+from cephalo.model_cards.hub.names import BadName, RepoName, check_path
+from cephalo.model_cards.hub.repos import LARGE_SUFFIXES
+from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
+from cephalo.model_cards.hub.web import (
+    HubError,
+    base_url,
+    body_lines,
+    hub_of,
+    json_body,
+    need_caller,
+    param,
+    parse_object,
+    repo_to_write,
+    value_of,
+)
+
+MAX_REGULAR_BYTES = 10 << 20
+MAX_LINE_BYTES = 16 << 20  # MAX_REGULAR_BYTES in base64, and its path
+MAX_CHANGES = 100_000
+SAMPLE_BYTES = 512
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Change(NamedTuple):
+    """Put `entry` at `path`; where it is None, delete the file or, with `folder`, the folder."""
+
+    path: str
+    entry: FileEntry | None = None
+    folder: bool = False
+
+
+async def preupload(request: Request) -> Response:
+    """POST preupload/REV: for each file, "regular" or "lfs", and the hash it has here now.
+
+    The client leaves out files whose hash it finds unchanged.
+    """
+    files = value_of(await json_body(request), "files", list)
+    return await run_in_threadpool(_preupload, request, files)
+
+
+def _preupload(request: Request, files: list[Any]) -> Response:
+    repo = repo_to_write(request)
+    store = hub_of(request).store
+    sha = store.load(repo).resolve(param(request, "rev"))
+    tree = store.commit(repo, sha).tree
+    answers = []
+    for file in files:
+        if not isinstance(file, dict):
+            raise HubError(400, "Each of the files must be a JSON object")
+        path = check_path(value_of(file, "path", str))
+        answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": False}
+        if path in tree:
+            answer["oid"] = tree[path].etag
+        answers.append(answer)
+    return JSONResponse({"files": answers, "commitOid": sha})
+
+
+def upload_mode(path: str, file: dict[str, Any]) -> str:
+    """Large and binary files go around the commit; `sample` is the start of the file in base64."""
+    if path.lower().endswith(tuple(f".{suffix}" for suffix in LARGE_SUFFIXES)):
+        return "lfs"
+    if value_of(file, "size", int) >= MAX_REGULAR_BYTES:
+        return "lfs"
+    sample = value_of(file, "sample", str, "")
+    return "lfs" if b"\0" in from_base64(sample) else "regular"
+
+
+def from_base64(text: str) -> bytes:
+    """Decode, or answer 400."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise HubError(400, "The content is no base64") from error
+
+
+async def commit(request: Request) -> Response:
+    """POST commit/REV[?create_pr]: all of the changes or none."""
+    repo = await run_in_threadpool(repo_to_write, request)
+    header: dict[str, Any] | None = None
+    changes: list[Change] = []
+    async for line in body_lines(request, MAX_LINE_BYTES):
+        if not line.strip():
+            continue
+        item = parse_object(line)
+        key, value = value_of(item, "key", str), value_of(item, "value", dict)
+        if header is None:
+            if key != "header":
+                raise HubError(400, "A commit starts with its header")
+            header = value
+        elif len(changes) == MAX_CHANGES:
+            raise HubError(413, f"A commit has at most {MAX_CHANGES} changes")
+        else:
+            store = hub_of(request).store
+            changes.append(await run_in_threadpool(read_change, store, repo, key, value))
+    if header is None:
+        raise HubError(400, "The commit is empty")
+    return await run_in_threadpool(_commit, request, repo, header, changes)
+
+
+def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -> Change:
+    """Check one line of a commit and store the content that it brings."""
+    path = value_of(value, "path", str)
+    if key == "deletedFile":
+        return Change(path)
+    if key == "deletedFolder":
+        return Change(path.rstrip("/"), folder=True)
+    check_path(path)
+    if key == "file":
+        data = from_base64(value_of(value, "content", str))
+        if len(data) > MAX_REGULAR_BYTES:
+            raise HubError(413, f"{path} is too large for a regular file; upload it over LFS")
+        return Change(path, store.add_content(repo.namespace, data))
+    if key == "lfsFile":
+        return Change(path, _uploaded(store, repo, path, value))
+    raise HubError(400, f"A commit has no {key[:100]!r}")
+
+
+def _uploaded(store: Store, repo: RepoName, path: str, value: dict[str, Any]) -> FileEntry:
+    """The entry of a file that was uploaded before, over LFS or Xet."""
+    sha256 = value_of(value, "oid", str)
+    if not _SHA256.fullmatch(sha256):
+        raise HubError(400, f"{path}: the oid is no sha256")
+    # A copy of a file that is in the repo already comes without its size.
+    size = None if value.get("size") is None else value_of(value, "size", int)
+    xet = adopt(store, repo.namespace, sha256, size)
+    try:
+        entry = store.lfs_entry(repo.namespace, sha256, xet)
+    except FileNotFoundError as error:
+        raise HubError(400, f"{path}: no content with sha256 {sha256} was uploaded") from error
+    if size not in (None, entry.size):
+        raise HubError(400, f"{path} has {entry.size} bytes, not the size in the commit")
+    return entry
+
+
+def _commit(
+    request: Request, repo: RepoName, header: dict[str, Any], changes: list[Change]
+) -> Response:
+    title = value_of(header, "summary", str)
+    message = value_of(header, "description", str, "")
+    expected = value_of(header, "parentCommit", str, "")
+    revision, user = param(request, "rev"), need_caller(request)
+    store = hub_of(request).store
+    page = f"{base_url(request)}/{repo.url_path}"
+    with store.edit(repo) as state:
+        parent = state.resolve(revision)
+        if expected and not parent.startswith(expected):
+            raise HubError(412, "A commit has happened since. Please refresh and try again.")
+        pull = flag(request, "create_pr")
+        ref = "" if pull else branch_of(state, revision)
+        tree = apply(store.commit(repo, parent).tree, changes)
+        sha = store.add_commit(repo, state, parent, tree, title, message, user)
+        answer = {
+            "success": True,
+            "commitOid": sha,
+            "commitUrl": f"{page}/commit/{sha}",
+            "hookOutput": "",
+        }
+        if pull:
+            number = state.new_pull(title, user, sha)
+            answer["pullRequestUrl"] = f"{page}/discussions/{number}"
+        else:
+            state.refs[ref] = sha
+    return JSONResponse(answer)
+
+
+def branch_of(state: RepoState, revision: str) -> str:
+    """The full name of the branch or pull request that a commit to `revision` moves."""
+    for ref in (f"refs/heads/{revision}", revision):
+        if ref in state.refs and not ref.startswith("refs/tags/"):
+            return ref
+    raise HubError(400, f"{revision[:200]} is neither a branch nor a pull request")
+
+
+def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEntry]:
+    """A new tree with the changes made in order.
+
+    Raises NotThere for a deletion of what is not there, and BadName where a file would stand in
+    the place of a folder.
+    """
+    tree = dict(tree)
+    for path, entry, folder in changes:
+        if entry is not None:
+            tree[path] = entry
+        elif folder:
+            inside = [name for name in tree if name.startswith(f"{path}/")]
+            if not inside:
+                raise NotThere("EntryNotFound", f"A folder with this name doesn't exist: {path}")
+            for name in inside:
+                del tree[name]
+        elif tree.pop(path, None) is None:
+            raise NotThere("EntryNotFound", f"A file with this name doesn't exist: {path}")
+    clash = {folder for path in tree for folder in parents(path)} & tree.keys()
+    if clash:
+        raise BadName(f"{min(clash)!r} would be a file and a folder")
+    return tree
+
+
+_REPO = "/api/{kind}/{namespace}/{name}"
+ROUTES = [
+    Route(f"{_REPO}/preupload/{{rev}}", preupload, methods=["POST"]),
+    Route(f"{_REPO}/commit/{{rev}}", commit, methods=["POST"]),
+]

@@ -1,0 +1,152 @@
+"""Routes that read: downloads, listings of folders, facts about single paths."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from cephalo.model_cards.hub.info import flag
+from cephalo.model_cards.hub.names import RepoName
+from cephalo.model_cards.hub.store import Commit, FileEntry, Store
+from cephalo.model_cards.hub.web import (
+    BigFile,
+    HubError,
+    base_url,
+    form_body,
+    hub_of,
+    param,
+    repo_to_read,
+)
+
+
+def resolve(request: Request) -> Response:
+    """GET or HEAD [datasets/]ID/resolve/REV/PATH.
+
+    The headers are those of `huggingface_hub.file_download.get_hf_file_metadata`. A missing file
+    still tells the commit, by which the client remembers that it is missing.
+    """
+    repo, state = repo_to_read(request)
+    sha = state.resolve(param(request, "rev"))
+    store = hub_of(request).store
+    path = param(request, "path")
+    entry = store.commit(repo, sha).tree.get(path)
+    if entry is None:
+        raise HubError(404, "Entry not found", "EntryNotFound", commit=sha)
+    headers = {"X-Repo-Commit": sha, "ETag": f'"{entry.etag}"', "X-Content-Type-Options": "nosniff"}
+    if entry.lfs:
+        headers["X-Linked-Etag"] = f'"{entry.sha256}"'
+        headers["X-Linked-Size"] = str(entry.size)
+    if entry.xet:
+        token_route = f"{base_url(request)}/api/{repo.kind}s/{repo.id}/xet-read-token/{sha}"
+        headers["X-Xet-Hash"] = entry.xet
+        headers["X-Xet-Refresh-Route"] = token_route
+        headers["Link"] = f'<{token_route}>; rel="xet-auth"'
+    return BigFile(store.object_path(repo.namespace, entry.sha256), headers)
+
+
+def list_tree(request: Request) -> Response:
+    """GET tree/REV[/FOLDER]?recursive&expand, all on one page."""
+    repo, state = repo_to_read(request)
+    store = hub_of(request).store
+    commit = store.commit(repo, state.resolve(param(request, "rev")))
+    folder = param(request, "path").strip("/") if "path" in request.path_params else ""
+    found = list(_under(commit.tree, folder, flag(request, "recursive")))
+    if folder and not found:
+        raise HubError(404, f"{folder[:200]} does not exist", "EntryNotFound", commit=commit.sha)
+    if flag(request, "expand"):
+        changed = last_changes(store, repo, commit)
+        for item in found:
+            latest = changed[item["path"]]
+            item["lastCommit"] = {"id": latest.sha, "title": latest.title, "date": latest.date}
+    return JSONResponse(found)
+
+
+def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator[dict[str, Any]]:
+    """The folders and files under `folder`, folders before what they hold."""
+    prefix = f"{folder}/" if folder else ""
+    seen = set()
+    for path in sorted(tree):
+        if not path.startswith(prefix):
+            continue
+        parts = path.removeprefix(prefix).split("/")
+        for depth in range(1, len(parts) if recursive else min(2, len(parts))):
+            inner = prefix + "/".join(parts[:depth])
+            if inner not in seen:
+                seen.add(inner)
+                yield folder_item(inner)
+        if recursive or len(parts) == 1:
+            yield file_item(path, tree[path])
+
+
+def last_changes(store: Store, repo: RepoName, commit: Commit) -> dict[str, Commit]:
+    """The commit that last changed each file and each folder of `commit`."""
+    changed: dict[str, Commit] = {}
+    left = dict(commit.tree)
+    for past in store.history(repo, commit.sha):
+        before = store.commit(repo, past.parent).tree if past.parent else {}
+        for path in [path for path, entry in left.items() if before.get(path) != entry]:
+            del left[path]
+            for name in (path, *parents(path)):
+                changed.setdefault(name, past)
+        if not left:
+            break
+    return changed
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders above `path`, nearest first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+async def paths_info(request: Request) -> Response:
+    """POST paths-info/REV with an URL-encoded form; unknown paths are left out of the answer."""
+    wanted = (await form_body(request)).get("paths", [])
+    return await run_in_threadpool(_paths_info, request, wanted)
+
+
+def _paths_info(request: Request, wanted: list[str]) -> Response:
+    repo, state = repo_to_read(request)
+    tree = hub_of(request).store.commit(repo, state.resolve(param(request, "rev"))).tree
+    folders = {folder for path in tree for folder in parents(path)}
+    found = []
+    for path in (name.strip("/") for name in wanted):
+        if path in tree:
+            found.append(file_item(path, tree[path]))
+        elif path in folders:
+            found.append(folder_item(path))
+    return JSONResponse(found)
+
+
+def file_item(path: str, entry: FileEntry) -> dict[str, Any]:
+    """The JSON that `RepoFile` is made from."""
+    item: dict[str, Any] = {"type": "file", "path": path, "size": entry.size, "oid": entry.oid}
+    if entry.lfs:
+        item["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": 134}
+    if entry.xet:
+        item["xetHash"] = entry.xet
+    return item
+
+
+def folder_item(path: str) -> dict[str, Any]:
+    """The JSON that `RepoFolder` is made from; there are no git trees here to take `oid` from."""
+    oid = hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
+    return {"type": "directory", "path": path, "size": 0, "oid": oid}
+
+
+_REPO = "/api/{kind}/{namespace}/{name}"
+ROUTES = [
+    Route(f"{_REPO}/tree/{{rev}}", list_tree),
+    Route(f"{_REPO}/tree/{{rev}}/{{path:path}}", list_tree),
+    Route(f"{_REPO}/paths-info/{{rev}}", paths_info, methods=["POST"]),
+    *(
+        Route(f"{prefix}/{{namespace}}/{{name}}/{verb}/{{rev}}/{{path:path}}", resolve)
+        for prefix in ("/datasets", "/spaces", "")
+        for verb in ("resolve", "raw")
+    ),
+]

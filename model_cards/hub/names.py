@@ -1,0 +1,119 @@
+"""What a repo, a ref and a file in a repo may be called. Every check returns its argument.
+
+Repo names follow the Hub's own grammar (`huggingface_hub.utils.validate_repo_id`), refs a subset
+of `git check-ref-format`. File paths never become paths on this server's disk, where contents are
+named by hash; they become paths on the disk of whoever downloads them, so what could leave that
+folder is refused here.
+"""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+KINDS = ("model", "dataset", "space")
+URL_PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
+
+MAX_PATH_BYTES = 1024
+MAX_SEGMENT_BYTES = 255  # NAME_MAX of the usual file systems
+
+_NAME = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
+_REF = re.compile(r"\w[\w./+-]{0,199}", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# First segments of this server's own addresses.
+_RESERVED = {"api", "cas", "datasets", "lfs", "spaces"}
+
+
+class BadName(ValueError):
+    """A name outside the grammar; the message says which rule it breaks."""
+
+
+class RepoName(NamedTuple):
+    """`kind` is "model", "dataset" or "space"."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def id(self) -> str:
+        """NAMESPACE/NAME."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def url_path(self) -> str:
+        """The address of the repo's page, without the leading slash."""
+        return f"{URL_PREFIX[self.kind]}{self.id}"
+
+
+def check_name(name: str) -> str:
+    """A user's or a repo's name. Raises BadName."""
+    if not _NAME.fullmatch(name) or "--" in name or ".." in name or name.endswith(".git"):
+        raise BadName(
+            f"{name[:100]!r} is no name: use 1 to 96 letters, digits, '-', '_', '.', without '-' "
+            "or '.' at either end, without '--' or '..', and without '.git' at the end"
+        )
+    return name
+
+
+def check_user(name: str) -> str:
+    """A user's name, which is also a namespace. Raises BadName."""
+    if name in _RESERVED:
+        raise BadName(f"{name!r} is taken by the hub's own addresses")
+    return check_name(name)
+
+
+def check_repo(kind: str, namespace: str, name: str) -> RepoName:
+    """Raises BadName."""
+    if kind not in KINDS:
+        raise BadName(f"{kind[:100]!r} is no type of repo; use one of {', '.join(KINDS)}")
+    repo = RepoName(kind, check_user(namespace), check_name(name))
+    if len(repo.id) > 96:
+        raise BadName(f"{repo.id!r} is longer than 96 characters")
+    return repo
+
+
+def check_ref(name: str) -> str:
+    """A branch or a tag. Raises BadName."""
+    segments = name.split("/")
+    if (
+        not _REF.fullmatch(name)
+        or name.startswith("refs/")
+        or _COMMIT.fullmatch(name)
+        or ".." in name
+        or any(not part or part[0] == "." or part.endswith((".", ".lock")) for part in segments)
+    ):
+        raise BadName(f"{name[:100]!r} is no name for a branch or a tag")
+    return name
+
+
+def check_path(path: str) -> str:
+    """A file's path inside a repo. Raises BadName for what could leave the downloader's folder."""
+    shown = repr(path[:100])
+    try:
+        size = len(path.encode())
+    except UnicodeEncodeError as error:
+        raise BadName(f"the path {shown} is no valid Unicode") from error
+    if not path or size > MAX_PATH_BYTES:
+        raise BadName(f"the path {shown} is empty or longer than {MAX_PATH_BYTES} bytes")
+    if "\\" in path or any(unicodedata.category(char) == "Cc" for char in path):
+        raise BadName(f"the path {shown} has a backslash or a control character")
+    if re.match(r"[A-Za-z]:", path):
+        raise BadName(f"the path {shown} starts with a drive")
+    for segment in path.split("/"):
+        if segment in ("", ".", ".."):
+            raise BadName(f"the path {shown} has an empty, '.' or '..' segment")
+        if len(segment.encode()) > MAX_SEGMENT_BYTES:
+            raise BadName(f"the path {shown} has a segment over {MAX_SEGMENT_BYTES} bytes")
+        if _as_file_systems_see_it(segment) in ("", ".git", "git~1"):
+            raise BadName(f"the path {shown} goes through a .git or a parent folder")
+    return path
+
+
+def _as_file_systems_see_it(segment: str) -> str:
+    """`segment` without what some file system overlooks; "" where only dots were left.
+
+    macOS drops invisible characters (Unicode class Cf) and folds case; Windows drops dots and
+    spaces at the end, cuts at a colon, and knows `.git` by the short name `git~1`.
+    """
+    visible = "".join(char for char in segment if unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFKC", visible).casefold().split(":")[0].rstrip(". ")

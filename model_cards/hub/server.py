@@ -1,0 +1,141 @@
+"""`cephalo hub serve`: the app put together, its socket, and what it prints."""
+
+import shlex
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.hub import cas, commits, files, info, lfs, pages, refs, repos
+from cephalo.model_cards.hub.access import Tickets, load_tokens
+from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.store import Store
+from cephalo.model_cards.hub.web import HANDLED, Hub, answer_error
+
+PART_BYTES = 256 << 20
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.callback()
+def hub() -> None:
+    """A Hugging Face Hub of your own, for laboratories without a network and for tests."""
+
+
+def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES) -> ASGIApp:
+    """The hub of one root as an ASGI app, which any other ASGI app can wrap.
+
+    `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
+    parts of that size.
+    """
+    # The first route that matches serves: fixed addresses come before those with a kind in them.
+    modules = (repos, info, refs, files, commits, lfs, cas, pages)
+    routes = [route for module in modules for route in module.ROUTES]
+    starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
+    starlette.router.redirect_slashes = False
+    starlette.state.hub = Hub(Store(disk), tokens, Tickets.load(disk), part_bytes)
+    return route_on_raw_path(starlette)
+
+
+def route_on_raw_path(inner: ASGIApp) -> ASGIApp:
+    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three."""
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+        await inner(scope, receive, send)
+
+    return outer
+
+
+@app.command()
+def serve(
+    root: Annotated[Path, typer.Option(help="Folder of the hub; made where it is missing.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8931,
+    user: Annotated[
+        str | None,
+        typer.Option(help="User to print the token of; the first start makes it ('local')."),
+    ] = None,
+) -> None:
+    """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
+
+    Reading public repos needs no token, writing does: each user writes under the own name. The
+    tokens are in ROOT/tokens.json as {"user": "token"}; to add users, edit it and start again.
+
+    Files that come over Xet take twice their size on disk; those that come from a client with
+    HF_HUB_DISABLE_XET=1 take it once.
+
+    Example:
+
+      cephalo hub serve --root hub
+    """
+    disk = Disk(root.resolve())
+    tokens = load_tokens(disk, user)
+    listener = listen(host, port)
+    endpoint = endpoint_of(host, listener)
+    print(f"Serving {disk.root} at {endpoint} until Ctrl-C. In the shell of a client:")
+    print(f"export HF_ENDPOINT={endpoint}")
+    print(f"export HF_TOKEN={token_command(disk.root / 'tokens.json', user or next(iter(tokens)))}")
+    sys.stdout.flush()
+    if not is_loopback(listener):
+        print(
+            f"cephalo: warning: {host} can be reached from outside and traffic is not encrypted",
+            file=sys.stderr,
+        )
+    config = uvicorn.Config(
+        create_app(disk, tokens),
+        access_log=False,
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is printed. Raises CephaloError where that fails."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise CephaloError(f"{host!r} is no address of this machine; see --host") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise CephaloError(
+            f"cannot listen on {host} port {port} ({error.strerror}); choose another with --port"
+        ) from error
+    return listener
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach the socket."""
+    address = listener.getsockname()[0]
+    return address == "::1" or address.startswith("127.")
+
+
+def endpoint_of(host: str, listener: socket.socket) -> str:
+    """The address for HF_ENDPOINT, with the port that was given to the socket."""
+    address, port = listener.getsockname()[:2]
+    if address in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def token_command(path: Path, user: str) -> str:
+    """Shell text that reads the token of `user`, so that the token itself is not printed."""
+    code = "import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])"
+    return f'"$(python3 -c {shlex.quote(code)} {shlex.quote(str(path))} {shlex.quote(user)})"'

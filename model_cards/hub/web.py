@@ -1,0 +1,247 @@
+"""What every route shares: the hub behind it, the caller, the repo, bounded bodies, errors."""
+
+import errno
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from cephalo.model_cards.hub.access import Tickets, user_of_token
+from cephalo.model_cards.hub.disk import Staged
+from cephalo.model_cards.hub.names import BadName, RepoName, check_repo
+from cephalo.model_cards.hub.store import NotThere, RepoState, Store
+
+MAX_JSON_BYTES = 4 << 20
+WRITE_BYTES = 1 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """All that a server holds. `part_bytes` is the size of the parts of an LFS upload."""
+
+    store: Store
+    tokens: dict[str, str]
+    tickets: Tickets
+    part_bytes: int
+
+
+class HubError(Exception):
+    """An answer other than success. `code` becomes the `X-Error-Code` that the client reads."""
+
+    def __init__(self, status: int, message: str, code: str = "", commit: str = ""):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.commit = commit
+
+
+class BigFile(FileResponse):
+    """A file sent in pieces of a size that suits models, with Range and HEAD.
+
+    Always as bytes: a browser must not run what somebody uploaded.
+    """
+
+    chunk_size = 1 << 20
+
+    def __init__(self, path: Path, headers: dict[str, str]):
+        super().__init__(path, headers=headers, media_type="application/octet-stream")
+
+
+# --- errors
+
+
+def answer_error(request: Request, error: Exception) -> Response:
+    """Put an error in the form that `huggingface_hub.utils.hf_raise_for_status` reads."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)
+    if isinstance(error, NotThere):
+        error = HubError(404, error.message, error.code)
+    elif isinstance(error, BadName):
+        error = HubError(400, str(error))
+    elif isinstance(error, OSError):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise error
+        error = HubError(507, "The hub's disk is full; free some space and try again")
+    assert isinstance(error, HubError)
+    headers = {
+        "X-Request-Id": secrets.token_hex(8),
+        "X-Error-Message": error.message.encode("ascii", "replace").decode().replace("\n", " "),
+    }
+    if error.code:
+        headers["X-Error-Code"] = error.code
+    if error.commit:
+        headers["X-Repo-Commit"] = error.commit
+    return JSONResponse({"error": error.message}, error.status, headers)
+
+
+HANDLED = (HubError, NotThere, BadName, OSError, ClientDisconnect)
+
+
+# --- the request
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub that this request was sent to."""
+    return request.app.state.hub
+
+
+def param(request: Request, name: str) -> str:
+    """A part of the address, unquoted; routes match the quoted one (see `server`)."""
+    return unquote(request.path_params[name])
+
+
+def base_url(request: Request) -> str:
+    """http://HOST as the client wrote it, since clients compare the host of every address."""
+    host = request.headers.get("host", "")
+    if not re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII):
+        raise HubError(400, "The Host header is missing or malformed")
+    return f"{request.url.scheme}://{host}"
+
+
+def caller(request: Request) -> str | None:
+    """The user whose token came with the request; None without a token. 401 for a wrong one."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    user = user_of_token(hub_of(request).tokens, header.removeprefix("Bearer ").strip())
+    if user is None:
+        raise HubError(401, "Invalid credentials in Authorization header")
+    return user
+
+
+def need_caller(request: Request) -> str:
+    """The user whose token came with the request; 401 for none and for a wrong one."""
+    user = caller(request)
+    if user is None:
+        raise HubError(401, "Invalid username or password.")
+    return user
+
+
+def named_repo(request: Request) -> RepoName:
+    """The repo in the address, whether it exists or not.
+
+    Under /api/ the kind is a parameter; elsewhere models have no prefix.
+    """
+    first = request.scope["path"].split("/")[1]
+    kind = first if first in ("datasets", "spaces") else request.path_params.get("kind", "models")
+    return check_repo(kind.removesuffix("s"), param(request, "namespace"), param(request, "name"))
+
+
+def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
+    """The state of a repo that `user` may read; anything else looks as if it did not exist."""
+    try:
+        state = hub.store.load(repo)
+    except NotThere:
+        state = None
+    if state is None or (state.private and user != repo.namespace):
+        raise HubError(404 if user else 401, "Repository not found", "RepoNotFound")
+    return state
+
+
+def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
+    """The repo in the address, which the caller may read."""
+    repo = named_repo(request)
+    return repo, open_for(hub_of(request), caller(request), repo)
+
+
+def repo_to_write(request: Request) -> RepoName:
+    """The repo in the address, which the caller may write: it lies in the caller's namespace."""
+    repo = named_repo(request)
+    return writable(request, repo)
+
+
+def writable(request: Request, repo: RepoName) -> RepoName:
+    """`repo`, if it exists and the caller may write it."""
+    user = caller(request)
+    open_for(hub_of(request), user, repo)
+    if need_caller(request) != repo.namespace:
+        raise HubError(403, f"You don't have the rights to write to {repo.id}")
+    return repo
+
+
+# --- bodies
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """A JSON object of at most MAX_JSON_BYTES; an empty body is an empty object."""
+    return parse_object(await bounded_body(request, MAX_JSON_BYTES) or b"{}")
+
+
+async def form_body(request: Request) -> dict[str, list[str]]:
+    """The fields of an URL-encoded form of at most MAX_JSON_BYTES."""
+    try:
+        return parse_qs((await bounded_body(request, MAX_JSON_BYTES)).decode())
+    except ValueError as error:
+        raise HubError(400, f"The form does not parse: {error}") from error
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object, or answer 400."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise HubError(400, "The body is no JSON") from error
+    if not isinstance(value, dict):
+        raise HubError(400, "The body is no JSON object")
+    return value
+
+
+def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
+    """`body[key]`, which must be a `kind`; where it is absent or null, `default`, or a 400."""
+    value = body.get(key)
+    if value is None and default is not None:
+        return default
+    # JSON's true is a Python int, which no field here means.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise HubError(400, f"The body needs {key!r} as {kind.__name__}")
+    return value
+
+
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """The whole body, or 413 where it is longer than `limit` bytes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise HubError(413, f"The body is longer than {limit} bytes")
+    return bytes(body)
+
+
+async def body_lines(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The lines of the body, or 413 where one is longer than `limit` bytes."""
+    line = bytearray()
+    async for piece in request.stream():
+        first, *rest = piece.split(b"\n")
+        line += first
+        for start in rest:
+            yield bytes(line)
+            line = bytearray(start)
+        if len(line) > limit:
+            raise HubError(413, f"A line of the body is longer than {limit} bytes")
+    yield bytes(line)
+
+
+async def receive(request: Request, staged: Staged, size: int) -> None:
+    """Write the body to `staged`, or answer 400 where it is not exactly `size` bytes long."""
+    buffer = bytearray()
+    async for piece in request.stream():
+        buffer += piece
+        if staged.size + len(buffer) > size:
+            raise HubError(400, f"The body is longer than the {size} bytes that were announced")
+        if len(buffer) >= WRITE_BYTES:
+            await run_in_threadpool(staged.write, buffer)
+            buffer = bytearray()
+    await run_in_threadpool(staged.write, buffer)
+    if staged.size != size:
+        raise HubError(400, f"The body has {staged.size} bytes where {size} were announced")
