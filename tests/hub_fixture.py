@@ -1,0 +1,107 @@
+"""A running `cephalo hub serve` for tests: `from hub_fixture import hub` gives the fixture.
+
+The clients read HF_ENDPOINT when they are imported, so what talks to the hub runs in a process of
+its own: `hub.run(code)` does that, with the environment of `hub.environment()`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+TOKENS = {"alice": "hf_alice_for_tests", "bob": "hf_bob_for_tests"}
+
+
+@dataclass
+class HubServer:
+    """`endpoint` is http://127.0.0.1:PORT; `tokens` maps alice and bob to their tokens."""
+
+    root: Path
+    port: int = 0
+    tokens: dict[str, str] = field(default_factory=lambda: dict(TOKENS))
+    process: subprocess.Popen | None = None
+    endpoint: str = ""
+
+    def start(self) -> "HubServer":
+        """Start the server and wait until it listens; after a `stop`, at the same port."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "tokens.json").write_text(json.dumps(self.tokens))
+        arguments = ["serve", "--root", str(self.root), "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cephalo.cli.main", "hub", *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_TOKEN": ""},
+        )
+        # The socket listens before the first line is printed; connections wait in its queue.
+        for line in self.process.stdout:
+            if line.startswith("export HF_ENDPOINT="):
+                self.endpoint = line.strip().partition("=")[2]
+                self.port = int(self.endpoint.rpartition(":")[2])
+                return self
+        raise RuntimeError(f"the hub did not start (exit code {self.process.wait()})")
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """End the server; `how` is a signal."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(timeout=20)
+        if self.process is not None:
+            self.process.stdout.close()
+        self.process = None
+
+    def environment(self, home: Path, user: str | None = "alice", xet: bool = True) -> dict:
+        """The environment of a client whose caches lie in `home`; no user means no token."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(home),
+            "HF_TOKEN": self.tokens[user] if user else "",
+            "HF_HUB_DISABLE_XET": "0" if xet else "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+            "DISABLE_SAFETENSORS_CONVERSION": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+
+    def run(
+        self,
+        code: str,
+        home: Path,
+        *arguments: str,
+        user: str | None = "alice",
+        xet: bool = True,
+        timeout: float = 120,
+    ) -> str:
+        """Run Python in a process that talks to this hub; its output, or an error with all of it.
+
+        `timeout` is in seconds.
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env=self.environment(home, user, xet),
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if done.returncode:
+            raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """One hub for all tests of a worker; tests keep apart by the names of their repos."""
+    server = HubServer(tmp_path_factory.mktemp("hub"))
+    try:
+        yield server.start()
+    finally:
+        server.stop()
