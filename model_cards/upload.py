@@ -68,7 +68,8 @@ def push_folder(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
-            if private and not api.repo_info(repo_id, repo_type=repo_type).private:
+            info = api.repo_info(repo_id, repo_type=repo_type)
+            if private and not info.private:
                 raise CephaloError(
                     f"{repo_id} exists and is public, but --private was asked; "
                     "choose another name or make it private first"
@@ -81,6 +82,9 @@ def push_folder(
                     allow_patterns=files,
                     delete_patterns=delete_patterns,
                     commit_message=message,
+                    # The client repeats a commit whose answer was lost; this makes the Hub refuse
+                    # the second, and the comparison of the next attempt find the first.
+                    parent_commit=info.sha,
                 )
             return api.repo_info(repo_id, repo_type=repo_type).sha
         # hf_xet reports a failed transfer as RuntimeError or ConnectionError.
