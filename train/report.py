@@ -13,6 +13,24 @@ from cephalo.model_cards.upload import push_folder
 
 LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
+# What a model's folder on the Hub holds. Checkpoints, optimizer states, pickled arguments and what
+# tells of this machine stay here.
+PUSHED = (
+    "README.md",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "*processor_config.json",
+    "chat_template.jinja",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
 
 def trained_parts(model: Any) -> str:
     """A line that says which parts of a model train, and how many parameters they have."""
@@ -85,14 +103,13 @@ def write_card(folder: Path, facts: ModelFacts) -> None:
 
 def push_model(api: HfApi, folder: Path, training_args: Any) -> str:
     """Push the final model, its processor and its card; return a line that says where."""
-    kept = {".safetensors", ".json", ".jinja", ".md", ".model"}
     revision = push_folder(
         api,
         folder,
         training_args.hub_model_id,
         repo_type="model",
         private=bool(training_args.hub_private_repo),
-        files=sorted(path.name for path in folder.iterdir() if path.suffix in kept),
+        files=sorted({path.name for pattern in PUSHED for path in folder.glob(pattern)}),
         message="Train with Cephalo",
     )
     return f"pushed {api.endpoint}/{training_args.hub_model_id} at {revision}"

@@ -1,0 +1,122 @@
+"""Publish, load back, train, push, `from_pretrained`: the commands and the real clients."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from figure_samples import figure_row, write_figures
+from hub_fixture import hub as hub  # the fixture
+
+CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory) -> Path:
+    return write_figures(tmp_path_factory.mktemp("loop") / "figures")
+
+
+def cephalo(hub, home: Path, *arguments: str, user: str | None = "alice", **more):
+    return subprocess.run(
+        [*CEPHALO, *arguments],
+        env=hub.environment(home, user),
+        capture_output=True,
+        text=True,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def published(hub, home, figures) -> str:
+    process = cephalo(hub, home, "publish", str(figures), "alice/nacre")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith(f"published {hub.endpoint}/datasets/alice/nacre at ")
+    return process.stdout.split()[-1]
+
+
+def test_published_dataset_streams_pil_images(hub, home, published):
+    code = """
+import json
+from datasets import load_dataset
+rows = load_dataset("alice/nacre", "conversations", split="train", streaming=True)
+images = [(row["image_sha256"], row["images"][0]) for row in rows]
+found = [(sha, type(image).__name__, image.size) for sha, image in images]
+figures = load_dataset("alice/nacre", "figures")
+print(json.dumps([found, {split: list(figures[split]["image_sha256"]) for split in figures}]))
+"""
+    found, figures = json.loads(hub.run(code, home).splitlines()[-1])
+    assert [entry[1:] for entry in found] == [["PngImageFile", [90, 60]]] * 4
+    assert [sha for sha, *_ in found] == figures["train"]
+    assert sorted(sha for shas in figures.values() for sha in shas) == sorted(
+        figure_row(document, number + 1)["image_sha256"]
+        for document in range(3)
+        for number in range(4)
+    )
+
+
+def test_publishing_again_changes_nothing(hub, home, figures, published):
+    process = cephalo(hub, home, "publish", str(figures), "alice/nacre")
+    assert process.stdout.split()[-1] == published
+
+
+def test_trained_model_is_pushed_and_the_code_of_its_card_runs(hub, home, published, tmp_path):
+    arguments = ["--config", "tiny.yaml", "--max_steps", "5", "--dataset_name", "alice/nacre"]
+    arguments += ["--push_to_hub", "--hub_model_id", "alice/tiny"]
+    process = cephalo(hub, home, "train", *arguments, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1].startswith(f"pushed {hub.endpoint}/alice/tiny at ")
+    code = """
+import re
+from huggingface_hub import HfApi, ModelCard
+api, card = HfApi(), ModelCard.load("alice/tiny")
+print(sorted(api.list_repo_files("alice/tiny")))
+print(card.data.datasets, card.data.pipeline_tag, api.model_info("alice/tiny").tags)
+assert "`PUBLISHED`" in card.text
+[block] = re.findall(r"```python\\n(.*?)```", card.text, re.S)
+exec(block)
+""".replace("PUBLISHED", published)
+    files, data, *answer = hub.run(code, home, user=None).splitlines()
+    assert json.loads(files.replace("'", '"')) == [
+        ".gitattributes",
+        "README.md",
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "processor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert data.startswith("['alice/nacre'] image-text-to-text")
+    assert any(answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "message"),
+    [
+        ("nacre", "alice", "'nacre' is no NAMESPACE/NAME"),
+        ("alice/nacre", None, "no Hub token; run `hf auth login`"),
+        ("bob/nacre", "alice", "this token may not write to bob/nacre"),
+    ],
+)
+def test_refused_publishing_is_one_line_and_pushes_nothing(hub, home, figures, name, user, message):
+    process = cephalo(hub, home, "publish", str(figures), name, user=user)
+    assert process.returncode == 1
+    last = process.stderr.splitlines()[-1]
+    assert last.startswith("cephalo: error: ") and message in last
+    assert "Traceback" not in process.stderr
+
+
+def test_training_on_a_dataset_that_is_not_there_is_one_line(hub, home, tmp_path):
+    arguments = ["--config", "tiny.yaml", "--dataset_name", "alice/none"]
+    process = cephalo(hub, home, "train", *arguments, cwd=tmp_path)
+    assert process.returncode == 1
+    assert "no folder and no dataset alice/none on http://127.0.0.1:" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert list(tmp_path.iterdir()) == []
