@@ -1,0 +1,63 @@
+"""The page to look at: every figure beside its caption, in one self-contained HTML file."""
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from jinja2 import Environment, FileSystemLoader
+from PIL import Image
+
+THUMBNAIL = 560  # pixels, the longer side
+
+
+def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
+    """Write an HTML page over the `figures` shards in `folder`; returns the number of figures.
+
+    `failures` maps a file to the reason why it could not be read. The page is written aside and
+    renamed, one document at a time, so its size does not bound the number of papers.
+    """
+    # Captions and file names are untrusted: everything is escaped.
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    template = environment.get_template("gallery.html.jinja")
+    shards = sorted(folder.glob("*.parquet"))
+    total = sum(pq.read_metadata(shard).num_rows for shard in shards)
+    aside = page.with_name(f".{page.name}.tmp")
+    with aside.open("w", encoding="utf-8", errors="replace") as file:
+        for piece in template.generate(
+            documents=documents(shards), shards=len(shards), figures=total, failures=failures
+        ):
+            file.write(piece)
+    aside.replace(page)
+    return total
+
+
+def documents(shards: list[Path]) -> Iterator[dict]:
+    """For each shard with figures: {"name", "sha256", "title", "doi", "license", "figures"}."""
+    columns = [
+        *("image", "caption", "label", "kind", "page", "width", "height", "document"),
+        *("document_sha256", "title", "doi", "license", "panels", "mentions"),
+    ]
+    for shard in shards:
+        rows = pq.read_table(shard, columns=columns).to_pylist()
+        if not rows:
+            continue
+        first = rows[0]
+        yield {
+            "name": first["document"],
+            "sha256": first["document_sha256"],
+            "title": first["title"],
+            "doi": first["doi"],
+            "license": first["license"],
+            "figures": [row | {"thumbnail": thumbnail(row["image"]["bytes"])} for row in rows],
+        }
+
+
+def thumbnail(image: bytes) -> str:
+    """A small JPEG of `image` as a data URI."""
+    small = Image.open(io.BytesIO(image)).convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,206 @@
+"""One document: from a PDF file to rows of the `figures` table."""
+
+import ctypes
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
+from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
+from cephalo.dataset_scripts.pdf.graphics import read_graphics
+from cephalo.dataset_scripts.pdf.layout import (
+    PageContent,
+    body_style,
+    document_columns,
+    find_blocks,
+    mark_furniture,
+    to_content,
+)
+from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
+from cephalo.dataset_scripts.pdf.regions import build_scene
+from cephalo.dataset_scripts.pdf.text import read_lines
+
+EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
+KINDS = ("figure", "scheme", "chart", "plate", "table")
+MAX_PAGES = 3000
+MAX_BYTES = 1 << 30
+MIN_SIDE = 12.0  # points; a region thinner than that is no figure
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the rows besides the file: dots per inch of the crops, and kinds to keep."""
+
+    dpi: int = 200
+    kinds: tuple[str, ...] = ("figure", "scheme", "chart", "plate")
+
+
+@dataclass
+class Extraction:
+    """What a document gave: rows of the `figures` table, and its number of pages."""
+
+    rows: list[dict]
+    pages: int
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def extract_document(
+    path: Path, settings: Settings | None = None, sha256: str | None = None
+) -> Extraction:
+    """Read the figures of a PDF file.
+
+    Raises fast.UnreadableError with a reason where pdfium does not read the file.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise fast.UnreadableError(f"larger than {MAX_BYTES >> 20} MB")
+    settings = settings or Settings()
+    sha256 = sha256 or file_sha256(path)
+    with fast.open_document(path) as document:
+        count = pdfium.FPDF_GetPageCount(document)
+        if count < 1:
+            raise fast.UnreadableError("it has no pages")
+        if count > MAX_PAGES:
+            raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
+        pages = read_pages(document, count)
+        pairs = find_pairs(pages)
+        rows = []
+        for page in pages:
+            own = [
+                pair
+                for pair in pairs
+                if pair.caption.page == page.number and pair.caption.kind in settings.kinds
+            ]
+            if own:
+                with fast.open_page(document, page.number) as opened:
+                    for pair in own:
+                        row = make_row(opened, page, pair, settings.dpi)
+                        if row:
+                            rows.append(row | {"document": path.name, "document_sha256": sha256})
+    return Extraction(rows, count)
+
+
+def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
+    """Text lines and graphics of every page; a damaged page counts as empty."""
+    pages = []
+    for number in range(count):
+        try:
+            with fast.open_page(document, number) as page:
+                lines = read_lines(page)
+                graphics = read_graphics(page)
+                pages.append(to_content(number, page.width, page.height, lines, graphics))
+        except fast.UnreadableError:
+            pages.append(
+                PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))
+            )
+    return pages
+
+
+def find_pairs(pages: list[PageContent]) -> list[Pair]:
+    """Captions and regions of a document, page by page, from top to bottom."""
+    body = body_style(pages)
+    document_columns(pages, body)
+    mark_furniture(pages, body)
+    blocks = [find_blocks(page, body) for page in pages]
+    captions = find_captions(pages, blocks, body)
+    by_page: dict[int, list[Caption]] = {}
+    for caption in captions:
+        by_page.setdefault(caption.page, []).append(caption)
+    scenes = {}
+    for number, own in by_page.items():
+        scenes[number] = build_scene(
+            pages[number], blocks[number], [caption.box for caption in own], body
+        )
+    first = [p for n, own in by_page.items() for p in pair_page(scenes[n], own, body)]
+    prior = _side_prior(first)
+    return [p for n, own in by_page.items() for p in pair_page(scenes[n], own, body, prior)]
+
+
+def _side_prior(pairs: list[Pair]) -> dict[str, float]:
+    """Weights of the sides, from how often the document's figures lie there."""
+    count = Counter(pair.side for pair in pairs)
+    total = sum(count.values())
+    return {
+        side: 3.0 * np.log((count[side] + 0.5) / (total + 1)) / 2
+        for side in ("above", "below", "left", "right")
+    }
+
+
+def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dict | None:
+    """Render a pair and fill its row; None where nothing is to be seen there."""
+    box = displayed(pair.box, content)
+    images = [displayed(image, content) for atom in pair.atoms for image in atom.images]
+    whole = fast.page_box(page)
+    box = intersection(grow(box, 2.0), whole)
+    if box[2] - box[0] < MIN_SIDE or box[3] - box[1] < MIN_SIDE:
+        return None
+    pixels, used = rendering.render(page, box, dpi)
+    keep = _image_pixels(images, box, pixels.shape, pair)
+    ink = rendering.ink_box(pixels, keep)
+    if ink is None:
+        return None
+    left, top, right, bottom = ink
+    pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if min(pixels.shape[:2]) < 8:
+        return None
+    scale = 72.0 / used
+    tight = (
+        box[0] + left * scale,
+        box[1] + top * scale,
+        box[0] + right * scale,
+        box[1] + bottom * scale,
+    )
+    return {
+        "image": {"bytes": rendering.encode_png(pixels), "path": None},
+        "caption": pair.caption.text,
+        "label": pair.caption.label,
+        "kind": pair.caption.kind,
+        "panels": [],
+        "mentions": [],
+        "page": page.number,
+        "bbox": list(tight),
+        "caption_bbox": list(displayed(pair.caption.box, content)),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "dpi": used,
+        "image_sha256": rendering.pixel_hash(pixels),
+        "phash": rendering.perceptual_hash(pixels),
+        "title": None,
+        "doi": None,
+        "license": None,
+        "source_url": None,
+    }
+
+
+def _image_pixels(images: list[Box], box: Box, shape, pair: Pair):
+    """The part of `box` that embedded images fill, in pixels of its rendering; None: no image."""
+    if not images:
+        return None
+    scale = shape[1] / (box[2] - box[0])
+    x0 = min(image[0] for image in images)
+    y0 = min(image[1] for image in images)
+    x1 = max(image[2] for image in images)
+    y1 = max(image[3] for image in images)
+    inside = intersection((x0, y0, x1, y1), grow(box, -2.0))
+    return (
+        int((inside[0] - box[0]) * scale),
+        int((inside[1] - box[1]) * scale),
+        int(np.ceil((inside[2] - box[0]) * scale)),
+        int(np.ceil((inside[3] - box[1]) * scale)),
+    )
+
+
+def displayed(box: Box, content: PageContent) -> Box:
+    """A box of the page's frame on the displayed page."""
+    turned = turn(np.array([box]), -content.quarters, content.width, content.height)
+    return tuple(turned[0].tolist())

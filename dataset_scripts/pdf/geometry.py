@@ -1,0 +1,83 @@
+"""Boxes: [x0, y0, x1, y1] in points, origin at the top left, y downwards.
+
+One box is a tuple of four floats; many boxes are a float array of shape (n, 4).
+"""
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+def union(boxes: list[Box]) -> Box:
+    """The smallest box around `boxes`; raises ValueError where there are none."""
+    return (
+        min(box[0] for box in boxes),
+        min(box[1] for box in boxes),
+        max(box[2] for box in boxes),
+        max(box[3] for box in boxes),
+    )
+
+
+def intersection(a: Box, b: Box) -> Box:
+    """The common part of two boxes; `x1 <= x0` or `y1 <= y0` where they have none."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def area(box: Box) -> float:
+    """Square points; 0 for an inverted box."""
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union, 0 to 1."""
+    common = area(intersection(a, b))
+    return common / (area(a) + area(b) - common) if common else 0.0
+
+
+def overlap_x(a: Box, b: Box) -> float:
+    """Length of the common x range; negative: the width of the gap between them."""
+    return min(a[2], b[2]) - max(a[0], b[0])
+
+
+def overlap_y(a: Box, b: Box) -> float:
+    """Length of the common y range; negative: the height of the gap between them."""
+    return min(a[3], b[3]) - max(a[1], b[1])
+
+
+def covered(inner: Box, outer: Box) -> float:
+    """Share of the area of `inner` that lies in `outer`, 0 to 1."""
+    size = area(inner)
+    return area(intersection(inner, outer)) / size if size else 0.0
+
+
+def grow(box: Box, by: float) -> Box:
+    """`box` with every side moved outwards by `by` points."""
+    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
+
+
+def hits(boxes: np.ndarray, box: Box) -> np.ndarray:
+    """Which rows of `boxes` (n, 4) share area with `box`: a boolean array of shape (n,)."""
+    return (
+        (boxes[:, 0] < box[2])
+        & (boxes[:, 2] > box[0])
+        & (boxes[:, 1] < box[3])
+        & (boxes[:, 3] > box[1])
+    )
+
+
+def turn(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
+    """Turn boxes (n, 4) with their page by `quarters` quarter turns clockwise.
+
+    `width` and `height` are those of the page before the turn, in points.
+    """
+    x0, y0, x1, y1 = boxes.T
+    match quarters % 4:
+        case 0:
+            turned = (x0, y0, x1, y1)
+        case 1:
+            turned = (height - y1, x0, height - y0, x1)
+        case 2:
+            turned = (width - x1, height - y1, width - x0, height - y0)
+        case _:
+            turned = (y0, width - x1, y1, width - x0)
+    return np.stack(turned, axis=1)

@@ -1,0 +1,171 @@
+"""Graphics of a page: images, paths and shadings, out of form objects, inside their clips."""
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+
+IMAGE, PATH, SHADING = 1, 2, 3
+MAX_OBJECTS = 150_000
+MAX_DEPTH = 8  # forms within forms; deeper is an attack
+_WHITE = 250  # a channel at or above this is taken for paper
+
+
+@dataclass
+class Graphics:
+    """What is drawn on a page besides text.
+
+    `boxes`: float64 (n, 4), displayed page, points, clipped. `kinds`: uint8 (n,), one of IMAGE,
+    PATH, SHADING. `handles`: pdfium objects, valid while the page is open.
+    """
+
+    boxes: np.ndarray
+    kinds: np.ndarray
+    handles: list[int]
+    truncated: bool = False
+
+
+def read_graphics(page: fast.Page) -> Graphics:
+    """The visible graphics of a page: nothing off the page, clipped away, or white."""
+    reader = _Reader()
+    identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+    count = fast.count_objects(page.handle)
+    reader.walk(page.handle, fast.get_object, count, identity, 0)
+    if not reader.boxes:
+        return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), [])
+    boxes = fast.map_boxes(np.array(reader.boxes, dtype=np.float64), page.to_display)
+    whole = np.array([page.width, page.height] * 2)
+    boxes = np.clip(boxes, 0, whole)
+    kinds = np.array(reader.kinds, np.uint8)
+    # A hairline has no width of its own; what lies off the page has collapsed on an edge.
+    on_edge = (boxes[:, :2] == boxes[:, 2:]) & ((boxes[:, :2] <= 0) | (boxes[:, :2] >= whole[:2]))
+    keep = np.isfinite(boxes).all(axis=1) & ~on_edge.any(axis=1)
+    handles = [handle for handle, good in zip(reader.handles, keep, strict=True) if good]
+    return Graphics(boxes[keep], kinds[keep], handles, reader.truncated)
+
+
+class _Reader:
+    """Walks the objects of a page and of the forms in it."""
+
+    def __init__(self) -> None:
+        self.boxes: list[tuple[float, float, float, float]] = []
+        self.kinds: list[int] = []
+        self.handles: list[int] = []
+        self.seen = 0
+        self.truncated = False
+        self._floats = (ctypes.c_float * 6)()
+        start = ctypes.addressof(self._floats)
+        self._at = [start + 4 * k for k in range(6)]
+        self._colour = (ctypes.c_uint * 4)()
+        start = ctypes.addressof(self._colour)
+        self._colour_at = [start + 4 * k for k in range(4)]
+        self._modes = (ctypes.c_int * 2)()
+        start = ctypes.addressof(self._modes)
+        self._modes_at = [start, start + 4]
+
+    def walk(self, owner, get, count: int, matrix: tuple[float, ...], depth: int) -> None:
+        """Take in `count` objects of `owner`, whose space `matrix` takes to user space."""
+        for number in range(count):
+            self.seen += 1
+            if self.seen > MAX_OBJECTS:
+                self.truncated = True
+                return
+            handle = get(owner, number)
+            if not handle:
+                continue
+            kind = fast.object_type(handle)
+            if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+                continue
+            if kind == pdfium.FPDF_PAGEOBJ_FORM:
+                if depth < MAX_DEPTH:
+                    fast.object_matrix(handle, self._at[0])
+                    inner = _concat(tuple(self._floats), matrix)
+                    children = fast.count_form_objects(handle)
+                    self.walk(handle, fast.get_form_object, children, inner, depth + 1)
+                continue
+            self._take(handle, kind, matrix)
+
+    def _take(self, handle: int, kind: int, matrix: tuple[float, ...]) -> None:
+        if kind == pdfium.FPDF_PAGEOBJ_PATH and not self._drawn(handle):
+            return
+        if not fast.object_bounds(handle, *self._at[:4]):
+            return
+        left, bottom, right, top = self._floats[:4]
+        clip = self._clip(handle)
+        if clip is not None:
+            left, bottom = max(left, clip[0]), max(bottom, clip[1])
+            right, top = min(right, clip[2]), min(top, clip[3])
+            if left > right or bottom > top:
+                return
+        self.boxes.append(_map(matrix, left, bottom, right, top))
+        names = {pdfium.FPDF_PAGEOBJ_IMAGE: IMAGE, pdfium.FPDF_PAGEOBJ_SHADING: SHADING}
+        self.kinds.append(names.get(kind, PATH))
+        self.handles.append(handle)
+
+    def _drawn(self, handle: int) -> bool:
+        """Whether a path leaves a mark on white paper."""
+        if not fast.path_draw_mode(handle, *self._modes_at):
+            return True
+        fill, stroke = self._modes
+        if stroke and self._marks(fast.object_stroke, handle):
+            return True
+        return bool(fill) and self._marks(fast.object_fill, handle)
+
+    def _marks(self, colour, handle: int) -> bool:
+        if not colour(handle, *self._colour_at):
+            return True  # a pattern, which has no one colour
+        red, green, blue, alpha = self._colour
+        return alpha > 5 and min(red, green, blue) < _WHITE
+
+    def _clip(self, handle: int) -> tuple[float, float, float, float] | None:
+        """The box of the object's clip in the space of the object; None where there is none."""
+        clip = fast.object_clip(handle)
+        paths = fast.clip_count(clip) if clip else 0
+        if paths <= 0:
+            return None
+        box = (-1e9, -1e9, 1e9, 1e9)
+        x_at, y_at = self._at[4:]
+        for path in range(min(paths, 16)):
+            count = fast.clip_segments(clip, path)
+            if not 0 < count <= 200:
+                continue
+            xs, ys = [], []
+            for number in range(count):
+                fast.segment_point(fast.clip_segment(clip, path, number), x_at, y_at)
+                xs.append(self._floats[4])
+                ys.append(self._floats[5])
+            box = (
+                max(box[0], min(xs)),
+                max(box[1], min(ys)),
+                min(box[2], max(xs)),
+                min(box[3], max(ys)),
+            )
+        return box
+
+
+def _concat(inner: tuple[float, ...], outer: tuple[float, ...]) -> tuple[float, ...]:
+    """The matrix (a, b, c, d, e, f) that applies `inner`, then `outer` (PDF 32000-1, 8.3.4)."""
+    a, b, c, d, e, f = inner
+    p, q, r, s, t, u = outer
+    return (
+        a * p + b * r,
+        a * q + b * s,
+        c * p + d * r,
+        c * q + d * s,
+        e * p + f * r + t,
+        e * q + f * s + u,
+    )
+
+
+def _map(matrix, left, bottom, right, top) -> tuple[float, float, float, float]:
+    a, b, c, d, e, f = matrix
+    if b == c == 0:
+        x0, x1 = a * left + e, a * right + e
+        y0, y1 = d * bottom + f, d * top + f
+        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+    xs = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
+    ys = [b * x + d * y + f for x in (left, right) for y in (bottom, top)]
+    return min(xs), min(ys), max(xs), max(ys)

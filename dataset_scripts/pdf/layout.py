@@ -1,0 +1,283 @@
+"""The layout of a document: body type, columns, paragraphs, and what repeats on every page."""
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.geometry import Box, covered, overlap_x, union
+from cephalo.dataset_scripts.pdf.graphics import Graphics
+from cephalo.dataset_scripts.pdf.text import Line
+
+
+@dataclass
+class PageContent:
+    """What was read from a page. All boxes are in the frame of its main orientation.
+
+    `quarters`: quarter turns clockwise from the displayed page to this frame; `width` and
+    `height` are points in this frame. `turned` holds the lines of other orientations.
+    """
+
+    number: int
+    width: float
+    height: float
+    quarters: int
+    lines: list[Line]
+    turned: list[Line]
+    boxes: np.ndarray
+    kinds: np.ndarray
+    columns: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def box(self) -> Box:
+        """The page as a box."""
+        return 0.0, 0.0, self.width, self.height
+
+
+@dataclass(frozen=True)
+class BodyStyle:
+    """The type of the running text: font size and distance of baselines in points."""
+
+    size: float
+    leading: float
+    fonts: frozenset[str]
+
+
+@dataclass
+class Block:
+    """Lines of one size that follow each other at one distance. `paragraph`: running text."""
+
+    lines: list[Line]
+    box: Box
+    paragraph: bool = False
+
+
+def body_style(pages: list[PageContent]) -> BodyStyle:
+    """The style of most characters of the document; 10 on 12 points where there is no text."""
+    sizes: Counter[float] = Counter()
+    for page in pages:
+        for line in page.lines:
+            if len(line.text) >= 20:
+                sizes[round(line.size * 2) / 2] += len(line.text)
+    if not sizes:
+        return BodyStyle(10.0, 12.0, frozenset())
+    size = sizes.most_common(1)[0][0]
+    fonts: Counter[str] = Counter()
+    steps: Counter[float] = Counter()
+    for page in pages:
+        last = None
+        for line in page.lines:
+            if abs(line.size - size) > 0.3:
+                continue
+            fonts[line.font] += len(line.text)
+            if last is not None and abs(line.box[0] - last.box[0]) < size:
+                step = line.box[3] - last.box[3]
+                if 0.8 * size < step < 3 * size:
+                    steps[round(step * 2) / 2] += 1
+            last = line
+    total = sum(fonts.values())
+    main = frozenset(font for font, count in fonts.items() if count > 0.1 * total)
+    leading = steps.most_common(1)[0][0] if steps else 1.2 * size
+    return BodyStyle(size, leading, main)
+
+
+def find_columns(page: PageContent, body: BodyStyle) -> list[tuple[float, float]]:
+    """The x ranges of the columns of running text on a page, from left to right."""
+    wide = [
+        line
+        for line in page.lines
+        if abs(line.size - body.size) < 0.08 * body.size
+        and len(line.text) > 25
+        and line.box[2] - line.box[0] > 12 * body.size
+    ]
+    groups: dict[int, list[Line]] = defaultdict(list)
+    for line in wide:
+        groups[round(line.box[0] / (2 * body.size))].append(line)
+    spans = []
+    for group in sorted(groups.values(), key=len, reverse=True):
+        if len(group) < 3:
+            continue
+        x0 = float(np.median([line.box[0] for line in group]))
+        x1 = float(np.median([line.box[2] for line in group]))
+        if all(min(x1, b) - max(x0, a) < 0.2 * min(x1 - x0, b - a) for a, b in spans):
+            spans.append((x0, x1))
+    return sorted(spans)
+
+
+def document_columns(pages: list[PageContent], body: BodyStyle) -> None:
+    """Set `columns` of every page; a page without running text takes the most common ones."""
+    found = [find_columns(page, body) for page in pages]
+    shapes = Counter(tuple((round(a), round(b)) for a, b in spans) for spans in found if spans)
+    usual = list(shapes.most_common(1)[0][0]) if shapes else []
+    for page, spans in zip(pages, found, strict=True):
+        page.columns = spans or usual or [(0.1 * page.width, 0.9 * page.width)]
+
+
+def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
+    """Tag running heads, page numbers and line numbers, and drop graphics that repeat.
+
+    Furniture stands in one place on many pages. A figure may by chance share its box with
+    another; three times in one place is taken for furniture only in the outer margins.
+    """
+    texts: Counter[tuple] = Counter()
+    boxes: Counter[tuple] = Counter()
+    for page in pages:
+        texts.update({_text_key(line, page) for line in page.lines + page.turned})
+        boxes.update({tuple(row) for row in np.rint(page.boxes / 2).astype(int).tolist()})
+    often = max(3, 0.3 * len(pages)) if len(pages) > 2 else 2
+    for page in pages:
+        _mark_line_numbers(page)
+        for line in page.lines + page.turned:
+            edge = line.box[3] < 0.12 * page.height or line.box[1] > 0.88 * page.height
+            number = re.fullmatch(r"[\W\d]{1,6}|[ivxl]{1,5}", line.text) is not None
+            repeated = texts[_text_key(line, page)] >= (2 if edge else often)
+            extreme = line.box[3] < 0.07 * page.height or line.box[1] > 0.93 * page.height
+            if (repeated and len(line.text) > 3) or (edge and number and extreme):
+                line.tags.add("furniture")
+        if len(page.boxes):
+            keys = [tuple(row) for row in np.rint(page.boxes / 2).astype(int).tolist()]
+            again = np.array([boxes[key] >= often for key in keys])
+            keep = ~again
+            page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
+
+
+def _text_key(line: Line, page: PageContent) -> tuple:
+    text = re.sub(r"\d+", "#", line.text)
+    return text, round(line.box[1] / 6), line.quarters
+
+
+def _mark_line_numbers(page: PageContent) -> None:
+    """Tag three or more bare numbers in one column that grow down the page beside the text."""
+    numbers = [line for line in page.lines if line.text.isdecimal() and len(line.text) < 5]
+    groups: dict[int, list[Line]] = defaultdict(list)
+    for line in numbers:
+        groups[round(line.box[2] / 4)].append(line)
+    left = min((a for a, _ in page.columns), default=0.0)
+    right = max((b for _, b in page.columns), default=page.width)
+    for group in groups.values():
+        group.sort(key=lambda line: line.box[1])
+        values = [int(line.text) for line in group]
+        rising = all(a < b for a, b in pairwise(values))
+        outside = all(line.box[2] < left or line.box[0] > right for line in group)
+        if len(group) >= 3 and rising and outside:
+            for line in group:
+                line.tags.add("furniture")
+
+
+def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
+    """Group the lines of a page, furniture left out, and tell which groups are running text."""
+    lines = [line for line in page.lines if "furniture" not in line.tags]
+    lines.sort(key=lambda line: (line.box[1], line.box[0]))
+    boxes = np.array([line.box for line in lines]).reshape(-1, 4)
+    sizes = np.array([line.size for line in lines])
+    owner: list[list[Line]] = []
+    home: dict[int, list[Line]] = {}
+    taken: set[int] = set()
+    for number, line in enumerate(lines):
+        x0, y0, x1, y1 = line.box
+        high = y1 - y0
+        shared = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
+        least = np.minimum(boxes[:, 2] - boxes[:, 0], x1 - x0)
+        gap = y0 - boxes[:, 3]
+        fits = (
+            (shared > 0.5 * least)
+            & (gap < 0.75 * high)
+            & (gap > -0.6 * high)
+            & (boxes[:, 1] < y0 - 0.3 * high)
+            & (np.abs(sizes - line.size) < 0.08 * line.size)
+        )
+        above = np.flatnonzero(fits)
+        above = [int(k) for k in above if int(k) not in taken]
+        if above:
+            nearest = max(above, key=lambda k: boxes[k, 3])
+            group = home[nearest]
+            taken.add(nearest)
+        else:
+            group = []
+            owner.append(group)
+        group.append(line)
+        home[number] = group
+    blocks = [Block(group, union([line.box for line in group])) for group in owner]
+    for block in blocks:
+        block.paragraph = _is_paragraph(block, page, body)
+    return blocks
+
+
+def _is_paragraph(block: Block, page: PageContent, body: BodyStyle) -> bool:
+    """Whether a block is running text: long filled lines, or body type at a column's edge."""
+    width = block.box[2] - block.box[0]
+    column = min((b - a for a, b in page.columns), default=page.width)
+    chars = sum(len(line.text) for line in block.lines)
+    filled = np.median([line.box[2] - line.box[0] for line in block.lines]) > 0.7 * width
+    if len(block.lines) >= 3 and width > 0.5 * column and filled and chars > 90:
+        return True
+    size = block.lines[0].size
+    in_body_type = abs(size - body.size) < 0.06 * body.size and (
+        block.lines[0].font in body.fonts or not body.fonts
+    )
+    at_edge = any(-body.size < block.box[0] - a < 2.5 * body.size for a, _ in page.columns)
+    if in_body_type and at_edge and width > 0.55 * column and chars > 20:
+        return True
+    heading = block.lines[0].bold or size > 1.05 * body.size
+    flush = any(abs(block.box[0] - a) < 0.3 * body.size for a, _ in page.columns)
+    return flush and (heading or in_body_type) and chars > 5
+
+
+def in_one_column(box: Box, page: PageContent) -> tuple[float, float] | None:
+    """The column that holds a box, where the page has several; else None."""
+    if len(page.columns) < 2:
+        return None
+    slack = 0.02 * page.width
+    for a, b in page.columns:
+        if box[0] > a - slack and box[2] < b + slack:
+            return a, b
+    return None
+
+
+def background(page: PageContent, blocks: list[Block], captions: list[Box]) -> np.ndarray:
+    """Which graphics lie behind running text or frame a caption: boolean (n,).
+
+    Such a graphic is a coloured box, a frame or a scanned page, and no part of a figure.
+    """
+    behind = np.zeros(len(page.boxes), bool)
+    texts = [(block.box, 1.0) for block in blocks if block.paragraph and len(block.lines) > 1]
+    texts += [(box, 1.0) for box in captions]
+    for box, share in texts:
+        if not len(page.boxes):
+            break
+        width = np.minimum(page.boxes[:, 2], box[2]) - np.maximum(page.boxes[:, 0], box[0])
+        height = np.minimum(page.boxes[:, 3], box[3]) - np.maximum(page.boxes[:, 1], box[1])
+        common = np.clip(width, 0, None) * np.clip(height, 0, None)
+        size = max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
+        behind |= common > 0.8 * share * size
+    return behind
+
+
+def drop_inside(lines: list[Line], box: Box) -> list[Line]:
+    """`lines` without those that lie in `box`."""
+    return [line for line in lines if covered(line.box, box) < 0.6 or overlap_x(line.box, box) < 0]
+
+
+def to_content(
+    number: int, width: float, height: float, lines: list[Line], graphics: Graphics
+) -> PageContent:
+    """Turn a page, as displayed, so that most of its text is upright."""
+    from cephalo.dataset_scripts.pdf.geometry import turn
+
+    count: Counter[int] = Counter()
+    for line in lines:
+        count[line.quarters] += len(line.text)
+    quarters = count.most_common(1)[0][0] if count else 0
+    upright = [line for line in lines if line.quarters == quarters]
+    turned = [line for line in lines if line.quarters != quarters]
+    boxes = turn(graphics.boxes, quarters, width, height)
+    for line in turned:
+        # Back to the displayed page, then on to this page's frame.
+        sides = (height, width) if line.quarters % 2 else (width, height)
+        displayed = turn(np.array([line.box]), -line.quarters, *sides)
+        line.box = tuple(turn(displayed, quarters, width, height)[0].tolist())
+    if quarters % 2:
+        width, height = height, width
+    return PageContent(number, width, height, quarters, upright, turned, boxes, graphics.kinds)

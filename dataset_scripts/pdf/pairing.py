@@ -1,0 +1,258 @@
+"""Pairing: which graphics belong to which caption, decided for all captions of a page at once."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.captions import Caption
+from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, overlap_x, overlap_y, union
+from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent, in_one_column
+from cephalo.dataset_scripts.pdf.regions import Atom, Scene, add_loose_text
+from cephalo.dataset_scripts.pdf.text import Line
+
+ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
+SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
+_PRIOR = {ABOVE: 0.0, BELOW: -1.5, LEFT: -2.0, RIGHT: -2.0}
+_MAX_CHOICES = 4096
+
+
+@dataclass
+class Pair:
+    """A caption and its figure. `box` is the region in the page's frame, caption left out."""
+
+    caption: Caption
+    box: Box
+    side: str | None
+    atoms: list[Atom]
+    lines: list[Line]
+
+
+def pair_page(
+    scene: Scene, captions: list[Caption], body: BodyStyle, prior: dict[str, float] | None = None
+) -> list[Pair]:
+    """Give every atom of a page to at most one caption and every caption its region.
+
+    `prior` weighs the sides (ABOVE, ...) by what the rest of the document does. Captions of
+    tables take part as barriers only. A caption without graphics gets no pair.
+    """
+    figures = [caption for caption in captions if caption.kind not in ("table", "algorithm")]
+    if not figures or not scene.atoms:
+        return []
+    weights = dict(_PRIOR, **(prior or {}))
+    walls = [
+        np.concatenate(
+            [scene.barriers, np.array([c.box for c in captions if c is not own]).reshape(-1, 4)]
+        )
+        for own in figures
+    ]
+    reach = [
+        {side: _direct(caption, side, scene.atoms, wall, body) for side in SIDES}
+        for caption, wall in zip(figures, walls, strict=True)
+    ]
+    sides = _choose_sides(figures, reach, scene, weights, body)
+    claims = _claim(figures, sides, reach, scene, walls, body)
+    pairs = []
+    for index, caption in enumerate(figures):
+        atoms = [scene.atoms[k] for k in claims[index]]
+        if not atoms:
+            continue
+        others = [scene.atoms[k].box for j, c in enumerate(claims) if j != index for k in c]
+        box, lines = _region(caption, sides[index], atoms, others, captions, scene, body)
+        pairs.append(Pair(caption, box, sides[index], atoms, lines))
+    return pairs
+
+
+def _direct(
+    caption: Caption, side: str, atoms: list[Atom], walls: np.ndarray, body: BodyStyle
+) -> dict[int, float]:
+    """The atoms that `caption` sees on one side: index → distance in points."""
+    seen = {}
+    cap = caption.box
+    for index, atom in enumerate(atoms):
+        gap = _gap(cap, atom.box, side, body)
+        if gap is None or _wall_between(cap, atom.box, side, walls):
+            continue
+        seen[index] = gap
+    return seen
+
+
+def _gap(cap: Box, box: Box, side: str, body: BodyStyle) -> float | None:
+    """Distance from a caption to a box on one side; None where the box is not on that side."""
+    slack = min(0.35 * (box[3] - box[1]), 4 * body.size)
+    if side in (ABOVE, BELOW):
+        narrow = min(cap[2] - cap[0], box[2] - box[0])
+        if overlap_x(cap, box) < 0.15 * narrow:
+            return None
+        gap = cap[1] - box[3] if side == ABOVE else box[1] - cap[3]
+        return max(gap, 0.0) if gap > -slack else None
+    short = min(cap[3] - cap[1], box[3] - box[1])
+    if overlap_y(cap, box) < 0.5 * short:
+        return None
+    gap = cap[0] - box[2] if side == LEFT else box[0] - cap[2]
+    return max(gap, 0.0) if gap > -2 * body.size else None
+
+
+def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
+    if side in (ABOVE, BELOW):
+        x0, x1 = max(cap[0], box[0]), min(cap[2], box[2])
+        y0, y1 = (box[3], cap[1]) if side == ABOVE else (cap[3], box[1])
+    else:
+        y0, y1 = max(cap[1], box[1]), min(cap[3], box[3])
+        x0, x1 = (box[2], cap[0]) if side == LEFT else (cap[2], box[0])
+    inset_x, inset_y = 0.02 * (x1 - x0), 0.02 * (y1 - y0)
+    corridor = (x0 + inset_x, y0 + inset_y, x1 - inset_x, y1 - inset_y)
+    if corridor[0] >= corridor[2] or corridor[1] >= corridor[3] or not len(walls):
+        return False
+    return bool(hits(walls, corridor).any())
+
+
+def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
+    """The side for each caption that together explain the page's graphics best."""
+    options = [[side for side in SIDES if seen[side]] or [None] for seen in reach]
+    combinations = 1
+    for choice in options:
+        combinations *= len(choice)
+    if combinations > _MAX_CHOICES:
+        options = [
+            sorted(choice, key=lambda s, k=k: -_alone(reach[k][s], weights[s], body))[:2]
+            if choice != [None]
+            else choice
+            for k, choice in enumerate(options)
+        ]
+    if np.prod([len(choice) for choice in options]) > _MAX_CHOICES:
+        options = [choice[:1] for choice in options]
+    sizes = [area(atom.box) for atom in scene.atoms]
+    whole = sum(sizes) or 1.0
+    best, choice = -np.inf, tuple(option[0] for option in options)
+    for sides in product(*options):
+        owner = _owners(figures, sides, reach, scene)
+        total = 0.0
+        for index, side in enumerate(sides):
+            own = [k for k, who in owner.items() if who == index]
+            if not own:
+                total -= 12
+                continue
+            near = min(reach[index][side][k] for k in own)
+            total += weights[side] - 0.25 * near / body.size
+        total += 8 * sum(sizes[k] for k in owner) / whole
+        if total > best:
+            best, choice = total, sides
+    return list(choice)
+
+
+def _alone(seen: dict[int, float], weight: float, body: BodyStyle) -> float:
+    return weight - 0.25 * min(seen.values()) / body.size if seen else -99.0
+
+
+def _owners(figures, sides, reach, scene) -> dict[int, int]:
+    """Atom index → caption index, for the atoms that captions see on their chosen sides."""
+    owner: dict[int, tuple[float, int]] = {}
+    for index, side in enumerate(sides):
+        if side is None:
+            continue
+        for atom, gap in reach[index][side].items():
+            cost = gap + _off_centre(figures[index].box, scene.atoms[atom].box, side)
+            if atom not in owner or cost < owner[atom][0]:
+                owner[atom] = cost, index
+    return {atom: index for atom, (_, index) in owner.items()}
+
+
+def _off_centre(cap: Box, box: Box, side: str) -> float:
+    axis = 0 if side in (ABOVE, BELOW) else 1
+    return 0.3 * abs(cap[axis] + cap[axis + 2] - box[axis] - box[axis + 2]) / 2
+
+
+def _claim(figures, sides, reach, scene, walls, body) -> list[list[int]]:
+    """The atoms of each caption: those it sees, then their neighbours that nobody sees."""
+    owner = _owners(figures, sides, reach, scene)
+    free = set(range(len(scene.atoms))) - set(owner)
+    while free:
+        links = []
+        for new in free:
+            for old, index in owner.items():
+                distance = _link(
+                    scene.atoms[new].box,
+                    scene.atoms[old].box,
+                    figures[index],
+                    sides[index],
+                    walls[index],
+                    scene.page,
+                    body,
+                )
+                if distance is not None:
+                    links.append((distance, new, index))
+        if not links:
+            break
+        _, new, index = min(links)
+        owner[new] = index
+        free.discard(new)
+    return [sorted(k for k, who in owner.items() if who == index) for index in range(len(figures))]
+
+
+def _link(
+    new: Box,
+    old: Box,
+    caption: Caption,
+    side: str,
+    walls: np.ndarray,
+    page: PageContent,
+    body: BodyStyle,
+) -> float | None:
+    """Distance of an atom to one that the caption has; None where they do not belong together."""
+    cap = caption.box
+    middle = (new[1] + new[3]) / 2
+    if (side == ABOVE and middle > cap[1]) or (side == BELOW and middle < cap[3]):
+        return None
+    if (side == LEFT and new[0] > cap[0]) or (side == RIGHT and new[2] < cap[2]):
+        return None
+    column = in_one_column(cap, page)
+    own = column and in_one_column(old, page) == column
+    if own and in_one_column(new, page) not in (None, column) and _column_busy(column, cap, walls):
+        return None
+    across, down = -overlap_x(new, old), -overlap_y(new, old)
+    if across > 0 and down > 0:
+        return None
+    hull = union([new, old])
+    if len(walls) and hits(walls, _inset(hull)).any():
+        return None
+    distance = max(across, down, 0.0)
+    return distance if distance < 12 * body.size else None
+
+
+def _column_busy(column, cap: Box, walls: np.ndarray) -> bool:
+    """Whether another column holds text beside the caption, so that the figure keeps to its own."""
+    if not len(walls):
+        return False
+    beside = (walls[:, 1] < cap[3] + 20) & (walls[:, 3] > cap[1] - 20)
+    other = (walls[:, 0] > column[1]) | (walls[:, 2] < column[0])
+    return bool((beside & other).any())
+
+
+def _inset(box: Box) -> Box:
+    return box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1
+
+
+def _region(caption, side, atoms, others, captions, scene, body) -> tuple[Box, list[Line]]:
+    """Graphics, then the loose text at them, kept clear of captions and running text."""
+    box = union([atom.box for atom in atoms])
+    caps = [c.box for c in captions]
+    limits = np.array([*caps, *others, *scene.barriers.tolist()]).reshape(-1, 4)
+    box, lines = add_loose_text(box, scene.loose, limits, body)
+    return cut_off(box, caption.box, side), lines
+
+
+def cut_off(box: Box, cap: Box, side: str | None) -> Box:
+    """`box` without the part that overlaps the caption on its side."""
+    x0, y0, x1, y1 = box
+    if overlap_x(box, cap) > 0 and overlap_y(box, cap) > 0:
+        match side:
+            case "above":
+                y1 = min(y1, cap[1])
+            case "below":
+                y0 = max(y0, cap[3])
+            case "left":
+                x1 = min(x1, cap[0])
+            case "right":
+                x0 = max(x0, cap[2])
+    return x0, y0, x1, y1

@@ -1,0 +1,170 @@
+"""pdfium behind calls that are cheap enough to make for every character and object.
+
+pypdfium2's generated bindings release the interpreter lock and convert every argument; at
+thousands of calls a page that is most of the time. The prototypes here keep the lock and take
+plain addresses, so that `map` can drive them from ranges over a numpy buffer.
+"""
+
+import ctypes
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf.geometry import Box
+
+_INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
+
+
+def _fast(function, result, *arguments):
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    return ctypes.PYFUNCTYPE(result, *arguments)(address)
+
+
+text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT, _POINTER, _INT)
+text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT, _POINTER, _INT, _POINTER)
+text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
+text_object = _fast(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
+text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
+text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)
+text_render_mode = _fast(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
+text_font = _fast(pdfium.FPDFTextObj_GetFont, _POINTER, _POINTER)
+font_name = _fast(pdfium.FPDFFont_GetBaseFontName, ctypes.c_size_t, _POINTER, _POINTER, _UINT)
+count_objects = _fast(pdfium.FPDFPage_CountObjects, _INT, _POINTER)
+get_object = _fast(pdfium.FPDFPage_GetObject, _POINTER, _POINTER, _INT)
+count_form_objects = _fast(pdfium.FPDFFormObj_CountObjects, _INT, _POINTER)
+get_form_object = _fast(pdfium.FPDFFormObj_GetObject, _POINTER, _POINTER, ctypes.c_ulong)
+object_type = _fast(pdfium.FPDFPageObj_GetType, _INT, _POINTER)
+object_bounds = _fast(
+    pdfium.FPDFPageObj_GetBounds, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
+)
+object_matrix = _fast(pdfium.FPDFPageObj_GetMatrix, _INT, _POINTER, _POINTER)
+object_fill = _fast(
+    pdfium.FPDFPageObj_GetFillColor, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
+)
+object_stroke = _fast(
+    pdfium.FPDFPageObj_GetStrokeColor, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
+)
+object_clip = _fast(pdfium.FPDFPageObj_GetClipPath, _POINTER, _POINTER)
+path_draw_mode = _fast(pdfium.FPDFPath_GetDrawMode, _INT, _POINTER, _POINTER, _POINTER)
+clip_count = _fast(pdfium.FPDFClipPath_CountPaths, _INT, _POINTER)
+clip_segments = _fast(pdfium.FPDFClipPath_CountPathSegments, _INT, _POINTER, _INT)
+clip_segment = _fast(pdfium.FPDFClipPath_GetPathSegment, _POINTER, _POINTER, _INT, _INT)
+segment_point = _fast(pdfium.FPDFPathSegment_GetPoint, _INT, _POINTER, _POINTER, _POINTER)
+
+
+class UnreadableError(Exception):
+    """A document or page that pdfium does not read. The message is the reason, one line."""
+
+
+_REASONS = {
+    pdfium.FPDF_ERR_FILE: "the file cannot be read",
+    pdfium.FPDF_ERR_FORMAT: "not a PDF, or damaged beyond repair",
+    pdfium.FPDF_ERR_PASSWORD: "encrypted: needs a password",
+    pdfium.FPDF_ERR_SECURITY: "encrypted with an unknown security handler",
+    pdfium.FPDF_ERR_PAGE: "a page is missing or damaged",
+}
+
+
+@contextmanager
+def open_document(path: Path) -> Iterator[ctypes.c_void_p]:
+    """A pdfium document handle of the file at `path`. Raises UnreadableError."""
+    pdfium.FPDF_InitLibrary()
+    document = pdfium.FPDF_LoadDocument(str(path).encode(), None)
+    if not document:
+        reason = _REASONS.get(pdfium.FPDF_GetLastError(), "pdfium cannot open it")
+        raise UnreadableError(reason)
+    try:
+        yield document
+    finally:
+        pdfium.FPDF_CloseDocument(document)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An open page: handles, the size in points as displayed, and the way there.
+
+    `to_display` is the (3, 2) matrix that takes [x, y, 1] in PDF user space to the displayed
+    page (origin at the top left, y downwards): crop box and /Rotate applied.
+    """
+
+    handle: ctypes.c_void_p
+    number: int
+    width: float
+    height: float
+    to_display: np.ndarray
+
+
+@contextmanager
+def open_page(document: ctypes.c_void_p, number: int) -> Iterator[Page]:
+    """Page `number` (0-based) of `document`. Raises UnreadableError."""
+    handle = pdfium.FPDF_LoadPage(document, number)
+    if not handle:
+        raise UnreadableError(f"page {number + 1} is missing or damaged")
+    try:
+        yield Page(
+            handle,
+            number,
+            pdfium.FPDF_GetPageWidthF(handle),
+            pdfium.FPDF_GetPageHeightF(handle),
+            _display_matrix(handle),
+        )
+    finally:
+        pdfium.FPDF_ClosePage(handle)
+
+
+def _display_matrix(handle: ctypes.c_void_p) -> np.ndarray:
+    box = pdfium.FS_RECTF()
+    pdfium.FPDF_GetPageBoundingBox(handle, box)
+    match pdfium.FPDFPage_GetRotation(handle):
+        case 0:
+            rows = ((1, 0), (0, -1), (-box.left, box.top))
+        case 1:
+            rows = ((0, 1), (1, 0), (-box.bottom, -box.left))
+        case 2:
+            rows = ((-1, 0), (0, 1), (box.right, -box.bottom))
+        case _:
+            rows = ((0, -1), (-1, 0), (box.top, box.right))
+    return np.array(rows, dtype=np.float64)
+
+
+def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Boxes (n, 4) as [left, bottom, right, top] through a (3, 2) matrix, upright again.
+
+    The result is [x0, y0, x1, y1] around the four mapped corners.
+    """
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    mapped = corners @ matrix[:2] + matrix[2]
+    return np.concatenate([mapped.min(axis=1), mapped.max(axis=1)], axis=1)
+
+
+def loose_boxes(textpage: int, count: int) -> np.ndarray:
+    """Boxes of all characters in user space: float32 (count, 4), [left, bottom, right, top].
+
+    A loose box is as high as the font (ascent to descent) and as wide as the advance.
+    """
+    buffer = np.zeros((count, 4), np.float32)
+    start = buffer.ctypes.data
+    addresses = range(start, start + 16 * count, 16)
+    deque(map(text_loose_box, repeat(textpage), range(count), addresses), 0)
+    return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
+
+
+def metadata(document: ctypes.c_void_p, key: str) -> str:
+    """An entry of the document's information dictionary, "" where there is none."""
+    size = pdfium.FPDF_GetMetaText(document, key.encode(), None, 0)
+    if size <= 2 or size > 20_000:
+        return ""
+    buffer = ctypes.create_string_buffer(size)
+    pdfium.FPDF_GetMetaText(document, key.encode(), buffer, size)
+    return buffer.raw[: size - 2].decode("utf-16-le", "replace").strip()
+
+
+def page_box(page: Page) -> Box:
+    """The displayed page as a box."""
+    return 0.0, 0.0, page.width, page.height

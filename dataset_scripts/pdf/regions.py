@@ -1,0 +1,208 @@
+"""Regions: the graphics of a page in connected groups, and the text that stands in their way."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, union
+from cephalo.dataset_scripts.pdf.graphics import IMAGE
+from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, background
+from cephalo.dataset_scripts.pdf.text import Line
+
+
+@dataclass
+class Atom:
+    """Graphics that touch: the smallest unit that is given to a caption.
+
+    `images`: boxes of the embedded images in it.
+    """
+
+    box: Box
+    images: list[Box] = field(default_factory=list)
+
+
+@dataclass
+class Scene:
+    """A page as pairing sees it.
+
+    `atoms`: groups of graphics. `loose`: lines that may belong to a figure (axis labels, legends,
+    letters of panels). `barriers`: boxes of running text, shape (n, 4), which no figure crosses.
+    """
+
+    page: PageContent
+    atoms: list[Atom]
+    loose: list[Line]
+    barriers: np.ndarray
+
+
+def build_scene(
+    page: PageContent, blocks: list[Block], captions: list[Box], body: BodyStyle
+) -> Scene:
+    """Split a page, captions left out, into graphics, loose text and running text."""
+    captioned = np.array(captions).reshape(-1, 4)
+    keep = ~background(page, blocks, captions)
+    keep &= ~_page_wide(page)
+    boxes, kinds = page.boxes[keep], page.kinds[keep]
+    atoms = find_atoms(boxes, kinds, body, captioned)
+    loose, barriers = [], []
+    for block in blocks:
+        for line in block.lines:
+            if len(captioned) and max(covered(line.box, box) for box in captions) > 0.6:
+                continue
+            inside = any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
+            near = inside or any(
+                covered(line.box, grow(atom.box, 2.2 * body.size)) > 0.3 for atom in atoms
+            )
+            if inside and not (block.paragraph and len(block.lines) > 2):
+                loose.append(line)
+            elif block.paragraph or not near:
+                barriers.append(line.box)
+            else:
+                loose.append(line)
+    for line in page.turned:
+        if "furniture" not in line.tags:
+            loose.append(line)
+    return Scene(page, atoms, loose, np.array(barriers).reshape(-1, 4))
+
+
+def _page_wide(page: PageContent) -> np.ndarray:
+    """Graphics as large as the page: paper colour, watermark frames. A lone image is kept."""
+    boxes = page.boxes
+    wide = (boxes[:, 2] - boxes[:, 0] > 0.93 * page.width) & (
+        boxes[:, 3] - boxes[:, 1] > 0.93 * page.height
+    )
+    if wide.sum() == 1 and len(boxes) == 1 and page.kinds[0] == IMAGE and not page.lines:
+        return np.zeros(len(boxes), bool)
+    return wide
+
+
+def find_atoms(
+    boxes: np.ndarray, kinds: np.ndarray, body: BodyStyle, captions: np.ndarray
+) -> list[Atom]:
+    """Group boxes (n, 4) that lie within 0.4 body sizes of each other.
+
+    Groups that are a mere horizontal rule, or no larger than a few characters, are left out.
+    """
+    reach = 0.4 * body.size
+    groups = merge_boxes(boxes, reach, captions)
+    atoms = []
+    for box in groups:
+        width, height = box[2] - box[0], box[3] - box[1]
+        if min(width, height) < 0.5 * body.size or max(width, height) < 1.2 * body.size:
+            continue
+        inner = [
+            tuple(row)
+            for row in boxes[kinds == IMAGE].tolist()
+            if covered(tuple(row), grow(box, 1)) > 0.9
+        ]
+        atoms.append(Atom(box, inner))
+    return atoms
+
+
+def merge_boxes(boxes: np.ndarray, reach: float, walls: np.ndarray) -> list[Box]:
+    """Merge boxes that come within `reach` of each other until none do.
+
+    Large boxes go first and swallow what lies in them, so a plot of 50 000 marks in a frame costs
+    as much as the frame. Two boxes are not merged when their union would cover a wall (m, 4).
+    """
+    if not len(boxes):
+        return []
+    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    rest = boxes[np.argsort(-sizes, kind="stable")]
+    groups: list[Box] = []
+    while len(rest):
+        box = tuple(rest[0].tolist())
+        rest = rest[1:]
+        growing = True
+        while growing and len(rest):
+            near = hits(rest, grow(box, reach))
+            growing = False
+            if near.any():
+                chosen = rest[near]
+                wide = union([box, *_bounds(chosen)])
+                if _blocked(wide, walls) and not _blocked(box, walls):
+                    good = [
+                        k
+                        for k in np.flatnonzero(near)
+                        if not _blocked(union([box, tuple(rest[k])]), walls)
+                    ]
+                    near = np.zeros(len(rest), bool)
+                    near[good] = True
+                    if not good:
+                        break
+                    chosen = rest[near]
+                    wide = union([box, *_bounds(chosen)])
+                    if _blocked(wide, walls):
+                        near[:] = False
+                        near[good[0]] = True
+                        wide = union([box, *_bounds(rest[near])])
+                rest = rest[~near]
+                growing = wide != box
+                box = wide
+        groups.append(box)
+    return _merge_groups(groups, reach, walls)
+
+
+def _bounds(boxes: np.ndarray) -> list[Box]:
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    return [(float(low[0]), float(low[1]), float(high[0]), float(high[1]))]
+
+
+def _blocked(box: Box, walls: np.ndarray) -> bool:
+    if not len(walls):
+        return False
+    middle = (walls[:, :2] + walls[:, 2:]) / 2
+    inside = (
+        (middle[:, 0] > box[0])
+        & (middle[:, 0] < box[2])
+        & (middle[:, 1] > box[1])
+        & (middle[:, 1] < box[3])
+    )
+    return bool(inside.any())
+
+
+def _merge_groups(groups: list[Box], reach: float, walls: np.ndarray) -> list[Box]:
+    """Merge groups whose boxes have come to touch by growing."""
+    merged = True
+    while merged and len(groups) < 2000:
+        merged = False
+        groups.sort(key=area, reverse=True)
+        kept: list[Box] = []
+        for box in groups:
+            for index, other in enumerate(kept):
+                wide = union([box, other])
+                if hits(np.array([other]), grow(box, reach))[0] and not _blocked(wide, walls):
+                    kept[index] = wide
+                    merged = True
+                    break
+            else:
+                kept.append(box)
+        groups = kept
+    return groups
+
+
+def add_loose_text(
+    box: Box, loose: list[Line], limits: np.ndarray, body: BodyStyle
+) -> tuple[Box, list[Line]]:
+    """Grow a region over the loose lines that touch it or stand close to it.
+
+    `limits` (n, 4) are boxes that the region must not come to overlap. Returns the region and the
+    lines in it.
+    """
+    taken: list[Line] = []
+    left = list(loose)
+    changed = True
+    while changed:
+        changed = False
+        for line in list(left):
+            if covered(line.box, grow(box, 0.9 * body.size)) < 0.5:
+                continue
+            wide = union([box, line.box])
+            new = hits(limits, wide) & ~hits(limits, box) if len(limits) else np.zeros(0, bool)
+            if new.any():
+                continue
+            left.remove(line)
+            taken.append(line)
+            changed = changed or wide != box
+            box = wide
+    return box, taken

@@ -1,0 +1,202 @@
+"""Text lines: from the characters of a page to lines of one orientation, in reading frames.
+
+A line is a run of characters on one baseline without a gap much wider than the text is high, so a
+table row gives one line per cell and the two columns of a page never share a line.
+"""
+
+import ctypes
+from dataclasses import dataclass, field
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.geometry import Box, turn, union
+
+MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
+HYPHENS = "\x02\xad\ufffe"  # how pdfium writes a hyphen at the end of a line
+
+
+@dataclass(slots=True)
+class Line:
+    """One line of text.
+
+    `box` is in points on the displayed page turned by `quarters` quarter turns clockwise, so
+    that the text reads from left to right. `size` is the font size in points. `font` is the
+    name of the font in the middle of the line, `lead` of its first character.
+    """
+
+    text: str
+    box: Box
+    size: float
+    font: str
+    lead: str
+    quarters: int = 0
+    visible: bool = True
+    tags: set[str] = field(default_factory=set)
+
+    @property
+    def bold(self) -> bool:
+        """Whether the line's first characters are set in a bold face, by the font's name."""
+        return is_bold(self.lead)
+
+
+def is_bold(font: str) -> bool:
+    """Whether a PostScript font name is that of a bold face ("Times-Bold", "CMBX10")."""
+    name = font.lower()
+    bold = ("bold", "black", "heavy", "cmbx", "-bd", "semibold", "demi", "medi")
+    return any(part in name for part in bold) or name.endswith((".b", "-b"))
+
+
+def read_lines(page: fast.Page) -> list[Line]:
+    """The lines of a page, each in the frame of its own orientation (`Line.quarters`)."""
+    textpage = pdfium.FPDFText_LoadPage(page.handle)
+    if not textpage:
+        return []
+    try:
+        handle = ctypes.cast(textpage, ctypes.c_void_p).value
+        count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
+        if count <= 0:
+            return []
+        return _lines(page, textpage, handle, count)
+    finally:
+        pdfium.FPDFText_ClosePage(textpage)
+
+
+def _lines(page: fast.Page, textpage, handle: int, count: int) -> list[Line]:
+    codes = _codes(textpage, handle, count)
+    boxes = fast.map_boxes(fast.loose_boxes(handle, count), page.to_display)
+    space = (codes <= 32) & (codes != 2) | (codes == 0xA0)
+    proper = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    # Publishers leave text beyond the page's edge; a reader never sees it.
+    middle_x, middle_y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
+    inside = (middle_x > 0) & (middle_x < page.width) & (middle_y > 0) & (middle_y < page.height)
+    marks = np.flatnonzero(~space & proper & inside)
+    if not len(marks):
+        return []
+    quarters = _orientations(page, handle, marks, space)
+    lines = []
+    for turns in np.unique(quarters):
+        chosen = marks[quarters == turns]
+        upright = turn(boxes[chosen], int(turns), page.width, page.height)
+        lines += _runs(handle, codes, chosen, upright, int(turns))
+    return lines
+
+
+def _codes(textpage, handle: int, count: int) -> np.ndarray:
+    buffer = np.zeros(count + 1, np.uint16)
+    pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))
+    if pdfium.FPDFText_GetText(textpage, 0, count, pointer) == count + 1:
+        return buffer[:count].astype(np.uint32)
+    # Characters without a text index, or outside the basic plane: one call for each.
+    numbers = range(count)
+    return np.fromiter(map(fast.text_unicode, [handle] * count, numbers), np.uint32, count)
+
+
+def _orientations(page: fast.Page, handle: int, marks: np.ndarray, space: np.ndarray) -> np.ndarray:
+    """Quarter turns clockwise that set each mark upright: int array like `marks`."""
+    first = np.ones(len(marks), bool)
+    first[1:] = (np.diff(marks) > 1) | space[marks[1:] - 1]
+    starts = np.flatnonzero(first)
+    angles = np.fromiter(
+        map(fast.text_angle, [handle] * len(starts), marks[starts].tolist()), float, len(starts)
+    )
+    # The angle runs counterclockwise in user space; /Rotate turns the page clockwise.
+    turns = np.rint(angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
+    return np.repeat(turns % 4, np.diff(np.append(starts, len(marks))))
+
+
+def _runs(handle: int, codes, chosen, boxes, turns: int) -> list[Line]:
+    """Cut the marks `chosen` into runs, then join the runs that share a baseline."""
+    x0, y0, x1, y1 = boxes.T
+    high = y1 - y0
+    least = np.minimum(high[1:], high[:-1])
+    shared = np.minimum(y1[1:], y1[:-1]) - np.maximum(y0[1:], y0[:-1])
+    gap = x0[1:] - x1[:-1]
+    most = np.maximum(high[1:], high[:-1])
+    # Line numbers stand off from the text and are set smaller.
+    number = (least < 0.75 * most) & (gap > 0.4 * most)
+    cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
+    edges = np.concatenate([[0], np.flatnonzero(cut) + 1, [len(chosen)]])
+    starts, ends = edges[:-1], edges[1:]
+    lows = np.minimum.reduceat(boxes[:, :2], starts)
+    highs = np.maximum.reduceat(boxes[:, 2:], starts)
+    style = _Styles(handle)
+    lines = []
+    for start, end, low, upper in zip(starts, ends, lows.tolist(), highs.tolist(), strict=True):
+        first, last = int(chosen[start]), int(chosen[end - 1])
+        text = _string(codes[first : last + 1])
+        middle = int(chosen[start + (end - start) * 3 // 5])
+        lead, _, visible = style(first)
+        font, size, _ = style(middle)
+        lines.append(Line(text, (*low, *upper), size, font, lead, turns, visible))
+    return join_runs(lines)
+
+
+def _string(codes: np.ndarray) -> str:
+    # UTF-16 code units: characters beyond the basic plane come as pairs of surrogates.
+    text = codes.astype("<u2").tobytes().decode("utf-16-le", "replace")
+    return " ".join(text.replace("\x02", "\xad").split())
+
+
+class _Styles:
+    """Font name, size in points and visibility of a character, remembered by text object."""
+
+    def __init__(self, textpage: int) -> None:
+        self.textpage = textpage
+        self.objects: dict[int, tuple[str, float, bool]] = {}
+        self.fonts: dict[int, str] = {}
+        self.matrix = (ctypes.c_float * 6)()
+        self.buffer = ctypes.create_string_buffer(256)
+
+    def __call__(self, char: int) -> tuple[str, float, bool]:
+        text_object = fast.text_object(self.textpage, char)
+        if text_object not in self.objects:
+            size = fast.text_font_size(self.textpage, char)
+            if fast.text_matrix(self.textpage, char, ctypes.addressof(self.matrix)):
+                _, _, c, d, _, _ = self.matrix
+                size *= float(np.hypot(c, d))
+            visible = not text_object or fast.text_render_mode(text_object) != 3
+            self.objects[text_object] = (self._font(text_object), size, visible)
+        return self.objects[text_object]
+
+    def _font(self, text_object: int | None) -> str:
+        font = fast.text_font(text_object) if text_object else None
+        if not font:
+            return ""
+        if font not in self.fonts:
+            fast.font_name(font, ctypes.addressof(self.buffer), 256)
+            name = self.buffer.value.decode("latin-1")
+            self.fonts[font] = name[7:] if name[6:7] == "+" else name
+        return self.fonts[font]
+
+
+def join_runs(lines: list[Line]) -> list[Line]:
+    """Join runs that continue each other on one baseline (a formula, a change of font)."""
+    lines = sorted(lines, key=lambda line: (line.box[0], line.box[1]))
+    by_row: dict[int, list[Line]] = {}
+    kept: list[Line] = []
+    for line in lines:
+        box = line.box
+        high = box[3] - box[1]
+        row = int((box[1] + box[3]) / 2 // 8)
+        near = [other for key in (row - 1, row, row + 1) for other in by_row.get(key, ())]
+        best = None
+        for other in near:
+            gap = box[0] - other.box[2]
+            tall = max(high, other.box[3] - other.box[1])
+            shared = min(box[3], other.box[3]) - max(box[1], other.box[1])
+            least = min(high, other.box[3] - other.box[1])
+            if -0.3 * tall < gap < 0.5 * tall and shared > 0.5 * least:
+                best = other
+        if best is None:
+            by_row.setdefault(row, []).append(line)
+            kept.append(line)
+        else:
+            tall = max(high, best.box[3] - best.box[1])
+            blank = " " if box[0] - best.box[2] > 0.12 * tall else ""
+            if len(line.text) > len(best.text):
+                best.font, best.size = line.font, line.size
+            best.text += blank + line.text
+            best.box = union([best.box, box])
+    return kept

@@ -1,0 +1,59 @@
+"""The page to look at."""
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cephalo.dataset_scripts.gallery import thumbnail, write_gallery
+from cephalo.dataset_scripts.schema import FIGURES
+
+
+def png(width: int, height: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(out, "PNG")
+    return out.getvalue()
+
+
+def row(**values) -> dict:
+    blank = dict.fromkeys(FIGURES)
+    return blank | {
+        "image": {"bytes": png(1200, 300), "path": None},
+        "caption": "A <script>alert(1)</script> caption",
+        "label": "Figure 1",
+        "kind": "figure",
+        "document": "a&b.pdf",
+        "document_sha256": "0" * 64,
+        "page": 4,
+        "width": 1200,
+        "height": 300,
+        "panels": [],
+        "mentions": [],
+        **values,
+    }
+
+
+def test_every_figure_beside_its_caption_page_and_document(tmp_path):
+    table = pa.Table.from_pylist([row(), row(label="Figure 2")], schema=FIGURES.arrow_schema)
+    pq.write_table(table, tmp_path / "a-000000000000.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "b-111111111111.parquet")
+    page = tmp_path / "index.html"
+    assert write_gallery(tmp_path, page, {"<x>.pdf": 'it is "broken"'}) == 2
+    text = page.read_text()
+    assert "<script>" not in text
+    assert "A &lt;script&gt;alert(1)&lt;/script&gt; caption" in text
+    assert text.count("page 5 ·") == 2
+    assert "a&amp;b.pdf" in text
+    assert "<dt>&lt;x&gt;.pdf</dt><dd>it is &#34;broken&#34;</dd>" in text
+    assert text.count("<section") == 2  # one document with figures, and the failures
+    assert "2 figures from 2 documents" in text
+
+
+@pytest.mark.parametrize(("size", "small"), [((1200, 300), (560, 140)), ((30, 20), (30, 20))])
+def test_thumbnails_are_bounded(size, small):
+    import base64
+
+    data = thumbnail(png(*size)).removeprefix("data:image/jpeg;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == small
