@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pyarrow.parquet as pq
 import typer
 from datasets import DatasetInfo, Features, SplitDict, SplitInfo
+from huggingface_hub import DatasetCard
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
@@ -76,13 +77,28 @@ def build_dataset(directory: Path, repo_id: str) -> Path:
 
     aside, folder = directory / "dataset.partial", directory / "dataset"
     shutil.rmtree(aside, ignore_errors=True)
+    try:
+        card = write_configs(aside, shards, sum(map(len, documents)), split_of, repo_id)
+        (aside / "README.md").write_text(str(card), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+    return folder
+
+
+def write_configs(
+    folder: Path, shards: list[Path], rows: int, split_of: dict[str, str], repo_id: str
+) -> DatasetCard:
+    """Write FOLDER/CONFIG/SPLIT-*.parquet from the figures of `shards`; return their card."""
     writers = {
-        (config, split): ShardWriter(aside / config, split, features)
+        (config, split): ShardWriter(folder / config, split, features)
         for config, features in CONFIGS.items()
         for split in SPLITS
     }
     facts = DatasetFacts(repo_id=repo_id, documents=Counter(split_of.values()))
-    for figure in tqdm(figures_of(shards), total=sum(map(len, documents)), unit=" figures"):
+    for figure in tqdm(figures_of(shards), total=rows, unit=" figures"):
         split = split_of[figure["document_sha256"]]
         writers["figures", split].add(figure)
         facts.count_figure(figure)
@@ -90,14 +106,13 @@ def build_dataset(directory: Path, repo_id: str) -> Path:
             writers["conversations", split].add(caption_conversation(figure))
     for writer in writers.values():
         writer.close()
-    infos = {
-        config: dataset_info(features, {split: writers[config, split] for split in SPLITS})
-        for config, features in CONFIGS.items()
-    }
-    (aside / "README.md").write_text(str(dataset_card(facts, infos)), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
-    return folder
+    return dataset_card(
+        facts,
+        {
+            config: dataset_info(features, {split: writers[config, split] for split in SPLITS})
+            for config, features in CONFIGS.items()
+        },
+    )
 
 
 def read_column(shard: Path, name: str) -> list[Any]:

@@ -24,9 +24,13 @@ DATASET, MODEL = f"{USER}/figures", f"{USER}/tiny-idefics2"
 
 
 def main() -> None:
-    """Run every step as a process of its own and print what each made and how long it took."""
+    """Run the demo on the papers that the command line names, or on the samples."""
     papers = Path(sys.argv[1] if len(sys.argv) > 1 else SAMPLES).resolve()
-    runs = REPOSITORY / "runs" / f"demo-{papers.name}"
+    demo(papers, REPOSITORY / "runs" / f"demo-{papers.name}")
+
+
+def demo(papers: Path, runs: Path) -> None:
+    """Run every step as a process of its own and print what each made and how long it took."""
     runs.mkdir(parents=True, exist_ok=True)
     figures, hub = runs / "figures", runs / "hub"
     steps: list[tuple[str, str, float]] = []

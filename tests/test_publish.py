@@ -164,3 +164,18 @@ def test_image_bytes_are_those_of_the_figure(dataset):
     table = pq.read_table(dataset / "conversations" / "test-00000.parquet")
     [image] = table["images"][0].as_py()
     assert Image.open(io.BytesIO(image["bytes"])).size == (90, 60)
+
+
+def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    folder = write_figures(tmp_path / "made")
+    before = build_dataset(folder, "a/b")
+    kept = sorted(path.name for path in before.rglob("*"))
+
+    def full(writer, table):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        build_dataset(folder, "a/b")
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset", "figures"]
+    assert sorted(path.name for path in before.rglob("*")) == kept

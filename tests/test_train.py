@@ -12,10 +12,12 @@ import pytest
 import torch
 from datasets import Dataset, load_dataset
 from figure_samples import figure_row, write_figures
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS
@@ -223,3 +225,25 @@ def test_wrong_datasets_are_refused_before_any_work(tmp_path, dataset):
         dataset, "--push_to_hub", "--hub_model_id", "one/two/three"
     )
     assert not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
+        RuntimeError("PytorchStreamWriter failed writing file data/7: file write failed"),
+    ],
+)
+def test_full_disk_says_how_to_go_on(monkeypatch, error):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr("cephalo.train.sft.run_training", full)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--config", "tiny.yaml"])
+    assert stop.value.code == (
+        "cephalo: error: the disk of runs/tiny is full; make room, then the same command goes on "
+        "from the last whole checkpoint"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.upload import check_repo_id, hub_api
@@ -42,7 +43,17 @@ def train(
       cephalo train --config tiny.yaml --dataset_name my-lab/nacre-figures \\
         --output_dir runs/nacre --push_to_hub --hub_model_id my-lab/nacre-tiny
     """
-    run_training(*parse_arguments(find_config(config), context.args))
+    script_args, training_args, model_args = parse_arguments(find_config(config), context.args)
+    try:
+        run_training(script_args, training_args, model_args)
+    except (SafetensorError, RuntimeError) as error:
+        # Weights and optimizer states are written by native code, whose errors are no OSError.
+        if not any(words in str(error) for words in ("No space left", "failed writing file")):
+            raise
+        raise CephaloError(
+            f"the disk of {training_args.output_dir} is full; make room, then the same command "
+            "goes on from the last whole checkpoint"
+        ) from error
 
 
 def find_config(config: str) -> Path:
