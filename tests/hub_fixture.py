@@ -4,6 +4,7 @@ The clients read HF_ENDPOINT when they are imported, so what talks to the hub ru
 its own: `hub.run(code)` does that, with the environment of `hub.environment()`.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -12,10 +13,23 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 TOKENS = {"alice": "hf_alice_for_tests", "bob": "hf_bob_for_tests"}
+
+
+@dataclass
+class Answer:
+    """What a hub answered; `json()` parses the body."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 @dataclass
@@ -55,6 +69,28 @@ class HubServer:
         if self.process is not None:
             self.process.stdout.close()
         self.process = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        user: str | None = None,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Send one request, the path exactly as given; a body that is not bytes goes as JSON."""
+        if not isinstance(body, bytes | None):
+            body = json.dumps(body).encode()
+        headers = dict(headers or {})
+        if user is not None:
+            headers.setdefault("Authorization", f"Bearer {self.tokens[user]}")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
 
     def environment(self, home: Path, user: str | None = "alice", xet: bool = True) -> dict:
         """The environment of a client whose caches lie in `home`; no user means no token."""

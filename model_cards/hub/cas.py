@@ -18,6 +18,7 @@ that everything else reads.
 
 import json
 import mmap
+import os
 import re
 import time
 from functools import partial
@@ -30,6 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.access import BadTicket
+from cephalo.model_cards.hub.disk import Staged
 from cephalo.model_cards.hub.names import check_repo
 from cephalo.model_cards.hub.store import Store
 from cephalo.model_cards.hub.web import (
@@ -41,6 +43,7 @@ from cephalo.model_cards.hub.web import (
     hub_of,
     open_for,
     param,
+    receive,
     repo_to_read,
     repo_to_write,
 )
@@ -69,7 +72,7 @@ _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
 
 
 def xorb_path(store: Store, namespace: str, xorb: str) -> Path:
-    """Where the chunks of a xorb lie, without its footer."""
+    """Where a xorb lies, as it was uploaded."""
     return store.folder(namespace) / "xorbs" / xorb[:2] / xorb
 
 
@@ -79,9 +82,11 @@ def recipe_path(store: Store, namespace: str, checked: bool, sha256: str) -> Pat
     return folder / f"{sha256}.json"
 
 
-def read_xorb(store: Store, namespace: str, xorb: str) -> tuple[memoryview, list[Chunk]]:
-    """The chunks of a stored xorb and where they lie. Raises FileNotFoundError."""
-    with xorb_path(store, namespace, xorb).open("rb") as file:
+def read_xorb(path: Path) -> tuple[memoryview, list[Chunk]]:
+    """The bytes of a xorb and where its chunks lie. Raises BadXet and FileNotFoundError."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise BadXet("the xorb is empty")
         # Mapped, so that finding the chunks reads their headers and not 64 MiB.
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return data, xorb_chunks(data)
@@ -124,7 +129,7 @@ def _build(store: Store, namespace: str, sha256: str, size: int | None, terms: l
         raise HubError(400, f"The Xet upload does not have the {size} bytes of the commit")
     with store.disk.stage() as staged:
         for term in terms:
-            data, chunks = read_xorb(store, namespace, term.xorb)
+            data, chunks = read_xorb(xorb_path(store, namespace, term.xorb))
             for chunk in chunks[term.start : term.end]:
                 staged.write(unpack_chunk(data, chunk))
         if staged.sha256 != sha256:
@@ -184,22 +189,24 @@ async def put_xorb(request: Request) -> Response:
     """POST v1/xorbs/default/HASH."""
     namespace, xorb = _claims(request, "write")["repo"].namespace, _hash(request)
     store = hub_of(request).store
-    data = await bounded_body(request, MAX_XORB_BYTES)
-    inserted = await run_in_threadpool(_keep_xorb, store, namespace, xorb, data)
+    path = xorb_path(store, namespace, xorb)
+    with store.disk.stage() as staged:
+        await receive(request, staged, MAX_XORB_BYTES)
+        inserted = await run_in_threadpool(_keep_xorb, staged, path)
     return JSONResponse({"was_inserted": inserted})
 
 
-def _keep_xorb(store: Store, namespace: str, xorb: str, data: bytes) -> bool:
-    path = xorb_path(store, namespace, xorb)
+def _keep_xorb(staged: Staged, path: Path) -> bool:
     if path.exists():
         return False
+    staged.flush()
     try:
-        chunks = xorb_chunks(data)
+        data, chunks = read_xorb(staged.path)
         for chunk in chunks:
             unpack_chunk(data, chunk)
     except BadXet as error:
         raise HubError(400, f"The xorb does not parse: {error}") from error
-    store.disk.write(path, data[: chunks[-1].end])
+    staged.publish(path)
     return True
 
 
@@ -226,7 +233,7 @@ def _keep_shard(store: Store, namespace: str, data: bytes) -> None:
         for file in files:
             for term in file.terms:
                 if term.xorb not in chunks:
-                    chunks[term.xorb] = read_xorb(store, namespace, term.xorb)[1]
+                    chunks[term.xorb] = read_xorb(xorb_path(store, namespace, term.xorb))[1]
                 check_term(term, chunks[term.xorb])
     except BadXet as error:
         raise HubError(400, f"The shard does not parse: {error}") from error
@@ -292,7 +299,7 @@ def _pieces(
         position += term.unpacked
         if low >= high:
             continue
-        chunks = read_xorb(store, namespace, term.xorb)[1]
+        chunks = read_xorb(xorb_path(store, namespace, term.xorb))[1]
         before, piece = cut_term(term, chunks, low, high)
         if not pieces:
             skip = before

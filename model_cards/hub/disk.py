@@ -68,9 +68,13 @@ class Staged:
         self._digest.update(data)
         self.size += len(data)
 
+    def flush(self) -> None:
+        """Let readers of `path` see all that was written."""
+        self._file.flush()
+
     def publish(self, path: Path) -> None:
         """Move the file to `path`, over what was there, once its bytes are on the disk."""
-        self._file.flush()
+        self.flush()
         os.fsync(self._file.fileno())
         make_folder(path.parent)
         self.path.replace(path)

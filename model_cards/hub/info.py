@@ -153,11 +153,13 @@ def _listed(request: Request, repo: RepoName, user: str | None) -> dict[str, Any
 
 
 async def validate_yaml(request: Request) -> Response:
-    """POST /api/validate-yaml: a plain-text 400 is what the client turns into a ValueError."""
+    """POST /api/validate-yaml: cards ask for a 400 in plain text, commits read one in JSON."""
     try:
         card_data(value_of(await json_body(request), "content", str))
     except BadCard as error:
-        return PlainTextResponse(str(error), 400)
+        if request.headers.get("accept") == "text/plain":
+            return PlainTextResponse(str(error), 400)
+        return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
     return JSONResponse({"errors": [], "warnings": []})
 
 

@@ -92,6 +92,8 @@ async def put_part(request: Request) -> Response:
     size = min(hub.part_bytes, claims["size"] - (number - 1) * hub.part_bytes)
     with hub.store.disk.stage() as staged:
         await receive(request, staged, size)
+        if staged.size != size:
+            raise HubError(400, f"The part has {staged.size} bytes, not {size}")
         await run_in_threadpool(staged.publish, _part_path(hub, claims, number))
         return Response(headers={"ETag": f'"{staged.sha256}"'})
 

@@ -232,16 +232,14 @@ async def body_lines(request: Request, limit: int) -> AsyncIterator[bytes]:
     yield bytes(line)
 
 
-async def receive(request: Request, staged: Staged, size: int) -> None:
-    """Write the body to `staged`, or answer 400 where it is not exactly `size` bytes long."""
+async def receive(request: Request, staged: Staged, limit: int) -> None:
+    """Write the body to `staged`, or answer 413 where it is longer than `limit` bytes."""
     buffer = bytearray()
     async for piece in request.stream():
         buffer += piece
-        if staged.size + len(buffer) > size:
-            raise HubError(400, f"The body is longer than the {size} bytes that were announced")
+        if staged.size + len(buffer) > limit:
+            raise HubError(413, f"The body is longer than {limit} bytes")
         if len(buffer) >= WRITE_BYTES:
             await run_in_threadpool(staged.write, buffer)
             buffer = bytearray()
     await run_in_threadpool(staged.write, buffer)
-    if staged.size != size:
-        raise HubError(400, f"The body has {staged.size} bytes where {size} were announced")

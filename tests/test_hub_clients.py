@@ -1,0 +1,81 @@
+"""The real clients against a real hub: every operation over Xet, over LFS, and in parts."""
+
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import uvicorn
+from hub_fixture import TOKENS, HubServer
+
+from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.server import create_app, listen
+
+OPERATIONS = Path(__file__).with_name("hub_client_operations.py")
+
+
+def run_operations(server: HubServer, home: Path, xet: bool) -> None:
+    environment = server.environment(home, xet=xet) | {"BOB_TOKEN": TOKENS["bob"]}
+    options = ["-o", "addopts=", "-q", "-p", "no:cacheprovider", "--basetemp", str(home / "tmp")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(OPERATIONS)],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    tests = len(re.findall(r"^def test_", OPERATIONS.read_text(), re.MULTILINE))
+    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
+    assert passed >= tests > 20
+    assert "skipped" not in done.stdout
+
+
+def files_under(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_every_operation_over_xet(tmp_path):
+    server = HubServer(tmp_path / "root")
+    try:
+        run_operations(server.start(), tmp_path, xet=True)
+    finally:
+        server.stop()
+    assert files_under(server.root / "store" / "alice" / "xorbs")
+    assert files_under(server.root / "tmp") == []
+
+
+@pytest.fixture
+def small_parts(tmp_path):
+    """A hub in this process that wants uploads over LFS in parts of 1 MB, and what it was asked."""
+    disk, listener = Disk(tmp_path / "root"), listen("127.0.0.1", 0)
+    app = create_app(disk, TOKENS, part_bytes=1_000_000)
+    asked = []
+
+    async def recorder(scope, receive, send):
+        asked.append((scope["method"], scope["path"]))
+        await app(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(recorder, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    port = listener.getsockname()[1]
+    yield HubServer(disk.root, port=port, endpoint=f"http://127.0.0.1:{port}"), asked
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    disk.close()
+
+
+def test_every_operation_over_lfs_whole_and_in_parts(small_parts, tmp_path):
+    server, asked = small_parts
+    run_operations(server, tmp_path, xet=False)
+    uploads = [path.count("/") for method, path in asked if method == "PUT" and "/lfs/" in path]
+    assert uploads.count(2) > 10  # /lfs/TICKET
+    assert uploads.count(3) > 10  # /lfs/TICKET/PART
+    assert not any("/cas/" in path for _, path in asked)
+    assert not (server.root / "store" / "alice" / "xorbs").exists()
+    assert files_under(server.root / "tmp") == []
