@@ -1,4 +1,6 @@
-"""A running `cephalo hub serve` for tests: `from hub_fixture import hub` gives the fixture.
+"""A running `cephalo hub serve` for tests.
+
+A test file that says `from hub_fixture import hub_server  # noqa: F401` has the fixture `hub`.
 
 The clients read HF_ENDPOINT when they are imported, so what talks to the hub runs in a process of
 its own: `hub.run(code)` does that, with the environment of `hub.environment()`.
@@ -10,12 +12,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+
+from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.server import create_app, listen
 
 TOKENS = {"alice": "hf_alice_for_tests", "bob": "hf_bob_for_tests"}
 
@@ -34,10 +42,14 @@ class Answer:
 
 @dataclass
 class HubServer:
-    """`endpoint` is http://127.0.0.1:PORT; `tokens` maps alice and bob to their tokens."""
+    """`endpoint` is http://127.0.0.1:PORT; `tokens` maps alice and bob to their tokens.
+
+    `cephalo` is the command to run; a test of crashes has one with a flaw.
+    """
 
     root: Path
     port: int = 0
+    cephalo: tuple[str, ...] = (sys.executable, "-m", "cephalo.cli.main")
     tokens: dict[str, str] = field(default_factory=lambda: dict(TOKENS))
     process: subprocess.Popen | None = None
     endpoint: str = ""
@@ -48,7 +60,7 @@ class HubServer:
         (self.root / "tokens.json").write_text(json.dumps(self.tokens))
         arguments = ["serve", "--root", str(self.root), "--port", str(self.port)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cephalo.cli.main", "hub", *arguments],
+            [*self.cephalo, "hub", *arguments],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "HF_TOKEN": ""},
@@ -133,11 +145,31 @@ class HubServer:
         return done.stdout
 
 
-@pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+@pytest.fixture(scope="session", name="hub")
+def hub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     """One hub for all tests of a worker; tests keep apart by the names of their repos."""
     server = HubServer(tmp_path_factory.mktemp("hub"))
     try:
         yield server.start()
     finally:
         server.stop()
+
+
+@contextmanager
+def hub_in_process(
+    root: Path, part_bytes: int, wrap: Callable[[Any], Any] = lambda app: app
+) -> Iterator[HubServer]:
+    """A hub in a thread, whose code can be patched; `wrap` puts another ASGI app around it."""
+    disk, listener = Disk(root), listen("127.0.0.1", 0)
+    app = wrap(create_app(disk, TOKENS, part_bytes))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        port = listener.getsockname()[1]
+        yield HubServer(root, port=port, endpoint=f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        disk.close()

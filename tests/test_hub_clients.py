@@ -3,15 +3,9 @@
 import re
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
-import pytest
-import uvicorn
-from hub_fixture import TOKENS, HubServer
-
-from cephalo.model_cards.hub.disk import Disk
-from cephalo.model_cards.hub.server import create_app, listen
+from hub_fixture import TOKENS, HubServer, hub_in_process
 
 OPERATIONS = Path(__file__).with_name("hub_client_operations.py")
 
@@ -48,31 +42,18 @@ def test_every_operation_over_xet(tmp_path):
     assert files_under(server.root / "tmp") == []
 
 
-@pytest.fixture
-def small_parts(tmp_path):
-    """A hub in this process that wants uploads over LFS in parts of 1 MB, and what it was asked."""
-    disk, listener = Disk(tmp_path / "root"), listen("127.0.0.1", 0)
-    app = create_app(disk, TOKENS, part_bytes=1_000_000)
+def test_every_operation_over_lfs_whole_and_in_parts(tmp_path):
     asked = []
 
-    async def recorder(scope, receive, send):
-        asked.append((scope["method"], scope["path"]))
-        await app(scope, receive, send)
+    def record(app):
+        async def recorder(scope, receive, send):
+            asked.append((scope["method"], scope["path"]))
+            await app(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(recorder, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    port = listener.getsockname()[1]
-    yield HubServer(disk.root, port=port, endpoint=f"http://127.0.0.1:{port}"), asked
-    server.should_exit = True
-    thread.join()
-    listener.close()
-    disk.close()
+        return recorder
 
-
-def test_every_operation_over_lfs_whole_and_in_parts(small_parts, tmp_path):
-    server, asked = small_parts
-    run_operations(server, tmp_path, xet=False)
+    with hub_in_process(tmp_path / "root", part_bytes=1_000_000, wrap=record) as server:
+        run_operations(server, tmp_path, xet=False)
     uploads = [path.count("/") for method, path in asked if method == "PUT" and "/lfs/" in path]
     assert uploads.count(2) > 10  # /lfs/TICKET
     assert uploads.count(3) > 10  # /lfs/TICKET/PART

@@ -115,10 +115,12 @@ def adopt(store: Store, namespace: str, sha256: str, size: int | None) -> str | 
         if path == pending:
             try:
                 _build(store, namespace, sha256, size, recipe.terms)
-            finally:
-                # A wrong recipe goes too, or it would be in the way of an upload over LFS.
+            except HubError:
+                # A wrong recipe would be in the way of the next upload.
                 pending.unlink(missing_ok=True)
+                raise
             store.disk.write(checked, json.dumps(recipe).encode())
+            pending.unlink(missing_ok=True)
         return recipe.file_hash
     return None
 

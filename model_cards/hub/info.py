@@ -1,17 +1,18 @@
-"""What a repo says about itself: the metadata of its card, its description, the lists of repos."""
+"""What a repo says about itself: its description, the lists of repos, the check of a card."""
 
-import json
 import re
 from typing import Any
 
-import yaml
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from cephalo.model_cards.hub.cards import BadCard, card_data
 from cephalo.model_cards.hub.names import RepoName, check_repo
-from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
+from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState
 from cephalo.model_cards.hub.web import (
+    Hub,
     HubError,
     base_url,
     caller,
@@ -22,56 +23,15 @@ from cephalo.model_cards.hub.web import (
     value_of,
 )
 
-MAX_CARD_BYTES = 4 << 20
 PAGE = 1000
-
-_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
-
-
-class BadCard(ValueError):
-    """A card whose YAML header does not parse, or is no mapping of plain values."""
-
-
-def card_data(text: str) -> dict[str, Any]:
-    """The YAML header of a card as JSON values; {} where there is none. Raises BadCard."""
-    match = _FRONT_MATTER.match(text)
-    if match is None:
-        return {}
-    try:
-        data = yaml.safe_load(match[1])
-        # Aliases make a short YAML text endless as JSON: count while writing.
-        written, size = [], 0
-        for piece in json.JSONEncoder(default=str).iterencode(data or {}):
-            size += len(piece)
-            if size > MAX_CARD_BYTES:
-                raise BadCard(f"the metadata is longer than {MAX_CARD_BYTES} bytes")
-            written.append(piece)
-        # NaN and infinity are YAML but not JSON.
-        value = json.loads("".join(written), parse_constant=lambda _: None)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise BadCard(f"the metadata is no valid YAML: {error}") from error
-    if not isinstance(value, dict):
-        raise BadCard("the metadata is no mapping")
-    return value
-
-
-def read_card(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> str:
-    """The text of README.md; "" where there is none or where it is too long to be a card."""
-    entry = tree.get("README.md")
-    if entry is None or entry.size > MAX_CARD_BYTES:
-        return ""
-    return store.object_path(repo.namespace, entry.sha256).read_text("utf-8", "replace")
 
 
 def describe(
-    store: Store, repo: RepoName, state: RepoState, sha: str, blobs: bool = False
+    hub: Hub, repo: RepoName, state: RepoState, sha: str, blobs: bool = False
 ) -> dict[str, Any]:
     """The JSON that `ModelInfo` and `DatasetInfo` are made from; `blobs` adds sizes and hashes."""
-    commit = store.commit(repo, sha)
-    try:
-        card = card_data(read_card(store, repo, commit.tree))
-    except BadCard:
-        card = {}
+    commit = hub.store.commit(repo, sha)
+    card = hub.cards.data(repo.namespace, commit.tree)
     tags = card.get("tags")
     return {
         "_id": state.key,
@@ -109,8 +69,7 @@ def repo_info(request: Request) -> Response:
     repo, state = repo_to_read(request)
     revision = param(request, "rev") if "rev" in request.path_params else "main"
     blobs = flag(request, "blobs")
-    store = hub_of(request).store
-    return JSONResponse(describe(store, repo, state, state.resolve(revision), blobs))
+    return JSONResponse(describe(hub_of(request), repo, state, state.resolve(revision), blobs))
 
 
 def list_repos(request: Request) -> Response:
@@ -136,12 +95,12 @@ def list_repos(request: Request) -> Response:
 
 
 def _listed(request: Request, repo: RepoName, user: str | None) -> dict[str, Any] | None:
-    store = hub_of(request).store
+    hub = hub_of(request)
     try:
-        state = store.load(repo)
+        state = hub.store.load(repo)
         if state.private and user != repo.namespace:
             return None
-        described = describe(store, repo, state, state.resolve("main"))
+        described = describe(hub, repo, state, state.resolve("main"))
     except NotThere:
         return None  # deleted since its name was read
     marks = {*described["tags"], described["library_name"], described["pipeline_tag"]}
@@ -154,8 +113,9 @@ def _listed(request: Request, repo: RepoName, user: str | None) -> dict[str, Any
 
 async def validate_yaml(request: Request) -> Response:
     """POST /api/validate-yaml: cards ask for a 400 in plain text, commits read one in JSON."""
+    text = value_of(await json_body(request), "content", str)
     try:
-        card_data(value_of(await json_body(request), "content", str))
+        await run_in_threadpool(card_data, text)
     except BadCard as error:
         if request.headers.get("accept") == "text/plain":
             return PlainTextResponse(str(error), 400)

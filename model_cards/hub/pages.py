@@ -5,7 +5,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from cephalo.model_cards.hub.info import read_card
 from cephalo.model_cards.hub.names import KINDS
 from cephalo.model_cards.hub.web import caller, hub_of, repo_to_read
 
@@ -57,9 +56,9 @@ def index(request: Request) -> Response:
 def repo_page(request: Request) -> Response:
     """GET /ID, /datasets/ID and /spaces/ID."""
     repo, state = repo_to_read(request)
-    store = hub_of(request).store
-    commit = store.commit(repo, state.resolve("main"))
-    files, card = sorted(commit.tree.items()), read_card(store, repo, commit.tree)
+    hub = hub_of(request)
+    commit = hub.store.commit(repo, state.resolve("main"))
+    files, card = sorted(commit.tree.items()), hub.cards.text(repo.namespace, commit.tree)
     page = _REPO.render(title=repo.id, repo=repo, commit=commit, files=files, card=card)
     return HTMLResponse(page)
 

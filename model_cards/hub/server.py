@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub import cas, commits, files, info, lfs, pages, refs, repos
 from cephalo.model_cards.hub.access import Tickets, load_tokens
+from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.store import Store
 from cephalo.model_cards.hub.web import HANDLED, Hub, answer_error
@@ -39,7 +40,8 @@ def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES)
     routes = [route for module in modules for route in module.ROUTES]
     starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
     starlette.router.redirect_slashes = False
-    starlette.state.hub = Hub(Store(disk), tokens, Tickets.load(disk), part_bytes)
+    store = Store(disk)
+    starlette.state.hub = Hub(store, Cards(store), tokens, Tickets.load(disk), part_bytes)
     return route_on_raw_path(starlette)
 
 

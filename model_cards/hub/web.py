@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from cephalo.model_cards.hub.access import Tickets, user_of_token
+from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Staged
 from cephalo.model_cards.hub.names import BadName, RepoName, check_repo
 from cephalo.model_cards.hub.store import NotThere, RepoState, Store
@@ -30,6 +31,7 @@ class Hub:
     """All that a server holds. `part_bytes` is the size of the parts of an LFS upload."""
 
     store: Store
+    cards: Cards
     tokens: dict[str, str]
     tickets: Tickets
     part_bytes: int
