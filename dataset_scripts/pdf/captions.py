@@ -2,37 +2,19 @@
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x, overlap_y, union
+from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y, union
+from cephalo.dataset_scripts.pdf.labels import (
+    CONTINUED,
+    LABEL_CJK,
+    SEPARATOR,
+    kind_of,
+    match_label,
+)
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
 from cephalo.dataset_scripts.pdf.text import Line
 
-_KINDS = {
-    "table": r"tables?|tab\.?|tabelle|tabla|tableau|tabela|表格?",
-    "scheme": r"schemes?|esquema|schéma",
-    "chart": r"charts?",
-    "plate": r"plates?",
-    "algorithm": r"algorithm|listing|algorithmus|box",
-    "figure": r"figures?|figs?\.?|abbildung|abb\.?|figura|figuras|рис(?:унок)?\.?|图|圖|図",
-}
-_PREFIX = (
-    r"(?:(?:extended\s+data|supplementary|supplemental|suppl\.?|supporting|online|appendix)\s+)?"
-)
-_WORDS = "|".join(f"(?P<{kind}>{words})" for kind, words in _KINDS.items())
-_NUMBER = (
-    r"(?:[A-Z]{1,2}[.\-]?\s?)?\d{1,3}(?:[.\-\u2013]\d{1,3})*(?:[a-z](?![a-z]))?"
-    r"|[IVXLC]{1,6}(?![A-Za-z])"
-)
-LABEL = re.compile(
-    rf"^(?P<label>(?P<word>{_PREFIX}(?:{_WORDS}))\s*(?P<number>{_NUMBER}))(?![\w])", re.I
-)
-_LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
-_CONTINUED = re.compile(
-    r"^[\s.:]*[(\[]?(?:cont(?:inued|['\u2019]?d)?\.?|fortsetzung|continuación|续)[)\]]?[\s.:]*",
-    re.I,
-)
-_SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s-\s)+\s*")
 _CITES = re.compile(
     r"^\s*(?:[,;)]|\(?[a-z]\)?(?:[,\s\u2013-]+\(?[a-z]\)?)*\s+(?:show|illustr|present|and\b)"
     r"|(?:and|or|to|in|of|for|with|from|is|are|was|were|also|as|can|has|have|shows?|showed|"
@@ -41,6 +23,9 @@ _CITES = re.compile(
     r"presenta|und|y|e|et)\b)",
     re.I,
 )
+
+
+_SMALLEST = 0.66  # of the body size; smaller text is part of a picture
 
 
 @dataclass
@@ -61,45 +46,25 @@ class Caption:
     style: tuple
     score: float
     continued: bool = False
-    sources: list[Line] = field(default_factory=list)
-
-
-def match_label(text: str) -> re.Match | None:
-    """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2"), or None."""
-    return _LABEL_CJK.match(text) or LABEL.match(text)
-
-
-def kind_of(match: re.Match) -> str:
-    """ "figure", "table", "scheme", "chart", "plate" or "algorithm"."""
-    word = match.group("word")
-    if word in "图圖図":
-        return "figure"
-    if word.startswith("表"):
-        return "table"
-    return next(kind for kind in _KINDS if match.group(kind))
 
 
 def find_captions(
     pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
-) -> list[Caption]:
-    """The captions of a document, in the order of its pages.
+) -> list[list[Caption]]:
+    """The captions of each page of a document, from top to bottom.
 
     A line that begins with a label is a candidate. Of the candidates, those win that share the
     style (word, closing mark, weight, size) of most of the document's captions.
     """
     candidates = [
-        candidate
-        for page, groups in zip(pages, blocks, strict=True)
-        for candidate in _candidates(page, groups, body)
+        _candidates(page, groups, body) for page, groups in zip(pages, blocks, strict=True)
     ]
-    kept = []
     families = defaultdict(list)
-    for candidate in candidates:
-        families[candidate.kind].append(candidate)
-    for family in families.values():
-        kept += _choose(family)
-    kept.sort(key=lambda caption: (caption.page, caption.box[1], caption.box[0]))
-    return kept
+    for own in candidates:
+        for candidate in own:
+            families[candidate.kind].append(candidate)
+    kept = {id(caption) for family in families.values() for caption in _choose(family)}
+    return [[caption for caption in own if id(caption) in kept] for own in candidates]
 
 
 def _choose(family: list[Caption]) -> list[Caption]:
@@ -133,22 +98,23 @@ def _candidates(page: PageContent, blocks: list[Block], body: BodyStyle) -> list
     for block in blocks:
         for index, line in enumerate(block.lines):
             match = match_label(line.text)
-            if match:
-                found.append(_candidate(page, block, index, match, body, blocks))
+            if match and line.size > _SMALLEST * body.size:
+                found.append(_candidate(page, block, index, match, body))
+    found.sort(key=lambda caption: (caption.box[1], caption.box[0]))
     return found
 
 
-def _candidate(page, block, index, match, body, blocks) -> Caption:
+def _candidate(page, block, index, match, body) -> Caption:
     line = block.lines[index]
     rest = line.text[match.end() :]
-    continued = _CONTINUED.match(rest)
+    continued = CONTINUED.match(rest)
     if continued:
         rest = rest[continued.end() :]
-    mark = _SEPARATOR.match(rest)
+    mark = SEPARATOR.match(rest)
     closing = mark.group("mark") if mark else ""
     text = rest[mark.end() :] if mark else rest.strip()
-    cjk = match.re is _LABEL_CJK
-    lines = _grow(block, index, page, blocks)
+    cjk = match.re is LABEL_CJK
+    lines = _grow(line, page, body)
     bold = line.bold and line.lead != lines[-1].font
     score = 0.0
     if closing:
@@ -196,46 +162,101 @@ def _full(line: Line, block: Block) -> bool:
     return line.box[2] > block.box[2] - 2 * line.size
 
 
-def _grow(block: Block, index: int, page: PageContent, blocks: list[Block]) -> list[Line]:
-    """The lines of the caption that begins at `index` of a block.
+def _grow(first: Line, page: PageContent, body: BodyStyle) -> list[Line]:
+    """The lines of the caption that begins with `first`, in reading order.
 
-    The block ends it: another size, a wider gap, another label; so does a change of font and
-    weight from the caption's own, after a line that does not reach the right edge.
+    Rows are added downwards while they have the caption's size, keep its distance of baselines
+    and its width, and do not begin with a label of their own.
     """
-    lines = [block.lines[index]]
-    first = lines[0]
-    # A stretched or tabbed first line comes in pieces.
-    pieces = [
-        other
-        for group in blocks
-        for other in group.lines
-        if other is not first
-        and overlap_y(other.box, first.box) > 0.7 * (first.box[3] - first.box[1])
-        and 0 <= other.box[0] - first.box[2] < 2.5 * first.size
-        and abs(other.size - first.size) < 0.15 * first.size
-        and not match_label(other.text)
+    size = first.size
+    pool = [
+        line
+        for line in page.lines
+        if line is not first
+        and "furniture" not in line.tags
+        and abs(line.size - size) < 0.12 * size
+        and line.box[3] > first.box[1]
     ]
-    for piece in sorted(pieces, key=lambda line: line.box[0])[:1]:
-        if len(match_label(first.text).group()) + 3 >= len(first.text):
-            lines.append(piece)
-    rest = block.lines[index + 1 :]
-    if len(lines) > 1 and not rest:
-        group = next(group for group in blocks if lines[1] in group.lines)
-        rest = group.lines[group.lines.index(lines[1]) + 1 :]
+    row = [first, *_beside(first, pool, page)]
+    lines = list(row)
+    usual = max(1.2, body.leading / body.size) * size
     step = None
-    for line in rest:
-        if match_label(line.text) and not _full(lines[-1], block):
-            break
-        last = lines[-1]
-        distance = line.box[3] - last.box[3]
-        if step is not None and distance > 1.25 * step:
-            break
-        if distance > 0.5 * first.size:
+    while True:
+        left = min(line.box[0] for line in lines)
+        right = max(line.box[2] for line in lines)
+        base = max(line.box[3] for line in row)
+        below = _row_below(row, pool, left, right, (step or 1.1 * usual) * 1.25, size)
+        if not below:
+            return lines
+        head = below[0]
+        full = row[-1].box[2] > right - 2.5 * size
+        if match_label(head.text) and not (full and len(lines) > 1):
+            return lines
+        fonts = {line.font for line in lines}
+        if not full and head.font in body.fonts and not fonts & body.fonts:
+            return lines
+        distance = max(line.box[3] for line in below) - base
+        if distance > 0.5 * size:
             step = distance if step is None else min(step, distance)
-        if overlap_x(line.box, last.box) < 0:
-            break
-        lines.append(line)
-    return lines
+        row = below
+        lines += below
+
+
+def _beside(first: Line, pool: list[Line], page: PageContent) -> list[Line]:
+    """Pieces that continue a first line on its baseline: a stretched line, a tabbed label."""
+    column = next((c for c in page.columns if c[0] - 2 < first.box[0] < c[1]), (0, page.width))
+    edge = max(column[1] + 2, first.box[2])
+    found, last = [], first
+    for line in sorted(pool, key=lambda line: line.box[0]):
+        gap = line.box[0] - last.box[2]
+        level = overlap_y(line.box, first.box) > 0.6 * (first.box[3] - first.box[1])
+        if not level or gap < -1 or line.box[2] > edge + first.size or match_label(line.text):
+            continue
+        if gap < 0.7 * first.size or (line.continues(last) and gap < 5 * first.size):
+            found.append(line)
+            last = line
+    return found
+
+
+def _row_below(
+    row: list[Line], pool: list[Line], left: float, right: float, reach: float, size: float
+) -> list[Line]:
+    """The lines of the next row of a caption between `left` and `right`, from left to right.
+
+    Where the page's content goes on from line to line, that decides; else the place does.
+    """
+    base = max(line.box[3] for line in row)
+    near = [
+        line
+        for line in pool
+        if 0.5 * size < line.box[3] - base < reach
+        and line not in row
+        and min(line.box[2], right) - max(line.box[0], left) > 0
+    ]
+    if not near:
+        return []
+    head = [line for line in near if line.continues(row[-1])]
+    if not head:
+        top = min(line.box[3] for line in near)
+        level = [line for line in near if line.box[3] < top + 0.5 * size]
+        alone = len(row) == 1 and right - left < 8 * size  # a label on a line of its own
+        head = [
+            line
+            for line in level
+            if line.box[0] > left - size and (alone or line.box[2] < right + size)
+        ]
+        head = sorted(head, key=lambda line: line.box[0])[:1]
+    if not head:
+        return []
+    kept = head[:1]
+    for line in sorted(near, key=lambda line: line.box[0]):
+        last = kept[-1]
+        level = overlap_y(line.box, last.box) > 0.5 * (last.box[3] - last.box[1])
+        gap = line.box[0] - last.box[2]
+        within = line.box[2] < right + size
+        if level and gap > -1 and within and (line.continues(last) or gap < 0.7 * size):
+            kept.append(line)
+    return kept
 
 
 def join_text(parts: list[str]) -> str:

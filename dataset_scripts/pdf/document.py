@@ -11,7 +11,7 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
+from cephalo.dataset_scripts.pdf.captions import find_captions
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
@@ -19,8 +19,9 @@ from cephalo.dataset_scripts.pdf.layout import (
     body_style,
     document_columns,
     find_blocks,
+    find_text_area,
     mark_furniture,
-    to_content,
+    to_contents,
 )
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
 from cephalo.dataset_scripts.pdf.regions import build_scene
@@ -72,33 +73,33 @@ def extract_document(
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
-        pages = read_pages(document, count)
-        pairs = find_pairs(pages)
+        contents = read_pages(document, count)
+        pairs = find_pairs(contents)
         rows = []
-        for page in pages:
-            own = [
-                pair
-                for pair in pairs
-                if pair.caption.page == page.number and pair.caption.kind in settings.kinds
-            ]
-            if own:
-                with fast.open_page(document, page.number) as opened:
-                    for pair in own:
-                        row = make_row(opened, page, pair, settings.dpi)
-                        if row:
-                            rows.append(row | {"document": path.name, "document_sha256": sha256})
+        for content, own in zip(contents, pairs, strict=True):
+            own = [pair for pair in own if pair.caption.kind in settings.kinds]
+            if not own:
+                continue
+            with fast.open_page(document, content.number) as page:
+                for pair in own:
+                    row = make_row(page, content, pair, settings.dpi)
+                    if row:
+                        rows.append(row | {"document": path.name, "document_sha256": sha256})
     return Extraction(rows, count)
 
 
 def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
-    """Text lines and graphics of every page; a damaged page counts as empty."""
+    """Text lines and graphics of every page; a damaged page counts as empty.
+
+    A page with captions in two orientations comes twice, in two frames.
+    """
     pages = []
     for number in range(count):
         try:
             with fast.open_page(document, number) as page:
-                lines = read_lines(page)
                 graphics = read_graphics(page)
-                pages.append(to_content(number, page.width, page.height, lines, graphics))
+                lines = read_lines(page, graphics.hidden)
+                pages += to_contents(number, page.width, page.height, lines, graphics)
         except fast.UnreadableError:
             pages.append(
                 PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))
@@ -106,24 +107,27 @@ def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
     return pages
 
 
-def find_pairs(pages: list[PageContent]) -> list[Pair]:
-    """Captions and regions of a document, page by page, from top to bottom."""
-    body = body_style(pages)
-    document_columns(pages, body)
-    mark_furniture(pages, body)
-    blocks = [find_blocks(page, body) for page in pages]
-    captions = find_captions(pages, blocks, body)
-    by_page: dict[int, list[Caption]] = {}
-    for caption in captions:
-        by_page.setdefault(caption.page, []).append(caption)
-    scenes = {}
-    for number, own in by_page.items():
-        scenes[number] = build_scene(
-            pages[number], blocks[number], [caption.box for caption in own], body
-        )
-    first = [p for n, own in by_page.items() for p in pair_page(scenes[n], own, body)]
-    prior = _side_prior(first)
-    return [p for n, own in by_page.items() for p in pair_page(scenes[n], own, body, prior)]
+def find_pairs(contents: list[PageContent]) -> list[list[Pair]]:
+    """The captions and their regions, for each of `contents`, from top to bottom."""
+    body = body_style(contents)
+    document_columns(contents, body)
+    mark_furniture(contents, body)
+    find_text_area(contents)
+    blocks = [find_blocks(content, body) for content in contents]
+    captions = find_captions(contents, blocks, body)
+    scenes = [
+        build_scene(content, own_blocks, [caption.box for caption in own], body) if own else None
+        for content, own_blocks, own in zip(contents, blocks, captions, strict=True)
+    ]
+    first = [
+        pair_page(scene, own, body) if own else []
+        for scene, own in zip(scenes, captions, strict=True)
+    ]
+    prior = _side_prior([pair for own in first for pair in own])
+    return [
+        pair_page(scene, own, body, prior) if own else []
+        for scene, own in zip(scenes, captions, strict=True)
+    ]
 
 
 def _side_prior(pairs: list[Pair]) -> dict[str, float]:
@@ -139,14 +143,12 @@ def _side_prior(pairs: list[Pair]) -> dict[str, float]:
 def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dict | None:
     """Render a pair and fill its row; None where nothing is to be seen there."""
     box = displayed(pair.box, content)
-    images = [displayed(image, content) for atom in pair.atoms for image in atom.images]
     whole = fast.page_box(page)
     box = intersection(grow(box, 2.0), whole)
     if box[2] - box[0] < MIN_SIDE or box[3] - box[1] < MIN_SIDE:
         return None
     pixels, used = rendering.render(page, box, dpi)
-    keep = _image_pixels(images, box, pixels.shape, pair)
-    ink = rendering.ink_box(pixels, keep)
+    ink = rendering.ink_box(pixels)
     if ink is None:
         return None
     left, top, right, bottom = ink
@@ -180,24 +182,6 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "license": None,
         "source_url": None,
     }
-
-
-def _image_pixels(images: list[Box], box: Box, shape, pair: Pair):
-    """The part of `box` that embedded images fill, in pixels of its rendering; None: no image."""
-    if not images:
-        return None
-    scale = shape[1] / (box[2] - box[0])
-    x0 = min(image[0] for image in images)
-    y0 = min(image[1] for image in images)
-    x1 = max(image[2] for image in images)
-    y1 = max(image[3] for image in images)
-    inside = intersection((x0, y0, x1, y1), grow(box, -2.0))
-    return (
-        int((inside[0] - box[0]) * scale),
-        int((inside[1] - box[1]) * scale),
-        int(np.ceil((inside[2] - box[0]) * scale)),
-        int(np.ceil((inside[3] - box[1]) * scale)),
-    )
 
 
 def displayed(box: Box, content: PageContent) -> Box:

@@ -19,12 +19,14 @@ class Graphics:
     """What is drawn on a page besides text.
 
     `boxes`: float64 (n, 4), displayed page, points, clipped. `kinds`: uint8 (n,), one of IMAGE,
-    PATH, SHADING. `handles`: pdfium objects, valid while the page is open.
+    PATH, SHADING. `handles`: pdfium objects, valid while the page is open. `hidden`: text objects
+    that are clipped away.
     """
 
     boxes: np.ndarray
     kinds: np.ndarray
     handles: list[int]
+    hidden: set[int]
     truncated: bool = False
 
 
@@ -35,7 +37,7 @@ def read_graphics(page: fast.Page) -> Graphics:
     count = fast.count_objects(page.handle)
     reader.walk(page.handle, fast.get_object, count, identity, 0)
     if not reader.boxes:
-        return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), [])
+        return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), [], reader.hidden)
     boxes = fast.map_boxes(np.array(reader.boxes, dtype=np.float64), page.to_display)
     whole = np.array([page.width, page.height] * 2)
     boxes = np.clip(boxes, 0, whole)
@@ -44,7 +46,7 @@ def read_graphics(page: fast.Page) -> Graphics:
     on_edge = (boxes[:, :2] == boxes[:, 2:]) & ((boxes[:, :2] <= 0) | (boxes[:, :2] >= whole[:2]))
     keep = np.isfinite(boxes).all(axis=1) & ~on_edge.any(axis=1)
     handles = [handle for handle, good in zip(reader.handles, keep, strict=True) if good]
-    return Graphics(boxes[keep], kinds[keep], handles, reader.truncated)
+    return Graphics(boxes[keep], kinds[keep], handles, reader.hidden, reader.truncated)
 
 
 class _Reader:
@@ -54,6 +56,7 @@ class _Reader:
         self.boxes: list[tuple[float, float, float, float]] = []
         self.kinds: list[int] = []
         self.handles: list[int] = []
+        self.hidden: set[int] = set()
         self.seen = 0
         self.truncated = False
         self._floats = (ctypes.c_float * 6)()
@@ -78,6 +81,8 @@ class _Reader:
                 continue
             kind = fast.object_type(handle)
             if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+                if self._clipped_box(handle) is None:
+                    self.hidden.add(handle)
                 continue
             if kind == pdfium.FPDF_PAGEOBJ_FORM:
                 if depth < MAX_DEPTH:
@@ -91,19 +96,26 @@ class _Reader:
     def _take(self, handle: int, kind: int, matrix: tuple[float, ...]) -> None:
         if kind == pdfium.FPDF_PAGEOBJ_PATH and not self._drawn(handle):
             return
-        if not fast.object_bounds(handle, *self._at[:4]):
+        box = self._clipped_box(handle)
+        if box is None:
             return
+        self.boxes.append(_map(matrix, *box))
+        names = {pdfium.FPDF_PAGEOBJ_IMAGE: IMAGE, pdfium.FPDF_PAGEOBJ_SHADING: SHADING}
+        self.kinds.append(names.get(kind, PATH))
+        self.handles.append(handle)
+
+    def _clipped_box(self, handle: int) -> tuple[float, float, float, float] | None:
+        """[left, bottom, right, top] in the space of the object; None where nothing is left."""
+        if not fast.object_bounds(handle, *self._at[:4]):
+            return None
         left, bottom, right, top = self._floats[:4]
         clip = self._clip(handle)
         if clip is not None:
             left, bottom = max(left, clip[0]), max(bottom, clip[1])
             right, top = min(right, clip[2]), min(top, clip[3])
             if left > right or bottom > top:
-                return
-        self.boxes.append(_map(matrix, left, bottom, right, top))
-        names = {pdfium.FPDF_PAGEOBJ_IMAGE: IMAGE, pdfium.FPDF_PAGEOBJ_SHADING: SHADING}
-        self.kinds.append(names.get(kind, PATH))
-        self.handles.append(handle)
+                return None
+        return left, bottom, right, top
 
     def _drawn(self, handle: int) -> bool:
         """Whether a path leaves a mark on white paper."""

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import Box, covered, overlap_x, union
+from cephalo.dataset_scripts.pdf.geometry import Box, turn, union
 from cephalo.dataset_scripts.pdf.graphics import Graphics
+from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 
 
@@ -29,6 +30,7 @@ class PageContent:
     boxes: np.ndarray
     kinds: np.ndarray
     columns: list[tuple[float, float]] = field(default_factory=list)
+    area: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def box(self) -> Box:
@@ -116,7 +118,7 @@ def document_columns(pages: list[PageContent], body: BodyStyle) -> None:
 
 
 def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
-    """Tag running heads, page numbers and line numbers, and drop graphics that repeat.
+    """Tag running heads, page numbers and line numbers; drop graphics that repeat.
 
     Furniture stands in one place on many pages. A figure may by chance share its box with
     another; three times in one place is taken for furniture only in the outer margins.
@@ -141,6 +143,26 @@ def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
             again = np.array([boxes[key] >= often for key in keys])
             keep = ~again
             page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
+
+
+def find_text_area(pages: list[PageContent]) -> None:
+    """Set `area` of every page: the y range of running text over all pages.
+
+    Crests, logos and stamps stand outside of it, figures do not.
+    """
+    long = [
+        line.box
+        for page in pages
+        if not page.quarters
+        for line in page.lines
+        if len(line.text) > 40 and "furniture" not in line.tags
+    ]
+    if len(long) < 20:
+        return
+    top, bottom = min(box[1] for box in long), max(box[3] for box in long)
+    for page in pages:
+        if not page.quarters:
+            page.area = top, bottom
 
 
 def _text_key(line: Line, page: PageContent) -> tuple:
@@ -217,6 +239,8 @@ def _is_paragraph(block: Block, page: PageContent, body: BodyStyle) -> bool:
     in_body_type = abs(size - body.size) < 0.06 * body.size and (
         block.lines[0].font in body.fonts or not body.fonts
     )
+    if re.match(r"\(?[a-z]\)", block.lines[0].text) and len(block.lines) < 3:
+        return False  # the caption of a panel
     at_edge = any(-body.size < block.box[0] - a < 2.5 * body.size for a, _ in page.columns)
     if in_body_type and at_edge and width > 0.55 * column and chars > 20:
         return True
@@ -255,29 +279,37 @@ def background(page: PageContent, blocks: list[Block], captions: list[Box]) -> n
     return behind
 
 
-def drop_inside(lines: list[Line], box: Box) -> list[Line]:
-    """`lines` without those that lie in `box`."""
-    return [line for line in lines if covered(line.box, box) < 0.6 or overlap_x(line.box, box) < 0]
-
-
-def to_content(
+def to_contents(
     number: int, width: float, height: float, lines: list[Line], graphics: Graphics
-) -> PageContent:
-    """Turn a page, as displayed, so that most of its text is upright."""
-    from cephalo.dataset_scripts.pdf.geometry import turn
+) -> list[PageContent]:
+    """A page, as displayed, in the frame in which most of its text is upright.
 
+    A second frame follows where lines of another orientation begin like a caption.
+    """
     count: Counter[int] = Counter()
     for line in lines:
         count[line.quarters] += len(line.text)
-    quarters = count.most_common(1)[0][0] if count else 0
-    upright = [line for line in lines if line.quarters == quarters]
-    turned = [line for line in lines if line.quarters != quarters]
-    boxes = turn(graphics.boxes, quarters, width, height)
-    for line in turned:
-        # Back to the displayed page, then on to this page's frame.
+    main = count.most_common(1)[0][0] if count else 0
+    others = {line.quarters for line in lines if line.quarters != main and match_label(line.text)}
+    return [
+        _content(number, width, height, quarters, lines, graphics)
+        for quarters in (main, *sorted(others))
+    ]
+
+
+def _content(
+    number: int, width: float, height: float, quarters: int, lines: list[Line], graphics: Graphics
+) -> PageContent:
+    upright, turned = [], []
+    for line in lines:
+        if line.quarters == quarters:
+            upright.append(line)
+            continue
+        # Back to the displayed page, then on to this frame.
         sides = (height, width) if line.quarters % 2 else (width, height)
         displayed = turn(np.array([line.box]), -line.quarters, *sides)
-        line.box = tuple(turn(displayed, quarters, width, height)[0].tolist())
-    if quarters % 2:
-        width, height = height, width
-    return PageContent(number, width, height, quarters, upright, turned, boxes, graphics.kinds)
+        box = tuple(turn(displayed, quarters, width, height)[0].tolist())
+        turned.append(replace(line, box=box, tags=set()))
+    boxes = turn(graphics.boxes, quarters, width, height)
+    sides = (height, width) if quarters % 2 else (width, height)
+    return PageContent(number, *sides, quarters, upright, turned, boxes, graphics.kinds)

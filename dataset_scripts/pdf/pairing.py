@@ -14,6 +14,8 @@ from cephalo.dataset_scripts.pdf.text import Line
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
 SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
 _PRIOR = {ABOVE: 0.0, BELOW: -1.5, LEFT: -2.0, RIGHT: -2.0}
+_TABLES = ("table", "algorithm")  # their captions stand above
+_OPPOSITE = {ABOVE: BELOW, BELOW: ABOVE, LEFT: RIGHT, RIGHT: LEFT}
 _MAX_CHOICES = 4096
 
 
@@ -34,9 +36,10 @@ def pair_page(
     """Give every atom of a page to at most one caption and every caption its region.
 
     `prior` weighs the sides (ABOVE, ...) by what the rest of the document does. Captions of
-    tables take part as barriers only. A caption without graphics gets no pair.
+    tables take part, since ruled tables are graphics too. A caption without graphics gets no
+    pair.
     """
-    figures = [caption for caption in captions if caption.kind not in ("table", "algorithm")]
+    figures = list(captions)
     if not figures or not scene.atoms:
         return []
     weights = dict(_PRIOR, **(prior or {}))
@@ -86,11 +89,12 @@ def _gap(cap: Box, box: Box, side: str, body: BodyStyle) -> float | None:
             return None
         gap = cap[1] - box[3] if side == ABOVE else box[1] - cap[3]
         return max(gap, 0.0) if gap > -slack else None
-    short = min(cap[3] - cap[1], box[3] - box[1])
-    if overlap_y(cap, box) < 0.5 * short:
-        return None
+    # Set on one baseline with the foot or the head of its figure, a caption may lie just past it.
+    past = -overlap_y(cap, box)
     gap = cap[0] - box[2] if side == LEFT else box[0] - cap[2]
-    return max(gap, 0.0) if gap > -2 * body.size else None
+    if gap < -2 * body.size or past > 2 * body.size:
+        return None
+    return max(gap, 0.0) + 2 * max(past, 0.0)
 
 
 def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
@@ -130,15 +134,35 @@ def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
         total = 0.0
         for index, side in enumerate(sides):
             own = [k for k, who in owner.items() if who == index]
+            table = figures[index].kind in _TABLES
             if not own:
-                total -= 12
+                total -= 0 if table else 12
                 continue
             near = min(reach[index][side][k] for k in own)
-            total += weights[side] - 0.25 * near / body.size
+            weight = _PRIOR[_OPPOSITE[side]] if table else weights[side]
+            total += weight - 0.25 * near / body.size
+            total -= _misfit(figures[index], side, [scene.atoms[k].box for k in own], scene, body)
         total += 8 * sum(sizes[k] for k in owner) / whole
         if total > best:
             best, choice = total, sides
     return list(choice)
+
+
+def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene, body: BodyStyle) -> float:
+    """How little the width of a caption fits to lie above or below its figure.
+
+    There it is broken at the width of the figure or of the column; beside the figure, at what
+    is left of the width.
+    """
+    if side not in (ABOVE, BELOW) or len(caption.lines) < 2:
+        return 0.0
+    width = caption.box[2] - caption.box[0]
+    figure = union(boxes)
+    columns = [b - a for a, b in scene.page.columns]
+    spans = [*columns, max(b for _, b in scene.page.columns) - scene.page.columns[0][0]]
+    if width > 0.85 * (figure[2] - figure[0]) or any(abs(width - s) < 0.06 * s for s in spans):
+        return 0.0
+    return 3.0
 
 
 def _alone(seen: dict[int, float], weight: float, body: BodyStyle) -> float:
@@ -208,7 +232,9 @@ def _link(
         return None
     column = in_one_column(cap, page)
     own = column and in_one_column(old, page) == column
-    if own and in_one_column(new, page) not in (None, column) and _column_busy(column, cap, walls):
+    level = overlap_y(new, old) > 0.6 * min(new[3] - new[1], old[3] - old[1])
+    other = own and in_one_column(new, page) not in (None, column)
+    if other and not level and _column_busy(column, cap, walls):
         return None
     across, down = -overlap_x(new, old), -overlap_y(new, old)
     if across > 0 and down > 0:

@@ -42,27 +42,75 @@ def build_scene(
     captioned = np.array(captions).reshape(-1, 4)
     keep = ~background(page, blocks, captions)
     keep &= ~_page_wide(page)
+    keep &= ~_frames(page, captions)
     boxes, kinds = page.boxes[keep], page.kinds[keep]
-    atoms = find_atoms(boxes, kinds, body, captioned)
-    loose, barriers = [], []
+    top, bottom = page.area
+    atoms = [
+        atom
+        for atom in find_atoms(boxes, kinds, body, captioned)
+        if atom.box[3] > top and atom.box[1] < bottom
+    ]
+    free, barriers = [], []
     for block in blocks:
         for line in block.lines:
             if len(captioned) and max(covered(line.box, box) for box in captions) > 0.6:
                 continue
             inside = any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
-            near = inside or any(
-                covered(line.box, grow(atom.box, 2.2 * body.size)) > 0.3 for atom in atoms
-            )
-            if inside and not (block.paragraph and len(block.lines) > 2):
-                loose.append(line)
-            elif block.paragraph or not near:
+            if block.paragraph and not (inside and len(block.lines) <= 2):
                 barriers.append(line.box)
             else:
-                loose.append(line)
+                free.append(line)
     for line in page.turned:
-        if "furniture" not in line.tags:
-            loose.append(line)
-    return Scene(page, atoms, loose, np.array(barriers).reshape(-1, 4))
+        if "furniture" in line.tags:
+            continue
+        if len(line.text) > 30 and abs(line.size - body.size) < 0.08 * body.size:
+            barriers.append(line.box)
+        else:
+            free.append(line)
+    loose, far = _near_graphics(free, atoms, body)
+    walls = np.array(barriers + [line.box for line in far] + list(captions)).reshape(-1, 4)
+    atoms = _take_in_text(atoms, loose, walls, body)
+    return Scene(page, atoms, loose, walls[: len(walls) - len(captions)])
+
+
+def _take_in_text(
+    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: BodyStyle
+) -> list[Atom]:
+    """Grow atoms over the loose lines at them, and merge those that come to touch.
+
+    The gap between two plots is that between their axis labels, not between their frames.
+    """
+    grown = [
+        Atom(add_loose_text(atom.box, loose, walls, body)[0], list(atom.images)) for atom in atoms
+    ]
+    merged = _merge_groups([atom.box for atom in grown], 0.0, walls)
+    return [
+        Atom(box, [i for atom in grown if covered(atom.box, box) > 0.99 for i in atom.images])
+        for box in merged
+    ]
+
+
+def _near_graphics(
+    lines: list[Line], atoms: list[Atom], body: BodyStyle
+) -> tuple[list[Line], list[Line]]:
+    """Split lines into those at graphics, or at lines that are, and the others.
+
+    At graphics is within two body sizes; from there on line to line, as tick labels, the name
+    of the axis and the caption of a panel follow each other.
+    """
+    boxes = np.array([line.box for line in lines]).reshape(-1, 4)
+    near = np.zeros(len(lines), bool)
+    for atom in atoms:
+        near |= hits(boxes, grow(atom.box, 2 * body.size))
+    wave = near.copy()
+    while wave.any():
+        new = np.zeros(len(lines), bool)
+        for index in np.flatnonzero(wave):
+            new |= hits(boxes, grow(lines[index].box, 1.3 * body.size))
+        wave = new & ~near
+        near |= new
+    loose = [line for line, close in zip(lines, near, strict=True) if close]
+    return loose, [line for line, close in zip(lines, near, strict=True) if not close]
 
 
 def _page_wide(page: PageContent) -> np.ndarray:
@@ -74,6 +122,26 @@ def _page_wide(page: PageContent) -> np.ndarray:
     if wide.sum() == 1 and len(boxes) == 1 and page.kinds[0] == IMAGE and not page.lines:
         return np.zeros(len(boxes), bool)
     return wide
+
+
+def _frames(page: PageContent, captions: list[Box]) -> np.ndarray:
+    """Rules that frame a caption: two of one height on both sides of it, and those across."""
+    boxes = page.boxes
+    framed = np.zeros(len(boxes), bool)
+    thin = boxes[:, 2] - boxes[:, 0] < 2
+    flat = boxes[:, 3] - boxes[:, 1] < 2
+    for cap in captions:
+        beside = thin & (boxes[:, 1] < cap[1]) & (boxes[:, 3] > cap[3])
+        left = np.flatnonzero(beside & (boxes[:, 2] <= cap[0] + 1))
+        right = np.flatnonzero(beside & (boxes[:, 0] >= cap[2] - 1))
+        for a in left:
+            for b in right:
+                if np.abs(boxes[a, [1, 3]] - boxes[b, [1, 3]]).max() < 3:
+                    across = flat & (np.abs(boxes[:, 0] - boxes[a, 0]) < 8)
+                    across &= np.abs(boxes[:, 2] - boxes[b, 2]) < 8
+                    framed |= across
+                    framed[[a, b]] = True
+    return framed
 
 
 def find_atoms(
@@ -181,6 +249,10 @@ def _merge_groups(groups: list[Box], reach: float, walls: np.ndarray) -> list[Bo
     return groups
 
 
+def _touch(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
+
+
 def add_loose_text(
     box: Box, loose: list[Line], limits: np.ndarray, body: BodyStyle
 ) -> tuple[Box, list[Line]]:
@@ -195,7 +267,7 @@ def add_loose_text(
     while changed:
         changed = False
         for line in list(left):
-            if covered(line.box, grow(box, 0.9 * body.size)) < 0.5:
+            if not _touch(line.box, grow(box, 0.9 * body.size)):
                 continue
             wide = union([box, line.box])
             new = hits(limits, wide) & ~hits(limits, box) if len(limits) else np.zeros(0, bool)

@@ -50,26 +50,13 @@ def render(page: fast.Page, box: Box, dpi: int) -> tuple[np.ndarray, int]:
     return buffer[:, :, :3], dpi
 
 
-def ink_box(pixels: np.ndarray, keep: tuple[int, int, int, int] | None = None):
-    """The box [left, top, right, bottom) in pixels of all that is not white; None if all is.
-
-    What lies in `keep`, in pixels, stays in the box whatever its colour.
-    """
+def ink_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The box (left, top, right, bottom), in pixels, of all that is not white; None if all is."""
     dark = (pixels < 245).any(axis=2)
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
-    boxes = [] if keep is None else [keep]
-    if len(rows):
-        boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    if not boxes:
+    if not len(rows):
         return None
-    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-    right, bottom = max(b[2] for b in boxes), max(b[3] for b in boxes)
-    return (
-        max(0, int(left)),
-        max(0, int(top)),
-        min(pixels.shape[1], int(right)),
-        min(pixels.shape[0], int(bottom)),
-    )
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

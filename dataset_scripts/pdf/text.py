@@ -11,7 +11,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.geometry import Box, turn, union
+from cephalo.dataset_scripts.pdf.geometry import Box, turn
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 HYPHENS = "\x02\xad\ufffe"  # how pdfium writes a hyphen at the end of a line
@@ -23,7 +23,8 @@ class Line:
 
     `box` is in points on the displayed page turned by `quarters` quarter turns clockwise, so
     that the text reads from left to right. `size` is the font size in points. `font` is the
-    name of the font in the middle of the line, `lead` of its first character.
+    name of the font in the middle of the line, `lead` of its first character. `span` holds the
+    numbers of its first and last character: text that goes on has the next numbers.
     """
 
     text: str
@@ -33,7 +34,12 @@ class Line:
     lead: str
     quarters: int = 0
     visible: bool = True
+    span: tuple[int, int] = (0, 0)
     tags: set[str] = field(default_factory=set)
+
+    def continues(self, other: "Line") -> bool:
+        """Whether this line comes next after `other` in the page's content."""
+        return 0 < self.span[0] - other.span[1] <= 4
 
     @property
     def bold(self) -> bool:
@@ -48,8 +54,12 @@ def is_bold(font: str) -> bool:
     return any(part in name for part in bold) or name.endswith((".b", "-b"))
 
 
-def read_lines(page: fast.Page) -> list[Line]:
-    """The lines of a page, each in the frame of its own orientation (`Line.quarters`)."""
+def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
+    """The lines of a page, each in the frame of its own orientation (`Line.quarters`).
+
+    `hidden` are text objects that are clipped away: publishers' tools leave there what stood
+    around a figure in another version of the page.
+    """
     textpage = pdfium.FPDFText_LoadPage(page.handle)
     if not textpage:
         return []
@@ -58,12 +68,12 @@ def read_lines(page: fast.Page) -> list[Line]:
         count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
         if count <= 0:
             return []
-        return _lines(page, textpage, handle, count)
+        return _lines(page, textpage, handle, count, hidden or set())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
 
 
-def _lines(page: fast.Page, textpage, handle: int, count: int) -> list[Line]:
+def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
     codes = _codes(textpage, handle, count)
     boxes = fast.map_boxes(fast.loose_boxes(handle, count), page.to_display)
     space = (codes <= 32) & (codes != 2) | (codes == 0xA0)
@@ -71,6 +81,9 @@ def _lines(page: fast.Page, textpage, handle: int, count: int) -> list[Line]:
     # Publishers leave text beyond the page's edge; a reader never sees it.
     middle_x, middle_y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
     inside = (middle_x > 0) & (middle_x < page.width) & (middle_y > 0) & (middle_y < page.height)
+    if hidden:
+        owners = map(fast.text_object, [handle] * count, range(count))
+        inside &= np.fromiter((owner not in hidden for owner in owners), bool, count)
     marks = np.flatnonzero(~space & proper & inside)
     if not len(marks):
         return []
@@ -102,7 +115,7 @@ def _orientations(page: fast.Page, handle: int, marks: np.ndarray, space: np.nda
         map(fast.text_angle, [handle] * len(starts), marks[starts].tolist()), float, len(starts)
     )
     # The angle runs counterclockwise in user space; /Rotate turns the page clockwise.
-    turns = np.rint(angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
+    turns = np.rint(-angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
     return np.repeat(turns % 4, np.diff(np.append(starts, len(marks))))
 
 
@@ -115,7 +128,7 @@ def _runs(handle: int, codes, chosen, boxes, turns: int) -> list[Line]:
     gap = x0[1:] - x1[:-1]
     most = np.maximum(high[1:], high[:-1])
     # Line numbers stand off from the text and are set smaller.
-    number = (least < 0.75 * most) & (gap > 0.4 * most)
+    number = (least < 0.75 * most) & (gap > 0.2 * most)
     cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
     edges = np.concatenate([[0], np.flatnonzero(cut) + 1, [len(chosen)]])
     starts, ends = edges[:-1], edges[1:]
@@ -126,10 +139,14 @@ def _runs(handle: int, codes, chosen, boxes, turns: int) -> list[Line]:
     for start, end, low, upper in zip(starts, ends, lows.tolist(), highs.tolist(), strict=True):
         first, last = int(chosen[start]), int(chosen[end - 1])
         text = _string(codes[first : last + 1])
-        middle = int(chosen[start + (end - start) * 3 // 5])
+        middle = start + (end - start) * 3 // 5
+        if upper[1] - low[1] > 1.25 * high[middle]:
+            # Root signs, hats and superscripts reach far; the line is where most of it is.
+            low[1] = float(np.median(y0[start:end]))
+            upper[1] = float(np.median(y1[start:end]))
         lead, _, visible = style(first)
-        font, size, _ = style(middle)
-        lines.append(Line(text, (*low, *upper), size, font, lead, turns, visible))
+        font, size, _ = style(int(chosen[middle]))
+        lines.append(Line(text, (*low, *upper), size, font, lead, turns, visible, (first, last)))
     return join_runs(lines)
 
 
@@ -187,7 +204,8 @@ def join_runs(lines: list[Line]) -> list[Line]:
             tall = max(high, other.box[3] - other.box[1])
             shared = min(box[3], other.box[3]) - max(box[1], other.box[1])
             least = min(high, other.box[3] - other.box[1])
-            if -0.3 * tall < gap < 0.5 * tall and shared > 0.5 * least:
+            reach = 0.5 if least > 0.75 * tall else 0.2  # see `_runs` on line numbers
+            if -0.3 * tall < gap < reach * tall and shared > 0.5 * least:
                 best = other
         if best is None:
             by_row.setdefault(row, []).append(line)
@@ -195,8 +213,9 @@ def join_runs(lines: list[Line]) -> list[Line]:
         else:
             tall = max(high, best.box[3] - best.box[1])
             blank = " " if box[0] - best.box[2] > 0.12 * tall else ""
-            if len(line.text) > len(best.text):
-                best.font, best.size = line.font, line.size
+            main = line if len(line.text) > len(best.text) else best
+            best.font, best.size = main.font, main.size
             best.text += blank + line.text
-            best.box = union([best.box, box])
+            best.box = best.box[0], main.box[1], max(best.box[2], box[2]), main.box[3]
+            best.span = best.span[0], line.span[1]
     return kept
