@@ -301,6 +301,7 @@ def test_bad_xet_uploads_are_refused(hub, repo):
     assert commit(hub, repo, large("x", b"lies!")).status == 400
     assert writer.call("POST", "/v1/shards", shard(name, good, xorb, 5, 0, 2)).status == 200
     assert commit(hub, repo, large("x", b"abcde", size=6)).status == 400
+    assert not list((hub.root / "store").rglob(good))
     assert files(hub, repo) == []
     assert writer.call("POST", "/v1/shards", shard(name, good, xorb, 5, 0, 2)).status == 200
     assert commit(hub, repo, large("x", b"abcde")).status == 200
