@@ -31,6 +31,7 @@ EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
+MARGIN = 2.0  # points of paper left around the ink
 MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
 
@@ -144,18 +145,18 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
     """Render a pair and fill its row; None where nothing is to be seen there."""
     box = displayed(pair.box, content)
     whole = fast.page_box(page)
-    box = intersection(grow(box, 2.0), whole)
+    box = intersection(grow(box, MARGIN), whole)
     if box[2] - box[0] < MIN_SIDE or box[3] - box[1] < MIN_SIDE:
         return None
     pixels, used = rendering.render(page, box, dpi)
     ink = rendering.ink_box(pixels)
     if ink is None:
         return None
-    left, top, right, bottom = ink
+    scale = 72.0 / used
+    left, top, right, bottom = _with_margin(ink, pixels.shape, round(MARGIN / scale))
     pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
     if min(pixels.shape[:2]) < 8:
         return None
-    scale = 72.0 / used
     tight = (
         box[0] + left * scale,
         box[1] + top * scale,
@@ -182,6 +183,18 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "license": None,
         "source_url": None,
     }
+
+
+def _with_margin(
+    ink: tuple[int, int, int, int], shape: tuple[int, ...], margin: int
+) -> tuple[int, int, int, int]:
+    left, top, right, bottom = ink
+    return (
+        max(0, left - margin),
+        max(0, top - margin),
+        min(shape[1], right + margin),
+        min(shape[0], bottom + margin),
+    )
 
 
 def displayed(box: Box, content: PageContent) -> Box:

@@ -109,12 +109,25 @@ def find_columns(page: PageContent, body: BodyStyle) -> list[tuple[float, float]
 
 
 def document_columns(pages: list[PageContent], body: BodyStyle) -> None:
-    """Set `columns` of every page; a page without running text takes the most common ones."""
+    """Set `columns` of every page; a page of little running text takes the most common ones."""
     found = [find_columns(page, body) for page in pages]
     shapes = Counter(tuple((round(a), round(b)) for a, b in spans) for spans in found if spans)
     usual = list(shapes.most_common(1)[0][0]) if shapes else []
     for page, spans in zip(pages, found, strict=True):
-        page.columns = spans or usual or [(0.1 * page.width, 0.9 * page.width)]
+        own = spans if tuple((round(a), round(b)) for a, b in spans) == tuple(usual) else []
+        if not own and spans and _much_text(page, spans, body):
+            own = spans
+        page.columns = own or usual or [(0.1 * page.width, 0.9 * page.width)]
+
+
+def _much_text(page: PageContent, spans: list[tuple[float, float]], body: BodyStyle) -> bool:
+    """Whether a page holds ten lines in its columns, more than a caption set beside a figure."""
+    lines = [
+        line
+        for line in page.lines
+        if any(abs(line.box[0] - a) < body.size and line.box[2] > 0.8 * b for a, b in spans)
+    ]
+    return len(lines) >= 10
 
 
 def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:

@@ -77,6 +77,9 @@ def _direct(
         if gap is None or _wall_between(cap, atom.box, side, walls):
             continue
         seen[index] = gap
+    if side in (LEFT, RIGHT):
+        level = {k: gap for k, gap in seen.items() if overlap_y(cap, atoms[k].box) > 0}
+        return level or seen
     return seen
 
 

@@ -48,7 +48,7 @@ def build_scene(
     atoms = [
         atom
         for atom in find_atoms(boxes, kinds, body, captioned)
-        if atom.box[3] > top and atom.box[1] < bottom
+        if min(atom.box[3], bottom) - max(atom.box[1], top) > 0.5 * (atom.box[3] - atom.box[1])
     ]
     free, barriers = [], []
     for block in blocks:
@@ -68,9 +68,15 @@ def build_scene(
         else:
             free.append(line)
     loose, far = _near_graphics(free, atoms, body)
-    walls = np.array(barriers + [line.box for line in far] + list(captions)).reshape(-1, 4)
+    # A lone line that is not in the type of the body (a legend, a tick) is no wall.
+    barriers += [line.box for line in far if _in_body_type(line, body)]
+    walls = np.array(barriers + list(captions)).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body)
     return Scene(page, atoms, loose, walls[: len(walls) - len(captions)])
+
+
+def _in_body_type(line: Line, body: BodyStyle) -> bool:
+    return line.size > 0.95 * body.size and (line.font in body.fonts or line.bold)
 
 
 def _take_in_text(

@@ -139,13 +139,15 @@ def _runs(handle: int, codes, chosen, boxes, turns: int) -> list[Line]:
     for start, end, low, upper in zip(starts, ends, lows.tolist(), highs.tolist(), strict=True):
         first, last = int(chosen[start]), int(chosen[end - 1])
         text = _string(codes[first : last + 1])
-        middle = start + (end - start) * 3 // 5
+        middle = start + (end - start) // 2
         if upper[1] - low[1] > 1.25 * high[middle]:
             # Root signs, hats and superscripts reach far; the line is where most of it is.
             low[1] = float(np.median(y0[start:end]))
             upper[1] = float(np.median(y1[start:end]))
         lead, _, visible = style(first)
-        font, size, _ = style(int(chosen[middle]))
+        # A character in the middle may be a subscript; of three, the median is that of the line.
+        thirds = [style(int(chosen[start + (end - start) * k // 8])) for k in (2, 4, 6)]
+        font, size, _ = sorted(thirds, key=lambda found: found[1])[1]
         lines.append(Line(text, (*low, *upper), size, font, lead, turns, visible, (first, last)))
     return join_runs(lines)
 
