@@ -6,7 +6,10 @@ The clients read HF_ENDPOINT when they are imported, so what talks to the hub ru
 its own: `hub.run(code)` does that, with the environment of `hub.environment()`.
 """
 
+import base64
+import hashlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -25,6 +28,7 @@ import uvicorn
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.server import create_app, listen
 
+NUMBERS = itertools.count()
 TOKENS = {"alice": "hf_alice_for_tests", "bob": "hf_bob_for_tests"}
 
 
@@ -173,3 +177,47 @@ def hub_in_process(
         thread.join()
         listener.close()
         disk.close()
+
+
+# --- requests by hand
+
+
+def new_repo(server: HubServer, private: bool = False) -> str:
+    name = f"raw-{next(NUMBERS)}-{os.getpid()}"
+    visibility = "private" if private else "public"
+    body = {"name": name, "visibility": visibility}
+    assert server.call("POST", "/api/repos/create", "alice", body).status == 200
+    return f"alice/{name}"
+
+
+def commit(server: HubServer, repo: str, *operations: dict, user="alice", query="", **header):
+    lines = [{"key": "header", "value": {"summary": "test", **header}}, *operations]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    return server.call("POST", f"/api/models/{repo}/commit/main{query}", user, body)
+
+
+def regular(path: str, content: bytes = b"text") -> dict:
+    encoded = base64.b64encode(content).decode()
+    return {"key": "file", "value": {"path": path, "content": encoded, "encoding": "base64"}}
+
+
+def large(path: str, content: bytes, **changed) -> dict:
+    value = {"path": path, "algo": "sha256", "oid": sha256(content), "size": len(content)}
+    return {"key": "lfsFile", "value": value | changed}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def files(server: HubServer, repo: str, user="alice") -> list[str]:
+    info = server.call("GET", f"/api/models/{repo}", user).json()
+    return [item["rfilename"] for item in info["siblings"] if item["rfilename"] != ".gitattributes"]
+
+
+def lfs_target(server: HubServer, repo: str, content: bytes, **changed) -> str:
+    item = {"oid": sha256(content), "size": len(content)} | changed
+    body = {"operation": "upload", "transfers": ["basic"], "objects": [item]}
+    answer = server.call("POST", f"/{repo}.git/info/lfs/objects/batch", "alice", body)
+    href = answer.json()["objects"][0]["actions"]["upload"]["href"]
+    return href.removeprefix(server.endpoint)
