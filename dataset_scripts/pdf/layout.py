@@ -125,7 +125,10 @@ def _much_text(page: PageContent, spans: list[tuple[float, float]], body: BodySt
     lines = [
         line
         for line in page.lines
-        if any(abs(line.box[0] - a) < body.size and line.box[2] > 0.8 * b for a, b in spans)
+        if any(
+            abs(line.box[0] - a) < body.size and abs(line.box[2] - b) < 2 * body.size
+            for a, b in spans
+        )
     ]
     return len(lines) >= 10
 

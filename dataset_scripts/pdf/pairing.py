@@ -8,7 +8,7 @@ import numpy as np
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, overlap_x, overlap_y, union
 from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent, in_one_column
-from cephalo.dataset_scripts.pdf.regions import Atom, Scene, add_loose_text
+from cephalo.dataset_scripts.pdf.regions import Atom, Scene
 from cephalo.dataset_scripts.pdf.text import Line
 
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
@@ -60,8 +60,8 @@ def pair_page(
         atoms = [scene.atoms[k] for k in claims[index]]
         if not atoms:
             continue
-        others = [scene.atoms[k].box for j, c in enumerate(claims) if j != index for k in c]
-        box, lines = _region(caption, sides[index], atoms, others, captions, scene, body)
+        box = cut_off(union([atom.box for atom in atoms]), caption.box, sides[index])
+        lines = [line for atom in atoms for line in atom.lines]
         pairs.append(Pair(caption, box, sides[index], atoms, lines))
     return pairs
 
@@ -260,15 +260,6 @@ def _column_busy(column, cap: Box, walls: np.ndarray) -> bool:
 
 def _inset(box: Box) -> Box:
     return box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1
-
-
-def _region(caption, side, atoms, others, captions, scene, body) -> tuple[Box, list[Line]]:
-    """Graphics, then the loose text at them, kept clear of captions and running text."""
-    box = union([atom.box for atom in atoms])
-    caps = [c.box for c in captions]
-    limits = np.array([*caps, *others, *scene.barriers.tolist()]).reshape(-1, 4)
-    box, lines = add_loose_text(box, scene.loose, limits, body)
-    return cut_off(box, caption.box, side), lines
 
 
 def cut_off(box: Box, cap: Box, side: str | None) -> Box:

@@ -14,11 +14,12 @@ from cephalo.dataset_scripts.pdf.text import Line
 class Atom:
     """Graphics that touch: the smallest unit that is given to a caption.
 
-    `images`: boxes of the embedded images in it.
+    `images`: boxes of the embedded images in it. `lines`: the text at it, which `box` holds too.
     """
 
     box: Box
     images: list[Box] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
 
 @dataclass
@@ -82,18 +83,55 @@ def _in_body_type(line: Line, body: BodyStyle) -> bool:
 def _take_in_text(
     atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: BodyStyle
 ) -> list[Atom]:
-    """Grow atoms over the loose lines at them, and merge those that come to touch.
+    """Give every loose line to the atom it stands at, and merge atoms that come to touch.
 
     The gap between two plots is that between their axis labels, not between their frames.
     """
-    grown = [
-        Atom(add_loose_text(atom.box, loose, walls, body)[0], list(atom.images)) for atom in atoms
-    ]
-    merged = _merge_groups([atom.box for atom in grown], 0.0, walls)
-    return [
-        Atom(box, [i for atom in grown if covered(atom.box, box) > 0.99 for i in atom.images])
-        for box in merged
-    ]
+    add_text(atoms, loose, walls, 0.9 * body.size)
+    merged = _merge_groups([atom.box for atom in atoms], 0.0, walls)
+    result = []
+    for box in merged:
+        parts = [atom for atom in atoms if covered(atom.box, box) > 0.99]
+        atoms = [atom for atom in atoms if atom not in parts]
+        images = [image for atom in parts for image in atom.images]
+        lines = [line for atom in parts for line in atom.lines]
+        result.append(Atom(box, images, lines))
+    return result
+
+
+def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: float) -> None:
+    """Grow `atoms` over lines within `reach` points, the nearest first, from line to line.
+
+    A line goes to one atom only, and to none where the atom would come to overlap a wall (n, 4).
+    """
+    if not atoms or not loose:
+        return
+    boxes = np.array([line.box for line in loose])
+    gaps = np.stack([_gaps(boxes, atom.box) for atom in atoms])  # (atoms, lines)
+    owner = gaps.argmin(axis=0)
+    nearest = gaps.min(axis=0)
+    while nearest.min() <= reach:
+        index = int(nearest.argmin())
+        atom = atoms[owner[index]]
+        nearest[index] = np.inf
+        boxes[index] += 1e9  # taken or refused: out of reach from now on
+        line = loose[index]
+        wide = union([atom.box, line.box])
+        if len(walls) and (hits(walls, wide) & ~hits(walls, atom.box)).any():
+            continue
+        atom.box = wide
+        atom.lines.append(line)
+        onward = _gaps(boxes, line.box)
+        closer = onward < nearest
+        nearest[closer] = onward[closer]
+        owner[closer] = owner[index]
+
+
+def _gaps(boxes: np.ndarray, box: Box) -> np.ndarray:
+    """The wider of the horizontal and the vertical gap from each of `boxes` (n, 4) to `box`."""
+    across = np.maximum(boxes[:, 0] - box[2], box[0] - boxes[:, 2])
+    down = np.maximum(boxes[:, 1] - box[3], box[1] - boxes[:, 3])
+    return np.maximum(np.maximum(across, down), 0.0)
 
 
 def _near_graphics(
@@ -253,34 +291,3 @@ def _merge_groups(groups: list[Box], reach: float, walls: np.ndarray) -> list[Bo
                 kept.append(box)
         groups = kept
     return groups
-
-
-def _touch(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
-
-
-def add_loose_text(
-    box: Box, loose: list[Line], limits: np.ndarray, body: BodyStyle
-) -> tuple[Box, list[Line]]:
-    """Grow a region over the loose lines that touch it or stand close to it.
-
-    `limits` (n, 4) are boxes that the region must not come to overlap. Returns the region and the
-    lines in it.
-    """
-    taken: list[Line] = []
-    left = list(loose)
-    changed = True
-    while changed:
-        changed = False
-        for line in list(left):
-            if not _touch(line.box, grow(box, 0.9 * body.size)):
-                continue
-            wide = union([box, line.box])
-            new = hits(limits, wide) & ~hits(limits, box) if len(limits) else np.zeros(0, bool)
-            if new.any():
-                continue
-            left.remove(line)
-            taken.append(line)
-            changed = changed or wide != box
-            box = wide
-    return box, taken
