@@ -1,6 +1,6 @@
 """A running `cephalo hub serve` for tests.
 
-A test file that says `from hub_fixture import hub_server  # noqa: F401` has the fixture `hub`.
+A test file that says `from hub_fixture import hub as hub` has the fixture.
 
 The clients read HF_ENDPOINT when they are imported, so what talks to the hub runs in a process of
 its own: `hub.run(code)` does that, with the environment of `hub.environment()`.
@@ -149,8 +149,8 @@ class HubServer:
         return done.stdout
 
 
-@pytest.fixture(scope="session", name="hub")
-def hub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     """One hub for all tests of a worker; tests keep apart by the names of their repos."""
     server = HubServer(tmp_path_factory.mktemp("hub"))
     try:

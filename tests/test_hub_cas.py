@@ -8,11 +8,11 @@ from hub_fixture import (
     HubServer,
     commit,
     files,
-    hub_server,  # noqa: F401
     large,
     new_repo,
     sha256,
 )
+from hub_fixture import hub as hub
 
 
 @pytest.fixture

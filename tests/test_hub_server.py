@@ -12,13 +12,13 @@ from hub_fixture import (
     commit,
     files,
     hub_in_process,
-    hub_server,  # noqa: F401
     large,
     lfs_target,
     new_repo,
     regular,
     sha256,
 )
+from hub_fixture import hub as hub
 
 from cephalo.model_cards.hub.disk import Disk
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from hub_fixture import hub_server  # noqa: F401
+from hub_fixture import hub as hub
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub.access import BadTicket, Tickets, load_tokens
