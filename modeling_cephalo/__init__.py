@@ -1,1 +1,49 @@
-"""Cephalo's models and how to talk to them."""
+"""Cephalo's models and how to talk to them.
+
+Importing this package teaches transformers `phi3_v`: the AutoClasses load Phi-3-vision
+checkpoints with the code here, also those that carry the remote code of transformers 4, and
+without `trust_remote_code`.
+"""
+
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    TokenizersBackend,
+)
+from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+from .configuration_phi3_v import Phi3VConfig
+from .image_processing_phi3_v import Phi3VImageProcessor
+from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
+from .processing_phi3_v import Phi3VProcessor
+
+AutoConfig.register("phi3_v", Phi3VConfig)
+AutoModelForCausalLM.register(Phi3VConfig, Phi3VForCausalLM)
+AutoModelForImageTextToText.register(Phi3VConfig, Phi3VForCausalLM)
+AutoImageProcessor.register(
+    Phi3VConfig,
+    image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},
+)
+AutoProcessor.register(Phi3VConfig, Phi3VProcessor)
+AutoTokenizer.register(Phi3VConfig, tokenizer_class=TokenizersBackend)
+# The published files name LlamaTokenizer, whose rules in transformers 5 give other ids than
+# tokenizer.json. A model type of this table has its tokenizer.json read as it is.
+TOKENIZER_MAPPING_NAMES["phi3_v"] = "TokenizersBackend"
+
+# A class with an auto class writes its code beside the weights when it is saved.
+Phi3VConfig.register_for_auto_class()
+Phi3VForCausalLM.register_for_auto_class("AutoModelForCausalLM")
+Phi3VImageProcessor.register_for_auto_class()
+Phi3VProcessor.register_for_auto_class()
+
+__all__ = [
+    "Phi3VConfig",
+    "Phi3VForCausalLM",
+    "Phi3VImageProcessor",
+    "Phi3VModel",
+    "Phi3VProcessor",
+]

@@ -4,7 +4,8 @@ They have every part of the real architecture at a size that two CPU cores train
 prove the way from data to answers, not the science.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -45,12 +46,8 @@ def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0) -> Non
     float32 and depend on `seed` alone for a given vocabulary size.
     """
     processor = tiny_idefics2_processor(texts)
-    generator_state = torch.get_rng_state()
-    torch.manual_seed(seed)
-    try:
+    with weights_of(seed):
         model = Idefics2ForConditionalGeneration(tiny_idefics2_config(processor.tokenizer))
-    finally:
-        torch.set_rng_state(generator_state)
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.generation_config.eos_token_id = [
         processor.tokenizer.eos_token_id,
@@ -100,18 +97,7 @@ def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast) -> Idefics2Config:
 
 def tiny_idefics2_processor(texts: Iterable[str]) -> Idefics2Processor:
     """A byte-level BPE tokenizer trained on `texts`, and Idefics2's image processor at 112 px."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    bpe.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(
-            vocab_size=VOCABULARY,
-            special_tokens=["<unk>", "<s>", "</s>", *IMAGE_TOKENS],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
+    bpe = train_bpe(texts, ["<unk>", "<s>", "</s>", *IMAGE_TOKENS])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         bos_token="<s>",
@@ -124,3 +110,31 @@ def tiny_idefics2_processor(texts: Iterable[str]) -> Idefics2Processor:
     )
     images = Idefics2ImageProcessorPil(size=IMAGE_EDGE, do_image_splitting=False)
     return Idefics2Processor(images, tokenizer, image_seq_len=LATENTS, chat_template=CHAT_TEMPLATE)
+
+
+def train_bpe(texts: Iterable[str], special_tokens: list[str]) -> Tokenizer:
+    """A byte-level BPE of at most 2,048 tokens, `special_tokens` first."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=special_tokens,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return bpe
+
+
+@contextmanager
+def weights_of(seed: int) -> Iterator[None]:
+    """Random weights made inside depend on `seed` alone; torch's generator stays as it was."""
+    generator_state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(generator_state)
