@@ -108,8 +108,6 @@ def _candidate(page, block, index, match, body) -> Caption:
     line = block.lines[index]
     rest = line.text[match.end() :]
     continued = CONTINUED.match(rest)
-    if continued:
-        rest = rest[continued.end() :]
     mark = SEPARATOR.match(rest)
     closing = mark.group("mark") if mark else ""
     text = rest[mark.end() :] if mark else rest.strip()
@@ -210,9 +208,10 @@ def _beside(first: Line, pool: list[Line], page: PageContent) -> list[Line]:
     for line in sorted(pool, key=lambda line: line.box[0]):
         gap = line.box[0] - last.box[2]
         level = overlap_y(line.box, first.box) > 0.6 * (first.box[3] - first.box[1])
-        if not level or gap < -1 or line.box[2] > edge + first.size or match_label(line.text):
+        if not level or gap < -1 or match_label(line.text):
             continue
-        if gap < 0.7 * first.size or (line.continues(last) and gap < 5 * first.size):
+        near = gap < 0.7 * first.size and line.box[2] < edge + first.size
+        if near or (line.continues(last) and gap < 5 * first.size):
             found.append(line)
             last = line
     return found

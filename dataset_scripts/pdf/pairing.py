@@ -50,7 +50,12 @@ def pair_page(
         for own in figures
     ]
     reach = [
-        {side: _direct(caption, side, scene.atoms, wall, body) for side in SIDES}
+        {
+            side: _direct(caption, side, scene.atoms, wall, body)
+            if side in (ABOVE, BELOW) or caption.kind not in _TABLES
+            else {}
+            for side in SIDES
+        }
         for caption, wall in zip(figures, walls, strict=True)
     ]
     sides = _choose_sides(figures, reach, scene, weights, body)

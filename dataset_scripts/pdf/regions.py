@@ -57,7 +57,8 @@ def build_scene(
             if len(captioned) and max(covered(line.box, box) for box in captions) > 0.6:
                 continue
             inside = any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
-            if block.paragraph and not (inside and len(block.lines) <= 2):
+            running = block.paragraph or (len(line.text) > 25 and _in_body_type(line, body))
+            if running and not (inside and len(block.lines) <= 2):
                 barriers.append(line.box)
             else:
                 free.append(line)
@@ -87,7 +88,7 @@ def _take_in_text(
 
     The gap between two plots is that between their axis labels, not between their frames.
     """
-    add_text(atoms, loose, walls, 0.9 * body.size)
+    add_text(atoms, loose, walls, 1.3 * body.size)
     merged = _merge_groups([atom.box for atom in atoms], 0.0, walls)
     result = []
     for box in merged:
