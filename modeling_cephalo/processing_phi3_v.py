@@ -49,6 +49,7 @@ class Phi3VProcessor(ProcessorMixin):
     one only.
     """
 
+    image_tag = IMAGE_TAG
     text_kwargs = {"padding": False, "padding_side": "left", "add_special_tokens": True}  # noqa: RUF012
 
     def __init__(

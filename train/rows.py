@@ -1,6 +1,7 @@
 """Rows to train on: loaded, checked, and collated as the model will see them at inference."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,19 @@ def message_texts(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def without_special_tokens(rows: Any, processor: Any) -> Any:
-    """`rows` without those whose text holds a special token, as an untrusted caption can.
+    """`rows` without those whose text holds a special token or an image tag of the processor, as
+    an untrusted caption can.
 
     Such a text would break the count of images or end the answer early.
     """
     added = processor.tokenizer.added_tokens_decoder.values()
-    special = [token.content for token in added if token.special]
+    forbidden = [re.compile(re.escape(token.content)) for token in added if token.special]
+    if tag := getattr(processor, "image_tag", None):  # phi3_v's tags are no tokens
+        forbidden.append(tag)
 
     def clean(prompt: list[dict[str, Any]], completion: list[dict[str, Any]]) -> bool:
         texts = message_texts(prompt) + message_texts(completion)
-        return not any(token in text for text in texts for token in special)
+        return not any(pattern.search(text) for text in texts for pattern in forbidden)
 
     kept = rows.filter(clean, input_columns=["prompt", "completion"])
     if dropped := len(rows) - len(kept):

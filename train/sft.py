@@ -108,6 +108,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     from transformers import AutoProcessor
     from trl import SFTTrainer, get_peft_config, get_quantization_config
 
+    import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
+
     # The trainer would push every checkpoint, optimizer state included; what is pushed is the
     # final model alone, in one commit.
     push, training_args.push_to_hub = training_args.push_to_hub, False
