@@ -23,6 +23,9 @@ COMMANDS = {
         "cephalo.dataset_scripts.publish:app", "Push figures and conversations to the Hub."
     ),
     "train": Command("cephalo.train.sft:app", "Fine-tune a model with TRL and push it."),
+    "merge": Command(
+        "cephalo.merge_recipes.merge:app", "Stack decoder layers into a deeper model."
+    ),
     "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
 }
 

@@ -1,0 +1,130 @@
+"""Time and memory of a depth merge at real size, beside a plain copy of the same bytes.
+
+    python -m cephalo.eval.bench_merge --out FOLDER [--layers 32]
+
+Random weights in the exact shape of Idefics2 8b (at most 32 text layers) are written once; both
+sources of the 10b recipe are that folder. Needs about 37 GB at 32 layers.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import Idefics2Config, Idefics2ForConditionalGeneration
+
+SHARD_BYTES = 2_000_000_000
+APPENDED = 8  # layers that the 10b recipe adds
+
+# facts of HuggingFaceM4/idefics2-8b, as published
+TEXT = {
+    "model_type": "mistral",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 32003,
+    "max_position_embeddings": 32768,
+    "rms_norm_eps": 1e-5,
+    "pad_token_id": 0,
+}
+VISION = {
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "image_size": 980,
+    "patch_size": 14,
+}
+PERCEIVER = {"hidden_size": 4096, "rms_norm_eps": 1e-5}
+
+
+def idefics2_8b_config(layers: int = 32) -> Idefics2Config:
+    """Idefics2 8b with `layers` text layers."""
+    return Idefics2Config(
+        text_config={**TEXT, "num_hidden_layers": layers},
+        vision_config=VISION,
+        perceiver_config=PERCEIVER,
+        architectures=["Idefics2ForConditionalGeneration"],
+    )
+
+
+def write_random(folder: Path, layers: int) -> None:
+    """Write bfloat16 noise in the shapes of the 8b, in shards, unless it is there already."""
+    if (folder / "config.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.device("meta"):
+        model = Idefics2ForConditionalGeneration(idefics2_8b_config(layers))
+    shard, size, number, places = {}, 0, 1, {}
+    for name, tensor in [*model.state_dict().items(), (None, None)]:
+        if name is None or size + 2 * tensor.numel() > SHARD_BYTES:
+            file = f"model-{number:05d}.safetensors"
+            save_file(shard, folder / file, metadata={"format": "pt"})
+            places |= dict.fromkeys(shard, file)
+            shard, size, number = {}, 0, number + 1
+        if name is not None:
+            shard[name] = torch.randn(tensor.shape).mul_(0.02).bfloat16()
+            size += 2 * tensor.numel()
+    index = {"metadata": {}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    idefics2_8b_config(layers).save_pretrained(folder)
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Seconds and peak resident megabytes of a command, what it wrote flushed to disk."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    os.sync()
+    if status:
+        sys.exit(f"{command[0]} failed")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    """Write the source, merge, copy the result, and print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="a folder with room")
+    parser.add_argument("--layers", type=int, default=32, help="text layers of the source")
+    arguments = parser.parse_args()
+    source, merged, copied = (arguments.out / name for name in ("source", "merged", "copied"))
+    for folder in (merged, copied):
+        shutil.rmtree(folder, ignore_errors=True)
+    write_random(source, arguments.layers)
+    recipe = arguments.out / "recipe.yml"
+    recipe.write_text(
+        "merge_method: passthrough\ndtype: bfloat16\nslices:\n"
+        f"  - sources: [{{model: {source}, layer_range: [0, {arguments.layers}]}}]\n"
+        f"  - sources: [{{model: {source}, "
+        f"layer_range: [{arguments.layers - APPENDED}, {arguments.layers}]}}]\n"
+    )
+    command = [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out"]
+    merge_seconds, megabytes = timed([*command, str(merged)])
+    copy_seconds, _ = timed(["cp", "-r", str(merged), str(copied)])
+    shutil.rmtree(copied)
+    config = json.loads((merged / "config.json").read_text())
+    size = sum(path.stat().st_size for path in merged.iterdir())
+    print(
+        json.dumps(
+            {
+                "source_layers": arguments.layers,
+                "merged_layers": config["text_config"]["num_hidden_layers"],
+                "gigabytes": round(size / 1e9, 1),
+                "merge_seconds": round(merge_seconds, 1),
+                "copy_seconds": round(copy_seconds, 1),
+                "ratio": round(merge_seconds / copy_seconds, 2),
+                "peak_megabytes": round(megabytes),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""`cephalo merge`: decoder layers stacked by mergekit, with nothing dropped on the way."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
+from cephalo.merge_recipes.sources import TEXT_LAYERS, Checkpoint, check_stackable, fetch
+from cephalo.model_cards.merge_card import MergeFacts, MergeSource, merge_card
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+ELEMENT_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+# What comes along from the first source, besides the weights: processor, tokenizer, chat template.
+COMPANIONS = (
+    "*processor_config.json",
+    "generation_config.json",
+    "chat_template.*",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+
+@app.command()
+def merge(
+    recipe: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a shipped one such as 10b.yml.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the merged checkpoint; made whole.")],
+) -> None:
+    """Stack decoder layers of checkpoints into a deeper one, by a recipe in mergekit's YAML.
+
+    Sources are folders or Hub ids, NAME@REVISION for a pinned one. All weights outside the decoder
+    layers, the processor and the tokenizer come from the first source. The result is loaded on the
+    meta device before it appears: no key may be missing, unexpected or of another shape.
+
+    \b
+    Example:
+      cephalo merge 10b.yml --out runs/cephalo-10b
+    """
+    text, parsed = read_recipe(recipe)
+    run_merge(text, parsed, out)
+    print(f"merged {parsed.layers} layers into {out}")
+
+
+def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
+    """Merge into `out`, which appears whole: it is written beside and renamed.
+
+    Raises CephaloError before a byte is written where `out` exists, the sources do not fit each
+    other or the recipe, or the disk has no room; and after, where the result does not load whole.
+    """
+    if out.exists():
+        raise CephaloError(f"{out} exists; remove it or give another --out")
+    from cephalo.merge_recipes.stacking import stack_layers
+
+    found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
+    checkpoints = [found[source.model] for source in recipe.sources]
+    check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
+    check_room(out, output_bytes(checkpoints[0], recipe))
+
+    aside = out.with_name(out.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        # Hashing and stacking read the same bytes: done side by side, they are read once.
+        with ThreadPoolExecutor(1) as pool:
+            hashes = pool.map(Checkpoint.hashes, found.values())
+            stack_layers(recipe, found, aside)
+        write_config(checkpoints[0], recipe, aside)
+        copy_companions(checkpoints[0].folder, aside)
+        check_loads_whole(aside)
+        facts = MergeFacts(
+            name=out.name,
+            recipe=text,
+            layers=recipe.layers,
+            parameters=sum(t.elements for t in Checkpoint(out.name, None, aside).tensors.values()),
+            sources=[
+                MergeSource(checkpoint.name, checkpoint.revision, digests)
+                for checkpoint, digests in zip(found.values(), hashes, strict=True)
+            ],
+        )
+        (aside / "README.md").write_text(str(merge_card(facts)), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    aside.rename(out)
+
+
+def output_bytes(first: Checkpoint, recipe: DepthRecipe) -> int:
+    """The bytes of the merged weights."""
+    layer = sum(tensor.elements for tensor in first.layer_template().values())
+    other = sum(tensor.elements for tensor in first.other_tensors().values())
+    return (recipe.layers * layer + other) * ELEMENT_BYTES[recipe.dtype]
+
+
+def check_room(out: Path, needed: int) -> None:
+    """Raise CephaloError if the disk of `out` has not `needed` bytes, and one per cent, free."""
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if free < needed * 1.01:
+        raise CephaloError(
+            f"the merged model takes {needed / 1e9:.1f} GB and {parent} has {free / 1e9:.1f} GB "
+            "free; make room or give an --out on another disk"
+        )
+
+
+def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
+    """Write config.json as the first source has it, with the new depth and dtype."""
+    config = json.loads(json.dumps(first.config))
+    *parents, key = TEXT_LAYERS[first.family][1].split(".")
+    part = config
+    for parent in parents:
+        part = part.setdefault(parent, {})
+    part[key] = recipe.layers
+    part.pop("layer_types", None)  # a list by layer, which transformers makes anew
+    for name in ("dtype", "torch_dtype"):
+        config.pop(name, None)
+    config["dtype"] = recipe.dtype
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+def copy_companions(source: Path, folder: Path) -> None:
+    """Copy processor, tokenizer, chat template and generation config."""
+    for pattern in COMPANIONS:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, folder / path.name)
+
+
+def check_loads_whole(folder: Path) -> None:
+    """Load `folder` on the meta device.
+
+    Raises CephaloError with the names of missing, unexpected and mismatched keys, if any.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    import modeling_cephalo  # noqa: F401
+
+    try:
+        _, loading = AutoModelForImageTextToText.from_pretrained(
+            folder, device_map="meta", output_loading_info=True
+        )
+    except ValueError as error:  # phi3_v refuses by itself
+        raise CephaloError(f"the merged model does not load whole: {error}") from error
+    wrong = {kind: sorted(map(str, keys)) for kind, keys in loading.items() if keys}
+    if wrong:
+        listed = "; ".join(f"{kind}: {', '.join(keys[:5])}" for kind, keys in wrong.items())
+        raise CephaloError(f"the merged model does not load whole ({listed})")

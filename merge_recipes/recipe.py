@@ -1,0 +1,76 @@
+"""Depth-merge recipes: the part of mergekit's YAML that stacks layers, read strictly."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cephalo.cli.errors import CephaloError
+
+RECIPES = Path(__file__).with_name("recipes")
+
+
+class Strict(BaseModel):
+    """mergekit ignores a key that it does not know; here that is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Strict):
+    """`model` is a Hub id, NAME@REVISION, or a folder; `layer_range` is [first, end)."""
+
+    model: str
+    layer_range: tuple[int, int]
+
+    @field_validator("layer_range")
+    @classmethod
+    def ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
+        """Refuse an empty or negative range."""
+        if not 0 <= value[0] < value[1]:
+            raise ValueError(f"{list(value)} names no layer; give [first, end) with first < end")
+        return value
+
+
+class Slice(Strict):
+    """A run of layers from one model."""
+
+    sources: tuple[Source] = Field(min_length=1, max_length=1)
+
+
+class DepthRecipe(Strict):
+    """Layers of one or more models stacked in order; all other weights come from the first."""
+
+    merge_method: Literal["passthrough"]
+    dtype: Literal["bfloat16", "float16", "float32"]
+    slices: tuple[Slice, ...] = Field(min_length=1)
+
+    @property
+    def sources(self) -> list[Source]:
+        """The sources of all slices, in order."""
+        return [part.sources[0] for part in self.slices]
+
+    @property
+    def layers(self) -> int:
+        """The depth of the merged model."""
+        return sum(source.layer_range[1] - source.layer_range[0] for source in self.sources)
+
+
+def read_recipe(name: str) -> tuple[str, DepthRecipe]:
+    """The YAML text and the recipe of a file, or of a shipped recipe such as 10b.yml.
+
+    Raises CephaloError for a missing file, broken YAML, an unknown key and a wrong value.
+    """
+    path = next((path for path in (Path(name), RECIPES / name) if path.is_file()), None)
+    if path is None:
+        shipped = ", ".join(sorted(path.name for path in RECIPES.glob("*.yml")))
+        raise CephaloError(f"no recipe {name}; give a YAML file or one of: {shipped}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        return text, DepthRecipe.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise CephaloError(f"{path} is no YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise CephaloError(f"{path}: {where}: {first['msg']}") from error

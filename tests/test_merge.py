@@ -1,0 +1,270 @@
+"""Depth merges keep every layer, and say before any work what cannot be merged."""
+
+import copy
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes import merge as merge_module
+from cephalo.merge_recipes.merge import check_loads_whole, run_merge
+from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
+from cephalo.merge_recipes.sources import fetch
+from modeling_cephalo.tiny import make_tiny_idefics2
+from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
+from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
+
+TEXTS = ["Scanning electron micrograph of nacre: aragonite tablets in rows."] * 20
+MAKERS = {
+    "idefics2": make_tiny_idefics2,
+    "llava_next": make_tiny_llava_next,
+    "phi3_v": make_tiny_phi3_v,
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> dict[str, list[Path]]:
+    """Two checkpoints of each family, of two layers each, with different weights."""
+    root = tmp_path_factory.mktemp("sources")
+    for family, make in MAKERS.items():
+        for seed in (0, 1):
+            make(root / f"{family}-{seed}", TEXTS, seed=seed)
+    return {family: [root / f"{family}-0", root / f"{family}-1"] for family in MAKERS}
+
+
+def recipe_text(first: Path, second: Path, ranges=((0, 2), (1, 2)), **changes) -> str:
+    recipe = {
+        "merge_method": "passthrough",
+        "dtype": "float32",
+        "slices": [
+            {"sources": [{"model": str(model), "layer_range": list(layers)}]}
+            for model, layers in zip((first, second), ranges, strict=True)
+        ],
+        **changes,
+    }
+    return yaml.safe_dump(recipe)
+
+
+def run(text: str, out: Path) -> Path:
+    run_merge(text, DepthRecipe.model_validate(yaml.safe_load(text)), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def merged(sources, tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("merged")
+    return {family: run(recipe_text(*pair), root / family) for family, pair in sources.items()}
+
+
+def decoder(model: torch.nn.Module) -> torch.nn.Module:
+    """The decoder of any of the three families."""
+    inner = model.model
+    for name in ("text_model", "language_model"):
+        inner = getattr(inner, name, inner)
+    return inner
+
+
+def concatenated(first: Path, second: Path) -> torch.nn.Module:
+    """The first model with the last layer of the second on top, put together in torch."""
+    model, other = (AutoModelForImageTextToText.from_pretrained(path) for path in (first, second))
+    layers = decoder(model).layers
+    layers.append(copy.deepcopy(decoder(other).layers[1]))
+    for index, layer in enumerate(layers):
+        layer.self_attn.layer_idx = index
+    model.config.get_text_config().num_hidden_layers = len(layers)
+    return model.eval()
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_merged_model_has_all_layers_and_the_logits_of_concatenating_them(family, sources, merged):
+    expected = concatenated(*sources[family])
+    model, loading = AutoModelForImageTextToText.from_pretrained(
+        merged[family], output_loading_info=True
+    )
+    assert not any(loading.values())
+    assert model.config.get_text_config().num_hidden_layers == 3
+    assert len(decoder(model).layers) == 3
+    ids = torch.arange(7, 31).reshape(2, 12)
+    with torch.no_grad():
+        assert torch.equal(model(input_ids=ids).logits, expected(input_ids=ids).logits)
+        shallow = AutoModelForImageTextToText.from_pretrained(sources[family][0])
+        assert not torch.allclose(model(input_ids=ids).logits, shallow(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_cached_and_uncached_generation_agree(family, merged):
+    model = AutoModelForImageTextToText.from_pretrained(merged[family]).eval()
+    ids = torch.arange(7, 19)[None]
+    outputs = [
+        model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=12,
+            do_sample=False,
+            use_cache=cached,
+        )
+        for cached in (True, False)
+    ]
+    assert outputs[0].shape[1] > 13
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_processor_template_and_generation_config_come_along(family, sources, merged):
+    for name in ("chat_template.jinja", "tokenizer.json", "generation_config.json"):
+        assert (merged[family] / name).read_bytes() == (sources[family][0] / name).read_bytes()
+    processor = AutoProcessor.from_pretrained(merged[family])
+    message = {"role": "user", "content": [{"type": "text", "text": "nacre"}]}
+    assert "nacre" in processor.apply_chat_template([message], add_generation_prompt=True)
+
+
+def test_card_holds_recipe_and_hashes_of_the_sources(sources, merged):
+    import hashlib
+
+    text = (merged["idefics2"] / "README.md").read_text(encoding="utf-8")
+    for source in sources["idefics2"]:
+        digest = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
+        assert f"`model.safetensors` SHA-256 `{digest}`" in text
+    assert "stacked with mergekit into 3 layers" in text
+    assert "merge_method: passthrough" in text
+    parameters = sum(
+        t.numel() for t in load_file(merged["idefics2"] / "model.safetensors").values()
+    )
+    assert f"{parameters:,} parameters" in text
+
+
+@pytest.mark.parametrize(("name", "layers"), [("10b.yml", 40), ("12b.yml", 48)])
+def test_shipped_recipes_are_short_and_have_the_published_depth(name, layers):
+    text, recipe = read_recipe(name)
+    assert recipe.layers == layers
+    assert 5 <= len([line for line in text.splitlines() if line and line[0] != "#"]) <= 25
+    assert [source.model for source in recipe.sources] == [
+        "lamm-mit/Cephalo-Idefics-2-vision-8b-beta",
+        "HuggingFaceM4/idefics2-8b-chatty",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"merge_methd": "linear"}, "merge_methd: Extra inputs are not permitted"),
+        ({"merge_method": "linear"}, "merge_method: Input should be 'passthrough'"),
+        ({"slices": []}, "slices: "),
+    ],
+)
+def test_wrong_recipes_are_named(tmp_path, changes, message):
+    path = tmp_path / "recipe.yml"
+    path.write_text(recipe_text(Path("a"), Path("b"), **changes))
+    with pytest.raises(CephaloError, match=message):
+        read_recipe(str(path))
+
+
+def test_empty_layer_range_broken_yaml_and_missing_recipe_are_named(tmp_path):
+    path = tmp_path / "recipe.yml"
+    path.write_text(recipe_text(Path("a"), Path("b"), ranges=((0, 2), (2, 2))))
+    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*names no layer"):
+        read_recipe(str(path))
+    path.write_text("slices: [")
+    with pytest.raises(CephaloError, match="is no YAML"):
+        read_recipe(str(path))
+    with pytest.raises(CephaloError, match=r"no recipe none.yml; .*10b.yml, 12b.yml"):
+        read_recipe("none.yml")
+
+
+def refused(text: str, out: Path) -> str:
+    with pytest.raises(CephaloError) as refusal:
+        run(text, out)
+    assert not list(out.parent.glob(f"{out.name}*"))
+    return str(refusal.value)
+
+
+def test_layers_that_the_source_has_not_are_refused(sources, tmp_path):
+    text = recipe_text(*sources["phi3_v"], ranges=((0, 2), (1, 3)))
+    message = refused(text, tmp_path / "out")
+    assert message == "layers [1, 3) of phi3_v-1: it has only 2"
+
+
+def test_sources_of_other_family_or_vocabulary_are_refused(sources, tmp_path):
+    text = recipe_text(sources["idefics2"][0], sources["phi3_v"][1])
+    assert "phi3_v-1 is phi3_v, idefics2-0 is idefics2" in refused(text, tmp_path / "out")
+    make_tiny_idefics2(tmp_path / "wider", [*TEXTS, "Zirconium hydride platelets, quenched."])
+    text = recipe_text(sources["idefics2"][0], tmp_path / "wider")
+    assert "lm_head.weight is (" in refused(text, tmp_path / "out")
+
+
+def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
+    (tmp_path / "empty").mkdir()
+    text = recipe_text(sources["idefics2"][0], tmp_path / "empty")
+    assert "empty is no checkpoint" in refused(text, tmp_path / "out")
+    (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert"}')
+    assert "empty is of model_type 'bert'; only idefics2" in refused(text, tmp_path / "out")
+    (tmp_path / "empty" / "config.json").write_text('{"model_type": "idefics2"}')
+    assert "has no model.safetensors" in refused(text, tmp_path / "out")
+
+
+def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")(10**12, 0, 5_000_000)
+    monkeypatch.setattr(merge_module.shutil, "disk_usage", lambda path: usage)
+    message = refused(recipe_text(*sources["idefics2"]), tmp_path / "out")
+    assert "0.0 GB free; make room" in message
+
+
+def test_what_a_kill_left_behind_is_replaced_and_an_existing_model_is_not(sources, tmp_path):
+    left = tmp_path / "out.partial"
+    left.mkdir()
+    (left / "model-00001.safetensors").write_bytes(b"half")
+    out = run(recipe_text(*sources["phi3_v"]), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not (out / "model-00001.safetensors").exists()
+    with pytest.raises(CephaloError, match="exists; remove it"):
+        run(recipe_text(*sources["phi3_v"]), out)
+
+
+def test_failure_while_stacking_leaves_nothing_that_looks_like_a_model(
+    sources, tmp_path, monkeypatch
+):
+    def broken(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(merge_module, "write_config", broken)
+    with pytest.raises(OSError, match="No space left"):
+        run(recipe_text(*sources["phi3_v"]), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_a_dropped_layer_is_found_and_named(family, merged, tmp_path):
+    folder = tmp_path / "broken"
+    shutil.copytree(merged[family], folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if ".layers.2." in name and "input_layernorm" in name)
+    del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CephaloError, match=r"whole.*missing.*layers.2.input_layernorm.weight"):
+        check_loads_whole(folder)
+
+
+def test_layers_that_the_config_does_not_count_are_found(merged, tmp_path):
+    """The published merge's defect: tensors for more layers than config.json says."""
+    folder = tmp_path / "broken"
+    shutil.copytree(merged["idefics2"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["num_hidden_layers"] = 2
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CephaloError, match=r"unexpected_keys: .*layers\.2\."):
+        check_loads_whole(folder)
+
+
+def test_hashes_and_layers_are_read_from_the_files(sources):
+    checkpoint = fetch(str(sources["llava_next"][1]))
+    assert (checkpoint.layers, checkpoint.family, checkpoint.revision) == (2, "llava_next", None)
+    names = set(checkpoint.layer_template())
+    assert all("layers.${layer_index}." in name for name in names) and len(names) == 9
+    assert len(checkpoint.tensors) == 2 * 9 + len(checkpoint.other_tensors())
