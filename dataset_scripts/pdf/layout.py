@@ -210,26 +210,14 @@ def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
     lines.sort(key=lambda line: (line.box[1], line.box[0]))
     boxes = np.array([line.box for line in lines]).reshape(-1, 4)
     sizes = np.array([line.size for line in lines])
+    above = _lines_above(boxes, sizes)
     owner: list[list[Line]] = []
     home: dict[int, list[Line]] = {}
     taken: set[int] = set()
     for number, line in enumerate(lines):
-        x0, y0, x1, y1 = line.box
-        high = y1 - y0
-        shared = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
-        least = np.minimum(boxes[:, 2] - boxes[:, 0], x1 - x0)
-        gap = y0 - boxes[:, 3]
-        fits = (
-            (shared > 0.5 * least)
-            & (gap < 0.75 * high)
-            & (gap > -0.6 * high)
-            & (boxes[:, 1] < y0 - 0.3 * high)
-            & (np.abs(sizes - line.size) < 0.08 * line.size)
-        )
-        above = np.flatnonzero(fits)
-        above = [int(k) for k in above if int(k) not in taken]
-        if above:
-            nearest = max(above, key=lambda k: boxes[k, 3])
+        free = [k for k in above.get(number, ()) if k not in taken]
+        if free:
+            nearest = max(free, key=lambda k: lines[k].box[3])
             group = home[nearest]
             taken.add(nearest)
         else:
@@ -243,12 +231,34 @@ def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
     return blocks
 
 
+def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
+    """For each line the lines that it may follow: of its size, close above, in its width.
+
+    `boxes` (n, 4) are sorted from top to bottom, `sizes` (n,) are font sizes in points.
+    """
+    found: dict[int, list[int]] = defaultdict(list)
+    for start in range(0, len(boxes), 256):
+        own = slice(start, start + 256)
+        x0, y0, x1, y1 = (boxes[own, k, None] for k in range(4))
+        high = y1 - y0
+        gap = y0 - boxes[:, 3]
+        shared = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
+        least = np.minimum(boxes[:, 2] - boxes[:, 0], x1 - x0)
+        size = sizes[own, None]
+        fits = (gap < 0.75 * high) & (gap > -0.6 * high) & (boxes[:, 1] < y0 - 0.3 * high)
+        fits &= (shared > 0.5 * least) & (np.abs(sizes - size) < 0.08 * size)
+        for line, other in np.argwhere(fits).tolist():
+            found[start + line].append(other)
+    return found
+
+
 def _is_paragraph(block: Block, page: PageContent, body: BodyStyle) -> bool:
     """Whether a block is running text: long filled lines, or body type at a column's edge."""
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)
     chars = sum(len(line.text) for line in block.lines)
-    filled = np.median([line.box[2] - line.box[0] for line in block.lines]) > 0.7 * width
+    widths = sorted(line.box[2] - line.box[0] for line in block.lines)
+    filled = widths[len(widths) // 2] > 0.7 * width
     if len(block.lines) >= 3 and width > 0.5 * column and filled and chars > 90:
         return True
     size = block.lines[0].size

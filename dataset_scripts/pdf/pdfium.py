@@ -134,13 +134,13 @@ def _display_matrix(handle: ctypes.c_void_p) -> np.ndarray:
 
 
 def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Boxes (n, 4) as [left, bottom, right, top] through a (3, 2) matrix, upright again.
+    """Boxes (n, 4) as [left, bottom, right, top] through a (3, 2) matrix of quarter turns.
 
-    The result is [x0, y0, x1, y1] around the four mapped corners.
+    The result is [x0, y0, x1, y1] around the two mapped corners.
     """
-    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    mapped = corners @ matrix[:2] + matrix[2]
-    return np.concatenate([mapped.min(axis=1), mapped.max(axis=1)], axis=1)
+    one = boxes[:, :2] @ matrix[:2] + matrix[2]
+    other = boxes[:, 2:] @ matrix[:2] + matrix[2]
+    return np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1)
 
 
 def loose_boxes(textpage: int, count: int) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 import ctypes
 import hashlib
-import io
+import struct
 
 import numpy as np
 import pypdfium2.raw as pdfium
+from isal import isal_zlib
 from PIL import Image
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
@@ -13,6 +14,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box
 
 MAX_PIXELS = 16_000_000
 _POINTS = 72.0
+_PAPER = 245  # a channel at or above this is paper
 
 
 def render(page: fast.Page, box: Box, dpi: int) -> tuple[np.ndarray, int]:
@@ -26,46 +28,71 @@ def render(page: fast.Page, box: Box, dpi: int) -> tuple[np.ndarray, int]:
         dpi = max(1, int(dpi * (MAX_PIXELS / pixels) ** 0.5))
     scale = dpi / _POINTS
     columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
-    # Four bytes a pixel: pdfium is faster on them than on three, and rows need no padding.
-    buffer = np.full((rows, columns, 4), 255, np.uint8)
+    buffer = np.full((rows, columns, 3), 255, np.uint8)
     address = buffer.ctypes.data_as(ctypes.c_void_p)
-    bitmap = pdfium.FPDFBitmap_CreateEx(columns, rows, pdfium.FPDFBitmap_BGRx, address, columns * 4)
+    bitmap = pdfium.FPDFBitmap_CreateEx(columns, rows, pdfium.FPDFBitmap_BGR, address, columns * 3)
     if not bitmap:
         raise fast.UnreadableError(f"page {page.number + 1}: no memory for a crop")
     try:
-        left, top = round(box[0] * scale), round(box[1] * scale)
+        corner = -round(box[0] * scale), -round(box[1] * scale)
+        size = round(page.width * scale), round(page.height * scale)
         flags = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
-        pdfium.FPDF_RenderPageBitmap(
-            bitmap,
-            page.handle,
-            -left,
-            -top,
-            round(page.width * scale),
-            round(page.height * scale),
-            0,
-            flags,
-        )
+        pdfium.FPDF_RenderPageBitmap(bitmap, page.handle, *corner, *size, 0, flags)
     finally:
         pdfium.FPDFBitmap_Destroy(bitmap)
-    return buffer[:, :, :3], dpi
+    return buffer, dpi
 
 
 def ink_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
     """The box (left, top, right, bottom), in pixels, of all that is not white; None if all is."""
-    dark = (pixels < 245).any(axis=2)
-    rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
-    if not len(rows):
+    top = _blank_rows(pixels)
+    if top == len(pixels):
         return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    bottom = len(pixels) - _blank_rows(pixels[::-1])
+    across = pixels[top:bottom].swapaxes(0, 1)
+    left = _blank_rows(across)
+    right = len(across) - _blank_rows(across[::-1])
+    return left, top, right, bottom
+
+
+def _blank_rows(pixels: np.ndarray, step: int = 16) -> int:
+    """The number of white rows before the first that is not; a crop is nearly tight already."""
+    for start in range(0, len(pixels), step):
+        inked = (pixels[start : start + step] < _PAPER).any(axis=(1, 2))
+        if inked.any():
+            return start + int(inked.argmax())
+    return len(pixels)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """PNG bytes of uint8 (height, width, 3); as grey levels where all three channels agree."""
-    grey = (pixels[:, :, 0] == pixels[:, :, 1]).all() and (pixels[:, :, 1] == pixels[:, :, 2]).all()
-    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if grey else pixels))
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=1)
-    return out.getvalue()
+    """PNG bytes of uint8 (height, width, 3); as grey levels where all three channels agree.
+
+    Every row is stored as its difference from the row above (filter type 2 of the PNG
+    specification) and deflated at the fastest level: ten times as fast as libpng for files of the
+    same size.
+    """
+    if _is_grey(pixels):
+        pixels = pixels[:, :, :1]
+    height, width, channels = pixels.shape
+    flat = pixels.reshape(height, width * channels)
+    rows = np.empty((height, 1 + width * channels), np.uint8)
+    rows[:, 0] = 2
+    rows[0, 1:] = flat[0]
+    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", isal_zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    for part in (pixels[::16], pixels):  # most colour pictures are told from a few rows
+        first = part[:, :, 0]
+        if not ((first == part[:, :, 1]).all() and (first == part[:, :, 2]).all()):
+            return False
+    return True
 
 
 def pixel_hash(pixels: np.ndarray) -> str:

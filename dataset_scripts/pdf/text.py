@@ -87,12 +87,13 @@ def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int])
     marks = np.flatnonzero(~space & proper & inside)
     if not len(marks):
         return []
+    string = _string(codes)
     quarters = _orientations(page, handle, marks, space)
     lines = []
     for turns in np.unique(quarters):
         chosen = marks[quarters == turns]
         upright = turn(boxes[chosen], int(turns), page.width, page.height)
-        lines += _runs(handle, codes, chosen, upright, int(turns))
+        lines += _runs(handle, string, chosen, upright, int(turns))
     return lines
 
 
@@ -104,6 +105,22 @@ def _codes(textpage, handle: int, count: int) -> np.ndarray:
     # Characters without a text index, or outside the basic plane: one call for each.
     numbers = range(count)
     return np.fromiter(map(fast.text_unicode, [handle] * count, numbers), np.uint32, count)
+
+
+def _string(codes: np.ndarray) -> str:
+    """The text of a page, one element for each code: surrogates stay apart (see `_whole`)."""
+    codes = np.where(codes == 2, 0xAD, codes)
+    if codes.max() < 0xD800:
+        return codes.astype("<u2").tobytes().decode("utf-16-le")
+    return "".join(map(chr, codes.tolist()))
+
+
+def _whole(text: str) -> str:
+    """Text with white space folded and pairs of surrogates joined."""
+    text = " ".join(text.split())
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _orientations(page: fast.Page, handle: int, marks: np.ndarray, space: np.ndarray) -> np.ndarray:
@@ -119,7 +136,7 @@ def _orientations(page: fast.Page, handle: int, marks: np.ndarray, space: np.nda
     return np.repeat(turns % 4, np.diff(np.append(starts, len(marks))))
 
 
-def _runs(handle: int, codes, chosen, boxes, turns: int) -> list[Line]:
+def _runs(handle: int, string: str, chosen, boxes, turns: int) -> list[Line]:
     """Cut the marks `chosen` into runs, then join the runs that share a baseline."""
     x0, y0, x1, y1 = boxes.T
     high = y1 - y0
@@ -134,28 +151,29 @@ def _runs(handle: int, codes, chosen, boxes, turns: int) -> list[Line]:
     starts, ends = edges[:-1], edges[1:]
     lows = np.minimum.reduceat(boxes[:, :2], starts)
     highs = np.maximum.reduceat(boxes[:, 2:], starts)
+    lows, highs = lows.tolist(), highs.tolist()
     style = _Styles(handle)
     lines = []
-    for start, end, low, upper in zip(starts, ends, lows.tolist(), highs.tolist(), strict=True):
+    for start, end, low, upper in zip(starts.tolist(), ends.tolist(), lows, highs, strict=True):
         first, last = int(chosen[start]), int(chosen[end - 1])
-        text = _string(codes[first : last + 1])
-        middle = start + (end - start) // 2
-        if upper[1] - low[1] > 1.25 * high[middle]:
-            # Root signs, hats and superscripts reach far; the line is where most of it is.
-            low[1] = float(np.median(y0[start:end]))
-            upper[1] = float(np.median(y1[start:end]))
-        lead, _, visible = style(first)
+        lead = style(first)
         # A character in the middle may be a subscript; of three, the median is that of the line.
-        thirds = [style(int(chosen[start + (end - start) * k // 8])) for k in (2, 4, 6)]
-        font, size, _ = sorted(thirds, key=lambda found: found[1])[1]
-        lines.append(Line(text, (*low, *upper), size, font, lead, turns, visible, (first, last)))
+        length = end - start
+        places = (start + length // 4, start + length // 2, start + 3 * length // 4)
+        inner = [style(int(chosen[place])) for place in places] if length > 3 else [lead] * 3
+        font, size, _ = inner[0] if inner[0] == inner[2] else sorted(inner, key=_by_size)[1]
+        if upper[1] - low[1] > 1.25 * high[places[1]]:
+            # Root signs, hats and superscripts reach far; the line is where most of it is.
+            low[1] = float(np.partition(y0[start:end], length // 2)[length // 2])
+            upper[1] = float(np.partition(y1[start:end], length // 2)[length // 2])
+        text = _whole(string[first : last + 1])
+        span = first, last
+        lines.append(Line(text, (*low, *upper), size, font, lead[0], turns, lead[2], span))
     return join_runs(lines)
 
 
-def _string(codes: np.ndarray) -> str:
-    # UTF-16 code units: characters beyond the basic plane come as pairs of surrogates.
-    text = codes.astype("<u2").tobytes().decode("utf-16-le", "replace")
-    return " ".join(text.replace("\x02", "\xad").split())
+def _by_size(style: tuple[str, float, bool]) -> float:
+    return style[1]
 
 
 class _Styles:
