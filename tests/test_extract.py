@@ -73,7 +73,7 @@ def test_rows_hold_what_the_contract_says(first_run):
     assert (row["kind"], row["page"], row["dpi"]) == ("figure", 0, 200)
     assert iou(row["bbox"], [60, 72, 296, 222]) > 0.95
     assert row["caption_bbox"][1] == pytest.approx(230, abs=3)
-    assert row["width"] == pytest.approx(236 * 200 / 72, abs=4)
+    assert row["width"] == pytest.approx((236 + 4) * 200 / 72, abs=4)  # 2 points of margin
     assert row["image"]["bytes"].startswith(b"\x89PNG")
     assert len(row["image_sha256"]) == 64
     assert len(row["phash"]) == 16

@@ -120,7 +120,7 @@ def _candidate(page, block, index, match, body) -> Caption:
     elif _CITES.match(rest) or (text[:1].islower() and not bold):
         score -= 4
     elif cjk:
-        score += 1 if rest[:1].isspace() else -2
+        score += 1 if rest[:1].isspace() or not rest else -2
     score += 1.5 if (line.bold and not lines[-1].bold) or line.lead != line.font else 0
     score += 1 if line.size < 0.95 * body.size else 0
     if not text:

@@ -10,11 +10,12 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.pdf.captions import find_captions
+from cephalo.dataset_scripts.pdf import rendering, scan
+from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
+    BodyStyle,
     PageContent,
     body_style,
     document_columns,
@@ -24,7 +25,7 @@ from cephalo.dataset_scripts.pdf.layout import (
     to_contents,
 )
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
-from cephalo.dataset_scripts.pdf.regions import build_scene
+from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.text import read_lines
 
 EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
@@ -92,19 +93,26 @@ def extract_document(
 def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
     """Text lines and graphics of every page; a damaged page counts as empty.
 
-    A page with captions in two orientations comes twice, in two frames.
+    A page with captions in two orientations comes twice, in two frames. Raises UnreadableError
+    where most pages are scans that cannot be read without the OCR extra.
     """
     pages = []
+    unread = 0
     for number in range(count):
         try:
             with fast.open_page(document, number) as page:
                 graphics = read_graphics(page)
                 lines = read_lines(page, graphics.hidden)
+                if scan.is_scan(page, lines, graphics):
+                    found = scan.read_scan(page, lines, graphics)
+                    unread += found is None
+                    lines, graphics = found or (lines, graphics)
                 pages += to_contents(number, page.width, page.height, lines, graphics)
         except fast.UnreadableError:
             pages.append(
                 PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))
             )
+    scan.check_read(unread, count)
     return pages
 
 
@@ -117,8 +125,8 @@ def find_pairs(contents: list[PageContent]) -> list[list[Pair]]:
     blocks = [find_blocks(content, body) for content in contents]
     captions = find_captions(contents, blocks, body)
     scenes = [
-        build_scene(content, own_blocks, [caption.box for caption in own], body) if own else None
-        for content, own_blocks, own in zip(contents, blocks, captions, strict=True)
+        _scene(content, own, body) if own else None
+        for content, own in zip(contents, captions, strict=True)
     ]
     first = [
         pair_page(scene, own, body) if own else []
@@ -129,6 +137,15 @@ def find_pairs(contents: list[PageContent]) -> list[list[Pair]]:
         pair_page(scene, own, body, prior) if own else []
         for scene, own in zip(scenes, captions, strict=True)
     ]
+
+
+def _scene(content: PageContent, captions: list[Caption], body: BodyStyle) -> Scene:
+    for caption in captions:
+        for line in caption.lines:
+            line.tags.add("caption")
+    # Without the captions' lines the last line of a figure no longer passes for running text.
+    blocks = find_blocks(content, body)
+    return build_scene(content, blocks, [caption.box for caption in captions], body)
 
 
 def _side_prior(pairs: list[Pair]) -> dict[str, float]:

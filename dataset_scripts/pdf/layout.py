@@ -205,8 +205,11 @@ def _mark_line_numbers(page: PageContent) -> None:
 
 
 def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
-    """Group the lines of a page, furniture left out, and tell which groups are running text."""
-    lines = [line for line in page.lines if "furniture" not in line.tags]
+    """Group the lines of a page and tell which groups are running text.
+
+    Furniture is left out, and so are the lines that are known to be of captions.
+    """
+    lines = [line for line in page.lines if not line.tags]
     lines.sort(key=lambda line: (line.box[1], line.box[0]))
     boxes = np.array([line.box for line in lines]).reshape(-1, 4)
     sizes = np.array([line.size for line in lines])

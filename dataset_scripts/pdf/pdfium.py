@@ -28,6 +28,7 @@ def _fast(function, result, *arguments):
 
 text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT, _POINTER, _INT)
 text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT, _POINTER, _INT, _POINTER)
+text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT, _POINTER, _INT, _POINTER, _POINTER)
 text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
 text_object = _fast(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
 text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
@@ -153,6 +154,16 @@ def loose_boxes(textpage: int, count: int) -> np.ndarray:
     addresses = range(start, start + 16 * count, 16)
     deque(map(text_loose_box, repeat(textpage), range(count), addresses), 0)
     return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
+
+
+def origins(textpage: int, chars: list[int]) -> np.ndarray:
+    """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
+    buffer = np.zeros((len(chars), 2))
+    start = buffer.ctypes.data
+    across = range(start, start + 16 * len(chars), 16)
+    up = range(start + 8, start + 8 + 16 * len(chars), 16)
+    deque(map(text_origin, repeat(textpage), chars, across, up), 0)
+    return buffer
 
 
 def metadata(document: ctypes.c_void_p, key: str) -> str:

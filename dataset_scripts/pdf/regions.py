@@ -122,7 +122,7 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: flo
             continue
         atom.box = wide
         atom.lines.append(line)
-        onward = _gaps(boxes, line.box)
+        onward = _gaps(boxes, wide)
         closer = onward < nearest
         nearest[closer] = onward[closer]
         owner[closer] = owner[index]
