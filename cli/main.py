@@ -26,6 +26,8 @@ COMMANDS = {
     "merge": Command(
         "cephalo.merge_recipes.merge:app", "Stack decoder layers into a deeper model."
     ),
+    "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images."),
+    "serve": Command("modeling_cephalo.serve:app", "Put a model behind the OpenAI API."),
     "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
 }
 

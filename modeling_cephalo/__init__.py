@@ -10,9 +10,14 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
     AutoProcessor,
     AutoTokenizer,
     TokenizersBackend,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
 )
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
@@ -24,6 +29,7 @@ from .processing_phi3_v import Phi3VProcessor
 AutoConfig.register("phi3_v", Phi3VConfig)
 AutoModelForCausalLM.register(Phi3VConfig, Phi3VForCausalLM)
 AutoModelForImageTextToText.register(Phi3VConfig, Phi3VForCausalLM)
+AutoModelForMultimodalLM.register(Phi3VConfig, Phi3VForCausalLM)
 AutoImageProcessor.register(
     Phi3VConfig,
     image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},
@@ -33,6 +39,10 @@ AutoTokenizer.register(Phi3VConfig, tokenizer_class=TokenizersBackend)
 # The published files name LlamaTokenizer, whose rules in transformers 5 give other ids than
 # tokenizer.json. A model type of this table has its tokenizer.json read as it is.
 TOKENIZER_MAPPING_NAMES["phi3_v"] = "TokenizersBackend"
+
+# Pipelines and `transformers serve` look here for what a model can do.
+MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES["phi3_v"] = "Phi3VForCausalLM"
+MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES["phi3_v"] = "Phi3VForCausalLM"
 
 # A class with an auto class writes its code beside the weights when it is saved.
 Phi3VConfig.register_for_auto_class()

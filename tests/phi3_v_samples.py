@@ -1,12 +1,17 @@
-"""A tiny phi3_v and pictures for it, made on the spot."""
+"""A tiny phi3_v, pictures for it, and a training run of seconds that it remembers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset, Features
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl import SFTConfig, SFTTrainer
 
+from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.train.rows import COLUMNS, collator
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
 TEXTS = ["What is shown in this image?", "Stress and strain of nacre under tension, in MPa."]
@@ -41,3 +46,64 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     """Noise."""
     noise = np.random.default_rng([seed, width, height]).integers(0, 255, (height, width, 3))
     return Image.fromarray(noise.astype(np.uint8))
+
+
+QUESTION = "What is shown in this image?"
+BRIGHT, DARK = (Image.new("RGB", (60, 50), (shade, shade, shade)) for shade in (250, 10))
+TAUGHT = [
+    ("Bright nacre.", [BRIGHT]),
+    ("Dark steel.", [DARK]),
+    ("Only text.", []),
+    ("Bright, then dark.", [BRIGHT, DARK]),
+]
+
+
+def taught_rows() -> Dataset:
+    """QUESTION about one image, none and two, with the answers of TAUGHT."""
+    rows = []
+    for answer, pictures in TAUGHT:
+        content = [{"type": "image", "text": None} for _ in pictures]
+        content.append({"type": "text", "text": QUESTION})
+        rows.append(
+            {
+                "images": pictures,
+                "prompt": [{"role": "user", "content": content}],
+                "completion": [
+                    {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+                ],
+            }
+        )
+    return Dataset.from_list(rows).cast(Features({name: CONVERSATIONS[name] for name in COLUMNS}))
+
+
+def make_base(folder: Path) -> Path:
+    """A model to teach, in `folder`."""
+    make_tiny_phi3_v(folder, [QUESTION, *(answer for answer, _ in TAUGHT)])
+    return folder
+
+
+def teach(base: Path, out: Path, rows: Dataset, **settings: Any) -> SFTTrainer:
+    """Train `base` on `rows` with TRL and save what comes of it in `out`."""
+    peft_config = settings.pop("peft_config", None)
+    arguments = SFTConfig(
+        output_dir=str(out),
+        max_length=None,
+        bf16=False,
+        use_cpu=True,
+        logging_steps=5,
+        save_strategy="no",
+        per_device_train_batch_size=len(rows),
+        **{"max_steps": 60, "learning_rate": 2e-3, **settings},
+    )
+    processor = AutoProcessor.from_pretrained(base)
+    trainer = SFTTrainer(
+        model=str(base),
+        args=arguments,
+        train_dataset=rows,
+        processing_class=processor,
+        data_collator=collator(processor),
+        peft_config=peft_config,
+    )
+    trainer.train()
+    trainer.save_model(out)
+    return trainer

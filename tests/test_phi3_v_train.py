@@ -5,74 +5,38 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from phi3_v_samples import ASK_ONE, ASK_TEXT, ASK_TWO, TEXTS, load, make_model, picture
+from phi3_v_samples import (
+    ASK_ONE,
+    ASK_TEXT,
+    ASK_TWO,
+    load,
+    make_base,
+    make_model,
+    picture,
+    taught_rows,
+    teach,
+)
 from safetensors.torch import load_file
 from transformers import AutoProcessor
-from trl import SFTConfig, SFTTrainer
 
-import modeling_cephalo  # noqa: F401
-from cephalo.dataset_scripts.schema import CONVERSATIONS
-from cephalo.train.rows import COLUMNS, collator, without_special_tokens
-from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
+from cephalo.train.rows import collator, without_special_tokens
 
 # CLIP is left at its inner layer, so what comes after it takes no gradient.
 UNUSED = ("vision_model.encoder.layers.2.", "vision_model.post_layernorm.")
 
 
-def row(answer: str, *pictures) -> dict:
-    content = [{"type": "image", "text": None} for _ in pictures]
-    content.append({"type": "text", "text": "What is shown in this image?"})
-    return {
-        "images": list(pictures),
-        "prompt": [{"role": "user", "content": content}],
-        "completion": [{"role": "assistant", "content": [{"type": "text", "text": answer}]}],
-    }
-
-
 @pytest.fixture(scope="module")
 def rows() -> Dataset:
-    red, blue = (picture(60, 50).point(lambda _, c=c: c) for c in (250, 10))
-    answers = [row("Bright nacre.", red), row("Dark steel.", blue), row("Only text.")]
-    answers.append(row("Bright, then dark.", red, blue))
-    features = {name: CONVERSATIONS[name] for name in COLUMNS}
-    return Dataset.from_list(answers).cast(type(CONVERSATIONS)(features))
+    return taught_rows()
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    make_tiny_phi3_v(folder, [*TEXTS, "Bright nacre. Dark steel. Only text. then"])
-    return folder
-
-
-def train(base: Path, out: Path, rows: Dataset, **settings) -> SFTTrainer:
-    peft_config = settings.pop("peft_config", None)
-    arguments = SFTConfig(
-        output_dir=str(out),
-        max_length=None,
-        bf16=False,
-        use_cpu=True,
-        logging_steps=5,
-        save_strategy="no",
-        per_device_train_batch_size=len(rows),
-        **{"max_steps": 3, "learning_rate": 2e-3, **settings},
-    )
-    processor = AutoProcessor.from_pretrained(base)
-    trainer = SFTTrainer(
-        model=str(base),
-        args=arguments,
-        train_dataset=rows,
-        processing_class=processor,
-        data_collator=collator(processor),
-        peft_config=peft_config,
-    )
-    trainer.train()
-    trainer.save_model(out)
-    return trainer
+    return make_base(tmp_path_factory.mktemp("base"))
 
 
 def test_training_moves_all_that_is_used_and_learns(base, rows, tmp_path):
-    train(base, tmp_path, rows, max_steps=60)
+    teach(base, tmp_path, rows)
     before, after = (load_file(place / "model.safetensors") for place in (base, tmp_path))
     still = [name for name in before if torch.equal(before[name], after[name])]
     assert still == [name for name in before if any(part in name for part in UNUSED)]
@@ -86,7 +50,7 @@ def test_training_moves_all_that_is_used_and_learns(base, rows, tmp_path):
 
 
 def test_batches_of_text_alone_train(base, rows, tmp_path):
-    train(base, tmp_path, rows.select([2]))
+    teach(base, tmp_path, rows.select([2]), max_steps=3)
     before, after = (load_file(place / "model.safetensors") for place in (base, tmp_path))
     for name in before:
         assert torch.equal(before[name], after[name]) == ("vision_embed_tokens" in name), name
@@ -96,7 +60,7 @@ def test_lora_on_the_mlp_moves_only_the_adapter(base, rows, tmp_path):
     from peft import LoraConfig
 
     lora = LoraConfig(r=4, target_modules=["gate_up_proj", "down_proj"])
-    trainer = train(base, tmp_path, rows, peft_config=lora)
+    trainer = teach(base, tmp_path, rows, peft_config=lora, max_steps=3)
     adapter = load_file(tmp_path / "adapter_model.safetensors")
     assert len(adapter) == 2 * 2 * 2  # layers, projections, A and B
     assert all(".mlp." in name for name in adapter)
@@ -160,6 +124,12 @@ def test_gradient_checkpointing_gives_the_same_gradients(tmp_path):
 
 def test_rows_with_an_image_tag_in_their_text_are_left_out(base, rows):
     processor = AutoProcessor.from_pretrained(base)
-    tagged = Dataset.from_list([row("See <|image_1|>."), row("Fine."), row("Ends<|end|>")])
+    [one] = taught_rows().select([2]).to_list()
+    texts = ["See <|image_1|>.", "Fine.", "Ends<|end|>"]
+    tagged = []
+    for text in texts:
+        answer = [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
+        tagged.append({**one, "completion": answer})
+    tagged = Dataset.from_list(tagged)
     kept = without_special_tokens(tagged, processor)
     assert [one["completion"][0]["content"][0]["text"] for one in kept] == ["Fine."]

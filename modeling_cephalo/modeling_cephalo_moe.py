@@ -1,0 +1,385 @@
+"""Mixtures of experts (`cephalo_moe`) around phi3_v, Idefics2 and LLaVA-NeXT.
+
+The dense model of the family is kept as it is, as `model`, so that images, attention, caches and
+generation are its own; only the `mlp` of each decoder layer is replaced by experts and a router.
+Tokens go to their own experts alone, through transformers' grouped experts.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import (
+    Cache,
+    GenerationMixin,
+    Idefics2ForConditionalGeneration,
+    LlavaNextForConditionalGeneration,
+    PreTrainedModel,
+)
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.core_model_loading import (
+    Concatenate,
+    MergeModulelist,
+    WeightConverter,
+    WeightRenaming,
+)
+from transformers.integrations import use_experts_implementation
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
+
+from .configuration_cephalo_moe import CephaloMoeConfig, Idefics2MoeConfig, Phi3VMoeConfig
+from .modeling_phi3_v import Phi3VForCausalLM
+
+
+class Family(NamedTuple):
+    """The dense model of a family, and where its decoder is."""
+
+    model: type[PreTrainedModel]
+    decoder: str
+
+
+FAMILIES = {
+    "phi3_v": Family(Phi3VForCausalLM, "model"),
+    "idefics2": Family(Idefics2ForConditionalGeneration, "model.text_model"),
+    "llava_next": Family(LlavaNextForConditionalGeneration, "model.language_model"),
+}
+
+
+@use_experts_implementation
+class CephaloMoeExperts(nn.Module):
+    """The MLPs of all experts: `gate_up_proj` [experts, 2 inner, hidden], gate first, and
+    `down_proj` [experts, hidden, inner]."""
+
+    def __init__(self, config: CephaloMoeConfig) -> None:
+        super().__init__()
+        text = config.get_text_config()
+        self.num_experts = config.num_experts
+        hidden, inner = text.hidden_size, text.intermediate_size
+        self.gate_up_proj = nn.Parameter(torch.empty(self.num_experts, 2 * inner, hidden))
+        self.down_proj = nn.Parameter(torch.empty(self.num_experts, hidden, inner))
+        self.act_fn = ACT2FN[text.hidden_act]
+
+    def forward(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        """The implementation "eager", one expert after the other; others are transformers'.
+
+        Args:
+            hidden_states: [tokens, hidden].
+            top_k_index: int [tokens, k], the experts of each token.
+            top_k_weights: [tokens, k].
+
+        Returns:
+            The weighted sums of the experts' outputs, [tokens, hidden].
+        """
+        output = torch.zeros_like(hidden_states)
+        for expert in top_k_index.unique().tolist():
+            tokens, place = torch.where(top_k_index == expert)
+            gate_up = functional.linear(hidden_states[tokens], self.gate_up_proj[expert])
+            own = functional.linear(self._apply_gate(gate_up), self.down_proj[expert])
+            own = own * top_k_weights[tokens, place, None]
+            output.index_add_(0, tokens, own.to(output.dtype))
+        return output
+
+
+class CephaloMoeRouter(nn.Module):
+    """Chooses k experts for each token, and their weights."""
+
+    def __init__(self, config: CephaloMoeConfig) -> None:
+        super().__init__()
+        self.top_k, self.routing = config.num_experts_per_tok, config.routing
+        hidden = config.get_text_config().hidden_size
+        self.weight = nn.Parameter(torch.empty(config.num_experts, hidden))
+        self.bias = nn.Parameter(torch.empty(config.num_experts))
+
+    def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Route tokens.
+
+        Args:
+            hidden_states: [tokens, hidden], as normalised for the MLP.
+
+        Returns:
+            The logits, float32 [tokens, experts]; the weights [tokens, k]; the experts,
+            int [tokens, k].
+
+        The weights are the top k of one softmax over all experts, divided by their sum. With k = 1
+        that is always 1, so the sum is taken as a constant there, w = p / stop_gradient(p): still
+        1, and its gradient (that of ln p) reaches the router.
+        """
+        logits = functional.linear(hidden_states.float(), self.weight.float(), self.bias.float())
+        weights, experts = logits.softmax(-1).topk(self.top_k, dim=-1)
+        if self.routing == "published":
+            weights = weights.softmax(-1)
+        else:
+            total = weights.sum(-1, keepdim=True)
+            weights = weights / (total.detach() if self.top_k == 1 else total)
+        return logits, weights.to(hidden_states.dtype), experts
+
+
+class CephaloMoeMLP(nn.Module):
+    """What takes the place of a decoder layer's MLP."""
+
+    def __init__(self, config: CephaloMoeConfig) -> None:
+        super().__init__()
+        self.gate = CephaloMoeRouter(config)
+        self.experts = CephaloMoeExperts(config)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """[batch, length, hidden] to the same."""
+        tokens = hidden_states.reshape(-1, hidden_states.shape[-1])
+        _, weights, experts = self.gate(tokens)
+        return self.experts(tokens, experts, weights).view_as(hidden_states)
+
+
+class CephaloMoePreTrainedModel(PreTrainedModel):
+    config: CephaloMoeConfig
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+
+class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMixin):
+    """A mixture of experts with a language modelling head."""
+
+    def __init__(self, config: CephaloMoeConfig) -> None:
+        super().__init__(config)
+        self.model = FAMILIES[config.base_config.model_type].model(config.base_config)
+        for layer in self.decoder.layers:
+            layer.mlp = CephaloMoeMLP(config).to(layer.mlp.down_proj.weight.dtype)
+        self.init_mixture()
+        self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """Load a checkpoint, as every model of transformers does.
+
+        Raises ValueError that names the parameters that the checkpoint lacks or has too many.
+        """
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        for kind in ("missing_keys", "unexpected_keys"):
+            if names := sorted(info[kind]):
+                listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if names[8:] else "")
+                raise ValueError(
+                    f"{model.name_or_path}: {kind.replace('_', ' ')} in the checkpoint: {listed}"
+                )
+        return (model, info) if output_loading_info else model
+
+    @torch.no_grad()
+    def init_mixture(self) -> None:
+        """Random weights; the family's own initialisation does not know the new modules."""
+        std = self.config.get_text_config().initializer_range
+        for layer in self.decoder.layers:
+            for name, parameter in layer.mlp.named_parameters():
+                if name == "gate.bias":
+                    init.zeros_(parameter)
+                else:
+                    init.normal_(parameter, std=std)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The decoder, whose `layers` hold the experts."""
+        return self.model.get_submodule(FAMILIES[self.config.base_config.model_type].decoder)
+
+    @property
+    def routers(self) -> list[CephaloMoeRouter]:
+        """The router of each layer, in order."""
+        return [layer.mlp.gate for layer in self.decoder.layers]
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The token embeddings."""
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the token embeddings."""
+        self.model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language modelling head."""
+        return self.model.get_output_embeddings()
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the language modelling head."""
+        self.model.set_output_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        pixel_attention_mask: torch.Tensor | None = None,
+        image_sizes: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        output_router_logits: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **kwargs: Any,
+    ) -> MoeCausalLMOutputWithPast:
+        """Predict the next tokens.
+
+        Args:
+            output_router_logits: return `router_logits`, float32 [batch * length, experts] by
+                layer, and `aux_loss`, the load-balancing loss; by default as the configuration
+                says.
+
+        The other arguments are those of the family's own model, which takes either
+        `pixel_attention_mask` (idefics2) or `image_sizes` (phi3_v, llava_next) or none.
+
+        While training with labels, `router_aux_loss_coef` times the load-balancing loss of Switch
+        Transformers (arXiv 2101.03961, equations 4 to 6), over all layers as in Mixtral, is added
+        to the loss.
+        """
+        if output_router_logits is None:
+            output_router_logits = self.config.output_router_logits
+        coefficient = self.config.router_aux_loss_coef
+        balance = self.training and labels is not None and coefficient > 0
+        # Only what is given: a family's model does not know the arguments of the others.
+        given = {
+            "pixel_values": pixel_values,
+            "pixel_attention_mask": pixel_attention_mask,
+            "image_sizes": image_sizes,
+            "labels": labels,
+        }
+        with self.recorded_logits(output_router_logits or balance) as router_logits:
+            outputs = self.model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                inputs_embeds=inputs_embeds,
+                use_cache=use_cache,
+                logits_to_keep=logits_to_keep,
+                **{name: value for name, value in given.items() if value is not None},
+                **{**kwargs, "return_dict": True},
+            )
+        loss, aux_loss = outputs.loss, None
+        if router_logits:
+            aux_loss = load_balancing_loss_func(
+                tuple(router_logits),
+                self.config.num_experts,
+                self.config.num_experts_per_tok,
+                attention_mask,
+            )
+        if balance:
+            share = batch_share(labels, kwargs.get("num_items_in_batch"))
+            loss = loss + coefficient * share * aux_loss.to(loss.device)
+        return MoeCausalLMOutputWithPast(
+            loss=loss,
+            aux_loss=aux_loss,
+            logits=outputs.logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            router_logits=tuple(router_logits) if output_router_logits else None,
+        )
+
+    @contextmanager
+    def recorded_logits(self, wanted: bool) -> Iterator[list[torch.Tensor]]:
+        """Collect the router logits of each layer that runs inside."""
+        logits: list[torch.Tensor] = []
+        hooks = [
+            router.register_forward_hook(lambda _, args, output: logits.append(output[0]))
+            for router in (self.routers if wanted else ())
+        ]
+        try:
+            yield logits
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As the family does."""
+        return self.model.prepare_inputs_for_generation(*args, **kwargs)
+
+    def _expand_inputs_for_generation(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model._expand_inputs_for_generation(*args, **kwargs)
+
+    def _get_logits_processor(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model._get_logits_processor(*args, **kwargs)
+
+
+def batch_share(labels: torch.Tensor, num_items: torch.Tensor | int | None) -> torch.Tensor | float:
+    """What part of an optimizer step's labels these are.
+
+    With gradient accumulation the trainer adds up the losses of its batches, each already divided
+    by the labels of the whole step; the load-balancing loss must be a mean over them too.
+    """
+    return 1.0 if num_items is None else (labels >= 0).sum() / num_items
+
+
+def expert_shares(
+    router_logits: Iterable[torch.Tensor], k: int, attention_mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The part of the tokens' k places that each expert takes, float32 [layers, experts].
+
+    Args:
+        router_logits: float [batch * length, experts] by layer, as the model returns them.
+        k: experts per token.
+        attention_mask: [batch, length]; tokens where it is 0 are not counted.
+    """
+    shares = []
+    for logits in router_logits:
+        if attention_mask is not None:
+            logits = logits[attention_mask.flatten().bool()]
+        chosen = logits.topk(k, dim=-1).indices.flatten()
+        shares.append(chosen.bincount(minlength=logits.shape[-1]) / len(chosen))
+    return torch.stack(shares)
+
+
+class Phi3VMoeForCausalLM(CephaloMoeForConditionalGeneration):
+    """A published mixture of Phi-3-vision models; it is saved in the published key layout."""
+
+    config: Phi3VMoeConfig
+    # The published code keeps a second, unused head.
+    _keys_to_ignore_on_load_unexpected = [r"^lm_head\.weight$"]  # noqa: RUF012
+
+
+class Idefics2MoeForCausalLM(CephaloMoeForConditionalGeneration):
+    """A published mixture of Idefics2 models; it is saved in the published key layout."""
+
+    config: Idefics2MoeConfig
+    _keys_to_ignore_on_load_unexpected = [r"^lm_head\.weight$"]  # noqa: RUF012
+
+
+def published_layout(inputs: list[str]) -> list[WeightRenaming | WeightConverter]:
+    """One tensor by expert, of a linear layer each, under the names in `inputs`."""
+    fuse = [Concatenate(dim=1)] if len(inputs) > 1 else []
+    return [
+        WeightRenaming(r"mlp\.gating_layer\.gate\.", "mlp.gate."),
+        WeightConverter(
+            [f"mlp.experts.*.{name}.weight" for name in inputs],
+            "mlp.experts.gate_up_proj",
+            [MergeModulelist(dim=0), *fuse],
+        ),
+        WeightConverter(
+            "mlp.experts.*.down_proj.weight",
+            "mlp.experts.down_proj",
+            [MergeModulelist(dim=0)],
+        ),
+    ]
+
+
+register_checkpoint_conversion_mapping(
+    "phi3_v_moe", published_layout(["gate_up_proj"]), overwrite=True
+)
+register_checkpoint_conversion_mapping(
+    "idefics2_moe", published_layout(["gate_proj", "up_proj"]), overwrite=True
+)
+
+__all__ = [
+    "CephaloMoeForConditionalGeneration",
+    "CephaloMoePreTrainedModel",
+    "Idefics2MoeForCausalLM",
+    "Phi3VMoeForCausalLM",
+    "expert_shares",
+]
