@@ -54,13 +54,14 @@ def push_folder(
     files: list[str],
     delete_patterns: list[str] | None = None,
     message: str = "Upload with Cephalo",
+    revision: str | None = None,
 ) -> str:
     """Push `files` (paths inside `folder`, with "/") in one commit; return its sha.
 
-    The repository is made where it is missing. Remote files that match `delete_patterns` and are
-    not in the folder go in the same commit. After an error that leaves the outcome in doubt the
-    remote files are compared before trying again, so a commit whose answer was lost is not made
-    twice, and pushing the same files again makes no commit.
+    The repository is made where it is missing, and the branch `revision` too. Remote files that
+    match `delete_patterns` and are not in the folder go in the same commit. After an error that
+    leaves the outcome in doubt the remote files are compared before trying again, so a commit whose
+    answer was lost is not made twice, and pushing the same files again makes no commit.
 
     Raises CephaloError for a refused token or namespace, an unreachable Hub, and a private push
     to a repository that is public.
@@ -68,25 +69,30 @@ def push_folder(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
-            info = api.repo_info(repo_id, repo_type=repo_type)
+            if revision:
+                api.create_branch(repo_id, repo_type=repo_type, branch=revision, exist_ok=True)
+            info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
             if private and not info.private:
                 raise CephaloError(
                     f"{repo_id} exists and is public, but --private was asked; "
                     "choose another name or make it private first"
                 )
-            if attempt == 1 or not arrived(api, folder, repo_id, repo_type, files, delete_patterns):
+            if attempt == 1 or not arrived(
+                api, folder, repo_id, repo_type, files, delete_patterns, revision
+            ):
                 api.upload_folder(
                     repo_id=repo_id,
                     repo_type=repo_type,
                     folder_path=folder,
                     allow_patterns=files,
                     delete_patterns=delete_patterns,
+                    revision=revision,
                     commit_message=message,
                     # The client repeats a commit whose answer was lost; this makes the Hub refuse
                     # the second, and the comparison of the next attempt find the first.
                     parent_commit=info.sha,
                 )
-            return api.repo_info(repo_id, repo_type=repo_type).sha
+            return api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
         # hf_xet reports a failed transfer as RuntimeError or ConnectionError.
         except (httpx2.HTTPError, ConnectionError, RuntimeError) as error:
             if attempt == ATTEMPTS or not worth_retrying(error):
@@ -102,12 +108,15 @@ def arrived(
     repo_type: str,
     files: list[str],
     delete_patterns: list[str] | None,
+    revision: str | None,
 ) -> bool:
     """Whether the remote files are those of the folder, by size and hash."""
     try:
         remote = {
             entry.path: entry
-            for entry in api.list_repo_tree(repo_id, repo_type=repo_type, recursive=True)
+            for entry in api.list_repo_tree(
+                repo_id, repo_type=repo_type, recursive=True, revision=revision
+            )
             if hasattr(entry, "blob_id")
         }
     except (RepositoryNotFoundError, RevisionNotFoundError):

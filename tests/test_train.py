@@ -21,8 +21,9 @@ from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.train.arguments import parse_arguments
 from cephalo.train.rows import COLUMNS, collator, without_special_tokens
-from cephalo.train.sft import find_config, last_whole_checkpoint, parse_arguments, run_training
+from cephalo.train.sft import find_config, last_whole_checkpoint, run_training
 
 TINY = find_config("tiny.yaml")
 

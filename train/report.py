@@ -1,6 +1,7 @@
 """What a training run tells: the parts that train, the card, the push of the final model."""
 
-from dataclasses import fields
+import json
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,20 +33,6 @@ PUSHED = (
 )
 
 
-def trained_parts(model: Any) -> str:
-    """A line that says which parts of a model train, and how many parameters they have."""
-    parts: dict[str, int] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            part = ".".join(name.removeprefix("base_model.model.").split(".")[:2])
-            parts[part] = parts.get(part, 0) + parameter.numel()
-    if not parts:
-        raise CephaloError("nothing trains: every parameter is frozen; look at the LoRA settings")
-    total = sum(parameter.numel() for parameter in model.parameters())
-    listed = ", ".join(f"{part} {count:,}" for part, count in parts.items())
-    return f"training {sum(parts.values()):,} of {total:,} parameters: {listed}"
-
-
 def model_facts(
     trainer: Any, eval_loss: float | None, script_args: Any, model_args: Any
 ) -> ModelFacts:
@@ -60,7 +47,7 @@ def model_facts(
     return ModelFacts(
         repo_id=arguments.hub_model_id or Path(arguments.output_dir).name,
         base_model=None if script_args.tiny_base else model_args.model_name_or_path,
-        relation="adapter" if model_args.use_peft else "finetune",
+        relation="adapter" if model_args.use_peft and not script_args.merge_adapter else "finetune",
         # A folder's name, never its path, which would tell of the machine.
         dataset=dataset.name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
@@ -101,15 +88,56 @@ def write_card(folder: Path, facts: ModelFacts) -> None:
     aside.rename(folder / "README.md")
 
 
-def push_model(api: HfApi, folder: Path, training_args: Any) -> str:
-    """Push the final model, its processor and its card; return a line that says where."""
-    revision = push_folder(
+def push_model(
+    api: HfApi, folder: Path, repo_id: str, training_args: Any, revision: str | None = None
+) -> str:
+    """Push the model, processor and card of `folder`; return a line that says where.
+
+    `revision` names a branch, made where it is missing.
+    """
+    sha = push_folder(
         api,
         folder,
-        training_args.hub_model_id,
+        repo_id,
         repo_type="model",
         private=bool(training_args.hub_private_repo),
         files=sorted({path.name for pattern in PUSHED for path in folder.glob(pattern)}),
         message="Train with Cephalo",
+        revision=revision,
     )
-    return f"pushed {api.endpoint}/{training_args.hub_model_id} at {revision}"
+    return f"pushed {api.endpoint}/{repo_id} at {sha}"
+
+
+def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training_args: Any) -> str:
+    """Push the model as it was after `epoch`: as the repository `repo_id`, and as the branch
+    epoch-N of the run's own repository. Returns a line that says where.
+
+    Raises CephaloError where that epoch left no checkpoint.
+    """
+    folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
+    losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+    facts = replace(
+        facts,
+        repo_id=repo_id,
+        steps=state["global_step"],
+        train_loss=losses[-1] if losses else None,
+        eval_loss=None,
+    )
+    write_card(folder, facts)
+    push_model(api, folder, training_args.hub_model_id, training_args, f"epoch-{epoch}")
+    return push_model(api, folder, repo_id, training_args)
+
+
+def epoch_checkpoint(output_dir: Path, epoch: int) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint that was written at the end of `epoch`, and its trainer state.
+
+    Raises CephaloError where there is none.
+    """
+    for folder in output_dir.glob("checkpoint-*"):
+        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        if round(state["epoch"], 6) == epoch:
+            return folder, state
+    raise CephaloError(
+        f"{output_dir} has no checkpoint of epoch {epoch}; set save_strategy: epoch, enough "
+        "num_train_epochs and no save_total_limit"
+    )

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 
@@ -21,27 +23,96 @@ COLUMNS = ["images", "prompt", "completion"]
 def load_rows(script_args: Any) -> dict[str, Any]:
     """The train split, and the validation split where there is one, with `COLUMNS` only.
 
-    Raises CephaloError where the dataset, its config, split or columns cannot be had.
+    With `text_share`, that share of the train split are rows of the text dataset: a shuffled part
+    of them, or all of them several times.
+    Raises CephaloError where a dataset, its config, split or columns cannot be had.
+    """
+    data = load_splits(
+        script_args.dataset_name,
+        script_args.dataset_config,
+        script_args.dataset_revision,
+        script_args.dataset_train_split,
+    )
+    if script_args.text_share:
+        text = load_splits(script_args.text_dataset_name, script_args.text_dataset_config)
+        data["train"] = mix(data["train"], text["train"], script_args.text_share)
+    return data
+
+
+def load_splits(
+    name: str, config: str | None, revision: str | None = None, train_split: str = "train"
+) -> dict[str, Any]:
+    """The splits "train" and, where there is one, "validation" of a dataset, as `COLUMNS`.
+
+    Raises CephaloError where it cannot be had.
     """
     from datasets import load_dataset
 
-    name = script_args.dataset_name
     try:
-        splits = load_dataset(
-            name, script_args.dataset_config, revision=script_args.dataset_revision
-        )
+        splits = load_dataset(name, config, revision=revision)
     except (OSError, ValueError) as error:
         raise CephaloError(f"cannot load dataset {name}: {error}") from error
-    wanted = {"train": script_args.dataset_train_split, "validation": "validation"}
-    if wanted["train"] not in splits:
-        raise CephaloError(f"dataset {name} has no split {wanted['train']!r}; it has {[*splits]}")
-    data = {split: splits[theirs] for split, theirs in wanted.items() if theirs in splits}
-    if missing := set(COLUMNS) - set(data["train"].column_names):
-        raise CephaloError(
-            f"dataset {name} has no column {', '.join(sorted(missing))}; train on the config "
-            "`conversations` of a dataset that `cephalo publish` made"
-        )
-    return {split: rows.select_columns(COLUMNS) for split, rows in data.items()}
+    if train_split not in splits:
+        raise CephaloError(f"dataset {name} has no split {train_split!r}; it has {[*splits]}")
+    wanted = {"train": train_split, "validation": "validation"}
+    return {
+        split: to_conversations(splits[theirs], name)
+        for split, theirs in wanted.items()
+        if theirs in splits
+    }
+
+
+def to_conversations(rows: Any, name: str) -> Any:
+    """`rows` as `COLUMNS`: as they are, or from the columns of the original Cephalo datasets
+    (query, answer, and an image or none).
+
+    Raises CephaloError where they are neither.
+    """
+    columns = set(rows.column_names)
+    if set(COLUMNS) <= columns:
+        return rows.select_columns(COLUMNS)
+    if {"query", "answer"} <= columns:
+        from datasets import Image
+
+        if "image" in columns:
+            rows = rows.cast_column("image", Image(decode=False))
+        return rows.map(conversation, remove_columns=rows.column_names, features=row_features())
+    raise CephaloError(
+        f"dataset {name} has no column {', '.join(sorted(set(COLUMNS) - columns))}; train on the "
+        "config `conversations` of a dataset that `cephalo publish` made"
+    )
+
+
+def row_features() -> Any:
+    """The features of `COLUMNS`, as `cephalo publish` writes them."""
+    from datasets import Features, Image, List, Value
+
+    line = {"type": Value("string"), "text": Value("string")}
+    messages = List({"role": Value("string"), "content": List(line)})
+    return Features({"images": List(Image()), "prompt": messages, "completion": messages})
+
+
+def conversation(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `COLUMNS` from one with query, answer and maybe an image."""
+    images = [row["image"]] if row.get("image") else []
+    lines = [{"type": "image", "text": None} for _ in images]
+    lines.append({"type": "text", "text": row["query"]})
+    answer = [{"type": "text", "text": row["answer"]}]
+    return {
+        "images": images,
+        "prompt": [{"role": "user", "content": lines}],
+        "completion": [{"role": "assistant", "content": answer}],
+    }
+
+
+def mix(rows: Any, text: Any, share: float) -> Any:
+    """`rows` and as many rows of `text` as make up `share` of all, shuffled with a fixed seed."""
+    from datasets import concatenate_datasets
+
+    wanted = round(len(rows) * share / (1 - share))
+    order = text.shuffle(seed=0)
+    repeated = [order] * (wanted // len(text)) + [order.select(range(wanted % len(text)))]
+    return concatenate_datasets([rows, *repeated]).shuffle(seed=0)
 
 
 def dataset_revision(script_args: Any) -> str | None:
@@ -96,11 +167,14 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
     return kept
 
 
-def collator(processor: Any) -> Any:
+def collator(
+    processor: Any, max_image_edge: int | None = None
+) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
     """TRL's vision collator, on texts that begin as they do at inference.
 
     The collator tokenizes without special tokens. Where the tokenizer adds a beginning-of-sequence
     token at inference and the chat template does not, a copy of the template gets it.
+    Images longer than `max_image_edge` pixels are shrunk first.
     """
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -109,4 +183,20 @@ def collator(processor: Any) -> Any:
     if bos and adds_bos and "bos_token" not in processor.chat_template:
         processor = copy.copy(processor)
         processor.chat_template = "{{ bos_token }}" + processor.chat_template
-    return DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)
+    collate = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)
+    if max_image_edge is None:
+        return collate
+
+    def collate_shrunk(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        for row in rows:
+            row["images"] = [shrunk(image, max_image_edge) for image in row["images"]]
+        return collate(rows)
+
+    return collate_shrunk
+
+
+def shrunk(image: Image.Image, edge: int) -> Image.Image:
+    """A copy of `image` whose longer edge is at most `edge` pixels."""
+    image = image.copy()
+    image.thumbnail((edge, edge))
+    return image

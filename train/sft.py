@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,8 @@ from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.upload import check_repo_id, hub_api
-from cephalo.train.report import model_facts, push_model, trained_parts, write_card
+from cephalo.train.freezing import freeze, trained_parts
+from cephalo.train.report import model_facts, push_epoch, push_model, write_card
 from cephalo.train.rows import (
     collator,
     dataset_revision,
@@ -43,7 +43,10 @@ def train(
       cephalo train --config tiny.yaml --dataset_name my-lab/nacre-figures \\
         --output_dir runs/nacre --push_to_hub --hub_model_id my-lab/nacre-tiny
     """
-    script_args, training_args, model_args = parse_arguments(find_config(config), context.args)
+    path = find_config(config)
+    from cephalo.train.arguments import parse_arguments  # imports torch: seconds
+
+    script_args, training_args, model_args = parse_arguments(path, context.args)
     try:
         run_training(script_args, training_args, model_args)
     except (SafetensorError, RuntimeError) as error:
@@ -68,38 +71,6 @@ def find_config(config: str) -> Path:
     raise CephaloError(f"no config {config}; give a YAML file or one of: {shipped}")
 
 
-def parse_arguments(config: Path, overrides: list[str]) -> tuple[Any, Any, Any]:
-    """(CephaloArguments, SFTConfig, ModelConfig) from a YAML file and --field VALUE overrides.
-
-    Raises CephaloError for a file that is no YAML mapping and for an unknown or wrong field.
-    """
-    import yaml
-    from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
-
-    @dataclass
-    class CephaloArguments(ScriptArguments):
-        dataset_revision: str | None = field(
-            default=None, metadata={"help": "Commit, branch or tag of the dataset."}
-        )
-        tiny_base: bool = field(
-            default=False,
-            metadata={
-                "help": "Make model_name_or_path on the spot where it is missing: a tiny Idefics2 "
-                "with random weights and a tokenizer trained on the answers."
-            },
-        )
-
-    class Parser(TrlParser):
-        def error(self, message: str) -> None:
-            raise CephaloError(f"{config}: {message}")
-
-    parser = Parser((CephaloArguments, SFTConfig, ModelConfig), prog="cephalo train")
-    try:
-        return parser.parse_args_and_config(["--config", str(config), *overrides])
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise CephaloError(f"{config}: {error}") from error
-
-
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     """Load, train, save with a card, and push where `push_to_hub` is set.
 
@@ -115,7 +86,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     push, training_args.push_to_hub = training_args.push_to_hub, False
     api = None
     if push:
-        check_repo_id(training_args.hub_model_id or "")
+        for name in (training_args.hub_model_id or "", *script_args.epoch_models):
+            check_repo_id(name)
         api = hub_api(training_args.hub_token)
 
     script_args.dataset_revision = dataset_revision(script_args)
@@ -142,21 +114,34 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         train_dataset=data["train"],
         eval_dataset=data.get("validation"),
         processing_class=processor,
-        data_collator=collator(processor),
+        data_collator=collator(processor, script_args.max_image_edge),
         quantization_config=get_quantization_config(model_args),
         peft_config=get_peft_config(model_args),
     )
+    freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     print(trained_parts(trainer.model))
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
     eval_loss = trainer.evaluate()["eval_loss"] if "validation" in data else None
-    trainer.save_model(training_args.output_dir)
+    facts = model_facts(trainer, eval_loss, script_args, model_args)
+    save(trainer, script_args.merge_adapter)
     if trainer.accelerator.is_main_process:
         folder = Path(training_args.output_dir)
-        facts = model_facts(trainer, eval_loss, script_args, model_args)
         write_card(folder, facts)
         print(f"saved {folder}")
         if api:
-            print(push_model(api, folder, training_args))
+            print(push_model(api, folder, training_args.hub_model_id, training_args))
+            for epoch, name in enumerate(script_args.epoch_models, start=1):
+                print(push_epoch(api, facts, epoch, name, training_args))
+
+
+def save(trainer: Any, merge_adapter: bool) -> None:
+    """Save the final model and its processor into output_dir, the adapter alone or merged."""
+    if not merge_adapter:
+        trainer.save_model(trainer.args.output_dir)
+    elif trainer.accelerator.is_main_process:
+        merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
+        merged.save_pretrained(trainer.args.output_dir)
+        trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 
 def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:

@@ -1,0 +1,84 @@
+"""Which parameters train: by part of the model, and by the last layers of its decoder."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+
+# The first pattern that a parameter's name holds says its part; the names are those of Idefics2,
+# LLaVA-Next and phi3_v. What matches none is the text decoder.
+PARTS = {
+    "vision": r"vision_model\.|vision_tower\.|img_processor\.",
+    "connector": r"connector\.|multi_modal_projector\.|image_newline|img_projection\.|_GN$",
+    "embeddings": r"embed_tokens\.",
+    "head": r"lm_head\.",
+    "text": "",
+}
+LAYER = re.compile(r"\blayers\.(\d+)\.")
+
+
+def part_of(name: str) -> str:
+    """The part that a parameter belongs to, a key of PARTS."""
+    return next(part for part, pattern in PARTS.items() if re.search(pattern, name))
+
+
+def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
+    """Freeze `parts` of the model; with `last_layers`, all but that many last decoder layers.
+
+    Parameters that are frozen already, as PEFT leaves them, stay so.
+    Raises CephaloError for an unknown part and for more layers than there are.
+    """
+    if unknown := set(parts) - set(PARTS):
+        raise CephaloError(
+            f"freeze_parts: no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}"
+        )
+    first = 0
+    if last_layers is not None:
+        depth = model.config.get_text_config().num_hidden_layers
+        if not 0 < last_layers <= depth:
+            raise CephaloError(f"train_last_layers: {last_layers}; the decoder has {depth} layers")
+        first = depth - last_layers
+    for name, parameter in model.named_parameters():
+        part = part_of(name)
+        layer = LAYER.search(name) if part == "text" else None
+        late = last_layers is None or (layer is not None and int(layer[1]) >= first)
+        if part in parts or not late:
+            parameter.requires_grad_(False)
+
+
+def trained_parts(model: Any) -> str:
+    """A line that says which parts train, and how many parameters they have.
+
+    Raises CephaloError where nothing trains.
+    """
+    counts: Counter[str] = Counter()
+    layers = set()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            part = part_of(name)
+            counts[part] += parameter.numel()
+            if part == "text" and (layer := LAYER.search(name)):
+                layers.add(int(layer[1]))
+    if not counts:
+        raise CephaloError(
+            "nothing trains: every parameter is frozen; look at freeze_parts, train_last_layers "
+            "and the LoRA settings"
+        )
+    total = sum(parameter.numel() for parameter in model.parameters())
+    listed = ", ".join(
+        f"{part} {count:,}" + (f" (layers {ranges(layers)})" if part == "text" and layers else "")
+        for part, count in counts.items()
+    )
+    return f"training {sum(counts.values()):,} of {total:,} parameters: {listed}"
+
+
+def ranges(numbers: set[int]) -> str:
+    """Whole numbers as ranges: {0, 1, 2, 5} is "0-2, 5"."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
