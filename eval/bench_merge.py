@@ -17,42 +17,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import Idefics2Config, Idefics2ForConditionalGeneration
+
+from modeling_cephalo.published import idefics2_8b, on_meta
 
 SHARD_BYTES = 2_000_000_000
 APPENDED = 8  # layers that the 10b recipe adds
-
-# facts of HuggingFaceM4/idefics2-8b, as published
-TEXT = {
-    "model_type": "mistral",
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 32003,
-    "max_position_embeddings": 32768,
-    "rms_norm_eps": 1e-5,
-    "pad_token_id": 0,
-}
-VISION = {
-    "hidden_size": 1152,
-    "intermediate_size": 4304,
-    "num_hidden_layers": 27,
-    "num_attention_heads": 16,
-    "image_size": 980,
-    "patch_size": 14,
-}
-PERCEIVER = {"hidden_size": 4096, "rms_norm_eps": 1e-5}
-
-
-def idefics2_8b_config(layers: int = 32) -> Idefics2Config:
-    """Idefics2 8b with `layers` text layers."""
-    return Idefics2Config(
-        text_config={**TEXT, "num_hidden_layers": layers},
-        vision_config=VISION,
-        perceiver_config=PERCEIVER,
-        architectures=["Idefics2ForConditionalGeneration"],
-    )
 
 
 def write_random(folder: Path, layers: int) -> None:
@@ -60,8 +29,7 @@ def write_random(folder: Path, layers: int) -> None:
     if (folder / "config.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.device("meta"):
-        model = Idefics2ForConditionalGeneration(idefics2_8b_config(layers))
+    model = on_meta(idefics2_8b(layers))
     shard, size, number, places = {}, 0, 1, {}
     for name, tensor in [*model.state_dict().items(), (None, None)]:
         if name is None or size + 2 * tensor.numel() > SHARD_BYTES:
@@ -74,7 +42,7 @@ def write_random(folder: Path, layers: int) -> None:
             size += 2 * tensor.numel()
     index = {"metadata": {}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    idefics2_8b_config(layers).save_pretrained(folder)
+    idefics2_8b(layers).save_pretrained(folder)
 
 
 def timed(command: list[str]) -> tuple[float, float]:

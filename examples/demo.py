@@ -5,16 +5,13 @@
 Everything is written below runs/demo-NAME. Stopped or repeated, it goes on from what is there.
 """
 
-import contextlib
-import json
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
+
+from cephalo.model_cards.hub.local import local_hub
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLES = REPOSITORY / "examples" / "papers"
@@ -32,7 +29,7 @@ def main() -> None:
 def demo(papers: Path, runs: Path) -> None:
     """Run every step as a process of its own and print what each made and how long it took."""
     runs.mkdir(parents=True, exist_ok=True)
-    figures, hub = runs / "figures", runs / "hub"
+    figures = runs / "figures"
     steps: list[tuple[str, str, float]] = []
 
     def step(name: str, command: list[str], count: str | None = None) -> str:
@@ -42,7 +39,8 @@ def demo(papers: Path, runs: Path) -> None:
         steps.append((name, count or output, time.perf_counter() - start))
         return output
 
-    with embedded_hub(hub) as environment:
+    with local_hub(runs / "hub", [USER]) as hub:
+        environment = hub.environment(USER, runs / "hf-home")
         step("extract", [*CEPHALO, "extract", str(papers), "--out", str(figures)])
         step("publish", [*CEPHALO, "publish", str(figures), DATASET])
         here = [sys.executable, str(Path(__file__).with_name("use_hub.py"))]
@@ -80,43 +78,6 @@ def run(command: list[str], runs: Path, environment: dict[str, str]) -> str:
     if code := process.wait():
         sys.exit(code)
     return last
-
-
-@contextlib.contextmanager
-def embedded_hub(root: Path) -> Iterator[dict[str, str]]:
-    """Serve a hub on a free loopback port; give the environment in which clients use it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    endpoint = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [*CEPHALO, "hub", "serve", "--root", str(root), "--port", str(port), "--user", USER]
-    )
-    try:
-        wait_until_it_answers(endpoint, server)
-        token = json.loads((root / "tokens.json").read_text(encoding="utf-8"))[USER]
-        yield {
-            **os.environ,
-            "HF_ENDPOINT": endpoint,
-            "HF_TOKEN": token,
-            "HF_HOME": str(root.parent / "hf-home"),
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "DISABLE_SAFETENSORS_CONVERSION": "1",
-        }
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def wait_until_it_answers(endpoint: str, server: subprocess.Popen) -> None:
-    """Return when the hub serves; end the demo if it stops or takes over 30 seconds."""
-    for _ in range(300):
-        if server.poll() is not None:
-            sys.exit(server.returncode or 1)
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/api/models"):
-            return
-        time.sleep(0.1)
-    sys.exit(f"demo: the hub at {endpoint} does not answer")
 
 
 def print_report(steps: list[tuple[str, str, float]], answer: str, figures: Path) -> None:
