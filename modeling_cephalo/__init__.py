@@ -21,8 +21,14 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
+from .configuration_cephalo_moe import CephaloMoeConfig, Idefics2MoeConfig, Phi3VMoeConfig
 from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
+from .modeling_cephalo_moe import (
+    CephaloMoeForConditionalGeneration,
+    Idefics2MoeForCausalLM,
+    Phi3VMoeForCausalLM,
+)
 from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
 from .processing_phi3_v import Phi3VProcessor
 
@@ -44,13 +50,33 @@ TOKENIZER_MAPPING_NAMES["phi3_v"] = "TokenizersBackend"
 MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES["phi3_v"] = "Phi3VForCausalLM"
 MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES["phi3_v"] = "Phi3VForCausalLM"
 
+# Mixtures of experts: our own type, and the two published ones.
+for _config, _model in (
+    (CephaloMoeConfig, CephaloMoeForConditionalGeneration),
+    (Phi3VMoeConfig, Phi3VMoeForCausalLM),
+    (Idefics2MoeConfig, Idefics2MoeForCausalLM),
+):
+    AutoConfig.register(_config.model_type, _config)
+    for _auto in (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        _auto.register(_config, _model)
+    for _table in (
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    ):
+        _table[_config.model_type] = _model.__name__
+    TOKENIZER_MAPPING_NAMES[_config.model_type] = "TokenizersBackend"
+
 # A class with an auto class writes its code beside the weights when it is saved.
+CephaloMoeConfig.register_for_auto_class()
+CephaloMoeForConditionalGeneration.register_for_auto_class("AutoModelForCausalLM")
 Phi3VConfig.register_for_auto_class()
 Phi3VForCausalLM.register_for_auto_class("AutoModelForCausalLM")
 Phi3VImageProcessor.register_for_auto_class()
 Phi3VProcessor.register_for_auto_class()
 
 __all__ = [
+    "CephaloMoeConfig",
+    "CephaloMoeForConditionalGeneration",
     "Phi3VConfig",
     "Phi3VForCausalLM",
     "Phi3VImageProcessor",

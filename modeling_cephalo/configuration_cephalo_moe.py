@@ -1,5 +1,6 @@
 """Configuration of `cephalo_moe`: a mixture of experts around a vision-language model."""
 
+import copy
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -14,6 +15,8 @@ AUTO_MAP = {
     "AutoModelForCausalLM": "modeling_cephalo_moe.CephaloMoeForConditionalGeneration",
     "AutoModelForImageTextToText": "modeling_cephalo_moe.CephaloMoeForConditionalGeneration",
 }
+# What TRL looks up beside the sizes of the decoder, in the decoder's own configuration.
+MIRRORED = ("num_experts", "num_experts_per_tok", "output_router_logits", "router_aux_loss_coef")
 
 
 @strict
@@ -42,6 +45,8 @@ class CephaloMoeConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         self.base_config = read_base(self.base_config)
         super().__post_init__(**kwargs)
+        for name in MIRRORED:
+            setattr(self.get_text_config(), name, getattr(self, name))
 
     def validate_architecture(self) -> None:
         """Called by `@strict`."""
@@ -58,21 +63,27 @@ class CephaloMoeConfig(PreTrainedConfig):
         return self.base_config.get_text_config(**kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """As every configuration, with the base in its own published form."""
+        """As every configuration; the base as in its own config.json, without what is mirrored."""
         output = super().to_dict()
-        output["base_config"].pop("auto_map", None)
+        output["base_config"] = own_keys(output["base_config"])
         output["auto_map"] = dict(AUTO_MAP)
         return output
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """What config.json holds; the base without its defaults, as in its own config.json."""
+        """What config.json holds: `to_dict` without defaults."""
         output = super().to_diff_dict()
-        output["base_config"] = {
-            name: value
-            for name, value in self.base_config.to_diff_dict().items()
-            if name not in ("auto_map", "transformers_version")
-        }
+        output["base_config"] = own_keys(self.base_config.to_diff_dict())
         return output
+
+
+def own_keys(base: dict[str, Any]) -> dict[str, Any]:
+    """`base` and its decoder's part without what belongs to the mixture."""
+    dropped = (*MIRRORED, "auto_map", "transformers_version")
+    return {
+        name: own_keys(value) if name == "text_config" else value
+        for name, value in base.items()
+        if name not in dropped
+    }
 
 
 def read_base(base: dict | PreTrainedConfig | None) -> PreTrainedConfig:
@@ -80,7 +91,7 @@ def read_base(base: dict | PreTrainedConfig | None) -> PreTrainedConfig:
     family = base.get("model_type") if isinstance(base, dict) else getattr(base, "model_type", None)
     if family not in FAMILIES:
         raise ValueError(f"base_config is of type {family!r}; give one of {', '.join(FAMILIES)}")
-    return FAMILIES[family](**base) if isinstance(base, dict) else base
+    return FAMILIES[family](**base) if isinstance(base, dict) else copy.deepcopy(base)
 
 
 class PublishedMoeConfig(CephaloMoeConfig):

@@ -1,13 +1,13 @@
 """Mixtures of experts (`cephalo_moe`) around phi3_v, Idefics2 and LLaVA-NeXT.
 
-The dense model of the family is kept as it is, as `model`, so that images, attention, caches and
-generation are its own; only the `mlp` of each decoder layer is replaced by experts and a router.
-Tokens go to their own experts alone, through transformers' grouped experts.
+The dense model of the family is kept as `model`, so that images, attention, caches and generation
+are its own; only the `mlp` of each decoder layer is replaced by experts and a router. Tokens go to
+their own experts alone, through transformers' grouped experts.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +16,9 @@ from transformers import (
     Cache,
     GenerationMixin,
     Idefics2ForConditionalGeneration,
+    Idefics2Model,
     LlavaNextForConditionalGeneration,
+    LlavaNextModel,
     PreTrainedModel,
 )
 from transformers import initialization as init
@@ -29,25 +31,12 @@ from transformers.core_model_loading import (
     WeightRenaming,
 )
 from transformers.integrations import use_experts_implementation
-from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPast, MoeCausalLMOutputWithPast
+from transformers.modeling_utils import slice_logits_to_keep
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from .configuration_cephalo_moe import CephaloMoeConfig, Idefics2MoeConfig, Phi3VMoeConfig
-from .modeling_phi3_v import Phi3VForCausalLM
-
-
-class Family(NamedTuple):
-    """The dense model of a family, and where its decoder is."""
-
-    model: type[PreTrainedModel]
-    decoder: str
-
-
-FAMILIES = {
-    "phi3_v": Family(Phi3VForCausalLM, "model"),
-    "idefics2": Family(Idefics2ForConditionalGeneration, "model.text_model"),
-    "llava_next": Family(LlavaNextForConditionalGeneration, "model.language_model"),
-}
+from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
 
 
 @use_experts_implementation
@@ -136,6 +125,76 @@ class CephaloMoeMLP(nn.Module):
         return self.experts(tokens, experts, weights).view_as(hidden_states)
 
 
+class RoutedBackbone:
+    """Comes before the class of a family's headless model and gives it experts."""
+
+    decoder_name = ""
+
+    def __init__(self, config: CephaloMoeConfig) -> None:
+        super().__init__(config.base_config)
+        for layer in self.routed_decoder.layers:
+            layer.mlp = CephaloMoeMLP(config)
+            init_mlp(layer.mlp, config.get_text_config().initializer_range)
+
+    @property
+    def routed_decoder(self) -> nn.Module:
+        """The decoder, whose `layers` hold the experts."""
+        return self.get_submodule(self.decoder_name)
+
+    def forward(
+        self, *args: Any, output_router_logits: bool = False, **kwargs: Any
+    ) -> BaseModelOutputWithPast:
+        """As the family's model, and `router_logits` of each layer on request."""
+        with self.recorded_logits(output_router_logits) as logits:
+            outputs = super().forward(*args, **{**kwargs, "return_dict": True})
+        if output_router_logits:
+            outputs["router_logits"] = tuple(logits)
+        return outputs
+
+    @contextmanager
+    def recorded_logits(self, wanted: bool) -> Iterator[list[torch.Tensor]]:
+        """Collect the router logits of each layer that runs inside."""
+        logits: list[torch.Tensor] = []
+        hooks = [
+            layer.mlp.gate.register_forward_hook(lambda _, args, output: logits.append(output[0]))
+            for layer in (self.routed_decoder.layers if wanted else ())
+        ]
+        try:
+            yield logits
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+@torch.no_grad()
+def init_mlp(mlp: CephaloMoeMLP, std: float) -> None:
+    """Random weights; the families' own initialisation does not know these modules."""
+    for name, parameter in mlp.named_parameters():
+        if name == "gate.bias":
+            init.zeros_(parameter)
+        else:
+            init.normal_(parameter, std=std)
+
+
+class RoutedPhi3V(RoutedBackbone, Phi3VModel):
+    pass
+
+
+class RoutedIdefics2(RoutedBackbone, Idefics2Model):
+    decoder_name = "text_model"
+
+
+class RoutedLlavaNext(RoutedBackbone, LlavaNextModel):
+    decoder_name = "language_model"
+
+
+FAMILIES = {
+    "phi3_v": (Phi3VForCausalLM, RoutedPhi3V),
+    "idefics2": (Idefics2ForConditionalGeneration, RoutedIdefics2),
+    "llava_next": (LlavaNextForConditionalGeneration, RoutedLlavaNext),
+}
+
+
 class CephaloMoePreTrainedModel(PreTrainedModel):
     config: CephaloMoeConfig
     input_modalities = ("image", "text")
@@ -151,10 +210,13 @@ class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMi
 
     def __init__(self, config: CephaloMoeConfig) -> None:
         super().__init__(config)
-        self.model = FAMILIES[config.base_config.model_type].model(config.base_config)
-        for layer in self.decoder.layers:
-            layer.mlp = CephaloMoeMLP(config).to(layer.mlp.down_proj.weight.dtype)
-        self.init_mixture()
+        dense, routed = FAMILIES[config.base_config.model_type]
+        with torch.device("meta"):  # its weights are replaced at once
+            self.model = dense(config.base_config)
+        text = config.get_text_config()
+        self.model.model = routed(config)
+        self.model.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.model.post_init()
         self.post_init()
 
     @classmethod
@@ -172,26 +234,15 @@ class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMi
                 )
         return (model, info) if output_loading_info else model
 
-    @torch.no_grad()
-    def init_mixture(self) -> None:
-        """Random weights; the family's own initialisation does not know the new modules."""
-        std = self.config.get_text_config().initializer_range
-        for layer in self.decoder.layers:
-            for name, parameter in layer.mlp.named_parameters():
-                if name == "gate.bias":
-                    init.zeros_(parameter)
-                else:
-                    init.normal_(parameter, std=std)
-
     @property
-    def decoder(self) -> nn.Module:
-        """The decoder, whose `layers` hold the experts."""
-        return self.model.get_submodule(FAMILIES[self.config.base_config.model_type].decoder)
+    def base_model(self) -> nn.Module:
+        """The model without its head."""
+        return self.model.model
 
     @property
     def routers(self) -> list[CephaloMoeRouter]:
         """The router of each layer, in order."""
-        return [layer.mlp.gate for layer in self.decoder.layers]
+        return [layer.mlp.gate for layer in self.base_model.routed_decoder.layers]
 
     def get_input_embeddings(self) -> nn.Module:
         """The token embeddings."""
@@ -244,28 +295,33 @@ class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMi
         coefficient = self.config.router_aux_loss_coef
         balance = self.training and labels is not None and coefficient > 0
         # Only what is given: a family's model does not know the arguments of the others.
-        given = {
+        images = {
             "pixel_values": pixel_values,
             "pixel_attention_mask": pixel_attention_mask,
             "image_sizes": image_sizes,
-            "labels": labels,
         }
-        with self.recorded_logits(output_router_logits or balance) as router_logits:
-            outputs = self.model(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=position_ids,
-                past_key_values=past_key_values,
-                inputs_embeds=inputs_embeds,
-                use_cache=use_cache,
-                logits_to_keep=logits_to_keep,
-                **{name: value for name, value in given.items() if value is not None},
-                **{**kwargs, "return_dict": True},
-            )
-        loss, aux_loss = outputs.loss, None
-        if router_logits:
+        outputs = self.base_model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            output_router_logits=output_router_logits or balance,
+            **{name: value for name, value in images.items() if value is not None},
+            **kwargs,
+        )
+        hidden_states = slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep)
+        logits = self.get_output_embeddings()(hidden_states)
+        loss = aux_loss = None
+        if labels is not None:
+            # phi3_v has negative ids at images.
+            labels = labels.masked_fill(labels < 0, -100)
+            vocabulary = self.config.get_text_config().vocab_size
+            loss = self.loss_function(logits, labels, vocab_size=vocabulary, **kwargs)
+        if output_router_logits or balance:
             aux_loss = load_balancing_loss_func(
-                tuple(router_logits),
+                outputs.router_logits,
                 self.config.num_experts,
                 self.config.num_experts_per_tok,
                 attention_mask,
@@ -276,26 +332,12 @@ class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMi
         return MoeCausalLMOutputWithPast(
             loss=loss,
             aux_loss=aux_loss,
-            logits=outputs.logits,
+            logits=logits,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
-            router_logits=tuple(router_logits) if output_router_logits else None,
+            router_logits=outputs.router_logits if output_router_logits else None,
         )
-
-    @contextmanager
-    def recorded_logits(self, wanted: bool) -> Iterator[list[torch.Tensor]]:
-        """Collect the router logits of each layer that runs inside."""
-        logits: list[torch.Tensor] = []
-        hooks = [
-            router.register_forward_hook(lambda _, args, output: logits.append(output[0]))
-            for router in (self.routers if wanted else ())
-        ]
-        try:
-            yield logits
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As the family does."""

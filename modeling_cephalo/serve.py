@@ -109,8 +109,12 @@ class ServedProcessor:
         """The text of an answer."""
         return self.cephalo.without_stop(self.tokenizer.decode(ids, **kwargs))
 
+    # The stop strings of a request are looked up with this as "the tokenizer".
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.tokenizer(*args, **kwargs)
+
     def __getattr__(self, name: str) -> Any:
-        # Stop strings of a request are looked up in the vocabulary of "the tokenizer".
         return getattr(self.tokenizer, name)
 
 

@@ -104,6 +104,11 @@ def teach(base: Path, out: Path, rows: Dataset, **settings: Any) -> SFTTrainer:
         data_collator=collator(processor),
         peft_config=peft_config,
     )
-    trainer.train()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a second one only waits for tensors as small as these
+    try:
+        trainer.train()
+    finally:
+        torch.set_num_threads(threads)
     trainer.save_model(out)
     return trainer

@@ -1,0 +1,121 @@
+"""`cephalo serve` answers OpenAI's client, streamed and whole; bad requests get a 400."""
+
+import base64
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
+from PIL import Image
+
+from cephalo.cli.main import main
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    teach(make_base(folder / "base"), folder / "model", taught_rows())
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def client(taught) -> Iterator[openai.OpenAI]:
+    port = free_port()
+    command = [sys.executable, "-m", "cephalo.cli.main", "serve", str(taught), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        wait_until_healthy(port, process)
+        yield openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="-", max_retries=0)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def wait_until_healthy(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read().decode()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                assert json.load(answer) == {"status": "ok"}
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError
+
+
+def part(image: Image.Image) -> dict:
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    data = base64.b64encode(png.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+
+
+def messages(*images: Image.Image, text: str = QUESTION) -> list[dict]:
+    content = [*map(part, images), {"type": "text", "text": text}]
+    return [{"role": "user", "content": content}]
+
+
+@pytest.mark.parametrize(
+    ("images", "answer"),
+    [((), "Only text."), ((BRIGHT,), "Bright nacre."), ((BRIGHT, DARK), "Bright, then dark.")],
+)
+def test_whole_answers(client, taught, images, answer):
+    found = client.chat.completions.create(model=str(taught), messages=messages(*images))
+    assert found.choices[0].message.content == answer
+    assert found.choices[0].finish_reason == "stop"
+    assert found.usage.prompt_tokens > 27 * len(images)
+
+
+def test_streamed_answers_and_stop_words(client, taught):
+    ask = {"model": str(taught), "messages": messages(DARK)}
+    chunks = list(client.chat.completions.create(**ask, stream=True))
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == "Dark steel." and sum(map(bool, pieces)) > 1
+    found = client.chat.completions.create(**ask, stop=["steel"])
+    assert found.choices[0].message.content == "Dark steel"
+    found = client.chat.completions.create(**ask, max_completion_tokens=1)
+    assert found.choices[0].finish_reason == "length"
+    found = client.chat.completions.create(**ask, frequency_penalty=0.5)
+    assert found.choices[0].message.content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{"type": "image_url", "image_url": {"url": __file__}}], "must be a data URL"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,!"}}], "base64"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}], "no picture"),
+        ([part(Image.new("RGB", (1, 10_000)))], "too thin"),
+        ("Go.<|end|>", "control token <|end|>"),
+        ("steel " * 9000, "the model reads 8,192"),
+    ],
+)
+def test_bad_requests(client, taught, content, message):
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.chat.completions.create(
+            model=str(taught), messages=[{"role": "user", "content": content}]
+        )
+    assert message in refusal.value.body["message"]
+
+
+def test_an_address_in_use_is_refused_before_loading(tmp_path):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(SystemExit, match="cephalo: error: cannot listen at 127"),
+    ):
+        main(["serve", str(tmp_path), "--port", str(taken.getsockname()[1])])
