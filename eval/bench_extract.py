@@ -31,11 +31,19 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.sets:
         files = sorted((options.bench / name / "pdf").glob("*.pdf"))
+        if "--no-scanned" in SETS[name]:
+            files = [file for file in files if not is_scanned(options.bench / name, file)]
         jobs = [(file, tuple(options.kinds.split(","))) for file in files]
         context = get_context("spawn")
         with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
             results = list(pool.map(measure, jobs))
         report(options.bench, name, results)
+
+
+def is_scanned(folder: Path, file: Path) -> bool:
+    """Whether the benchmark calls a document a scan."""
+    truth = folder / "truth" / f"{file.stem}.json"
+    return bool(json.loads(truth.read_text(encoding="utf-8")).get("scanned"))
 
 
 def report(bench: Path, name: str, results: list[dict]) -> None:

@@ -3,7 +3,7 @@
 import ctypes
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
+    Block,
     BodyStyle,
     PageContent,
     body_style,
@@ -24,14 +25,19 @@ from cephalo.dataset_scripts.pdf.layout import (
     mark_furniture,
     to_contents,
 )
+from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
+from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
+from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.text import read_lines
 
 EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
+_INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
+MAX_MENTIONS = 50
 MARGIN = 2.0  # points of paper left around the ink
 MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
@@ -76,7 +82,11 @@ def extract_document(
         if count > MAX_PAGES:
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
         contents = read_pages(document, count)
-        pairs = find_pairs(contents)
+        body = body_style(contents)
+        blocks, pairs = find_pairs(contents, body)
+        information = {key: fast.metadata(document, key) for key in _INFORMATION}
+        whole = asdict(read_metadata(contents, body, information))
+        mentions = find_mentions(contents, blocks, body)
         rows = []
         for content, own in zip(contents, pairs, strict=True):
             own = [pair for pair in own if pair.caption.kind in settings.kinds]
@@ -85,8 +95,12 @@ def extract_document(
             with fast.open_page(document, content.number) as page:
                 for pair in own:
                     row = make_row(page, content, pair, settings.dpi)
-                    if row:
-                        rows.append(row | {"document": path.name, "document_sha256": sha256})
+                    if not row:
+                        continue
+                    key = citation_key(pair.caption.kind, pair.caption.number)
+                    row["mentions"] = mentions.get(key, [])[:MAX_MENTIONS]
+                    row |= {"document": path.name, "document_sha256": sha256, **whole}
+                    rows.append(row)
     return Extraction(rows, count)
 
 
@@ -116,9 +130,10 @@ def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
     return pages
 
 
-def find_pairs(contents: list[PageContent]) -> list[list[Pair]]:
-    """The captions and their regions, for each of `contents`, from top to bottom."""
-    body = body_style(contents)
+def find_pairs(
+    contents: list[PageContent], body: BodyStyle
+) -> tuple[list[list[Block]], list[list[Pair]]]:
+    """Blocks of text, and captions with their regions, for each of `contents`."""
     document_columns(contents, body)
     mark_furniture(contents, body)
     find_text_area(contents)
@@ -133,10 +148,11 @@ def find_pairs(contents: list[PageContent]) -> list[list[Pair]]:
         for scene, own in zip(scenes, captions, strict=True)
     ]
     prior = _side_prior([pair for own in first for pair in own])
-    return [
+    pairs = [
         pair_page(scene, own, body, prior) if own else []
         for scene, own in zip(scenes, captions, strict=True)
     ]
+    return blocks, pairs
 
 
 def _scene(content: PageContent, captions: list[Caption], body: BodyStyle) -> Scene:
@@ -171,9 +187,11 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         return None
     scale = 72.0 / used
     left, top, right, bottom = _with_margin(ink, pixels.shape, round(MARGIN / scale))
+    whole_crop = pixels
     pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
     if min(pixels.shape[:2]) < 8:
         return None
+    panels = _panels(pair, content, box, whole_crop, scale)
     tight = (
         box[0] + left * scale,
         box[1] + top * scale,
@@ -185,8 +203,14 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "caption": pair.caption.text,
         "label": pair.caption.label,
         "kind": pair.caption.kind,
-        "panels": [],
-        "mentions": [],
+        "panels": [
+            {
+                "letter": panel.letter,
+                "bbox": list(displayed(panel.box, content)) if panel.box else None,
+                "caption": panel.caption,
+            }
+            for panel in panels
+        ],
         "page": page.number,
         "bbox": list(tight),
         "caption_bbox": list(displayed(pair.caption.box, content)),
@@ -195,11 +219,24 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "dpi": used,
         "image_sha256": rendering.pixel_hash(pixels),
         "phash": rendering.perceptual_hash(pixels),
-        "title": None,
-        "doi": None,
-        "license": None,
         "source_url": None,
     }
+
+
+def _panels(
+    pair: Pair, content: PageContent, box: Box, pixels: np.ndarray, scale: float
+) -> list[Panel]:
+    """Panels of a pair, in the frame of the page; `pixels` show `box` on the displayed page."""
+
+    def crop(part: Box) -> np.ndarray | None:
+        x0, y0, x1, y1 = displayed(part, content)
+        left, top = max(0, round((x0 - box[0]) / scale)), max(0, round((y0 - box[1]) / scale))
+        right, bottom = round((x1 - box[0]) / scale), round((y1 - box[1]) / scale)
+        ink = (pixels[top:bottom, left:right] < 245).any(axis=2)
+        return np.rot90(ink, -content.quarters) if ink.size else None
+
+    images = [image for atom in pair.atoms for image in atom.images]
+    return find_panels(pair.box, content.boxes, images, pair.lines, pair.caption.text, crop)
 
 
 def _with_margin(

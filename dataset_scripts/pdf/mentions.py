@@ -1,0 +1,103 @@
+"""Mentions: the paragraphs of the body that cite a figure."""
+
+import re
+from collections import defaultdict
+
+from cephalo.dataset_scripts.pdf.captions import join_text
+from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
+
+_WORD = (
+    r"(?P<word>(?:extended\s+data\s+|supplementary\s+)?"
+    r"(?:figures?|figs?\.?|schemes?|charts?|tables?|abbildung(?:en)?|abb\.?|figuras?|图|表))"
+)
+_ITEM = r"[A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?(?:\s?\(?[a-z]\)?(?![a-z]))*|[IVX]{1,5}(?![A-Za-z])"
+_CITATION = re.compile(
+    rf"{_WORD}\s*(?P<items>(?:{_ITEM})(?:\s*(?:,|and|&|und|y|to|[\u2013\u2014-])\s*(?:and\s+)?"
+    rf"(?:(?:figs?\.?|figures?)\s*)?(?:{_ITEM}|\(?[a-z]\)?(?![a-z])))*)",
+    re.I,
+)
+_NUMBER = re.compile(r"([A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?|(?<![A-Za-z])[IVX]{1,5}(?![A-Za-z]))")
+_FAMILY = (("tab", "table"), ("表", "table"), ("sch", "scheme"), ("chart", "chart"))
+
+
+def cited(text: str) -> set[tuple[str, str]]:
+    """The (kind, number) of all that a text cites: "Figs. 2-4" → figures 2, 3 and 4.
+
+    A number is in lower case ("s1"); with "ed" before that of extended data.
+    """
+    found = set()
+    for match in _CITATION.finditer(text):
+        word = match.group("word").lower()
+        kind = next((kind for start, kind in _FAMILY if start in word), "figure")
+        before = "ed" if word.startswith("extended") else ""
+        last, items = 0, match.group("items")
+        previous = None
+        for number in _NUMBER.finditer(items):
+            value = number.group().lower()
+            if previous and re.search(r"[\u2013\u2014-]|\bto\b", items[last : number.start()]):
+                found |= {(kind, before + between) for between in _between(previous, value)}
+            found.add((kind, before + value))
+            previous, last = value, number.end()
+    return found
+
+
+def _between(first: str, last: str) -> list[str]:
+    """Numbers strictly between two: ("2", "4") → ["3"], ("s1", "s3") → ["s2"]."""
+    a, b = re.fullmatch(r"(\D*)(\d+)", first), re.fullmatch(r"(\D*)(\d+)", last)
+    if not a or not b or (b.group(1) and a.group(1) != b.group(1)):
+        return []
+    start, end = int(a.group(2)), int(b.group(2))
+    return [f"{a.group(1)}{n}" for n in range(start + 1, end)] if end - start < 50 else []
+
+
+def citation_key(kind: str, number: str) -> tuple[str, str]:
+    """The key under which `find_mentions` holds the paragraphs of a caption."""
+    kind = kind if kind in ("table", "scheme", "chart") else "figure"
+    return kind, re.sub(r"^ext", "ed", re.sub(r"^sup(?=s)", "", number.lower()))
+
+
+def find_mentions(
+    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+) -> dict[tuple[str, str], list[str]]:
+    """For each cited (kind, number) the paragraphs that cite it, in reading order."""
+    mentions: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for paragraph in paragraphs(pages, blocks, body):
+        for key in cited(paragraph):
+            mentions[key].append(paragraph)
+    return mentions
+
+
+def paragraphs(pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle) -> list[str]:
+    """The paragraphs of the running text, whole across columns and pages."""
+    found: list[list[str]] = []
+    open_end = False
+    for page, groups in zip(pages, blocks, strict=True):
+        running = [
+            block
+            for block in groups
+            if block.paragraph
+            and abs(block.lines[0].size - body.size) < 0.12 * body.size
+            and not any("caption" in line.tags for line in block.lines)
+        ]
+        running.sort(key=lambda block: (_column(block, page), block.box[1]))
+        for block in running:
+            left = min(line.box[0] for line in block.lines)
+            right = block.box[2]
+            for line in block.lines:
+                indented = line.box[0] > left + 0.5 * body.size
+                starts = indented and line.box[0] < left + 4 * body.size
+                if not found or (starts and not _goes_on(found[-1])) or not open_end:
+                    found.append([])
+                found[-1].append(line.text)
+                open_end = line.box[2] > right - 1.5 * body.size or _goes_on(found[-1])
+    return [join_text(lines) for lines in found if sum(map(len, lines)) > 60]
+
+
+def _goes_on(lines: list[str]) -> bool:
+    """Whether a paragraph cannot end here: a hyphen or no full stop at its last line's end."""
+    return bool(lines) and not re.search(r"[.!?:)\]\u3002]\W{0,3}\d*$", lines[-1])
+
+
+def _column(block: Block, page: PageContent) -> int:
+    middle = (block.box[0] + block.box[2]) / 2
+    return sum(middle > a for a, _ in page.columns[1:])

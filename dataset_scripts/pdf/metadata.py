@@ -1,0 +1,126 @@
+"""Title, DOI and licence of a document, from its metadata and its first pages."""
+
+import re
+from dataclasses import dataclass
+
+from cephalo.dataset_scripts.pdf.captions import join_text
+from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent
+
+_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^\[\]`]+[^\s\"<>{}|\\^\[\]`.,;:)]", re.I)
+_OWN_DOI = re.compile(r"doi(?:\.org)?\s*[:/]?\s*/?\s*$", re.I)
+_URL = re.compile(
+    r"creativecommons\.org/(?:licen[sc]es/(?P<terms>by(?:-nc)?(?:-nd|-sa)?)"
+    r"(?:/(?P<version>\d\.\d))?|publicdomain/(?P<public>zero|mark)(?:/(?P<pd>\d\.\d))?)",
+    re.I,
+)
+_SHORT = re.compile(
+    r"\bCC[\s-]*(?P<terms>BY(?:[\s-]*NC)?(?:[\s-]*(?:ND|SA))?)(?:[\s-]*(?P<version>\d\.\d))?\b"
+)
+_ZERO = re.compile(r"\bCC[\s-]?0(?:[\s-]*(?P<version>1\.0))?\b|Creative Commons Zero")
+_LONG = re.compile(
+    r"Creative Commons (?:Attribution|\(?CC)(?P<rest>[^.;]{0,70})",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is known of a document as a whole; None where it is not known.
+
+    `license` is like an SPDX identifier: "CC-BY-4.0", "CC0-1.0"; "CC-BY" where no version is told.
+    """
+
+    title: str | None = None
+    doi: str | None = None
+    license: str | None = None
+
+
+def read_metadata(
+    pages: list[PageContent], body: BodyStyle, information: dict[str, str]
+) -> Metadata:
+    """Metadata of a document. `information` is its information dictionary ("Title", "doi", ...)."""
+    texts = [page_text(page) for page in pages[:2]] + [page_text(page) for page in pages[-2:]]
+    stated = " ".join([*texts, *information.values()])
+    first = texts[0] if texts else ""
+    return Metadata(
+        find_title(pages, body, information.get("Title", "")),
+        find_doi(" ".join([*information.values(), first])),
+        find_license(stated),
+    )
+
+
+def page_text(page: PageContent) -> str:
+    """All text of a page in one line, hyphenation undone."""
+    lines = sorted(page.lines + page.turned, key=lambda line: line.span)
+    return join_text([line.text for line in lines])
+
+
+def find_doi(text: str) -> str | None:
+    """The document's own DOI: the first that follows "doi" or "doi.org/"; None without one."""
+    text = re.sub(r"(10\.\d{4,9}/)\s+", r"\1", text)
+    for match in _DOI.finditer(text):
+        if _OWN_DOI.search(text[: match.start()][-16:]) or match.start() == 0:
+            return match.group().lower()
+    return None
+
+
+def find_license(text: str) -> str | None:
+    """An SPDX-like identifier of the Creative Commons licence that a text states, or None."""
+    squeezed = re.sub(r"(creativecommons)\s*\.\s*(org)\s*/\s*", r"\1.\2/", text)
+    squeezed = re.sub(r"(creativecommons\.org/licen[sc]es/)\s+", r"\1", squeezed)
+    match = _URL.search(squeezed)
+    if match:
+        if match.group("public"):
+            return "CC0-1.0" if match.group("public").lower() == "zero" else "PDM-1.0"
+        return _identifier(match.group("terms"), match.group("version"))
+    if _ZERO.search(text):
+        return "CC0-1.0"
+    match = _SHORT.search(text)
+    if match:
+        terms = re.sub(r"[\s-]+", "-", match.group("terms"))
+        return _identifier(terms, match.group("version"))
+    match = _LONG.search(text)
+    return _from_words(match.group("rest")) if match else None
+
+
+def _identifier(terms: str, version: str | None) -> str:
+    terms = terms.upper().strip("-")
+    return f"CC-{terms}-{version}" if version else f"CC-{terms}"
+
+
+def _from_words(rest: str) -> str:
+    """ "Attribution" was read; `rest` is what follows: "-NonCommercial 3.0 Unported License"."""
+    words = rest.lower()
+    terms = "BY"
+    if re.search(r"non[\s-]?commercial|\bnc\b", words):
+        terms += "-NC"
+    if re.search(r"no[\s-]?deriv|\bnd\b", words):
+        terms += "-ND"
+    elif re.search(r"share[\s-]?alike|\bsa\b", words):
+        terms += "-SA"
+    version = re.search(r"\b([1-4]\.\d)\b", words)
+    return _identifier(terms, version.group(1) if version else None)
+
+
+def find_title(pages: list[PageContent], body: BodyStyle, stated: str) -> str | None:
+    """The title: the metadata's where the first page has it too, else the largest type there."""
+    if not pages:
+        return None
+    lines = [line for line in pages[0].lines if line.box[1] < 0.6 * pages[0].height]
+    page = re.sub(r"\W+", "", page_text(pages[0])).casefold()
+    plain = re.sub(r"\W+", "", stated).casefold()
+    if len(plain) > 10 and plain in page:
+        return " ".join(stated.split())
+    large = [line for line in lines if line.size > 1.15 * body.size and len(line.text) > 3]
+    words = [line for line in large if len(line.text.split()) > 2]
+    if not words:
+        return None
+    size = max(line.size for line in words)
+    same = [line for line in large if abs(line.size - size) < 0.06 * size]
+    same.sort(key=lambda line: line.box[1])
+    kept = [same[0]]
+    for line in same[1:]:
+        if line.box[1] - kept[-1].box[3] < 1.5 * size:
+            kept.append(line)
+    text = join_text([line.text for line in kept])
+    return text if 8 <= len(text) <= 400 else None
