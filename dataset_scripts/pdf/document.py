@@ -38,6 +38,7 @@ KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
+_GUTTER = 210  # a channel at or above this may be the gutter between two pictures
 MARGIN = 2.0  # points of paper left around the ink
 MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
@@ -232,7 +233,7 @@ def _panels(
         x0, y0, x1, y1 = displayed(part, content)
         left, top = max(0, round((x0 - box[0]) / scale)), max(0, round((y0 - box[1]) / scale))
         right, bottom = round((x1 - box[0]) / scale), round((y1 - box[1]) / scale)
-        ink = (pixels[top:bottom, left:right] < 245).any(axis=2)
+        ink = (pixels[top:bottom, left:right] < _GUTTER).any(axis=2)
         return np.rot90(ink, -content.quarters) if ink.size else None
 
     images = [image for atom in pair.atoms for image in atom.images]

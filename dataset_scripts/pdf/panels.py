@@ -91,36 +91,45 @@ def find_panels(
 
     `graphics` (n, 4) are the boxes drawn on the page, `images` those of embedded images, `lines`
     the text in the figure. `crop(box)` gives the ink of a part of the page: a boolean array
-    (height, width), True where it is not white. All boxes are in one frame, in points.
+    (height, width), True where it is dark enough to
+    tell a picture from the gutters beside it. All boxes are in one frame, in points.
     """
     parts = caption_parts(caption)
     anchors = _anchors(lines, parts)
-    if not parts and len(anchors) < 2:
+    if not parts and not anchors:
         cells = _cut_images(images, box, crop) if len(images) == 1 else []
         return _lettered(cells, None, {}) if _regular(cells) else []
-    letters = sorted(set(parts) | set(anchors), key=str.lower)[:_MOST]
+    letters = _alphabet(set(parts) | set(anchors))
     cells = _cells(box, graphics, images, lines, anchors, len(letters), crop)
     return _lettered(cells, letters, parts, anchors)
 
 
 def _anchors(lines: list[Line], parts: dict[str, str]) -> dict[str, Line]:
-    """Letter → the line that marks its panel, for letters that run from "a" without a gap."""
-    found: dict[str, Line] = {}
+    """Letter → the line that marks its panel, for letters that run from "a" almost without gap.
+
+    A letter without brackets counts only where the caption has it too: it may be a tick label.
+    """
+    bracketed: dict[str, Line] = {}
+    bare: dict[str, Line] = {}
     for line in sorted(lines, key=lambda line: len(line.text)):
         match = _ALONE.match(line.text) or _BELOW.match(line.text)
-        if match and match.group(1) not in found:
-            found[match.group(1)] = line
-    best: dict[str, Line] = {}
-    for first in "aA":
-        run = {}
-        code = ord(first)
-        while chr(code) in found or (run and chr(code) in parts):
-            if chr(code) in found:
-                run[chr(code)] = found[chr(code)]
-            code += 1
-        if len(run) > len(best):
-            best = run
-    return best if len(best) > 1 else {}
+        if match:
+            known = bare if len(line.text) == 1 else bracketed
+            known.setdefault(match.group(1), line)
+    for found in (bracketed, {k: line for k, line in bare.items() if k in parts}):
+        for first in "aA":
+            run = [letter for letter in sorted(found) if letter.islower() == first.islower()]
+            span = ord(run[-1]) - ord(first) + 1 if run else 0
+            if len(run) > 1 and len(run) >= 0.6 * span:
+                return {letter: found[letter] for letter in run}
+    return {}
+
+
+def _alphabet(letters: set[str]) -> list[str]:
+    """The letters from "a" (or "A") to the last of `letters`."""
+    first = "a" if any(letter.islower() for letter in letters) else "A"
+    last = max(letter for letter in letters if letter.islower() == first.islower())
+    return [chr(code) for code in range(ord(first), ord(last) + 1)][:_MOST]
 
 
 def _cells(
@@ -217,7 +226,7 @@ def _gutters(ink: np.ndarray, x0: int, y0: int, x1: int, y1: int, depth: int) ->
     """Recursive cut of the ink in [x0, x1) x [y0, y1) at its blank rows and columns."""
     part = ink[y0:y1, x0:x1]
     for axis in (1, 0):  # rows of panels first, then the panels of a row
-        filled = part.any(axis=axis)
+        filled = part.mean(axis=axis) > 0.02  # the gutters of a JPEG are not quite white
         bands = _bands(filled)
         if len(bands) > 1 and depth < 4:
             if axis == 1:
