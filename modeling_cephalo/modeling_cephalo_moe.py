@@ -210,6 +210,9 @@ class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMi
 
     def __init__(self, config: CephaloMoeConfig) -> None:
         super().__init__(config)
+        # Loading in another dtype reaches the base's configuration, but not that of its parts.
+        for part in config.base_config.sub_configs:
+            getattr(config.base_config, part).dtype = config.base_config.dtype
         dense, routed = FAMILIES[config.base_config.model_type]
         with torch.device("meta"):  # its weights are replaced at once
             self.model = dense(config.base_config)

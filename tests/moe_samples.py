@@ -1,0 +1,86 @@
+"""Dense models of the three families and mixtures of them, put together in torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from phi3_v_samples import picture
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+
+from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration
+from modeling_cephalo.tiny import make_tiny_idefics2
+from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
+from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
+
+TEXTS = ["Scanning electron micrograph of nacre: aragonite tablets in rows under tension."] * 20
+MAKERS = {
+    "idefics2": make_tiny_idefics2,
+    "llava_next": make_tiny_llava_next,
+    "phi3_v": make_tiny_phi3_v,
+}
+DECODERS = {"idefics2": "model.text_model", "llava_next": "model.language_model", "phi3_v": "model"}
+IMPLEMENTATIONS = ("grouped_mm", "batched_mm", "eager")
+
+
+def make_dense(folder: Path, family: str, seed: int, texts: Sequence[str] = TEXTS) -> Path:
+    """A tiny checkpoint whose decoder is lively: its layers change what goes through them."""
+    MAKERS[family](folder, texts, seed=seed)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    with torch.no_grad():
+        for parameter in model.get_submodule(DECODERS[family]).layers.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(5)
+    model.save_pretrained(folder)
+    return folder
+
+
+def fused_mlp(mlp: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """gate_up_proj and down_proj of a dense MLP of any family."""
+    if hasattr(mlp, "gate_up_proj"):
+        return mlp.gate_up_proj.weight, mlp.down_proj.weight
+    return torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]), mlp.down_proj.weight
+
+
+def make_mixture(
+    family: str, dense: Sequence[PreTrainedModel], seed: int = 0, **settings: object
+) -> CephaloMoeForConditionalGeneration:
+    """A mixture of the MLPs of `dense` with random routers, everything else from the first."""
+    base = dense[0]
+    config = CephaloMoeConfig(base_config=base.config, num_experts=len(dense), **settings)
+    model = CephaloMoeForConditionalGeneration(config).eval()
+    state = {f"model.{name}": tensor for name, tensor in base.state_dict().items()}
+    _, unexpected = model.load_state_dict(state, strict=False)
+    assert all(".mlp." in name for name in unexpected)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for number, layer in enumerate(model.base_model.routed_decoder.layers):
+            for index, expert in enumerate(dense):
+                own = expert.get_submodule(DECODERS[family]).layers[number].mlp
+                gate_up, down = fused_mlp(own)
+                layer.mlp.experts.gate_up_proj[index] = gate_up
+                layer.mlp.experts.down_proj[index] = down
+            weight = layer.mlp.gate.weight
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
+    return model
+
+
+def load_dense(folder: Path) -> PreTrainedModel:
+    """The dense model of a folder, ready to run."""
+    return AutoModelForImageTextToText.from_pretrained(folder).eval()
+
+
+def ask(folder: Path, *texts: str, images: bool = True) -> dict[str, torch.Tensor]:
+    """A left padded batch of questions, each about its own picture."""
+    processor = AutoProcessor.from_pretrained(folder)
+    processor.tokenizer.padding_side = "left"
+    content = [{"type": "image"}] if images else []
+    prompts = [
+        processor.apply_chat_template(
+            [{"role": "user", "content": [*content, {"type": "text", "text": text}]}],
+            add_generation_prompt=True,
+        )
+        for text in texts
+    ]
+    pictures = [[picture(60 + 40 * index, 50)] for index in range(len(texts))] if images else None
+    batch = processor(text=prompts, images=pictures, padding=True, return_tensors="pt")
+    return {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
