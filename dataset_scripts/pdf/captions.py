@@ -89,7 +89,9 @@ def _choose(family: list[Caption]) -> list[Caption]:
         best = max(group, key=lambda caption: caption.score)
         if best.score > 0:
             kept.append(best)
-            kept += [c for c in group if c is not best and c.continued and c.score > 0]
+            rest = [c for c in group if c is not best and c.continued and c.score > 0]
+            # "Table 2 (continued)" says nothing that the table's caption does not.
+            kept += [c for c in rest if c.kind != "table"]
     return kept
 
 
@@ -112,7 +114,8 @@ def _candidate(page, block, index, match, body) -> Caption:
     closing = mark.group("mark") if mark else ""
     text = rest[mark.end() :] if mark else rest.strip()
     cjk = match.re is LABEL_CJK
-    lines = _grow(line, page, body)
+    kind = kind_of(match)
+    lines = _grow(line, kind, page, body)
     bold = line.bold and line.lead != lines[-1].font
     score = 0.0
     if closing:
@@ -142,7 +145,7 @@ def _candidate(page, block, index, match, body) -> Caption:
     number = re.sub(r"\s+", "", match.group("number"))
     full = join_text([text] + [other.text for other in lines[1:]])
     return Caption(
-        kind_of(match),
+        kind,
         match.group("label").strip(),
         f"{word.split()[0][:3] if ' ' in word else ''}{number}".lower(),
         full,
@@ -160,30 +163,33 @@ def _full(line: Line, block: Block) -> bool:
     return line.box[2] > block.box[2] - 2 * line.size
 
 
-def _grow(first: Line, page: PageContent, body: BodyStyle) -> list[Line]:
+def _grow(first: Line, kind: str, page: PageContent, body: BodyStyle) -> list[Line]:
     """The lines of the caption that begins with `first`, in reading order.
 
     Rows are added downwards while they have the caption's size, keep its distance of baselines
     and its width, and do not begin with a label of their own.
     """
-    size = first.size
-    pool = [
+    following = [
         line
         for line in page.lines
-        if line is not first
-        and "furniture" not in line.tags
-        and abs(line.size - size) < 0.12 * size
-        and line.box[3] > first.box[1]
+        if line is not first and "furniture" not in line.tags and line.box[3] > first.box[1]
     ]
+    size = first.size
+    pool = _of_size(following, size)
     row = [first, *_beside(first, pool, page)]
     lines = list(row)
+    if len(row) == 1 and _is_label_only(first.text):
+        # A label on its own line may be set in another size than the text below it.
+        near = _row_below(row, _of_size(following, size, 0.4), *_span(lines), 2.5 * size, size)
+        size = near[0].size if near else size
+        pool = _of_size(following, size)
     usual = max(1.2, body.leading / body.size) * size
     step = None
     while True:
-        left = min(line.box[0] for line in lines)
-        right = max(line.box[2] for line in lines)
+        left, right = _span(lines)
         base = max(line.box[3] for line in row)
-        below = _row_below(row, pool, left, right, (step or 1.1 * usual) * 1.25, size)
+        reach = 1.25 * (step or 1.1 * usual) if len(lines) > 1 or size == first.size else 2.5 * size
+        below = _row_below(row, pool, left, right, reach, size)
         if not below:
             return lines
         head = below[0]
@@ -193,11 +199,54 @@ def _grow(first: Line, page: PageContent, body: BodyStyle) -> list[Line]:
         fonts = {line.font for line in lines}
         if not full and head.font in body.fonts and not fonts & body.fonts:
             return lines
+        if kind == "table" and _is_table_row(below, row, lines, page, size):
+            return lines
         distance = max(line.box[3] for line in below) - base
         if distance > 0.5 * size:
             step = distance if step is None else min(step, distance)
         row = below
         lines += below
+
+
+def _of_size(lines: list[Line], size: float, slack: float = 0.12) -> list[Line]:
+    return [line for line in lines if abs(line.size - size) < slack * size]
+
+
+def _span(lines: list[Line]) -> tuple[float, float]:
+    return min(line.box[0] for line in lines), max(line.box[2] for line in lines)
+
+
+def _is_label_only(text: str) -> bool:
+    match = match_label(text)
+    return match is not None and not re.sub(r"[\W_]+", "", text[match.end() :])
+
+
+def _is_table_row(
+    below: list[Line], row: list[Line], lines: list[Line], page: PageContent, size: float
+) -> bool:
+    """Whether `below`, under the row of a table's caption, is the table's head already.
+
+    A rule parts them, or the row above it is not full, or it stands in cells.
+    """
+    if _is_label_only(" ".join(line.text for line in lines)):
+        return False
+    top, base = row[-1].box[3] - 0.3 * size, below[0].box[3]
+    left, right = _span(lines)
+    rules = page.boxes[page.boxes[:, 3] - page.boxes[:, 1] < 2.5]
+    between = (rules[:, 1] > top) & (rules[:, 3] < base - 0.3 * size)
+    between &= (rules[:, 0] < right) & (rules[:, 2] > left) & (rules[:, 2] - rules[:, 0] > 3 * size)
+    if between.any():
+        return True
+    wider = max(line.box[2] for line in below) > row[-1].box[2] + 2.5 * size
+    cells = [
+        line
+        for line in page.lines
+        if overlap_y(line.box, below[0].box) > 0.5 * size
+        and line not in below
+        and line.box[0] > below[-1].box[2] + 1.5 * size
+        and line.box[0] < right + 2 * size
+    ]
+    return wider or bool(cells)
 
 
 def _beside(first: Line, pool: list[Line], page: PageContent) -> list[Line]:

@@ -30,6 +30,7 @@ from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
+from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import read_lines
 
 EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
@@ -149,11 +150,17 @@ def find_pairs(
         for scene, own in zip(scenes, captions, strict=True)
     ]
     prior = _side_prior([pair for own in first for pair in own])
-    pairs = [
-        pair_page(scene, own, body, prior) if own else []
-        for scene, own in zip(scenes, captions, strict=True)
-    ]
+    pairs = []
+    for scene, own in zip(scenes, captions, strict=True):
+        found = pair_page(scene, own, body, prior) if own else []
+        figures = [pair for pair in found if pair.caption.kind != "table"]
+        tables = find_tables(scene.page, own, scene.blocks, found, body) if own else []
+        pairs.append(sorted(figures + tables, key=_place))
     return blocks, pairs
+
+
+def _place(pair: Pair) -> tuple[float, float]:
+    return pair.caption.box[1], pair.caption.box[0]
 
 
 def _scene(content: PageContent, captions: list[Caption], body: BodyStyle) -> Scene:

@@ -28,12 +28,14 @@ class Scene:
 
     `atoms`: groups of graphics. `loose`: lines that may belong to a figure (axis labels, legends,
     letters of panels). `barriers`: boxes of running text, shape (n, 4), which no figure crosses.
+    `blocks`: all text but captions and furniture.
     """
 
     page: PageContent
     atoms: list[Atom]
     loose: list[Line]
     barriers: np.ndarray
+    blocks: list[Block] = field(default_factory=list)
 
 
 def build_scene(
@@ -74,7 +76,7 @@ def build_scene(
     barriers += [line.box for line in far if _in_body_type(line, body)]
     walls = np.array(barriers + list(captions)).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body)
-    return Scene(page, atoms, loose, walls[: len(walls) - len(captions)])
+    return Scene(page, atoms, loose, walls[: len(walls) - len(captions)], blocks)
 
 
 def _in_body_type(line: Line, body: BodyStyle) -> bool:
