@@ -24,11 +24,8 @@ from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 from .configuration_cephalo_moe import CephaloMoeConfig, Idefics2MoeConfig, Phi3VMoeConfig
 from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
-from .modeling_cephalo_moe import (
-    CephaloMoeForConditionalGeneration,
-    Idefics2MoeForCausalLM,
-    Phi3VMoeForCausalLM,
-)
+from .modeling_cephalo_moe import CephaloMoeForConditionalGeneration
+from .modeling_cephalo_moe_published import Idefics2MoeForCausalLM, Phi3VMoeForCausalLM
 from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
 from .processing_phi3_v import Phi3VProcessor
 

@@ -98,6 +98,13 @@ class PublishedMoeConfig(CephaloMoeConfig):
     """config.json of a published mixture: the base's keys, `k` and `num_expert_models`, flat."""
 
     base_type = ""
+    _auto_class = None  # read by this package only
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `CephaloMoeConfig`, without remote code."""
+        output = super().to_dict()
+        del output["auto_map"]
+        return output
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

@@ -23,19 +23,12 @@ from transformers import (
 )
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.core_model_loading import (
-    Concatenate,
-    MergeModulelist,
-    WeightConverter,
-    WeightRenaming,
-)
 from transformers.integrations import use_experts_implementation
 from transformers.modeling_outputs import BaseModelOutputWithPast, MoeCausalLMOutputWithPast
 from transformers.modeling_utils import slice_logits_to_keep
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from .configuration_cephalo_moe import CephaloMoeConfig, Idefics2MoeConfig, Phi3VMoeConfig
+from .configuration_cephalo_moe import CephaloMoeConfig
 from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
 
 
@@ -381,50 +374,8 @@ def expert_shares(
     return torch.stack(shares)
 
 
-class Phi3VMoeForCausalLM(CephaloMoeForConditionalGeneration):
-    """A published mixture of Phi-3-vision models; it is saved in the published key layout."""
-
-    config: Phi3VMoeConfig
-    # The published code keeps a second, unused head.
-    _keys_to_ignore_on_load_unexpected = [r"^lm_head\.weight$"]  # noqa: RUF012
-
-
-class Idefics2MoeForCausalLM(CephaloMoeForConditionalGeneration):
-    """A published mixture of Idefics2 models; it is saved in the published key layout."""
-
-    config: Idefics2MoeConfig
-    _keys_to_ignore_on_load_unexpected = [r"^lm_head\.weight$"]  # noqa: RUF012
-
-
-def published_layout(inputs: list[str]) -> list[WeightRenaming | WeightConverter]:
-    """One tensor by expert, of a linear layer each, under the names in `inputs`."""
-    fuse = [Concatenate(dim=1)] if len(inputs) > 1 else []
-    return [
-        WeightRenaming(r"mlp\.gating_layer\.gate\.", "mlp.gate."),
-        WeightConverter(
-            [f"mlp.experts.*.{name}.weight" for name in inputs],
-            "mlp.experts.gate_up_proj",
-            [MergeModulelist(dim=0), *fuse],
-        ),
-        WeightConverter(
-            "mlp.experts.*.down_proj.weight",
-            "mlp.experts.down_proj",
-            [MergeModulelist(dim=0)],
-        ),
-    ]
-
-
-register_checkpoint_conversion_mapping(
-    "phi3_v_moe", published_layout(["gate_up_proj"]), overwrite=True
-)
-register_checkpoint_conversion_mapping(
-    "idefics2_moe", published_layout(["gate_proj", "up_proj"]), overwrite=True
-)
-
 __all__ = [
     "CephaloMoeForConditionalGeneration",
     "CephaloMoePreTrainedModel",
-    "Idefics2MoeForCausalLM",
-    "Phi3VMoeForCausalLM",
     "expert_shares",
 ]
