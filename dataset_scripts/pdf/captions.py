@@ -13,7 +13,7 @@ from cephalo.dataset_scripts.pdf.labels import (
     match_label,
 )
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
-from cephalo.dataset_scripts.pdf.text import Line
+from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
 
 _CITES = re.compile(
     r"^\s*(?:[,;)]|\(?[a-z]\)?(?:[,\s\u2013-]+\(?[a-z]\)?)*\s+(?:show|illustr|present|and\b)"
@@ -25,6 +25,7 @@ _CITES = re.compile(
 )
 
 
+_UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
 _SMALLEST = 0.66  # of the body size; smaller text is part of a picture
 
 
@@ -309,17 +310,21 @@ def _row_below(
 
 def join_text(parts: list[str]) -> str:
     """Join lines of text into one, undoing hyphenation at the line ends."""
-    text = ""
+    pieces: list[str] = []
     for part in parts:
         part = part.strip()
         if not part:
             continue
-        if not text:
-            text = part
-        elif text[-1] in "\xad\x02\ufffe" or (re.search(r"[^\W\d_]-$", text) and part[0].islower()):
-            text = text[:-1] + part
-        elif "\u2e80" < text[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
-            text += part
+        last = pieces[-1] if pieces else ""
+        if not last:
+            pieces.append(part)
+        elif last[-1] in HYPHENS or (
+            last[-1] == "-" and last[-2:-1].isalpha() and part[0].islower()
+        ):
+            pieces[-1] = last[:-1]
+            pieces.append(part)
+        elif "\u2e80" < last[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
+            pieces.append(part)  # Chinese and Japanese lines join without a space
         else:
-            text += " " + part
-    return re.sub(r"[\x00-\x1f\xad\ufffe\uffff\u200b]", "", text).strip()
+            pieces += [" ", part]
+    return _UNPRINTED.sub("", "".join(pieces)).strip()

@@ -240,7 +240,7 @@ def _panels(
         x0, y0, x1, y1 = displayed(part, content)
         left, top = max(0, round((x0 - box[0]) / scale)), max(0, round((y0 - box[1]) / scale))
         right, bottom = round((x1 - box[0]) / scale), round((y1 - box[1]) / scale)
-        ink = (pixels[top:bottom, left:right] < _GUTTER).any(axis=2)
+        ink = rendering.dark(pixels[top:bottom, left:right], _GUTTER)
         return np.rot90(ink, -content.quarters) if ink.size else None
 
     images = [image for atom in pair.atoms for image in atom.images]

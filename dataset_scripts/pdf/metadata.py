@@ -66,6 +66,8 @@ def find_doi(text: str) -> str | None:
 
 def find_license(text: str) -> str | None:
     """An SPDX-like identifier of the Creative Commons licence that a text states, or None."""
+    if "CC" not in text and "reative" not in text:
+        return None
     squeezed = re.sub(r"(creativecommons)\s*\.\s*(org)\s*/\s*", r"\1.\2/", text)
     squeezed = re.sub(r"(creativecommons\.org/licen[sc]es/)\s+", r"\1", squeezed)
     match = _URL.search(squeezed)

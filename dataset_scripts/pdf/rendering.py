@@ -45,23 +45,36 @@ def render(page: fast.Page, box: Box, dpi: int) -> tuple[np.ndarray, int]:
 
 def ink_box(pixels: np.ndarray) -> tuple[int, int, int, int] | None:
     """The box (left, top, right, bottom), in pixels, of all that is not white; None if all is."""
-    top = _blank_rows(pixels)
+    top = _blank(pixels, 0)
     if top == len(pixels):
         return None
-    bottom = len(pixels) - _blank_rows(pixels[::-1])
-    across = pixels[top:bottom].swapaxes(0, 1)
-    left = _blank_rows(across)
-    right = len(across) - _blank_rows(across[::-1])
+    bottom = len(pixels) - _blank(pixels[::-1], 0)
+    left = _blank(pixels[top:bottom], 1)
+    right = pixels.shape[1] - _blank(pixels[top:bottom, ::-1], 1)
     return left, top, right, bottom
 
 
-def _blank_rows(pixels: np.ndarray, step: int = 16) -> int:
-    """The number of white rows before the first that is not; a crop is nearly tight already."""
-    for start in range(0, len(pixels), step):
-        inked = (pixels[start : start + step] < _PAPER).any(axis=(1, 2))
+def _blank(pixels: np.ndarray, axis: int, step: int = 16) -> int:
+    """White rows (axis 0) or columns (axis 1) before the first that is not.
+
+    Step by step from the edge, since a crop is nearly tight already.
+    """
+    for start in range(0, pixels.shape[axis], step):
+        if axis == 0:
+            part = pixels[start : start + step]
+            inked = part.reshape(len(part), -1).min(axis=1) < _PAPER
+        else:
+            part = pixels[:, start : start + step]
+            inked = part.min(axis=0).min(axis=1) < _PAPER
         if inked.any():
             return start + int(inked.argmax())
-    return len(pixels)
+    return pixels.shape[axis]
+
+
+def dark(pixels: np.ndarray, level: int) -> np.ndarray:
+    """Where a channel of (height, width, 3) pixels is below `level`: boolean (height, width)."""
+    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
+    return np.minimum(np.minimum(red, green), blue) < level
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -1,0 +1,192 @@
+"""Pieces of text in a page picture: measured by their ink, joined to lines, grouped to blocks.
+
+All lengths are in pixels of an upright, straight picture.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+X_HEIGHT, CAP_HEIGHT = 0.46, 0.68  # of the font size, in the mean of text faces
+
+
+@dataclass(slots=True)
+class Piece:
+    """A line of text in a page image.
+
+    `box` is that of its ink, in pixels. `base` is the y of its baseline and `size` its font size,
+    in pixels; for upright text (`sideways`: text that runs from bottom to top) only. `text` is
+    None where it was not read. Lines that follow each other in a block have numbers that do.
+    """
+
+    box: tuple[float, float, float, float]
+    size: float
+    base: float
+    sideways: bool = False
+    text: str | None = None
+    score: float = 0.0
+    number: int = 0
+
+
+def measure(dark: np.ndarray, box: list[float]) -> Piece:
+    """A piece from the box of the detector: its ink, its baseline, and its font size.
+
+    `dark`: float32 (height, width), 0 for paper to 1 for ink. The x-height is the band of rows
+    that hold the most ink; where there is no such band (white on black, on a photograph) the
+    height of the box tells the size.
+    """
+    x0, y0, x1, y1 = (max(0, round(side)) for side in box)
+    part = dark[y0:y1, x0:x1]
+    high, wide = y1 - y0, x1 - x0
+    if high > 2 * wide:
+        return Piece((x0, y0, x1, y1), 0.75 * wide, y1, sideways=True)
+    plain = Piece((x0, y0, x1, y1), 0.75 * high, y1 - 0.3 * high)
+    ink = part > 0.5
+    if not ink.any() or ink.mean() > 0.6:
+        return plain
+    top, bottom = _band(part.sum(axis=1))
+    low, upper = 0, high
+    for share in (X_HEIGHT, CAP_HEIGHT):
+        if 0.6 * high < (bottom - top) / share < 0.98 * high:
+            # Two measures with errors of their own: together they err by half.
+            plain.size = ((bottom - top) / share + plain.size) / 2
+            plain.base = y0 + bottom
+            break
+    else:
+        size = (bottom - top) / X_HEIGHT
+        if 0.25 * high < size < 0.6 * high < 0.1 * wide:
+            # A tall sign in a line made the box take in parts of the next lines.
+            plain.size, plain.base = size, y0 + bottom
+            low, upper = max(0, int(bottom - 0.9 * size)), min(high, int(bottom + 0.3 * size) + 1)
+    rows = np.flatnonzero(ink[low:upper].any(axis=1))
+    columns = np.flatnonzero(ink[low:upper].any(axis=0))
+    if len(rows):
+        top, bottom = y0 + low + rows[0], y0 + low + rows[-1] + 1
+        plain.box = (float(x0 + columns[0]), float(top), float(x0 + columns[-1] + 1), float(bottom))
+    return plain
+
+
+def _band(rows: np.ndarray) -> tuple[float, float]:
+    """The run of rows with more than half the ink of the fullest, to a part of a row.
+
+    Of the long ones, that nearest to the middle.
+    """
+    level = 0.5 * np.sort(rows)[-max(1, len(rows) // 4) :].mean()
+    padded = np.concatenate([[0.0], rows, [0.0]])
+    edges = np.flatnonzero(np.diff(padded > level)).reshape(-1, 2)
+    long = edges[np.ptp(edges, axis=1) > 0.7 * np.ptp(edges, axis=1).max()]
+    first, last = long[np.argmin(np.abs(long.sum(axis=1) - len(rows)))]
+    # Where the profile crosses the level between the middles of two rows.
+    rise = (level - padded[first]) / (padded[first + 1] - padded[first])
+    fall = (padded[last] - level) / (padded[last] - padded[last + 1])
+    return float(first - 0.5 + rise), float(last - 0.5 + fall)
+
+
+def join(pieces: list[Piece]) -> list[Piece]:
+    """Join pieces that stand on one baseline with no more than a space between them."""
+    kept: list[Piece] = []
+    for piece in sorted(pieces, key=lambda piece: piece.box[0]):
+        left, right = piece.box[0], piece.box[2]
+        home = None
+        for other in kept:
+            most = max(piece.size, other.size)
+            if (
+                -0.7 * most < left - other.box[2] < 0.7 * most
+                and abs(piece.base - other.base) < 0.3 * most
+                and min(piece.size, other.size) > 0.6 * most
+            ):
+                home = other
+        if home is None:
+            kept.append(piece)
+            continue
+        if right - left > home.box[2] - home.box[0]:
+            home.size, home.base = piece.size, piece.base
+        home.box = (
+            home.box[0],
+            min(home.box[1], piece.box[1]),
+            max(home.box[2], right),
+            max(home.box[3], piece.box[3]),
+        )
+    return kept
+
+
+def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
+    """Group lines that follow each other at one distance in one size, and give each their size.
+
+    The size of a single line is known to a tenth; that of a block much better.
+    """
+    order = sorted(pieces, key=lambda piece: piece.base)
+    above = _lines_above(order)
+    steps = [
+        piece.base - order[over].base
+        for piece, over in zip(order, above, strict=True)
+        if over is not None and piece.box[2] - piece.box[0] > 10 * piece.size
+    ]
+    usual = float(np.median(steps)) if steps else 0.0
+    blocks: list[list[Piece]] = []
+    home: dict[int, list[Piece]] = {}
+    taken = set()
+    for number, (piece, over) in enumerate(zip(order, above, strict=True)):
+        block = home[over] if over is not None and over not in taken else None
+        if block is not None:
+            last = order[over]
+            step = piece.base - last.base
+            own = [b.base - a.base for a, b in pairwise(block)] or [max(usual, 1.1 * piece.size)]
+            size = float(np.median([other.size for other in block]))
+            if step > 1.2 * float(np.median(own)) or abs(piece.size - size) > 0.2 * size:
+                block = None
+        if block is None:
+            block = []
+            blocks.append(block)
+        else:
+            taken.add(over)
+        block.append(piece)
+        home[number] = block
+    for block in blocks:
+        size = float(np.median([piece.size for piece in block]))
+        for piece in block:
+            piece.size = size
+    return blocks
+
+
+def _lines_above(order: list[Piece]) -> list[int | None]:
+    """For each line, sorted by baseline, the number of the nearest one above it in its column."""
+    boxes = np.array([piece.box for piece in order]).reshape(-1, 4)
+    bases = np.array([piece.base for piece in order])
+    found: list[int | None] = []
+    for number, piece in enumerate(order):
+        x0, _, x1, _ = piece.box
+        shared = np.minimum(boxes[:number, 2], x1) - np.maximum(boxes[:number, 0], x0)
+        least = np.minimum(boxes[:number, 2] - boxes[:number, 0], x1 - x0)
+        step = piece.base - bases[:number]
+        near = (shared > 0.5 * least) & (step > 0.5 * piece.size) & (step < 2 * piece.size)
+        rows = np.flatnonzero(near)
+        found.append(int(rows[-1]) if len(rows) else None)
+    return found
+
+
+def main_size(pieces: list[Piece]) -> float:
+    """The font size of most of the text, in pixels."""
+    if not pieces:
+        return 0.0
+    sizes = np.array([piece.size for piece in pieces])
+    widths = np.array([piece.box[2] - piece.box[0] for piece in pieces])
+    order = np.argsort(sizes)
+    share = np.cumsum(widths[order]) / widths.sum()
+    return float(sizes[order][np.searchsorted(share, 0.5)])
+
+
+def is_running(block: list[Piece], main: float) -> bool:
+    """Whether a block is running text: wide, in the main size or of many lines."""
+    size = float(np.median([piece.size for piece in block]))
+    width = max(piece.box[2] - piece.box[0] for piece in block)
+    return width > 12 * size and (abs(size - main) < 0.08 * main or len(block) > 5)
+
+
+def follows(piece: Piece, last: Piece) -> bool:
+    """Whether a line stands close under another of about its size."""
+    step = piece.base - last.base
+    shared = min(piece.box[2], last.box[2]) - max(piece.box[0], last.box[0])
+    alike = abs(piece.size - last.size) < 0.2 * last.size
+    return alike and shared > 0 and 0.5 * last.size < step < 1.7 * last.size
