@@ -29,7 +29,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed lint
 	@echo "Running the tests ..."
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -28,6 +28,7 @@ COMMANDS = {
     ),
     "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images."),
     "serve": Command("modeling_cephalo.serve:app", "Put a model behind the OpenAI API."),
+    "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),
     "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
 }
 

@@ -39,15 +39,18 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
+def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0, layers: int = 2) -> None:
     """Write an Idefics2 checkpoint of under 10M parameters, with its processor, into `folder`.
+
+    `layers` are those of the decoder: 32 make one that the recipes of the 8b can merge.
 
     The tokenizer is a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are
     float32 and depend on `seed` alone for a given vocabulary size.
     """
     processor = tiny_idefics2_processor(texts)
     with weights_of(seed):
-        model = Idefics2ForConditionalGeneration(tiny_idefics2_config(processor.tokenizer))
+        config = tiny_idefics2_config(processor.tokenizer, layers)
+        model = Idefics2ForConditionalGeneration(config)
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.generation_config.eos_token_id = [
         processor.tokenizer.eos_token_id,
@@ -57,8 +60,8 @@ def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0) -> Non
     processor.save_pretrained(folder)
 
 
-def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast) -> Idefics2Config:
-    """Idefics2 at a hidden size of 128 and two layers a part."""
+def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast, layers: int = 2) -> Idefics2Config:
+    """Idefics2 at a hidden size of 128, with `layers` decoder and two vision layers."""
     return Idefics2Config(
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         text_config={
@@ -66,7 +69,7 @@ def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast) -> Idefics2Config:
             "vocab_size": len(tokenizer),
             "hidden_size": 128,
             "intermediate_size": 448,
-            "num_hidden_layers": 2,
+            "num_hidden_layers": layers,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
             "max_position_embeddings": 2048,

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "train": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
     "merge_recipes": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
     "eval": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
+    "series": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
 }
 
 

@@ -1,0 +1,1 @@
+"""The models of the paper, each a row of a table, a script of commands, and a run at tiny scale."""

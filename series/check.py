@@ -1,0 +1,56 @@
+"""A row at scale `check`: the real configuration, with shapes and names and no weights."""
+
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from cephalo.cli.errors import CephaloError
+from cephalo.series.table import Row
+from modeling_cephalo.published import (
+    idefics2_8b,
+    llava_v16_mistral_7b,
+    on_meta,
+    phi3_vision_128k,
+)
+
+
+def real_config(row: Row) -> Any:
+    """The configuration of the published model."""
+    if row.family == "idefics2":
+        return idefics2_8b(row.layers)
+    return {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}[row.family]()
+
+
+def check(row: Row) -> dict[str, int]:
+    """Build the model on the meta device and count.
+
+    Returns its layers, parameters, and the parameters that its config trains. Raises CephaloError
+    with both numbers where one is not that of series.yaml.
+    """
+    model = on_meta(real_config(row))
+    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
+    settings = yaml.safe_load(text)
+    found = {
+        "layers": model.config.get_text_config().num_hidden_layers,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "trains": trained_parameters(model, settings),
+    }
+    for key, value in found.items():
+        if value != getattr(row, key):
+            raise CephaloError(f"{row.name}: {key} is {value:,}, not {getattr(row, key):,}")
+    return found
+
+
+def trained_parameters(model: Any, settings: dict[str, Any]) -> int:
+    """How many parameters a train config trains in `model`, which a LoRA changes."""
+    if settings.get("use_peft"):
+        from peft import LoraConfig, get_peft_model
+
+        [target] = settings["lora_target_modules"]
+        lora = LoraConfig(r=settings["lora_r"], target_modules=target)
+        return get_peft_model(model, lora).get_nb_trainable_parameters()[0]
+    first = model.config.get_text_config().num_hidden_layers - settings["train_last_layers"]
+    inner = model.model
+    decoder = getattr(inner, "text_model", inner)
+    return sum(p.numel() for layer in decoder.layers[first:] for p in layer.parameters())

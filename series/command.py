@@ -1,0 +1,58 @@
+"""`cephalo series`: the models of the paper as a table, checked, or run at tiny scale."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.series.table import find_row, markdown_table
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+class Scale(StrEnum):
+    """`full` prints the script, which is for a machine with a GPU."""
+
+    tiny = "tiny"
+    check = "check"
+    full = "full"
+
+
+@app.command()
+def series(
+    name: Annotated[
+        str | None, typer.Argument(help="A model of the series; without one, the table.")
+    ] = None,
+    scale: Annotated[Scale | None, typer.Option(help="What to do with it.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the tiny runs.")] = Path("runs/series"),
+) -> None:
+    """Show the series; check a model's real configuration; or make it at tiny scale.
+
+    tiny runs every stage of the model's own script on the CPU, from bases made on the spot to a
+    pushed, reloaded, answering model; check builds the real configuration without weights; full
+    prints the script.
+
+    \b
+    Example:
+      cephalo series Idefics-2-vision-10b-beta --scale tiny
+    """
+    if name is None:
+        print(markdown_table())
+        return
+    row = find_row(name)
+    if scale is None:
+        raise CephaloError(f"say what to do with {row.name}: --scale tiny, check or full")
+    if scale is Scale.full:
+        print(row.script_path.read_text(encoding="utf-8"), end="")
+    elif scale is Scale.check:
+        from cephalo.series.check import check
+
+        found = check(row)
+        print(f"{row.name}: " + ", ".join(f"{key} {value:,}" for key, value in found.items()))
+    else:
+        from cephalo.series.tiny import run_tiny
+
+        found = run_tiny(row, out / row.name)
+        print(f"{row.name}: " + ", ".join(f"{key} {value!r}" for key, value in found.items()))

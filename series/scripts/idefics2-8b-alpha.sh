@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Cephalo-Idefics-2-vision-8b-alpha: LoRA on Idefics2 chatty, one 80 GB GPU.
+#
+#   DATASET=my-lab/my-figures NAMESPACE=my-lab bash idefics2-8b-alpha.sh
+#
+# Further arguments go to `cephalo train`. On several cards: the same with
+# `accelerate launch -m cephalo.cli.main train` in place of `cephalo train`.
+set -euo pipefail
+: "${DATASET:?set DATASET to a dataset that cephalo publish made}"
+: "${NAMESPACE:?set NAMESPACE to where you may push}"
+
+cephalo train --config idefics2-8b-alpha.yaml --dataset_name "$DATASET" \
+  --push_to_hub --hub_model_id "$NAMESPACE/Cephalo-Idefics-2-vision-8b-alpha" "$@"

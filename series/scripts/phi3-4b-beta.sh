@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Cephalo-Phi-3-vision-128k-4b-beta: LoRA on Phi-3-vision with text-only rows mixed in, one 80 GB
+# GPU (or 24 GB with a small batch).
+#
+#   DATASET=my-lab/my-figures NAMESPACE=my-lab bash phi3-4b-beta.sh
+#
+# Further arguments go to `cephalo train`. On several cards: the same with
+# `accelerate launch -m cephalo.cli.main train` in place of `cephalo train`.
+set -euo pipefail
+: "${DATASET:?set DATASET to a dataset that cephalo publish made}"
+: "${NAMESPACE:?set NAMESPACE to where you may push}"
+
+cephalo train --config phi3-4b-beta.yaml --dataset_name "$DATASET" \
+  --push_to_hub --hub_model_id "$NAMESPACE/Cephalo-Phi-3-vision-128k-4b-beta" "$@"

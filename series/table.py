@@ -1,0 +1,63 @@
+"""The rows of the series, and their table."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from cephalo.cli.errors import CephaloError
+
+HERE = Path(__file__).parent
+
+
+class Row(BaseModel):
+    """One model of the series; see series.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str  # of its repository, below the namespace lamm-mit in the paper
+    base: str
+    data: str
+    family: str  # a model_type of transformers or of modeling_cephalo
+    layers: int  # of the decoder
+    parameters: int
+    config: str  # in train/configs
+    trains: int  # parameters that the config trains, adapters counted
+    script: str  # in series/scripts
+
+    @property
+    def script_path(self) -> Path:
+        """The script that makes the model at full scale."""
+        return HERE / "scripts" / self.script
+
+
+def read_series() -> list[Row]:
+    """All rows, in the order of the table."""
+    text = (HERE / "series.yaml").read_text(encoding="utf-8")
+    return [Row.model_validate(entry) for entry in yaml.safe_load(text)]
+
+
+def find_row(name: str) -> Row:
+    """The row of a model, by its name with or without "Cephalo-".
+
+    Raises CephaloError where there is none.
+    """
+    rows = {row.name: row for row in read_series()}
+    for full in (name, f"Cephalo-{name}"):
+        if full in rows:
+            return rows[full]
+    raise CephaloError(f"no model {name} in the series; choose from: {', '.join(rows)}")
+
+
+def markdown_table() -> str:
+    """The series as a Markdown table, for the terminal and the README."""
+    lines = [
+        "| model | base | data | layers | parameters | trains | made by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.name} | {row.base} | {row.data} | {row.layers} | {row.parameters:,} "
+        f"| {row.trains:,} | `series/scripts/{row.script}` |"
+        for row in read_series()
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""Every model of the series, at scale `check` and, by its own script, at scale `tiny`."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from cephalo.cli.errors import CephaloError
+from cephalo.series.check import check
+from cephalo.series.table import find_row, markdown_table, read_series
+from cephalo.series.tiny import run_tiny
+from cephalo.train.freezing import part_of
+
+ROOT = Path(__file__).parents[1]
+ROWS = read_series()
+SCRIPTS = {row.script: row for row in ROWS}  # alpha and beta of the 10b are one run
+
+
+def test_table_is_that_of_the_readme():
+    assert len(ROWS) == len({row.name for row in ROWS}) >= 8
+    assert markdown_table() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_real_configuration_has_the_published_shape(row):
+    assert check(row) == {
+        "layers": row.layers,
+        "parameters": row.parameters,
+        "trains": row.trains,
+    }
+
+
+def test_wrong_count_is_named():
+    row = ROWS[0].model_copy(update={"parameters": 7})
+    with pytest.raises(CephaloError, match="parameters is 4,146,621,440, not 7"):
+        check(row)
+
+
+def test_models_are_found_with_and_without_the_prefix():
+    assert find_row("Idefics-2-vision-8b-beta") == find_row("Cephalo-Idefics-2-vision-8b-beta")
+    with pytest.raises(CephaloError, match="no model GPT in the series; choose from: Cephalo-Phi"):
+        find_row("GPT")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_names_its_config_and_wants_its_inputs(script):
+    row = SCRIPTS[script]
+    assert f"--config {row.config} " in row.script_path.read_text(encoding="utf-8")
+    environment = {"PATH": os.environ["PATH"]}
+    process = subprocess.run(
+        ["bash", row.script_path], env=environment, capture_output=True, text=True
+    )
+    assert process.returncode == 1 and "set DATASET to a dataset" in process.stderr
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {name for name in before if not torch.equal(before[name].to(after[name]), after[name])}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_all_stages_at_tiny_scale(script, tmp_path):
+    row = SCRIPTS[script]
+    found = run_tiny(row, tmp_path)
+    tiny_layers = row.layers if row.family == "idefics2" else 2
+    assert found["layers"] == tiny_layers
+    assert isinstance(found["answer"], str)
+
+    settings = yaml.safe_load((ROOT / "train" / "configs" / row.config).read_text())
+    after = weights(tmp_path / settings["output_dir"])
+    assert found["parameters"] == sum(tensor.numel() for tensor in after.values())
+    if settings.get("use_peft"):
+        before = weights(tmp_path / "bases" / row.base.replace("/", "--"))
+        [target] = settings["lora_target_modules"]
+        targets = {n for n in after if re.fullmatch(target, n.removesuffix(".weight"))}
+        assert (
+            len(targets) == tiny_layers * {"phi3_v": 2, "idefics2": 7, "llava_next": 7}[row.family]
+        )
+    else:
+        before = weights(tmp_path / settings["model_name_or_path"])
+        new = range(row.layers - settings["train_last_layers"], row.layers)
+        targets = {
+            name
+            for name in after
+            if part_of(name) == "text" and any(f".layers.{layer}." in name for layer in new)
+        }
+        assert len(targets) == 9 * len(new)
+        assert_stacked(before, tmp_path / "bases", len(new))
+    assert moved(before, after) == targets
+
+
+def assert_stacked(merged: dict[str, torch.Tensor], bases: Path, added: int) -> None:
+    """Layer by layer: the first 32 are those of 8b-beta, the rest the last of chatty."""
+    beta = weights(bases / "lamm-mit--Cephalo-Idefics-2-vision-8b-beta")
+    chatty = weights(bases / "HuggingFaceM4--idefics2-8b-chatty")
+    name = "model.text_model.layers.{}.self_attn.q_proj.weight".format
+    for layer in range(32):
+        assert torch.equal(merged[name(layer)], beta[name(layer)].bfloat16())
+    for layer in range(32, 32 + added):
+        assert torch.equal(merged[name(layer)], chatty[name(layer - added)].bfloat16())
+    assert name(32 + added) not in merged
+    assert not torch.equal(beta[name(31)], chatty[name(31)])
+
+
+def test_command_shows_table_check_and_script(tmp_path):
+    def cephalo(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "cephalo.cli.main", "series", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    assert cephalo().stdout.strip() == markdown_table()
+    name = "Idefics-2-vision-10b-beta"
+    assert cephalo(name, "--scale", "full").stdout == find_row(name).script_path.read_text()
+    refused = cephalo(name)
+    assert refused.returncode == 1 and "--scale tiny, check or full" in refused.stderr
