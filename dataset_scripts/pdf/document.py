@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,8 @@ def extract_document(
                     if not row:
                         continue
                     key = citation_key(pair.caption.kind, pair.caption.number)
-                    row["mentions"] = mentions.get(key, [])[:MAX_MENTIONS]
+                    whole_ones = filter(scan.is_read, mentions.get(key, []))
+                    row["mentions"] = list(islice(whole_ones, MAX_MENTIONS))
                     row |= {"document": path.name, "document_sha256": sha256, **whole}
                     rows.append(row)
     return Extraction(rows, count)

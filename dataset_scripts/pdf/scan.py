@@ -16,6 +16,8 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.geometry import turn
 from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
+from cephalo.dataset_scripts.pdf.pieces import Piece, main_size
+from cephalo.dataset_scripts.pdf.regions import merge_boxes
 from cephalo.dataset_scripts.pdf.text import Line
 
 _DPI = 200
@@ -23,6 +25,7 @@ _MAX_PIXELS = 6_000_000  # of a rendered page: A3 at 150 dots per inch
 _COVER = 0.7  # of the page that the images of a scan cover
 _STAMP = 300  # characters; publishers print as much on scans ("Downloaded from ...")
 _LEAST_TEXT = 60  # characters; a page with fewer is a picture, not the scan of a text
+_UNREAD = 0xF0000
 _CELL = 1.5  # points; graphics are found to within this
 
 
@@ -87,7 +90,9 @@ def check_read(unread: int, count: int) -> None:
     A document with fewer of them gives the rows of its other pages.
     """
     if unread > count / 2:
-        raise fast.UnreadableError(f"{unread} of {count} pages are scans: {ocr.INSTALL}")
+        raise fast.UnreadableError(
+            f"{unread} of {count} pages are scans, which need OCR: {ocr.INSTALL}"
+        )
 
 
 def read_scan(
@@ -132,6 +137,11 @@ def _render(page: fast.Page) -> tuple[np.ndarray, float]:
     return colours.min(axis=2), used / 72
 
 
+def is_read(text: str) -> bool:
+    """Whether a text holds no lines that OCR left unread."""
+    return not text or max(text) < chr(_UNREAD)
+
+
 def straighten(grey: np.ndarray, scale: float, quarters: int, skew: float) -> Straight:
     """Turn a picture, uint8 (height, width), by quarters, then back by its skew (radians)."""
     grey = np.ascontiguousarray(np.rot90(grey, -quarters))
@@ -160,7 +170,7 @@ def _level_boxes(picture: Straight, quads: np.ndarray) -> np.ndarray:
     return boxes.clip(0, [width, height, width, height])
 
 
-def _lines(picture: Straight, pieces: list[ocr.Piece]) -> list[Line]:
+def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
     """Pieces as lines in points; those of upright text as high as their font."""
     if not pieces:
         return []
@@ -181,29 +191,29 @@ def _lines(picture: Straight, pieces: list[ocr.Piece]) -> list[Line]:
             box = turn(box[None], 1, width / picture.scale, height / picture.scale)[0]
             quarters = (quarters + 1) % 4
         text = piece.text or _unread(number, piece)
-        lines.append(Line(text, tuple(box.tolist()), size, "", "", quarters))
+        span = piece.number, piece.number
+        lines.append(Line(text, tuple(box.tolist()), size, "", "", quarters, span=span))
     return lines
 
 
-def _unread(number: int, piece: ocr.Piece) -> str:
-    """What stands for text that was not read: as many characters, in words, of private use.
+def _unread(number: int, piece: Piece) -> str:
+    """What stands for text that was not read: about as many characters, in words.
 
-    Each line has a character of its own, so that no two look like a repeated running head.
+    They are of Unicode's supplementary private use area A, which no text layer uses. Each line
+    has its own, so that no two look like a repeated running head.
     """
     count = max(1, int((piece.box[2] - piece.box[0]) / (0.45 * piece.size)))
-    return " ".join([chr(0xE000 + number % 6400) * 5] * (count // 6 + 1))
+    return " ".join([chr(_UNREAD + number % 0xFFF0) * 5] * (count // 6 + 1))
 
 
-def _even_sizes(pieces: list[ocr.Piece], scale: float) -> list[float]:
+def _even_sizes(pieces: list[Piece], scale: float) -> list[float]:
     """The font sizes of pieces in points, in steps of half a point.
 
     Sizes within a fifteenth of the most common one are taken for it: it is the body's.
     """
     sizes = np.array([piece.size for piece in pieces]) / scale
     widths = np.array([piece.box[2] - piece.box[0] for piece in pieces])
-    order = np.argsort(sizes)
-    share = np.cumsum(widths[order]) / widths.sum()
-    main = sizes[order][np.searchsorted(share, 0.5)]
+    main = main_size(pieces) / scale
     near = np.abs(sizes - main) < main / 15
     sizes[near] = np.average(sizes[near], weights=widths[near])
     return np.maximum(np.rint(sizes * 2) / 2, 1.0).tolist()
@@ -256,7 +266,21 @@ def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.n
     )
     shadow = at_edge & ((sides.min(axis=1) < 0.05 * min(rows, columns)) | (fill < 0.3))
     keep = ~shadow & (cells > 2)
-    return boxes[keep] * float(cell), fill[keep]
+    return _gather_marks(boxes[keep] * float(cell), fill[keep], text, 25 * picture.scale)
+
+
+def _gather_marks(
+    boxes: np.ndarray, fill: np.ndarray, text: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Join marks smaller than `reach` that lie within it of each other: dots, atoms, arrows.
+
+    Each alone is too small for a figure. They are not joined across text.
+    """
+    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) < reach
+    groups = merge_boxes(boxes[small], reach, text)
+    whole = np.array(groups).reshape(-1, 4)
+    full = np.zeros(len(whole))
+    return np.concatenate([boxes[~small], whole]), np.concatenate([fill[~small], full])
 
 
 def label_cells(mask: np.ndarray) -> tuple[np.ndarray, int]:
