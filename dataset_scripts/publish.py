@@ -1,5 +1,6 @@
 """`cephalo publish`: figures become conversations, splits, Parquet and a dataset on the Hub."""
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 CONFIGS = {"figures": FIGURES, "conversations": CONVERSATIONS}
 BATCH_ROWS = 32
+# Licences of the Open Definition among those that papers carry. Non-commercial and no-derivatives
+# ones are known but not open: a crop is a derivative.
+OPEN_LICENSE = re.compile(r"(CC0|PDM|CC-BY(-SA)?)(-\d.*)?$")
 
 
 @app.command()
@@ -33,13 +37,21 @@ def publish(
     ],
     repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The dataset's name.")],
     private: Annotated[bool, typer.Option("--private", help="Make it a private dataset.")] = False,
+    allow_unknown_license: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-license",
+            help="Publish figures without a known open licence too; you answer for the rights.",
+        ),
+    ] = False,
     token: Annotated[
         str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
     ] = None,
 ) -> None:
     """Push figures and their conversations to the Hub, split by document, with a card.
 
-    The dataset is first written to DIR/dataset, where `load_dataset` opens it too.
+    The dataset is first written to DIR/dataset, where `load_dataset` opens it too. A public
+    dataset takes only figures of documents with a known open licence: CC0, CC BY or CC BY-SA.
 
     \b
     Example:
@@ -47,6 +59,8 @@ def publish(
     """
     check_repo_id(repo_id)
     api = hub_api(token)
+    if not private and not allow_unknown_license:
+        check_licenses(directory)
     folder = build_dataset(directory, repo_id)
     revision = push_folder(
         api,
@@ -63,13 +77,31 @@ def publish(
     print(f"published {api.endpoint}/datasets/{repo_id} at {revision}")
 
 
+def check_licenses(directory: Path) -> None:
+    """Raise CephaloError if figures have no open licence, with how many and which."""
+    shards = find_shards(directory)
+    licenses = Counter(name for shard in shards for name in read_column(shard, "license"))
+    closed = {name: count for name, count in licenses.items() if not OPEN_LICENSE.match(name or "")}
+    if closed:
+        listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in closed.items())
+        raise CephaloError(
+            f"{sum(closed.values())} of {licenses.total()} figures have no known open licence "
+            f"({listed}); publish with --private, or with --allow-unknown-license if you may"
+        )
+
+
+def find_shards(directory: Path) -> list[Path]:
+    """The shards that `cephalo extract` wrote, sorted."""
+    return sorted((directory / "figures").glob("*.parquet"))
+
+
 def build_dataset(directory: Path, repo_id: str) -> Path:
     """Write the configs and the card below `directory`/dataset and return that folder.
 
     The folder appears whole: it is written beside and renamed.
     Raises CephaloError where `directory` holds no figures.
     """
-    shards = sorted((directory / "figures").glob("*.parquet"))
+    shards = find_shards(directory)
     documents = [read_column(shard, "document_sha256") for shard in shards]
     if not any(documents):
         raise CephaloError(f"{directory} holds no figures; run `cephalo extract` into it first")

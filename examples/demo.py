@@ -42,7 +42,7 @@ def demo(papers: Path, runs: Path) -> None:
     with local_hub(runs / "hub", [USER]) as hub:
         environment = hub.environment(USER, runs / "hf-home")
         step("extract", [*CEPHALO, "extract", str(papers), "--out", str(figures)])
-        step("publish", [*CEPHALO, "publish", str(figures), DATASET])
+        step("publish", [*CEPHALO, "publish", str(figures), DATASET, "--private"])
         here = [sys.executable, str(Path(__file__).with_name("use_hub.py"))]
         step("load back", [*here, "count", DATASET])
         train = [*CEPHALO, "train", "--config", "tiny.yaml", "--dataset_name", DATASET]

@@ -113,6 +113,21 @@ def test_refused_publishing_is_one_line_and_pushes_nothing(hub, home, figures, n
     assert "Traceback" not in process.stderr
 
 
+def test_closed_figures_are_published_privately_or_when_told_to(hub, home, tmp_path):
+    closed = str(write_figures(tmp_path / "closed", license=None))
+    refused = cephalo(hub, home, "publish", closed, "alice/closed")
+    assert refused.returncode == 1 and "12 of 12 figures have no known" in refused.stderr
+    for number, flag in enumerate(("--private", "--allow-unknown-license")):
+        name = f"alice/closed-{number}"
+        assert cephalo(hub, home, "publish", closed, name, flag).returncode == 0
+        code = f"""
+from huggingface_hub import HfApi
+for token in (None, False):
+    print(HfApi(token=token).repo_exists({name!r}, repo_type="dataset"))
+"""
+        assert hub.run(code, home).split() == ["True", str(flag != "--private")]
+
+
 def test_training_on_a_dataset_that_is_not_there_is_one_line(hub, home, tmp_path):
     arguments = ["--config", "tiny.yaml", "--dataset_name", "alice/none"]
     process = cephalo(hub, home, "train", *arguments, cwd=tmp_path)

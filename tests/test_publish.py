@@ -15,7 +15,7 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts import shards
 from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.publish import build_dataset
+from cephalo.dataset_scripts.publish import build_dataset, check_licenses
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.shards import ShardWriter
 from cephalo.model_cards.dataset_card import escape_cell
@@ -179,3 +179,23 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
         build_dataset(folder, "a/b")
     assert sorted(path.name for path in folder.iterdir()) == ["dataset", "figures"]
     assert sorted(path.name for path in before.rglob("*")) == kept
+
+
+@pytest.mark.parametrize("name", ["CC0-1.0", "PDM-1.0", "CC-BY", "CC-BY-3.0", "CC-BY-SA-4.0"])
+def test_open_licences_may_be_published(tmp_path, name):
+    check_licenses(write_figures(tmp_path / "made", license=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [(None, "unknown"), ("CC-BY-NC-4.0", "CC-BY-NC-4.0"), ("CC-BY-ND-4.0", "CC-BY-ND-4.0")],
+)
+def test_other_licences_are_counted_and_refused(tmp_path, name, told):
+    folder = write_figures(tmp_path / "made", documents=2)
+    other = write_figures(tmp_path / "other", documents=1, figures=3, license=name)
+    (other / "figures" / "paper-0.parquet").rename(folder / "figures" / "closed.parquet")
+    with pytest.raises(CephaloError) as refusal:
+        check_licenses(folder)
+    assert str(refusal.value).startswith(
+        f"3 of 11 figures have no known open licence (3 {told}); publish with --private"
+    )
