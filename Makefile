@@ -36,6 +36,7 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m cephalo.eval.bench_phi3_v
 
 papers: $(VENV)/installed
 	$(BIN)/python examples/make_papers.py
