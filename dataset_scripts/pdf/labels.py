@@ -15,11 +15,11 @@ _PREFIX = (
 )
 _WORDS = "|".join(f"(?P<{kind}>{words})" for kind, words in _KINDS.items())
 _NUMBER = (
-    r"(?:[A-Z]{1,2}[.\-]?\s?)?\d{1,3}(?:[.\-\u2013]\d{1,3})*(?:[a-z](?![a-z]))?"
-    r"|[IVXLC]{1,6}(?![A-Za-z])"
+    r"(?:(?-i:[A-Z]{1,2})[.\-]?\s?)?\d{1,3}(?:[.\-\u2013]\d{1,3})*(?:[a-z](?![a-z]))?"
+    r"|(?-i:[IVXLC]{1,6})(?![A-Za-z])"
 )
 LABEL = re.compile(
-    rf"^(?P<label>(?P<word>{_PREFIX}(?:{_WORDS}))\s*(?P<number>{_NUMBER}))(?![\w])", re.I
+    rf"^(?P<label>(?P<word>{_PREFIX}(?:{_WORDS}))(?![a-z])\s*(?P<number>{_NUMBER}))(?![\w])", re.I
 )
 LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
 CONTINUED = re.compile(

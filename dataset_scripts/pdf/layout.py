@@ -12,6 +12,8 @@ from cephalo.dataset_scripts.pdf.graphics import Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 
+_EDGE = 0.075  # of the height of a page; no text is set nearer to its edge, but crests are
+
 
 @dataclass
 class PageContent:
@@ -152,17 +154,22 @@ def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
             number = re.fullmatch(r"[\W\d]{1,6}|[ivxl]{1,5}", line.text) is not None
             repeated = texts[_text_key(line, page)] >= (2 if edge else often)
             extreme = line.box[3] < 0.07 * page.height or line.box[1] > 0.93 * page.height
+            if match_label(line.text):
+                continue  # a caption at the head of a page
             if (repeated and len(line.text) > 3) or (edge and number and extreme):
                 line.tags.add("furniture")
         if len(page.boxes):
             keys = [tuple(row) for row in np.rint(page.boxes / 2).astype(int).tolist()]
             again = np.array([boxes[key] >= often for key in keys])
-            keep = ~again
+            # Pictures of one size at one place are figures all the same.
+            sides = page.boxes[:, 2:] - page.boxes[:, :2]
+            small = sides.prod(axis=1) < 0.04 * page.width * page.height
+            keep = ~(again & small)
             page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
 
 
 def find_text_area(pages: list[PageContent]) -> None:
-    """Set `area` of every page: the y range of running text over all pages.
+    """Set `area` of every page: the y range of running text over all pages, and what is not edge.
 
     Crests, logos and stamps stand outside of it, figures do not.
     """
@@ -178,7 +185,7 @@ def find_text_area(pages: list[PageContent]) -> None:
     top, bottom = min(box[1] for box in long), max(box[3] for box in long)
     for page in pages:
         if not page.quarters:
-            page.area = top, bottom
+            page.area = min(top, _EDGE * page.height), max(bottom, (1 - _EDGE) * page.height)
 
 
 def _text_key(line: Line, page: PageContent) -> tuple:

@@ -18,7 +18,7 @@ _SHORT = re.compile(
 )
 _ZERO = re.compile(r"\bCC[\s-]?0(?:[\s-]*(?P<version>1\.0))?\b|Creative Commons Zero")
 _LONG = re.compile(
-    r"Creative Commons (?:Attribution|\(?CC)(?P<rest>[^.;]{0,70})",
+    r"Creative Commons (?:Attribution|\(?CC)(?P<rest>[^;]{0,60})",
     re.I,
 )
 

@@ -109,7 +109,7 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: flo
     """
     if not atoms or not loose:
         return
-    boxes = np.array([line.box for line in loose])
+    boxes = np.array([line.box for line in loose], np.float64)
     gaps = np.stack([_gaps(boxes, atom.box) for atom in atoms])  # (atoms, lines)
     owner = gaps.argmin(axis=0)
     nearest = gaps.min(axis=0)

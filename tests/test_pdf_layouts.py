@@ -1,0 +1,297 @@
+"""Whole pages in the layouts that papers have: captions, boxes and labels, made on the spot."""
+
+import pypdfium2
+import pytest
+from pdf_samples import COLUMN, GUTTER, LEFT, Sheet, one_figure, text_only
+from reportlab.lib.units import inch
+
+from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.geometry import iou
+
+RIGHT = LEFT + COLUMN + GUTTER
+FULL = 2 * COLUMN + GUTTER
+
+
+def read(sheet: Sheet, **settings) -> list[dict]:
+    return extract_document(sheet.save(), Settings(**settings)).rows
+
+
+def check(rows: list[dict], truth: list[tuple]) -> None:
+    """`truth` holds (label, caption, page, box) in the order of the pages."""
+    assert [(row["label"], row["caption"], row["page"]) for row in rows] == [
+        (label, caption, page) for label, caption, page, _ in truth
+    ]
+    for row, (label, _, _, box) in zip(rows, truth, strict=True):
+        assert iou(row["bbox"], box) > 0.85, (label, row["bbox"], box)
+
+
+@pytest.fixture
+def sheet(tmp_path) -> Sheet:
+    return Sheet(tmp_path / "sample.pdf")
+
+
+@pytest.mark.parametrize(
+    ("printed", "label", "kind"),
+    [
+        ("Figure 1.", "Figure 1", "figure"),
+        ("Fig. 2 |", "Fig. 2", "figure"),
+        ("FIG. 3.", "FIG. 3", "figure"),
+        ("Figure S1:", "Figure S1", "figure"),
+        ("Extended Data Fig. 1 |", "Extended Data Fig. 1", "figure"),
+        ("Scheme 1.", "Scheme 1", "scheme"),
+        ("Chart 1.", "Chart 1", "chart"),
+        ("Abb. 1:", "Abb. 1", "figure"),
+        ("Figura 1.", "Figura 1", "figure"),
+        ("Figure 1.2:", "Figure 1.2", "figure"),
+    ],
+)
+def test_labels_of_many_journals(sheet, printed, label, kind):
+    box = [LEFT, 72, LEFT + COLUMN, 222]
+    sheet.image(box)
+    sheet.caption(LEFT, 230, printed, "Hardness of the samples.")
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 72, 700)
+    rows = read(sheet)
+    check(rows, [(label, "Hardness of the samples.", 0, box)])
+    assert rows[0]["kind"] == kind
+
+
+def test_a_vector_plot_with_its_tick_labels(sheet):
+    box = [RIGHT, 72, RIGHT + COLUMN, 222]
+    sheet.plot(box)
+    sheet.caption(RIGHT, 232, "Figure 1.", "Counts against time.")
+    sheet.body(LEFT, 72, 700)
+    sheet.body(RIGHT, 290, 700)
+    check(read(sheet), [("Figure 1", "Counts against time.", 0, box)])
+
+
+def test_a_figure_across_both_columns(sheet):
+    left, right = [LEFT, 72, LEFT + 220, 222], [RIGHT + 16, 72, RIGHT + COLUMN, 222]
+    sheet.image(left, 1)
+    sheet.image(right, 2)
+    sheet.caption(LEFT, 232, "Figure 1.", "Two pictures that are one figure.", FULL)
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 290, 700)
+    whole = [LEFT, 72, RIGHT + COLUMN, 222]
+    check(read(sheet), [("Figure 1", "Two pictures that are one figure.", 0, whole)])
+
+
+def test_stacked_figures_and_captions_of_many_lines(sheet):
+    long = "The first of two, " + "told at length and in many words, " * 12 + "to its end."
+    first, second = [LEFT, 72, LEFT + COLUMN, 200], [LEFT, 380, LEFT + COLUMN, 500]
+    sheet.image(first, 1)
+    sheet.caption(LEFT, 208, "Figure 1.", long)
+    sheet.plot(second)
+    sheet.caption(LEFT, 510, "Figure 2.", "The second of two.")
+    sheet.body(LEFT, 560, 700)
+    sheet.body(RIGHT, 72, 700)
+    check(
+        read(sheet),
+        [("Figure 1", long, 0, first), ("Figure 2", "The second of two.", 0, second)],
+    )
+
+
+def test_figures_side_by_side_with_a_caption_each(sheet):
+    first, second = [LEFT, 72, LEFT + COLUMN, 200], [RIGHT, 72, RIGHT + COLUMN, 200]
+    sheet.image(first, 1)
+    sheet.image(second, 2)
+    sheet.caption(LEFT, 208, "Figure 1.", "The left picture, which came first of all the two.")
+    sheet.caption(RIGHT, 208, "Figure 2.", "The right picture, which came after it in time.")
+    sheet.body(LEFT, 260, 700)
+    sheet.body(RIGHT, 260, 700)
+    check(
+        read(sheet),
+        [
+            ("Figure 1", "The left picture, which came first of all the two.", 0, first),
+            ("Figure 2", "The right picture, which came after it in time.", 0, second),
+        ],
+    )
+
+
+def test_captions_above(sheet):
+    for page in range(2):
+        sheet.caption(LEFT, 72, f"Figure {page + 1}.", "Set above its picture.")
+        sheet.image([LEFT, 90, LEFT + COLUMN, 240], page)
+        sheet.body(LEFT, 270, 700)
+        sheet.body(RIGHT, 72, 700)
+        sheet.next()
+    box = [LEFT, 90, LEFT + COLUMN, 240]
+    caption = "Set above its picture."
+    check(read(sheet), [("Figure 1", caption, 0, box), ("Figure 2", caption, 1, box)])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_captions_beside(sheet, side):
+    x, cap = (LEFT, LEFT + 300) if side == "right" else (LEFT + 192, LEFT)
+    box = [x, 72, x + 290, 260]
+    sheet.image(box)
+    text = "Set beside its picture, in as many lines as the narrow space at its side may need."
+    sheet.caption(cap, 76, "Figure 1.", text, 180)
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 290, 700)
+    check(read(sheet), [("Figure 1", text, 0, box)])
+
+
+def test_a_caption_inside_a_frame(sheet):
+    frame = [LEFT, 72, LEFT + COLUMN, 280]
+    box = [LEFT + 20, 84, LEFT + COLUMN - 20, 240]
+    sheet.image(box)
+    sheet.canvas.rect(frame[0], 792 - frame[3], frame[2] - frame[0], frame[3] - frame[1])
+    sheet.caption(LEFT + 6, 250, "Figure 1.", "In a frame with its picture.", COLUMN - 12)
+    sheet.body(LEFT, 310, 700)
+    sheet.body(RIGHT, 72, 700)
+    check(read(sheet), [("Figure 1", "In a frame with its picture.", 0, box)])
+
+
+def test_a_sideways_figure_on_its_own_page(sheet):
+    sheet.body(LEFT, 72, 700)
+    sheet.body(RIGHT, 72, 700)
+    sheet.next()
+    canvas = sheet.canvas
+    canvas.saveState()
+    canvas.translate(612, 0)
+    canvas.rotate(90)  # reads from the bottom of the page to its top
+    height = sheet_height = 612.0
+    canvas.setFont("Times-Bold", 9)
+    canvas.drawString(100, height - 420, "Figure 1.")
+    canvas.setFont("Times-Roman", 9)
+    canvas.drawString(140, height - 420, "Turned by a quarter, with its caption at its foot.")
+    canvas.rect(100, sheet_height - 400, 500, 330, fill=1)
+    canvas.restoreState()
+    caption = "Turned by a quarter, with its caption at its foot."
+    check(read(sheet), [("Figure 1", caption, 1, [70, 192, 400, 692])])
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_rotated_pages_give_boxes_as_displayed(tmp_path, turn):
+    one_figure(tmp_path / "plain.pdf")
+    plain = extract_document(tmp_path / "plain.pdf").rows[0]
+    document = pypdfium2.PdfDocument(tmp_path / "plain.pdf")
+    document[0].set_rotation(turn)
+    document.save(tmp_path / "turned.pdf")
+    row = extract_document(tmp_path / "turned.pdf").rows[0]
+    x0, y0, x1, y1 = plain["bbox"]
+    expected = {
+        90: [792 - y1, x0, 792 - y0, x1],
+        180: [612 - x1, 792 - y1, 612 - x0, 792 - y0],
+        270: [y0, 612 - x1, y1, 612 - x0],
+    }[turn]
+    assert iou(row["bbox"], expected) > 0.95
+    assert row["caption"] == plain["caption"]
+
+
+def test_a_crop_box_with_an_offset(sheet):
+    sheet.canvas.setCropBox((40, 60, 572, 752))
+    sheet.image([LEFT, 72, LEFT + COLUMN, 222])
+    sheet.caption(LEFT, 230, "Figure 1.", "Hardness of the samples.")
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 72, 700)
+    check(
+        read(sheet),
+        [("Figure 1", "Hardness of the samples.", 0, [LEFT - 40, 32, LEFT + COLUMN - 40, 182])],
+    )
+
+
+def test_body_sentences_that_begin_like_captions_are_none(tmp_path):
+    text_only(tmp_path / "none.pdf")
+    assert extract_document(tmp_path / "none.pdf").rows == []
+
+
+def test_a_list_of_figures_and_running_heads_give_nothing(sheet):
+    for page in range(3):
+        sheet.canvas.setFont("Times-Italic", 8)
+        sheet.canvas.drawString(LEFT, 792 - 40, "Journal of Samples 12 (2024)")
+        sheet.canvas.rect(LEFT, 792 - 52, 30, 9, fill=1)  # a logo
+        sheet.canvas.line(LEFT, 792 - 55, RIGHT + COLUMN, 792 - 55)
+        if page == 0:
+            for k in range(8):
+                sheet.text(
+                    LEFT, 80 + 14 * k, f"Figure {k + 1}. The name of a figure . . . {k}", 400
+                )
+            sheet.body(LEFT, 240, 700)
+        else:
+            sheet.body(LEFT, 72, 700)
+        sheet.body(RIGHT, 72, 700)
+        sheet.next()
+    assert read(sheet) == []
+
+
+def test_text_that_is_clipped_away_is_not_read(sheet):
+    canvas = sheet.canvas
+    box = [LEFT, 72, LEFT + COLUMN, 222]
+    sheet.image(box)
+    canvas.saveState()
+    path = canvas.beginPath()
+    path.rect(0, 0, 10, 10)
+    canvas.clipPath(path, stroke=0)
+    sheet.caption(LEFT, 236, "Figure 7.", "Left over from the next page, where none can see it.")
+    canvas.restoreState()
+    sheet.caption(LEFT, 230, "Figure 1.", "The caption that a reader sees.")
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 72, 700)
+    check(read(sheet), [("Figure 1", "The caption that a reader sees.", 0, box)])
+
+
+def test_tables_are_given_when_asked_for(sheet):
+    top = sheet.caption(LEFT, 72, "Table 1.", "Hardness of five samples.")
+    sheet.canvas.line(LEFT, 792 - top - 4, LEFT + COLUMN, 792 - top - 4)
+    for row in range(5):
+        for column, text in enumerate((f"S{row}", f"{3.1 + row:.1f}", f"{40 + row}")):
+            sheet.text(LEFT + 80 * column, top + 8 + 12 * row, text, size=9)
+    sheet.canvas.line(LEFT, 792 - top - 72, LEFT + COLUMN, 792 - top - 72)
+    sheet.body(LEFT, 190, 700)
+    sheet.body(RIGHT, 72, 700)
+    path = sheet.save()
+    assert extract_document(path).rows == []
+    rows = extract_document(path, Settings(kinds=("table",))).rows
+    check(rows, [("Table 1", "Hardness of five samples.", 0, [60, top + 4, 296, top + 72])])
+
+
+def test_panels_carry_their_share_of_the_caption(sheet):
+    first, second = [LEFT, 72, LEFT + 220, 222], [RIGHT, 72, RIGHT + 220, 222]
+    sheet.image(first, 1)
+    sheet.image(second, 2)
+    text = "Two samples. (a) Before the test, in air. (b) After the test."
+    sheet.caption(LEFT, 232, "Figure 1.", text, FULL)
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 290, 700)
+    panels = read(sheet)[0]["panels"]
+    assert [(panel["letter"], panel["caption"]) for panel in panels] == [
+        ("a", "Before the test, in air"),
+        ("b", "After the test"),
+    ]
+    assert iou(panels[0]["bbox"], first) > 0.9
+    assert iou(panels[1]["bbox"], second) > 0.9
+
+
+def test_mentions_title_doi_and_licence(sheet):
+    sheet.text(LEFT, 60, "On the hardness of samples that were never made", FULL, 18)
+    sheet.text(LEFT, 90, "https://doi.org/10.1234/sample.5678", FULL, 8)
+    sheet.text(
+        LEFT, 102, "Distributed under https://creativecommons.org/licenses/by/4.0/.", FULL, 8
+    )
+    box = [LEFT, 130, LEFT + COLUMN, 280]
+    sheet.image(box)
+    sheet.caption(LEFT, 288, "Figure 1.", "Hardness of the samples.")
+    cites = "The hardness is shown in Fig. 1 for all of the samples that we have."
+    y = sheet.text(LEFT, 330, cites)
+    sheet.body(LEFT, y + 24, 700)
+    sheet.body(RIGHT, 130, 700)
+    row = read(sheet)[0]
+    assert row["title"] == "On the hardness of samples that were never made"
+    assert row["doi"] == "10.1234/sample.5678"
+    assert row["license"] == "CC-BY-4.0"
+    assert row["mentions"] == [cites]
+
+
+def test_a_page_of_a_million_points_is_rendered_within_the_cap(tmp_path):
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "large.pdf"), pagesize=(150 * inch, 150 * inch), invariant=1)
+    canvas.setFont("Times-Roman", 100)
+    canvas.rect(500, 2000, 9000, 7000, fill=1)
+    canvas.drawString(500, 1800, "Figure 1. As large as a wall.")
+    canvas.save()
+    (row,) = extract_document(tmp_path / "large.pdf").rows
+    assert row["width"] * row["height"] <= 16_000_000
+    assert row["dpi"] < 200

@@ -1,0 +1,64 @@
+"""Pixels: encoding, ink and hashes."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from cephalo.dataset_scripts.pdf import rendering
+
+pictures = st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)).flatmap(
+    lambda shape: arrays(np.uint8, shape)
+)
+
+
+@given(pictures)
+def test_png_keeps_every_pixel(pixels):
+    decoded = Image.open(io.BytesIO(rendering.encode_png(pixels)))
+    assert np.array_equal(np.asarray(decoded.convert("RGB")), pixels)
+
+
+def test_grey_pictures_are_stored_as_grey():
+    grey = np.repeat(np.arange(200, dtype=np.uint8).reshape(10, 20, 1), 3, axis=2)
+    assert Image.open(io.BytesIO(rendering.encode_png(grey))).mode == "L"
+    grey[5, 5, 0] += 1
+    assert Image.open(io.BytesIO(rendering.encode_png(grey))).mode == "RGB"
+
+
+@given(st.integers(0, 59), st.integers(0, 59), st.integers(1, 60), st.integers(1, 60))
+def test_ink_box_is_the_box_of_the_ink(left, top, width, height):
+    pixels = np.full((120, 120, 3), 255, np.uint8)
+    pixels[top : top + height, left : left + width] = 0
+    assert rendering.ink_box(pixels) == (left, top, left + width, top + height)
+
+
+def test_ink_box_of_white_is_none():
+    assert rendering.ink_box(np.full((20, 30, 3), 250, np.uint8)) is None
+
+
+def test_pixel_hash_tells_shape_and_values():
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    assert rendering.pixel_hash(pixels) != rendering.pixel_hash(pixels.reshape(6, 4, 3))
+    assert rendering.pixel_hash(pixels) == rendering.pixel_hash(pixels.copy())
+
+
+def test_perceptual_hash_survives_scaling_and_tells_pictures_apart():
+    rng = np.random.default_rng(0)
+    small = np.kron(rng.integers(0, 255, (8, 8, 1)), np.ones((32, 32, 3))).astype(np.uint8)
+    other = np.kron(rng.integers(0, 255, (8, 8, 1)), np.ones((32, 32, 3))).astype(np.uint8)
+    large = np.asarray(Image.fromarray(small).resize((512, 512)))
+    hashes = [int(rendering.perceptual_hash(p), 16) for p in (small, large, other)]
+    assert (hashes[0] ^ hashes[1]).bit_count() <= 10
+    assert (hashes[0] ^ hashes[2]).bit_count() >= 20
+    assert len(rendering.perceptual_hash(small)) == 16
+
+
+@pytest.mark.parametrize("level", [200, 100])
+def test_dark_takes_the_darkest_channel(level):
+    pixels = np.full((1, 2, 3), 255, np.uint8)
+    pixels[0, 1, 2] = 150
+    assert rendering.dark(pixels, level).tolist() == [[False, level > 150]]
