@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from phi3_v_samples import ASK_ONE, ASK_TEXT, ASK_TWO, load, make_model, picture
@@ -238,6 +239,20 @@ def test_images_may_come_flat_or_by_prompt(loaded):
         processor(texts, pictures[:2], padding=True)
     assert set(processor(ASK_TEXT)) == {"input_ids", "attention_mask"}
     assert processor(ASK_TEXT, return_tensors=None)["input_ids"][0][0] == 1
+
+
+def test_pictures_may_be_arrays_and_crops_a_wish(loaded):
+    processor = loaded[1]
+    image = picture(90, 50)
+    rows = np.asarray(image)
+    expected = processor(ASK_ONE, image)
+    for same in (rows, rows.transpose(2, 0, 1), torch.tensor(rows).permute(2, 0, 1)):
+        found = processor(ASK_ONE, same)
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    fewer = processor(ASK_ONE, image, num_crops=1)
+    assert fewer["pixel_values"].shape[1] == 2 and fewer["image_sizes"].tolist() == [[56, 56]]
+    for mode in ("L", "RGBA", "P"):
+        assert processor(ASK_ONE, image.convert(mode))["pixel_values"].shape[2] == 3
 
 
 def test_padding_side(loaded):

@@ -24,6 +24,7 @@ PUSHED = (
     "generation_config.json",
     "adapter_config.json",
     "*processor_config.json",
+    "*.py",  # the code of phi3_v, for trust_remote_code=True
     "chat_template.jinja",
     "tokenizer.json",
     "tokenizer_config.json",
