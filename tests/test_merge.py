@@ -3,12 +3,16 @@
 import copy
 import json
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from hub_fixture import hub as hub  # the fixture
+from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -17,6 +21,7 @@ from cephalo.merge_recipes import merge as merge_module
 from cephalo.merge_recipes.merge import check_loads_whole, run_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import fetch
+from cephalo.model_cards.upload import push_folder
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
@@ -268,3 +273,46 @@ def test_hashes_and_layers_are_read_from_the_files(sources):
     names = set(checkpoint.layer_template())
     assert all("layers.${layer_index}." in name for name in names) and len(names) == 9
     assert len(checkpoint.tensors) == 2 * 9 + len(checkpoint.other_tensors())
+
+
+def test_sources_come_from_the_hub_at_a_pinned_revision(hub, sources, tmp_path):
+    """Two commits of one repository: the recipe takes its layers from the first."""
+    api = HfApi(endpoint=hub.endpoint, token=hub.tokens["alice"])
+    shas = []
+    for folder in sources["phi3_v"]:
+        files = [path.name for path in folder.iterdir() if path.suffix != ".py"]
+        push = {"repo_type": "model", "private": False, "files": files}
+        shas.append(push_folder(api, folder, "alice/layers", **push))
+    recipe = tmp_path / "recipe.yml"
+    recipe.write_text(recipe_text(Path(f"alice/layers@{shas[0]}"), Path("alice/layers")))
+    process = subprocess.run(
+        [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
+        cwd=tmp_path,
+        env=hub.environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    merged = load_file(tmp_path / "out" / "model.safetensors")
+    first, second = (load_file(path / "model.safetensors") for path in sources["phi3_v"])
+    name = "model.layers.{}.mlp.down_proj.weight".format
+    assert torch.equal(merged[name(1)], first[name(1)])
+    assert torch.equal(merged[name(2)], second[name(1)])
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert all(f"`alice/layers` at revision `{sha}`" in text for sha in shas)
+    assert "base_model_relation: merge" in text
+
+
+def test_model_that_the_hub_has_not_is_one_line(hub, sources, tmp_path):
+    recipe = tmp_path / "recipe.yml"
+    recipe.write_text(recipe_text(sources["phi3_v"][0], Path("alice/none")))
+    process = subprocess.run(
+        [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
+        cwd=tmp_path,
+        env=hub.environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith("cephalo: error: no folder and no model alice/none on http")
+    assert process.stderr.count("\n") == 1
