@@ -14,6 +14,7 @@ The form of the prompt and what ends an answer come from the model's chat templa
 config, so this is the same for every family.
 """
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ from cephalo.cli.errors import CephaloError
 
 from .images import open_image
 
+# {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
+# {"type": "image", "image": ...}.
 Message = dict[str, Any]
 Picture = str | Path | Image.Image
 
@@ -108,6 +111,7 @@ class Cephalo:
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
+        self.control = control_tokens(processor)
         self.context: int = model.config.get_text_config().max_position_embeddings
         stops, self.stop_strings = end_of_turn(processor)
         known = model.generation_config.eos_token_id
@@ -200,11 +204,10 @@ class Cephalo:
         Raises CephaloError for texts with control tokens, tags that match no image, images that
         cannot be cut into tiles, and prompts that fill the context.
         """
-        for message in (message for talk in talks for message in talk):
-            self.refuse_control_tokens(message)
+        talks = [[self.checked(message) for message in talk] for talk in talks]
         try:
             inputs = self.processor.apply_chat_template(
-                [list(talk) for talk in talks],
+                talks,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
@@ -221,17 +224,22 @@ class Cephalo:
             )
         return inputs.to(self.model.device, dtype=self.model.dtype)
 
-    def refuse_control_tokens(self, message: Message) -> None:
-        """Raise CephaloError for text that would end a turn or stand for an image."""
-        texts = [part["text"] for part in message["content"] if part["type"] == "text"]
-        added = self.processor.tokenizer.added_tokens_decoder.values()
-        controls = [token.content for token in added if token.special]
-        tag = getattr(self.processor, "image_tag", None)
-        for text in texts:
-            found = [token for token in controls if token in text]
-            found += tag.findall(text) and [tag.search(text).group()] if tag else []
-            if found:
-                raise CephaloError(f"the text holds the control token {found[0]}; take it out")
+    def checked(self, message: Message) -> Message:
+        """`message` with a list of parts as content and with its images opened.
+
+        Raises CephaloError for text that would end a turn or stand for an image.
+        """
+        content = message["content"]
+        if isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        for text in (part["text"] for part in content if part["type"] == "text"):
+            if found := self.control.search(text):
+                raise CephaloError(f"the text holds the control token {found.group()}; take it out")
+        content = [
+            {**part, "image": open_image(part["image"])} if "image" in part else part
+            for part in content
+        ]
+        return {**message, "content": content}
 
     def generation_settings(self, inputs: BatchFeature, settings: dict[str, Any]) -> dict[str, Any]:
         """`settings` in the terms of `generate`, with an answer that fits into the context."""
@@ -289,6 +297,15 @@ class WhenSet(StoppingCriteria):
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 
 
+def control_tokens(processor: Any) -> re.Pattern:
+    """What no text of a user may hold: special tokens, and image tags that are no tokens."""
+    added = processor.tokenizer.added_tokens_decoder.values()
+    patterns = [re.escape(token.content) for token in added if token.special]
+    if tag := getattr(processor, "image_tag", None):
+        patterns.append(tag.pattern)
+    return re.compile("|".join(patterns) or r"(?!)")
+
+
 def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
     """`pieces` up to the first stop string; what may be its beginning is held back."""
     held, longest = "", max(map(len, stops), default=1) - 1
@@ -296,13 +313,14 @@ def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
         held += piece
         ends = [place for stop in stops if (place := held.find(stop)) >= 0]
         if ends:
-            yield held[: min(ends)]
-            return
+            held = held[: min(ends)]
+            break
         ready = len(held) - longest
         if ready > 0:
             yield held[:ready]
             held = held[ready:]
-    yield held
+    if held:
+        yield held
 
 
 def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:

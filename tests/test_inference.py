@@ -76,6 +76,19 @@ def test_a_talk_remembers_its_turns(cephalo, image_file):
     assert cephalo.conversation(history).ask("And here?", picture(100, 50), **SHORT) == second
 
 
+def test_messages_may_hold_plain_text_and_paths(cephalo, image_file):
+    parts = [{"type": "image", "image": str(image_file)}, {"type": "text", "text": "And now?"}]
+    history = [
+        {"role": "user", "content": "What is nacre?"},
+        {"role": "assistant", "content": "A shell."},
+    ]
+    plain = cephalo.answer([*history, {"role": "user", "content": parts}], **SHORT)
+    talk = cephalo.conversation(
+        [inference.user_message("What is nacre?"), inference.text_message("assistant", "A shell.")]
+    )
+    assert talk.ask("And now?", image_file, **SHORT) == plain
+
+
 def test_answers_end_with_the_turn_of_the_template(cephalo):
     tokenizer = cephalo.processor.tokenizer
     end = tokenizer.convert_tokens_to_ids(ENDS[cephalo.model.config.model_type])
@@ -240,4 +253,4 @@ def test_turns_that_end_in_plain_text_give_stop_strings(folder):
     pieces = ["na", "cre #", "## user", ": no"]
     assert "".join(inference.until_stop(pieces, ["###"])) == "nacre "
     assert "".join(inference.until_stop(["a #", "# b"], ["###"])) == "a ## b"
-    assert list(inference.until_stop(["a", "b"], [])) == ["a", "b", ""]
+    assert list(inference.until_stop(["a", "b"], [])) == ["a", "b"]
