@@ -1,8 +1,12 @@
 """Whole pages in the layouts that papers have: captions, boxes and labels, made on the spot."""
 
+import io
+
+import numpy as np
 import pypdfium2
 import pytest
 from pdf_samples import COLUMN, GUTTER, LEFT, Sheet, one_figure, text_only
+from PIL import Image
 from reportlab.lib.units import inch
 
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
@@ -295,3 +299,34 @@ def test_a_page_of_a_million_points_is_rendered_within_the_cap(tmp_path):
     (row,) = extract_document(tmp_path / "large.pdf").rows
     assert row["width"] * row["height"] <= 16_000_000
     assert row["dpi"] < 200
+
+
+def jpeg_page(sheet: Sheet, letter: str = "") -> bytes:
+    """A figure that is one JPEG, with `letter` drawn over it; returns the JPEG."""
+    out = io.BytesIO()
+    noise = np.random.default_rng(3).integers(0, 255, (12, 20, 3), np.uint8)
+    Image.fromarray(noise).resize((480, 300)).save(out, "JPEG", quality=85)
+    path = sheet.path.with_suffix(".jpg")
+    path.write_bytes(out.getvalue())
+    sheet.canvas.drawImage(str(path), LEFT, 792 - 222, 240, 150)
+    sheet.text(LEFT + 10, 80, letter, size=8)
+    sheet.caption(LEFT, 230, "Figure 1.", "Hardness of the samples.")
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT + 10, 72, 700)
+    return out.getvalue()
+
+
+def test_a_figure_that_is_one_jpeg_keeps_its_bytes(sheet, monkeypatch):
+    monkeypatch.setattr("reportlab.rl_config.useA85", 0)  # as all other producers
+    jpeg = jpeg_page(sheet)
+    (row,) = read(sheet)
+    assert row["image"]["bytes"] == jpeg
+    assert (row["width"], row["height"], row["dpi"]) == (480, 300, 144)
+    assert iou(row["bbox"], [LEFT, 72, LEFT + 240, 222]) > 0.99
+
+
+def test_a_jpeg_with_a_letter_over_it_is_rendered(sheet):
+    jpeg_page(sheet, "(a)")
+    (row,) = read(sheet)
+    assert row["image"]["bytes"].startswith(b"\x89PNG")
+    assert row["dpi"] == 200

@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
+from cephalo.dataset_scripts.pdf.embedded import lone_picture, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
@@ -184,32 +185,26 @@ def _side_prior(pairs: list[Pair]) -> dict[str, float]:
     }
 
 
+@dataclass
+class Crop:
+    """A figure's picture. `data` are its bytes as PNG or JPEG, `pixels` uint8 (h, w, 3) RGB.
+
+    `box` is what `pixels` show of the displayed page, in points.
+    """
+
+    data: bytes
+    pixels: np.ndarray
+    box: Box
+    dpi: int
+
+
 def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dict | None:
-    """Render a pair and fill its row; None where nothing is to be seen there."""
-    box = displayed(pair.box, content)
-    whole = fast.page_box(page)
-    box = intersection(grow(box, MARGIN), whole)
-    if box[2] - box[0] < MIN_SIDE or box[3] - box[1] < MIN_SIDE:
+    """Crop a pair and fill its row; None where nothing is to be seen there."""
+    crop = keep_jpeg(page, content, pair) or render_crop(page, content, pair, dpi)
+    if crop is None:
         return None
-    pixels, used = rendering.render(page, box, dpi)
-    ink = rendering.ink_box(pixels)
-    if ink is None:
-        return None
-    scale = 72.0 / used
-    left, top, right, bottom = _with_margin(ink, pixels.shape, round(MARGIN / scale))
-    whole_crop = pixels
-    pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
-    if min(pixels.shape[:2]) < 8:
-        return None
-    panels = _panels(pair, content, box, whole_crop, scale)
-    tight = (
-        box[0] + left * scale,
-        box[1] + top * scale,
-        box[0] + right * scale,
-        box[1] + bottom * scale,
-    )
     return {
-        "image": {"bytes": rendering.encode_png(pixels), "path": None},
+        "image": {"bytes": crop.data, "path": None},
         "caption": pair.caption.text,
         "label": pair.caption.label,
         "kind": pair.caption.kind,
@@ -219,34 +214,75 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
                 "bbox": list(displayed(panel.box, content)) if panel.box else None,
                 "caption": panel.caption,
             }
-            for panel in panels
+            for panel in _panels(pair, content, crop)
         ],
         "page": page.number,
-        "bbox": list(tight),
+        "bbox": list(crop.box),
         "caption_bbox": list(displayed(pair.caption.box, content)),
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
-        "dpi": used,
-        "image_sha256": rendering.pixel_hash(pixels),
-        "phash": rendering.perceptual_hash(pixels),
+        "width": crop.pixels.shape[1],
+        "height": crop.pixels.shape[0],
+        "dpi": crop.dpi,
+        "image_sha256": rendering.pixel_hash(crop.pixels),
+        "phash": rendering.perceptual_hash(crop.pixels),
         "source_url": None,
     }
 
 
-def _panels(
-    pair: Pair, content: PageContent, box: Box, pixels: np.ndarray, scale: float
-) -> list[Panel]:
-    """Panels of a pair, in the frame of the page; `pixels` show `box` on the displayed page."""
+def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
+    """The figure's own JPEG, where it is one and fills its box; None else."""
+    box = lone_picture(pair, content)
+    if box is None or min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE:
+        return None
+    found = read_jpeg(page, box)
+    if found is None:
+        return None
+    data, pixels = found
+    height, width = pixels.shape[:2]
+    ink = rendering.ink_box(pixels)
+    filled = ink and (ink[2] - ink[0]) * (ink[3] - ink[1]) > 0.9 * width * height
+    across, down = width / (box[2] - box[0]), height / (box[3] - box[1])
+    if not filled or min(height, width) < 8 or not 0.97 < across / down < 1.03:
+        return None
+    return Crop(data, pixels, box, max(1, round(72.0 * across)))
 
-    def crop(part: Box) -> np.ndarray | None:
-        x0, y0, x1, y1 = displayed(part, content)
-        left, top = max(0, round((x0 - box[0]) / scale)), max(0, round((y0 - box[1]) / scale))
-        right, bottom = round((x1 - box[0]) / scale), round((y1 - box[1]) / scale)
-        ink = rendering.dark(pixels[top:bottom, left:right], _GUTTER)
-        return np.rot90(ink, -content.quarters) if ink.size else None
+
+def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> Crop | None:
+    """The figure as pdfium draws it, cut to its ink; None where there is none."""
+    box = intersection(grow(displayed(pair.box, content), MARGIN), fast.page_box(page))
+    if box[2] - box[0] < MIN_SIDE or box[3] - box[1] < MIN_SIDE:
+        return None
+    pixels, used = rendering.render(page, box, dpi)
+    ink = rendering.ink_box(pixels)
+    if ink is None:
+        return None
+    scale = 72.0 / used
+    left, top, right, bottom = _with_margin(ink, pixels.shape, round(MARGIN / scale))
+    pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if min(pixels.shape[:2]) < 8:
+        return None
+    tight = (
+        box[0] + left * scale,
+        box[1] + top * scale,
+        box[0] + right * scale,
+        box[1] + bottom * scale,
+    )
+    return Crop(rendering.encode_png(pixels), pixels, tight, used)
+
+
+def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
+    """Panels of a pair, in the frame of the page."""
+    scale = (crop.box[2] - crop.box[0]) / crop.pixels.shape[1]
+    origin = crop.box[:2] * 2
+
+    def ink(part: Box) -> np.ndarray | None:
+        inner = intersection(displayed(part, content), crop.box)
+        sides = zip(inner, origin, strict=True)
+        left, top, right, bottom = (max(0, round((side - at) / scale)) for side, at in sides)
+        dark = rendering.dark(crop.pixels[top:bottom, left:right], _GUTTER)
+        return np.rot90(dark, -content.quarters) if dark.size else None
 
     images = [image for atom in pair.atoms for image in atom.images]
-    return find_panels(pair.box, content.boxes, images, pair.lines, pair.caption.text, crop)
+    return find_panels(pair.box, content.boxes, images, pair.lines, pair.caption.text, ink)
 
 
 def _with_margin(

@@ -17,6 +17,7 @@ _CITATION = re.compile(
     re.I,
 )
 _NUMBER = re.compile(r"([A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?|(?<![A-Za-z])[IVX]{1,5}(?![A-Za-z]))")
+_HINTS = ("fig", "abb", "tab", "scheme", "chart", "图", "表")  # one is in every citation
 _FAMILY = (("tab", "table"), ("表", "table"), ("sch", "scheme"), ("chart", "chart"))
 
 
@@ -26,6 +27,9 @@ def cited(text: str) -> set[tuple[str, str]]:
     A number is in lower case ("s1"); with "ed" before that of extended data.
     """
     found = set()
+    lower = text.lower()
+    if not any(word in lower for word in _HINTS):
+        return found
     for match in _CITATION.finditer(text):
         word = match.group("word").lower()
         kind = next((kind for start, kind in _FAMILY if start in word), "figure")

@@ -121,7 +121,7 @@ def perceptual_hash(pixels: np.ndarray) -> str:
     The discrete cosine transform hash of Zauner, "Implementation and benchmarking of perceptual
     image hash functions" (2010), with the median of the coefficients as threshold.
     """
-    step = max(1, min(pixels.shape[:2]) // 256)
+    step = max(1, min(pixels.shape[:2]) // 96)
     image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
     small = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BOX), np.float64)
     n = np.arange(32)

@@ -1,0 +1,87 @@
+"""Embedded pictures: a figure that is one JPEG keeps the bytes and pixels of its authors."""
+
+import ctypes
+import io
+
+import numpy as np
+import pypdfium2.raw as pdfium
+from PIL import Image
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
+from cephalo.dataset_scripts.pdf.layout import PageContent
+from cephalo.dataset_scripts.pdf.pairing import Pair
+from cephalo.dataset_scripts.pdf.rendering import MAX_PIXELS
+
+_MAX_BYTES = 64 << 20
+_SPACES = (
+    pdfium.FPDF_COLORSPACE_DEVICEGRAY,
+    pdfium.FPDF_COLORSPACE_DEVICERGB,
+    pdfium.FPDF_COLORSPACE_CALGRAY,
+    pdfium.FPDF_COLORSPACE_CALRGB,
+    pdfium.FPDF_COLORSPACE_ICCBASED,
+)
+
+
+def lone_picture(pair: Pair, content: PageContent) -> Box | None:
+    """The box of the one picture that a figure consists of; None where there is more to it."""
+    images = [image for atom in pair.atoms for image in atom.images]
+    if len(images) != 1 or pair.lines or content.quarters:
+        return None
+    drawn = hits(content.boxes, grow(pair.box, -1)).sum() if len(content.boxes) else 0
+    return images[0] if drawn == 1 and iou(images[0], pair.box) > 0.97 else None
+
+
+def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
+    """The bytes and pixels (uint8, (height, width, 3), RGB) of the JPEG that fills `box`.
+
+    None where the picture there is no plain JPEG: turned, clipped, masked, inverted, in other
+    colours than grey and RGB, or not found among the page's own objects.
+    """
+    image = _find(page, box)
+    if image is None or not _is_plain(page, image):
+        return None
+    size = pdfium.FPDFImageObj_GetImageDataRaw(image, None, 0)
+    if not 0 < size <= _MAX_BYTES:
+        return None
+    buffer = ctypes.create_string_buffer(size)
+    pdfium.FPDFImageObj_GetImageDataRaw(image, buffer, size)
+    try:
+        with Image.open(io.BytesIO(buffer.raw), formats=["JPEG"]) as picture:
+            if picture.mode not in ("L", "RGB") or picture.width * picture.height > MAX_PIXELS:
+                return None
+            return buffer.raw, np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError):
+        return None  # pdfium may show what Pillow does not read
+
+
+def _find(page: fast.Page, box: Box):
+    """The image object of the page whose box is `box`, within a point."""
+    corners = (ctypes.c_float * 4)()
+    places = [ctypes.addressof(corners) + 4 * k for k in range(4)]
+    for number in range(fast.count_objects(page.handle)):
+        handle = fast.get_object(page.handle, number)
+        if not handle or fast.object_type(handle) != pdfium.FPDF_PAGEOBJ_IMAGE:
+            continue
+        if fast.object_bounds(handle, *places):
+            own = fast.map_boxes(np.array([list(corners)], np.float64), page.to_display)[0]
+            if np.abs(own - box).max() < 1:
+                return ctypes.cast(handle, pdfium.FPDF_PAGEOBJECT)
+    return None
+
+
+def _is_plain(page: fast.Page, image) -> bool:
+    if pdfium.FPDFPage_GetRotation(page.handle) or pdfium.FPDFPageObj_HasTransparency(image):
+        return False
+    if pdfium.FPDFImageObj_GetImageFilterCount(image) != 1:
+        return False
+    name = ctypes.create_string_buffer(32)
+    pdfium.FPDFImageObj_GetImageFilter(image, 0, name, 32)
+    matrix = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(image, matrix)
+    upright = matrix.b == matrix.c == 0 and matrix.a > 0 and matrix.d > 0
+    if name.value not in (b"DCTDecode", b"DCT") or not upright:
+        return False
+    facts = pdfium.FPDF_IMAGEOBJ_METADATA()
+    pdfium.FPDFImageObj_GetImageMetadata(image, page.handle, facts)
+    return facts.colorspace in _SPACES and facts.bits_per_pixel in (8, 24)
