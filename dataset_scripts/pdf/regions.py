@@ -9,6 +9,8 @@ from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, background
 from cephalo.dataset_scripts.pdf.text import Line
 
+MAX_ATOMS = 100
+
 
 @dataclass
 class Atom:
@@ -196,9 +198,20 @@ def find_atoms(
 ) -> list[Atom]:
     """Group boxes (n, 4) that lie within 0.4 body sizes of each other.
 
-    Groups that are a mere horizontal rule, or no larger than a few characters, are left out.
+    Groups that are a mere horizontal rule, or no larger than a few characters, are left out. A
+    page that falls into more than MAX_ATOMS pieces is grouped more coarsely.
     """
-    reach = 0.4 * body.size
+    atoms = _large_enough(boxes, kinds, body, captions, 0.4 * body.size)
+    reach = 0.4
+    while len(atoms) > MAX_ATOMS and reach < 10:  # a map, or a drawing of many loose marks
+        reach *= 2
+        atoms = _large_enough(boxes, kinds, body, captions, reach * body.size)
+    return sorted(atoms, key=lambda atom: -area(atom.box))[:MAX_ATOMS]
+
+
+def _large_enough(
+    boxes: np.ndarray, kinds: np.ndarray, body: BodyStyle, captions: np.ndarray, reach: float
+) -> list[Atom]:
     groups = merge_boxes(boxes, reach, captions)
     atoms = []
     for box in groups:
