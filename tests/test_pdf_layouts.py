@@ -330,3 +330,20 @@ def test_a_jpeg_with_a_letter_over_it_is_rendered(sheet):
     (row,) = read(sheet)
     assert row["image"]["bytes"].startswith(b"\x89PNG")
     assert row["dpi"] == 200
+
+
+def test_a_volume_of_two_articles_has_two_first_figures(sheet):
+    box = [LEFT, 72, LEFT + COLUMN, 222]
+    for article in ("first", "second"):
+        sheet.image(box, len(article))
+        sheet.caption(LEFT, 230, "Figure 1.", f"Hardness in the {article} article.")
+        sheet.body(LEFT, 290, 700)
+        sheet.body(RIGHT, 72, 700)
+        sheet.next()
+    check(
+        read(sheet),
+        [
+            ("Figure 1", "Hardness in the first article.", 0, box),
+            ("Figure 1", "Hardness in the second article.", 1, box),
+        ],
+    )

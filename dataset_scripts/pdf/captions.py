@@ -90,7 +90,13 @@ def _choose(family: list[Caption]) -> list[Caption]:
         best = max(group, key=lambda caption: caption.score)
         if best.score > 0:
             kept.append(best)
-            rest = [c for c in group if c is not best and c.continued and c.score > 0]
+            # A volume of several articles has several of the same number.
+            strong = main[2] or main[3]
+            rest = [
+                c
+                for c in group
+                if c is not best and c.score > 0 and (c.continued or (strong and c.style == main))
+            ]
             # "Table 2 (continued)" says nothing that the table's caption does not.
             kept += [c for c in rest if c.kind != "table"]
     return kept
