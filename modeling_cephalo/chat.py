@@ -37,7 +37,7 @@ def chat(
     Questions come from the terminal, or from a pipe, one a line.
 
     \b
-    Examples:
+    Example:
       cephalo chat lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta --image nacre.png
       echo "What is shown?" | cephalo chat runs/nacre --image nacre.png
     """

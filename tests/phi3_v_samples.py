@@ -1,5 +1,6 @@
 """A tiny phi3_v, pictures for it, and a training run of seconds that it remembers."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from trl import SFTConfig, SFTTrainer
 from cephalo.dataset_scripts.schema import CONVERSATIONS
 from cephalo.train.rows import COLUMNS, collator
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
+
+# Tensors as small as these make a second thread wait; so here, and in processes started from here.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 TEXTS = ["What is shown in this image?", "Stress and strain of nacre under tension, in MPa."]
 ASK_ONE = "<|user|>\n<|image_1|>\nWhat is shown?<|end|>\n<|assistant|>\n"
@@ -104,11 +109,6 @@ def teach(base: Path, out: Path, rows: Dataset, **settings: Any) -> SFTTrainer:
         data_collator=collator(processor),
         peft_config=peft_config,
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a second one only waits for tensors as small as these
-    try:
-        trainer.train()
-    finally:
-        torch.set_num_threads(threads)
+    trainer.train()
     trainer.save_model(out)
     return trainer
