@@ -10,7 +10,6 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +17,10 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
-from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard, start_worker
+from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard
+from cephalo.dataset_scripts.workers import worker_pool
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
-TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,10 @@ def extract(
         int | None, typer.Option(min=1, help="Processes; one per core if not given.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one document.")] = 60.0,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Also write OUT/review.html: every page with its boxes."),
+    ] = False,
 ) -> None:
     """Read figures and captions from PDF files.
 
@@ -72,6 +74,10 @@ def extract(
         jobs, done, unread = plan(files, out / "figures")
         counts = run_jobs(jobs, unread, out, settings, workers or os.cpu_count() or 1, timeout)
         figures = write_page(out, counts.failures)
+        if review:
+            from cephalo.dataset_scripts.review import write_review
+
+            write_review(out, files, workers or os.cpu_count() or 1, timeout)
     seconds = time.monotonic() - started
     print(
         f"{counts.documents} documents read, {done} read before, {counts.pages} pages, "
@@ -194,23 +200,13 @@ def run_jobs(
 
     Raises CephaloError where a shard cannot be written.
     """
-    from pebble import ProcessPool
     from tqdm import tqdm
 
     counts = Counts(failures=dict(unread))
     write_failures(out, counts.failures)
     if not jobs:
         return counts
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # one core a worker
-    pool = ProcessPool(
-        max_workers=min(workers, len(jobs)),
-        max_tasks=TASKS_A_WORKER,
-        initializer=start_worker,
-        initargs=[_schema_bytes()],
-        context=get_context("spawn"),
-    )
-    try:
+    with worker_pool(min(workers, len(jobs))) as pool:
         futures = {
             pool.schedule(
                 extract_to_shard,
@@ -228,17 +224,7 @@ def run_jobs(
             else:
                 counts.failures[str(futures[future].path)] = outcome.error
                 write_failures(out, counts.failures)
-        pool.close()
-    finally:
-        pool.stop()
-        pool.join()
     return counts
-
-
-def _schema_bytes() -> bytes:
-    from cephalo.dataset_scripts.schema import FIGURES
-
-    return FIGURES.arrow_schema.serialize().to_pybytes()
 
 
 def _outcome(future, timeout: float) -> Outcome:

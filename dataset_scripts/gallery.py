@@ -21,7 +21,7 @@ def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
     # Captions and file names are untrusted: everything is escaped.
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     template = environment.get_template("gallery.html.jinja")
-    shards = sorted(folder.glob("*.parquet"))
+    shards = shards_of(folder)
     total = sum(pq.read_metadata(shard).num_rows for shard in shards)
     aside = page.with_name(f".{page.name}.tmp")
     with aside.open("w", encoding="utf-8", errors="replace") as file:
@@ -31,6 +31,11 @@ def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
             file.write(piece)
     aside.replace(page)
     return total
+
+
+def shards_of(folder: Path) -> list[Path]:
+    """The shards in `folder`, in the order of both pages."""
+    return sorted(folder.glob("*.parquet"))
 
 
 def documents(shards: list[Path]) -> Iterator[dict]:
