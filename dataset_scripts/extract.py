@@ -50,6 +50,10 @@ def extract(
     kinds: Annotated[
         str, typer.Option(help=f"What to keep, comma separated: {', '.join(KINDS)}.")
     ] = "figure,scheme,chart,plate",
+    uncaptioned: Annotated[
+        bool,
+        typer.Option("--uncaptioned", help="Keep figures without a caption: graphical abstracts."),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; one per core if not given.")
     ] = None,
@@ -67,7 +71,7 @@ def extract(
     Example: cephalo extract papers/ --out runs/figures
     """
     started = time.monotonic()
-    settings = Settings(dpi, parse_kinds(kinds))
+    settings = Settings(dpi, parse_kinds(kinds), uncaptioned)
     files = find_pdfs(paths)
     prepare(out, settings)
     with lock(out):

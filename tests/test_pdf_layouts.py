@@ -347,3 +347,34 @@ def test_a_volume_of_two_articles_has_two_first_figures(sheet):
             ("Figure 1", "Hardness in the second article.", 1, box),
         ],
     )
+
+
+def test_graphical_abstracts_are_kept_only_on_request_and_logos_never(sheet):
+    abstract, figure = [RIGHT, 100, RIGHT + COLUMN, 260], [LEFT, 72, LEFT + COLUMN, 222]
+    for page in range(3):
+        sheet.image([500, 20, 560, 44], seed=7)  # a journal's mark, small
+        sheet.image([LEFT, 600, LEFT + COLUMN, 700], seed=8)  # and a banner, on every page
+        if page == 0:
+            sheet.image(abstract, seed=1)
+            sheet.body(LEFT, 72, 580)
+            sheet.body(RIGHT, 280, 700)
+        else:
+            sheet.image(figure, seed=page + 1)
+            sheet.caption(LEFT, 230, f"Figure {page}.", "Hardness of the samples.")
+            sheet.body(LEFT, 290, 580)
+            sheet.body(RIGHT, 72, 700)
+        sheet.next()
+    path = sheet.save()
+    captioned = extract_document(path).rows
+    assert [row["label"] for row in captioned] == ["Figure 1", "Figure 2"]
+    rows = extract_document(path, Settings(uncaptioned=True)).rows
+    check(
+        rows,
+        [
+            ("", "", 0, abstract),
+            ("Figure 1", "Hardness of the samples.", 1, figure),
+            ("Figure 2", "Hardness of the samples.", 2, figure),
+        ],
+    )
+    assert rows[1:] == captioned
+    assert rows[0]["kind"] == "figure" and rows[0]["mentions"] == []

@@ -34,6 +34,7 @@ from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import read_lines
+from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
@@ -48,10 +49,12 @@ MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the rows besides the file: dots per inch of the crops, and kinds to keep."""
+    """What decides the rows besides the file: dots per inch of the crops, kinds to keep, and
+    whether figures without a caption are kept."""
 
     dpi: int = 200
     kinds: tuple[str, ...] = ("figure", "scheme", "chart", "plate")
+    uncaptioned: bool = False
 
 
 @dataclass
@@ -87,7 +90,7 @@ def extract_document(
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
         contents = read_pages(document, count)
         body = body_style(contents)
-        blocks, pairs = find_pairs(contents, body)
+        blocks, pairs = find_pairs(contents, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
         whole = asdict(read_metadata(contents, body, information))
         mentions = find_mentions(contents, blocks, body)
@@ -136,16 +139,19 @@ def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
 
 
 def find_pairs(
-    contents: list[PageContent], body: BodyStyle
+    contents: list[PageContent], body: BodyStyle, uncaptioned: bool = False
 ) -> tuple[list[list[Block]], list[list[Pair]]]:
-    """Blocks of text, and captions with their regions, for each of `contents`."""
+    """Blocks of text, and captions with their regions, for each of `contents`.
+
+    With `uncaptioned`, also large graphics that no caption claims, under an empty one.
+    """
     document_columns(contents, body)
     mark_furniture(contents, body)
     find_text_area(contents)
     blocks = [find_blocks(content, body) for content in contents]
     captions = find_captions(contents, blocks, body)
     scenes = [
-        _scene(content, own, body) if own else None
+        _scene(content, own, body) if own or uncaptioned else None
         for content, own in zip(contents, captions, strict=True)
     ]
     first = [
@@ -159,6 +165,9 @@ def find_pairs(
         figures = [pair for pair in found if pair.caption.kind != "table"]
         tables = find_tables(scene.page, own, scene.blocks, found, body) if own else []
         pairs.append(sorted(figures + tables, key=_place))
+    if uncaptioned:
+        more = find_uncaptioned(scenes, pairs, body)
+        pairs = [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
     return blocks, pairs
 
 

@@ -1,0 +1,43 @@
+"""Figures without a caption, such as graphical abstracts: large graphics that no caption claims."""
+
+from collections import Counter
+
+from cephalo.dataset_scripts.pdf.captions import Caption
+from cephalo.dataset_scripts.pdf.geometry import Box, covered
+from cephalo.dataset_scripts.pdf.layout import BodyStyle
+from cephalo.dataset_scripts.pdf.pairing import Pair
+from cephalo.dataset_scripts.pdf.regions import Atom, Scene
+
+MIN_LINES = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
+MAX_CLAIMED = 0.1  # of its area may lie in another figure
+
+
+def find_uncaptioned(
+    scenes: list[Scene], pairs: list[list[Pair]], body: BodyStyle
+) -> list[list[Pair]]:
+    """For each scene the large graphics outside its pairs, as pairs with an empty caption.
+
+    What stands at one place on several pages is a publisher's mark and no figure.
+    """
+    seen = Counter(_place(atom.box) for scene in scenes for atom in scene.atoms)
+    least = MIN_LINES * 1.2 * body.size
+    return [
+        [
+            Pair(_no_caption(atom, scene), atom.box, None, [atom], atom.lines)
+            for atom in scene.atoms
+            if min(atom.box[2] - atom.box[0], atom.box[3] - atom.box[1]) >= least
+            and seen[_place(atom.box)] == 1
+            and all(covered(atom.box, pair.box) <= MAX_CLAIMED for pair in own)
+        ]
+        for scene, own in zip(scenes, pairs, strict=True)
+    ]
+
+
+def _place(box: Box) -> tuple[int, ...]:
+    return tuple(round(edge / 2) for edge in box)
+
+
+def _no_caption(atom: Atom, scene: Scene) -> Caption:
+    """An empty caption at the lower edge of the graphic."""
+    x0, _, x1, y1 = atom.box
+    return Caption("figure", "", "", "", (x0, y1, x1, y1), scene.page.number, [], (), 0.0)
