@@ -22,10 +22,12 @@ from cephalo.dataset_scripts.pdf.pieces import (
     Piece,
     find_blocks,
     follows,
+    heads,
     is_running,
     join,
     main_size,
     measure,
+    resize_ideographs,
 )
 
 INSTALL = 'pip install "cephalo[ocr]"'
@@ -155,25 +157,29 @@ def find_skew(quads: np.ndarray) -> float:
 def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     """Read the text of an upright, straight page at `boxes` (n, 4), as `find_text` finds it.
 
-    Running text is left unread, unless it begins like a caption or goes on under one: for figures
-    only its place matters, and it would take three times as long as all the rest. What is no text
-    is left out. The lines come block by block.
+    Running text is left unread, but for what begins like a caption or goes on under one: for
+    figures only its place matters, and it would take three times as long as all the rest. What is
+    no text is left out. The lines come block by block.
     """
     paper = float(np.median(grey))
     dark = np.clip((paper - grey.astype(np.float32)) / max(0.7 * paper, 1.0), 0, 1)
-    pieces = [measure(dark, box) for box in boxes.tolist()]
+    pieces = measure(dark, boxes)
     upright = join([piece for piece in pieces if not piece.sideways])
     budget = _Budget(grey)
     blocks = find_blocks(upright)
     main = main_size(upright)
     captions: list[Piece] = []
     for block in blocks:
-        caption = any(follows(block[0], piece) for piece in captions)
-        if caption or not is_running(block, main) or budget.starts_caption(block[0]):
-            for piece in block:
-                budget.read(piece)
-        if caption or match_label(block[0].text or ""):
-            captions += block
+        goes_on = any(follows(block[0], piece) for piece in captions)
+        first = 0
+        if is_running(block, main) and not goes_on:
+            likely = (k for k in heads(block) if starts_caption(budget.peek(block[k])))
+            first = next(likely, len(block))
+        for piece in block[first:]:
+            budget.read(piece)
+        if goes_on or any(starts_caption(block[k].text or "") for k in heads(block)):
+            captions += block[first:]
+    resize_ideographs(blocks)
     for piece in pieces:
         if piece.sideways:
             budget.read(piece)
@@ -181,10 +187,16 @@ def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     kept = []
     for place, block in enumerate(blocks):
         for number, piece in enumerate(block):
-            piece.number = 1000 * place + number
+            piece.block, piece.number = place, number
             if piece.text is None or piece.score > _LEAST:
                 kept.append(piece)
     return kept
+
+
+def starts_caption(text: str) -> bool:
+    """Whether a text begins with a label and does not go on as a sentence: "Figure 3 shows"."""
+    match = match_label(text)
+    return match is not None and not text[match.end() :].lstrip()[:1].islower()
 
 
 class _Budget:
@@ -212,14 +224,13 @@ class _Budget:
             if score > piece.score + 0.1:
                 piece.text, piece.score = text, score
 
-    def starts_caption(self, piece: Piece) -> bool:
-        """Whether a line begins with a label, told from its first eight ems."""
+    def peek(self, piece: Piece) -> str:
+        """The text of the first eight ems of a piece."""
         self.left -= 1
         if self.left < 0:
-            return False
+            return ""
         x0, y0, x1, y1 = piece.box
-        text, _ = recognise(self._crop((x0, y0, min(x1, x0 + 8 * piece.size), y1), piece))
-        return match_label(text) is not None
+        return recognise(self._crop((x0, y0, min(x1, x0 + 8 * piece.size), y1), piece))[0]
 
     def _crop(self, box: tuple[float, float, float, float], piece: Piece) -> np.ndarray:
         x0, y0, x1, y1 = box

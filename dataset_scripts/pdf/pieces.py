@@ -3,12 +3,15 @@
 All lengths are in pixels of an upright, straight picture.
 """
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 X_HEIGHT, CAP_HEIGHT = 0.46, 0.68  # of the font size, in the mean of text faces
+_APART = 2.4  # font sizes; lines of a double-spaced manuscript are no further apart
 
 
 @dataclass(slots=True)
@@ -17,7 +20,7 @@ class Piece:
 
     `box` is that of its ink, in pixels. `base` is the y of its baseline and `size` its font size,
     in pixels; for upright text (`sideways`: text that runs from bottom to top) only. `text` is
-    None where it was not read. Lines that follow each other in a block have numbers that do.
+    None where it was not read. `block` counts the blocks of its page, `number` the lines in one.
     """
 
     box: tuple[float, float, float, float]
@@ -26,15 +29,61 @@ class Piece:
     sideways: bool = False
     text: str | None = None
     score: float = 0.0
+    block: int = 0
     number: int = 0
 
 
-def measure(dark: np.ndarray, box: list[float]) -> Piece:
+def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:
+    """The pieces in the boxes (n, 4) of the detector, which may join lines of two columns.
+
+    `dark`: float32 (height, width), 0 for paper to 1 for ink.
+    """
+    pieces = []
+    for box in boxes.tolist():
+        piece = _measure(dark, box)
+        for left, right in _columns(dark, piece):
+            pieces.append(_measure(dark, [left, box[1], right, box[3]]))
+    return pieces
+
+
+def _columns(dark: np.ndarray, piece: Piece) -> list[tuple[float, float]]:
+    """The x ranges of a piece between gutters, none of them shorter than five ems."""
+    x0, y0, x1, y1 = (int(side) for side in piece.box)
+    em = piece.size
+    cuts = [float(x0)]
+    if not piece.sideways and x1 - x0 > 10 * em:
+        blank = ~(dark[y0:y1, x0:x1] > 0.5).any(axis=0)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], blank, [False]])))
+        for start, end in (x0 + edges.reshape(-1, 2)).tolist():
+            middle = (start + end) / 2
+            long = min(middle - cuts[-1], x1 - middle) > 5 * em
+            if long and end - start > 0.75 * em and _is_gutter(dark, piece, start, end):
+                cuts.append(middle)
+    return list(pairwise([*cuts, float(x1)]))
+
+
+def _is_gutter(dark: np.ndarray, piece: Piece, start: int, end: int) -> bool:
+    """Whether a gap in a line goes on above or below it, with ink on both sides there.
+
+    So it does not where the gap is a wide space.
+    """
+    top, bottom, em = int(piece.box[1]), int(piece.box[3]), int(piece.size)
+    reach = 3 * em
+    for rows in (slice(max(0, top - em), max(0, top - 1)), slice(bottom + 1, bottom + em)):
+        ink = dark[rows, max(0, start - reach) : end + reach] > 0.5
+        left = min(start, reach)
+        inner = (end - start) // 4
+        slit = ink[:, left + inner : left + end - start - inner]
+        if ink[:, :left].any() and ink[:, left + end - start :].any() and not slit.any():
+            return True
+    return False
+
+
+def _measure(dark: np.ndarray, box: list[float]) -> Piece:
     """A piece from the box of the detector: its ink, its baseline, and its font size.
 
-    `dark`: float32 (height, width), 0 for paper to 1 for ink. The x-height is the band of rows
-    that hold the most ink; where there is no such band (white on black, on a photograph) the
-    height of the box tells the size.
+    The x-height is the band of rows that hold the most ink; where there is no such band (white on
+    black, on a photograph) the height of the box tells the size.
     """
     x0, y0, x1, y1 = (max(0, round(side)) for side in box)
     part = dark[y0:y1, x0:x1]
@@ -92,7 +141,7 @@ def join(pieces: list[Piece]) -> list[Piece]:
         for other in kept:
             most = max(piece.size, other.size)
             if (
-                -0.7 * most < left - other.box[2] < 0.7 * most
+                -0.7 * most < left - other.box[2] < 0.5 * most
                 and abs(piece.base - other.base) < 0.3 * most
                 and min(piece.size, other.size) > 0.6 * most
             ):
@@ -119,28 +168,30 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
     order = sorted(pieces, key=lambda piece: piece.base)
     above = _lines_above(order)
     steps = [
-        piece.base - order[over].base
+        piece.base - order[over].base if over is not None else 0.0
         for piece, over in zip(order, above, strict=True)
-        if over is not None and piece.box[2] - piece.box[0] > 10 * piece.size
     ]
-    usual = float(np.median(steps)) if steps else 0.0
+    wide = [s for piece, s in zip(order, steps, strict=True) if s and _is_wide(piece)]
+    usual = float(np.median(wide)) if wide else 0.0
+    after = {over: step for over, step in zip(above, steps, strict=True) if over is not None}
     blocks: list[list[Piece]] = []
     home: dict[int, list[Piece]] = {}
     taken = set()
-    for number, (piece, over) in enumerate(zip(order, above, strict=True)):
-        block = home[over] if over is not None and over not in taken else None
-        if block is not None:
-            last = order[over]
-            step = piece.base - last.base
-            own = [b.base - a.base for a, b in pairwise(block)] or [max(usual, 1.1 * piece.size)]
+    for number, (piece, over, step) in enumerate(zip(order, above, steps, strict=True)):
+        block = home[over] if over is not None and over not in taken else []
+        if block:
+            own = [b.base - a.base for a, b in pairwise(block)]
+            # Where a block begins, its lines are at the page's usual distance, or at one of theirs.
+            first = [usual, 1.1 * piece.size]
+            first += [step] if abs(after.get(number, 0.0) - step) < 0.1 * step else []
             size = float(np.median([other.size for other in block]))
-            if step > 1.2 * float(np.median(own)) or abs(piece.size - size) > 0.2 * size:
-                block = None
-        if block is None:
-            block = []
-            blocks.append(block)
-        else:
+            most = 1.2 * float(np.median(own) if own else max(first))
+            if step > most or abs(piece.size - size) > 0.2 * size:
+                block = []
+        if block:
             taken.add(over)
+        else:
+            blocks.append(block := [])
         block.append(piece)
         home[number] = block
     for block in blocks:
@@ -148,6 +199,10 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
         for piece in block:
             piece.size = size
     return blocks
+
+
+def _is_wide(piece: Piece) -> bool:
+    return piece.box[2] - piece.box[0] > 10 * piece.size
 
 
 def _lines_above(order: list[Piece]) -> list[int | None]:
@@ -160,7 +215,7 @@ def _lines_above(order: list[Piece]) -> list[int | None]:
         shared = np.minimum(boxes[:number, 2], x1) - np.maximum(boxes[:number, 0], x0)
         least = np.minimum(boxes[:number, 2] - boxes[:number, 0], x1 - x0)
         step = piece.base - bases[:number]
-        near = (shared > 0.5 * least) & (step > 0.5 * piece.size) & (step < 2 * piece.size)
+        near = (shared > 0.5 * least) & (step > 0.5 * piece.size) & (step < _APART * piece.size)
         rows = np.flatnonzero(near)
         found.append(int(rows[-1]) if len(rows) else None)
     return found
@@ -184,9 +239,33 @@ def is_running(block: list[Piece], main: float) -> bool:
     return width > 12 * size and (abs(size - main) < 0.08 * main or len(block) > 5)
 
 
+def heads(block: list[Piece]) -> list[int]:
+    """The numbers of the lines at which a caption may begin: the first, and after short ones."""
+    right = max(piece.box[2] for piece in block)
+    short = [piece.box[2] < right - 2 * piece.size for piece in block[:-1]]
+    return [0] + [number for number, after in enumerate(short, 1) if after]
+
+
 def follows(piece: Piece, last: Piece) -> bool:
     """Whether a line stands close under another of about its size."""
     step = piece.base - last.base
     shared = min(piece.box[2], last.box[2]) - max(piece.box[0], last.box[0])
     alike = abs(piece.size - last.size) < 0.2 * last.size
-    return alike and shared > 0 and 0.5 * last.size < step < 1.7 * last.size
+    return alike and shared > 0 and 0.5 * last.size < step < _APART * last.size
+
+
+def resize_ideographs(blocks: list[list[Piece]]) -> None:
+    """Correct the sizes on a page of Chinese or Japanese, whose signs have no x-height.
+
+    Each sign fills its em but for a margin of a twentieth.
+    """
+    count = [len(_IDEOGRAPHS.findall(piece.text or "")) for block in blocks for piece in block]
+    if sum(count) < 0.3 * sum(len(piece.text or "") for block in blocks for piece in block):
+        return
+    for block in blocks:
+        text = "".join(piece.text or "" for piece in block)
+        if text and not _IDEOGRAPHS.search(text):
+            continue
+        size = float(np.median([piece.box[3] - piece.box[1] for piece in block])) / 0.95
+        for piece in block:
+            piece.size, piece.base = size, piece.box[3] - 0.1 * size

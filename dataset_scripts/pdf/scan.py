@@ -43,18 +43,21 @@ class Straight:
     quarters: int
     skew: float
 
-    def to_points(self, boxes: np.ndarray) -> np.ndarray:
+    def to_points(self, boxes: np.ndarray, anchors: np.ndarray | None = None) -> np.ndarray:
         """Boxes (n, 4) in pixels as boxes in points on the page before the skew was undone.
 
-        A box keeps its size and its middle moves, so that level lines stay level.
+        A box keeps its size, so that level lines stay level, and moves as its middle does, or as
+        the point at the x of `anchors` (n,) and its middle's y.
         """
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        half = (boxes[:, 2:] - boxes[:, :2]) / 2
+        if anchors is not None:
+            middle[:, 0] = anchors
+        before = middle
         height, width = self.grey.shape
         centre = np.array([width, height]) / 2
         cos, sin = np.cos(self.skew), np.sin(self.skew)
         middle = (middle - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
-        return np.concatenate([middle - half, middle + half], axis=1) / self.scale
+        return (boxes + np.tile(middle - before, 2)) / self.scale
 
 
 def is_scan(page: fast.Page, lines: list[Line], graphics: Graphics) -> bool:
@@ -182,7 +185,12 @@ def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
             y0 = piece.base - 0.75 * size * picture.scale
             y1 = piece.base + 0.22 * size * picture.scale
         boxes.append((x0, y0, x1, y1))
-    points = picture.to_points(np.array(boxes))
+    # The lines of a block move as one, or a short last line would leave the others.
+    level = np.array(boxes)
+    owners = np.array([piece.block for piece in pieces])
+    middles = level[:, [0, 2]].mean(axis=1)
+    anchors = [float(middles[owners == owner].mean()) for owner in owners]
+    points = picture.to_points(level, np.array(anchors))
     height, width = picture.grey.shape
     lines = []
     for number, (piece, box, size) in enumerate(zip(pieces, points, sizes, strict=True)):
@@ -191,7 +199,8 @@ def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
             box = turn(box[None], 1, width / picture.scale, height / picture.scale)[0]
             quarters = (quarters + 1) % 4
         text = piece.text or _unread(number, piece)
-        span = piece.number, piece.number
+        place = 1000 * piece.block + piece.number
+        span = place, place
         lines.append(Line(text, tuple(box.tolist()), size, "", "", quarters, span=span))
     return lines
 
