@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pypdfium2
 import pytest
-from pdf_samples import COLUMN, GUTTER, LEFT, Sheet, one_figure, text_only
+from pdf_samples import COLUMN, GUTTER, LEFT, SENTENCE, Sheet, one_figure, text_only
 from PIL import Image
 from reportlab.lib.units import inch
 
@@ -357,7 +357,9 @@ def test_graphical_abstracts_are_kept_only_on_request_and_logos_never(sheet):
         if page == 0:
             sheet.image(abstract, seed=1)
             sheet.body(LEFT, 72, 580)
-            sheet.body(RIGHT, 280, 700)
+            sheet.canvas.rect(RIGHT, 792 - 640, COLUMN, 130)  # a boxed notice is no figure
+            sheet.text(RIGHT + 6, 520, SENTENCE * 2, COLUMN - 12, 8, font="Helvetica")
+            sheet.body(RIGHT, 280, 500)
         else:
             sheet.image(figure, seed=page + 1)
             sheet.caption(LEFT, 230, f"Figure {page}.", "Hardness of the samples.")

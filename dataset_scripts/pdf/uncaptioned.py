@@ -3,13 +3,14 @@
 from collections import Counter
 
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, covered
+from cephalo.dataset_scripts.pdf.geometry import Box, area, covered
 from cephalo.dataset_scripts.pdf.layout import BodyStyle
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.regions import Atom, Scene
 
 MIN_LINES = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
 MAX_CLAIMED = 0.1  # of its area may lie in another figure
+MAX_TEXT = 0.2  # of its area may be lines of text: more is a boxed abstract, a table or a notice
 
 
 def find_uncaptioned(
@@ -28,9 +29,16 @@ def find_uncaptioned(
             if min(atom.box[2] - atom.box[0], atom.box[3] - atom.box[1]) >= least
             and seen[_place(atom.box)] == 1
             and all(covered(atom.box, pair.box) <= MAX_CLAIMED for pair in own)
+            and _text_share(atom.box, scene) <= MAX_TEXT
         ]
         for scene, own in zip(scenes, pairs, strict=True)
     ]
+
+
+def _text_share(box: Box, scene: Scene) -> float:
+    """The share of a box's area that lines of text take."""
+    lines = [line.box for block in scene.blocks for line in block.lines]
+    return sum(covered(line, box) * area(line) for line in lines) / area(box)
 
 
 def _place(box: Box) -> tuple[int, ...]:
