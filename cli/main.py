@@ -26,6 +26,7 @@ COMMANDS = {
     "merge": Command(
         "cephalo.merge_recipes.merge:app", "Stack decoder layers into a deeper model."
     ),
+    "moe": Command("cephalo.merge_recipes.moe:app", "Mix several models as experts behind gates."),
     "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images."),
     "serve": Command("modeling_cephalo.serve:app", "Put a model behind the OpenAI API."),
     "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),

@@ -196,6 +196,8 @@ class CephaloMoePreTrainedModel(PreTrainedModel):
     _supports_flash_attn = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    # Steps of training are lost in the eight bits of a bfloat16 router.
+    _keep_in_fp32_modules_strict = ["mlp.gate.weight", "mlp.gate.bias"]  # noqa: RUF012
 
 
 class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMixin):

@@ -1,0 +1,192 @@
+"""The gates of a mixture, trained from example prompts on what they see at run time.
+
+A router sees the output of the norm after the attention, in the running mixture. What that is
+depends on where the layers before sent the tokens, so the gates are trained twice: first on the
+activations of each expert's prompts while all tokens go to that expert, as they would with perfect
+gates; then on those and on the activations under the gates just trained.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
+
+from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt
+from modeling_cephalo import CephaloMoeForConditionalGeneration
+from modeling_cephalo.modeling_cephalo_moe import CephaloMoeRouter, expert_shares
+
+TOKENS_PER_PROMPT = 64  # drawn from each prompt, or a long one would need gigabytes
+WEIGHT_DECAY = 0.01
+
+Prompts = Sequence[Sequence[Prompt]]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How prompts are routed: `prompts` counted, the part of them of which most places (tokens
+    times layers) go to the right expert, and the part of all places that do."""
+
+    prompts: int
+    accuracy: float
+    token_share: float
+
+
+def train_gates(
+    model: CephaloMoeForConditionalGeneration,
+    processor: Any,
+    prompts: Prompts,
+    training: GateTraining | None = None,
+) -> None:
+    """Train the gates of a mixture, freshly built or from `from_pretrained`, and nothing else.
+
+    Args:
+        model: its routers change in place.
+        processor: of the model; prompts are put through its chat template.
+        prompts: for each expert, in order, examples of what it is for.
+        training: steps, learning rate and seed.
+
+    By layer, multinomial logistic regression of the expert's index on the activations of single
+    tokens, each expert with the same total weight. Raises ValueError where the prompts are not for
+    as many experts as the model has.
+    """
+    if len(prompts) != model.config.num_experts:
+        raise ValueError(f"prompts for {len(prompts)} of {model.config.num_experts} experts")
+    training = training or GateTraining()
+    inputs = [
+        (index, encode(processor, prompt)) for index, own in enumerate(prompts) for prompt in own
+    ]
+    layers: list[list[torch.Tensor]] = [[] for _ in model.routers]
+    experts: list[torch.Tensor] = []
+    for forced in (True, False):
+        generator = torch.Generator().manual_seed(training.seed)
+        for expert, batch in inputs:
+            found = router_inputs(model, batch, expert if forced else None)
+            drawn = torch.randperm(len(found[0]), generator=generator)[:TOKENS_PER_PROMPT]
+            experts.append(torch.full((len(drawn),), expert))
+            for layer, hidden in zip(layers, found, strict=True):
+                layer.append(hidden[drawn.to(hidden.device)].cpu())
+        for router, layer in zip(model.routers, layers, strict=True):
+            fit_router(router, torch.cat(layer), torch.cat(experts), training)
+
+
+def encode(processor: Any, prompt: Prompt) -> Any:
+    """The model's inputs for one prompt, as a user would ask it."""
+    content = [{"type": "image"}] if prompt.image else []
+    messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
+    text = processor.apply_chat_template(messages, add_generation_prompt=True)
+    images = [Image.open(prompt.image).convert("RGB")] if prompt.image else None
+    return processor(text=text, images=images, return_tensors="pt")
+
+
+@torch.no_grad()
+def router_inputs(
+    model: CephaloMoeForConditionalGeneration, batch: Any, expert: int | None
+) -> list[torch.Tensor]:
+    """What the router of each layer sees, [tokens, hidden], with all tokens sent to `expert`.
+
+    With None the routers choose.
+    """
+    seen: list[torch.Tensor] = []
+
+    def look(_: Any, args: tuple, output: tuple) -> tuple | None:
+        seen.append(args[0])
+        if expert is None:
+            return None
+        logits, weights, experts = output
+        return logits, torch.ones_like(weights[:, :1]), torch.full_like(experts[:, :1], expert)
+
+    with hooked(model.routers, look), evaluating(model):
+        model(**to_model(model, batch), use_cache=False, logits_to_keep=1)
+    return seen
+
+
+@contextmanager
+def hooked(routers: list[CephaloMoeRouter], hook: Callable) -> Iterator[None]:
+    """`hook` sees, and may replace, the outputs of the routers that run inside."""
+    handles: list[RemovableHandle] = [router.register_forward_hook(hook) for router in routers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Without dropout inside."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def to_model(model: CephaloMoeForConditionalGeneration, batch: Any) -> dict[str, torch.Tensor]:
+    """The tensors of a batch on the device of the embeddings, images in the model's dtype."""
+    weight = model.get_input_embeddings().weight
+    return {
+        name: value.to(weight.device, weight.dtype if value.is_floating_point() else None)
+        for name, value in batch.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def fit_router(
+    router: CephaloMoeRouter, hidden: torch.Tensor, experts: torch.Tensor, training: GateTraining
+) -> None:
+    """Fit one router by full-batch Adam from zero, so that only the drawn tokens depend on chance.
+
+    Args:
+        hidden: [tokens, hidden], what it sees.
+        experts: int [tokens], where they belong.
+
+    The regression is on standardised features; mean and scale are then folded into the router.
+    """
+    device = router.weight.device
+    hidden, experts = hidden.to(device, torch.float32), experts.to(device)
+    mean, scale = hidden.mean(0), hidden.std(0).clamp(min=1e-6)
+    features = (hidden - mean) / scale
+    counts = experts.bincount(minlength=len(router.bias)).float()
+    weight = torch.zeros_like(router.weight, dtype=torch.float32).requires_grad_()
+    bias = torch.zeros_like(router.bias, dtype=torch.float32).requires_grad_()
+    optimizer = torch.optim.AdamW(
+        [weight, bias], lr=training.learning_rate, weight_decay=WEIGHT_DECAY
+    )
+    for _ in range(training.steps):
+        optimizer.zero_grad()
+        logits = functional.linear(features, weight, bias)
+        functional.cross_entropy(logits, experts, weight=1 / counts).backward()
+        optimizer.step()
+    with torch.no_grad():
+        router.weight.copy_(weight / scale)
+        router.bias.copy_(bias - (weight / scale) @ mean)
+
+
+@torch.inference_mode()
+def measure_routing(
+    model: CephaloMoeForConditionalGeneration, processor: Any, prompts: Prompts
+) -> Routing:
+    """Route prompts of each expert, in order, and count where their tokens go.
+
+    With k experts a token the places are its k choices, of which one can be right.
+    """
+    shares, right = [], []
+    with evaluating(model):
+        for expert, own in enumerate(prompts):
+            for prompt in own:
+                batch = to_model(model, encode(processor, prompt))
+                out = model(**batch, use_cache=False, logits_to_keep=1, output_router_logits=True)
+                share = expert_shares(out.router_logits, model.config.num_experts_per_tok).mean(0)
+                shares.append(share[expert].item())
+                right.append(share.argmax().item() == expert)
+    return Routing(
+        prompts=len(right),
+        accuracy=sum(right) / len(right),
+        token_share=sum(shares) / len(shares),
+    )

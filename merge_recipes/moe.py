@@ -1,0 +1,183 @@
+"""`cephalo moe`: a mixture of experts from checkpoints, and its gates from example prompts."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.merge import check_room
+from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
+from cephalo.merge_recipes.sources import Checkpoint, fetch
+from cephalo.model_cards.merge_card import MergeSource
+from cephalo.model_cards.moe_card import MoeFacts, moe_card
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+GATES_FILE = "model-gates.safetensors"
+
+
+@app.command()
+def moe(
+    recipe: Annotated[
+        str,
+        typer.Argument(help="A YAML file, or the name of a shipped one such as moe-3x8b.yml."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the mixture; made whole.")],
+) -> None:
+    """Put the decoder MLPs of several models into one, and train gates that choose among them.
+
+    Sources are folders or Hub ids, NAME@REVISION for a pinned one, that differ in their weights
+    only. Weights are copied from file to file, so memory stays small; then the mixture is loaded,
+    on a GPU where there is one, and its gates learn from each expert's example prompts.
+
+    \b
+    Example:
+      cephalo moe moe-3x8b.yml --out runs/cephalo-3x8b
+    """
+    text, parsed = read_moe_recipe(recipe)
+    facts = run_moe(text, parsed, out)
+    print(f"mixed {len(parsed.experts)} experts into {out}: {facts.routing_line}")
+
+
+def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
+    """Build the mixture of `recipe`, whose YAML is `text`, in `out`, which appears whole.
+
+    Raises CephaloError before a byte is written where `out` exists, an expert differs from the base
+    in more than weights, or the disk has no room.
+    """
+    if out.exists():
+        raise CephaloError(f"{out} exists; remove it or give another --out")
+    from cephalo.merge_recipes.moe_files import DTYPES, NAMES, plan
+    from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights
+
+    names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
+    found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
+    base, *experts = (found[name] for name in names)
+    check_same_but_weights(base, experts)
+    skeleton = empty_mixture(base.config, recipe)
+    shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
+    planned = plan(shapes, base, experts)
+    dtype = DTYPES[NAMES[recipe.dtype]]
+    check_room(out, sum(tensor.size(dtype) for tensor in planned.values()))
+
+    aside = out.with_name(out.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        # Hashing and copying read the same bytes: done side by side, they are read once.
+        with ThreadPoolExecutor(1) as pool:
+            hashes = pool.map(Checkpoint.hashes, [dense.checkpoint for dense in found.values()])
+            model, processor = build(planned, skeleton, base.checkpoint.folder, recipe, aside)
+            routing = teach_gates(model, processor, recipe)
+            sources = [
+                MergeSource(dense.name, dense.checkpoint.revision, digests)
+                for dense, digests in zip(found.values(), hashes, strict=True)
+            ]
+        facts = MoeFacts(
+            name=out.name,
+            recipe=text,
+            experts=len(experts),
+            experts_per_token=recipe.experts_per_token,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            sources=sources,
+            **routing,
+        )
+        save_gates(model, aside)
+        (aside / "README.md").write_text(str(moe_card(facts)), encoding="utf-8")
+        # Last: without it the folder is no model.
+        model.config.save_pretrained(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    aside.rename(out)
+    return facts
+
+
+def empty_mixture(base_config: Any, recipe: MoeRecipe) -> Any:
+    """The mixture on the meta device."""
+    import torch
+
+    from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration
+
+    config = CephaloMoeConfig(
+        base_config=base_config,
+        num_experts=len(recipe.experts),
+        num_experts_per_tok=recipe.experts_per_token,
+        architectures=[CephaloMoeForConditionalGeneration.__name__],
+        dtype=recipe.dtype,
+    )
+    with torch.device("meta"):
+        return CephaloMoeForConditionalGeneration(config)
+
+
+def build(
+    planned: dict[str, Any], skeleton: Any, base: Path, recipe: MoeRecipe, folder: Path
+) -> tuple[Any, Any]:
+    """Write weights with empty gates, code and processor into `folder`; load the mixture.
+
+    Returns the model and the processor.
+    """
+    import torch
+    from transformers import AutoProcessor
+    from transformers.dynamic_module_utils import custom_object_save
+
+    from cephalo.merge_recipes.moe_files import write_index, write_weights
+
+    places = write_weights(planned, recipe.dtype, folder)
+    for router in skeleton.routers:
+        router.to_empty(device="cpu")
+        for parameter in router.parameters():
+            torch.nn.init.zeros_(parameter)
+    write_index(places | dict.fromkeys(save_gates(skeleton, folder), GATES_FILE), folder)
+    custom_object_save(skeleton, folder, config=skeleton.config)
+    processor = AutoProcessor.from_pretrained(base)
+    processor.save_pretrained(folder)
+    if (path := base / "generation_config.json").exists():
+        shutil.copyfile(path, folder / path.name)
+    model = type(skeleton).from_pretrained(
+        folder,
+        config=skeleton.config,
+        dtype=recipe.dtype,
+        device_map="auto" if torch.cuda.is_available() else None,
+    )
+    return model, processor
+
+
+def save_gates(model: Any, folder: Path) -> list[str]:
+    """Write the gates, float32, into a file of their own; return their names."""
+    from safetensors.torch import save_file
+
+    gates = {
+        name: parameter.detach().float().cpu()
+        for name, parameter in model.named_parameters()
+        if ".mlp.gate." in name
+    }
+    save_file(gates, folder / GATES_FILE, metadata={"format": "pt"})
+    return list(gates)
+
+
+def teach_gates(model: Any, processor: Any, recipe: MoeRecipe) -> dict[str, Any]:
+    """Train the gates and measure them: on the test prompts, or for lack of them on the others.
+
+    Returns the figures as fields of MoeFacts.
+    """
+    from cephalo.merge_recipes.gates import measure_routing, train_gates
+
+    train_gates(
+        model, processor, [expert.positive_prompts for expert in recipe.experts], recipe.gates
+    )
+    unseen = all(expert.test_prompts for expert in recipe.experts)
+    routing = measure_routing(
+        model,
+        processor,
+        [expert.test_prompts if unseen else expert.positive_prompts for expert in recipe.experts],
+    )
+    return {
+        "prompts": routing.prompts,
+        "unseen": unseen,
+        "accuracy": routing.accuracy,
+        "token_share": routing.token_share,
+    }

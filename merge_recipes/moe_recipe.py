@@ -1,0 +1,116 @@
+"""Recipes of mixtures of experts, read strictly."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.recipe import RECIPES, Strict
+
+
+class Prompt(Strict):
+    """A question as a user asks it, and the file of the image that it is about, if any."""
+
+    text: str = Field(min_length=1)
+    image: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def plain(cls, value: Any) -> Any:
+        """In YAML a plain string is a prompt without an image."""
+        return {"text": value} if isinstance(value, str) else value
+
+
+class Expert(Strict):
+    """`source_model` is a Hub id, NAME@REVISION, or a folder.
+
+    The gates learn to send prompts like `positive_prompts` to it; `test_prompts`, which they do not
+    see, tell how well they do.
+    """
+
+    source_model: str
+    positive_prompts: tuple[Prompt, ...] = Field(min_length=1)
+    test_prompts: tuple[Prompt, ...] = ()
+
+
+class GateTraining(Strict):
+    """How the gates are trained: full-batch Adam steps on each layer, and the seed."""
+
+    steps: int = Field(default=300, ge=1)
+    learning_rate: float = Field(default=0.01, gt=0)
+    seed: int = 0
+
+
+class MoeRecipe(Strict):
+    """The decoder MLPs of `experts`; all other weights come from `base_model`."""
+
+    base_model: str
+    dtype: Literal["bfloat16", "float16", "float32"]
+    experts_per_token: int = Field(default=1, ge=1)
+    experts: tuple[Expert, ...] = Field(min_length=2)
+    gates: GateTraining = GateTraining()
+
+    @model_validator(mode="after")
+    def enough_experts(self) -> "MoeRecipe":
+        """Refuse more experts for a token than there are."""
+        if self.experts_per_token > len(self.experts):
+            raise ValueError(
+                f"experts_per_token is {self.experts_per_token} of {len(self.experts)} experts"
+            )
+        return self
+
+
+def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
+    """The YAML text and the recipe of a file, or of a shipped recipe such as moe-3x8b.yml.
+
+    Files of images are looked up beside the recipe. Raises CephaloError for a missing file or
+    image, broken YAML, an unknown key and a wrong value, with their names.
+    """
+    path = next((path for path in (Path(name), RECIPES / name) if path.is_file()), None)
+    if path is None:
+        shipped = ", ".join(sorted(path.name for path in RECIPES.glob("moe-*.yml")))
+        raise CephaloError(f"no recipe {name}; give a YAML file or one of: {shipped}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        recipe = MoeRecipe.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise CephaloError(f"{path} is no YAML: {error}") from error
+    except ValidationError as error:
+        found = [
+            f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}"
+            for one in error.errors()
+        ]
+        raise CephaloError(f"{path}: {'; '.join(found)}") from error
+    return text, with_images_beside(recipe, path.parent)
+
+
+def with_images_beside(recipe: MoeRecipe, folder: Path) -> MoeRecipe:
+    """`recipe` with the paths of its images made from `folder`.
+
+    Raises CephaloError for one that is not there.
+    """
+
+    def placed(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+        return tuple(
+            prompt.model_copy(update={"image": str(folder / prompt.image)})
+            if prompt.image
+            else prompt
+            for prompt in prompts
+        )
+
+    experts = tuple(
+        expert.model_copy(
+            update={
+                "positive_prompts": placed(expert.positive_prompts),
+                "test_prompts": placed(expert.test_prompts),
+            }
+        )
+        for expert in recipe.experts
+    )
+    for expert in experts:
+        for prompt in (*expert.positive_prompts, *expert.test_prompts):
+            if prompt.image and not Path(prompt.image).is_file():
+                raise CephaloError(f"no image {prompt.image}, of a prompt of {expert.source_model}")
+    return recipe.model_copy(update={"experts": experts})

@@ -1,0 +1,205 @@
+"""What goes into a mixture: base and experts that differ in nothing but their weights."""
+
+import hashlib
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightRenaming, rename_source_key
+
+import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.sources import Checkpoint, Tensor
+
+# What says where a checkpoint comes from or how it is run, not what it is.
+PROVENANCE = {
+    "_name_or_path",
+    "architectures",
+    "auto_map",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+}
+STALE_BUFFERS = r"(rotary_emb\.inv_freq|position_ids)$"  # in files of older transformers
+# State that training leaves in tokenizer.json.
+TOKENIZER_STATE = ("padding", "truncation")
+NAMED = 5  # differences that an error lists
+
+
+class Dense:
+    """A checkpoint, and its tensors under the names of the modules of transformers' model."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Raises CephaloError where it is of no family that can be mixed."""
+        self.checkpoint = checkpoint
+        self.name = checkpoint.name
+        self.family = checkpoint.family
+
+    @cached_property
+    def config(self) -> Any:
+        """The configuration. Raises CephaloError where transformers cannot read it."""
+        try:
+            return AutoConfig.from_pretrained(self.checkpoint.folder)
+        except Exception as error:  # each family checks its values in its own way
+            raise CephaloError(f"{self.name}: config.json: {error}") from error
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        """The model on the meta device: names and shapes without weights."""
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(self.config)
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """The name in the files by the name in the model.
+
+        Raises CephaloError with the names that the files lack or have too many.
+        """
+        known = self.model.state_dict()
+        renamings = [
+            transform
+            for transform in get_model_conversion_mapping(self.model)
+            if isinstance(transform, WeightRenaming)
+        ]
+        prefix = self.model.base_model_prefix
+        found = {
+            rename_source_key(name, renamings, [], prefix, known)[0]: name
+            for name in self.checkpoint.tensors
+        }
+        missing = known.keys() - found.keys() - self.model.all_tied_weights_keys.keys()
+        extra = {name for name in found.keys() - known.keys() if not self.is_ignored(name)}
+        for kind, names in (("lacks", missing), ("has, unknown to its model,", extra)):
+            if names:
+                raise CephaloError(f"{self.name} {kind} {listed(sorted(names))}")
+        return {name: found[name] for name in known if name in found}
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by its name in the model."""
+        return {name: self.checkpoint.tensors[file] for name, file in self.files.items()}
+
+    def is_ignored(self, name: str) -> bool:
+        """Whether transformers drops this tensor when it loads the model."""
+        patterns = {
+            *self.model._keys_to_ignore_on_load_unexpected,
+            r"(rotary_emb\.inv_freq|position_ids)$",
+        }
+        return any(re.search(pattern, name) for pattern in patterns)
+
+    def mlp_parts(self, name: str) -> list[str]:
+        """The tensors that make up one tensor of an expert, to be laid one after the other.
+
+        `name` is that of a decoder MLP's `gate_up_proj` or `down_proj`, without ".weight". The
+        fused projection of Mistral is `gate_proj`, then `up_proj`.
+        """
+        if f"{name}.weight" in self.files:
+            return [f"{name}.weight"]
+        stem = name.removesuffix("gate_up_proj")
+        return [f"{stem}gate_proj.weight", f"{stem}up_proj.weight"]
+
+
+def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
+    """Refuse an expert that differs from the base in anything but weights.
+
+    Raises CephaloError with the names: of another family, a key of the configuration, a tensor's
+    shape, a part of the tokenizer, the chat template.
+    """
+    base_tokenizer = tokenizer_parts(base.checkpoint.folder)
+    for expert in experts:
+        if expert.family != base.family:
+            raise CephaloError(f"{expert.name} is {expert.family}, {base.name} is {base.family}")
+        parts = tokenizer_parts(expert.checkpoint.folder)
+        both = parts.keys() & base_tokenizer.keys()
+        for what, ours, theirs in (
+            ("config", settings(expert.config), settings(base.config)),
+            ("tensors", shapes(expert), shapes(base)),
+            ("tokenizer", {k: parts[k] for k in both}, {k: base_tokenizer[k] for k in both}),
+        ):
+            if found := differences(ours, theirs):
+                raise CephaloError(
+                    f"{expert.name} differs from {base.name} in its {what}: {listed(found)}; "
+                    "an expert may differ from the base in its weights only"
+                )
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """A configuration as flat keys, "text_config.rope_theta" and the like, without provenance."""
+
+    def flat(part: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in part.items():
+            if key in PROVENANCE:
+                continue
+            if isinstance(value, dict):
+                found |= flat(value, f"{prefix}{key}.")
+            else:
+                found[f"{prefix}{key}"] = value
+        return found
+
+    return flat(config.to_dict(), "")
+
+
+def shapes(dense: Dense) -> dict[str, Any]:
+    """The shape of each tensor."""
+    return {name: list(tensor.shape) for name, tensor in dense.tensors.items()}
+
+
+def tokenizer_parts(folder: Path) -> dict[str, str]:
+    """Short hashes of the parts of tokenizer.json, of tokenizer.model and the chat template.
+
+    A file that the folder does not have is left out: not every checkpoint has all.
+    """
+    parts: dict[str, str] = {}
+    if (path := folder / "tokenizer.json").exists():
+        # Read and written by the library of today: its older versions write merges otherwise.
+        content = json.loads(Tokenizer.from_file(str(path)).to_str())
+        for key, value in content.items():
+            if key == "model":
+                parts |= {f"model.{name}": digest(part) for name, part in value.items()}
+            elif key not in TOKENIZER_STATE:
+                parts[key] = digest(value)
+    if (path := folder / "tokenizer.model").exists():
+        parts["tokenizer.model"] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    if template := chat_template(folder):
+        parts["chat_template"] = digest(template)
+    return parts
+
+
+def chat_template(folder: Path) -> Any:
+    """The chat template, from the first of the files that may hold it."""
+    if (path := folder / "chat_template.jinja").exists():
+        return path.read_text(encoding="utf-8")
+    for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
+        if (path := folder / name).exists():
+            template = json.loads(path.read_text(encoding="utf-8")).get("chat_template")
+            if template:
+                return template
+    return None
+
+
+def digest(value: Any) -> str:
+    """A short hash of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """What differs between two flat mappings, by name."""
+    absent = object()
+    return [
+        f"{key} is {ours.get(key, 'not there')!r}, not {theirs.get(key, 'not there')!r}"
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key, absent) != theirs.get(key, absent)
+    ]
+
+
+def listed(names: list[str]) -> str:
+    """The first few, and how many more."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
