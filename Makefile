@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
+LAYERS := 4
 
 .PHONY: help demo test lint bench papers clean
 
@@ -10,7 +11,7 @@ help:
 	@echo "make demo                  the whole way on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
-	@echo "make bench                 slow tests and measurements"
+	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
 	@echo "make papers                build examples/papers again"
 	@echo "make clean                 remove runs/"
 
@@ -37,6 +38,9 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m cephalo.eval.bench_phi3_v
+	$(if $(wildcard ../shared/bench),$(BIN)/python -m cephalo.dataset_scripts.bench_extract ../shared/bench)
+	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
+	rm -rf runs/bench-merge
 
 papers: $(VENV)/installed
 	$(BIN)/python examples/make_papers.py

@@ -1,6 +1,6 @@
 """Measure `cephalo extract`: accuracy by class of paper, and speed against pdfium's own floor.
 
-    python dataset_scripts/bench_extract.py ../shared/bench
+    python -m cephalo.dataset_scripts.bench_extract ../shared/bench
 
 Accuracy comes from the benchmark's own scorer. Speed is pages per second of processor time, crops
 encoded and Parquet written, divided by what pdfium alone needs on the same pages in the same
