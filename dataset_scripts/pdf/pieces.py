@@ -184,9 +184,12 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
             # Where a block begins, its lines are at the page's usual distance, or at one of theirs.
             first = [usual, 1.1 * piece.size]
             first += [step] if abs(after.get(number, 0.0) - step) < 0.1 * step else []
-            size = float(np.median([other.size for other in block]))
             most = 1.2 * float(np.median(own) if own else max(first))
-            if step > most or abs(piece.size - size) > 0.2 * size:
+            size = float(np.median([other.size for other in block]))
+            flush = abs(piece.box[0] - block[-1].box[0]) < 0.3 * size
+            level = flush and own and abs(step - float(np.median(own))) < 0.05 * step
+            # A line that keeps the edge and the distance to a twentieth was measured badly.
+            if step > most or abs(piece.size - size) > (0.35 if level else 0.2) * size:
                 block = []
         if block:
             taken.add(over)
