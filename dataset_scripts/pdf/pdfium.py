@@ -144,15 +144,15 @@ def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1)
 
 
-def loose_boxes(textpage: int, count: int) -> np.ndarray:
-    """Boxes of all characters in user space: float32 (count, 4), [left, bottom, right, top].
+def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
+    """Boxes of some characters in user space: float32 (n, 4), [left, bottom, right, top].
 
     A loose box is as high as the font (ascent to descent) and as wide as the advance.
     """
-    buffer = np.zeros((count, 4), np.float32)
+    buffer = np.zeros((len(chars), 4), np.float32)
     start = buffer.ctypes.data
-    addresses = range(start, start + 16 * count, 16)
-    deque(map(text_loose_box, repeat(textpage), range(count), addresses), 0)
+    addresses = range(start, start + 16 * len(chars), 16)
+    deque(map(text_loose_box, repeat(textpage), chars.tolist(), addresses), 0)
     return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
 
 

@@ -5,7 +5,9 @@ table row gives one line per cell and the two columns of a page never share a li
 """
 
 import ctypes
+import math
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 import pypdfium2.raw as pdfium
@@ -75,26 +77,99 @@ def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
 
 def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
     codes = _codes(textpage, handle, count)
-    boxes = fast.map_boxes(fast.loose_boxes(handle, count), page.to_display)
-    space = (codes <= 32) & (codes != 2) | (codes == 0xA0)
+    solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
+    marks = _read_marks(page, handle, solid, hidden)
+    if not len(marks.chars):
+        return []
+    string = _string(codes)
+    lines = []
+    for turns in np.unique(marks.quarters).tolist():
+        own = marks if (marks.quarters == turns).all() else marks.of(marks.quarters == turns)
+        lines += _runs(page, handle, string, solid, own, turns)
+    return lines
+
+
+@dataclass
+class _Marks:
+    """Characters that tell where lines begin and end, in the order of the text.
+
+    `chars` are their numbers; `boxes` (n, 4) are theirs on the displayed page, in points;
+    `quarters` the quarter turns clockwise that set each upright. `joined` tells of each whether
+    it ends the word that the one before it begins: the characters between them are left out.
+    """
+
+    chars: np.ndarray
+    boxes: np.ndarray
+    quarters: np.ndarray
+    joined: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "_Marks":
+        """The marks for which the boolean array `chosen` is true."""
+        return _Marks(
+            self.chars[chosen], self.boxes[chosen], self.quarters[chosen], self.joined[chosen]
+        )
+
+
+def _read_marks(page: fast.Page, handle: int, solid: np.ndarray, hidden: set[int]) -> _Marks:
+    """Read the ends of plain words, and every character of all others.
+
+    A call for each character is what costs most; a word in level type of one size needs two.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
+    first, last = edges[::2], edges[1::2] - 1
+    ends = np.stack([first, last], axis=1)
+    boxes = _boxes(page, handle, ends.ravel()).reshape(-1, 2, 4)
+    plain = _is_plain(page, boxes, last - first + 1) if not hidden else np.zeros(len(first), bool)
+    spread = np.repeat(~plain, last - first + 1)
+    others = np.flatnonzero(solid)[spread]
+    other_boxes = _boxes(page, handle, others)
+    seen = _is_seen(page, handle, others, other_boxes, hidden)
+    others, other_boxes = others[seen], other_boxes[seen]
+    begins = np.ones(len(others), bool)
+    begins[1:] = np.diff(others) > 1
+    chars = np.concatenate([ends[plain].ravel(), others])
+    joined = np.zeros(len(chars), bool)
+    joined[1 : 2 * plain.sum() : 2] = True
+    quarters = np.zeros(len(chars), int)  # a plain word lies level on the displayed page
+    quarters[2 * plain.sum() :] = _orientations(page, handle, others, begins)
+    order = np.argsort(chars, kind="stable")
+    every = np.concatenate([boxes[plain].reshape(-1, 4), other_boxes])
+    return _Marks(chars[order], every[order], quarters[order], joined[order])
+
+
+def _boxes(page: fast.Page, handle: int, chars: np.ndarray) -> np.ndarray:
+    return fast.map_boxes(fast.loose_boxes(handle, chars), page.to_display)
+
+
+def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Which words are level, in type of one height, on the page, and as wide as words are.
+
+    `ends` (n, 2, 4) are the boxes of each word's first and last character, `length` (n,) counts
+    its characters.
+    """
+    (x0, y0, x1, y1), (x2, y2, x3, y3) = ends[:, 0].T, ends[:, 1].T
+    high = y1 - y0
+    level = (np.abs(y2 - y0) < 0.02 * high) & (np.abs(y3 - y1) < 0.02 * high)
+    proper = (x1 > x0) & (x3 > x2) & (high > 0)
+    inside = (x0 > 0) & (x3 < page.width) & (y0 > 0) & (y1 < page.height)
+    along = (length > 1) & (x2 > x1 - 0.2 * high)
+    width = (x3 - x0) / np.maximum(high * length, 1e-6)  # 0.31 to 0.73 for 998 words in 1000
+    usual = (width > 0.33) & (width < 0.9)
+    return level & proper & inside & along & usual
+
+
+def _is_seen(
+    page: fast.Page, handle: int, chars: np.ndarray, boxes: np.ndarray, hidden: set[int]
+) -> np.ndarray:
+    """Which characters have a size, lie on the page, and are not clipped away."""
     proper = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     # Publishers leave text beyond the page's edge; a reader never sees it.
     middle_x, middle_y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
     inside = (middle_x > 0) & (middle_x < page.width) & (middle_y > 0) & (middle_y < page.height)
     if hidden:
-        owners = map(fast.text_object, [handle] * count, range(count))
-        inside &= np.fromiter((owner not in hidden for owner in owners), bool, count)
-    marks = np.flatnonzero(~space & proper & inside)
-    if not len(marks):
-        return []
-    string = _string(codes)
-    quarters = _orientations(page, handle, marks, space)
-    lines = []
-    for turns in np.unique(quarters):
-        chosen = marks[quarters == turns]
-        upright = turn(boxes[chosen], int(turns), page.width, page.height)
-        lines += _runs(page, handle, string, chosen, upright, int(turns))
-    return lines
+        owners = map(fast.text_object, repeat(handle), chars.tolist())
+        inside &= np.fromiter((owner not in hidden for owner in owners), bool, len(chars))
+    return proper & inside
 
 
 def _codes(textpage, handle: int, count: int) -> np.ndarray:
@@ -104,7 +179,7 @@ def _codes(textpage, handle: int, count: int) -> np.ndarray:
         return buffer[:count].astype(np.uint32)
     # Characters without a text index, or outside the basic plane: one call for each.
     numbers = range(count)
-    return np.fromiter(map(fast.text_unicode, [handle] * count, numbers), np.uint32, count)
+    return np.fromiter(map(fast.text_unicode, repeat(handle), numbers), np.uint32, count)
 
 
 def _string(codes: np.ndarray) -> str:
@@ -123,21 +198,27 @@ def _whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _orientations(page: fast.Page, handle: int, marks: np.ndarray, space: np.ndarray) -> np.ndarray:
-    """Quarter turns clockwise that set each mark upright: int array like `marks`."""
-    first = np.ones(len(marks), bool)
-    first[1:] = (np.diff(marks) > 1) | space[marks[1:] - 1]
-    starts = np.flatnonzero(first)
+def _orientations(
+    page: fast.Page, handle: int, chars: np.ndarray, begins: np.ndarray
+) -> np.ndarray:
+    """Quarter turns clockwise that set each of `chars` upright: int array.
+
+    Asked for those that begin a word; the others have that of the word.
+    """
+    starts = np.flatnonzero(begins)
     angles = np.fromiter(
-        map(fast.text_angle, [handle] * len(starts), marks[starts].tolist()), float, len(starts)
+        map(fast.text_angle, repeat(handle), chars[starts].tolist()), float, len(starts)
     )
     # The angle runs counterclockwise in user space; /Rotate turns the page clockwise.
     turns = np.rint(-angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
-    return np.repeat(turns % 4, np.diff(np.append(starts, len(marks))))
+    return np.repeat(turns % 4, np.diff(np.append(starts, len(chars))))
 
 
-def _runs(page: fast.Page, handle: int, string: str, chosen, boxes, turns: int) -> list[Line]:
-    """Cut the marks `chosen` into runs, then join the runs that share a baseline."""
+def _runs(
+    page: fast.Page, handle: int, string: str, solid: np.ndarray, marks: _Marks, turns: int
+) -> list[Line]:
+    """Cut marks of one orientation into runs, then join the runs that share a baseline."""
+    boxes = turn(marks.boxes, turns, page.width, page.height)
     x0, y0, x1, y1 = boxes.T
     high = y1 - y0
     least = np.minimum(high[1:], high[:-1])
@@ -147,43 +228,63 @@ def _runs(page: fast.Page, handle: int, string: str, chosen, boxes, turns: int) 
     # Line numbers stand off from the text and are set smaller.
     number = (least < 0.75 * most) & (gap > 0.2 * most)
     cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
-    edges = np.concatenate([[0], np.flatnonzero(cut) + 1, [len(chosen)]])
-    starts, ends = edges[:-1], edges[1:]
-    lows = np.minimum.reduceat(boxes[:, :2], starts)
-    highs = np.maximum.reduceat(boxes[:, 2:], starts)
-    lows, highs = lows.tolist(), highs.tolist()
-    style = _Styles(handle)
-    lines, bases = [], []
-    for start, end, low, upper in zip(starts.tolist(), ends.tolist(), lows, highs, strict=True):
-        first, last = int(chosen[start]), int(chosen[end - 1])
-        lead = style(first)
-        # A character in the middle may be a subscript; of three, the median is that of the line.
-        length = end - start
-        places = (start + length // 4, start + length // 2, start + 3 * length // 4)
-        inner = [style(int(chosen[place])) for place in places] if length > 3 else [lead]
-        places = places if length > 3 else (start,)
-        middle = sorted(range(len(inner)), key=lambda k: inner[k][1])[len(inner) // 2]
-        font, size, _ = inner[middle]
-        bases.append(places[middle])
-        text = _whole(string[first : last + 1])
-        span = first, last
-        lines.append(Line(text, (*low, *upper), size, font, lead[0], turns, lead[2], span))
-    points = fast.origins(handle, chosen[bases].tolist())
-    _set_heights(page, lines, high[bases].tolist(), points, turns)
+    cut &= ~marks.joined[1:]
+    starts = np.concatenate([[0], np.flatnonzero(cut) + 1])
+    ends = np.append(starts[1:], len(boxes)) - 1
+    lows = np.minimum.reduceat(boxes[:, :2], starts).tolist()
+    highs = np.maximum.reduceat(boxes[:, 2:], starts).tolist()
+    first, last = marks.chars[starts], marks.chars[ends]
+    styles = _Styles(handle)
+    leads, mains, bases = _choose_styles(styles, solid, first, last)
+    lines = [
+        Line(_whole(string[a : b + 1]), (*low, *upper), size, font, lead, turns, visible, (a, b))
+        for a, b, low, upper, (lead, _, visible), (font, size, _) in zip(
+            first.tolist(), last.tolist(), lows, highs, leads, mains, strict=True
+        )
+    ]
+    _set_heights(page, handle, lines, bases, turns)
     return join_runs(lines)
 
 
+def _choose_styles(
+    styles: "_Styles", solid: np.ndarray, first: np.ndarray, last: np.ndarray
+) -> tuple[list[tuple], list[tuple], list[int]]:
+    """For each run from `first` to `last`: the style of its first character, and its main style.
+
+    Then the character that has the main one. `solid` tells which characters are no spaces. A
+    character in the middle may be a subscript; of three, the median is that of the line.
+    """
+    order = np.flatnonzero(solid)
+    start = np.searchsorted(order, first)
+    length = np.searchsorted(order, last) - start + 1
+    places = order[start + np.arange(4)[:, None] * length // 4]
+    places = np.where(length > 3, places, first)
+    found = styles.read(places.ravel().tolist())
+    count = len(first)
+    leads, *inner = (found[k * count : (k + 1) * count] for k in range(4))
+    mains, bases = [], []
+    for column, (a, b, c) in enumerate(zip(*inner, strict=True)):
+        if a[1] == b[1]:
+            row = 2 if a[1] <= c[1] else 1
+        else:
+            row = 1 + sorted(range(3), key=(a[1], b[1], c[1]).__getitem__)[1]
+        mains.append(found[row * count + column])
+        bases.append(int(places[row, column]))
+    return leads, mains, bases
+
+
 def _set_heights(
-    page: fast.Page, lines: list[Line], heights: list[float], points: np.ndarray, turns: int
+    page: fast.Page, handle: int, lines: list[Line], bases: list[int], turns: int
 ) -> None:
     """Make each line as high as its type: 0.8 sizes above the baseline, 0.2 below.
 
     What fonts say of their height differs by a factor of two, even within one line where a
-    font is split into subsets. For each line, `heights` has the height of a character by its
-    font, and `points` (n, 2) where that character stands on the baseline, in user space.
+    font is split into subsets. `bases` has a character of each line in its main style.
     """
-    points = points @ page.to_display[:2] + page.to_display[2]
+    points = fast.origins(handle, bases) @ page.to_display[:2] + page.to_display[2]
     upright = turn(np.concatenate([points, points], axis=1), turns, page.width, page.height)
+    boxes = turn(_boxes(page, handle, np.array(bases)), turns, page.width, page.height)
+    heights = (boxes[:, 3] - boxes[:, 1]).tolist()
     for line, high, base in zip(lines, heights, upright[:, 1].tolist(), strict=True):
         x0, y0, x1, y1 = line.box
         if not 0.3 * high < line.size < 2 * high:  # the size of a Type 3 font may mean nothing
@@ -202,16 +303,21 @@ class _Styles:
         self.matrix = (ctypes.c_float * 6)()
         self.buffer = ctypes.create_string_buffer(256)
 
-    def __call__(self, char: int) -> tuple[str, float, bool]:
-        text_object = fast.text_object(self.textpage, char)
-        if text_object not in self.objects:
-            size = fast.text_font_size(self.textpage, char)
-            if fast.text_matrix(self.textpage, char, ctypes.addressof(self.matrix)):
-                _, _, c, d, _, _ = self.matrix
-                size *= float(np.hypot(c, d))
-            visible = not text_object or fast.text_render_mode(text_object) != 3
-            self.objects[text_object] = (self._font(text_object), size, visible)
-        return self.objects[text_object]
+    def read(self, chars: list[int]) -> list[tuple[str, float, bool]]:
+        """The styles of characters, by their numbers."""
+        owners = list(map(fast.text_object, repeat(self.textpage), chars))
+        for owner, char in dict(zip(owners, chars, strict=True)).items():
+            if owner not in self.objects:
+                self.objects[owner] = self._style(owner, char)
+        return [self.objects[owner] for owner in owners]
+
+    def _style(self, text_object: int | None, char: int) -> tuple[str, float, bool]:
+        size = fast.text_font_size(self.textpage, char)
+        if fast.text_matrix(self.textpage, char, ctypes.addressof(self.matrix)):
+            _, _, c, d, _, _ = self.matrix
+            size *= math.hypot(c, d)
+        visible = not text_object or fast.text_render_mode(text_object) != 3
+        return self._font(text_object), size, visible
 
     def _font(self, text_object: int | None) -> str:
         font = fast.text_font(text_object) if text_object else None
