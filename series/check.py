@@ -7,6 +7,7 @@ import yaml
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.table import Row
+from modeling_cephalo import CephaloMoeConfig
 from modeling_cephalo.published import (
     idefics2_8b,
     llava_v16_mistral_7b,
@@ -18,8 +19,12 @@ from modeling_cephalo.published import (
 def real_config(row: Row) -> Any:
     """The configuration of the published model."""
     if row.family == "idefics2":
-        return idefics2_8b(row.layers)
-    return {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}[row.family]()
+        config = idefics2_8b(row.layers)
+    else:
+        config = {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}[row.family]()
+    if row.experts == 1:
+        return config
+    return CephaloMoeConfig(base_config=config, num_experts=row.experts)
 
 
 def check(row: Row) -> dict[str, int]:
@@ -29,12 +34,10 @@ def check(row: Row) -> dict[str, int]:
     with both numbers where one is not that of series.yaml.
     """
     model = on_meta(real_config(row))
-    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
-    settings = yaml.safe_load(text)
     found = {
         "layers": model.config.get_text_config().num_hidden_layers,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "trains": trained_parameters(model, settings),
+        "trains": trained_parameters(model, row),
     }
     for key, value in found.items():
         if value != getattr(row, key):
@@ -42,8 +45,12 @@ def check(row: Row) -> dict[str, int]:
     return found
 
 
-def trained_parameters(model: Any, settings: dict[str, Any]) -> int:
-    """How many parameters a train config trains in `model`, which a LoRA changes."""
+def trained_parameters(model: Any, row: Row) -> int:
+    """How many parameters of `model` are trained: gates, a LoRA (which it then has), or layers."""
+    if row.config is None:
+        return sum(p.numel() for name, p in model.named_parameters() if ".mlp.gate." in name)
+    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
+    settings = yaml.safe_load(text)
     if settings.get("use_peft"):
         from peft import LoraConfig, get_peft_model
 

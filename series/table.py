@@ -21,9 +21,16 @@ class Row(BaseModel):
     family: str  # a model_type of transformers or of modeling_cephalo
     layers: int  # of the decoder
     parameters: int
-    config: str  # in train/configs
-    trains: int  # parameters that the config trains, adapters counted
+    trains: int  # parameters that are trained, adapters and gates counted
     script: str  # in series/scripts
+    config: str | None = None  # in train/configs
+    experts: int = 1
+    sources: tuple[str, ...] = ()
+
+    @property
+    def starts_from(self) -> tuple[str, ...]:
+        """The models that the script starts from."""
+        return self.sources or (self.base,)
 
     @property
     def script_path(self) -> Path:
@@ -56,7 +63,8 @@ def markdown_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.name} | {row.base} | {row.data} | {row.layers} | {row.parameters:,} "
+        f"| {row.name} | {' + '.join(row.starts_from)} | {row.data} | {row.layers} "
+        f"| {row.parameters:,} "
         f"| {row.trains:,} | `series/scripts/{row.script}` |"
         for row in read_series()
     ]

@@ -24,7 +24,6 @@ from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 USERS = ["lamm-mit", "HuggingFaceM4", "microsoft", "llava-hf"]
 FIGURES = "lamm-mit/tiny-figures"
 CORPUS = "lamm-mit/Cephalo-Bioinspired-Mechanics-Materials"
-CHATTY = "HuggingFaceM4/idefics2-8b-chatty"
 ROWS = 8
 
 # What two CPU cores need instead of the settings for a GPU. All else is as at full scale.
@@ -60,6 +59,8 @@ def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
         flags = [part for name, value in CPU.items() for part in (f"--{name}", value)]
+        if row.config is None:
+            flags = []
         run(["bash", str(row.script_path), *flags], folder, environment)
         ask = [sys.executable, "-m", "cephalo.series.ask", f"lamm-mit/{row.name}", FIGURES]
         return json.loads(run(ask, folder, environment).splitlines()[-1])
@@ -81,9 +82,7 @@ def push_bases(row: Row, folder: Path, hub: LocalHub) -> None:
 
     Nothing is made again that is there from an earlier run.
     """
-    # The recipes of the deeper models take layers of both; the seeds make them differ.
-    names = {row.base, CHATTY} if row.layers > 32 else {row.base}
-    for seed, name in enumerate(sorted(names)):
+    for seed, name in enumerate(row.starts_from):  # the seeds make them differ
         base = folder / name.replace("/", "--")
         if not (base / "model.safetensors").exists():
             make_base(row.family, base, seed)

@@ -23,7 +23,7 @@ SCRIPTS = {row.script: row for row in ROWS}  # alpha and beta of the 10b are one
 
 
 def test_table_is_that_of_the_readme():
-    assert len(ROWS) == len({row.name for row in ROWS}) >= 8
+    assert len(ROWS) == len({row.name for row in ROWS}) >= 10
     assert markdown_table() in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -51,12 +51,14 @@ def test_models_are_found_with_and_without_the_prefix():
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script_names_its_config_and_wants_its_inputs(script):
     row = SCRIPTS[script]
-    assert f"--config {row.config} " in row.script_path.read_text(encoding="utf-8")
+    made_by = f"--config {row.config} " if row.config else f"cephalo moe {row.script_path.stem}.yml"
+    assert made_by in row.script_path.read_text(encoding="utf-8")
     environment = {"PATH": os.environ["PATH"]}
     process = subprocess.run(
         ["bash", row.script_path], env=environment, capture_output=True, text=True
     )
-    assert process.returncode == 1 and "set DATASET to a dataset" in process.stderr
+    wanted = "set DATASET to a dataset" if row.config else "set NAMESPACE to where"
+    assert process.returncode == 1 and wanted in process.stderr
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -68,7 +70,34 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
     return {name for name in before if not torch.equal(before[name].to(after[name]), after[name])}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts > 1])
+def test_mixtures_at_tiny_scale(script, tmp_path):
+    row = SCRIPTS[script]
+    found = run_tiny(row, tmp_path)
+    layers = row.layers if row.family == "idefics2" else 2
+    assert found["layers"] == layers and isinstance(found["answer"], str)
+    folder = tmp_path / "runs" / row.script_path.stem
+    merged = {}
+    for path in folder.glob("*.safetensors"):
+        merged |= load_file(path)
+    assert found["parameters"] == sum(tensor.numel() for tensor in merged.values())
+    gates = {name: tensor for name, tensor in merged.items() if ".mlp.gate." in name}
+    assert len(gates) == 2 * layers and all(tensor.any() for tensor in gates.values())
+    assert all(tensor.dtype == torch.float32 for tensor in gates.values())
+    # Every expert is its own source, layer by layer.
+    sources = [weights(tmp_path / "bases" / name.replace("/", "--")) for name in row.starts_from]
+    for layer in range(layers):
+        [down] = [t for n, t in merged.items() if f".layers.{layer}.mlp.experts.down_proj" in n]
+        for expert, source in enumerate(sources):
+            [own] = [
+                t
+                for n, t in source.items()
+                if f".layers.{layer}.mlp.down_proj" in n and part_of(n) == "text"
+            ]
+            assert torch.equal(down[expert], own.bfloat16())
+
+
+@pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts == 1])
 def test_all_stages_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
     found = run_tiny(row, tmp_path)

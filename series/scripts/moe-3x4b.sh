@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Cephalo-Phi-3-MoE-vision-128k-3x4b-beta: three experts of
+# Phi-3-vision: 4b-beta, the instruct model and the LaTeX model. Needs a disk with 25 GB and, to train the gates, a GPU
+# that holds the mixture.
+#
+#   NAMESPACE=my-lab bash moe-3x4b.sh
+set -euo pipefail
+: "${NAMESPACE:?set NAMESPACE to where you may push}"
+
+# weights are copied from file to file, then the gates learn from the recipe's prompts
+[ -d runs/moe-3x4b ] || cephalo moe moe-3x4b.yml --out runs/moe-3x4b
+
+hf upload "$NAMESPACE/Cephalo-Phi-3-MoE-vision-128k-3x4b-beta" runs/moe-3x4b .

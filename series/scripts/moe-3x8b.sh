@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Cephalo-Idefics2-vision-3x8b-beta: three experts of
+# Idefics2: 8b-beta, chatty and the base model. Needs a disk with 65 GB and, to train the gates, a GPU
+# that holds the mixture.
+#
+#   NAMESPACE=my-lab bash moe-3x8b.sh
+set -euo pipefail
+: "${NAMESPACE:?set NAMESPACE to where you may push}"
+
+# weights are copied from file to file, then the gates learn from the recipe's prompts
+[ -d runs/moe-3x8b ] || cephalo moe moe-3x8b.yml --out runs/moe-3x8b
+
+hf upload "$NAMESPACE/Cephalo-Idefics2-vision-3x8b-beta" runs/moe-3x8b .
