@@ -1,8 +1,8 @@
 """One document: from a PDF file to rows of the `figures` table."""
 
-import ctypes
 import hashlib
 from collections import Counter
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -82,13 +82,13 @@ def extract_document(
         raise fast.UnreadableError(f"larger than {MAX_BYTES >> 20} MB")
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
-    with fast.open_document(path) as document:
+    with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
         count = pdfium.FPDF_GetPageCount(document)
         if count < 1:
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
-        contents = read_pages(document, count)
+        contents = read_pages(pages, count)
         body = body_style(contents)
         blocks, pairs = find_pairs(contents, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
@@ -99,7 +99,7 @@ def extract_document(
             own = [pair for pair in own if pair.caption.kind in settings.kinds]
             if not own:
                 continue
-            with fast.open_page(document, content.number) as page:
+            with pages.open(content.number) as page:
                 for pair in own:
                     row = make_row(page, content, pair, settings.dpi)
                     if not row:
@@ -112,7 +112,7 @@ def extract_document(
     return Extraction(rows, count)
 
 
-def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
+def read_pages(source: fast.Pages, count: int) -> list[PageContent]:
     """Text lines and graphics of every page; a damaged page counts as empty.
 
     A page with captions in two orientations comes twice, in two frames. Raises UnreadableError
@@ -122,13 +122,15 @@ def read_pages(document: ctypes.c_void_p, count: int) -> list[PageContent]:
     unread = 0
     for number in range(count):
         try:
-            with fast.open_page(document, number) as page:
+            with source.open(number) as page:
                 graphics = read_graphics(page)
                 lines = read_lines(page, graphics.hidden)
                 if scan.is_scan(page, lines, graphics):
                     found = scan.read_scan(page, lines, graphics)
                     unread += found is None
                     lines, graphics = found or (lines, graphics)
+                else:  # pdfium holds the picture of a scan as long as its page is open
+                    source.keep(page)
                 pages += to_contents(number, page.width, page.height, lines, graphics)
         except fast.UnreadableError:
             pages.append(

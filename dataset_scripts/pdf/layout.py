@@ -13,6 +13,9 @@ from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 
 _EDGE = 0.075  # of the height of a page; no text is set nearer to its edge, but crests are
+_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(r"[\W\d]{1,6}|[ivxl]{1,5}")
+_PANEL_CAPTION = re.compile(r"\(?[a-z]\)")
 
 
 @dataclass
@@ -143,24 +146,24 @@ def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
     """
     texts: Counter[tuple] = Counter()
     boxes: Counter[tuple] = Counter()
-    for page in pages:
-        texts.update({_text_key(line, page) for line in page.lines + page.turned})
-        boxes.update({tuple(row) for row in np.rint(page.boxes / 2).astype(int).tolist()})
+    keys = [[_text_key(line) for line in page.lines + page.turned] for page in pages]
+    places = [list(map(tuple, np.rint(page.boxes / 2).astype(int).tolist())) for page in pages]
+    for own, drawn in zip(keys, places, strict=True):
+        texts.update(set(own))
+        boxes.update(set(drawn))
     often = max(3, 0.3 * len(pages)) if len(pages) > 2 else 2
-    for page in pages:
+    for page, own, drawn in zip(pages, keys, places, strict=True):
         _mark_line_numbers(page)
-        for line in page.lines + page.turned:
+        for line, key in zip(page.lines + page.turned, own, strict=True):
             edge = line.box[3] < 0.12 * page.height or line.box[1] > 0.88 * page.height
-            number = re.fullmatch(r"[\W\d]{1,6}|[ivxl]{1,5}", line.text) is not None
-            repeated = texts[_text_key(line, page)] >= (2 if edge else often)
+            repeated = len(line.text) > 3 and texts[key] >= (2 if edge else often)
             extreme = line.box[3] < 0.07 * page.height or line.box[1] > 0.93 * page.height
-            if match_label(line.text):
-                continue  # a caption at the head of a page
-            if (repeated and len(line.text) > 3) or (edge and number and extreme):
+            if not repeated and not (extreme and _PAGE_NUMBER.fullmatch(line.text)):
+                continue
+            if not match_label(line.text):  # else a caption at the head of a page
                 line.tags.add("furniture")
         if len(page.boxes):
-            keys = [tuple(row) for row in np.rint(page.boxes / 2).astype(int).tolist()]
-            again = np.array([boxes[key] >= often for key in keys])
+            again = np.array([boxes[key] >= often for key in drawn])
             # Pictures of one size at one place are figures all the same.
             sides = page.boxes[:, 2:] - page.boxes[:, :2]
             small = sides.prod(axis=1) < 0.04 * page.width * page.height
@@ -188,8 +191,8 @@ def find_text_area(pages: list[PageContent]) -> None:
             page.area = min(top, _EDGE * page.height), max(bottom, (1 - _EDGE) * page.height)
 
 
-def _text_key(line: Line, page: PageContent) -> tuple:
-    text = re.sub(r"\d+", "#", line.text)
+def _text_key(line: Line) -> tuple:
+    text = _DIGITS.sub("#", line.text)
     return text, round(line.box[1] / 6), line.quarters
 
 
@@ -264,25 +267,24 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
 
 def _is_paragraph(block: Block, page: PageContent, body: BodyStyle) -> bool:
     """Whether a block is running text: long filled lines, or body type at a column's edge."""
+    first = block.lines[0]
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)
-    chars = sum(len(line.text) for line in block.lines)
-    widths = sorted(line.box[2] - line.box[0] for line in block.lines)
-    filled = widths[len(widths) // 2] > 0.7 * width
-    if len(block.lines) >= 3 and width > 0.5 * column and filled and chars > 90:
-        return True
-    size = block.lines[0].size
-    in_body_type = abs(size - body.size) < 0.06 * body.size and (
-        block.lines[0].font in body.fonts or not body.fonts
+    chars = sum([len(line.text) for line in block.lines])
+    if len(block.lines) >= 3 and width > 0.5 * column and chars > 90:
+        widths = sorted([line.box[2] - line.box[0] for line in block.lines])
+        if widths[len(widths) // 2] > 0.7 * width:
+            return True
+    if len(block.lines) < 3 and _PANEL_CAPTION.match(first.text):
+        return False
+    in_body_type = abs(first.size - body.size) < 0.06 * body.size and (
+        first.font in body.fonts or not body.fonts
     )
-    if re.match(r"\(?[a-z]\)", block.lines[0].text) and len(block.lines) < 3:
-        return False  # the caption of a panel
     at_edge = any(-body.size < block.box[0] - a < 2.5 * body.size for a, _ in page.columns)
     if in_body_type and at_edge and width > 0.55 * column and chars > 20:
         return True
-    heading = block.lines[0].bold or size > 1.05 * body.size
     flush = any(abs(block.box[0] - a) < 0.3 * body.size for a, _ in page.columns)
-    return flush and (heading or in_body_type) and chars > 5
+    return flush and chars > 5 and (in_body_type or first.bold or first.size > 1.05 * body.size)
 
 
 def in_one_column(box: Box, page: PageContent) -> tuple[float, float] | None:

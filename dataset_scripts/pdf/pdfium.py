@@ -104,19 +104,62 @@ class Page:
 @contextmanager
 def open_page(document: ctypes.c_void_p, number: int) -> Iterator[Page]:
     """Page `number` (0-based) of `document`. Raises UnreadableError."""
+    page = _load_page(document, number)
+    try:
+        yield page
+    finally:
+        pdfium.FPDF_ClosePage(page.handle)
+
+
+def _load_page(document: ctypes.c_void_p, number: int) -> Page:
     handle = pdfium.FPDF_LoadPage(document, number)
     if not handle:
         raise UnreadableError(f"page {number + 1} is missing or damaged")
-    try:
-        yield Page(
-            handle,
-            number,
-            pdfium.FPDF_GetPageWidthF(handle),
-            pdfium.FPDF_GetPageHeightF(handle),
-            _display_matrix(handle),
-        )
-    finally:
-        pdfium.FPDF_ClosePage(handle)
+    return Page(
+        handle,
+        number,
+        pdfium.FPDF_GetPageWidthF(handle),
+        pdfium.FPDF_GetPageHeightF(handle),
+        _display_matrix(handle),
+    )
+
+
+class Pages:
+    """The pages of a document that is read, then drawn.
+
+    To open a page is to parse it, which costs as much the second time. So pages may be kept open
+    until then, as many as `room` holds in top-level objects.
+    """
+
+    def __init__(self, document: ctypes.c_void_p, room: int = 50_000) -> None:
+        self.document = document
+        self.room = room
+        self._kept: dict[int, Page] = {}
+
+    @contextmanager
+    def open(self, number: int) -> Iterator[Page]:
+        """Page `number` (0-based), closed at the end unless it is to be kept then.
+
+        Raises UnreadableError.
+        """
+        page = self._kept.pop(number, None) or _load_page(self.document, number)
+        try:
+            yield page
+        finally:
+            if number not in self._kept:
+                pdfium.FPDF_ClosePage(page.handle)
+
+    def keep(self, page: Page) -> None:
+        """Keep an open page for the next time, if there is room for it."""
+        size = max(count_objects(page.handle), 500)  # every page has fixed costs
+        if size <= self.room:
+            self.room -= size
+            self._kept[page.number] = page
+
+    def close(self) -> None:
+        """Close the pages that are still open."""
+        while self._kept:
+            pdfium.FPDF_ClosePage(self._kept.popitem()[1].handle)
 
 
 def _display_matrix(handle: ctypes.c_void_p) -> np.ndarray:

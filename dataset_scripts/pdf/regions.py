@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, union
+from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, background
 from cephalo.dataset_scripts.pdf.text import Line
@@ -60,9 +60,8 @@ def build_scene(
         for line in block.lines:
             if len(captioned) and max(covered(line.box, box) for box in captions) > 0.6:
                 continue
-            inside = any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
             running = block.paragraph or (len(line.text) > 25 and _in_body_type(line, body))
-            if running and not (inside and len(block.lines) <= 2):
+            if running and not (len(block.lines) <= 2 and _in_graphics(line, atoms)):
                 barriers.append(line.box)
             else:
                 free.append(line)
@@ -79,6 +78,10 @@ def build_scene(
     walls = np.array(barriers + list(captions)).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body)
     return Scene(page, atoms, loose, walls[: len(walls) - len(captions)], blocks)
+
+
+def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
+    return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
 
 
 def _in_body_type(line: Line, body: BodyStyle) -> bool:
@@ -298,8 +301,11 @@ def _merge_groups(groups: list[Box], reach: float, walls: np.ndarray) -> list[Bo
         kept: list[Box] = []
         for box in groups:
             for index, other in enumerate(kept):
+                near = intersection(other, grow(box, reach))
+                if near[0] >= near[2] or near[1] >= near[3]:
+                    continue
                 wide = union([box, other])
-                if hits(np.array([other]), grow(box, reach))[0] and not _blocked(wide, walls):
+                if not _blocked(wide, walls):
                     kept[index] = wide
                     merged = True
                     break
