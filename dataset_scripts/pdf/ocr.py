@@ -27,6 +27,7 @@ from cephalo.dataset_scripts.pdf.pieces import (
     join,
     main_size,
     measure,
+    paper_level,
     resize_ideographs,
 )
 
@@ -161,7 +162,7 @@ def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     figures only its place matters, and it would take three times as long as all the rest. What is
     no text is left out. The lines come block by block.
     """
-    paper = float(np.median(grey))
+    paper = paper_level(grey)
     dark = np.clip((paper - grey.astype(np.float32)) / max(0.7 * paper, 1.0), 0, 1)
     pieces = measure(dark, boxes)
     upright = join([piece for piece in pieces if not piece.sideways])

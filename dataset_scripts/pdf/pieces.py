@@ -39,7 +39,8 @@ def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     `dark`: float32 (height, width), 0 for paper to 1 for ink.
     """
     pieces = []
-    for box in boxes.tolist():
+    large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 3
+    for box in boxes[large].tolist():
         piece = _measure(dark, box)
         for left, right in _columns(dark, piece):
             pieces.append(_measure(dark, [left, box[1], right, box[3]]))
@@ -240,6 +241,14 @@ def is_running(block: list[Piece], main: float) -> bool:
     size = float(np.median([piece.size for piece in block]))
     width = max(piece.box[2] - piece.box[0] for piece in block)
     return width > 12 * size and (abs(size - main) < 0.08 * main or len(block) > 5)
+
+
+def paper_level(grey: np.ndarray) -> float:
+    """The level of the paper in a page picture, uint8 (height, width).
+
+    The upper quartile, so that pictures may cover more than half of the page.
+    """
+    return float(np.percentile(grey[::4, ::4], 75))
 
 
 def heads(block: list[Piece]) -> list[int]:

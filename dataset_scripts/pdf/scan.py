@@ -16,7 +16,7 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.geometry import turn
 from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
-from cephalo.dataset_scripts.pdf.pieces import Piece, main_size
+from cephalo.dataset_scripts.pdf.pieces import Piece, main_size, paper_level
 from cephalo.dataset_scripts.pdf.regions import merge_boxes
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -150,7 +150,7 @@ def straighten(grey: np.ndarray, scale: float, quarters: int, skew: float) -> St
     grey = np.ascontiguousarray(np.rot90(grey, -quarters))
     if abs(skew) > 5e-4:  # half a point across a page
         image = Image.fromarray(grey)
-        paper = int(np.median(grey))
+        paper = int(paper_level(grey))
         turned = image.rotate(np.degrees(skew), Image.Resampling.BILINEAR, fillcolor=paper)
         grey = np.asarray(turned)
     else:
@@ -258,13 +258,13 @@ def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.n
     if not rows or not columns:
         return np.zeros((0, 4)), np.zeros(0)
     grey = picture.grey[: rows * cell, : columns * cell].astype(np.float32)
-    paper = float(np.median(grey))
+    paper = paper_level(picture.grey)
     outwards = np.array([-0.25, -0.25, 0.25, 0.25]) * cell
     for x0, y0, x1, y1 in np.rint(text + outwards).astype(int).tolist():
         grey[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = paper
     means = grey.reshape(rows, cell, columns, cell).mean(axis=(1, 3))
     dark = paper - means
-    noise = 1.48 * float(np.median(np.abs(dark)))
+    noise = 3.1 * float(np.percentile(np.abs(dark), 25))  # the deviation of a normal one
     labels, count = label_cells(dark > max(12.0, 5 * noise))
     boxes, cells = _cell_boxes(labels, count)
     sides = boxes[:, 2:] - boxes[:, :2]
