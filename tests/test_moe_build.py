@@ -123,7 +123,7 @@ def test_gates_route_unseen_prompts_of_a_domain_to_its_expert(family, built):
 
 def test_card_tells_recipe_sources_and_routing(built, sources):
     text = (built["phi3_v"] / "README.md").read_text(encoding="utf-8")
-    assert "experts_per_token" in text or "positive_prompts" in text
+    assert f"base_model: {sources['phi3_v'][0]}" in text and SEEN[0][0] in text
     hashes = moe.fetch(str(sources["phi3_v"][2])).hashes()
     assert f"SHA-256 `{hashes['model.safetensors']}`" in text
     counted = sum(parameter.numel() for parameter in load(built["phi3_v"])[0].parameters())
