@@ -36,7 +36,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 1  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 2  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -198,8 +198,9 @@ def _side_prior(pairs: list[Pair]) -> dict[str, float]:
 
 @dataclass
 class Crop:
-    """A figure's picture. `data` are its bytes as PNG or JPEG, `pixels` uint8 (h, w, 3) RGB.
+    """A figure's picture. `data` are its bytes as PNG or JPEG.
 
+    `pixels`: uint8 (height, width, channels), three for RGB and one for grey levels.
     `box` is what `pixels` show of the displayed page, in points.
     """
 
@@ -268,7 +269,7 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
         return None
     scale = 72.0 / used
     left, top, right, bottom = _with_margin(ink, pixels.shape, round(MARGIN / scale))
-    pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+    pixels = rendering.compact(pixels[top:bottom, left:right])
     if min(pixels.shape[:2]) < 8:
         return None
     tight = (

@@ -33,7 +33,7 @@ def lone_picture(pair: Pair, content: PageContent) -> Box | None:
 
 
 def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
-    """The bytes and pixels (uint8, (height, width, 3), RGB) of the JPEG that fills `box`.
+    """The bytes and pixels (uint8, (height, width, 3 or 1)) of the JPEG that fills `box`.
 
     None where the picture there is no plain JPEG: turned, clipped, masked, inverted, in other
     colours than grey and RGB, or not found among the page's own objects.
@@ -50,7 +50,8 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
         with Image.open(io.BytesIO(buffer.raw), formats=["JPEG"]) as picture:
             if picture.mode not in ("L", "RGB") or picture.width * picture.height > MAX_PIXELS:
                 return None
-            return buffer.raw, np.asarray(picture.convert("RGB"))
+            pixels = np.asarray(picture)
+            return buffer.raw, pixels if pixels.ndim == 3 else pixels[:, :, None]
     except (OSError, ValueError, SyntaxError):
         return None  # pdfium may show what Pillow does not read
 

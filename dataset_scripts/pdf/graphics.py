@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import pypdfium2.raw as pdfium
@@ -71,27 +72,24 @@ class _Reader:
 
     def walk(self, owner, get, count: int, matrix: tuple[float, ...], depth: int) -> None:
         """Take in `count` objects of `owner`, whose space `matrix` takes to user space."""
-        for number in range(count):
-            self.seen += 1
-            if self.seen > MAX_OBJECTS:
-                self.truncated = True
-                return
-            handle = get(owner, number)
-            if not handle:
-                continue
-            kind = fast.object_type(handle)
+        room = MAX_OBJECTS - self.seen
+        self.truncated |= count > room
+        count = min(count, room)
+        self.seen += count
+        handles = list(filter(None, map(get, repeat(owner), range(count))))
+        for handle, kind in zip(handles, map(fast.object_type, handles), strict=True):
             if kind == pdfium.FPDF_PAGEOBJ_TEXT:
-                if self._clipped_box(handle) is None:
+                clip = fast.object_clip(handle)
+                if clip and fast.clip_count(clip) > 0 and self._clipped_box(handle) is None:
                     self.hidden.add(handle)
-                continue
-            if kind == pdfium.FPDF_PAGEOBJ_FORM:
+            elif kind == pdfium.FPDF_PAGEOBJ_FORM:
                 if depth < MAX_DEPTH:
                     fast.object_matrix(handle, self._at[0])
                     inner = _concat(tuple(self._floats), matrix)
                     children = fast.count_form_objects(handle)
                     self.walk(handle, fast.get_form_object, children, inner, depth + 1)
-                continue
-            self._take(handle, kind, matrix)
+            else:
+                self._take(handle, kind, matrix)
 
     def _take(self, handle: int, kind: int, matrix: tuple[float, ...]) -> None:
         if kind == pdfium.FPDF_PAGEOBJ_PATH and not self._drawn(handle):

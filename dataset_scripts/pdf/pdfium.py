@@ -209,6 +209,16 @@ def origins(textpage: int, chars: list[int]) -> np.ndarray:
     return buffer
 
 
+def text_scales(textpage: int, chars: list[int]) -> list[float]:
+    """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
+    buffer = np.zeros((len(chars), 6), np.float32)
+    buffer[:, 3] = 1
+    start = buffer.ctypes.data
+    addresses = range(start, start + 24 * len(chars), 24)
+    deque(map(text_matrix, repeat(textpage), chars, addresses), 0)
+    return np.hypot(buffer[:, 2], buffer[:, 3], dtype=np.float64).tolist()
+
+
 def metadata(document: ctypes.c_void_p, key: str) -> str:
     """An entry of the document's information dictionary, "" where there is none."""
     size = pdfium.FPDF_GetMetaText(document, key.encode(), None, 0)

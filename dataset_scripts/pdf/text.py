@@ -5,7 +5,6 @@ table row gives one line per cell and the two columns of a page never share a li
 """
 
 import ctypes
-import math
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -294,30 +293,28 @@ def _set_heights(
 
 
 class _Styles:
-    """Font name, size in points and visibility of a character, remembered by text object."""
+    """Font name, size in points and visibility of characters, remembered by text object."""
 
     def __init__(self, textpage: int) -> None:
         self.textpage = textpage
-        self.objects: dict[int, tuple[str, float, bool]] = {}
+        self.objects: dict[int | None, tuple[str, float, bool]] = {}
         self.fonts: dict[int, str] = {}
-        self.matrix = (ctypes.c_float * 6)()
         self.buffer = ctypes.create_string_buffer(256)
 
     def read(self, chars: list[int]) -> list[tuple[str, float, bool]]:
         """The styles of characters, by their numbers."""
         owners = list(map(fast.text_object, repeat(self.textpage), chars))
-        for owner, char in dict(zip(owners, chars, strict=True)).items():
-            if owner not in self.objects:
-                self.objects[owner] = self._style(owner, char)
+        self._take({o: c for o, c in zip(owners, chars, strict=True) if o not in self.objects})
         return [self.objects[owner] for owner in owners]
 
-    def _style(self, text_object: int | None, char: int) -> tuple[str, float, bool]:
-        size = fast.text_font_size(self.textpage, char)
-        if fast.text_matrix(self.textpage, char, ctypes.addressof(self.matrix)):
-            _, _, c, d, _, _ = self.matrix
-            size *= math.hypot(c, d)
-        visible = not text_object or fast.text_render_mode(text_object) != 3
-        return self._font(text_object), size, visible
+    def _take(self, new: dict[int | None, int]) -> None:
+        """Read the styles of text objects from a character of each."""
+        chars = list(new.values())
+        sizes = map(fast.text_font_size, repeat(self.textpage), chars)
+        scales = fast.text_scales(self.textpage, chars)
+        for owner, size, scale in zip(new, sizes, scales, strict=True):
+            visible = not owner or fast.text_render_mode(owner) != 3
+            self.objects[owner] = self._font(owner), size * scale, visible
 
     def _font(self, text_object: int | None) -> str:
         font = fast.text_font(text_object) if text_object else None
