@@ -68,14 +68,13 @@ def _is_gutter(dark: np.ndarray, piece: Piece, start: int, end: int) -> bool:
 
     So it does not where the gap is a wide space.
     """
-    top, bottom, em = int(piece.box[1]), int(piece.box[3]), int(piece.size)
-    reach = 3 * em
+    x0, top, x1, bottom = (int(side) for side in piece.box)
+    em = int(piece.size)
+    inner = (end - start) // 4
     for rows in (slice(max(0, top - em), max(0, top - 1)), slice(bottom + 1, bottom + em)):
-        ink = dark[rows, max(0, start - reach) : end + reach] > 0.5
-        left = min(start, reach)
-        inner = (end - start) // 4
-        slit = ink[:, left + inner : left + end - start - inner]
-        if ink[:, :left].any() and ink[:, left + end - start :].any() and not slit.any():
+        ink = dark[rows] > 0.5
+        beside = ink[:, x0:start].any() and ink[:, end:x1].any()
+        if beside and not ink[:, start + inner : end - inner].any():
             return True
     return False
 
