@@ -332,6 +332,18 @@ def test_a_jpeg_with_a_letter_over_it_is_rendered(sheet):
     assert row["dpi"] == 200
 
 
+def test_a_jpeg_that_the_page_inverts_is_rendered(sheet, monkeypatch):
+    monkeypatch.setattr("reportlab.rl_config.useA85", 0)
+    jpeg_page(sheet)
+    path = sheet.save()
+    space = b"/ColorSpace /DeviceRGB"
+    data = path.read_bytes()
+    assert space in data
+    path.write_bytes(data.replace(space, b"/Decode [1 0 1 0 1 0] " + space))
+    (row,) = extract_document(path).rows
+    assert row["image"]["bytes"].startswith(b"\x89PNG")
+
+
 def test_a_volume_of_two_articles_has_two_first_figures(sheet):
     box = [LEFT, 72, LEFT + COLUMN, 222]
     for article in ("first", "second"):

@@ -1,8 +1,10 @@
 """One document: from a PDF file to rows of the `figures` table."""
 
+import gc
 import hashlib
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +15,7 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
-from cephalo.dataset_scripts.pdf.embedded import lone_picture, read_jpeg
+from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
@@ -82,7 +84,11 @@ def extract_document(
         raise fast.UnreadableError(f"larger than {MAX_BYTES >> 20} MB")
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
-    with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
+    with (
+        _without_collector(),
+        fast.open_document(path) as document,
+        closing(fast.Pages(document)) as pages,
+    ):
         count = pdfium.FPDF_GetPageCount(document)
         if count < 1:
             raise fast.UnreadableError("it has no pages")
@@ -110,6 +116,18 @@ def extract_document(
                     row |= {"document": path.name, "document_sha256": sha256, **whole}
                     rows.append(row)
     return Extraction(rows, count)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave the search for cycles until after a document: reading makes many objects, no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read_pages(source: fast.Pages, count: int) -> list[PageContent]:
@@ -254,6 +272,8 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
     filled = ink and (ink[2] - ink[0]) * (ink[3] - ink[1]) > 0.9 * width * height
     across, down = width / (box[2] - box[0]), height / (box[3] - box[1])
     if not filled or min(height, width) < 8 or not 0.97 < across / down < 1.03:
+        return None
+    if not looks_like(page, box, pixels):
         return None
     return Crop(data, pixels, box, max(1, round(72.0 * across)))
 

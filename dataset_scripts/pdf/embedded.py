@@ -8,12 +8,14 @@ import pypdfium2.raw as pdfium
 from PIL import Image
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf import rendering
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
-from cephalo.dataset_scripts.pdf.rendering import MAX_PIXELS
 
 _MAX_BYTES = 64 << 20
+_SAMPLES = 8  # columns and rows in which a picture and its page are compared
+_MAX_DIFFERENCE = 12.0  # of 255, in the mean
 _SPACES = (
     pdfium.FPDF_COLORSPACE_DEVICEGRAY,
     pdfium.FPDF_COLORSPACE_DEVICERGB,
@@ -48,12 +50,33 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
     pdfium.FPDFImageObj_GetImageDataRaw(image, buffer, size)
     try:
         with Image.open(io.BytesIO(buffer.raw), formats=["JPEG"]) as picture:
-            if picture.mode not in ("L", "RGB") or picture.width * picture.height > MAX_PIXELS:
+            if (
+                picture.mode not in ("L", "RGB")
+                or picture.width * picture.height > rendering.MAX_PIXELS
+            ):
                 return None
             pixels = np.asarray(picture)
             return buffer.raw, pixels if pixels.ndim == 3 else pixels[:, :, None]
     except (OSError, ValueError, SyntaxError):
         return None  # pdfium may show what Pillow does not read
+
+
+def looks_like(page: fast.Page, box: Box, pixels: np.ndarray) -> bool:
+    """Whether the page shows in `box` (points) what `pixels` (height, width, channels) show.
+
+    It does not where the page inverts the picture, masks it, or maps its colours in its own way.
+    """
+    dpi = max(1, round(72.0 * 8 * _SAMPLES / min(box[2] - box[0], box[3] - box[1])))
+    shown, _ = rendering.render(page, box, dpi)
+    stored = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    difference = _thumbnail(shown) - _thumbnail(stored)
+    return bool(np.abs(difference).mean() < _MAX_DIFFERENCE)
+
+
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+    step = max(1, min(pixels.shape[:2]) // (8 * _SAMPLES))
+    image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
+    return np.asarray(image.resize((_SAMPLES, _SAMPLES), Image.Resampling.BOX), np.float64)
 
 
 def _find(page: fast.Page, box: Box):

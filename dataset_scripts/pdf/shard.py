@@ -70,7 +70,7 @@ def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -
 def write_rows(rows: list[dict], path: Path) -> None:
     """Write rows of the `figures` table. The images are compressed already, the rest is small."""
     with path.open("wb") as file:
-        with pq.ParquetWriter(file, _schema, compression="snappy", use_dictionary=False) as writer:
+        with pq.ParquetWriter(file, _schema, compression="none", use_dictionary=False) as writer:
             if rows:  # `datasets` stumbles over a row group without rows
                 writer.write_table(pa.Table.from_pylist(rows, schema=_schema))
         file.flush()
