@@ -50,10 +50,8 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
     pdfium.FPDFImageObj_GetImageDataRaw(image, buffer, size)
     try:
         with Image.open(io.BytesIO(buffer.raw), formats=["JPEG"]) as picture:
-            if (
-                picture.mode not in ("L", "RGB")
-                or picture.width * picture.height > rendering.MAX_PIXELS
-            ):
+            large = picture.width * picture.height > rendering.MAX_PIXELS
+            if picture.mode not in ("L", "RGB") or large:
                 return None
             pixels = np.asarray(picture)
             return buffer.raw, pixels if pixels.ndim == 3 else pixels[:, :, None]
