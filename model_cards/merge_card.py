@@ -30,14 +30,19 @@ class MergeFacts:
 
 def merge_card(facts: MergeFacts) -> ModelCard:
     """The card of a freshly merged model, which is to be trained before it is used."""
-    hub_sources = [source.name for source in facts.sources if source.revision]
-    data = ModelCardData(
+    data = merged_data(facts.sources, "mergekit")
+    return ModelCard.from_template(data, template_path=str(TEMPLATE), facts=facts)
+
+
+def merged_data(sources: list[MergeSource], tag: str) -> ModelCardData:
+    """The front matter of a model that is made of others; those of the Hub are its bases."""
+    hub_sources = [source.name for source in sources if source.revision]
+    return ModelCardData(
         language="en",
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="image-text-to-text",
-        tags=["cephalo", "vision", "materials science", "merge", "mergekit"],
+        tags=["cephalo", "vision", "materials science", "merge", tag],
         base_model=hub_sources or None,
         base_model_relation="merge" if hub_sources else None,
     )
-    return ModelCard.from_template(data, template_path=str(TEMPLATE), facts=facts)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import ModelCard
 
-from cephalo.model_cards.merge_card import MergeSource
+from cephalo.model_cards.merge_card import MergeSource, merged_data
 
 TEMPLATE = Path(__file__).with_name("moe_card.md.jinja")
 
@@ -37,14 +37,5 @@ class MoeFacts:
 
 def moe_card(facts: MoeFacts) -> ModelCard:
     """The card of a freshly built mixture."""
-    hub_sources = [source.name for source in facts.sources if source.revision]
-    data = ModelCardData(
-        language="en",
-        license="apache-2.0",
-        library_name="transformers",
-        pipeline_tag="image-text-to-text",
-        tags=["cephalo", "vision", "materials science", "merge", "moe"],
-        base_model=hub_sources or None,
-        base_model_relation="merge" if hub_sources else None,
-    )
+    data = merged_data(facts.sources, "moe")
     return ModelCard.from_template(data, template_path=str(TEMPLATE), facts=facts)

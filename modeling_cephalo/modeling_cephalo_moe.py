@@ -29,7 +29,7 @@ from transformers.modeling_utils import slice_logits_to_keep
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from .configuration_cephalo_moe import CephaloMoeConfig
-from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
+from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
 
 
 @use_experts_implementation
@@ -200,7 +200,7 @@ class CephaloMoePreTrainedModel(PreTrainedModel):
     _keep_in_fp32_modules_strict = ["mlp.gate.weight", "mlp.gate.bias"]  # noqa: RUF012
 
 
-class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMixin):
+class CephaloMoeForConditionalGeneration(LoadsWhole, CephaloMoePreTrainedModel, GenerationMixin):
     """A mixture of experts with a language modelling head."""
 
     def __init__(self, config: CephaloMoeConfig) -> None:
@@ -216,21 +216,6 @@ class CephaloMoeForConditionalGeneration(CephaloMoePreTrainedModel, GenerationMi
         self.model.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.model.post_init()
         self.post_init()
-
-    @classmethod
-    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """Load a checkpoint, as every model of transformers does.
-
-        Raises ValueError that names the parameters that the checkpoint lacks or has too many.
-        """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        for kind in ("missing_keys", "unexpected_keys"):
-            if names := sorted(info[kind]):
-                listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if names[8:] else "")
-                raise ValueError(
-                    f"{model.name_or_path}: {kind.replace('_', ' ')} in the checkpoint: {listed}"
-                )
-        return (model, info) if output_loading_info else model
 
     @property
     def base_model(self) -> nn.Module:

@@ -240,15 +240,8 @@ def check_image_ids(input_ids: torch.LongTensor, lengths: list[int]) -> None:
         raise ValueError(f"images of {lengths} tokens have places for {found}")
 
 
-class Phi3VForCausalLM(Phi3VPreTrainedModel, Phi3ForCausalLM):
-    """Phi-3-vision with a language modelling head."""
-
-    def __init__(self, config: Phi3VConfig) -> None:
-        Phi3VPreTrainedModel.__init__(self, config)
-        self.model = Phi3VModel(config)
-        self.vocab_size = config.vocab_size
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+class LoadsWhole:
+    """Comes before a model's other bases and refuses checkpoints that do not fit it."""
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
@@ -264,6 +257,17 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel, Phi3ForCausalLM):
                     f"{model.name_or_path}: {kind.replace('_', ' ')} in the checkpoint: {listed}"
                 )
         return (model, info) if output_loading_info else model
+
+
+class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
+    """Phi-3-vision with a language modelling head."""
+
+    def __init__(self, config: Phi3VConfig) -> None:
+        Phi3VPreTrainedModel.__init__(self, config)
+        self.model = Phi3VModel(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
 
     def forward(
         self,
