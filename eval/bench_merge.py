@@ -8,6 +8,7 @@ sources of the 10b recipe are that folder. Needs about 37 GB at 32 layers.
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -65,7 +66,12 @@ def main() -> None:
     source, merged, copied = (arguments.out / name for name in ("source", "merged", "copied"))
     for folder in (merged, copied):
         shutil.rmtree(folder, ignore_errors=True)
-    write_random(source, arguments.layers)
+    # In a process of its own: a child's peak memory begins at that of the process that starts it.
+    writer = multiprocessing.get_context("spawn").Process(
+        target=write_random, args=(source, arguments.layers)
+    )
+    writer.start()
+    writer.join()
     recipe = arguments.out / "recipe.yml"
     recipe.write_text(
         "merge_method: passthrough\ndtype: bfloat16\nslices:\n"
