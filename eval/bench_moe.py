@@ -6,7 +6,7 @@ Both have random weights in the shape of a small Phi-3-vision decoder (1024 wide
 layers) and run in turns in one process, so that a busy machine slows both. The prompts are random
 tokens, which random gates spread over all experts. `prefill` is one forward over batch x length
 tokens; `decode` is greedy generation after a prompt of 16 tokens, alone or for `batch` prompts
-together. The bar is for prefill. Decoding alone pays for routing one token, a fixed cost that
+together. Decoding alone pays for routing one token, a fixed cost that
 shows at this width; where a batch decodes together, its few tokens want several experts, whose
 weights must all be read for what one MLP does in the dense model. Figures are medians.
 """
@@ -128,7 +128,7 @@ def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) 
 
 
 def main() -> None:
-    """Measure, print JSON, and say whether the bar is met."""
+    """Measure, print JSON, and say by measure whether the bar is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=256)
@@ -137,7 +137,8 @@ def main() -> None:
     arguments = parser.parse_args()
     found = measure(arguments.batch, arguments.length, arguments.new_tokens, arguments.repeats)
     found["bar"] = BAR
-    found["met"] = found["prefill"]["ratio"] >= BAR
+    measures = ("prefill", "decode_alone", "decode_together")
+    found["met"] = {name: found[name]["ratio"] >= BAR for name in measures}
     print(json.dumps(found, indent=2))
 
 

@@ -102,9 +102,11 @@ def test_listen_on_ipv6():
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
-        listen("::1", 0).close()
+        listener = listen("::1", 0)
     except CephaloError as error:
         pytest.skip(str(error))
+    with listener:
+        assert listener.family == socket.AF_INET6 and listener.getsockname()[0] == "::1"
 
 
 def test_tickets(tmp_path):
