@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
-LAYERS := 4
+LAYERS := 8
 
 .PHONY: help demo test lint bench papers clean
 

@@ -27,8 +27,8 @@ def caption_conversation(figure: dict[str, Any]) -> dict[str, Any]:
         "teacher": "caption",
         "teacher_params": "{}",
         "scores": "{}",
-        **{
-            key: figure[key]
-            for key in ("label", "document", "document_sha256", "page", "image_sha256", "license")
-        },
+        "task": "caption",
+        "task_version": "1",
+        "figures": [{key: figure[key] for key in ("label", "page", "image_sha256")}],
+        **{key: figure[key] for key in ("document", "document_sha256", "license")},
     }

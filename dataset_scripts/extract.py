@@ -1,14 +1,11 @@
 """`cephalo extract`: PDF files to the `figures` table, one Parquet shard for each document."""
 
-import fcntl
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +13,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked, write_whole
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
 from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard
 from cephalo.dataset_scripts.workers import worker_pool
@@ -74,7 +72,7 @@ def extract(
     settings = Settings(dpi, parse_kinds(kinds), uncaptioned)
     files = find_pdfs(paths)
     prepare(out, settings)
-    with lock(out):
+    with locked(out):
         jobs, done, unread = plan(files, out / "figures")
         counts = run_jobs(jobs, unread, out, settings, workers or os.cpu_count() or 1, timeout)
         figures = write_page(out, counts.failures)
@@ -151,17 +149,6 @@ def prepare(out: Path, settings: Settings) -> None:
         ) from error
     except ValueError as error:
         raise CephaloError(f"{record} is damaged; delete it, or use another --out") from error
-
-
-@contextmanager
-def lock(out: Path) -> Iterator[None]:
-    """Hold the output folder for one run at a time. Raises CephaloError where it is taken."""
-    with (out / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CephaloError(f"another run is writing to {out}; wait for its end") from error
-        yield
 
 
 def plan(files: list[Path], folder: Path) -> tuple[list[Job], int, dict[str, str]]:
@@ -257,13 +244,6 @@ def write_failures(out: Path, failures: dict[str, str]) -> None:
         for name, reason in sorted(failures.items())
     )
     write_whole(out / "failures.jsonl", "".join(lines))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that it is never seen half written."""
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_text(text, encoding="utf-8", errors="backslashreplace")
-    aside.replace(path)
 
 
 def write_page(out: Path, failures: dict[str, str]) -> int:

@@ -3,6 +3,7 @@
 `FIGURES`: one row per figure, a caption and all that it describes.
 `CONVERSATIONS`: one row per question and answer about one or more figures, in TRL's
 conversational prompt-completion form.
+`TEXT`: one row per passage of prose, without images, in the same form.
 """
 
 from datasets import Features, Image, List, Value
@@ -30,16 +31,24 @@ FIGURES = Features(
         "dpi": Value("int32"),
         "image_sha256": Value("string"),  # of the pixels
         "phash": Value("string"),  # 64-bit perceptual hash, 16 hexadecimal digits
-        "title": Value("string"),  # these four are of the document, null where unknown
+        "title": Value("string"),  # of the document; these six are null where unknown
         "doi": Value("string"),
-        "license": Value("string"),
-        "source_url": Value("string"),
+        "license": Value("string"),  # of the document, or of the image where it has its own
+        "author": Value("string"),  # whom the licence asks to name
+        "source_url": Value("string"),  # where the image, or else the document, was had
+        "revision": Value("string"),  # of a web page
     }
 )
 
 MESSAGE = {
     "role": Value("string"),  # "user" or "assistant"
     "content": List({"type": Value("string"), "text": Value("string")}),  # "image" or "text"
+}
+
+FIGURE_KEY = {
+    "label": Value("string"),
+    "page": Value("int32"),
+    "image_sha256": Value("string"),
 }
 
 CONVERSATIONS = Features(
@@ -53,12 +62,30 @@ CONVERSATIONS = Features(
         "teacher": Value("string"),
         "teacher_params": Value("string"),  # JSON
         "scores": Value("string"),  # JSON
-        # The figure's keys, so that every answer can be traced to its page.
-        "label": Value("string"),
+        "task": Value("string"),  # what was asked for: "caption", "describe", "questions", ...
+        "task_version": Value("string"),  # of the task's prompt
+        # The figures' keys, so that every answer can be traced to its page.
+        "figures": List(FIGURE_KEY),  # in the order of `images`
         "document": Value("string"),
         "document_sha256": Value("string"),
-        "page": Value("int32"),
-        "image_sha256": Value("string"),
         "license": Value("string"),
+    }
+)
+
+TEXT = Features(
+    {
+        "images": List(Image()),  # none; TRL wants the column where it is mixed with CONVERSATIONS
+        "prompt": List(MESSAGE),
+        "completion": List(MESSAGE),
+        "text": Value("string"),  # a passage of running prose
+        "document": Value("string"),
+        "document_sha256": Value("string"),
+        "page": Value("int32"),  # 0-based, where the passage begins
+        "title": Value("string"),  # these six as in FIGURES
+        "doi": Value("string"),
+        "license": Value("string"),
+        "author": Value("string"),
+        "source_url": Value("string"),
+        "revision": Value("string"),
     }
 )

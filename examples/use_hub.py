@@ -40,7 +40,7 @@ def ask(model_name: str, dataset: str) -> None:
     answer = processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
     held_out = "held out" if split == "test" else "not held out: too few documents"
-    print(f"figure:   {row['label']} of {row['document']} ({held_out})")
+    print(f"figure:   {row['figures'][0]['label']} of {row['document']} ({held_out})")
     print(f"question: {row['query']}")
     print(f"truth:    {row['answer'][:300]}")
     print(f"answer:   {' '.join(answer.split())!r}")

@@ -38,7 +38,9 @@ def figure_row(document: int, number: int, **changes: Any) -> dict[str, Any]:
         "title": f"Paper {document}",
         "doi": None,
         "license": "CC-BY-4.0",
+        "author": None,
         "source_url": None,
+        "revision": None,
         **changes,
     }
 

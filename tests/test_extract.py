@@ -13,6 +13,7 @@ import pytest
 from pdf_samples import one_figure, text_only
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts import extract
 from cephalo.dataset_scripts.pdf.document import Settings
@@ -183,7 +184,7 @@ def test_bad_input_is_one_line(papers, tmp_path, arguments, message):
 
 def test_two_runs_do_not_share_a_folder(papers, tmp_path):
     extract.prepare(tmp_path, Settings())
-    with extract.lock(tmp_path), pytest.raises(CephaloError, match="another run"):
+    with locked(tmp_path), pytest.raises(CephaloError, match="another run"):
         run(papers, "--out", tmp_path)
 
 

@@ -45,7 +45,7 @@ def test_published_dataset_streams_pil_images(hub, home, published):
 import json
 from datasets import load_dataset
 rows = load_dataset("alice/nacre", "conversations", split="train", streaming=True)
-images = [(row["image_sha256"], row["images"][0]) for row in rows]
+images = [(row["figures"][0]["image_sha256"], row["images"][0]) for row in rows]
 found = [(sha, type(image).__name__, image.size) for sha, image in images]
 figures = load_dataset("alice/nacre", "figures")
 print(json.dumps([found, {split: list(figures[split]["image_sha256"]) for split in figures}]))

@@ -39,7 +39,8 @@ def test_caption_conversation_holds_query_answer_and_the_way_back():
     assert (row["query"], row["answer"]) == ("What is shown in this image?", text)
     assert row["images"] == [figure["image"]]
     assert row["teacher"] == "caption" and json.loads(row["teacher_params"]) == {}
-    for key in ("label", "document", "document_sha256", "page", "image_sha256", "license"):
+    assert row["figures"] == [{key: figure[key] for key in ("label", "page", "image_sha256")}]
+    for key in ("document", "document_sha256", "license"):
         assert row[key] == figure[key]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
 from cephalo.model_cards.model_card import ModelFacts, model_card
 from cephalo.model_cards.upload import push_folder
 
@@ -84,9 +85,7 @@ def changed_settings(arguments: Any) -> dict[str, Any]:
 
 def write_card(folder: Path, facts: ModelFacts) -> None:
     """Write README.md into `folder`, whole."""
-    aside = folder / "README.md.partial"
-    aside.write_text(str(model_card(facts)), encoding="utf-8")
-    aside.rename(folder / "README.md")
+    write_whole(folder / "README.md", str(model_card(facts)))
 
 
 def push_model(

@@ -9,6 +9,7 @@ import typer
 from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
 from cephalo.model_cards.upload import check_repo_id, hub_api
 from cephalo.train.freezing import freeze, trained_parts
 from cephalo.train.report import model_facts, push_epoch, push_model, write_card
@@ -167,9 +168,7 @@ def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
                 )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(run, indent=2), encoding="utf-8")
-    aside.rename(path)
+    write_whole(path, json.dumps(run, indent=2))
 
 
 def make_base(folder: Path, rows: Any) -> None:

@@ -38,7 +38,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 2  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 3  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -254,7 +254,9 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "dpi": crop.dpi,
         "image_sha256": rendering.pixel_hash(crop.pixels),
         "phash": rendering.perceptual_hash(crop.pixels),
+        "author": None,
         "source_url": None,
+        "revision": None,
     }
 
 
