@@ -117,10 +117,10 @@ def _set_schema() -> None:
     """What `cephalo extract` hands to its workers."""
     from cephalo.dataset_scripts.pdf import shard
 
-    if shard._schema is None:
+    if not shard._schemas:
         from cephalo.dataset_scripts.schema import FIGURES
 
-        shard._schema = FIGURES.arrow_schema
+        shard._schemas["figures"] = FIGURES.arrow_schema
 
 
 def floor(path: Path, rows: list[dict]) -> None:

@@ -15,7 +15,7 @@ def worker_pool(workers: int) -> Iterator[Any]:
     from pebble import ProcessPool
 
     from cephalo.dataset_scripts.pdf.shard import start_worker
-    from cephalo.dataset_scripts.schema import FIGURES
+    from cephalo.dataset_scripts.schema import FIGURES, TEXT
 
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # one core a worker
@@ -23,7 +23,7 @@ def worker_pool(workers: int) -> Iterator[Any]:
         max_workers=workers,
         max_tasks=TASKS_A_WORKER,
         initializer=start_worker,
-        initargs=[FIGURES.arrow_schema.serialize().to_pybytes()],
+        initargs=[table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)],
         context=get_context("spawn"),
     )
     try:

@@ -19,7 +19,7 @@ from cephalo.dataset_scripts import extract
 from cephalo.dataset_scripts.pdf.document import Settings
 from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.shard import ShardError, extract_to_shard, start_worker
-from cephalo.dataset_scripts.schema import FIGURES
+from cephalo.dataset_scripts.schema import FIGURES, TEXT
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -228,7 +228,7 @@ def start_worker_schema() -> None:
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    start_worker(FIGURES.arrow_schema.serialize().to_pybytes())
+    start_worker(*(table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)))
     resource.setrlimit(resource.RLIMIT_AS, (limits[1], limits[1]))
 
 

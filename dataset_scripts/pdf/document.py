@@ -33,12 +33,13 @@ from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
+from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 3  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 4  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -51,20 +52,23 @@ MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the rows besides the file: dots per inch of the crops, kinds to keep, and
-    whether figures without a caption are kept."""
+    """What decides the rows besides the file: dots per inch of the crops, kinds to keep, whether
+    figures without a caption are kept, and whether the running text is."""
 
     dpi: int = 200
     kinds: tuple[str, ...] = ("figure", "scheme", "chart", "plate")
     uncaptioned: bool = False
+    text: bool = False
 
 
 @dataclass
 class Extraction:
-    """What a document gave: rows of the `figures` table, and its number of pages."""
+    """What a document gave: rows of the `figures` table, its number of pages, and rows of the
+    `text` table, None where they were not asked for."""
 
     rows: list[dict]
     pages: int
+    passages: list[dict] | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -115,7 +119,11 @@ def extract_document(
                     row["mentions"] = list(islice(whole_ones, MAX_MENTIONS))
                     row |= {"document": path.name, "document_sha256": sha256, **whole}
                     rows.append(row)
-    return Extraction(rows, count)
+        passages = None
+        if settings.text:
+            document = {"document": path.name, "document_sha256": sha256, **whole}
+            passages = find_passages(contents, blocks, body, document)
+    return Extraction(rows, count, passages)
 
 
 @contextmanager

@@ -65,15 +65,21 @@ def find_mentions(
 ) -> dict[tuple[str, str], list[str]]:
     """For each cited (kind, number) the paragraphs that cite it, in reading order."""
     mentions: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for paragraph in paragraphs(pages, blocks, body):
+    for _, paragraph in paragraphs(pages, blocks, body):
         for key in cited(paragraph):
             mentions[key].append(paragraph)
     return mentions
 
 
-def paragraphs(pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle) -> list[str]:
-    """The paragraphs of the running text, whole across columns and pages."""
+def paragraphs(
+    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+) -> list[tuple[int, str]]:
+    """The paragraphs of the running text, whole across columns and pages.
+
+    Each with the number of the page on which it begins.
+    """
     found: list[list[str]] = []
+    begins: list[int] = []
     open_end = False
     for page, groups in zip(pages, blocks, strict=True):
         running = [
@@ -83,8 +89,7 @@ def paragraphs(pages: list[PageContent], blocks: list[list[Block]], body: BodySt
             and abs(block.lines[0].size - body.size) < 0.12 * body.size
             and not any("caption" in line.tags for line in block.lines)
         ]
-        running.sort(key=lambda block: (_column(block, page), block.box[1]))
-        for block in running:
+        for block in reading_order(page, running):
             left = min(line.box[0] for line in block.lines)
             right = block.box[2]
             for line in block.lines:
@@ -92,9 +97,19 @@ def paragraphs(pages: list[PageContent], blocks: list[list[Block]], body: BodySt
                 starts = indented and line.box[0] < left + 4 * body.size
                 if not found or (starts and not _goes_on(found[-1])) or not open_end:
                     found.append([])
+                    begins.append(page.number)
                 found[-1].append(line.text)
                 open_end = line.box[2] > right - 1.5 * body.size or _goes_on(found[-1])
-    return [join_text(lines) for lines in found if sum(map(len, lines)) > 60]
+    return [
+        (begin, join_text(lines))
+        for begin, lines in zip(begins, found, strict=True)
+        if sum(map(len, lines)) > 60
+    ]
+
+
+def reading_order(page: PageContent, blocks: list[Block]) -> list[Block]:
+    """Blocks of a page, column after column, each from top to bottom."""
+    return sorted(blocks, key=lambda block: (_column(block, page), block.box[1]))
 
 
 def _goes_on(lines: list[str]) -> bool:

@@ -1,7 +1,7 @@
-"""One document to one Parquet shard: what a worker process does.
+"""One document to one Parquet shard of each table: what a worker process does.
 
 Imports neither `datasets` nor anything else that is slow, since every worker pays for it; the
-schema comes from the parent as bytes.
+schemas come from the parent as bytes.
 """
 
 import os
@@ -31,13 +31,13 @@ class ShardError(OSError):
     """The shard cannot be written. The message is one line."""
 
 
-_schema: pa.Schema | None = None
+_schemas: dict[str, pa.Schema] = {}
 
 
-def start_worker(schema: bytes) -> None:
-    """Set up a worker process: the shard's schema (Arrow IPC) and a limit on its memory."""
-    global _schema
-    _schema = pa.ipc.read_schema(pa.BufferReader(schema))
+def start_worker(figures: bytes, text: bytes) -> None:
+    """Set up a worker process: the tables' schemas (Arrow IPC) and a limit on its memory."""
+    for table, schema in (("figures", figures), ("text", text)):
+        _schemas[table] = pa.ipc.read_schema(pa.BufferReader(schema))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(hard, MEMORY_LIMIT)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
@@ -57,21 +57,36 @@ def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -
         return Outcome(error=f"needs more than {MEMORY_LIMIT >> 30} GB of memory")
     except OSError as error:
         return Outcome(error=f"the file cannot be read: {error.strerror or error}")
+    write_shards(shard, result.rows, result.passages)
+    return Outcome(len(result.rows), result.pages)
+
+
+def write_shards(shard: Path, rows: list[dict], passages: list[dict] | None) -> None:
+    """Write OUT/figures/NAME and, where passages were asked for, OUT/text/NAME before it.
+
+    A document is done when its `figures` shard is there. Raises ShardError.
+    """
+    if passages is not None:
+        _write_shard(shard.parents[1] / "text" / shard.name, passages, "text")
+    _write_shard(shard, rows, "figures")
+
+
+def _write_shard(shard: Path, rows: list[dict], table: str) -> None:
     aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")
     try:
-        write_rows(result.rows, aside)
+        write_rows(rows, aside, table)
         aside.replace(shard)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise ShardError(f"{shard}: {error.strerror or error}") from error
-    return Outcome(len(result.rows), result.pages)
 
 
-def write_rows(rows: list[dict], path: Path) -> None:
-    """Write rows of the `figures` table. The images are compressed already, the rest is small."""
+def write_rows(rows: list[dict], path: Path, table: str = "figures") -> None:
+    """Write rows of a table. Images are compressed already, the rest is small."""
+    schema = _schemas[table]
     with path.open("wb") as file:
-        with pq.ParquetWriter(file, _schema, compression="none", use_dictionary=False) as writer:
+        with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
             if rows:  # `datasets` stumbles over a row group without rows
-                writer.write_table(pa.Table.from_pylist(rows, schema=_schema))
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
         file.flush()
         os.fsync(file.fileno())

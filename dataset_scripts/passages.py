@@ -1,0 +1,123 @@
+"""Passages of running prose, as rows of the `text` table.
+
+A row's prompt names the document and quotes the passage's first sentence, and its completion is
+the rest. So TRL trains on the author's own words in the form of the conversations about figures,
+with no code between, and a model in training answers someone in every row.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+MIN_WORDS, MAX_WORDS = 80, 400
+CONTINUE = "Here is the beginning of a passage from {source}:\n\n{first}\n\nContinue the passage."
+
+_END = re.compile(
+    r"[.!?][)\]\"'\u201d\u2019»]*\s+(?=[\"'\u201c\u2018«(\[]?[A-Z0-9À-ÖØ-ÞΑ-ΩА-Я])|(?<=[\u3002\uff01\uff1f])"
+)
+_ABBREVIATION = re.compile(
+    r"(?:\b[A-Z]|\b(?:Figs?|Eqs?|Refs?|Secs?|Tabs?|Nos?|Dr|Prof|St|vs|cf|ca|al|resp|approx|"
+    r"Abb|Nr|bzw|vgl|z\.\s?B|i\.e|e\.g))\.$",
+    re.I,
+)
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+
+Place = TypeVar("Place")
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; initials and usual abbreviations do not end one."""
+    found, start = [], 0
+    for match in _END.finditer(text):
+        piece = text[start : match.end()].strip()
+        if piece and not _ABBREVIATION.search(piece):
+            found.append(piece)
+            start = match.end()
+    rest = text[start:].strip()
+    return [*found, rest] if rest else found
+
+
+def count_words(text: str) -> int:
+    """Words; of Chinese and Japanese two signs count as one."""
+    return len(text.split()) + len(_IDEOGRAPH.findall(text)) // 2
+
+
+def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]:
+    """Passages of MIN_WORDS to MAX_WORDS words out of the paragraphs of one document, in order.
+
+    A short paragraph is joined with the next by an empty line, a long one is cut between
+    sentences. A passage has the place of its first paragraph. What stays too short is left out.
+    """
+    parts: list[str] = []
+    place, words = None, 0
+    for where, paragraph in paragraphs:
+        for piece in _pieces(paragraph):
+            more = count_words(piece)
+            if parts and words + more > MAX_WORDS:
+                if words >= MIN_WORDS:
+                    yield place, "\n\n".join(parts)
+                parts, words = [], 0
+            if not parts:
+                place = where
+            parts.append(piece)
+            words += more
+            if words >= MIN_WORDS and words >= MAX_WORDS // 2:
+                yield place, "\n\n".join(parts)
+                parts, words = [], 0
+    if words >= MIN_WORDS:
+        yield place, "\n\n".join(parts)
+
+
+def _pieces(paragraph: str) -> list[str]:
+    """A paragraph, cut between sentences into parts of nearly one length where it is long."""
+    total = count_words(paragraph)
+    if total <= MAX_WORDS:
+        return [paragraph]
+    wanted = total / -(-total // (MAX_WORDS - 50))  # words in each part
+    pieces: list[str] = []
+    words = 0
+    for sentence in sentences(paragraph):
+        more = count_words(sentence)
+        if not pieces or words + more / 2 > wanted:
+            pieces.append(sentence)
+            words = more
+        else:
+            pieces[-1] += ("" if _IDEOGRAPH.match(sentence) else " ") + sentence
+            words += more
+    return [piece for piece in pieces if count_words(piece) <= MAX_WORDS]
+
+
+def text_row(passage: str, document: dict[str, Any], page: int) -> dict[str, Any] | None:
+    """A row of TEXT; None for a passage of a single sentence, of which nothing would be asked.
+
+    `document` has the columns "document", "document_sha256", "title", "doi", "license",
+    "author", "source_url" and "revision".
+    """
+    first = sentences(passage)[0]
+    rest = passage[len(first) :].strip()
+    if not rest:
+        return None
+    title = document["title"]
+    asked = CONTINUE.format(
+        source=f"\u201c{title}\u201d" if title else "a scientific text", first=first
+    )
+    return {
+        "images": [],
+        "prompt": [_message("user", asked)],
+        "completion": [_message("assistant", rest)],
+        "text": passage,
+        "page": page,
+        **document,
+    }
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def text_rows(
+    paragraphs: Iterable[tuple[int, str]], document: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of TEXT of a document, from its paragraphs with their pages."""
+    rows = (text_row(passage, document, page) for page, passage in pack(paragraphs))
+    return [row for row in rows if row]
