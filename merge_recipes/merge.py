@@ -15,7 +15,6 @@ from cephalo.model_cards.merge_card import MergeFacts, MergeSource, merge_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-ELEMENT_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 # What comes along from the first source, besides the weights: processor, tokenizer, chat template.
 COMPANIONS = (
     "*processor_config.json",
@@ -57,20 +56,23 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
     """
     if out.exists():
         raise CephaloError(f"{out} exists; remove it or give another --out")
-    from cephalo.merge_recipes.stacking import stack_layers
+    from cephalo.merge_recipes.stacking import plan_layers
+    from cephalo.merge_recipes.weight_files import write_index, write_weights
 
     found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
     checkpoints = [found[source.model] for source in recipe.sources]
     check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
-    check_room(out, output_bytes(checkpoints[0], recipe))
+    planned = plan_layers(recipe, found)
+    check_room(out, sum(tensor.size for tensor in planned.values()))
 
     aside = out.with_name(out.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     try:
-        # Hashing and stacking read the same bytes: done side by side, they are read once.
+        # Hashing and copying read the same bytes: done side by side, they are read once.
         with ThreadPoolExecutor(1) as pool:
             hashes = pool.map(Checkpoint.hashes, found.values())
-            stack_layers(recipe, found, aside)
+            write_index(write_weights(planned, aside), aside)
         write_config(checkpoints[0], recipe, aside)
         copy_companions(checkpoints[0].folder, aside)
         check_loads_whole(aside)
@@ -89,13 +91,6 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(out)
-
-
-def output_bytes(first: Checkpoint, recipe: DepthRecipe) -> int:
-    """The bytes of the merged weights."""
-    layer = sum(tensor.elements for tensor in first.layer_template().values())
-    other = sum(tensor.elements for tensor in first.other_tensors().values())
-    return (recipe.layers * layer + other) * ELEMENT_BYTES[recipe.dtype]
 
 
 def check_room(out: Path, needed: int) -> None:

@@ -50,8 +50,7 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
     """
     if out.exists():
         raise CephaloError(f"{out} exists; remove it or give another --out")
-    from cephalo.merge_recipes.moe_files import DTYPES, NAMES, plan
-    from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights
+    from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights, plan_mixture
 
     names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
     found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
@@ -59,9 +58,8 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
     check_same_but_weights(base, experts)
     skeleton = empty_mixture(base.config, recipe)
     shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
-    planned = plan(shapes, base, experts)
-    dtype = DTYPES[NAMES[recipe.dtype]]
-    check_room(out, sum(tensor.size(dtype) for tensor in planned.values()))
+    planned = plan_mixture(shapes, base, experts, recipe.dtype)
+    check_room(out, sum(tensor.size for tensor in planned.values()))
 
     aside = out.with_name(out.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
@@ -124,9 +122,9 @@ def build(
     from transformers import AutoProcessor
     from transformers.dynamic_module_utils import custom_object_save
 
-    from cephalo.merge_recipes.moe_files import write_index, write_weights
+    from cephalo.merge_recipes.weight_files import write_index, write_weights
 
-    places = write_weights(planned, recipe.dtype, folder)
+    places = write_weights(planned, folder)
     for router in skeleton.routers:
         router.to_empty(device="cpu")
         for parameter in router.parameters():

@@ -16,6 +16,7 @@ from transformers.core_model_loading import WeightRenaming, rename_source_key
 import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import Checkpoint, Tensor
+from cephalo.merge_recipes.weight_files import Piece, Planned, locate, plan_tensor
 
 # What says where a checkpoint comes from or how it is run, not what it is.
 PROVENANCE = {
@@ -85,12 +86,15 @@ class Dense:
         """Every tensor by its name in the model."""
         return {name: self.checkpoint.tensors[file] for name, file in self.files.items()}
 
+    @cached_property
+    def places(self) -> dict[str, Piece]:
+        """Where each tensor lies, by its name in the model."""
+        places = locate(self.checkpoint)
+        return {name: places[file] for name, file in self.files.items()}
+
     def is_ignored(self, name: str) -> bool:
         """Whether transformers drops this tensor when it loads the model."""
-        patterns = {
-            *self.model._keys_to_ignore_on_load_unexpected,
-            r"(rotary_emb\.inv_freq|position_ids)$",
-        }
+        patterns = {*self.model._keys_to_ignore_on_load_unexpected, STALE_BUFFERS}
         return any(re.search(pattern, name) for pattern in patterns)
 
     def mlp_parts(self, name: str) -> list[str]:
@@ -103,6 +107,32 @@ class Dense:
             return [f"{name}.weight"]
         stem = name.removesuffix("gate_up_proj")
         return [f"{stem}gate_proj.weight", f"{stem}up_proj.weight"]
+
+
+def plan_mixture(
+    shapes: dict[str, tuple[int, ...]], base: Dense, experts: list[Dense], dtype: str
+) -> dict[str, Planned]:
+    """What to write for each tensor of a mixture but its gates.
+
+    Args:
+        shapes: of all tensors of the mixture, by name.
+        dtype: "bfloat16" or the like.
+
+    Stacking experts, and fusing the two projections of one, is laying their bytes one after the
+    other, as both happen along the first dimension.
+    """
+    planned = {}
+    for name, shape in shapes.items():
+        inner = name.removeprefix("model.")
+        if ".mlp.experts." in inner:
+            own = inner.replace(".experts.", ".")
+            pieces = [expert.places[part] for expert in experts for part in expert.mlp_parts(own)]
+        elif ".mlp.gate." in inner or inner not in base.places:  # a tied weight is not in the files
+            continue
+        else:
+            pieces = [base.places[inner]]
+        planned[name] = plan_tensor(shape, pieces, dtype)
+    return planned
 
 
 def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:

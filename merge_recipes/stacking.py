@@ -1,82 +1,71 @@
-"""mergekit at work: its architecture definition, its readers, its run."""
+"""mergekit at work: it plans from which layer of which source each tensor comes.
 
-import json
-import logging
-from pathlib import Path
+Every tensor of a passthrough merge is one tensor of one source, so its bytes are then copied from
+file to file; mergekit's own executor, which takes each through memory, needs far longer for it.
+"""
 
-import torch
-from mergekit.architecture.json_definitions import NAME_TO_ARCH, _load_architecture_json
-from mergekit.common import ModelReference
+from mergekit.architecture.base import ModelArchitecture, ModuleDefinition
+from mergekit.architecture.json_definitions import JsonModuleArchDef, JsonModuleArchitecture
 from mergekit.config import MergeConfiguration
-from mergekit.io.lazy_tensor_loader import LazyTensorLoader, ShardedTensorIndex
-from mergekit.io.tasks import LoaderCache
-from mergekit.merge import run_merge
 from mergekit.options import MergeOptions
+from mergekit.plan import MergePlanner
 
 import modeling_cephalo  # noqa: F401  (so that mergekit can read a phi3_v config)
+from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.recipe import DepthRecipe
 from cephalo.merge_recipes.sources import TEXT_LAYERS, Checkpoint
+from cephalo.merge_recipes.weight_files import Planned, locate, plan_tensor
 
-SHARD_BYTES = 500_000_000  # one output shard is all that is held in memory
 
+def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, Planned]:
+    """What to write for each tensor of the merged model, by mergekit's plan of `recipe`.
 
-class UnmappingLoader(LazyTensorLoader):
-    """Closes a source file after each tensor.
+    Args:
+        found: the checkpoint of each model that the recipe names.
 
-    mergekit keeps the file open, and with it every page that was read: a 5 GB shard would stay in
-    memory whole. Here a tensor's pages go when its output shard is written.
+    Raises CephaloError where a source lacks a tensor.
     """
-
-    def get_tensor(self, key: str, *args, **kwargs) -> torch.Tensor | None:
-        """The tensor `key`, memory-mapped."""
-        tensor = super().get_tensor(key, *args, **kwargs)
-        self.flush()
-        return tensor
-
-
-def stack_layers(recipe: DepthRecipe, found: dict[str, Checkpoint], folder: Path) -> None:
-    """Let mergekit write the weights of `recipe` into `folder`, from the folders in `found`."""
-    register_architecture(found[recipe.sources[0].model])
+    by_folder = {str(checkpoint.folder): checkpoint for checkpoint in found.values()}
+    places = {folder: locate(checkpoint) for folder, checkpoint in by_folder.items()}
     plain = recipe.model_dump(mode="json")
     for part in plain["slices"]:
-        part["sources"][0]["model"] = str(found[part["sources"][0]["model"]].folder)
-    for checkpoint in found.values():
-        reference = ModelReference.model_validate(str(checkpoint.folder))
-        LoaderCache().loaders[reference] = UnmappingLoader(
-            ShardedTensorIndex.from_disk(str(checkpoint.folder))
-        )
-    logging.getLogger("mergekit").setLevel(logging.WARNING)
-    try:
-        run_merge(
-            MergeConfiguration.model_validate(plain),
-            str(folder),
-            MergeOptions(
-                out_shard_size=SHARD_BYTES,
-                copy_tokenizer=False,
-                write_model_card=False,
-                trust_remote_code=False,
-            ),
-        )
-    finally:
-        LoaderCache().loaders.clear()
+        [source] = part["sources"]
+        source["model"] = {"model": {"path": str(found[source["model"]].folder)}}
+    configuration = MergeConfiguration.model_validate(plain)
+    planner = MergePlanner(
+        configuration,
+        architecture(found[recipe.sources[0].model]),
+        MergeOptions(trust_remote_code=False),
+        configuration.referenced_models()[0].config(trust_remote_code=False),
+    )
+    planned = {}
+    *tasks, _ = planner.plan_to_disk(out_path="")  # the last would close mergekit's own files
+    for task in tasks:
+        [(model, source)] = task.tensor_task.gather_tensors.weight_info.items()
+        checkpoint, piece = by_folder[model.model.path], places[model.model.path].get(source.name)
+        if piece is None:
+            raise CephaloError(f"{checkpoint.name} lacks {source.name}")
+        shape = checkpoint.tensors[source.name].shape
+        planned[task.tensor_name] = plan_tensor(shape, [piece], recipe.dtype)
+    return planned
 
 
-def register_architecture(checkpoint: Checkpoint) -> None:
-    """Teach mergekit, which knows none of the families, the architecture of `checkpoint`.
+def architecture(checkpoint: Checkpoint) -> ModelArchitecture:
+    """The architecture of `checkpoint` for mergekit, which knows none of the families.
 
-    The definition is built from the checkpoint's own keys, so no tensor can be forgotten. All that
-    is not in a layer is listed as `pre_weights`, which mergekit takes from the first slice's model.
+    It is built from the checkpoint's own keys, so no tensor can be forgotten. All that is not in a
+    layer is listed as `pre_weights`, which mergekit takes from the first slice's model.
     """
     names = checkpoint.config["architectures"]
-    definition = {
-        "kind": "module",
-        "model_type": checkpoint.family,
-        "architectures": names,
-        "pre_weights": [{"name": name} for name in checkpoint.other_tensors()],
-        "layer_templates": {"weights": [{"name": name} for name in checkpoint.layer_template()]},
-        "post_weights": [],
-        "num_layers_config_key": TEXT_LAYERS[checkpoint.family][1],
-    }
-    architecture = _load_architecture_json(json.dumps(definition))
-    for name in names:
-        NAME_TO_ARCH[name] = [architecture]
+    definition = JsonModuleArchDef(
+        model_type=checkpoint.family,
+        architectures=names,
+        pre_weights=[{"name": name} for name in checkpoint.other_tensors()],
+        layer_templates={"weights": [{"name": name} for name in checkpoint.layer_template()]},
+        post_weights=[],
+        num_layers_config_key=TEXT_LAYERS[checkpoint.family][1],
+    )
+    module = ModuleDefinition(architecture=JsonModuleArchitecture(definition=definition))
+    return ModelArchitecture(
+        modules={"default": module}, architectures=names, model_type=checkpoint.family
+    )

@@ -68,6 +68,11 @@ def merged(sources, tmp_path_factory) -> dict[str, Path]:
     return {family: run(recipe_text(*pair), root / family) for family, pair in sources.items()}
 
 
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a merged model, which is small enough for one file."""
+    return load_file(folder / "model-00001-of-00001.safetensors")
+
+
 def decoder(model: torch.nn.Module) -> torch.nn.Module:
     """The decoder of any of the three families."""
     inner = model.model
@@ -139,9 +144,7 @@ def test_card_holds_recipe_and_hashes_of_the_sources(sources, merged):
         assert f"`model.safetensors` SHA-256 `{digest}`" in text
     assert "stacked with mergekit into 3 layers" in text
     assert "merge_method: passthrough" in text
-    parameters = sum(
-        t.numel() for t in load_file(merged["idefics2"] / "model.safetensors").values()
-    )
+    parameters = sum(tensor.numel() for tensor in weights(merged["idefics2"]).values())
     assert f"{parameters:,} parameters" in text
 
 
@@ -248,10 +251,11 @@ def test_failure_while_stacking_leaves_nothing_that_looks_like_a_model(
 def test_a_dropped_layer_is_found_and_named(family, merged, tmp_path):
     folder = tmp_path / "broken"
     shutil.copytree(merged[family], folder)
-    tensors = load_file(folder / "model.safetensors")
+    tensors = weights(folder)
     name = next(name for name in tensors if ".layers.2." in name and "input_layernorm" in name)
     del tensors[name]
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    file = folder / "model-00001-of-00001.safetensors"
+    save_file(tensors, file, metadata={"format": "pt"})
     with pytest.raises(CephaloError, match=r"whole.*missing.*layers.2.input_layernorm.weight"):
         check_loads_whole(folder)
 
@@ -293,7 +297,7 @@ def test_sources_come_from_the_hub_at_a_pinned_revision(hub, sources, tmp_path):
         text=True,
     )
     assert process.returncode == 0, process.stderr
-    merged = load_file(tmp_path / "out" / "model.safetensors")
+    merged = weights(tmp_path / "out")
     first, second = (load_file(path / "model.safetensors") for path in sources["phi3_v"])
     name = "model.layers.{}.mlp.down_proj.weight".format
     assert torch.equal(merged[name(1)], first[name(1)])

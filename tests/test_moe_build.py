@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.merge_recipes import merge, moe, moe_files
+from cephalo.merge_recipes import merge, moe, weight_files
 from cephalo.merge_recipes.gates import measure_routing, router_inputs, train_gates
 from cephalo.merge_recipes.moe import run_moe
 from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt, read_moe_recipe
@@ -135,10 +135,10 @@ def test_card_tells_recipe_sources_and_routing(built, sources):
 
 
 def test_files_of_several_shards_in_another_dtype(sources, tmp_path, monkeypatch):
-    monkeypatch.setattr(moe_files, "CHUNK_BYTES", 4096)
-    write = moe_files.write_weights
+    monkeypatch.setattr(weight_files, "CHUNK_BYTES", 4096)
+    write = weight_files.write_weights
     monkeypatch.setattr(
-        moe_files, "write_weights", lambda *arguments: write(*arguments, shard_bytes=300_000)
+        weight_files, "write_weights", lambda *arguments: write(*arguments, shard_bytes=300_000)
     )
     recipe = write_recipe(tmp_path / "r.yml", sources["phi3_v"], dtype="bfloat16")
     out = run(recipe, tmp_path / "out")

@@ -62,7 +62,10 @@ def test_script_names_its_config_and_wants_its_inputs(script):
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
+    """All tensors of a model, of one file or several."""
+    return {
+        name: t for path in folder.glob("model*.safetensors") for name, t in load_file(path).items()
+    }
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -76,10 +79,7 @@ def test_mixtures_at_tiny_scale(script, tmp_path):
     found = run_tiny(row, tmp_path)
     layers = row.layers if row.family == "idefics2" else 2
     assert found["layers"] == layers and isinstance(found["answer"], str)
-    folder = tmp_path / "runs" / row.script_path.stem
-    merged = {}
-    for path in folder.glob("*.safetensors"):
-        merged |= load_file(path)
+    merged = weights(tmp_path / "runs" / row.script_path.stem)
     assert found["parameters"] == sum(tensor.numel() for tensor in merged.values())
     gates = {name: tensor for name, tensor in merged.items() if ".mlp.gate." in name}
     assert len(gates) == 2 * layers and all(tensor.any() for tensor in gates.values())
