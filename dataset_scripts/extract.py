@@ -1,10 +1,11 @@
-"""`cephalo extract`: PDF files to the `figures` table, one Parquet shard for each document."""
+"""`cephalo extract`: PDF files and wiki pages to the `figures` and `text` tables.
+
+One Parquet shard of each table for each document.
+"""
 
 import json
 import os
-import re
 import time
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,8 +16,10 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
-from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard
-from cephalo.dataset_scripts.workers import worker_pool
+from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard, shard_name
+from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_web_file, read_pages
+from cephalo.dataset_scripts.wikipedia.sources import read_titles
+from cephalo.dataset_scripts.workers import result_of, worker_pool
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -39,11 +42,25 @@ class Counts:
     figures: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
+    def add(self, name: str, outcome: Outcome) -> None:
+        """Count the outcome of the document `name`."""
+        if outcome.error is None:
+            self.documents += 1
+            self.pages += outcome.pages
+            self.figures += outcome.figures
+        else:
+            self.failures[name] = outcome.error
+        for figure, reason in outcome.left_out.items():
+            self.failures[f"{name}: {figure}"] = reason
+
 
 @app.command()
 def extract(
-    paths: Annotated[list[Path], typer.Argument(help="PDF files, and folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the shards, the page and the failures.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="PDF and saved HTML files, HTML dumps of wikis, folders of them."),
+    ] = None,
     dpi: Annotated[int, typer.Option(min=36, max=1200, help="Resolution of the crops.")] = 200,
     kinds: Annotated[
         str, typer.Option(help=f"What to keep, comma separated: {', '.join(KINDS)}.")
@@ -56,30 +73,59 @@ def extract(
         int | None, typer.Option(min=1, help="Processes; one per core if not given.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one document.")] = 60.0,
+    text: Annotated[
+        bool, typer.Option("--text", help="Also write the running text: OUT/text/*.parquet.")
+    ] = False,
+    wikipedia: Annotated[
+        list[str] | None,
+        typer.Option(help='Title of a page, or "Category:NAME" for its articles; repeatable.'),
+    ] = None,
+    titles: Annotated[
+        Path | None, typer.Option(help="File of such titles and categories, one a line.")
+    ] = None,
+    wiki: Annotated[str, typer.Option(help="The MediaWiki to ask.")] = "https://en.wikipedia.org",
+    contact: Annotated[
+        str | None,
+        typer.Option(envvar="CEPHALO_CONTACT", help="Your mail address; Wikimedia asks for it."),
+    ] = None,
+    thumbnail: Annotated[
+        int | None,
+        typer.Option(min=32, max=1920, help="Pixels that a wiki's picture is at most wide."),
+    ] = None,
     review: Annotated[
         bool,
         typer.Option("--review", help="Also write OUT/review.html: every page with its boxes."),
     ] = False,
 ) -> None:
-    """Read figures and captions from PDF files.
+    """Read figures and captions from PDF files and from pages of Wikipedia.
 
     Writes OUT/figures/*.parquet (one shard a document), OUT/index.html to look at, and
     OUT/failures.jsonl. Run it again after an interruption: it does only what is missing.
+    What a wiki answered is kept in OUT/cache and never asked for again.
 
-    Example: cephalo extract papers/ --out runs/figures
+    \b
+    Examples:
+      cephalo extract papers/ --out runs/figures --text
+      cephalo extract --wikipedia Nacre --wikipedia "Category:Biomaterials" \\
+        --contact you@example.org --out runs/wikipedia
     """
     started = time.monotonic()
-    settings = Settings(dpi, parse_kinds(kinds), uncaptioned)
-    files = find_pdfs(paths)
-    prepare(out, settings)
+    settings = Settings(dpi, parse_kinds(kinds), uncaptioned, text)
+    asked = [*(wikipedia or []), *(read_titles(titles) if titles else [])]
+    files, web_files = find_files(paths or [], bool(asked))
+    workers = workers or os.cpu_count() or 1
+    prepare(out, settings, thumbnail)
     with locked(out):
         jobs, done, unread = plan(files, out / "figures")
-        counts = run_jobs(jobs, unread, out, settings, workers or os.cpu_count() or 1, timeout)
+        counts = run_jobs(jobs, unread, out, settings, workers, timeout)
+        if asked or web_files:
+            web = WebSettings(wiki, contact, thumbnail, text, timeout)
+            done += run_pages(asked, web_files, out, web, counts)
         figures = write_page(out, counts.failures)
         if review:
             from cephalo.dataset_scripts.review import write_review
 
-            write_review(out, files, workers or os.cpu_count() or 1, timeout)
+            write_review(out, files, workers, timeout)
     seconds = time.monotonic() - started
     print(
         f"{counts.documents} documents read, {done} read before, {counts.pages} pages, "
@@ -103,35 +149,46 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in names)
 
 
-def find_pdfs(paths: list[Path]) -> list[Path]:
-    """The PDF files among `paths` and in the folders among them, sorted, each once.
+def find_files(paths: list[Path], asked: bool) -> tuple[list[Path], list[Path]]:
+    """The PDF files, and the web pages and dumps, among `paths` and in the folders among them.
 
-    A file that is named is taken whatever its name. Raises CephaloError where there are none.
+    Each sorted and each once. A file that is named and is no web page is taken for a PDF whatever
+    its name. Raises CephaloError where there are none and no titles were `asked` for either.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.suffix.lower() == ".pdf" and p.is_file())
+            inside = (p for p in path.rglob("*") if is_document(p) and p.is_file())
             found.update(dict.fromkeys(sorted(inside)))
         elif path.exists():
             found[path] = None
         else:
             raise CephaloError(f"{path}: no such file or folder; give PDF files or folders")
-    if not found:
-        names = ", ".join(map(str, paths))
+    if not found and not asked:
+        names = ", ".join(map(str, paths)) or "nothing"
         raise CephaloError(f"no PDF files in {names}; give PDF files or folders that hold some")
-    return list(found)
+    web = [path for path in found if is_web_file(path)]
+    return [path for path in found if not is_web_file(path)], web
 
 
-def prepare(out: Path, settings: Settings) -> None:
+def is_document(path: Path) -> bool:
+    """Whether a file in a folder is to be read; the folder of a saved page holds its parts."""
+    if any(part.endswith("_files") for part in path.parts[:-1]):
+        return False
+    return path.suffix.lower() == ".pdf" or is_web_file(path)
+
+
+def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None:
     """Make the output folder, or check that the one there was made with the same settings.
 
     Raises CephaloError where it was not, or where the folder cannot be written.
     """
     record = out / "extract.json"
     wanted = {"version": EXTRACTOR_VERSION, **asdict(settings), "kinds": list(settings.kinds)}
+    wanted["thumbnail"] = thumbnail
     try:
-        (out / "figures").mkdir(parents=True, exist_ok=True)
+        for table in ("figures", "text") if settings.text else ("figures",):
+            (out / table).mkdir(parents=True, exist_ok=True)
         if record.exists():
             made = json.loads(record.read_text())
             other = [f"{key} {made.get(key)!r}" for key in wanted if made.get(key) != wanted[key]]
@@ -141,7 +198,7 @@ def prepare(out: Path, settings: Settings) -> None:
                 )
         else:
             write_whole(record, json.dumps(wanted) + "\n")
-        for left in (out / "figures").glob(".*.tmp"):
+        for left in (*out.glob("figures/.*.tmp"), *out.glob("text/.*.tmp")):
             left.unlink()  # of a run that was killed
     except OSError as error:
         raise CephaloError(
@@ -170,13 +227,8 @@ def plan(files: list[Path], folder: Path) -> tuple[list[Job], int, dict[str, str
         if sha256[:12] in finished:
             done += 1
         else:
-            jobs.append(Job(path, sha256, folder / f"{_safe(path.stem)}-{sha256[:12]}.parquet"))
+            jobs.append(Job(path, sha256, folder / shard_name(path.stem, sha256)))
     return jobs, done, unread
-
-
-def _safe(stem: str) -> str:
-    """A file name that any file system takes, from a document's."""
-    return re.sub(r"[^\w.+]+", "-", stem).strip("-.")[:80] or "document"
 
 
 def run_jobs(
@@ -207,34 +259,32 @@ def run_jobs(
             for job in jobs
         }
         for future in tqdm(as_completed(futures), total=len(jobs), unit=" documents", disable=None):
-            outcome = _outcome(future, timeout)
-            if outcome.error is None:
-                counts.documents += 1
-                counts.pages += outcome.pages
-                counts.figures += outcome.figures
-            else:
-                counts.failures[str(futures[future].path)] = outcome.error
+            outcome = result_of(future, timeout)
+            counts.add(str(futures[future].path), outcome)
+            if outcome.error:
                 write_failures(out, counts.failures)
     return counts
 
 
-def _outcome(future, timeout: float) -> Outcome:
-    """The outcome of a job; a worker that hung or died is an outcome too."""
-    from pebble import ProcessExpired
+def run_pages(
+    titles: list[str], files: list[Path], out: Path, settings: WebSettings, counts: Counts
+) -> int:
+    """Read pages of a wiki, saved ones and dumps; returns how many were read before.
 
-    from cephalo.dataset_scripts.pdf.shard import ShardError
+    Raises CephaloError where the wiki cannot be reached; what was read is kept.
+    """
+    from tqdm import tqdm
 
-    try:
-        return future.result()
-    except ShardError as error:
-        raise CephaloError(f"cannot write {error}; free some space and run it again") from error
-    except FutureTimeoutError:
-        return Outcome(error=f"took longer than {timeout:g} s; raise --timeout to give it more")
-    except ProcessExpired as error:
-        return Outcome(error=f"its worker died (exit code {error.exitcode}), maybe out of memory")
-    except Exception as error:  # a bug met one document: name it, and read the others
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(error=f"internal error: {text[:200]}")
+    done = 0
+    read = read_pages(titles, files, out, settings)
+    for name, outcome in tqdm(read, unit=" pages", disable=None):
+        if outcome is None:
+            done += 1
+            continue
+        counts.add(name, outcome)
+        if outcome.error or outcome.left_out:
+            write_failures(out, counts.failures)
+    return done
 
 
 def write_failures(out: Path, failures: dict[str, str]) -> None:

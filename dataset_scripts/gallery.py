@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -42,7 +42,7 @@ def documents(shards: list[Path]) -> Iterator[dict]:
     """For each shard with figures: {"name", "sha256", "title", "doi", "license", "figures"}."""
     columns = [
         *("image", "caption", "label", "kind", "page", "width", "height", "document"),
-        *("document_sha256", "title", "doi", "license", "panels", "mentions"),
+        *("document_sha256", "title", "doi", "license", "author", "panels", "mentions"),
     ]
     for shard in shards:
         rows = pq.read_table(shard, columns=columns).to_pylist()
@@ -54,9 +54,15 @@ def documents(shards: list[Path]) -> Iterator[dict]:
             "sha256": first["document_sha256"],
             "title": first["title"],
             "doi": first["doi"],
-            "license": first["license"],
+            "license": common(row["license"] for row in rows),
             "figures": [row | {"thumbnail": thumbnail(row["image"]["bytes"])} for row in rows],
         }
+
+
+def common(values: Iterable[str | None]) -> str | None:
+    """The value that all of `values` are, else None."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def thumbnail(image: bytes) -> str:

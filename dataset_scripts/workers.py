@@ -1,10 +1,12 @@
-"""Processes that read PDF files: pdfium is not thread-safe, and a file may kill its reader."""
+"""Processes that read documents: pdfium is not thread-safe, and a file may kill its reader."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
+
+from cephalo.cli.errors import CephaloError
 
 TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
 
@@ -32,3 +34,28 @@ def worker_pool(workers: int) -> Iterator[Any]:
     finally:
         pool.stop()
         pool.join()
+
+
+def result_of(future: Any, timeout: float) -> Any:
+    """What a job returned, or an Outcome that tells why it did not.
+
+    A worker that hung or died costs one document. Raises CephaloError where a shard cannot be
+    written.
+    """
+    from concurrent.futures import TimeoutError as FutureTimeoutError
+
+    from pebble import ProcessExpired
+
+    from cephalo.dataset_scripts.pdf.shard import Outcome, ShardError
+
+    try:
+        return future.result()
+    except ShardError as error:
+        raise CephaloError(f"cannot write {error}; free some space and run it again") from error
+    except FutureTimeoutError:
+        return Outcome(error=f"took longer than {timeout:g} s; raise --timeout to give it more")
+    except ProcessExpired as error:
+        return Outcome(error=f"its worker died (exit code {error.exitcode}), maybe out of memory")
+    except Exception as error:  # a bug met one document: name it, and read the others
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return Outcome(error=f"internal error: {text[:200]}")

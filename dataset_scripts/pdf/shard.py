@@ -5,8 +5,9 @@ schemas come from the parent as bytes.
 """
 
 import os
+import re
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,11 +21,15 @@ MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a document. `error` is one line; None where its shard was written."""
+    """What became of a document. `error` is one line; None where its shard was written.
+
+    `left_out` maps figures that could not be had to the reason.
+    """
 
     figures: int = 0
     pages: int = 0
     error: str | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 class ShardError(OSError):
@@ -41,6 +46,12 @@ def start_worker(figures: bytes, text: bytes) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(hard, MEMORY_LIMIT)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def shard_name(stem: str, key: str) -> str:
+    """The file name of a shard, fit for any file system; `key`: 64 hexadecimal digits."""
+    safe = re.sub(r"[^\w.+]+", "-", stem).strip("-.")[:80] or "document"
+    return f"{safe}-{key[:12]}.parquet"
 
 
 def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -> Outcome:

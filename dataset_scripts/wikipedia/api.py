@@ -1,0 +1,144 @@
+"""What is asked of a wiki: pages as HTML, the pages of a category, files and their licences.
+
+https://www.mediawiki.org/wiki/API:REST_API/Reference and https://www.mediawiki.org/wiki/API:Query
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.pdf.metadata import find_license
+from cephalo.dataset_scripts.wikipedia.client import Client, PageError
+
+TITLES = 50  # that one query may name
+MAX_WIDTH = 1920  # pixels; one of the widths that Wikimedia keeps
+MAX_IMAGE = 40 << 20  # bytes
+# Formats that Pillow reads; of others (SVG, TIFF, PDF) the wiki's own rendering is taken.
+RASTER = {"image/jpeg", "image/png", "image/gif", "image/webp"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A web page to read. `document` is its address, or the name of a file.
+
+    `license` is that of its text, like an SPDX identifier.
+    """
+
+    document: str
+    html: bytes
+    title: str | None = None
+    revision: str | None = None
+    license: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file of a wiki. `url` is where its pixels are, `page` its description page.
+
+    `license` and `author` as the wiki tells them: a short name, and HTML.
+    """
+
+    url: str
+    page: str
+    license: str
+    author: str
+
+
+class Wiki:
+    """A MediaWiki by its address: "https://en.wikipedia.org"."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+            raise CephaloError(
+                f"--wiki {address!r} is no web address; give one such as https://de.wikipedia.org"
+            )
+        self.client, self.address = client, address.rstrip("/")
+
+    def page_address(self, title: str) -> str:
+        """The address of a page, whichever way its title is written."""
+        return f"{self.address}/wiki/{quote(title.strip().replace(' ', '_'), safe='/:,()')}"
+
+    def page(self, title: str) -> Page:
+        """A page by its title, redirects followed. Raises PageError where there is none."""
+        key = quote(title.strip().replace(" ", "_"), safe="")
+        answer = self.client.get_json(f"{self.address}/w/rest.php/v1/page/{key}/with_html")
+        try:
+            license_ = answer.get("license") or {}
+            return Page(
+                document=self.page_address(answer["key"]),
+                html=answer["html"].encode(errors="replace"),
+                title=answer["title"],
+                revision=str(answer["latest"]["id"]),
+                license=find_license(f"{license_.get('url')} {license_.get('title')}"),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise PageError(f"the wiki's answer for {title!r} is no page") from error
+
+    def category(self, name: str) -> list[str]:
+        """The titles of the articles of "Category:NAME"; those of subcategories not."""
+        found = []
+        for answer in self._query(
+            list="categorymembers", cmtitle=name, cmtype="page", cmnamespace="0", cmlimit="500"
+        ):
+            found += [page["title"] for page in answer.get("categorymembers", [])]
+        return found
+
+    def files(self, names: list[str], width: int) -> dict[str, ImageFile]:
+        """Files by their names ("Nacre.jpg"), in pictures of at most `width` pixels where wider.
+
+        Files that the wiki does not know, sound and film are not among them.
+        """
+        found = {}
+        for start in range(0, len(names), TITLES):
+            group = names[start : start + TITLES]
+            for answer in self._query(
+                titles="|".join(f"File:{name}" for name in group),
+                prop="imageinfo",
+                iiprop="url|size|mime|extmetadata",
+                iiextmetadatafilter="LicenseShortName|License|Artist|Attribution",
+                iiurlwidth=str(width),
+            ):
+                asked = {entry["to"]: entry["from"] for entry in answer.get("normalized", [])}
+                for page in answer.get("pages", []):
+                    file = image_file(page, width)
+                    if file:
+                        name = asked.get(page["title"], page["title"])
+                        found[name.partition(":")[2]] = file
+        return found
+
+    def _query(self, **parameters: str) -> Iterator[dict[str, Any]]:
+        """The `query` of every answer, continued to the end."""
+        common = {"action": "query", "format": "json", "formatversion": "2", "maxlag": "5"}
+        more: dict[str, str] = {}
+        while True:
+            answer = self.client.get_json(
+                f"{self.address}/w/api.php", {**common, **parameters, **more}
+            )
+            if not isinstance(answer, dict) or "error" in answer:
+                error = answer.get("error") if isinstance(answer, dict) else answer
+                raise PageError(f"{self.address}/w/api.php refuses: {str(error)[:200]}")
+            yield answer.get("query", {})
+            following = answer.get("continue")
+            if not following or following == more:
+                return
+            more = following
+
+
+def image_file(page: dict[str, Any], width: int) -> ImageFile | None:
+    """A file from its entry in an answer of prop=imageinfo; None where it has no picture."""
+    info = next(iter(page.get("imageinfo", [])), None)
+    if not info:
+        return None
+    kept = info.get("width", 0) <= width and info.get("size", 0) <= MAX_IMAGE
+    url = info.get("url") if kept and info.get("mime") in RASTER else info.get("thumburl")
+    if not url or info.get("mime", "").partition("/")[0] in ("audio", "video"):
+        return None
+    told = {key: str(entry.get("value", "")) for key, entry in info.get("extmetadata", {}).items()}
+    return ImageFile(
+        url=url,
+        page=info.get("descriptionurl", ""),
+        license=told.get("LicenseShortName") or told.get("License", ""),
+        author=told.get("Attribution") or told.get("Artist", ""),
+    )

@@ -1,0 +1,210 @@
+"""The figures and paragraphs of a page, from its HTML: Parsoid's, or what a browser saved.
+
+https://www.mediawiki.org/wiki/Specs/HTML describes the markup.
+"""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from lxml import etree, html
+
+from cephalo.dataset_scripts.pdf.metadata import find_license
+
+MIN_SIDE = 64  # pixels; what is smaller both ways is an icon or a flag
+MAX_FIGURES = 500
+MAX_TEXT = 20_000  # characters of a caption or a paragraph
+BEFORE, AFTER = 1, 2  # paragraphs around a figure that are its mentions
+
+
+def _has(*classes: str) -> str:
+    """An XPath condition: the element has one of these classes."""
+    spaced = "concat(' ', normalize-space(@class), ' ')"
+    return " or ".join(f"contains({spaced}, ' {name} ')" for name in classes)
+
+
+# What holds a picture: its tag, its class where one is asked, and where its caption is.
+_HOLDERS = {
+    "figure": ("", etree.XPath(".//figcaption")),
+    "li": ("gallerybox", etree.XPath(f".//*[{_has('gallerytext')}]")),
+    "div": ("tsingle", etree.XPath(f".//*[{_has('thumbcaption')}]")),
+    "td": ("infobox-image", etree.XPath(f".//*[{_has('infobox-caption')}]")),
+}
+_DROPPED = etree.XPath(
+    "//script | //style | //link | //template | //nav | //*[@role='navigation' or @role='note']"
+    "| //*[contains(translate(@style, ' ', ''), 'display:none')]"
+    "| //*[contains(@typeof, 'mw:Extension/ref')]"
+    + f"| //*[{_has('reference', 'mw-ref', 'references', 'reflist', 'refbegin', 'navbox')}]"
+    + f"| //*[{_has('navbox-styles', 'vertical-navbox', 'sistersitebox', 'side-box')}]"
+    + f"| //*[{_has('mw-editsection', 'noprint', 'hatnote', 'metadata', 'ambox', 'error')}]"
+    + f"| //*[{_has('mbox-small', 'toc', 'printfooter', 'catlinks', 'sr-only', 'Inline-Template')}]"
+)
+_MATH = etree.XPath(
+    f"//*[{_has('mwe-math-element')}] | //math[not(ancestor::*[{_has('mwe-math-element')}])]"
+)
+_RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_FILE = re.compile(r"(?:^\.?/|/wiki/)[^/:]+:([^?#]+)")
+_REVISION = re.compile(r"/revision/(\d+)|[?&]oldid=(\d+)")
+
+
+@dataclass
+class WebFigure:
+    """A picture of a page with its caption.
+
+    `source` is the address of the picture as the page gives it, `name` that of the wiki's file
+    ("Nacre.jpg") or None. `mentions` are the paragraphs that stand around it.
+    """
+
+    source: str
+    name: str | None
+    caption: str
+    mentions: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Article:
+    """What was read from a page. `title` to `license` are what the page says of itself."""
+
+    title: str | None = None
+    address: str | None = None
+    revision: str | None = None
+    license: str | None = None
+    figures: list[WebFigure] = field(default_factory=list)
+    paragraphs: list[str] = field(default_factory=list)
+
+
+def read_article(data: bytes) -> Article:
+    """Read a page. Nothing it names is fetched, and none of its scripts is run."""
+    parser = html.HTMLParser(encoding=_encoding(data), remove_comments=True, remove_pis=True)
+    try:
+        tree = html.document_fromstring(data, parser=parser)
+    except (etree.ParserError, etree.XMLSyntaxError):
+        return Article()
+    article = _read_head(tree)
+    _clean(tree)
+    article.figures, article.paragraphs = _read_body(tree)
+    return article
+
+
+def _encoding(data: bytes) -> str | None:
+    """UTF-8 where the bytes are; else None, and the parser goes by what the page declares."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return None
+    return "utf-8"
+
+
+def _read_head(tree: html.HtmlElement) -> Article:
+    """What a page says of itself, without its figures and paragraphs."""
+    title = tree.xpath("string(//h1)") or tree.xpath("string(//head/title)")
+    links = tree.xpath("//link[@rel='canonical' or @rel='dc:isVersionOf']/@href")
+    stated = [tree.get("about", ""), *tree.xpath("//a[contains(@href, 'oldid=')]/@href")[:1]]
+    revision = next(filter(None, map(_REVISION.search, stated)), None)
+    return Article(
+        title=" ".join(title.split())[:400] or None,
+        address=next(filter(None, map(_web_address, links)), None),
+        revision=next(filter(None, revision.groups())) if revision else None,
+        license=find_license(" ".join(tree.xpath("//link[@rel='license']/@href"))),
+    )
+
+
+def _web_address(href: str) -> str | None:
+    whole = f"https:{href}" if href.startswith("//") else href
+    return whole if urlsplit(whole).scheme in ("http", "https") and len(whole) < 2000 else None
+
+
+def _clean(tree: html.HtmlElement) -> None:
+    """Remove what a reader does not read, write formulas as TeX, raised digits as such."""
+    for element in _DROPPED(tree):
+        if element.getparent() is not None:
+            element.drop_tree()
+    for element in _MATH(tree):
+        if element.getparent() is not None:
+            tex = element.xpath("string(.//annotation[@encoding='application/x-tex'])")
+            tex = tex or element.xpath("string(descendant-or-self::math/@alttext)")
+            tex = re.sub(r"^\s*\{\\(?:displaystyle|textstyle)\s*(.*)\}\s*$", r"\1", tex, flags=re.S)
+            element.tail = f"${tex.strip()}${element.tail or ''}" if tex else element.tail
+            element.drop_tree()
+    for element in tree.iter("sup"):
+        text = element.text_content().strip()
+        if re.fullmatch(r"[+\u2212-]?\d*[+\u2212-]?", text) and not len(element):
+            element.text = text.translate(_RAISED)
+    for element in tree.iter("br", "li", "div", "p", "dd", "dt", "td"):
+        element.tail = " " + (element.tail or "")  # or the words of two lines would join
+
+
+def _read_body(tree: html.HtmlElement) -> tuple[list[WebFigure], list[str]]:
+    """The figures in order, each with the paragraphs of its section around it; all paragraphs."""
+    figures, paragraphs = [], []
+    starts = [0]  # of each section, its first paragraph
+    places: list[tuple[int, int]] = []  # of each figure: its section, the paragraphs before it
+    for element in tree.iter():
+        if element.tag in ("h2", "h3", "h4", "h5", "h6"):
+            starts.append(len(paragraphs))
+        elif element.tag == "p" and not _inside(element):
+            text = plain_text(element)
+            if text:
+                paragraphs.append(text)
+        elif len(figures) < MAX_FIGURES and (figure := _figure(element)):
+            figures.append(figure)
+            places.append((len(starts) - 1, len(paragraphs)))
+    starts.append(len(paragraphs))
+    for figure, (section, place) in zip(figures, places, strict=True):
+        first = max(starts[section], place - BEFORE)
+        figure.mentions = paragraphs[first : min(starts[section + 1], place + AFTER)]
+    return figures, paragraphs
+
+
+def _inside(element: html.HtmlElement) -> bool:
+    """Whether a paragraph is part of a caption or a table."""
+    return any(
+        above.tag in ("figure", "table", "li", "figcaption") for above in element.iterancestors()
+    )
+
+
+def _figure(element: html.HtmlElement) -> WebFigure | None:
+    """The picture and caption of an element that holds them, else None."""
+    name, caption = _HOLDERS.get(element.tag, ("", None))
+    if caption is None or (name and name not in element.get("class", "").split()):
+        return None
+    text = " ".join(map(plain_text, caption(element)[:1]))
+    images = element.xpath(".//img[@src]")
+    if not text or len(images) != 1 or _is_frameless(element) or _has_sound(element):
+        return None
+    [image] = images
+    sides = [
+        int(image.get(side)) for side in ("width", "height") if image.get(side, "").isdecimal()
+    ]
+    if sides and max(sides) < MIN_SIDE:
+        return None
+    targets = [image.get("resource", ""), *image.xpath("ancestor::a[1]/@href")]
+    found = next(filter(None, map(_FILE.search, targets)), None)
+    file = unquote(found.group(1)).replace("_", " ") if found else None
+    return WebFigure(image.get("src"), file, text)
+
+
+def _has_sound(element: html.HtmlElement) -> bool:
+    return element.find(".//video") is not None or element.find(".//audio") is not None
+
+
+def _is_frameless(element: html.HtmlElement) -> bool:
+    """Whether the page shows a picture without its caption."""
+    kinds = element.get("typeof", "").split()
+    return any(kind in ("mw:File", "mw:File/Frameless", "mw:Image") for kind in kinds)
+
+
+def plain_text(element: html.HtmlElement) -> str:
+    """The text of an element in one line, without marks such as "[1]"."""
+    text = re.sub(r"\[(?:\d+|[a-z]|citation needed)\]", "", element.text_content())
+    return " ".join(text.split())[:MAX_TEXT]
+
+
+def text_of(fragment: str) -> str:
+    """The text of a fragment of HTML, in one line."""
+    if not fragment.strip():
+        return ""
+    try:
+        return plain_text(html.fromstring(f"<div>{fragment[:MAX_TEXT]}</div>"))
+    except (etree.ParserError, etree.XMLSyntaxError):
+        return ""

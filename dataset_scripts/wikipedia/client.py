@@ -1,0 +1,160 @@
+"""A polite HTTP client: one request at a time, a few a second, every answer kept on disk.
+
+What Wikimedia asks of its users: https://www.mediawiki.org/wiki/API:Etiquette
+"""
+
+import hashlib
+import json
+import time
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cephalo.cli.errors import CephaloError
+
+INTERVAL = 0.34  # seconds from one request to the next: at most three in a second
+MAX_ANSWER = 32 << 20  # bytes of HTML or JSON
+ATTEMPTS = 5
+MAX_WAIT = 120.0  # seconds; a server that asks for more is left alone
+BUSY = {429, 500, 502, 503, 504}
+BUSY_API = {"maxlag", "ratelimited", "readonly"}
+TIMEOUT = httpx2.Timeout(30.0)
+MAX_SECONDS = 300.0  # for one answer, however slowly it comes
+
+
+class PageError(Exception):
+    """One page or file cannot be had; others may. The message is one line."""
+
+
+class BusyError(Exception):
+    """The server asked to come again. `wait`: seconds, None where it did not say."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Client:
+    """Reads addresses, each once: `folder` keeps the answers, and deleting it asks anew.
+
+    `contact` is a mail or web address of who runs this, for the User-Agent.
+    """
+
+    def __init__(self, folder: Path, contact: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.last = 0.0
+        agent = f"Cephalo/{version('cephalo')} ({contact}) httpx2/{httpx2.__version__}"
+        self.http = httpx2.Client(
+            headers={"User-Agent": agent}, timeout=TIMEOUT, follow_redirects=True, max_redirects=5
+        )
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.http.close()
+
+    def fetch(self, address: str, limit: int = MAX_ANSWER) -> Path:
+        """A file with what is at an address, of at most `limit` bytes.
+
+        Raises PageError where there is none, and CephaloError where the server stays busy or
+        cannot be reached at all: what was had so far is kept.
+        """
+        kept = self.folder / hashlib.sha256(address.encode()).hexdigest()
+        if not kept.exists():
+            aside = kept.with_suffix(".tmp")
+            aside.write_bytes(self._ask(address, limit))
+            aside.replace(kept)
+        return kept
+
+    def get_json(self, address: str, parameters: dict[str, str] | None = None) -> Any:
+        """The JSON at an address with its query. Raises as `fetch` does."""
+        whole = httpx2.URL(address, params=parameters) if parameters else address
+        try:
+            return json.loads(self.fetch(str(whole)).read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise PageError(f"{address} answered no JSON") from error
+
+    def _ask(self, address: str, limit: int) -> bytes:
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._ask_once(address, limit)
+            except httpx2.TooManyRedirects as error:
+                raise PageError(f"{address} redirects without end") from error
+            except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+                raise PageError(f"{address} is, or leads to, no http address") from error
+            except (httpx2.TransportError, httpx2.DecodingError) as error:
+                reason, wait = f"{type(error).__name__}: {error}", None
+            except BusyError as error:
+                reason, wait = str(error), error.wait
+            if wait is not None and wait > MAX_WAIT:
+                reason += f" and asks to wait {wait:.0f} s"
+                break
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(2.0**attempt if wait is None else wait)
+        raise CephaloError(
+            f"{address} cannot be read ({' '.join(reason.split())[:200]}); "
+            "nothing is lost, run the same command again later"
+        )
+
+    def _ask_once(self, address: str, limit: int) -> bytes:
+        started = time.monotonic()
+        time.sleep(max(0.0, self.last + INTERVAL - started))
+        self.last = time.monotonic()
+        with self.http.stream("GET", address) as response:
+            if response.status_code in BUSY:
+                raise BusyError(f"status {response.status_code}", retry_after(response))
+            if response.status_code != 200:
+                raise PageError(f"{address} answered {response.status_code}")
+            length = response.headers.get("content-length", "")
+            if length.isdecimal() and int(length) > limit:
+                raise PageError(f"{address} is larger than {limit >> 20} MB")
+            parts, size = [], 0
+            for part in response.iter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > limit:
+                    raise PageError(f"{address} is larger than {limit >> 20} MB")
+                if time.monotonic() - self.last > MAX_SECONDS:
+                    raise PageError(f"{address} took longer than {MAX_SECONDS:.0f} s")
+            body = b"".join(parts)
+            if busy := _busy_api(response, body):
+                raise BusyError(busy, retry_after(response))
+        return body
+
+
+def _busy_api(response: httpx2.Response, body: bytes) -> str | None:
+    """The error of an api.php that wants to be asked later: it comes with the status 200."""
+    if b'"error"' not in body[:200] or not response.url.path.endswith("/api.php"):
+        return None
+    try:
+        code = json.loads(body)["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return code if code in BUSY_API else None
+
+
+def retry_after(response: httpx2.Response) -> float | None:
+    """Seconds to wait by the Retry-After header, which is a number or a date; None without."""
+    value = response.headers.get("retry-after", "")
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def checked_contact(contact: str | None) -> str:
+    """The mail or web address of who runs this. Raises CephaloError where there is none."""
+    contact = (contact or "").strip()
+    if not contact or not contact.isascii() or not contact.isprintable():
+        raise CephaloError(
+            "Wikimedia asks who reads its pages; give --contact you@example.org, "
+            "or set CEPHALO_CONTACT"
+        )
+    return contact

@@ -1,0 +1,71 @@
+"""Pictures from the web: decoded under a limit, shrunk, and described as a figure's row wants."""
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cephalo.dataset_scripts.pdf import rendering
+
+MAX_PIXELS = 64_000_000
+MIN_SIDE = 64  # pixels; what is smaller both ways is an icon
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+
+
+class ImageError(ValueError):
+    """A picture cannot be taken. The message is one line."""
+
+
+def image_columns(data: bytes, width: int) -> dict[str, Any]:
+    """The columns of FIGURES that tell of a picture of at most `width` pixels across.
+
+    A JPEG or PNG that needs no change is kept byte for byte. Raises ImageError.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(f"{image.width} x {image.height} pixels are too many")
+        image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"no picture that can be read ({type(error).__name__})") from error
+    if max(image.size) < MIN_SIDE:
+        raise ImageError(f"{image.width} x {image.height} pixels are an icon's")
+    kept = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
+    kept = kept and image.width <= width and image.getexif().get(0x0112, 1) == 1  # upright
+    if not kept:
+        data = _encoded(_shrunk(image, width), image.format)
+        image = Image.open(io.BytesIO(data))
+    pixels = rendering.compact(np.asarray(image.convert("RGB")))
+    return {
+        "image": {"bytes": data, "path": None},
+        "width": image.width,
+        "height": image.height,
+        "image_sha256": rendering.pixel_hash(pixels),
+        "phash": rendering.perceptual_hash(pixels),
+    }
+
+
+def _shrunk(image: Image.Image, width: int) -> Image.Image:
+    """The first frame, upright, in RGB on white paper, at most `width` pixels across."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        paper = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(paper, upright.convert("RGBA"))
+    upright = upright.convert("RGB")
+    if upright.width > width:
+        height = max(1, round(upright.height * width / upright.width))
+        upright = upright.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return upright
+
+
+def _encoded(image: Image.Image, kind: str | None) -> bytes:
+    """A photograph stays a JPEG; all else becomes PNG."""
+    out = io.BytesIO()
+    if kind == "JPEG":
+        image.save(out, "JPEG", quality=90)
+    else:
+        image.save(out, "PNG")
+    return out.getvalue()

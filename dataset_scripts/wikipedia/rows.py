@@ -1,0 +1,111 @@
+"""A page to its rows and shards: what a worker process does."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cephalo.dataset_scripts.passages import text_rows
+from cephalo.dataset_scripts.pdf.metadata import find_license
+from cephalo.dataset_scripts.pdf.prose import is_prose
+from cephalo.dataset_scripts.pdf.shard import Outcome, write_shards
+from cephalo.dataset_scripts.wikipedia.api import Page
+from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, text_of
+from cephalo.dataset_scripts.wikipedia.images import ImageError, image_columns
+
+MAX_AUTHOR = 500  # characters
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure whose image lies in the file `path`.
+
+    `address` is its description page; `license` a short name and `author` HTML, as the wiki
+    tells them; "" where it does not.
+    """
+
+    figure: WebFigure
+    path: Path
+    address: str = ""
+    license: str = ""
+    author: str = ""
+
+
+def page_to_shard(
+    page: Page, article: Article, pictures: list[Picture], shard: Path, width: int, text: bool
+) -> Outcome:
+    """Write the rows of a page to its shards. Pictures wider than `width` pixels are shrunk.
+
+    With `text` its paragraphs go to the `text` table. Raises ShardError.
+    """
+    document = document_columns(page, article)
+    rows, left_out = [], {}
+    for picture in pictures:
+        try:
+            rows.append(figure_row(picture, document, width))
+        except (ImageError, OSError) as error:
+            left_out[picture.figure.name or picture.figure.source[:200]] = str(error)
+    passages = None
+    if text:
+        paragraphs = ((0, paragraph) for paragraph in article.paragraphs if is_prose(paragraph))
+        passages = text_rows(paragraphs, document)
+    write_shards(shard, rows, passages)
+    return Outcome(len(rows), 1, left_out=left_out)
+
+
+def document_columns(page: Page, article: Article) -> dict[str, Any]:
+    """The columns of TEXT that are the same for a whole page."""
+    address = page.document if urlsplit(page.document).scheme in ("http", "https") else None
+    license_ = page.license or article.license
+    return {
+        "document": page.document,
+        "document_sha256": hashlib.sha256(page.html).hexdigest(),
+        "title": page.title or article.title,
+        "doi": None,
+        "license": license_,
+        "author": contributors(address) if license_ and address else None,
+        "source_url": address,
+        "revision": page.revision or article.revision,
+    }
+
+
+def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[str, Any]:
+    """A row of FIGURES. A web page has one page, prints no labels, and has no points or dpi.
+
+    Raises ImageError and OSError.
+    """
+    return {
+        **document,
+        **image_columns(picture.path.read_bytes(), width),
+        "caption": picture.figure.caption,
+        "label": "",
+        "kind": "figure",
+        "panels": [],
+        "mentions": picture.figure.mentions,
+        "page": 0,
+        "bbox": None,
+        "caption_bbox": None,
+        "dpi": None,
+        # The licence of the text is not that of its pictures.
+        "license": image_license(picture.license),
+        "author": text_of(picture.author)[:MAX_AUTHOR] or None,
+        "source_url": picture.address or document["source_url"],
+    }
+
+
+def image_license(name: str) -> str | None:
+    """An SPDX-like identifier for the licence's short name, or that name; None for "".
+
+    "CC BY-SA 3.0" → "CC-BY-SA-3.0"; "Public domain" → "PDM-1.0", the mark for it.
+    """
+    plain = text_of(name)[:100]
+    if plain.casefold() in ("public domain", "pd"):
+        return "PDM-1.0"
+    return find_license(plain) or plain or None
+
+
+def contributors(address: str) -> str:
+    """Whom the licence of a wiki's text asks to name."""
+    host = urlsplit(address).hostname or ""
+    return "Wikipedia contributors" if "wikipedia" in host else f"Contributors to {host}"

@@ -1,0 +1,139 @@
+"""Pages one after the other: fetched here, read and decoded in a worker process."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cephalo.dataset_scripts.pdf.shard import Outcome, shard_name
+from cephalo.dataset_scripts.wikipedia.api import MAX_IMAGE, MAX_WIDTH, Wiki
+from cephalo.dataset_scripts.wikipedia.article import WebFigure, read_article
+from cephalo.dataset_scripts.wikipedia.client import Client, PageError, checked_contact
+from cephalo.dataset_scripts.wikipedia.rows import Picture, page_to_shard
+from cephalo.dataset_scripts.wikipedia.sources import (
+    DUMPS,
+    HTML,
+    Source,
+    address_key,
+    from_dump,
+    from_html,
+    from_titles,
+    local_image,
+)
+from cephalo.dataset_scripts.workers import result_of, worker_pool
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """Which wiki to ask, who asks, and how wide pictures may be, in pixels.
+
+    `text`: whether paragraphs go to the `text` table. `timeout`: seconds for a worker's job.
+    """
+
+    wiki: str
+    contact: str | None = None
+    thumbnail: int | None = None
+    text: bool = False
+    timeout: float = 60.0
+
+    @property
+    def width(self) -> int:
+        """Pixels that a picture is at most wide."""
+        return self.thumbnail or MAX_WIDTH
+
+
+def is_web_file(path: Path) -> bool:
+    """Whether a file is HTML or a dump, by its name."""
+    return path.name.lower().endswith((*HTML, *DUMPS))
+
+
+def read_pages(
+    titles: list[str], files: list[Path], out: Path, settings: WebSettings
+) -> Iterator[tuple[str, Outcome | None]]:
+    """Read pages into OUT/figures and OUT/text; answers of the wiki are kept in OUT/cache.
+
+    Yields the name of each page with its outcome, None where it was done before. Raises
+    CephaloError where the wiki cannot be reached.
+    """
+    dumps = [path for path in files if path.name.lower().endswith(DUMPS)]
+    with ExitStack() as stack:
+        wiki = None
+        if titles or dumps:
+            contact = checked_contact(settings.contact)
+            wiki = Wiki(stack.enter_context(Client(out / "cache", contact)), settings.wiki)
+        pool = stack.enter_context(worker_pool(1))
+        folder = out / "figures"
+        finished = {path.stem.rpartition("-")[2] for path in folder.glob("*.parquet")}
+        for source in _sources(titles, files, wiki):
+            done = source.key[:12] in finished
+            yield source.name, None if done else _read(source, wiki, folder, pool, settings)
+
+
+def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterator[Source]:
+    for path in files:
+        if path.name.lower().endswith(DUMPS):
+            yield from from_dump(path)
+        else:
+            yield from_html(path)
+    if wiki:
+        yield from from_titles(wiki, titles)
+
+
+def _read(
+    source: Source, wiki: Wiki | None, folder: Path, pool: Any, settings: WebSettings
+) -> Outcome | None:
+    try:
+        page = source.load()
+        key = source.key if source.folder else address_key(page.document)
+        shard = folder / shard_name(page.title or page.document, key)
+        if shard.exists():  # under the title that another one redirects to
+            return None
+        article = _run(pool, settings.timeout, read_article, page.html)
+        if isinstance(article, Outcome):
+            return article
+        pictures, missing = find_pictures(article.figures, source.folder, wiki, settings.width)
+    except PageError as error:
+        return Outcome(error=str(error))
+    except OSError as error:
+        return Outcome(error=f"the file cannot be read: {error.strerror or error}")
+    job = (page, article, pictures, shard, settings.width, settings.text)
+    outcome = _run(pool, settings.timeout, page_to_shard, *job)
+    outcome.left_out.update(missing)
+    return outcome
+
+
+def _run(pool: Any, timeout: float, function: Any, *arguments: Any) -> Any:
+    return result_of(pool.schedule(function, args=arguments, timeout=timeout), timeout)
+
+
+def find_pictures(
+    figures: list[WebFigure], folder: Path | None, wiki: Wiki | None, width: int
+) -> tuple[list[Picture], dict[str, str]]:
+    """The pictures of figures, in `folder` or else on the wiki; and those not had, with reasons.
+
+    Raises PageError where the wiki refuses, CephaloError where it cannot be reached.
+    """
+    pictures, missing = [], {}
+    if folder:
+        for figure in figures:
+            path = local_image(folder, figure.source)
+            if path:
+                pictures.append(Picture(figure, path))
+            else:
+                missing[figure.name or figure.source[:200]] = "its image was not saved"
+        return pictures, missing
+    named = {figure.name: figure for figure in figures if figure.name}
+    files = wiki.files(list(named), width)
+    for figure in figures:
+        file = files.get(figure.name or "")
+        if file is None:
+            missing[figure.name or figure.source[:200]] = "the wiki has no picture of that name"
+            continue
+        try:
+            path = wiki.client.fetch(file.url, MAX_IMAGE)
+        except PageError as error:
+            missing[figure.name] = str(error)
+            continue
+        pictures.append(Picture(figure, path, file.page, file.license, file.author))
+    return pictures, missing

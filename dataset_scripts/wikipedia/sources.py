@@ -1,0 +1,157 @@
+"""Where pages come from: titles and categories of a wiki, saved HTML files, HTML dumps."""
+
+import gzip
+import hashlib
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.pdf.metadata import find_license
+from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
+from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
+
+HTML = (".html", ".htm", ".xhtml")
+DUMPS = (".json.tar.gz", ".ndjson", ".ndjson.gz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A page still to be read. `name` is what a failure is told by, `load` reads the page.
+
+    `key`: 64 hexadecimal digits that tell it from all others. `folder` is where the pictures of a
+    saved page lie; None where they are on the wiki.
+    """
+
+    name: str
+    key: str
+    load: Callable[[], Page]
+    folder: Path | None = None
+
+
+def address_key(address: str) -> str:
+    """The key of a page by its address."""
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+def read_titles(file: Path) -> list[str]:
+    """The titles in a file, one a line; empty lines and those that begin with "#" are left out.
+
+    Raises CephaloError.
+    """
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CephaloError(
+            f"--titles {file} cannot be read; give a text file, one title a line"
+        ) from error
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def from_titles(wiki: Wiki, titles: list[str]) -> Iterator[Source]:
+    """The pages of these titles, each once; "Category:NAME" stands for its articles."""
+    seen: set[str] = set()
+    for title in titles:
+        names = [title]
+        if title.startswith("Category:"):
+            try:
+                names = wiki.category(title)
+                reason = "it has no articles, or there is no such category"
+            except PageError as error:
+                names, reason = [], str(error)
+            if not names:
+                yield _failed(title, reason)
+        for name in names:
+            address = wiki.page_address(name)
+            if address not in seen:
+                seen.add(address)
+                yield Source(name, address_key(address), lambda name=name: wiki.page(name))
+
+
+def _failed(name: str, reason: str) -> Source:
+    def load() -> Page:
+        raise PageError(reason)
+
+    return Source(name, address_key(name), load)
+
+
+def from_html(path: Path) -> Source:
+    """A page that a browser saved, or any HTML file. Raises OSError."""
+    with path.open("rb") as file:
+        key = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def load() -> Page:
+        if path.stat().st_size > MAX_ANSWER:
+            raise PageError(f"larger than {MAX_ANSWER >> 20} MB")
+        return Page(path.name, path.read_bytes())
+
+    return Source(str(path), key, load, folder=path.parent)
+
+
+def local_image(folder: Path, source: str) -> Path | None:
+    """The file in `folder` that the address of a picture names; None for all that lies outside."""
+    parts = urlsplit(source)
+    if parts.scheme or parts.netloc or not parts.path:
+        return None
+    try:
+        path = (folder / unquote(parts.path)).resolve()
+        inside = path.is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):
+        return None
+    return path if inside else None
+
+
+def from_dump(path: Path) -> Iterator[Source]:
+    """The articles of a Wikimedia Enterprise HTML dump: one JSON object a line.
+
+    The file is streamed; a line is held at a time. A damaged file gives a failure where it breaks.
+    https://enterprise.wikimedia.com/docs/data-dictionary/
+    """
+    try:
+        for number, line in enumerate(_lines(path), 1):
+            name = f"{path}, line {number}"
+            try:
+                yield _article(json.loads(line))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                yield _failed(name, "no article of an HTML dump, or too long")
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        yield _failed(str(path), f"the dump breaks off: {' '.join(str(error).split())[:200]}")
+
+
+def _article(row: dict[str, Any]) -> Source:
+    address, licenses = row["url"], row.get("license") or [{}]
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise ValueError("no address")
+    page = Page(
+        document=address,
+        html=row["article_body"]["html"].encode(errors="replace"),
+        title=str(row["name"]),
+        revision=str(row["version"]["identifier"]) if row.get("version") else None,
+        license=find_license(f"{licenses[0].get('url')} {licenses[0].get('identifier')}"),
+    )
+    return Source(address, address_key(address), lambda: page)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a dump; of one longer than MAX_ANSWER only the beginning."""
+    if path.name.endswith(".tar.gz"):
+        with tarfile.open(path, "r|gz") as archive:
+            for member in archive:
+                if member.isfile():
+                    yield from _lines_of(archive.extractfile(member))
+    else:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from _lines_of(file)
+
+
+def _lines_of(file: IO[bytes]) -> Iterator[bytes]:
+    while line := file.readline(MAX_ANSWER):
+        rest = line
+        while not rest.endswith(b"\n") and (rest := file.readline(MAX_ANSWER)):
+            pass
+        yield line
