@@ -69,14 +69,14 @@ def hits(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def turn(boxes: np.ndarray, quarters: int, width: float, height: float) -> np.ndarray:
-    """Turn boxes (n, 4) with their page by `quarters` quarter turns clockwise.
+    """Turn boxes (n, 4) with their page by `quarters` quarter turns clockwise; 0 gives `boxes`.
 
     `width` and `height` are those of the page before the turn, in points.
     """
+    if quarters % 4 == 0:
+        return boxes
     x0, y0, x1, y1 = boxes.T
     match quarters % 4:
-        case 0:
-            turned = (x0, y0, x1, y1)
         case 1:
             turned = (height - y1, x0, height - y0, x1)
         case 2:

@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from statistics import median
 
 import numpy as np
 
@@ -106,8 +107,8 @@ def find_columns(page: PageContent, body: BodyStyle) -> list[tuple[float, float]
     for group in sorted(groups.values(), key=len, reverse=True):
         if len(group) < 3:
             continue
-        x0 = float(np.median([line.box[0] for line in group]))
-        x1 = float(np.median([line.box[2] for line in group]))
+        x0 = median([line.box[0] for line in group])
+        x1 = median([line.box[2] for line in group])
         if all(min(x1, b) - max(x0, a) < 0.2 * min(x1 - x0, b - a) for a, b in spans):
             spans.append((x0, x1))
     return sorted(spans)

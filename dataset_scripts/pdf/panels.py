@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -143,8 +144,8 @@ def _cells(
 ) -> list[Box]:
     """Boxes of the drawn parts of a figure, `count` of them where that can be had."""
     inside = graphics[hits(graphics, box)] if len(graphics) else graphics
-    size = np.median([line.size for line in lines]) if lines else 8.0
-    cells = merge_boxes(inside, 0.3 * float(size), np.zeros((0, 4)))
+    size = median([line.size for line in lines]) if lines else 8.0
+    cells = merge_boxes(inside, 0.3 * size, np.zeros((0, 4)))
     cells = [intersection(cell, box) for cell in cells]
     texts = [line.box for line in lines if not _BELOW.match(line.text)]
     cells = _with_text(cells, texts)

@@ -15,6 +15,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box
 MAX_PIXELS = 16_000_000
 _POINTS = 72.0
 _PAPER = 245  # a channel at or above this is paper
+_COSINES = np.cos(np.pi / 32 * (np.arange(32) + 0.5)[None, :] * np.arange(9)[:, None])
 
 
 def render(page: fast.Page, box: Box, dpi: int) -> tuple[np.ndarray, int]:
@@ -133,8 +134,6 @@ def perceptual_hash(pixels: np.ndarray) -> str:
     sample = np.ascontiguousarray(whole[::step, ::step]).view(np.uint8)
     image = Image.fromarray(sample if sample.shape[2] == 3 else sample[:, :, 0]).convert("L")
     small = np.asarray(image.resize((32, 32), Image.Resampling.BOX), np.float64)
-    n = np.arange(32)
-    cosines = np.cos(np.pi / 32 * (n + 0.5)[None, :] * n[:9, None])
-    low = (cosines @ small @ cosines.T)[1:, 1:]
-    bits = (low > np.median(low)).ravel()
-    return f"{int(''.join('1' if bit else '0' for bit in bits), 2):016x}"
+    low = (_COSINES @ small @ _COSINES.T)[1:, 1:].ravel()
+    middle = np.sort(low)[31:33].mean()
+    return np.packbits(low > middle).tobytes().hex()

@@ -330,6 +330,7 @@ class _Styles:
 def join_runs(lines: list[Line]) -> list[Line]:
     """Join runs that continue each other on one baseline (a formula, a change of font)."""
     lines = sorted(lines, key=lambda line: (line.box[0], line.box[1]))
+    farthest = 0.5 * max((line.box[3] - line.box[1] for line in lines), default=0.0)
     by_row: dict[int, list[Line]] = {}
     kept: list[Line] = []
     for line in lines:
@@ -340,6 +341,8 @@ def join_runs(lines: list[Line]) -> list[Line]:
         best = None
         for other in near:
             gap = box[0] - other.box[2]
+            if not -farthest < gap < farthest:  # most are: they end columns away
+                continue
             tall = max(high, other.box[3] - other.box[1])
             shared = min(box[3], other.box[3]) - max(box[1], other.box[1])
             least = min(high, other.box[3] - other.box[1])
