@@ -20,7 +20,11 @@ from torch import nn
 from transformers import Cache, CLIPVisionModel, Phi3ForCausalLM, Phi3Model, Phi3PreTrainedModel
 from transformers import initialization as init
 from transformers.generation import LogitsProcessorList
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPast,
+    BaseModelOutputWithPooling,
+    CausalLMOutputWithPast,
+)
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 
@@ -171,11 +175,15 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPast:
         """As `Phi3VForCausalLM.forward`, without the head."""
         if input_ids is not None and inputs_embeds is None:
-            inputs_embeds = self.embed(input_ids, pixel_values, image_sizes, past_key_values)
+            images = (mm_encoder_outputs or {}).get("image")
+            if images is None and pixel_values is not None:
+                images = self.get_image_features(pixel_values, image_sizes)
+            inputs_embeds = self.embed(input_ids, images, past_key_values)
             input_ids = None
         return super().forward(
             input_ids=input_ids,
@@ -186,11 +194,20 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
             **kwargs,
         )
 
+    def get_image_features(
+        self, pixel_values: torch.Tensor, image_sizes: torch.LongTensor | None = None
+    ) -> BaseModelOutputWithPooling:
+        """The embeddings of each image, [tokens, hidden], as the list `pooler_output`.
+
+        The arguments are those of `Phi3VForCausalLM.forward`.
+        """
+        features, lengths = self.vision_embed_tokens(pixel_values, image_sizes)
+        return BaseModelOutputWithPooling(pooler_output=features.split(lengths))
+
     def embed(
         self,
         input_ids: torch.LongTensor,
-        pixel_values: torch.Tensor | None,
-        image_sizes: torch.LongTensor | None,
+        images: BaseModelOutputWithPooling | None,
         past_key_values: Cache | None,
     ) -> torch.Tensor:
         """Embeddings [batch, length, hidden] of tokens and, where ids are negative, of images.
@@ -198,15 +215,15 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         Raises ValueError where the negative ids and the images do not fit each other.
         """
         inputs_embeds = self.embed_tokens(input_ids.clamp(min=0))
-        if pixel_values is None:
+        if images is None:
             # Past the prompt nothing is checked: guesses of prompt lookup may repeat image ids.
             first = past_key_values is None or past_key_values.get_seq_length() == 0
             readable = not input_ids.is_meta and not torch.compiler.is_compiling()
             if first and readable and (input_ids < 0).any():
                 raise ValueError("the prompt has image tags but there are no images")
             return inputs_embeds
-        features, lengths = self.vision_embed_tokens(pixel_values, image_sizes)
-        check_image_ids(input_ids, lengths)
+        check_image_ids(input_ids, [len(image) for image in images.pooler_output])
+        features = torch.cat(images.pooler_output)
         return inputs_embeds.masked_scatter(
             (input_ids < 0)[..., None], features.to(inputs_embeds.device, inputs_embeds.dtype)
         )
@@ -291,6 +308,8 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
             pixel_values: float [images, tiles, 3, edge, edge] of all rows in order.
             image_sizes: int [images, 2], height and width in pixels of the grids of tiles.
             labels: int [batch, length]; negative ids, so image positions too, take no loss.
+            kwargs: also mm_encoder_outputs, {"image": what `get_image_features` returned}, instead
+                of pixels. Not named above, or `generate` would encode images in its own order.
 
         The other arguments are those of transformers' `Phi3ForCausalLM`.
 
@@ -311,6 +330,12 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
+
+    def get_image_features(
+        self, pixel_values: torch.Tensor, image_sizes: torch.LongTensor | None = None
+    ) -> BaseModelOutputWithPooling:
+        """As `Phi3VModel.get_image_features`."""
+        return self.model.get_image_features(pixel_values, image_sizes)
 
     def prepare_inputs_for_generation(
         self,
