@@ -1,8 +1,9 @@
-"""Dense models of the three families and mixtures of them, put together in torch."""
+"""Dense models of the three families and mixtures of them, put together in torch; as fixtures."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import torch
 from phi3_v_samples import picture
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
@@ -19,6 +20,7 @@ MAKERS = {
     "phi3_v": make_tiny_phi3_v,
 }
 DECODERS = {"idefics2": "model.text_model", "llava_next": "model.language_model", "phi3_v": "model"}
+QUESTIONS = ("What is shown in this image?", "Is the nacre in rows?")
 IMPLEMENTATIONS = ("grouped_mm", "batched_mm", "eager")
 
 
@@ -84,3 +86,34 @@ def ask(folder: Path, *texts: str, images: bool = True) -> dict[str, torch.Tenso
     pictures = [[picture(60 + 40 * index, 50)] for index in range(len(texts))] if images else None
     batch = processor(text=prompts, images=pictures, padding=True, return_tensors="pt")
     return {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> dict[str, list[Path]]:
+    """Three dense checkpoints of each family."""
+    root = tmp_path_factory.mktemp("dense")
+    return {
+        family: [make_dense(root / f"{family}-{seed}", family, seed) for seed in range(3)]
+        for family in MAKERS
+    }
+
+
+@pytest.fixture(scope="module")
+def dense(folders):
+    return {family: [load_dense(path) for path in paths] for family, paths in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def batches(folders):
+    return {family: ask(paths[0], *QUESTIONS) for family, paths in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def mixtures(dense):
+    """Three different experts, k = 1; not to be changed."""
+    return {family: make_mixture(family, models) for family, models in dense.items()}
+
+
+def logits(model, batch) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(**batch).logits[batch["attention_mask"].bool()]
