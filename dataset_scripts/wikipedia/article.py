@@ -205,6 +205,8 @@ def text_of(fragment: str) -> str:
     if not fragment.strip():
         return ""
     try:
-        return plain_text(html.fromstring(f"<div>{fragment[:MAX_TEXT]}</div>"))
+        tree = html.fromstring(f"<div>{fragment[:MAX_TEXT]}</div>")
     except (etree.ParserError, etree.XMLSyntaxError):
         return ""
+    etree.strip_elements(tree, "script", "style", with_tail=False)
+    return plain_text(tree)
