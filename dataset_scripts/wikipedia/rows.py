@@ -56,10 +56,11 @@ def page_to_shard(
 
 def document_columns(page: Page, article: Article) -> dict[str, Any]:
     """The columns of TEXT that are the same for a whole page."""
-    address = page.document if urlsplit(page.document).scheme in ("http", "https") else None
+    told = urlsplit(page.document).scheme in ("http", "https")
+    address = page.document if told else article.address
     license_ = page.license or article.license
     return {
-        "document": page.document,
+        "document": address or page.document,
         "document_sha256": hashlib.sha256(page.html).hexdigest(),
         "title": page.title or article.title,
         "doi": None,
