@@ -12,6 +12,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.pdf.document import file_sha256
 from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
@@ -81,9 +82,11 @@ def _failed(name: str, reason: str) -> Source:
 
 
 def from_html(path: Path) -> Source:
-    """A page that a browser saved, or any HTML file. Raises OSError."""
-    with path.open("rb") as file:
-        key = hashlib.file_digest(file, "sha256").hexdigest()
+    """A page that a browser saved, or any HTML file."""
+    try:
+        key = file_sha256(path)
+    except OSError as error:
+        return _failed(str(path), f"the file cannot be read: {error.strerror}")
 
     def load() -> Page:
         if path.stat().st_size > MAX_ANSWER:
