@@ -1,67 +1,99 @@
-"""`cephalo publish`: figures become conversations, splits, Parquet and a dataset on the Hub."""
+"""`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
 
-import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import pyarrow.parquet as pq
 import typer
 from datasets import DatasetInfo, Features, SplitDict, SplitInfo
-from huggingface_hub import DatasetCard
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
-from cephalo.dataset_scripts.shards import ShardWriter
+from cephalo.cli.files import locked
+from cephalo.dataset_scripts.dedup import (
+    Selection,
+    Tables,
+    conversation_rows,
+    figure_rows,
+    select_rows,
+    text_rows,
+)
+from cephalo.dataset_scripts.dedup_images import ImageIndex
+from cephalo.dataset_scripts.exclude import images_of
+from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
+from cephalo.dataset_scripts.shards import ShardWriter, read_rows
 from cephalo.dataset_scripts.splits import SPLITS, split_documents
-from cephalo.model_cards.dataset_card import DatasetFacts, dataset_card
+from cephalo.model_cards.dataset_card import DatasetFacts, read_reports, write_card
+from cephalo.model_cards.licenses import is_open
 from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-CONFIGS = {"figures": FIGURES, "conversations": CONVERSATIONS}
-BATCH_ROWS = 32
-# Licences of the Open Definition among those that papers carry. Non-commercial and no-derivatives
-# ones are known but not open: a crop is a derivative.
-OPEN_LICENSE = re.compile(r"(CC0|PDM|CC-BY(-SA)?)(-\d.*)?$")
+CONFIGS = {"figures": FIGURES, "conversations": CONVERSATIONS, "text": TEXT}
+ROWS: dict[str, Callable[[Tables], Iterator[dict[str, Any]]]] = {
+    "figures": figure_rows,
+    "conversations": conversation_rows,
+    "text": text_rows,
+}
 
 
 @app.command()
 def publish(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder that `cephalo extract` wrote.")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", help="Folders of `cephalo extract` and `cephalo refine`."
+        ),
     ],
     repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The dataset's name.")],
     private: Annotated[bool, typer.Option("--private", help="Make it a private dataset.")] = False,
+    only_open_licenses: Annotated[
+        bool,
+        typer.Option(
+            "--only-open-licenses", help="Leave out what is not under CC0, CC BY or CC BY-SA."
+        ),
+    ] = False,
     allow_unknown_license: Annotated[
         bool,
         typer.Option(
             "--allow-unknown-license",
-            help="Publish figures without a known open licence too; you answer for the rights.",
+            help="Publish what has no known open licence too; you answer for the rights.",
         ),
     ] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Leave out figures equal or near to the images of this dataset: a Hub name "
+            "[:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
+        ),
+    ] = None,
     token: Annotated[
         str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
     ] = None,
 ) -> None:
-    """Push figures and their conversations to the Hub, split by document, with a card.
+    """Push figures, conversations and text to the Hub, without copies, split, with a card.
 
-    The dataset is first written to DIR/dataset, where `load_dataset` opens it too. A public
-    dataset takes only figures of documents with a known open licence: CC0, CC BY or CC BY-SA.
+    The dataset is first written to the first FOLDER's `dataset`, where `load_dataset` opens it
+    too. Where no FOLDER holds conversations, the captions make them. A public dataset takes only
+    rows with a known open licence: CC0, CC BY or CC BY-SA.
 
     \b
     Example:
-      cephalo publish figures/ my-lab/nacre-figures --private
+      cephalo publish figures/ conversations/ my-lab/nacre-figures --private
     """
     check_repo_id(repo_id)
     api = hub_api(token)
-    if not private and not allow_unknown_license:
-        check_licenses(directory)
-    folder = build_dataset(directory, repo_id)
+    if not private and not allow_unknown_license and not only_open_licenses:
+        check_licenses(folders)
+    folder = build_dataset(
+        folders,
+        repo_id,
+        only_open=only_open_licenses,
+        exclude={name: images_of(name, token) for name in exclude or []},
+    )
     revision = push_folder(
         api,
         folder,
@@ -71,101 +103,104 @@ def publish(
         files=sorted(
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
         ),
-        delete_patterns=[f"{config}/*" for config in CONFIGS],
-        message="Publish figures and conversations",
+        delete_patterns=[f"{name}/*" for name in (*CONFIGS, "card")],
+        message="Publish with Cephalo",
     )
     print(f"published {api.endpoint}/datasets/{repo_id} at {revision}")
 
 
-def check_licenses(directory: Path) -> None:
-    """Raise CephaloError if figures have no open licence, with how many and which."""
-    shards = find_shards(directory)
-    licenses = Counter(name for shard in shards for name in read_column(shard, "license"))
-    closed = {name: count for name, count in licenses.items() if not OPEN_LICENSE.match(name or "")}
-    if closed:
-        listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in closed.items())
-        raise CephaloError(
-            f"{sum(closed.values())} of {licenses.total()} figures have no known open licence "
-            f"({listed}); publish with --private, or with --allow-unknown-license if you may"
-        )
+def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
+    """The shards of each config in the folders, sorted within each.
 
-
-def find_shards(directory: Path) -> list[Path]:
-    """The shards that `cephalo extract` wrote, sorted."""
-    return sorted((directory / "figures").glob("*.parquet"))
-
-
-def build_dataset(directory: Path, repo_id: str) -> Path:
-    """Write the configs and the card below `directory`/dataset and return that folder.
-
-    The folder appears whole: it is written beside and renamed.
-    Raises CephaloError where `directory` holds no figures.
+    Raises CephaloError where there are none.
     """
-    shards = find_shards(directory)
-    documents = [read_column(shard, "document_sha256") for shard in shards]
-    if not any(documents):
-        raise CephaloError(f"{directory} holds no figures; run `cephalo extract` into it first")
-    split_of = split_documents(sha for shas in documents for sha in shas)
+    folders = list(dict.fromkeys(folder.resolve() for folder in folders))
+    tables = {
+        config: [
+            shard for folder in folders for shard in sorted((folder / config).glob("*.parquet"))
+        ]
+        for config in CONFIGS
+    }
+    if not any(tables.values()):
+        named = ", ".join(map(str, folders))
+        raise CephaloError(f"{named}: no figures in it; run `cephalo extract` into it first")
+    return tables
 
-    aside, folder = directory / "dataset.partial", directory / "dataset"
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        card = write_configs(aside, shards, sum(map(len, documents)), split_of, repo_id)
-        (aside / "README.md").write_text(str(card), encoding="utf-8")
-    except BaseException:
+
+def check_licenses(folders: Iterable[Path]) -> None:
+    """Raise CephaloError if rows have no open licence, with how many and which."""
+    for config, shards in find_tables(folders).items():
+        licenses = Counter(row["license"] for row in read_rows(shards, ["license"], 1000))
+        closed = {name: count for name, count in licenses.items() if not is_open(name)}
+        if closed:
+            listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in closed.items())
+            raise CephaloError(
+                f"{sum(closed.values())} of {licenses.total()} rows of {config} have no known open "
+                f"licence ({listed}); publish with --private, with --only-open-licenses, or with "
+                "--allow-unknown-license if you may"
+            )
+
+
+def build_dataset(
+    folders: Iterable[Path],
+    repo_id: str,
+    *,
+    only_open: bool = False,
+    exclude: Mapping[str, ImageIndex] | None = None,
+) -> Path:
+    """Write the configs and the card below the first folder's `dataset` and return that.
+
+    It appears whole: it is written beside and renamed. `exclude` maps a dataset's name to the
+    images that are kept out. Raises CephaloError where the folders hold no rows.
+    """
+    folders = list(folders)
+    tables = find_tables(folders)
+    aside, folder = folders[0] / "dataset.partial", folders[0] / "dataset"
+    with locked(folders[0]):
         shutil.rmtree(aside, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+        selection = select_rows(tables, only_open=only_open, exclude=exclude)
+        if not selection.documents:
+            raise CephaloError(
+                f"{folders[0]}: no figures to publish, {selection.dropped.total()} were left out; "
+                "run `cephalo extract` on more papers"
+            )
+        try:
+            write_dataset(aside, tables, selection, repo_id, folders)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
     return folder
 
 
-def write_configs(
-    folder: Path, shards: list[Path], rows: int, split_of: dict[str, str], repo_id: str
-) -> DatasetCard:
-    """Write FOLDER/CONFIG/SPLIT-*.parquet from the figures of `shards`; return their card."""
-    writers = {
-        (config, split): ShardWriter(folder / config, split, features)
-        for config, features in CONFIGS.items()
-        for split in SPLITS
-    }
-    facts = DatasetFacts(repo_id=repo_id, documents=Counter(split_of.values()))
-    for figure in tqdm(figures_of(shards), total=rows, unit=" figures"):
-        split = split_of[figure["document_sha256"]]
-        writers["figures", split].add(figure)
-        facts.count_figure(figure)
-        if figure["caption"]:
-            writers["conversations", split].add(caption_conversation(figure))
-    for writer in writers.values():
-        writer.close()
-    return dataset_card(
-        facts,
-        {
-            config: dataset_info(features, {split: writers[config, split] for split in SPLITS})
-            for config, features in CONFIGS.items()
-        },
+def write_dataset(
+    folder: Path, tables: Tables, selection: Selection, repo_id: str, folders: list[Path]
+) -> None:
+    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card."""
+    split_of = split_documents(selection.documents, selection.links)
+    facts = DatasetFacts(
+        repo_id=repo_id,
+        documents=Counter(split_of.values()),
+        dropped=selection.dropped,
+        excluded=selection.excluded,
+        reports=read_reports(folders),
     )
-
-
-def read_column(shard: Path, name: str) -> list[Any]:
-    """One column of a Parquet file.
-
-    Raises CephaloError if the file cannot be read or lacks the column.
-    """
-    try:
-        return pq.read_table(shard, columns=[name])[name].to_pylist()
-    except (OSError, KeyError, ValueError) as error:
-        raise CephaloError(
-            f"{shard} is no figures table ({type(error).__name__}); "
-            "remove it and run `cephalo extract` again"
-        ) from error
-
-
-def figures_of(shards: list[Path]) -> Iterator[dict[str, Any]]:
-    """The rows of all shards, a few at a time, with undecoded images."""
-    for shard in shards:
-        for batch in pq.ParquetFile(shard).iter_batches(BATCH_ROWS, columns=list(FIGURES)):
-            yield from batch.to_pylist()
+    infos = {}
+    for config, features in CONFIGS.items():
+        writers = {split: ShardWriter(folder / config, split, features) for split in SPLITS}
+        kept = selection.kept.get(config, [])
+        rows = tqdm(ROWS[config](tables), total=len(kept), desc=config, unit=" rows", disable=None)
+        for row, keep in zip(rows, kept, strict=True):
+            if keep:
+                split = split_of[row["document_sha256"]]
+                writers[split].add(row)
+                facts.count(config, row, split)
+        for writer in writers.values():
+            writer.close()
+        if any(writer.rows for writer in writers.values()):
+            infos[config] = dataset_info(features, writers)
+    write_card(folder, facts, infos)
 
 
 def dataset_info(features: Features, writers: dict[str, ShardWriter]) -> DatasetInfo:

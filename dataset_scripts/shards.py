@@ -1,5 +1,6 @@
-"""Parquet shards of bounded size, written row by row in bounded memory."""
+"""Parquet shards: read a few rows at a time; written row by row, bounded in size and memory."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,54 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
+from cephalo.cli.errors import CephaloError
+
+READ_BYTES = 1 << 20  # at a time, of one column
 MAX_SHARD_BYTES = 500_000_000  # as in `datasets.config.MAX_SHARD_SIZE`
 MAX_GROUP_BYTES = 32_000_000  # of images held in memory by one writer
 MAX_GROUP_ROWS = 100  # small row groups keep the Hub's viewer and streaming quick
+
+
+def count_rows(shards: Iterable[Path]) -> int:
+    """The rows of all shards. Raises CephaloError if one cannot be read."""
+    return sum(open_shard(shard).metadata.num_rows for shard in shards)
+
+
+def read_rows(
+    shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1
+) -> Iterator[dict[str, Any]]:
+    """The rows of all shards in their order, `batch_rows` held at a time, images undecoded.
+
+    Raises CephaloError if a shard cannot be read or lacks a column.
+    """
+    columns = list(columns)
+    for shard in shards:
+        file = open_shard(shard)
+        if missing := set(columns) - set(file.schema_arrow.names):
+            raise CephaloError(
+                f"{shard} has no column {min(missing)!r}; remove it and run the step that made it"
+            )
+        try:
+            for batch in file.iter_batches(batch_rows, columns=columns):
+                yield from batch.to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(shard, error) from error
+
+
+def open_shard(shard: Path) -> pq.ParquetFile:
+    """A Parquet file, read in small pieces. Raises CephaloError if it is none."""
+    try:
+        return pq.ParquetFile(shard, buffer_size=READ_BYTES, pre_buffer=False)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(shard, error) from error
+
+
+def damaged(shard: Path, error: Exception) -> CephaloError:
+    """What to do about a shard that cannot be read."""
+    return CephaloError(
+        f"{shard} is no whole Parquet file ({type(error).__name__}); "
+        "remove it and run the step that made it"
+    )
 
 
 class ShardWriter:

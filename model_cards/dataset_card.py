@@ -1,63 +1,176 @@
-"""The card of a published dataset: where the rows come from, how they are split, their limits."""
+"""The card of a published dataset: sources, licences, splits, what was dropped, samples, limits."""
 
+import io
+import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from datasets import DatasetInfo
 from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
+from jinja2 import Environment, FileSystemLoader
+from PIL import Image
 
-TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.dataset_plots import write_plots
+from cephalo.model_cards.licenses import hub_license, license_url
+
+HERE = Path(__file__).parent
+SAMPLES = 4  # rows of as many documents
+SAMPLE_SIDE = 480  # pixels
+SOURCE = ("document", "title", "author", "doi", "license", "source_url")
+# Why rows are left out; the names are those of `cephalo.dataset_scripts.dedup`.
+REASONS = {
+    "licence": "no known open licence",
+    "excluded": "equal or near to an image of a dataset that is kept out",
+    "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
+    "duplicate": "an earlier row shows or says the same",
+    "figure": "about a figure that was left out",
+}
 
 
 @dataclass
 class Source:
-    """One document of the dataset, for the attribution that its licence asks for."""
+    """A document, or an image with an author or a licence of its own, to be named with it."""
 
     document: str
-    title: str | None
-    doi: str | None
-    license: str | None
+    title: str | None = None
+    author: str | None = None
+    doi: str | None = None
+    license: str | None = None
+    source_url: str | None = None
     figures: int = 0
+    passages: int = 0
+
+    @property
+    def url(self) -> str | None:
+        """Where it was had, if that is a web address."""
+        url = self.source_url or (f"https://doi.org/{self.doi}" if self.doi else self.document)
+        return url if urlsplit(url).scheme in ("http", "https") else None
+
+
+@dataclass
+class Sample:
+    """A row for the card: an encoded image, what was asked, what was answered."""
+
+    image: bytes
+    document: str
+    query: str
+    answer: str
 
 
 @dataclass
 class DatasetFacts:
-    """What the card tells, counted while the dataset is written."""
+    """What the card tells. The first five fields are given; `count` fills in the others."""
 
     repo_id: str
-    documents: Counter[str]  # documents by split
+    documents: Counter[str]  # by split
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # by config and reason
+    excluded: Counter[str] = field(default_factory=Counter)  # figures by the excluding dataset
+    reports: list[dict[str, Any]] = field(default_factory=list)  # of refinement
     kinds: Counter[str] = field(default_factory=Counter)  # figures by kind
-    sources: dict[str, Source] = field(default_factory=dict)  # by the document's sha256
-    captions_missing: int = 0
+    licenses: dict[str, Counter[str]] = field(default_factory=dict)  # rows by config and licence
+    teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Conversations by teacher, task and version of the task's prompt."""
+    caption_words: list[int] = field(default_factory=list)
+    figures: Counter[str] = field(default_factory=Counter)  # by the document's sha256
+    sources: dict[tuple[str | None, ...], Source] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    _cited: set[str] = field(default_factory=set)  # documents among `sources`, by sha256
 
-    def count_figure(self, figure: dict[str, Any]) -> None:
-        """Count one row of the figures table."""
-        self.kinds[figure["kind"]] += 1
-        self.captions_missing += not figure["caption"]
-        source = self.sources.setdefault(
-            figure["document_sha256"],
-            Source(figure["document"], figure["title"], figure["doi"], figure["license"]),
-        )
-        source.figures += 1
+    def count(self, config: str, row: dict[str, Any], split: str) -> None:
+        """Count one row that is published, figures before conversations."""
+        self.licenses.setdefault(config, Counter())[row["license"] or "unknown"] += 1
+        if config == "figures":
+            self.kinds[row["kind"]] += 1
+            self.caption_words.append(len((row["caption"] or "").split()))
+            self.figures[row["document_sha256"]] += 1
+            self.cite(row).figures += 1
+        elif config == "text":
+            self.cite(row).passages += 1
+        else:
+            self.teachers[row["teacher"], row["task"] or "", row["task_version"] or ""] += 1
+            self.sample(row, split)
+            if row["document_sha256"] not in self._cited:
+                self.cite(row)
+
+    def cite(self, row: dict[str, Any]) -> Source:
+        """The source of a row, entered where it is new."""
+        told = tuple(row.get(name) for name in SOURCE)
+        self._cited.add(row["document_sha256"])
+        return self.sources.setdefault(told, Source(*told))
+
+    def sample(self, row: dict[str, Any], split: str) -> None:
+        """Keep a row of train for the card if it is the first of its document."""
+        if len(self.samples) == SAMPLES or split != "train" or not row["images"]:
+            return
+        if row["document"] not in {sample.document for sample in self.samples}:
+            image = row["images"][0]["bytes"]
+            self.samples.append(Sample(image, row["document"], row["query"], row["answer"]))
 
     @property
-    def licenses(self) -> Counter[str]:
-        """Figures by licence; "unknown" where none was found."""
-        counts: Counter[str] = Counter()
-        for source in self.sources.values():
-            counts[source.license or "unknown"] += source.figures
-        return counts
+    def captions_missing(self) -> int:
+        """The figures without a caption."""
+        return self.caption_words.count(0)
+
+    @property
+    def web_pages(self) -> int:
+        """The documents that are web pages."""
+        names = {source.document for source in self.sources.values()}
+        return sum(name.startswith(("http://", "https://")) for name in names)
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """The checks of refinement: {"name", "passed", "failed"}."""
+        return []
+
+
+def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """What `cephalo refine` wrote to `report.json` in these folders."""
+    reports = []
+    for path in (folder / "report.json" for folder in folders):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise CephaloError(f"{path} is damaged; run `cephalo refine` again") from error
+        reports.append(report)
+    return reports
+
+
+def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> None:
+    """Write README.md, ATTRIBUTION.md and card/ (plots and samples) into a dataset's folder."""
+    (folder / "card").mkdir(parents=True)
+    write_plots(folder / "card" / "plots.png", facts)
+    for number, sample in enumerate(facts.samples):
+        image = Image.open(io.BytesIO(sample.image)).convert("RGB")
+        image.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
+        image.save(folder / "card" / f"sample-{number}.jpg", quality=85)
+    environment = Environment(loader=FileSystemLoader(HERE))
+    environment.globals.update(escape=escape_cell, link=link, license_url=license_url)
+    template = environment.get_template("attribution.md.jinja")
+    with (folder / "ATTRIBUTION.md").open("w", encoding="utf-8", errors="replace") as file:
+        file.writelines(template.generate(sources=facts.sources.values()))
+    card = str(dataset_card(facts, infos))
+    (folder / "README.md").write_text(card, encoding="utf-8", errors="replace")
 
 
 def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetCard:
     """The card, with the front matter that lets `load_dataset` find every config and split."""
+    licenses = {license for counts in facts.licenses.values() for license in counts}
     data = DatasetCardData(
         language="en",
+        license=sorted({hub_license(license) for license in licenses}),
         task_categories=["image-text-to-text", "visual-question-answering"],
+        size_categories=size_category(
+            max(info.splits.total_num_examples for info in infos.values())
+        ),
         tags=["materials science", "scientific figures", "cephalo"],
         pretty_name=facts.repo_id.split("/")[1],
     )
@@ -73,13 +186,36 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         }
     ).to_dataset_card_data(data)
     return DatasetCard.from_template(
-        data, template_path=str(TEMPLATE), facts=facts, infos=infos, escape=escape_cell
+        data,
+        template_path=str(HERE / "dataset_card.md.jinja"),
+        facts=facts,
+        infos=infos,
+        escape=escape_cell,
+        license_url=license_url,
+        reasons=REASONS,
     )
 
 
-def escape_cell(text: str | None) -> str:
+def size_category(rows: int) -> str:
+    """The Hub's class of size: "n<1K", "1K<n<10K", ..."""
+    names = ["1K", "10K", "100K", "1M", "10M", "100M"]
+    above = [name for power, name in enumerate(names, 3) if rows >= 10**power]
+    below = names[len(above) : len(above) + 1]
+    return "<".join([*above[-1:], "n", *below])
+
+
+def escape_cell(text: str | None, longest: int = 200) -> str:
     """`text` from an untrusted document as plain text in a Markdown table cell."""
     if not text:
         return ""
-    entities = {ord(character): f"&#{ord(character)};" for character in "&\\`*_{}[]<>|#"}
-    return " ".join(text.split())[:200].translate(entities)
+    words = " ".join(text.split())
+    shown = words if len(words) <= longest else words[: longest - 1] + "…"
+    entities = {ord(character): f"&#{ord(character)};" for character in "&\\`*_{}[]<>|#~$"}
+    return shown.translate(entities)
+
+
+def link(text: str, url: str | None) -> str:
+    """A Markdown link of escaped text to an untrusted address; the text alone without one."""
+    if not url:
+        return escape_cell(text)
+    return f"[{escape_cell(text)}]({quote(url, safe=':/?#@!$&+,;=%~-._')})"

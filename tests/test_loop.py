@@ -116,7 +116,7 @@ def test_refused_publishing_is_one_line_and_pushes_nothing(hub, home, figures, n
 def test_closed_figures_are_published_privately_or_when_told_to(hub, home, tmp_path):
     closed = str(write_figures(tmp_path / "closed", license=None))
     refused = cephalo(hub, home, "publish", closed, "alice/closed")
-    assert refused.returncode == 1 and "12 of 12 figures have no known" in refused.stderr
+    assert refused.returncode == 1 and "12 of 12 rows of figures have no known" in refused.stderr
     for number, flag in enumerate(("--private", "--allow-unknown-license")):
         name = f"alice/closed-{number}"
         assert cephalo(hub, home, "publish", closed, name, flag).returncode == 0

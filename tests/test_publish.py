@@ -46,7 +46,7 @@ def test_caption_conversation_holds_query_answer_and_the_way_back():
 
 @pytest.fixture
 def dataset(tmp_path):
-    return build_dataset(write_figures(tmp_path / "made", documents=4), "lab/nacre")
+    return build_dataset([write_figures(tmp_path / "made", documents=4)], "lab/nacre")
 
 
 def test_every_row_arrives_once_with_its_pixels(dataset):
@@ -97,35 +97,39 @@ def test_card_tells_counts_sources_and_configs(dataset):
         "validation": 4,
         "test": 4,
     }
-    assert "| paper-3.pdf | Paper 3 |  | CC-BY-4.0 | 4 |" in card.text
-    assert "| CC-BY-4.0 | 16 |" in card.text
+    link = "[CC-BY-4.0](https://creativecommons.org/licenses/by/4.0/)"
+    assert f"| `figures` | {link} | 16 | 100.0 % |" in card.text
+    assert card.data.license == ["cc-by-4.0"] and card.data.size_categories == "n<1K"
+    attribution = (dataset / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    assert f"| paper-3.pdf | Paper 3 |  |  | {link} | 4 | 0 |" in attribution
     assert "Documents: 1 test, 1 validation, 2 train." in card.text
     assert "have no caption" not in card.text
 
 
 def test_figures_without_a_caption_make_no_conversation_and_are_counted(tmp_path):
-    folder = build_dataset(write_figures(tmp_path / "made", documents=1, caption=""), "lab/nacre")
+    made = write_figures(tmp_path / "made", documents=1, caption="")
+    folder = build_dataset([made], "lab/nacre")
     assert not (folder / "conversations").exists()
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert "- 4 figures have no caption, and no conversation." in text
-    assert "unknown" not in text.split("## Sources")[1].split("The rights")[0]
+    assert "- 4 figures have no caption." in text
 
 
 def test_building_again_gives_the_same_bytes(tmp_path):
     folder = write_figures(tmp_path / "made")
-    first = {path: path.read_bytes() for path in build_dataset(folder, "a/b").rglob("*.*")}
-    second = {path: path.read_bytes() for path in build_dataset(folder, "a/b").rglob("*.*")}
-    assert len(first) == 7  # two configs of three splits, and the card
+    first = {path: path.read_bytes() for path in build_dataset([folder], "a/b").rglob("*.*")}
+    second = {path: path.read_bytes() for path in build_dataset([folder], "a/b").rglob("*.*")}
+    # Two configs of three splits; the card, its plots and its sample, and the attribution.
+    assert len(first) == 6 + 4
     assert first == second
 
 
 def test_folder_without_figures_or_with_a_broken_shard_is_refused(tmp_path):
-    with pytest.raises(CephaloError, match="holds no figures; run `cephalo extract`"):
-        build_dataset(tmp_path, "a/b")
+    with pytest.raises(CephaloError, match="no figures in it; run `cephalo extract`"):
+        build_dataset([tmp_path], "a/b")
     folder = write_figures(tmp_path / "made")
     (folder / "figures" / "paper-1.parquet").write_bytes(b"PAR1 not")
-    with pytest.raises(CephaloError, match=r"paper-1.parquet is no figures table"):
-        build_dataset(folder, "a/b")
+    with pytest.raises(CephaloError, match=r"paper-1.parquet is no whole Parquet file"):
+        build_dataset([folder], "a/b")
     assert not (folder / "dataset").exists()
 
 
@@ -156,9 +160,10 @@ def test_hostile_title_stays_in_its_cell(tmp_path):
     folder = write_figures(
         tmp_path / "made", documents=1, title="a | b\n---\nlicense: mit\n{{ 1 }}"
     )
-    card = DatasetCard.load(build_dataset(folder, "a/b") / "README.md")
-    assert card.data.license is None
-    assert "| a &#124; b --- license: mit &#123;&#123; 1 &#125;&#125; |" in card.text
+    made = build_dataset([folder], "a/b")
+    assert DatasetCard.load(made / "README.md").data.license == ["cc-by-4.0"]
+    attribution = (made / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    assert "| a &#124; b --- license: mit &#123;&#123; 1 &#125;&#125; |" in attribution
 
 
 def test_image_bytes_are_those_of_the_figure(dataset):
@@ -169,7 +174,7 @@ def test_image_bytes_are_those_of_the_figure(dataset):
 
 def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     folder = write_figures(tmp_path / "made")
-    before = build_dataset(folder, "a/b")
+    before = build_dataset([folder], "a/b")
     kept = sorted(path.name for path in before.rglob("*"))
 
     def full(writer, table):
@@ -177,14 +182,14 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        build_dataset(folder, "a/b")
-    assert sorted(path.name for path in folder.iterdir()) == ["dataset", "figures"]
+        build_dataset([folder], "a/b")
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "dataset", "figures"]
     assert sorted(path.name for path in before.rglob("*")) == kept
 
 
 @pytest.mark.parametrize("name", ["CC0-1.0", "PDM-1.0", "CC-BY", "CC-BY-3.0", "CC-BY-SA-4.0"])
 def test_open_licences_may_be_published(tmp_path, name):
-    check_licenses(write_figures(tmp_path / "made", license=name))
+    check_licenses([write_figures(tmp_path / "made", license=name)])
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,7 @@ def test_other_licences_are_counted_and_refused(tmp_path, name, told):
     other = write_figures(tmp_path / "other", documents=1, figures=3, license=name)
     (other / "figures" / "paper-0.parquet").rename(folder / "figures" / "closed.parquet")
     with pytest.raises(CephaloError) as refusal:
-        check_licenses(folder)
+        check_licenses([folder])
     assert str(refusal.value).startswith(
-        f"3 of 11 figures have no known open licence (3 {told}); publish with --private"
+        f"3 of 11 rows of figures have no known open licence (3 {told}); publish with --private"
     )

@@ -34,7 +34,7 @@ MAKERS = {
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    return build_dataset(write_figures(tmp_path_factory.mktemp("made") / "figures"), "lab/nacre")
+    return build_dataset([write_figures(tmp_path_factory.mktemp("made") / "figures")], "lab/nacre")
 
 
 @pytest.fixture(scope="module")

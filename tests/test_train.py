@@ -30,7 +30,7 @@ TINY = find_config("tiny.yaml")
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    return build_dataset(write_figures(tmp_path_factory.mktemp("made") / "figures"), "lab/nacre")
+    return build_dataset([write_figures(tmp_path_factory.mktemp("made") / "figures")], "lab/nacre")
 
 
 def arguments(folder: Path, dataset: Path, *more: str) -> list[str]:
@@ -183,7 +183,7 @@ def test_half_written_checkpoint_is_passed_over(tmp_path):
 
 
 def test_folder_of_another_run_is_refused(trained, tmp_path):
-    other = build_dataset(write_figures(tmp_path / "other", documents=1), "lab/other")
+    other = build_dataset([write_figures(tmp_path / "other", documents=1)], "lab/other")
     with pytest.raises(CephaloError, match=r"holds a run with dataset .*another --output_dir"):
         run_training(*parse_arguments(TINY, arguments(trained, other)))
 

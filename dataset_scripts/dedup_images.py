@@ -1,0 +1,103 @@
+"""Near-copies of pictures: a perceptual hash finds candidates, the pixels of a thumbnail decide.
+
+Plots look alike to a hash of 64 bits, so a hash alone would join figures that only share their
+axes. `python -m cephalo.dataset_scripts.bench_dedup FOLDER` measures both thresholds.
+"""
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
+
+SIDE = 32  # pixels of a thumbnail
+MAX_HASH_DISTANCE = 16  # bits of 64
+MIN_CORRELATION = 0.8  # of the thumbnails' grey levels
+MAX_ASPECT_CHANGE = 1.1  # a factor
+MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
+
+
+class Thumbnail(NamedTuple):
+    """A picture without its margins: hash, (SIDE, SIDE) grey levels (uint8), width / height."""
+
+    phash: int
+    pixels: np.ndarray
+    aspect: float
+
+
+def thumbnail(data: bytes, where: str) -> Thumbnail:
+    """The thumbnail of an encoded image; transparent pixels are white.
+
+    Margins are cut first: two croppings of one figure differ mostly there.
+    Raises CephaloError, which names `where`, for bytes that are no readable image.
+    """
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.draft(
+            "L", (16 * SIDE, 16 * SIDE)
+        )  # a large JPEG is decoded at a fraction of its size
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        grey = without_margins(image.convert("L"))
+    # Pillow's decoders raise all of these for damaged or oversized files.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CephaloError(f"{where} holds an image that cannot be read ({error})") from error
+    small = grey.resize((3 * SIDE, 3 * SIDE), Image.Resampling.BOX)
+    return Thumbnail(
+        int(perceptual_hash(np.asarray(small)[:, :, None]), 16),
+        np.asarray(small.reduce(3)),
+        grey.width / grey.height,
+    )
+
+
+def without_margins(grey: Image.Image) -> Image.Image:
+    """The box of an image of mode "L" that differs from the median of its four edges."""
+    levels = np.asarray(grey)
+    edges = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+    drawn = np.abs(levels.astype(np.int16) - int(np.median(edges))) > MARGIN_CONTRAST
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    if not len(rows):
+        return grey
+    return grey.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+
+
+class ImageIndex:
+    """Thumbnails, numbered as they are added, about 1 KB each; `near` compares with all of them."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._hashes = np.empty(256, np.uint64)
+        self._aspects = np.empty(256, np.float64)
+        self._pixels = np.empty((256, SIDE * SIDE), np.uint8)
+
+    def add(self, picture: Thumbnail) -> int:
+        """Keep a thumbnail; returns its number."""
+        if self.size == len(self._hashes):
+            for name in ("_hashes", "_aspects", "_pixels"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.empty_like(old)]))
+        self._hashes[self.size] = picture.phash
+        self._aspects[self.size] = picture.aspect
+        self._pixels[self.size] = picture.pixels.ravel()
+        self.size += 1
+        return self.size - 1
+
+    def near(self, picture: Thumbnail) -> list[int]:
+        """The numbers of all near-copies of a picture."""
+        distances = np.bitwise_count(self._hashes[: self.size] ^ np.uint64(picture.phash))
+        found = np.flatnonzero(distances <= MAX_HASH_DISTANCE)
+        ratios = self._aspects[found] / picture.aspect
+        found = found[(ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)]
+        correlations = standardized(self._pixels[found]) @ standardized(picture.pixels.ravel())
+        return found[correlations >= MIN_CORRELATION].tolist()
+
+
+def standardized(pixels: np.ndarray) -> np.ndarray:
+    """Rows of mean 0 and norm 1, so that a product of two is their correlation."""
+    levels = pixels.astype(np.float32)
+    levels -= levels.mean(-1, keepdims=True)
+    return levels / np.maximum(np.linalg.norm(levels, axis=-1, keepdims=True), 1e-6)

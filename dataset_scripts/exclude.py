@@ -1,0 +1,91 @@
+"""The images of a dataset that is kept out of what is published: a benchmark's."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from datasets import (
+    Features,
+    Image,
+    IterableDataset,
+    get_dataset_config_names,
+    get_dataset_split_names,
+    load_dataset,
+)
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
+
+# NAME, NAME:CONFIG, NAME@REVISION, NAME:CONFIG@REVISION
+SPEC = re.compile(r"(?P<name>[^:@]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>.+))?")
+
+
+def images_of(spec: str, token: str | None = None) -> ImageIndex:
+    """The thumbnails of all images in all splits of a dataset, streamed.
+
+    `spec` is a folder or a Hub name, with ":config" (all configs without) and "@revision" behind.
+    Raises CephaloError where it cannot be loaded or has no images.
+    """
+    match = SPEC.fullmatch(spec)
+    if Path(spec).is_dir():
+        name, config, where = spec, None, {}
+    elif match:
+        name, config = match["name"], match["config"]
+        where = {"revision": match["revision"], "token": token}
+    else:
+        raise CephaloError(f"--exclude {spec!r}: give a folder or NAMESPACE/NAME[:CONFIG]")
+    index = ImageIndex()
+    try:
+        configs = [config] if config else get_dataset_config_names(name, **where)
+        for config in configs:
+            for split in get_dataset_split_names(name, config, **where):
+                rows = load_dataset(name, config, split=split, streaming=True, **where)
+                for number, data in enumerate(encoded_images(rows, f"{spec} {config} {split}")):
+                    index.add(thumbnail(data, f"--exclude {spec}: image {number} of {split}"))
+    except CephaloError:
+        raise
+    # The loaders raise nearly anything for what they cannot find or read.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CephaloError(f"--exclude {spec} cannot be loaded: {reason}") from error
+    if not index.size:
+        raise CephaloError(f"--exclude {spec}: no images in it; check its name and config")
+    return index
+
+
+def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:
+    """The encoded bytes of every image in every column of a streamed dataset."""
+    features = rows.features or Features()
+    columns = [name for name, feature in features.items() if holds_image(feature)]
+    if not columns:
+        return
+    rows = rows.select_columns(columns).decode(False)
+    for row in tqdm(rows, desc=told, unit=" rows", disable=None):
+        for column in columns:
+            yield from find_bytes(row[column])
+
+
+def holds_image(feature: Any) -> bool:
+    """Whether a feature is an image or has one inside."""
+    if isinstance(feature, dict):
+        return any(map(holds_image, feature.values()))
+    return isinstance(feature, Image) or holds_image(getattr(feature, "feature", {}))
+
+
+def find_bytes(value: Any) -> Iterator[bytes]:
+    """The bytes of all undecoded images, {"bytes", "path"}, inside a value."""
+    if isinstance(value, dict):
+        if set(value) == {"bytes", "path"} and value["bytes"] is None:
+            with fsspec.open(value["path"], "rb") as file:
+                yield file.read()
+        elif set(value) == {"bytes", "path"}:
+            yield value["bytes"]
+        else:
+            for part in value.values():
+                yield from find_bytes(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from find_bytes(part)
