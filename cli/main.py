@@ -20,7 +20,7 @@ COMMANDS = {
         "cephalo.dataset_scripts.extract:app", "Read figures and captions from PDF files."
     ),
     "publish": Command(
-        "cephalo.dataset_scripts.publish:app", "Push figures and conversations to the Hub."
+        "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."
     ),
     "train": Command("cephalo.train.sft:app", "Fine-tune a model with TRL and push it."),
     "merge": Command(
