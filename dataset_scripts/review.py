@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader
+from PIL import Image
 from tqdm import tqdm
 
 from cephalo.dataset_scripts.gallery import shards_of
@@ -73,7 +75,6 @@ def drawn_documents(
 def draw_pages(path: Path) -> list[PagePicture]:
     """Every page of a PDF file as a small picture; run in a worker process."""
     import pypdfium2.raw as pdfium
-    from PIL import Image
 
     from cephalo.dataset_scripts.pdf import pdfium as fast
     from cephalo.dataset_scripts.pdf import rendering
@@ -88,8 +89,12 @@ def draw_pages(path: Path) -> list[PagePicture]:
             except fast.UnreadableError:
                 pictures.append(PagePicture(1, 1, ""))
                 continue
-            jpeg = io.BytesIO()
-            Image.fromarray(pixels).save(jpeg, "JPEG", quality=60)
-            uri = "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
-            pictures.append(PagePicture(box[2] - box[0], box[3] - box[1], uri))
+            pictures.append(PagePicture(box[2] - box[0], box[3] - box[1], jpeg_uri(pixels)))
     return pictures
+
+
+def jpeg_uri(pixels: np.ndarray) -> str:
+    """Pixels, uint8 (height, width, 3), as a small JPEG in a data URI."""
+    jpeg = io.BytesIO()
+    Image.fromarray(pixels).save(jpeg, "JPEG", quality=60)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
