@@ -6,9 +6,11 @@ Both have random weights in the shape of a small Phi-3-vision decoder (1024 wide
 layers) and run in turns in one process, so that a busy machine slows both. The prompts are random
 tokens, which random gates spread over all experts. `prefill` is one forward over batch x length
 tokens; `decode` is greedy generation after a prompt of 16 tokens, alone or for `batch` prompts
-together. Decoding alone pays for routing one token, a fixed cost that
-shows at this width; where a batch decodes together, its few tokens want several experts, whose
-weights must all be read for what one MLP does in the dense model. Figures are medians.
+together. Decoding alone pays for routing one token, a fixed cost that shows at this width. Where a
+batch decodes together, its few tokens want several experts, whose weights must all be read for what
+one MLP does in the dense model: `weights_read` says how many times as many. Where reading weights
+is all that takes time, as in bfloat16, the ratio can be no better than one over that. Figures are
+medians.
 """
 
 import argparse
@@ -92,6 +94,28 @@ def tasks(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int) -> dict[st
     }
 
 
+@torch.inference_mode()
+def weights_read(mixture: CephaloMoeForConditionalGeneration, tokens: torch.Tensor) -> float:
+    """What one step of decoding reads of the mixture's weights, the dense model's being 1.
+
+    Args:
+        tokens: int [batch, length]; the tokens of each column decode together.
+    """
+    logits = mixture(input_ids=tokens, output_router_logits=True).router_logits
+    k = mixture.config.num_experts_per_tok
+    hits = [
+        len(layer.view(*tokens.shape, -1)[:, column].topk(k).indices.unique())
+        for layer in logits
+        for column in range(tokens.shape[1])
+    ]
+    layers = mixture.base_model.routed_decoder.layers
+    experts = sum(p.numel() for layer in layers for p in layer.mlp.experts.parameters())
+    head = mixture.get_output_embeddings().weight.numel()
+    others = sum(p.numel() for p in layers.parameters()) - experts + head
+    expert = experts / EXPERTS
+    return (others + statistics.mean(hits) * expert) / (others + expert)
+
+
 def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) -> dict:
     """Tokens a second by task, dense and mixture, their ratio, and the load of the experts."""
     torch.manual_seed(0)
@@ -124,6 +148,7 @@ def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) 
             "mixture_tokens_per_second": round(rates[1], 1),
             "ratio": round(rates[1] / rates[0], 2),
         }
+    found["decode_together"]["weights_read"] = round(weights_read(mixture, ids), 2)
     return found
 
 

@@ -1,8 +1,10 @@
 """The mixture's speed beside the dense model's, in the same run."""
 
 import pytest
+import torch
 
-from cephalo.eval.bench_moe import measure
+from cephalo.eval.bench_moe import base_config, measure, weights_read
+from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration
 
 
 @pytest.mark.slow
@@ -11,3 +13,26 @@ def test_one_expert_of_three_has_four_fifths_of_the_dense_speed_or_more():
     print(found)
     assert found["busiest_expert_share"] < 0.8  # all experts work
     assert found["prefill"]["ratio"] >= 0.8
+
+
+def test_weights_read_by_tokens_that_decode_together():
+    """One token reads what the dense model reads; two that want two experts, one MLP more."""
+    base = base_config()
+    base.update({"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 2})
+    base.update({"num_key_value_heads": 2, "num_hidden_layers": 1, "vocab_size": 100})
+    config = CephaloMoeConfig(base_config=base, num_experts=3)
+    mixture = CephaloMoeForConditionalGeneration(config).eval()
+    assert weights_read(mixture, torch.tensor([[5, 6, 7]])) == 1
+    first, second = torch.tensor([[5, 6, 7]]), torch.tensor([[8, 9, 10]])
+    same = weights_read(mixture, torch.cat([first, first]))
+    assert same == 1
+    with torch.no_grad():
+        embeddings = mixture.get_input_embeddings().weight
+        embeddings[first] = 1.0
+        embeddings[second] = -1.0
+        mixture.base_model.routed_decoder.layers[0].self_attn.o_proj.weight.zero_()
+        mixture.routers[0].weight.copy_(torch.tensor([[1.0], [-1.0], [0.0]]).expand(3, 64))
+    mlp = 3 * 64 * 256
+    others = 4 * 64 * 64 + 2 * 64 + 3 * 65 + 64 * 100  # attention, norms, gate, head
+    expected = (others + 2 * mlp) / (others + mlp)
+    assert weights_read(mixture, torch.cat([first, second])) == pytest.approx(expected)
