@@ -2,9 +2,11 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from cephalo.merge_recipes import merge as merge_module
 from cephalo.merge_recipes.merge import check_loads_whole, run_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import fetch
+from cephalo.merge_recipes.stacking import plan_layers
+from cephalo.merge_recipes.weight_files import write_weights
 from cephalo.model_cards.upload import push_folder
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
@@ -207,6 +211,45 @@ def test_sources_of_other_family_or_vocabulary_are_refused(sources, tmp_path):
     assert "lm_head.weight is (" in refused(text, tmp_path / "out")
 
 
+def test_source_without_a_tensor_of_a_deeper_layer_is_refused(sources, tmp_path):
+    folder = tmp_path / "holed"
+    shutil.copytree(sources["phi3_v"][1], folder)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.self_attn.o_proj.weight"]
+    save_file(tensors, folder / "model.safetensors")
+    message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
+    assert message == "holed lacks model.layers.1.self_attn.o_proj.weight"
+
+
+def test_weights_are_converted_and_whole_numbers_are_not(sources, tmp_path):
+    folder = tmp_path / "older"  # files of older transformers hold such buffers
+    shutil.copytree(sources["idefics2"][0], folder)
+    name = "model.vision_model.embeddings.position_ids"
+    tensors = load_file(folder / "model.safetensors") | {name: torch.arange(1000)}
+    save_file(tensors, folder / "model.safetensors")
+    text = recipe_text(folder, folder, dtype="bfloat16")
+    planned = plan_layers(
+        DepthRecipe.model_validate(yaml.safe_load(text)), {str(folder): fetch(str(folder))}
+    )
+    write_weights(planned, tmp_path)
+    found = weights(tmp_path)
+    assert torch.equal(found.pop(name), torch.arange(1000))
+    for name, tensor in found.items():
+        source = re.sub(r"(text_model.layers)\.2\.", r"\1.1.", name)
+        assert torch.equal(tensor, tensors[source].bfloat16())
+    assert len(found) == len(tensors) - 1 + 9
+
+
+def test_quantised_weights_are_refused(sources, tmp_path):
+    folder = tmp_path / "quantised"
+    shutil.copytree(sources["phi3_v"][1], folder)
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+    save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, folder / "model.safetensors")
+    message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
+    assert message.startswith(f"{name} of quantised is F8_E4M3; only F64, F32")
+
+
 def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
     (tmp_path / "empty").mkdir()
     text = recipe_text(sources["idefics2"][0], tmp_path / "empty")
@@ -233,6 +276,32 @@ def test_what_a_kill_left_behind_is_replaced_and_an_existing_model_is_not(source
     assert not (out / "model-00001.safetensors").exists()
     with pytest.raises(CephaloError, match="exists; remove it"):
         run(recipe_text(*sources["phi3_v"]), out)
+
+
+def test_killed_merge_is_no_model_and_the_same_command_completes_it(sources, tmp_path):
+    """Killed for good while it writes; many layers, so that there is time."""
+    pair, copies = sources["phi3_v"], 100
+    slices = yaml.safe_load(recipe_text(*pair))["slices"] * copies
+    recipe = tmp_path / "recipe.yml"
+    recipe.write_text(recipe_text(*pair, slices=slices))
+    command = [sys.executable, "-m", "cephalo.cli.main", "merge", "recipe.yml", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("out.partial/*.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.partial" / "config.json").exists()
+    subprocess.run(command, cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "recipe.yml"]
+    tensors = weights(tmp_path / "out")
+    first, second = (load_file(path / "model.safetensors") for path in pair)
+    name = "model.layers.{}.mlp.down_proj.weight".format
+    for start in range(0, 3 * copies, 3):
+        assert torch.equal(tensors[name(start + 1)], first[name(1)])
+        assert torch.equal(tensors[name(start + 2)], second[name(1)])
+    assert name(3 * copies) not in tensors
 
 
 def test_failure_while_stacking_leaves_nothing_that_looks_like_a_model(
