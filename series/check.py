@@ -45,12 +45,17 @@ def check(row: Row) -> dict[str, int]:
     return found
 
 
+def train_settings(row: Row) -> dict[str, Any]:
+    """The train config of `row`, which must have one."""
+    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
+    return yaml.safe_load(text)
+
+
 def trained_parameters(model: Any, row: Row) -> int:
     """How many parameters of `model` are trained: gates, a LoRA (which it then has), or layers."""
     if row.config is None:
         return sum(p.numel() for name, p in model.named_parameters() if ".mlp.gate." in name)
-    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
-    settings = yaml.safe_load(text)
+    settings = train_settings(row)
     if settings.get("use_peft"):
         from peft import LoraConfig, get_peft_model
 

@@ -31,8 +31,8 @@ def series(
     """Show the series; check a model's real configuration; or make it at tiny scale.
 
     tiny runs every stage of the model's own script on the CPU, from bases made on the spot to a
-    pushed, reloaded, answering model; check builds the real configuration without weights; full
-    prints the script.
+    pushed, reloaded, answering model; check builds the real configuration without weights and
+    estimates how long it trains; full prints the script.
 
     \b
     Example:
@@ -48,9 +48,12 @@ def series(
         print(row.script_path.read_text(encoding="utf-8"), end="")
     elif scale is Scale.check:
         from cephalo.series.check import check
+        from cephalo.series.duration import duration
 
         found = check(row)
         print(f"{row.name}: " + ", ".join(f"{key} {value:,}" for key, value in found.items()))
+        if row.config:
+            print(duration(row))
     else:
         from cephalo.series.tiny import run_tiny
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.check import check
+from cephalo.series.duration import duration, flop_per_token
 from cephalo.series.table import find_row, markdown_table, read_series
 from cephalo.series.tiny import run_tiny
 from cephalo.train.freezing import part_of
@@ -59,6 +60,18 @@ def test_script_names_its_config_and_wants_its_inputs(script):
     )
     wanted = "set DATASET to a dataset" if row.config else "set NAMESPACE to where"
     assert process.returncode == 1 and wanted in process.stderr
+
+
+def test_duration_is_that_of_the_operations_and_stands_in_the_scripts():
+    tuned, stacked = find_row("Idefics-2-vision-8b-beta"), find_row("Idefics-2-vision-10b-beta")
+    assert flop_per_token(tuned) == 6 * 8_402_768_112
+    assert flop_per_token(stacked) == 2 * 10_147_664_112 + 6 * 8 * 218_112_000
+    # 50.4e15 operations at 93.6e12 a second are 539 seconds.
+    assert duration(tuned).startswith("About 9 minutes per million tokens and epoch (epochs: 2) ")
+    for script, row in SCRIPTS.items():
+        if row.config:
+            text = row.script_path.read_text(encoding="utf-8").replace("\n# ", " ")
+            assert duration(row) in text, script
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -149,5 +162,7 @@ def test_command_shows_table_check_and_script(tmp_path):
     assert cephalo().stdout.strip() == markdown_table()
     name = "Idefics-2-vision-10b-beta"
     assert cephalo(name, "--scale", "full").stdout == find_row(name).script_path.read_text()
+    checked = cephalo(name, "--scale", "check").stdout
+    assert "trains 1,744,896,000\nAbout 5 minutes per million tokens" in checked
     refused = cephalo(name)
     assert refused.returncode == 1 and "--scale tiny, check or full" in refused.stderr
