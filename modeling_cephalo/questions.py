@@ -1,0 +1,244 @@
+"""Questions to a model and its answers: every reply is kept on disk, under all that determines it.
+
+`Endpoint` (endpoint.py) and `LocalModel` (local_model.py) send a question; `Respondent` asks one
+of them, looks into the cache first, and asks again where a reply is not in the form asked for.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from cephalo.cli.errors import CephaloError
+
+MAX_REPLY = 100_000  # characters; more is no answer to anything that is asked here
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to send: the bytes of its file, and the SHA-256 of its content."""
+
+    sha256: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Question:
+    """Texts and images in the order in which the model sees them, and the form of the answer."""
+
+    system: str
+    parts: tuple[str | Picture, ...]
+    schema: type[BaseModel]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model said. `finish_reason` is OpenAI's: "stop", "length", ..."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The last reply to a question: its parsed `value`, or the `error` why there is none."""
+
+    reply: Reply
+    round: int
+    value: BaseModel | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model is to answer; part of what a reply is kept under."""
+
+    temperature: float = 0.7
+    max_tokens: int = 1024
+    seed: int = 0
+
+
+class NoAnswerError(Exception):
+    """One question has no answer, and the others can have one. The message is one line."""
+
+
+class BudgetSpentError(Exception):
+    """The requests or tokens that were allowed are used up. The message is one line."""
+
+
+@dataclass
+class Usage:
+    """What was asked in this run, and how much may be. Shared by teacher and judge."""
+
+    max_requests: int | None = None
+    max_total_tokens: int | None = None
+    requests: int = 0  # sent, the repeated ones too
+    retries: int = 0
+    replies: int = 0
+    cached: int = 0  # replies that were on disk
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def take_request(self) -> None:
+        """Count one request. Raises BudgetSpentError where none is left.
+
+        Tokens are known when a reply is there, so requests in flight can go past their limit.
+        """
+        if self.max_requests is not None and self.requests >= self.max_requests:
+            raise BudgetSpentError(f"{self.requests:,} requests were sent, as --max-requests says")
+        tokens = self.prompt_tokens + self.completion_tokens
+        if self.max_total_tokens is not None and tokens >= self.max_total_tokens:
+            raise BudgetSpentError(f"{tokens:,} tokens were used, as --max-total-tokens says")
+        self.requests += 1
+
+    def count(self, reply: Reply) -> None:
+        """Add the tokens of a reply that was paid for."""
+        self.replies += 1
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+
+
+class Model(Protocol):
+    """What can be asked. `settings` are all that its replies depend on besides the question."""
+
+    settings: dict[str, Any]
+
+    async def send(self, question: Question, sampling: Sampling) -> Reply:
+        """One reply. Raises NoAnswerError, BudgetSpentError or, to end the run, CephaloError."""
+
+
+class ReplyCache:
+    """Replies in one SQLite file, each written when it arrives; a killed process loses none.
+
+    A question is asked in rounds (a later one asks again what was rejected) and within a round in
+    attempts (a later one follows a reply in the wrong form).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.database = sqlite3.connect(path, isolation_level=None)
+            # A write-ahead log survives the death of the process without a sync for each reply.
+            self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.execute("PRAGMA synchronous = NORMAL")
+            self.database.execute(
+                "CREATE TABLE IF NOT EXISTS replies (key TEXT, round INTEGER, attempt INTEGER,"
+                " text TEXT, finish_reason TEXT, prompt_tokens INTEGER, completion_tokens INTEGER,"
+                " PRIMARY KEY (key, round, attempt)) WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            raise CephaloError(f"cannot open {path}: {error}; move it away") from error
+
+    def last_round(self, key: str) -> int:
+        """The latest round of a question, 0 where it was never asked."""
+        query = "SELECT max(round) FROM replies WHERE key = ?"
+        return self.database.execute(query, [key]).fetchone()[0] or 0
+
+    def get(self, key: str, round: int, attempt: int) -> Reply | None:
+        """A reply, None where it is not there."""
+        row = self.database.execute(
+            "SELECT text, finish_reason, prompt_tokens, completion_tokens FROM replies"
+            " WHERE key = ? AND round = ? AND attempt = ?",
+            [key, round, attempt],
+        ).fetchone()
+        return Reply(*row) if row else None
+
+    def put(self, key: str, round: int, attempt: int, reply: Reply) -> None:
+        """Keep a reply. Raises CephaloError where the disk does not take it."""
+        # Half a surrogate pair, which JSON can carry, fits into no UTF-8.
+        text = reply.text.encode("utf-8", "replace").decode()
+        row = [key, round, attempt, text, reply.finish_reason]
+        row += [reply.prompt_tokens, reply.completion_tokens]
+        try:
+            self.database.execute("INSERT OR REPLACE INTO replies VALUES (?,?,?,?,?,?,?)", row)
+        except sqlite3.DatabaseError as error:
+            raise CephaloError(f"cannot write {self.path}: {error}; make room") from error
+
+    def totals(self) -> tuple[int, int, int]:
+        """All replies in the file: their number, prompt tokens and completion tokens."""
+        return self.database.execute(
+            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)"
+            " FROM replies"
+        ).fetchone()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+
+class Respondent:
+    """A model with its sampling and the cache of its replies.
+
+    A reply in the wrong form is asked for again, with another seed, up to `max_retries` times.
+    """
+
+    def __init__(
+        self, model: Model, sampling: Sampling, cache: ReplyCache, usage: Usage, max_retries: int
+    ) -> None:
+        self.model, self.sampling, self.cache = model, sampling, cache
+        self.usage, self.max_retries = usage, max_retries
+
+    def key(self, question: Question) -> str:
+        """What replies to a question are kept under: the SHA-256 of all that determines them."""
+        parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
+        form = question.schema.model_json_schema()
+        settings = self.model.settings | asdict(self.sampling)
+        text = json.dumps([question.system, parts, form, settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    async def ask(self, question: Question, rejected_rounds: Sequence[int] = ()) -> Answer:
+        """The answer to a question, from the cache where it is there.
+
+        Where the latest round is among `rejected_rounds`, the question is asked in a new one.
+        Raises NoAnswerError, BudgetSpentError or, to end the run, CephaloError.
+        """
+        key = self.key(question)
+        round = self.cache.last_round(key)
+        round += round in rejected_rounds
+        for attempt in range(self.max_retries + 1):
+            reply = self.cache.get(key, round, attempt)
+            if reply is None:
+                seed = self.sampling.seed + 1000 * round + attempt
+                reply = await self.model.send(question, replace(self.sampling, seed=seed))
+                self.usage.count(reply)
+                self.cache.put(key, round, attempt, reply)
+            else:
+                self.usage.cached += 1
+            try:
+                return Answer(reply, round, value=parse_reply(question.schema, reply.text))
+            except ValueError as error:
+                failed = Answer(reply, round, error=str(error))
+            if reply.finish_reason == "length":  # another one would be cut too
+                break
+        return failed
+
+
+def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
+    """The first JSON object in `text` that has the form of `schema`.
+
+    Servers without structured output wrap it into prose or a Markdown fence.
+    Raises ValueError, one line, where there is none.
+    """
+    if len(text) > MAX_REPLY:
+        raise ValueError(f"the reply has {len(text):,} characters")
+    errors: list[str] = []
+    decoder, place = json.JSONDecoder(), text.find("{")
+    while place >= 0:
+        try:
+            value, end = decoder.raw_decode(text, place)
+            return schema.model_validate(value)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            errors.append(f"{'.'.join(map(str, first['loc'])) or 'the reply'}: {first['msg']}")
+            place = text.find("{", end)
+        except (ValueError, RecursionError) as problem:
+            errors.append(f"broken JSON: {problem}")
+            place = text.find("{", place + 1)
+    raise ValueError(errors[0] if errors else "no JSON object in the reply")
