@@ -1,12 +1,9 @@
 """A row at scale `check`: the real configuration, with shapes and names and no weights."""
 
-from importlib import resources
 from typing import Any
 
-import yaml
-
 from cephalo.cli.errors import CephaloError
-from cephalo.series.table import Row
+from cephalo.series.table import Row, train_settings
 from modeling_cephalo import CephaloMoeConfig
 from modeling_cephalo.published import (
     idefics2_8b,
@@ -43,12 +40,6 @@ def check(row: Row) -> dict[str, int]:
         if value != getattr(row, key):
             raise CephaloError(f"{row.name}: {key} is {value:,}, not {getattr(row, key):,}")
     return found
-
-
-def train_settings(row: Row) -> dict[str, Any]:
-    """The train config of `row`, which must have one."""
-    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
-    return yaml.safe_load(text)
 
 
 def trained_parameters(model: Any, row: Row) -> int:

@@ -1,7 +1,6 @@
 """How long a model trains at scale `full`, roughly: its operations over those of a card."""
 
-from cephalo.series.check import train_settings
-from cephalo.series.table import Row
+from cephalo.series.table import Row, train_settings
 
 CARD = "one A100 80 GB"
 CARD_FLOPS = 312e12  # a second, bfloat16 without sparsity: NVIDIA's data sheet of the A100

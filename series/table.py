@@ -1,6 +1,8 @@
 """The rows of the series, and their table."""
 
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -36,6 +38,12 @@ class Row(BaseModel):
     def script_path(self) -> Path:
         """The script that makes the model at full scale."""
         return HERE / "scripts" / self.script
+
+
+def train_settings(row: Row) -> dict[str, Any]:
+    """The train config of `row`, which must have one."""
+    text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
+    return yaml.safe_load(text)
 
 
 def read_series() -> list[Row]:
