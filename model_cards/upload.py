@@ -1,5 +1,6 @@
 """Every upload: one commit for a whole folder, retried, and compared with what arrived."""
 
+import random
 import re
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from cephalo.cli.errors import CephaloError
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 RETRIED_STATUS = {409, 412, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
+TRANSFER_ATTEMPTS = 2  # hf_xet itself has tried for over a minute when it gives up
+LONGEST_WAIT = 300  # seconds between two attempts, whatever the Hub asks for
 
 
 def check_repo_id(repo_id: str) -> str:
@@ -58,10 +61,11 @@ def push_folder(
 ) -> str:
     """Push `files` (paths inside `folder`, with "/") in one commit; return its sha.
 
-    The repository is made where it is missing, and the branch `revision` too. Remote files that
-    match `delete_patterns` and are not in the folder go in the same commit. After an error that
-    leaves the outcome in doubt the remote files are compared before trying again, so a commit whose
-    answer was lost is not made twice, and pushing the same files again makes no commit.
+    More than 256 files go in several commits, the client's choice. The repository is made where it
+    is missing, and the branch `revision` too. Remote files that match `delete_patterns` and are not
+    in the folder go in the same commit. After an error that leaves the outcome in doubt the remote
+    files are compared before trying again, so a commit whose answer was lost is not made twice, and
+    pushing the same files again makes no commit.
 
     Raises CephaloError for a refused token or namespace, an unreachable Hub, and a private push
     to a repository that is public.
@@ -95,9 +99,10 @@ def push_folder(
             return api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
         # hf_xet reports a failed transfer as RuntimeError or ConnectionError.
         except (httpx2.HTTPError, ConnectionError, RuntimeError) as error:
-            if attempt == ATTEMPTS or not worth_retrying(error):
+            last = ATTEMPTS if isinstance(error, httpx2.HTTPError) else TRANSFER_ATTEMPTS
+            if attempt >= min(last, ATTEMPTS) or not worth_retrying(error):
                 raise refusal(error, api.endpoint, repo_id) from error
-            time.sleep(2 ** (attempt - 1))
+            time.sleep(wait_seconds(error, attempt))
     raise AssertionError("unreachable")
 
 
@@ -141,6 +146,16 @@ def worth_retrying(error: Exception) -> bool:
     """Whether trying again can help: a busy or broken server, a conflict, a lost connection."""
     response = getattr(error, "response", None)
     return response is None or response.status_code in RETRIED_STATUS
+
+
+def wait_seconds(error: Exception, attempt: int) -> float:
+    """How long to wait after a failed attempt, the first being 1: as the Hub asks, or longer and
+    longer, and never quite as long as another pusher that met the same conflict."""
+    response = getattr(error, "response", None)
+    asked = response.headers.get("retry-after", "") if response is not None else ""
+    if asked.isdecimal():
+        return min(int(asked), LONGEST_WAIT)
+    return 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
 
 
 def refusal(error: Exception, endpoint: str, repo_id: str) -> CephaloError:

@@ -23,10 +23,11 @@ TOKENS = {"alice": "hf_alice", "bob": "hf_bob"}
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests of `method` whose path matches `path`.
+    """What happens to `times` requests of `method` whose path matches `path`, after `skip` others.
 
-    `status` answers with that status and serves nothing; None serves the request and then cuts
-    the connection, so that the answer is lost.
+    `status` answers with that status and serves nothing. None cuts the connection: once the
+    request was served, so that its answer is lost, or with `served=False` before it is.
+    `stall` never answers.
     """
 
     method: str
@@ -34,6 +35,9 @@ class Fault:
     status: int | None
     times: int = 1
     retry_after: int | None = None
+    skip: int = 0
+    served: bool = True
+    stall: bool = False
 
 
 class FaultyHub:
@@ -53,18 +57,26 @@ class FaultyHub:
                 and scope["method"] == fault.method
                 and re.search(fault.path, scope["path"])
             ):
+                if fault.skip:
+                    fault.skip -= 1
+                    break
                 fault.times -= 1
                 await self.misbehave(fault, scope, receive, send)
                 return
         await self.hub(scope, receive, send)
 
     async def misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        if fault.stall:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         if fault.status is None:
 
             async def lose(message: Message) -> None:
                 pass
 
-            await self.hub(scope, receive, lose)
+            if fault.served:
+                await self.hub(scope, receive, lose)
             receive.__self__.transport.abort()  # uvicorn's own connection
             await asyncio.sleep(0)
             return

@@ -1,4 +1,7 @@
-"""Pushes through the real client: one commit, safe to repeat, and honest about what arrived."""
+"""Pushes through the real client: one commit, safe to repeat, and honest about what arrived.
+
+The faults that a push can meet are in test_upload_faults.py.
+"""
 
 import itertools
 import os
@@ -84,28 +87,6 @@ def test_stale_remote_files_go_in_the_same_commit(push, folder):
     push(files=["data/a.parquet"], delete_patterns=["data/*"])
     assert "data/b.parquet" not in push.api.list_repo_files(push.name)
     assert len(commits(push)) == 3
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault("POST", "/api/repos/create", 503),
-        Fault("POST", "/preupload/", 503),
-        Fault("POST", "/preupload/", 429, retry_after=0),
-        Fault("POST", "/commit/", 500),
-        Fault("POST", "/commit/", 412),
-        Fault("POST", "/commit/", None),
-        Fault("POST", "/api/repos/create", None),
-    ],
-    ids=["create503", "preupload503", "preupload429", "commit500", "commit412", "commitlost",
-         "createlost"],
-)  # fmt: skip
-def test_passing_faults_end_whole_in_one_commit(push, hub, folder, fault):
-    hub.faults = [fault]
-    push(message="Once")
-    assert fault.times == 0
-    assert_whole(push, hub, folder)
-    assert commits(push) == ["Once", "initial commit"]
 
 
 def test_commit_whose_answer_was_lost_for_good_is_found_by_comparing(push, hub, folder):
