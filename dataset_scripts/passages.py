@@ -13,12 +13,11 @@ MIN_WORDS, MAX_WORDS = 80, 400
 CONTINUE = "Here is the beginning of a passage from {source}:\n\n{first}\n\nContinue the passage."
 
 _END = re.compile(
-    r"[.!?][)\]\"'\u201d\u2019»]*\s+(?=[\"'\u201c\u2018«(\[]?[A-Z0-9À-ÖØ-ÞΑ-ΩА-Я])|(?<=[\u3002\uff01\uff1f])"
+    r"[.!?][)\]\"'\u201d\u2019»]*\s+(?=[\"'\u201c\u2018«(\[]?[A-Z0-9©À-ÖØ-ÞΑ-ΩА-Я])|(?<=[\u3002\uff01\uff1f])"
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b[A-Z]|\b(?:Figs?|Eqs?|Refs?|Secs?|Tabs?|Nos?|Dr|Prof|St|vs|cf|ca|al|resp|approx|"
-    r"Abb|Nr|bzw|vgl|z\.\s?B|i\.e|e\.g))\.$",
-    re.I,
+    r"(?:\b[A-Z]|\b(?i:figs?|eqn?s?|refs?|secs?|tabs?|nos?|dr|prof|st|vs|cf|ca|al|resp|approx|"
+    r"abb|nr|bzw|vgl|z\.\s?b|i\.e|e\.g))\.$"
 )
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
@@ -98,9 +97,7 @@ def text_row(passage: str, document: dict[str, Any], page: int) -> dict[str, Any
     if not rest:
         return None
     title = document["title"]
-    asked = CONTINUE.format(
-        source=f"\u201c{title}\u201d" if title else "a scientific text", first=first
-    )
+    asked = CONTINUE.format(source=f'"{title}"' if title else "a scientific text", first=first)
     return {
         "images": [],
         "prompt": [_message("user", asked)],

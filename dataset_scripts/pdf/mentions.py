@@ -82,13 +82,7 @@ def paragraphs(
     begins: list[int] = []
     open_end = False
     for page, groups in zip(pages, blocks, strict=True):
-        running = [
-            block
-            for block in groups
-            if block.paragraph
-            and abs(block.lines[0].size - body.size) < 0.12 * body.size
-            and not any("caption" in line.tags for line in block.lines)
-        ]
+        running = [block for block in groups if is_running(block, body)]
         for block in reading_order(page, running):
             left = min(line.box[0] for line in block.lines)
             right = block.box[2]
@@ -107,9 +101,18 @@ def paragraphs(
     ]
 
 
+def is_running(block: Block, body: BodyStyle) -> bool:
+    """Whether a block is a paragraph in body type, and no caption."""
+    return (
+        block.paragraph
+        and abs(block.lines[0].size - body.size) < 0.12 * body.size
+        and not any("caption" in line.tags for line in block.lines)
+    )
+
+
 def reading_order(page: PageContent, blocks: list[Block]) -> list[Block]:
     """Blocks of a page, column after column, each from top to bottom."""
-    return sorted(blocks, key=lambda block: (_column(block, page), block.box[1]))
+    return sorted(blocks, key=lambda block: (column_of(block, page), block.box[1]))
 
 
 def _goes_on(lines: list[str]) -> bool:
@@ -117,6 +120,7 @@ def _goes_on(lines: list[str]) -> bool:
     return bool(lines) and not re.search(r"[.!?:)\]\u3002]\W{0,3}\d*$", lines[-1])
 
 
-def _column(block: Block, page: PageContent) -> int:
+def column_of(block: Block, page: PageContent) -> int:
+    """The number of the column in which a block stands, counted from the left."""
     middle = (block.box[0] + block.box[2]) / 2
     return sum(middle > a for a, _ in page.columns[1:])

@@ -11,8 +11,12 @@ from typing import Any
 
 from cephalo.dataset_scripts.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import scan
+from cephalo.dataset_scripts.pdf.geometry import overlap_y
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
-from cephalo.dataset_scripts.pdf.mentions import paragraphs, reading_order
+from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
+from cephalo.dataset_scripts.pdf.text import Line
+
+GAP = "\ufffc"  # the object replacement character of Unicode
 
 # Headings, without spaces, numbers and marks: "VII. R EFERENCES" is "references".
 _BACK = re.compile(
@@ -25,9 +29,8 @@ _BACK = re.compile(
     r"(?:declarationof)?(?:conflicts?of|competing)(?:financial)?interests?(?:statement)?|disclosures?|"
     r"(?:data|code|dataandcode|materials)availability(?:statement)?|availabilityofdata(?:andmaterials?)?|"
     r"ethics(?:statement|approval.*)?|supporting(?:information|materials?)|additionalinformation|"
-    r"supplementa(?:ry|l)(?:materials?|information|data)|abbreviations|nomenclature|orcid|"
-    r"authorinformation|abouttheauthors?|keywords|contents|tableofcontents|highlights|"
-    r"publishersnote|openaccess|rightsandpermissions"
+    r"supplementa(?:ry|l)(?:materials?|information|data)|authorinformation|abouttheauthors?|"
+    r"publishersnote|rightsandpermissions"
 )
 _BODY = re.compile(
     r"(?:appendix|appendices|annexe?|anhang|ap[eé]ndice|(?:online|materialsand|experimental)?methods|"
@@ -47,9 +50,18 @@ _NOT_PROSE = re.compile(
     r"theorem|table \d)",
     re.I,
 )
+_NOTICE = re.compile(
+    r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
+    r"all rights reserved|\blicensee\b|copyright \(?(?:c\)|©|\d{4})|© ?\d{4}|"
+    r"(?:equally|jointly) to this work",
+    re.I,
+)
 _CONTACT = re.compile(r"\S@\S+\.\w|https?://orcid")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
-_CITATION = re.compile(r"\s?\[\d{1,3}[a-z]?(?:\s?[,;\u2013\u2014-]\s?\d{1,3}[a-z]?)*\]")
+_CITATION = re.compile(
+    r"(?P<before>[\w.]*)\s?\[\d{1,3}[a-z]?(?:\s?[,;\u2013\u2014-]\s?\d{1,3}[a-z]?)*\]"
+)
+_GOVERNS = re.compile(r"(?:see|in|of|by|from|to|and|or|with|at|on|as|refs?\.?|references?)", re.I)
 _RAISED = re.compile(  # numbers of references, set raised: "was found.12,13 The"
     r"(?<=[a-z]{2}[.,;:)])\d{1,3}(?:[,\u2013\u2014-]\d{1,3})*(?=\s|$)"
     r"|(?<=[a-z]{4})\d{1,3}(?:[,\u2013\u2014-]\d{1,3})+(?=[\s.,;:)]|$)"
@@ -57,6 +69,8 @@ _RAISED = re.compile(  # numbers of references, set raised: "was found.12,13 The
 _ABSTRACT = re.compile(
     r"^(?:abstract|summary|zusammenfassung)\s*[.:\u2013\u2014-]?\s*(?=[A-Z])", re.I
 )
+_TITLE = re.compile(r"[A-Z\d].*[^.,;:!?\u3002-]\s*$")
+_NUMBERED = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?\s+[A-Z][a-z]")
 _FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
@@ -75,40 +89,93 @@ def find_passages(
 def prose(
     pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
 ) -> Iterator[tuple[int, str]]:
-    """The paragraphs of the running text that are prose, whole sentences each, with their pages."""
-    for page, paragraph in paragraphs(pages, _main_matter(pages, blocks), body):
+    """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
+    for page, paragraph in paragraphs(pages, _main_matter(pages, blocks, body), body):
         if scan.is_read(paragraph) and is_prose(paragraph):
-            text = whole_sentences(without_citations(paragraph))
-            if text:
-                yield page, text
+            for run in whole_sentences(without_citations(paragraph)):
+                yield page, run
 
 
-def _main_matter(pages: list[PageContent], blocks: list[list[Block]]) -> list[list[Block]]:
-    """The blocks without the lines of references and other back matter."""
-    kept: list[list[Block]] = []
+def _main_matter(
+    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+) -> list[list[Block]]:
+    """The running text of every page in order, without headings and back matter.
+
+    GAP ends a line within a sentence after which something else than text stands: a formula.
+    """
+    kept = []
     back = False
     for page, groups in zip(pages, blocks, strict=True):
-        kept.append([])
+        own: list[Block] = []
+        between = False
         for block in reading_order(page, groups):
-            lines = []
-            for line in block.lines:
-                heading = _heading(line.text)
-                if heading and _BACK.fullmatch(heading):
-                    back = True
-                elif heading and back and _BODY.fullmatch(heading):
-                    back = False
-                elif not back:
-                    lines.append(line)
-            if lines:
-                kept[-1].append(replace(block, lines=lines))
+            lines, back = _body_lines(block, page, body, back)
+            if not lines:
+                between = between or "caption" not in block.lines[0].tags
+                continue
+            if between and own and column_of(own[-1], page) == column_of(block, page):
+                last = own[-1].lines[-1]
+                if not _FINISHED.search(last.text):
+                    own[-1].lines[-1] = replace(last, text=last.text + GAP)
+            own.append(replace(block, lines=lines))
+            between = False
+        kept.append(own)
     return kept
 
 
-def _heading(line: str) -> str:
+def _body_lines(
+    block: Block, page: PageContent, body: BodyStyle, back: bool
+) -> tuple[list[Line], bool]:
+    """The lines of a block that are running text, and whether back matter follows it.
+
+    `back`: whether the block begins in back matter.
+    """
+    running = is_running(block, body) and not _NOT_PROSE.match(block.lines[0].text)
+    lines = []
+    for line in block.lines:
+        letters = _letters(line.text)
+        if letters and back and _BODY.fullmatch(letters):
+            set_off = line.bold or line.size > 1.05 * body.size or line.text.isupper()
+            back = not set_off
+        elif letters and not back and _BACK.fullmatch(letters) and _stands_alone(line, page):
+            back = True
+        elif running and not back and not _is_heading(line, block, page, body):
+            lines.append(line)
+    return lines, back
+
+
+def _stands_alone(line: Line, page: PageContent) -> bool:
+    """Whether no short line stands beside a line in its column, as beside the head of a table.
+
+    A long one is of a column that was not found: references are set in smaller type.
+    """
+    middle = (line.box[0] + line.box[2]) / 2
+    left = max((a for a, _ in page.columns if a < middle), default=0.0)
+    right = min((a for a, _ in page.columns if a > middle), default=page.width)
+    return not any(
+        other is not line
+        and overlap_y(other.box, line.box) > 0.5 * (line.box[3] - line.box[1])
+        and left - 1 < other.box[0] < right - 1
+        and other.box[2] - other.box[0] < 0.2 * page.width
+        for other in page.lines
+    )
+
+
+def _letters(line: str) -> str:
     """The letters of a line as short as a heading, in lower case; "" for others."""
     if len(line) > 90:
         return ""
     return re.sub(r"[\W\d_]+", "", _NUMBERING.sub("", line)).casefold()
+
+
+def _is_heading(line: Line, block: Block, page: PageContent, body: BodyStyle) -> bool:
+    """Whether a line of a paragraph is its heading: short, set off by its type or a number."""
+    _, edge = page.columns[column_of(block, page)]
+    short = line.box[2] < max(block.box[2], edge) - 1.5 * body.size
+    if not short or len(line.text.split()) > 14 or not _TITLE.match(line.text):
+        return False
+    apart = line.font not in body.fonts and line.lead not in body.fonts
+    return apart or line.bold or bool(_NUMBERED.match(line.text))
 
 
 def is_prose(text: str) -> bool:
@@ -128,16 +195,42 @@ def is_prose(text: str) -> bool:
 
 
 def without_citations(text: str) -> str:
-    """A text without the numbers of references, "[3, 5]" or raised behind a word."""
-    return _RAISED.sub("", _CITATION.sub("", text))
+    """A text without the numbers of references, "[3, 5]" or raised behind a word.
+
+    Those that are read as words stay: "as shown in [3]".
+    """
+    text = _RAISED.sub("", _CITATION.sub(_cited, text))
+    closed = re.sub(r"\s+([.,;:)])", r"\1", text)
+    return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."
 
 
-def whole_sentences(text: str) -> str:
-    """A paragraph without a sentence that began before it or does not end in it."""
-    text = _ABSTRACT.sub("", text)
-    parts = sentences(text)
+def _cited(match: re.Match[str]) -> str:
+    return match.group() if _GOVERNS.fullmatch(match.group("before")) else match.group("before")
+
+
+def whole_sentences(text: str) -> list[str]:
+    """The runs of sentences of a paragraph that are whole.
+
+    A sentence that begins before the paragraph or ends after it is left out. One that lost a
+    formula, or is an address or a notice of rights, parts a run from the next.
+    """
+    parts = sentences(_ABSTRACT.sub("", text))
     if parts and parts[0][0].islower():
         parts = parts[1:]
-    if parts and not _FINISHED.search(parts[-1]):
+    if parts and (not _FINISHED.search(parts[-1]) or re.search(r"\b[A-Z]\.$", parts[-1])):
         parts = parts[:-1]
-    return " ".join(parts)
+    runs: list[list[str]] = [[]]
+    for part in parts:
+        if GAP in part or _is_notice(part):
+            runs.append([])
+        else:
+            runs[-1].append(part)
+    return [" ".join(run) for run in runs if run]
+
+
+def _is_notice(sentence: str) -> bool:
+    """Whether a sentence tells of rights or correspondence, or is a list of names."""
+    words = sentence.split()
+    lower = sum(word[0].islower() for word in words)
+    latin = bool(_LATIN.search(sentence))
+    return bool(_NOTICE.search(sentence)) or (latin and len(words) > 3 and lower < 0.3 * len(words))
