@@ -19,6 +19,9 @@ COMMANDS = {
     "extract": Command(
         "cephalo.dataset_scripts.extract:app", "Read figures and captions from PDF files."
     ),
+    "refine": Command(
+        "cephalo.dataset_scripts.refine:app", "Turn figures into conversations that checks passed."
+    ),
     "publish": Command(
         "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."
     ),

@@ -75,18 +75,17 @@ class Endpoint:
         self.encoded: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
         self.resume_at = 0.0  # on the monotonic clock, as a server asked for
         self.last_reply = 0.0
-        try:
-            self.client = openai.AsyncOpenAI(
-                base_url=base_url,
-                api_key=api_key,
-                max_retries=0,  # ours are counted and obey a budget
-                timeout=limits.timeout,
-                http_client=openai.DefaultAsyncHttpxClient(
-                    limits=httpx2.Limits(max_connections=limits.max_concurrency)
-                ),
-            )
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise CephaloError(f"--base-url {base_url}: {error}") from error
+        if base_url and not re.match(r"https?://[^/]", base_url):
+            raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
+        self.client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key,
+            max_retries=0,  # ours are counted and obey a budget
+            timeout=limits.timeout,
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=limits.max_concurrency)
+            ),
+        )
 
     async def __aenter__(self) -> "Endpoint":
         return self

@@ -2,6 +2,7 @@
 can be told to fail."""
 
 import json
+import random
 import re
 import threading
 import time
@@ -116,16 +117,25 @@ def caption_of(body: dict) -> str:
     return re.search(r"caption: (.*)", user_text(body))[1]
 
 
+OWN_WORDS = """
+light dark edge region arrow grain carries turns meets fine broad smooth rough above below inside
+outside slowly quickly early late bright faint curved straight thick thin open closed hidden clear
+strong weak stiff soft dense loose regular random single double upper lower inner outer steep gentle
+"""
+
+
 def faithful(body: dict) -> str:
     """A model that does what is asked, with words of the caption and of its own."""
-    words = " ".join(re.findall(r"[a-z]{4,}", caption_of(body)))
-    said = (
-        f"The picture gives evidence of {words}, seen from the side on a dark ground, where light "
-        "edges mark the places at which one region ends and its neighbour begins, so that a "
-        "reader can judge how the arrangement carries a load before it yields at last."
-    )
-    asked = f"What does the view tell about {words}?"
     form = user_text(body).rpartition("Form: ")[2]
+    words = " ".join(re.findall(r"[a-z]{4,}", caption_of(body)))
+
+    def say(about: str) -> str:
+        """Words of the caption and of its own, no two alike."""
+        mine = random.Random(f"{about} {words} {form}").sample(OWN_WORDS.split(), 25)
+        return f"The picture tells about {words}: {' '.join(mine)}."
+
+    said = say("all")
+    asked = f"What does the view tell about {words}?"
     if "score" in form or "score" in body["messages"][0]["content"]:
         return json.dumps({"reason": "It is well supported.", "score": 4})
     if form.startswith('{"description"'):
@@ -133,7 +143,7 @@ def faithful(body: dict) -> str:
     if '"depth"' in form:
         depths = ("observe", "understand", "infer")
         questions = [
-            {"depth": depth, "question": f"{asked} At depth {depth}?", "answer": f"{depth}: {said}"}
+            {"depth": depth, "question": f"{asked} At depth {depth}?", "answer": say(depth)}
             for depth in depths
         ]
         return json.dumps({"questions": questions})

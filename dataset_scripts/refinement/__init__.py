@@ -1,0 +1,1 @@
+"""Refinement: figures become conversations that a teacher wrote and checks let through."""

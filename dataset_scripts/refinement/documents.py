@@ -1,0 +1,113 @@
+"""The files of a refinement: figures in, conversations and rejected answers out, by document.
+
+OUT/conversations/STEM.parquet is written last and whole; its metadata says what it was made from,
+so that a run which is started again knows what is finished.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.dataset_scripts.shards import read_rows
+
+COLUMNS = [
+    *("image", "caption", "label", "panels", "mentions", "document", "document_sha256"),
+    *("page", "image_sha256", "title", "license"),
+]
+FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
+GROUP_ROWS = 100
+GROUP_BYTES = 64 << 20  # of images; within a group, an image that comes again is stored once
+
+
+def figure_shards(folder: Path) -> list[Path]:
+    """The shards that `cephalo extract` wrote, sorted. Raises CephaloError where there are none."""
+    shards = sorted((folder / "figures").glob("*.parquet"))
+    if not shards:
+        raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
+    return shards
+
+
+def read_figures(shard: Path) -> list[dict[str, Any]]:
+    """The FIGURES rows of a shard that have a caption, with COLUMNS and undecoded images.
+
+    Raises CephaloError if the file cannot be read or lacks a column.
+    """
+    rows = read_rows([shard], COLUMNS)
+    return [row for row in rows if row["caption"] and row["image"]["bytes"]]
+
+
+def fingerprint(shard: Path, settings: dict[str, Any]) -> str:
+    """What the conversations of a shard are made from: its file, and all settings of the run."""
+    state = shard.stat()
+    facts = [shard.name, state.st_size, state.st_mtime_ns, settings]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def is_finished(path: Path, wanted: str) -> bool:
+    """Whether a shard of conversations is there, whole, and made from what is `wanted`."""
+    try:
+        found = pq.read_metadata(path).metadata or {}
+    except (OSError, ValueError):
+        return False
+    return found.get(FINGERPRINT) == wanted.encode()
+
+
+def read_answers(path: Path) -> list[str]:
+    """The answers in a shard of conversations."""
+    return pq.read_table(path, columns=["answer"])["answer"].to_pylist()
+
+
+def write_conversations(path: Path, rows: list[dict[str, Any]], made_from: str) -> None:
+    """Write CONVERSATIONS rows whole. `made_from` is empty where questions are still open."""
+    schema = CONVERSATIONS.arrow_schema
+    schema = schema.with_metadata({**(schema.metadata or {}), FINGERPRINT: made_from.encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.tmp")
+    with pq.ParquetWriter(aside, schema, dictionary_pagesize_limit=GROUP_BYTES) as writer:
+        for group in row_groups(rows):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    aside.replace(path)
+
+
+def row_groups(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Groups of rows that are bounded in number and in the bytes of their images."""
+    group: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        more = sum(len(image["bytes"]) for image in row["images"])
+        if group and (len(group) == GROUP_ROWS or size + more > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += more
+    if group:
+        yield group
+
+
+def write_rejected(path: Path, rejected: list[dict[str, Any]]) -> None:
+    """Write one line of JSON for each rejected answer; no file where there is none."""
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
+    write_whole(path, "".join(lines))
+
+
+def read_rejected(path: Path) -> list[dict[str, Any]]:
+    """The rejected answers of a document. Raises CephaloError where the file is damaged."""
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+    except ValueError as error:
+        raise CephaloError(f"{path} is damaged ({error}); delete it") from error

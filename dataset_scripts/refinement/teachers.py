@@ -1,0 +1,92 @@
+"""Who writes the conversations, and the one teacher that is no model: the caption."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rapidfuzz import fuzz
+
+from cephalo.dataset_scripts.conversations import QUERY
+from cephalo.dataset_scripts.refinement.checks import Context, failed_checks, folded, stems
+from cephalo.dataset_scripts.refinement.quotation import Source, source_of
+from cephalo.dataset_scripts.refinement.tasks import Talk, Task, Turn
+
+Figures = list[dict[str, Any]]
+
+
+@dataclass
+class Verified:
+    """A conversation, or the text of a reply that holds none, and the checks that it failed."""
+
+    talk: Talk | None
+    text: str = ""
+    failed: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Answered:
+    """What came back for one question.
+
+    `key` and `round` find the reply in the cache. `failure` says why there is none, `stopped` why
+    nothing more is to be asked.
+    """
+
+    found: list[Verified] = field(default_factory=list)
+    key: str | None = None
+    round: int = 0
+    failure: str | None = None
+    stopped: str | None = None
+
+    def params(self) -> dict[str, Any]:
+        """What a row's `teacher_params` add for this question."""
+        return {} if self.key is None else {"round": self.round}
+
+
+class Teacher(Protocol):
+    """Who is asked."""
+
+    name: str
+    tasks: tuple[Task, ...]
+
+    def params(self) -> dict[str, Any]:
+        """What determines the answers besides figures and tasks."""
+
+    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+        """The verified conversations of one question about FIGURES rows of one document.
+
+        `rejected` maps keys of questions to the rounds whose answers are not wanted again.
+        Raises CephaloError where asking anything is of no use.
+        """
+
+
+class CaptionTeacher:
+    """Answers with the author's caption. No model, no network."""
+
+    name = "caption"
+    tasks = (Task("caption", "1", min_words=3, figures=1, prompt="", form=None),)
+
+    def params(self) -> dict[str, Any]:
+        """Nothing determines the answer but the figure."""
+        return {}
+
+    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+        """The caption as the answer to the query of the original datasets."""
+        talk = Talk((Turn(QUERY, figures[0]["caption"]),))
+        source = source_of(figures)
+        context = Context(source, task.min_words, prompt="")
+        failed = failed_checks(talk, context, skip=["repeats_source"])
+        return Answered([Verified(talk, failed=failed, scores=measures(talk, source))])
+
+
+def measures(talk: Talk, source: Source) -> dict[str, Any]:
+    """What is kept in a row's `scores`: words of the answers, the share of their content words
+    that the source has, and the likeness (0 to 1) to the passage that is most like them."""
+    answers = " ".join(turn.answer for turn in talk.turns)
+    said, text = stems(answers), folded(answers)
+    likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)
+    scores = {
+        "words": len(answers.split()),
+        "shared_words": round(len(said & stems(source.text)) / max(len(said), 1), 3),
+        "likeness": round(likeness / 100, 3),
+    }
+    return scores | ({"depth": talk.depth} if talk.depth else {})
