@@ -7,8 +7,13 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader, simpleSplit
 from reportlab.pdfgen.canvas import Canvas
 
+from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.geometry import iou
+
 WIDTH, HEIGHT = 612.0, 792.0
 LEFT, COLUMN, GUTTER = 60.0, 236.0, 20.0
+RIGHT = LEFT + COLUMN + GUTTER
+FULL = 2 * COLUMN + GUTTER
 SENTENCE = (
     "The samples were heated in air and cooled in the furnace before their hardness was read at "
     "five places, and the mean of the five readings is given with its standard deviation here. "
@@ -113,3 +118,17 @@ def text_only(path: Path) -> None:
         sheet.body(LEFT + COLUMN + GUTTER, 72, 700)
         sheet.next()
     sheet.save()
+
+
+def read(sheet: Sheet, **settings) -> list[dict]:
+    """The rows of a sheet."""
+    return extract_document(sheet.save(), Settings(**settings)).rows
+
+
+def check(rows: list[dict], truth: list[tuple]) -> None:
+    """`truth` holds (label, caption, page, box) in the order of the pages."""
+    assert [(row["label"], row["caption"], row["page"]) for row in rows] == [
+        (label, caption, page) for label, caption, page, _ in truth
+    ]
+    for row, (label, _, _, box) in zip(rows, truth, strict=True):
+        assert iou(row["bbox"], box) > 0.85, (label, row["bbox"], box)

@@ -24,6 +24,10 @@ from cephalo.dataset_scripts.pdf.panels import caption_parts
         ("图 2 电池", "图 2", "figure"),
         ("表1 电池", "表1", "table"),
         ("TABLE IV. The cells", "TABLE IV", "table"),
+        ("Rys. 2. Ogniwo", "Rys. 2", "figure"),
+        ("Şekil 2. Pil", "Şekil 2", "figure"),
+        ("그림 2 전지", "그림 2", "figure"),
+        ("Graph 1. The shares", "Graph 1", "figure"),
         ("Scheme 1. The route", "Scheme 1", "scheme"),
         ("Chart 2. The shares", "Chart 2", "chart"),
     ],
@@ -35,7 +39,16 @@ def test_labels_as_printed(text, label, kind):
 
 
 @pytest.mark.parametrize(
-    "text", ["Figures of merit", "Figure it out", "A Figure 3", "Configuration 3", "Tablet 3", ""]
+    "text",
+    [
+        "Figures of merit",
+        "Figure it out",
+        "A Figure 3",
+        "Configuration 3",
+        "Tablet 3",
+        "Image 3",
+        "",
+    ],
 )
 def test_what_is_no_label(text):
     assert match_label(text) is None

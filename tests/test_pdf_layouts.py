@@ -5,28 +5,23 @@ import io
 import numpy as np
 import pypdfium2
 import pytest
-from pdf_samples import COLUMN, GUTTER, LEFT, SENTENCE, Sheet, one_figure, text_only
+from pdf_samples import (
+    COLUMN,
+    FULL,
+    LEFT,
+    RIGHT,
+    SENTENCE,
+    Sheet,
+    check,
+    one_figure,
+    read,
+    text_only,
+)
 from PIL import Image
 from reportlab.lib.units import inch
 
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
-
-RIGHT = LEFT + COLUMN + GUTTER
-FULL = 2 * COLUMN + GUTTER
-
-
-def read(sheet: Sheet, **settings) -> list[dict]:
-    return extract_document(sheet.save(), Settings(**settings)).rows
-
-
-def check(rows: list[dict], truth: list[tuple]) -> None:
-    """`truth` holds (label, caption, page, box) in the order of the pages."""
-    assert [(row["label"], row["caption"], row["page"]) for row in rows] == [
-        (label, caption, page) for label, caption, page, _ in truth
-    ]
-    for row, (label, _, _, box) in zip(rows, truth, strict=True):
-        assert iou(row["bbox"], box) > 0.85, (label, row["bbox"], box)
 
 
 @pytest.fixture

@@ -250,10 +250,19 @@ def _is_table_row(
         for line in page.lines
         if overlap_y(line.box, below[0].box) > 0.5 * size
         and line not in below
-        and line.box[0] > below[-1].box[2] + 1.5 * size
-        and line.box[0] < right + 2 * size
+        and below[-1].box[2] + 1.5 * size < line.box[0] < right
     ]
+    wider = wider and _had_room(row[-1], below[0], right)
     return wider or bool(cells)
+
+
+def _had_room(line: Line, following: Line, right: float) -> bool:
+    """Whether the first word of `following` would have fitted at the end of `line`.
+
+    Then the text did not go on from line to line. The edge is `right`, or that of `following`.
+    """
+    edge = max(right, following.box[2])
+    return line.box[2] + 0.25 * line.size + following.first_word < edge
 
 
 def _beside(first: Line, pool: list[Line], page: PageContent) -> list[Line]:

@@ -8,7 +8,12 @@ _KINDS = {
     "chart": r"charts?",
     "plate": r"plates?",
     "algorithm": r"algorithm|listing|algorithmus|box",
-    "figure": r"figures?|figs?\.?|abbildung|abb\.?|figura|figuras|рис(?:унок)?\.?|图|圖|図",
+    "figure": (
+        r"figures?|figs?\.?|abbildung|abb\.?|figuras?|figur|figuur|slika|şekil|kuva|gambar|hình"
+        r"|rys(?:unek)?\.?|obr(?:ázek)?\.?|рис(?:унок)?\.?|图|圖|図|그림"
+        # Inside a picture these words are labels of its parts, and no mark follows them.
+        r"|(?:graph|photo|photograph|image|illustration|diagram|map)(?=\s*\d{1,3}\s*[.:|])"
+    ),
 }
 _PREFIX = (
     r"(?:(?:extended\s+data|supplementary|supplemental|suppl\.?|supporting|online|appendix)\s+)?"

@@ -1,7 +1,7 @@
 """Pairing: which graphics belong to which caption, decided for all captions of a page at once."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -164,13 +164,25 @@ def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene, body: B
     """
     if side not in (ABOVE, BELOW) or len(caption.lines) < 2:
         return 0.0
-    width = caption.box[2] - caption.box[0]
+    width = _measure(caption)
     figure = union(boxes)
     columns = [b - a for a, b in scene.page.columns]
     spans = [*columns, max(b for _, b in scene.page.columns) - scene.page.columns[0][0]]
-    if width > 0.85 * (figure[2] - figure[0]) or any(abs(width - s) < 0.06 * s for s in spans):
+    own = caption.box[2] - caption.box[0]
+    if width > 0.85 * (figure[2] - figure[0]) or any(abs(own - s) < 0.06 * s for s in spans):
         return 0.0
     return 3.0
+
+
+def _measure(caption: Caption) -> float:
+    """The most, in points, to which the lines of a caption may have been set.
+
+    Justified lines end there; a ragged one ends where the next word would have gone beyond it.
+    """
+    ends = [line.box[2] for line in caption.lines[:-1]]
+    if len(ends) < 2 or max(ends) - min(ends) > 0.2 * caption.lines[0].size:
+        ends = [line.box[2] + after.first_word for line, after in pairwise(caption.lines)]
+    return max(*ends, caption.box[2]) - caption.box[0]
 
 
 def _alone(seen: dict[int, float], weight: float, body: BodyStyle) -> float:

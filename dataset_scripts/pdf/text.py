@@ -43,6 +43,12 @@ class Line:
         return 0 < self.span[0] - other.span[1] <= 4
 
     @property
+    def first_word(self) -> float:
+        """The width of the first word in points, by its share of the characters."""
+        word = self.text.split(maxsplit=1)[0] if self.text else ""
+        return len(word) / max(len(self.text), 1) * (self.box[2] - self.box[0])
+
+    @property
     def bold(self) -> bool:
         """Whether the line's first characters are set in a bold face, by the font's name."""
         return is_bold(self.lead)

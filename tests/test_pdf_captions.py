@@ -1,0 +1,71 @@
+"""Where captions end: lines that go on, and lines that do not."""
+
+import pytest
+from pdf_samples import COLUMN, FULL, LEFT, RIGHT, Sheet, check, read
+
+
+@pytest.fixture
+def sheet(tmp_path) -> Sheet:
+    return Sheet(tmp_path / "sample.pdf")
+
+
+def table(sheet: Sheet, x: float, y: float, width: float = COLUMN) -> None:
+    """Four rows of three cells between rules."""
+    sheet.canvas.line(x, 792 - y, x + width, 792 - y)
+    for row in range(4):
+        for column, text in enumerate((f"S{row}", f"{3.1 + row:.1f}", f"{40 + row}")):
+            sheet.text(x + width / 3 * column, y + 8 + 12 * row, text, size=9)
+    sheet.canvas.line(x, 792 - y - 62, x + width, 792 - y - 62)
+
+
+def test_the_captions_of_two_tables_side_by_side_do_not_end_each_other(sheet):
+    first = "Results of the hardness of all samples in the front test against air."
+    second = "Measurement results of the hardness of the same samples in water."
+    for x, label, text in ((LEFT, "Table 3:", first), (LEFT + COLUMN + 4, "Table 4:", second)):
+        end = sheet.caption(x, 72, label, text)
+        assert end > 90  # two lines
+        table(sheet, x, end + 6)
+        sheet.body(x, 200, 700)
+    rows = read(sheet, kinds=("table",))
+    assert [row["caption"] for row in rows] == [first, second]
+
+
+def test_a_ragged_caption_of_a_table_goes_on_with_a_longer_line(sheet):
+    lines = (
+        "Table 1. Tags and recapture of the samples that were found in the long survey",
+        "Deepwater-Installation-Programme of the coast. Its length and years at liberty are given.",
+    )
+    for number, line in enumerate(lines):
+        sheet.text(LEFT, 72 + 10.8 * number, line, FULL, 9)
+    table(sheet, LEFT, 110, FULL)
+    sheet.body(LEFT, 200, 700)
+    sheet.body(RIGHT, 200, 700)
+    (row,) = read(sheet, kinds=("table",))
+    assert row["caption"] == " ".join(lines)[9:]
+
+
+def test_a_last_line_that_repeats_at_the_foot_of_pages_is_no_running_foot(sheet):
+    box = [LEFT, 500, LEFT + COLUMN, 690]
+    for page in range(3):
+        sheet.body(LEFT, 72, 480)
+        sheet.body(RIGHT, 72, 700)
+        sheet.image(box, page)
+        sheet.text(
+            LEFT, 700, f"Fig. {page + 1} Hardness of sample {page} in air. For details,", size=9
+        )
+        sheet.text(LEFT, 710.8, "see Methods", size=9)
+        sheet.text(LEFT, 750, "Journal of Samples", size=9)
+        sheet.next()
+    captions = [f"Hardness of sample {page} in air. For details, see Methods" for page in range(3)]
+    check(read(sheet), [(f"Fig. {k + 1}", captions[k], k, box) for k in range(3)])
+
+
+def test_two_figures_in_one_column_with_ragged_captions(sheet):
+    first, second = [LEFT, 72, LEFT + 110, 180], [LEFT + 126, 72, LEFT + 236, 180]
+    for box, label in ((first, "Fig. 1."), (second, "Fig. 2.")):
+        sheet.image(box, int(box[0]))
+        sheet.caption(box[0], 186, label, "Hardness of the samples against time.", 110)
+    sheet.body(LEFT, 260, 700)
+    sheet.body(RIGHT, 72, 700)
+    caption = "Hardness of the samples against time."
+    check(read(sheet), [("Fig. 1", caption, 0, first), ("Fig. 2", caption, 0, second)])
