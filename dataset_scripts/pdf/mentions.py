@@ -1,7 +1,9 @@
 """Mentions: the paragraphs of the body that cite a figure."""
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
+from itertools import pairwise
 
 from cephalo.dataset_scripts.pdf.captions import join_text
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
@@ -111,8 +113,29 @@ def is_running(block: Block, body: BodyStyle) -> bool:
 
 
 def reading_order(page: PageContent, blocks: list[Block]) -> list[Block]:
-    """Blocks of a page, column after column, each from top to bottom."""
-    return sorted(blocks, key=lambda block: (column_of(block, page), block.box[1]))
+    """Blocks of a page, column after column, each from top to bottom.
+
+    A paragraph across columns, such as an abstract, comes after all above it and before the rest.
+    """
+    tops = sorted(block.box[1] for block in blocks if _is_wide(block, page))
+
+    def place(block: Block) -> tuple[int, bool, int, float]:
+        band = bisect_right(tops, block.box[1])
+        return band, not _is_wide(block, page), column_of(block, page), block.box[1]
+
+    return sorted(blocks, key=place)
+
+
+def _is_wide(block: Block, page: PageContent) -> bool:
+    """Whether a paragraph covers a quarter of each of two neighbouring columns."""
+    if not block.paragraph:
+        return False
+    x0, _, x1, _ = block.box
+    return any(
+        min(left[1], x1) - max(left[0], x0) > 0.25 * (left[1] - left[0])
+        and min(right[1], x1) - max(right[0], x0) > 0.25 * (right[1] - right[0])
+        for left, right in pairwise(page.columns)
+    )
 
 
 def _goes_on(lines: list[str]) -> bool:

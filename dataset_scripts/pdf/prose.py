@@ -130,7 +130,8 @@ def _body_lines(
 
     `back`: whether the block begins in back matter.
     """
-    running = is_running(block, body) and not _NOT_PROSE.match(block.lines[0].text)
+    names = _is_names(" ".join(line.text for line in block.lines))
+    running = is_running(block, body) and not names and not _NOT_PROSE.match(block.lines[0].text)
     lines = []
     for line in block.lines:
         letters = _letters(line.text)
@@ -230,7 +231,11 @@ def whole_sentences(text: str) -> list[str]:
 
 def _is_notice(sentence: str) -> bool:
     """Whether a sentence tells of rights or correspondence, or is a list of names."""
-    words = sentence.split()
+    return bool(_NOTICE.search(sentence)) or _is_names(sentence)
+
+
+def _is_names(text: str) -> bool:
+    """Whether most words of a text begin as names do: authors, addresses, the cells of a table."""
+    words = text.split()
     lower = sum(word[0].islower() for word in words)
-    latin = bool(_LATIN.search(sentence))
-    return bool(_NOTICE.search(sentence)) or (latin and len(words) > 3 and lower < 0.3 * len(words))
+    return len(words) > 3 and lower < 0.35 * len(words) and bool(_LATIN.search(text))
