@@ -43,9 +43,7 @@ ROWS: dict[str, Callable[[Tables], Iterator[dict[str, Any]]]] = {
 def publish(
     folders: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FOLDER...", help="Folders of `cephalo extract` and `cephalo refine`."
-        ),
+        typer.Argument(metavar="FOLDER", help="Folders of `cephalo extract` and `cephalo refine`."),
     ],
     repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The dataset's name.")],
     private: Annotated[bool, typer.Option("--private", help="Make it a private dataset.")] = False,

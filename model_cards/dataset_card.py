@@ -51,7 +51,15 @@ class Source:
     def url(self) -> str | None:
         """Where it was had, if that is a web address."""
         url = self.source_url or (f"https://doi.org/{self.doi}" if self.doi else self.document)
-        return url if urlsplit(url).scheme in ("http", "https") else None
+        try:
+            return url if urlsplit(url).scheme in ("http", "https") else None
+        except ValueError:  # no address at all
+            return None
+
+    @property
+    def host(self) -> str:
+        """The name of the web site it was had from, "" without one."""
+        return urlsplit(self.url or "").hostname or ""
 
 
 @dataclass
@@ -125,9 +133,22 @@ class DatasetFacts:
         return sum(name.startswith(("http://", "https://")) for name in names)
 
     @property
-    def checks(self) -> list[dict[str, Any]]:
-        """The checks of refinement: {"name", "passed", "failed"}."""
-        return []
+    def answers(self) -> Counter[str]:
+        """The answers that refinement "accepted" and "rejected"."""
+        counts: Counter[str] = Counter()
+        for report in self.reports:
+            for task in report.get("tasks", {}).values():
+                counts.update({name: task.get(name, 0) for name in ("accepted", "rejected")})
+        return counts
+
+    @property
+    def failed(self) -> Counter[str]:
+        """The answers that failed each check of refinement; one may fail several."""
+        counts: Counter[str] = Counter()
+        for report in self.reports:
+            for check, by_task in report.get("checks", {}).items():
+                counts[check] += sum(by_task.values())
+        return counts
 
 
 def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
@@ -140,7 +161,8 @@ def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
             continue
         except (OSError, ValueError) as error:
             raise CephaloError(f"{path} is damaged; run `cephalo refine` again") from error
-        reports.append(report)
+        if isinstance(report, dict):
+            reports.append(report)
     return reports
 
 

@@ -40,7 +40,7 @@ def test_every_command_has_help_with_an_example(name, capsys):
     [
         (["extrakt"], "no command named 'extrakt'; did you mean 'extract'?"),
         (["train"], "Missing option '--config'"),
-        (["publish"], "Missing argument 'DIR'"),
+        (["publish"], "Missing argument 'FOLDER'"),
         (["train", "--config", "none.yaml"], "no config none.yaml"),
     ],
 )

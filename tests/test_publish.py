@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -16,7 +17,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts import shards
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.publish import build_dataset, check_licenses
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
+from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
 from cephalo.dataset_scripts.shards import ShardWriter
 from cephalo.model_cards.dataset_card import escape_cell
 
@@ -205,3 +206,119 @@ def test_other_licences_are_counted_and_refused(tmp_path, name, told):
     assert str(refusal.value).startswith(
         f"3 of 11 rows of figures have no known open licence (3 {told}); publish with --private"
     )
+
+
+def test_card_tells_what_refinement_passed_and_failed(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=2)
+    report = {
+        "tasks": {
+            "describe": {"accepted": 5, "rejected": 2},
+            "talk": {"accepted": 1, "rejected": 0},
+        },
+        "checks": {"numbers": {"describe": 2}, "<b>length": {"describe": 1}},
+    }
+    (folder / "report.json").write_text(json.dumps(report))
+    text = (build_dataset([folder], "a/b") / "README.md").read_text(encoding="utf-8")
+    assert "Of 8 answers 6 passed every check and 2 were set aside." in text
+    assert "| numbers | 6 | 2 |" in text and "| &#60;b&#62;length | 7 | 1 |" in text
+    assert "| caption | caption | 1 | 8 |" in text
+    (folder / "report.json").write_text("{")
+    with pytest.raises(CephaloError, match=r"report.json is damaged; run `cephalo refine` again"):
+        build_dataset([folder], "a/b")
+
+
+def web_row(number: int, **changes) -> dict:
+    """A figure of a web page: no place on a page, a licence and an author of its own."""
+    unknown = dict.fromkeys(("bbox", "caption_bbox", "dpi", "doi", "page", "label"))
+    return figure_row(9, number, **unknown) | {
+        "document": "https://en.wikipedia.org/wiki/Nacre",
+        "title": "Nacre",
+        "license": "CC-BY-SA-3.0",
+        "author": "A. | Photographer",
+        "source_url": "https://commons.wikimedia.org/wiki/File:Nacre_(shell).jpg",
+        "revision": "123",
+        **changes,
+    }
+
+
+def test_rows_of_the_web_are_published_with_the_licence_of_each_image(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=2)
+    rows = [web_row(1), web_row(2, license="PDM-1.0", author=None, source_url="javascript:x")]
+    rows.append(web_row(3, source_url="http://[nowhere"))
+    table = pa.Table.from_pylist(rows, schema=FIGURES.arrow_schema)
+    pq.write_table(table, folder / "figures" / "web.parquet")
+    dataset = build_dataset([folder], "a/b")
+    data = load_dataset(str(dataset), "figures", cache_dir=str(tmp_path / "cache"))
+    row, _ = [row for rows in data.values() for row in rows if row["license"] == "CC-BY-SA-3.0"]
+    assert row["page"] is row["dpi"] is row["bbox"] is row["label"] is None
+    attribution = (dataset / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    page = "https://commons.wikimedia.org/wiki/File:Nacre_%28shell%29.jpg"
+    license = "[CC-BY-SA-3.0](https://creativecommons.org/licenses/by-sa/3.0/)"
+    assert f"A. &#124; Photographer | [commons.wikimedia.org]({page}) | {license}" in attribution
+    assert "javascript" not in attribution and "nowhere" not in attribution
+    assert "[PDM-1.0](https://creativecommons.org/publicdomain/mark/1.0/)" in attribution
+    text = (dataset / "README.md").read_text(encoding="utf-8")
+    assert "2 files and 1 web pages." in text
+    assert "| `figures` | [CC-BY-SA-3.0]" in text and "| 2 | 18.2 % |" in text
+
+
+def test_tables_of_several_folders_are_one_dataset(tmp_path):
+    figures = write_figures(tmp_path / "figs", documents=4)
+    made = [figure_row(document, 1) for document in (0, 3)]
+    asked = [
+        caption_conversation(figure)
+        | {"query": "Why?", "answer": "Since.", "teacher": "gpt-4o", "task": "explain"}
+        for figure in [*made, figure_row(77, 1)]
+    ]
+    write_table(tmp_path / "conv" / "conversations", CONVERSATIONS, asked)
+    passages = [text_row(document, number) for document in range(4) for number in range(3)]
+    write_table(tmp_path / "more" / "text", TEXT, passages)
+    folders = [figures, tmp_path / "conv", tmp_path / "more"]
+    dataset = build_dataset(folders, "a/b")
+    assert dataset == figures / "dataset"
+    cache = str(tmp_path / "cache")
+    tables = {
+        config: load_dataset(str(dataset), config, cache_dir=cache)
+        for config in ("figures", "conversations", "text")
+    }
+    assert {name: sum(map(len, data.values())) for name, data in tables.items()} == {
+        "figures": 16,
+        "conversations": 2,  # the third is about a figure that is not there
+        "text": 12,
+    }
+    split_of = {}
+    for data in tables.values():
+        for split, rows in data.items():
+            for document in rows["document_sha256"]:
+                assert split_of.setdefault(document, split) == split
+    text = (dataset / "README.md").read_text(encoding="utf-8")
+    assert "| gpt-4o | explain | 1 | 2 |" in text
+    assert "| `conversations` | about a figure that was left out | 1 |" in text
+
+
+def test_columns_can_be_chosen_in_every_config(tmp_path):
+    folder = write_figures(tmp_path / "made")
+    write_table(folder / "text", TEXT, [text_row(document, 0) for document in range(3)])
+    dataset = str(build_dataset([folder], "a/b"))
+    for config, column in (("figures", "caption"), ("conversations", "answer"), ("text", "text")):
+        columns = [column, "license"]
+        rows = load_dataset(dataset, config, split="train", streaming=True, columns=columns)
+        assert set(next(iter(rows))) == set(columns)
+
+
+def write_table(folder, features, rows):
+    folder.mkdir(parents=True)
+    table = pa.Table.from_pylist(rows, schema=features.arrow_schema)
+    pq.write_table(table, folder / "all.parquet")
+
+
+def text_row(document: int, number: int) -> dict:
+    figure = figure_row(document, number)
+    said = " ".join(f"word{document}{number}{place}" for place in range(30))
+    message = [{"type": "text", "text": said}]
+    return {name: figure[name] for name in TEXT if name in figure} | {
+        "images": [],
+        "prompt": [{"role": "user", "content": message}],
+        "completion": [{"role": "assistant", "content": message}],
+        "text": said,
+    }
