@@ -19,7 +19,7 @@ class ModelFacts:
     dataset: str
     dataset_config: str | None
     dataset_revision: str | None  # commit sha
-    rows: int
+    rows: int | None  # None for a stream
     parameters: int
     trained_parameters: int
     settings: dict[str, Any]  # the arguments that differ from their defaults
@@ -28,6 +28,7 @@ class ModelFacts:
     eval_loss: float | None  # on the validation split
     versions: dict[str, str]  # of the libraries
     random_weights: bool  # the base had random weights: the model proves the way, not the science
+    loss_plot: str | None = None  # a picture beside the card
 
 
 def model_card(facts: ModelFacts) -> ModelCard:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, Features
+from datasets import Dataset
 from PIL import Image
+from trainer_samples import as_rows, make_trainer
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from trl import SFTConfig, SFTTrainer
 
-from cephalo.dataset_scripts.schema import CONVERSATIONS
-from cephalo.train.rows import COLUMNS, collator
+from cephalo.train.trainer import PackedTrainer
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
 # Tensors as small as these make a second thread wait; so here, and in processes started from here.
@@ -78,7 +77,7 @@ def taught_rows() -> Dataset:
                 ],
             }
         )
-    return Dataset.from_list(rows).cast(Features({name: CONVERSATIONS[name] for name in COLUMNS}))
+    return as_rows(rows)
 
 
 def make_base(folder: Path) -> Path:
@@ -87,28 +86,10 @@ def make_base(folder: Path) -> Path:
     return folder
 
 
-def teach(base: Path, out: Path, rows: Dataset, **settings: Any) -> SFTTrainer:
-    """Train `base` on `rows` with TRL and save what comes of it in `out`."""
-    peft_config = settings.pop("peft_config", None)
-    arguments = SFTConfig(
-        output_dir=str(out),
-        max_length=None,
-        bf16=False,
-        use_cpu=True,
-        logging_steps=5,
-        save_strategy="no",
-        per_device_train_batch_size=len(rows),
-        **{"max_steps": 60, "learning_rate": 2e-3, **settings},
-    )
-    processor = AutoProcessor.from_pretrained(base)
-    trainer = SFTTrainer(
-        model=str(base),
-        args=arguments,
-        train_dataset=rows,
-        processing_class=processor,
-        data_collator=collator(processor),
-        peft_config=peft_config,
-    )
+def teach(base: Path, out: Path, rows: Dataset, **settings: Any) -> PackedTrainer:
+    """Train `base` on `rows`, all at a step, and save what comes of it in `out`."""
+    settings = {"max_steps": 60, "logging_steps": 5, **settings}
+    trainer = make_trainer(str(base), base, out, rows, **settings)
     trainer.train()
     trainer.save_model(out)
     return trainer

@@ -9,11 +9,10 @@ from moe_samples import MAKERS, TEXTS, ask, load_dense, make_dense, make_mixture
 from peft import LoraConfig
 from phi3_v_samples import picture
 from safetensors.torch import load_file
+from trainer_samples import as_rows, make_trainer
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from trl import SFTConfig, SFTTrainer
 
-from cephalo.dataset_scripts.schema import CONVERSATIONS
-from cephalo.train.rows import COLUMNS, collator
+from cephalo.train.trainer import PackedTrainer
 
 # CLIP is left at its inner layer, so what comes after it takes no gradient.
 UNUSED = ("vision_model.encoder.layers.2.", "vision_tower.encoder.layers.2.", "post_layernorm.")
@@ -32,8 +31,7 @@ def row(answer: str, *pictures: object) -> dict:
 @pytest.fixture(scope="module")
 def rows() -> Dataset:
     answers = [row("Nacre in rows.", picture(60, 50)), row("Under tension.", picture(50, 60))]
-    features = type(CONVERSATIONS)({name: CONVERSATIONS[name] for name in COLUMNS})
-    return Dataset.from_list(answers).cast(features)
+    return as_rows(answers)
 
 
 @pytest.fixture(scope="module")
@@ -47,28 +45,8 @@ def bases(tmp_path_factory) -> dict[str, Path]:
     return {family: root / family for family in MAKERS}
 
 
-def train(model: object, base: Path, out: Path, rows: Dataset, **settings) -> SFTTrainer:
-    peft_config = settings.pop("peft_config", None)
-    arguments = SFTConfig(
-        output_dir=str(out),
-        max_length=None,
-        bf16=False,
-        use_cpu=True,
-        logging_steps=1,
-        save_strategy="no",
-        report_to=[],
-        per_device_train_batch_size=len(rows),
-        **{"max_steps": 3, "learning_rate": 2e-3, **settings},
-    )
-    processor = AutoProcessor.from_pretrained(base)
-    trainer = SFTTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=rows,
-        processing_class=processor,
-        data_collator=collator(processor),
-        peft_config=peft_config,
-    )
+def train(model: object, base: Path, out: Path, rows: Dataset, **settings) -> PackedTrainer:
+    trainer = make_trainer(model, base, out, rows, **settings)
     trainer.train()
     trainer.save_model(out)
     return trainer
@@ -95,7 +73,7 @@ def test_full_training_moves_every_gate_and_every_expert(family, bases, rows, tm
         assert (before[name] != after[name]).flatten(1).any(1).tolist() == [True] * 3
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[-1] < losses[0]
-    # TRL adds the load-balancing loss: at k = 1 it is 1 where the load is even.
+    # The trainer adds the load-balancing loss: at k = 1 it is 1 where the load is even.
     balance = [entry["aux_loss"] for entry in trainer.state.log_history if "aux_loss" in entry]
     assert len(balance) == 4 and all(0.5 < value < 3 for value in balance)
 

@@ -11,13 +11,13 @@ from datasets import Dataset, Features, Image, Value
 from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.freezing import PARTS, freeze, part_of, ranges, trained_parts
-from cephalo.train.rows import collator, load_splits, mix, to_conversations
+from cephalo.train.rows import mix, to_conversations
 from cephalo.train.sft import find_config, run_training
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
@@ -182,21 +182,6 @@ def test_text_share_and_its_dataset_go_together():
         parse_arguments(TINY, ["--text_share", "0.5"])
     with pytest.raises(CephaloError, match=r"text_share 1.0: give a share from 0 to 0.95"):
         parse_arguments(TINY, ["--text_share", "1.0", "--text_dataset_name", "x"])
-
-
-def test_images_are_shrunk_before_the_processor_sees_them(bases, dataset):
-    processor = AutoProcessor.from_pretrained(bases["idefics2"])
-    row = load_splits(str(dataset), "conversations")["train"][0]
-    small = row["images"][0].copy()
-    small.thumbnail((45, 45))
-    assert small.size == (45, 30)
-    shrunk = collator(processor, 45)([dict(row)])["pixel_values"]
-    assert torch.equal(shrunk, collator(processor)([row | {"images": [small]}])["pixel_values"])
-    assert not torch.equal(shrunk, collator(processor)([dict(row)])["pixel_values"])
-    assert torch.equal(
-        collator(processor, 500)([dict(row)])["pixel_values"],
-        collator(processor)([dict(row)])["pixel_values"],
-    )
 
 
 def test_every_epoch_is_pushed_as_a_repository_and_a_revision(hub, dataset, tmp_path):

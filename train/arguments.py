@@ -1,5 +1,6 @@
 """What `cephalo train` takes: the fields of TRL's arguments, and a few of its own."""
 
+import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,35 @@ class CephaloArguments(ScriptArguments):
     )
     max_image_edge: int | None = field(
         default=None, metadata={"help": "Shrink images to at most this edge, in pixels."}
+    )
+    batch_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": "The rows of a batch go through the model in sequences of at most this many "
+            "tokens, each row apart from the others; by default in one."
+        },
+    )
+    batch_tiles: int | None = field(
+        default=None,
+        metadata={"help": "The same limit for the pictures that the vision tower sees."},
+    )
+    feature_cache_gb: float = field(
+        default=0.0,
+        metadata={
+            "help": "Gigabytes of disk in output_dir for what a frozen vision tower and connector "
+            "make of images, so that it is computed once."
+        },
+    )
+    max_broken_rows: int = field(
+        default=10,
+        metadata={"help": "How many rows that cannot be read are left out before that is fatal."},
+    )
+    push_checkpoints: bool = field(
+        default=False,
+        metadata={
+            "help": "With push_to_hub, push each checkpoint too, in the background, to the branch "
+            "`checkpoints`."
+        },
     )
     freeze_parts: list[str] = field(
         default_factory=list,
@@ -58,6 +88,9 @@ class CephaloArguments(ScriptArguments):
             raise ValueError(f"text_share {self.text_share}: give a share from 0 to 0.95")
         if bool(self.text_share) != bool(self.text_dataset_name):
             raise ValueError("text_share and text_dataset_name go together")
+        for name in ("batch_tokens", "batch_tiles"):
+            if (limit := getattr(self, name)) is not None and limit < 1:
+                raise ValueError(f"{name} {limit}: give a number above 0, or null for no limit")
 
 
 def parse_arguments(
@@ -73,7 +106,30 @@ def parse_arguments(
             raise CephaloError(f"{config}: {message}")
 
     parser = Parser((CephaloArguments, SFTConfig, ModelConfig), prog="cephalo train")
+    options = {option for action in parser._actions for option in action.option_strings}
+    known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
+    check_keys(config, overrides, known)
     try:
         return parser.parse_args_and_config(["--config", str(config), *overrides])
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise CephaloError(f"{config}: {error}") from error
+
+
+def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
+    """Raise CephaloError that names the first unknown field and the nearest one there is.
+
+    TRL looks at unknown fields only after it has judged the values of the others.
+    """
+    try:
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CephaloError(f"{config}: {error}") from error
+    if not isinstance(settings, dict):
+        raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
+    given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]
+    for place, keys in ((str(config), settings), ("the command", given)):
+        for key in keys:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else "see `trl sft --help`"
+                raise CephaloError(f"{place} has no field {key}; {hint}")

@@ -13,12 +13,14 @@ from cephalo.cli.files import write_whole
 from cephalo.model_cards.model_card import ModelFacts, model_card
 from cephalo.model_cards.upload import push_folder
 
+LOSS_PLOT = "loss.png"
 LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
 # What a model's folder on the Hub holds. Checkpoints, optimizer states, pickled arguments and what
 # tells of this machine stay here.
 PUSHED = (
     "README.md",
+    LOSS_PLOT,
     "*.safetensors",
     "*.safetensors.index.json",
     "config.json",
@@ -54,7 +56,7 @@ def model_facts(
         dataset=dataset.name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
-        rows=len(trainer.train_dataset),
+        rows=len(trainer.train_dataset) if hasattr(trainer.train_dataset, "__len__") else None,
         parameters=sum(parameter.numel() for parameter in parameters.values()),
         trained_parameters=sum(
             parameter.numel() for parameter in parameters.values() if parameter.requires_grad
@@ -65,6 +67,7 @@ def model_facts(
         eval_loss=eval_loss,
         versions={name: version(name) for name in LIBRARIES},
         random_weights=script_args.tiny_base,
+        loss_plot=LOSS_PLOT if losses else None,
     )
 
 
@@ -81,6 +84,25 @@ def changed_settings(arguments: Any) -> dict[str, Any]:
         if isinstance(value, bool | int | float | str) and value != default:
             settings[name] = value
     return settings
+
+
+def plot_losses(history: list[dict[str, float]], path: Path) -> None:
+    """Draw the losses that were logged, of training and validation, over the steps."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for key, label, style in (("loss", "training", "-"), ("eval_loss", "validation", "o--")):
+        if points := [(entry["step"], entry[key]) for entry in history if key in entry]:
+            axes.plot(*zip(*points, strict=True), style, label=label)
+    if not axes.lines:
+        return
+    axes.set(xlabel="step", ylabel="loss on answers")
+    axes.legend()
+    aside = path.with_name(f".{path.name}")
+    FigureCanvasAgg(figure).print_png(aside)
+    aside.replace(path)
 
 
 def write_card(folder: Path, facts: ModelFacts) -> None:
@@ -122,6 +144,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
         steps=state["global_step"],
         train_loss=losses[-1] if losses else None,
         eval_loss=None,
+        loss_plot=None,
     )
     write_card(folder, facts)
     push_model(api, folder, training_args.hub_model_id, training_args, f"epoch-{epoch}")

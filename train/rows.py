@@ -1,8 +1,6 @@
-"""Rows to train on: loaded, checked, and collated as the model will see them at inference."""
+"""Rows to train on: loaded, checked and mixed."""
 
-import copy
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 
@@ -21,7 +18,8 @@ COLUMNS = ["images", "prompt", "completion"]
 
 
 def load_rows(script_args: Any) -> dict[str, Any]:
-    """The train split, and the validation split where there is one, with `COLUMNS` only.
+    """The train split, and the validation split where there is one, with `COLUMNS` and `row`, the
+    row's name. With `dataset_streaming` they are streams.
 
     With `text_share`, that share of the train split are rows of the text dataset: a shuffled part
     of them, or all of them several times.
@@ -32,31 +30,41 @@ def load_rows(script_args: Any) -> dict[str, Any]:
         script_args.dataset_config,
         script_args.dataset_revision,
         script_args.dataset_train_split,
+        script_args.dataset_streaming,
     )
     if script_args.text_share:
-        text = load_splits(script_args.text_dataset_name, script_args.text_dataset_config)
+        text = load_splits(
+            script_args.text_dataset_name,
+            script_args.text_dataset_config,
+            streaming=script_args.dataset_streaming,
+        )
         data["train"] = mix(data["train"], text["train"], script_args.text_share)
     return data
 
 
 def load_splits(
-    name: str, config: str | None, revision: str | None = None, train_split: str = "train"
+    name: str,
+    config: str | None,
+    revision: str | None = None,
+    train_split: str = "train",
+    streaming: bool = False,
 ) -> dict[str, Any]:
-    """The splits "train" and, where there is one, "validation" of a dataset, as `COLUMNS`.
+    """The splits "train" and, where there is one, "validation" of a dataset, as `COLUMNS` and
+    `row`.
 
     Raises CephaloError where it cannot be had.
     """
     from datasets import load_dataset
 
     try:
-        splits = load_dataset(name, config, revision=revision)
+        splits = load_dataset(name, config, revision=revision, streaming=streaming)
     except (OSError, ValueError) as error:
         raise CephaloError(f"cannot load dataset {name}: {error}") from error
     if train_split not in splits:
         raise CephaloError(f"dataset {name} has no split {train_split!r}; it has {[*splits]}")
     wanted = {"train": train_split, "validation": "validation"}
     return {
-        split: to_conversations(splits[theirs], name)
+        split: named(to_conversations(splits[theirs], name), f"{name} {theirs}")
         for split, theirs in wanted.items()
         if theirs in splits
     }
@@ -83,6 +91,22 @@ def to_conversations(rows: Any, name: str) -> Any:
     )
 
 
+def named(rows: Any, split: str) -> Any:
+    """`rows` with `row`, a name for each to be found by: "lab/nacre train[17]"; images stay
+    undecoded."""
+    from datasets import Features, Image, IterableDataset, List, Value
+
+    rows = rows.cast_column("images", List(Image(decode=False)))
+    if not isinstance(rows, IterableDataset):
+        return rows.add_column("row", [f"{split}[{index}]" for index in range(len(rows))])
+
+    def with_name(row: dict[str, Any], index: int) -> dict[str, Any]:
+        return {**row, "row": f"{split}[{index}]"}
+
+    features = Features(rows.features | {"row": Value("string")})
+    return rows.map(with_name, with_indices=True, features=features)
+
+
 def row_features() -> Any:
     """The features of `COLUMNS`, as `cephalo publish` writes them."""
     from datasets import Features, Image, List, Value
@@ -106,9 +130,16 @@ def conversation(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def mix(rows: Any, text: Any, share: float) -> Any:
-    """`rows` and as many rows of `text` as make up `share` of all, shuffled with a fixed seed."""
-    from datasets import concatenate_datasets
+    """`rows` and as many rows of `text` as make up `share` of all, shuffled with a fixed seed.
 
+    Of streams, a row of `text` comes with the probability `share`, until `rows` end.
+    """
+    from datasets import IterableDataset, concatenate_datasets, interleave_datasets
+
+    if isinstance(rows, IterableDataset):
+        return interleave_datasets(
+            [rows, text.repeat(None)], probabilities=[1 - share, share], seed=0
+        )
     wanted = round(len(rows) * share / (1 - share))
     order = text.shuffle(seed=0)
     repeated = [order] * (wanted // len(text)) + [order.select(range(wanted % len(text)))]
@@ -150,6 +181,8 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
 
     Such a text would break the count of images or end the answer early.
     """
+    from datasets import IterableDataset
+
     added = processor.tokenizer.added_tokens_decoder.values()
     forbidden = [re.compile(re.escape(token.content)) for token in added if token.special]
     if tag := getattr(processor, "image_tag", None):  # phi3_v's tags are no tokens
@@ -160,43 +193,10 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
         return not any(pattern.search(text) for text in texts for pattern in forbidden)
 
     kept = rows.filter(clean, input_columns=["prompt", "completion"])
+    if isinstance(rows, IterableDataset):
+        return kept
     if dropped := len(rows) - len(kept):
         print(f"left out {dropped} rows whose text holds a special token of the tokenizer")
     if not len(kept):
         raise CephaloError("the dataset has no rows to train on; publish more figures first")
     return kept
-
-
-def collator(
-    processor: Any, max_image_edge: int | None = None
-) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-    """TRL's vision collator, on texts that begin as they do at inference.
-
-    The collator tokenizes without special tokens. Where the tokenizer adds a beginning-of-sequence
-    token at inference and the chat template does not, a copy of the template gets it.
-    Images longer than `max_image_edge` pixels are shrunk first.
-    """
-    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
-
-    bos = processor.tokenizer.bos_token
-    adds_bos = processor.tokenizer("a").input_ids[:1] == [processor.tokenizer.bos_token_id]
-    if bos and adds_bos and "bos_token" not in processor.chat_template:
-        processor = copy.copy(processor)
-        processor.chat_template = "{{ bos_token }}" + processor.chat_template
-    collate = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)
-    if max_image_edge is None:
-        return collate
-
-    def collate_shrunk(rows: list[dict[str, Any]]) -> dict[str, Any]:
-        for row in rows:
-            row["images"] = [shrunk(image, max_image_edge) for image in row["images"]]
-        return collate(rows)
-
-    return collate_shrunk
-
-
-def shrunk(image: Image.Image, edge: int) -> Image.Image:
-    """A copy of `image` whose longer edge is at most `edge` pixels."""
-    image = image.copy()
-    image.thumbnail((edge, edge))
-    return image

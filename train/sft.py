@@ -11,10 +11,17 @@ from safetensors import SafetensorError
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.model_cards.upload import check_repo_id, hub_api
+from cephalo.train.encoding import encode_rows
 from cephalo.train.freezing import freeze, trained_parts
-from cephalo.train.report import model_facts, push_epoch, push_model, write_card
+from cephalo.train.report import (
+    LOSS_PLOT,
+    model_facts,
+    plot_losses,
+    push_epoch,
+    push_model,
+    write_card,
+)
 from cephalo.train.rows import (
-    collator,
     dataset_revision,
     load_rows,
     message_texts,
@@ -78,7 +85,6 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
     from transformers import AutoProcessor
-    from trl import SFTTrainer, get_peft_config, get_quantization_config
 
     import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
 
@@ -90,18 +96,86 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         for name in (training_args.hub_model_id or "", *script_args.epoch_models):
             check_repo_id(name)
         api = hub_api(training_args.hub_token)
+    if training_args.resume_from_checkpoint:
+        raise CephaloError(
+            "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "
+            "checkpoint in output_dir"
+        )
 
     script_args.dataset_revision = dataset_revision(script_args)
-    data = load_rows(script_args)
-    keep_run(Path(training_args.output_dir), script_args, model_args)
-    if script_args.tiny_base:
-        make_base(Path(model_args.model_name_or_path), data["train"])
-    processor = AutoProcessor.from_pretrained(
+    folder = Path(training_args.output_dir)
+    # What one process writes to disk, the others read.
+    with training_args.main_process_first(desc="reading rows"):
+        data = load_rows(script_args)
+        keep_run(folder, script_args, model_args)
+        if script_args.tiny_base:
+            make_base(Path(model_args.model_name_or_path), data["train"])
+        processor = AutoProcessor.from_pretrained(
+            model_args.model_name_or_path,
+            revision=model_args.model_revision,
+            trust_remote_code=training_args.trust_remote_code,
+        )
+        data = {
+            split: encode_rows(
+                without_special_tokens(rows, processor),
+                processor,
+                max_length=length_limit(training_args, model_args),
+                max_image_edge=script_args.max_image_edge,
+                max_broken_rows=script_args.max_broken_rows,
+                workers=training_args.dataloader_num_workers,
+            )
+            for split, rows in data.items()
+        }
+    trainer = make_trainer(script_args, training_args, model_args, processor, data)
+    main_process = trainer.accelerator.is_main_process
+    checkpoints = None
+    if api and script_args.push_checkpoints and main_process:
+        from cephalo.train.pushing import CheckpointPusher
+
+        checkpoints = CheckpointPusher(api, training_args)
+        trainer.add_callback(checkpoints)
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
+    eval_loss = trainer.evaluate()["eval_loss"] if "validation" in data else None
+    facts = model_facts(trainer, eval_loss, script_args, model_args)
+    save(trainer, script_args.merge_adapter)
+    if main_process:
+        plot_losses(trainer.state.log_history, folder / LOSS_PLOT)
+        write_card(folder, facts)
+        print(f"saved {folder}")
+        if checkpoints:
+            checkpoints.finish()
+        if api:
+            print(push_model(api, folder, training_args.hub_model_id, training_args))
+            for epoch, name in enumerate(script_args.epoch_models, start=1):
+                print(push_epoch(api, facts, epoch, name, training_args))
+
+
+def length_limit(training_args: Any, model_args: Any) -> int:
+    """The longest row that is trained on, in tokens: max_length, and what the model can read."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
         model_args.model_name_or_path,
         revision=model_args.model_revision,
         trust_remote_code=training_args.trust_remote_code,
     )
-    data = {split: without_special_tokens(rows, processor) for split, rows in data.items()}
+    readable = config.get_text_config().max_position_embeddings
+    return min(training_args.max_length or readable, readable)
+
+
+def make_trainer(
+    script_args: Any, training_args: Any, model_args: Any, processor: Any, data: dict[str, Any]
+) -> Any:
+    """The trainer of a run, with the parts frozen that do not train.
+
+    Raises CephaloError where nothing trains.
+    """
+    from trl import get_peft_config, get_quantization_config
+
+    from cephalo.train.packing import PackingCollator, long_context
+    from cephalo.train.trainer import PackedTrainer
+
+    training_args.remove_unused_columns = False  # they are the collator's
     training_args.model_init_kwargs = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
@@ -109,30 +183,32 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         "dtype": model_args.dtype,
         **(training_args.model_init_kwargs or {}),
     }
-    trainer = SFTTrainer(
+    collator = PackingCollator(
+        processor.image_processor,
+        max_image_edge=script_args.max_image_edge,
+        max_tokens=script_args.batch_tokens,
+        max_tiles=script_args.batch_tiles,
+    )
+    trainer = PackedTrainer(
         model=model_args.model_name_or_path,
         args=training_args,
         train_dataset=data["train"],
         eval_dataset=data.get("validation"),
         processing_class=processor,
-        data_collator=collator(processor, script_args.max_image_edge),
+        data_collator=collator,
         quantization_config=get_quantization_config(model_args),
         peft_config=get_peft_config(model_args),
     )
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
-    print(trained_parts(trainer.model))
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
-    eval_loss = trainer.evaluate()["eval_loss"] if "validation" in data else None
-    facts = model_facts(trainer, eval_loss, script_args, model_args)
-    save(trainer, script_args.merge_adapter)
+    line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
-        folder = Path(training_args.output_dir)
-        write_card(folder, facts)
-        print(f"saved {folder}")
-        if api:
-            print(push_model(api, folder, training_args.hub_model_id, training_args))
-            for epoch, name in enumerate(script_args.epoch_models, start=1):
-                print(push_epoch(api, facts, epoch, name, training_args))
+        print(line)
+    collator.long_after = long_context(trainer.plain_model.config)
+    if script_args.feature_cache_gb:
+        trainer.read_images_from(
+            Path(training_args.output_dir) / "features", script_args.feature_cache_gb
+        )
+    return trainer
 
 
 def save(trainer: Any, merge_adapter: bool) -> None:
@@ -179,8 +255,8 @@ def make_base(folder: Path, rows: Any) -> None:
         return
     texts = (
         text
-        for prompt, completion in zip(rows["prompt"], rows["completion"], strict=True)
-        for text in message_texts(prompt) + message_texts(completion)
+        for row in rows.select_columns(["prompt", "completion"])
+        for text in message_texts(row["prompt"]) + message_texts(row["completion"])
     )
     aside = folder.with_name(folder.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)

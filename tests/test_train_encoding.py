@@ -1,0 +1,139 @@
+"""Labels are on every answer and on nothing else; rows that cannot train are named."""
+
+import io
+
+import pytest
+from datasets import Dataset
+from moe_samples import MAKERS, TEXTS
+from PIL import Image
+from trainer_samples import as_rows
+from training_samples import mixed_talks, talk
+from transformers import AutoProcessor
+
+from cephalo.cli.errors import CephaloError
+from cephalo.train.encoding import IGNORED, encode_rows, open_images
+from cephalo.train.packing import PackingCollator
+
+END = {"idefics2": "<end_of_utterance>\n", "llava_next": "</s>", "phi3_v": "<|end|>\n"}
+
+
+@pytest.fixture(scope="module")
+def processors(tmp_path_factory) -> dict:
+    root = tmp_path_factory.mktemp("bases")
+    for family, make in MAKERS.items():
+        make(root / family, TEXTS)
+    return {family: AutoProcessor.from_pretrained(root / family) for family in MAKERS}
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_labels_are_all_answers_with_their_ends_and_nothing_else(family, processors):
+    processor, talks = processors[family], mixed_talks()
+    for one, row in zip(talks, encode_rows(as_rows(talks), processor), strict=True):
+        ids, labels = row["input_ids"], row["labels"]
+        assert len(ids) == len(labels) == row["tokens"]
+        assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+        runs = processor.decode(
+            [label if label != IGNORED else processor.tokenizer.pad_token_id for label in labels]
+        ).split(processor.tokenizer.pad_token)
+        answers = [turn["content"][0]["text"] for turn in one["completion"][::2]]
+        assert [run.strip(" ") for run in runs if run] == [a + END[family] for a in answers]
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_every_turn_is_asked_as_at_inference(family, processors):
+    """What the processor gives the model before an answer begins the ids of the row."""
+    processor, talks = processors[family], mixed_talks()
+    for one, row in zip(talks, encode_rows(as_rows(talks), processor), strict=True):
+        messages = one["prompt"] + one["completion"]
+        images = [one["images"]] if one["images"] else None
+        for index in range(1, len(messages), 2):
+            prompt = processor.apply_chat_template(messages[:index], add_generation_prompt=True)
+            asked = processor(text=[prompt], images=images, return_tensors="pt")["input_ids"][0]
+            assert row["input_ids"][: len(asked)] == asked.tolist()
+            assert row["labels"][len(asked) - 1] == IGNORED != row["labels"][len(asked)]
+        bos = processor.tokenizer.bos_token_id
+        assert row["input_ids"][0] == bos and row["input_ids"][1] != bos
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_images_reach_the_model_as_the_processor_makes_them(family, processors):
+    processor = processors[family]
+    rows = encode_rows(as_rows(mixed_talks()[:2]), processor)
+    [sequence] = PackingCollator(processor.image_processor)(list(rows))["sequences"]
+    talks = mixed_talks()[:2]
+    texts = [processor.apply_chat_template(one["prompt"]) for one in talks]
+    whole = processor(
+        text=texts, images=[one["images"] for one in talks], padding=True, return_tensors="pt"
+    )
+    pixels = [batch["pixel_values"] for batch in (sequence, whole)]
+    if family == "idefics2":  # images of a row are a dimension of its own, padded to the most
+        pixels = [own.flatten(0, 1) for own in pixels]
+        pixels = [own[own.flatten(1).any(1)] for own in pixels]
+    else:
+        assert sequence["image_sizes"].tolist() == whole["image_sizes"].tolist()
+    assert pixels[0].shape == pixels[1].shape and pixels[0].equal(pixels[1])
+    assert sequence["tiles"] == sum(rows["tiles"])
+
+
+def test_same_pixels_have_the_same_key(processors):
+    rows = encode_rows(as_rows([*mixed_talks(), mixed_talks()[0]]), processors["phi3_v"])
+    keys = rows["image_key"]
+    assert keys[0] == keys[4] and keys[2] == "" and len(set(keys)) == 4
+
+
+def test_shrunk_images_are_shorter(processors):
+    rows = as_rows(mixed_talks())
+    small = encode_rows(rows, processors["llava_next"], max_image_edge=40)
+    large = encode_rows(rows, processors["llava_next"])
+    assert small["image_key"][0] != large["image_key"][0] and small[2] == large[2]
+    [image] = open_images(rows[0]["images"], 40)
+    assert image.size == (40, 33)
+
+
+def test_rows_that_are_too_long_are_named_and_left_out_whole(processors, capsys):
+    rows = as_rows([*mixed_talks(), talk(["Nacre. " * 50])])
+    tokens = encode_rows(rows, processors["idefics2"])["tokens"]
+    kept = encode_rows(rows, processors["idefics2"], max_length=tokens[3])
+    assert kept["tokens"] == tokens[:4]
+    said = capsys.readouterr().out
+    assert f"left out 1 rows of more than {tokens[3]} tokens: lab/nacre train[4]" in said
+    assert "raise max_length" in said
+    with pytest.raises(CephaloError, match="no row is left"):
+        encode_rows(rows, processors["idefics2"], max_length=3)
+
+
+def broken(rows: Dataset, index: int, data: bytes) -> Dataset:
+    """`rows` with other bytes in the place of the image of one of them."""
+    listed = rows.to_list()
+    listed[index]["images"] = [{"bytes": data, "path": None}]
+    return Dataset.from_list(listed, features=rows.features)
+
+
+def cut_png() -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 9).save(file, "PNG")
+    return file.getvalue()[:-900]
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", cut_png()], ids=["empty", "text", "cut"])
+def test_broken_images_are_left_out_up_to_a_limit(data, processors, capsys):
+    rows = broken(as_rows(mixed_talks()), 1, data)
+    kept = encode_rows(rows, processors["idefics2"], max_broken_rows=1)
+    assert kept["row"] == [f"lab/nacre train[{index}]" for index in (0, 2, 3)]
+    assert "left out 1 rows that cannot be read: lab/nacre train[1] (" in capsys.readouterr().out
+    with pytest.raises(CephaloError, match=r"1 rows cannot be read: lab/nacre train\[1\] .*0 now"):
+        encode_rows(rows, processors["idefics2"])
+
+
+def test_conversations_that_cannot_train_are_broken(processors, capsys):
+    unasked = talk(["Fine."])
+    unasked["completion"] = [{**unasked["completion"][0], "role": "user"}]
+    late = talk(["Fine.", "More."])
+    late["completion"][1]["content"].insert(0, {"type": "image", "text": None})
+    missing = talk(["Fine."])
+    missing["prompt"][0]["content"].insert(0, {"type": "image", "text": None})
+    rows = as_rows([talk(["Fine."]), unasked, late, missing])
+    assert len(encode_rows(rows, processors["idefics2"], max_broken_rows=3)) == 1
+    said = capsys.readouterr().out
+    assert "no answer of the assistant" in said and "an image after the prompt" in said
+    assert "train[3] (ValueError: 1 places for 0 images)" in said

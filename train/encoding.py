@@ -1,0 +1,236 @@
+"""Rows to token ids, as at inference, and to labels that are on the answers alone."""
+
+import hashlib
+from typing import Any
+
+from PIL import Image
+
+from cephalo.cli.errors import CephaloError
+
+IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
+
+Message = dict[str, Any]
+
+
+def encode_rows(
+    rows: Any,
+    processor: Any,
+    *,
+    max_length: int | None = None,
+    max_image_edge: int | None = None,
+    max_broken_rows: int = 0,
+    workers: int | None = None,
+) -> Any:
+    """Rows with what training reads in the place of their messages.
+
+    Args:
+        rows: a Dataset or IterableDataset of `COLUMNS` and `row`.
+        max_length: rows with more tokens are left out: a cut could lose image tokens.
+        max_image_edge: images are shrunk to it first, in pixels.
+        max_broken_rows: how many rows that cannot be read are left out before that is an error.
+        workers: processes that read, where the rows are no stream.
+
+    Returns:
+        The rows with `images` (not decoded), `row`, `input_ids` and `labels` (of equal length),
+        `tokens` (their number), `tiles` (pictures that the vision tower sees) and `image_key`
+        (hash of the pixels).
+
+    Raises CephaloError where too many rows are broken or none is left.
+    """
+    from datasets import IterableDataset
+
+    settings = {"processor": processor, "max_image_edge": max_image_edge}
+    features = encoded_features()
+    rows = rows.cast_column("images", features["images"])
+    options: dict[str, Any] = {"remove_columns": ["prompt", "completion"], "features": features}
+    left_out = LeftOut(max_length, max_broken_rows)
+    judged = ["row", "tokens", "problem"]
+    if isinstance(rows, IterableDataset):
+        encoded = rows.map(encode_or_say_why, fn_kwargs=settings, **options)
+        return encoded.filter(left_out.keep, input_columns=judged)
+    workers = min(workers or 1, len(rows))
+    encoded = rows.map(
+        encode_or_say_why,
+        fn_kwargs=settings,
+        num_proc=workers if workers > 1 else None,
+        desc="Reading rows",
+        **options,
+    )
+    facts = zip(*(encoded[column] for column in judged), strict=True)
+    kept = [index for index, fact in enumerate(facts) if left_out.keep(*fact)]
+    left_out.tell()
+    if not kept:
+        raise CephaloError("no row is left to train on; look at the rows that were left out")
+    return encoded if len(kept) == len(encoded) else encoded.select(kept)
+
+
+class LeftOut:
+    """The rows that are left out."""
+
+    def __init__(self, max_length: int | None, max_broken_rows: int) -> None:
+        self.max_length, self.max_broken_rows = max_length, max_broken_rows
+        self.broken: list[str] = []
+        self.long: list[str] = []
+
+    def keep(self, row: str, tokens: int, problem: str) -> bool:
+        """Whether a row can be trained on. Raises CephaloError past `max_broken_rows`."""
+        if problem:
+            self.broken.append(f"{row} ({problem})")
+            if len(self.broken) > self.max_broken_rows:
+                raise CephaloError(
+                    f"{len(self.broken)} rows cannot be read: {some(self.broken)}; mend the "
+                    f"dataset, or raise max_broken_rows, {self.max_broken_rows} now, to go on "
+                    "without them"
+                )
+        elif self.max_length is not None and tokens > self.max_length:
+            self.long.append(f"{row} ({tokens} tokens)")
+        return not problem and (self.max_length is None or tokens <= self.max_length)
+
+    def tell(self) -> None:
+        """Print what was left out and what to do."""
+        if self.broken:
+            print(f"left out {len(self.broken)} rows that cannot be read: {some(self.broken)}")
+        if self.long:
+            print(
+                f"left out {len(self.long)} rows of more than {self.max_length} tokens: "
+                f"{some(self.long)}; to keep them raise max_length (null: all that the model can "
+                "read), or make their images smaller with max_image_edge"
+            )
+
+
+def some(names: list[str]) -> str:
+    """The first names of a list that may be long."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+
+
+def encoded_features() -> Any:
+    """The columns of encoded rows."""
+    from datasets import Features, Image, List, Value
+
+    return Features(
+        {
+            "images": List(Image(decode=False)),
+            "row": Value("string"),
+            "input_ids": List(Value("int32")),
+            "labels": List(Value("int32")),
+            "tokens": Value("int32"),
+            "tiles": Value("int32"),
+            "image_key": Value("string"),
+            "problem": Value("string"),
+        }
+    )
+
+
+def encode_or_say_why(
+    row: dict[str, Any], processor: Any, max_image_edge: int | None
+) -> dict[str, Any]:
+    """The columns of an encoded row, or the `problem` that it has."""
+    nothing = {"input_ids": [], "labels": [], "tokens": 0, "tiles": 0, "image_key": ""}
+    try:
+        images = open_images(row["images"], max_image_edge)
+        return {**encode_row(images, row["prompt"], row["completion"], processor), "problem": ""}
+    except Exception as error:  # of a decoder, on bytes that may be anything
+        return {**nothing, "problem": " ".join(f"{type(error).__name__}: {error}".split())}
+
+
+def encode_row(
+    images: list[Image.Image], prompt: list[Message], completion: list[Message], processor: Any
+) -> dict[str, Any]:
+    """Token ids and labels of one conversation.
+
+    Labels are the ids of every assistant turn of `completion`, with the end-of-turn tokens that
+    the chat template gives it, and IGNORED elsewhere. The whole conversation is tokenized as one
+    text with the processor's defaults, as each prompt is at inference.
+
+    Raises ValueError where the template or tokenizer makes that impossible.
+    """
+    if (places := sum(part["type"] == "image" for part in parts(prompt))) != len(images):
+        raise ValueError(f"{places} places for {len(images)} images")
+    text, spans = render(prompt, completion, processor)
+    batch = processor(text=[text], images=[images] if images else None, return_tensors="pt")
+    ids = batch["input_ids"][0].tolist()
+    # Images lie before the first answer. From there on, the ids are those of the plain text.
+    plain = processor.tokenizer(text, return_offsets_mapping=True)
+    offsets = plain["offset_mapping"]
+    first = next(
+        (index for index, (start, end) in enumerate(offsets) if spans[0][0] <= start < end),
+        len(offsets),
+    )
+    tail = plain["input_ids"][first:]
+    if not tail or ids[-len(tail) :] != tail:
+        raise ValueError("the answers are not tokenized as plain text is")
+    answered = [
+        any(start <= begin < end <= stop for start, stop in spans) for begin, end in offsets[first:]
+    ]
+    labels = [token if own else IGNORED for token, own in zip(tail, answered, strict=True)]
+    return {
+        "input_ids": ids,
+        "labels": [IGNORED] * (len(ids) - len(tail)) + labels,
+        "tokens": len(ids),
+        "tiles": count_tiles(batch["pixel_values"]) if images else 0,
+        "image_key": image_key(images),
+    }
+
+
+def render(
+    prompt: list[Message], completion: list[Message], processor: Any
+) -> tuple[str, list[tuple[int, int]]]:
+    """The text of a conversation, and where its answers are in it, as character ranges.
+
+    Raises ValueError for a conversation without an answer, with an image after the prompt, or
+    whose template does not write turn after turn.
+    """
+    messages = [*prompt, *completion]
+    if any(part["type"] == "image" for part in parts(completion)):
+        raise ValueError("an image after the prompt")
+
+    def written(count: int, **settings: bool) -> str:
+        return processor.apply_chat_template(messages[:count], tokenize=False, **settings)
+
+    text, spans = written(len(messages)), []
+    for index in range(len(prompt), len(messages)):
+        if messages[index]["role"] != "assistant":
+            continue
+        asked, answered = written(index, add_generation_prompt=True), written(index + 1)
+        if not (text.startswith(answered) and answered.startswith(asked)):
+            raise ValueError("the chat template rewrites earlier turns")
+        spans.append((len(asked), len(answered)))
+    if not spans:
+        raise ValueError("no answer of the assistant")
+    return text, spans
+
+
+def parts(messages: list[Message]) -> list[dict[str, Any]]:
+    """The texts and places of images of all messages."""
+    return [part for message in messages for part in message["content"]]
+
+
+def open_images(images: list[Any], max_edge: int | None) -> list[Image.Image]:
+    """Decoded images of a row, none longer than `max_edge` pixels."""
+    from datasets import Image as ImageFeature
+
+    opened = [ImageFeature().decode_example(image) for image in images]
+    return [shrunk(image, max_edge) if max_edge else image for image in opened]
+
+
+def shrunk(image: Image.Image, edge: int) -> Image.Image:
+    """A copy of `image` whose longer edge is at most `edge` pixels."""
+    image = image.copy()
+    image.thumbnail((edge, edge))
+    return image
+
+
+def count_tiles(pixel_values: Any) -> int:
+    """The pictures in pixel values [..., 3, height, width] that are no padding."""
+    return int((pixel_values.flatten(-3) != 0).any(-1).sum())
+
+
+def image_key(images: list[Image.Image]) -> str:
+    """sha256 of the pixels of a row's images; "" for none."""
+    if not images:
+        return ""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(f"{image.mode} {image.size} ".encode())
+        digest.update(image.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,185 @@
+"""Several conversations in one sequence, each apart from the others, images included."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import flash_attention_mask
+
+from cephalo.train.encoding import IGNORED, count_tiles, open_images
+
+VISION_INPUTS = ("pixel_values", "pixel_attention_mask", "image_sizes")
+PACKED_SDPA = "packed_sdpa"
+
+
+@dataclass
+class PackingCollator:
+    """Lays the encoded rows of one batch out in as few sequences as the limits allow.
+
+    A row is never cut: one above a limit is a sequence of its own. `long_after` is the length
+    in tokens at which phi3_v changes the RoPE factors of a whole forward: rows on either side of
+    it do not meet.
+    """
+
+    image_processor: Any
+    max_image_edge: int | None = None
+    max_tokens: int | None = None  # in one sequence
+    max_tiles: int | None = None
+    long_after: int | None = None
+    features: Any = None  # a FeatureStore, where vision tower and connector are frozen
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """One batch.
+
+        Returns:
+            `sequences`: a list of what `pack_rows` returns, with the images' model inputs and
+            `rows`, the names of the rows; `labels`: int [1, tokens], those of all sequences.
+        """
+        sequences = []
+        long_after = float("inf") if self.long_after is None else self.long_after
+        for is_long in (False, True):
+            own = [row for row in rows if (row["tokens"] > long_after) == is_long]
+            sizes = [(row["tokens"], row["tiles"]) for row in own]
+            for members in fill(sizes, self.max_tokens, self.max_tiles):
+                sequences.append(self.sequence([own[index] for index in members]))
+        labels = torch.cat([sequence["labels"] for sequence in sequences], dim=1)
+        return {"sequences": sequences, "labels": labels}
+
+    def sequence(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """The model's inputs for `rows` as one sequence."""
+        packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+        pictured = [row for row in rows if row["images"]]
+        if self.features is not None:
+            packed["images"] = [self.read_or_process(row) for row in pictured]
+        elif pictured:
+            packed |= self.process([image for row in pictured for image in row["images"]])
+        return {**packed, "rows": [row["row"] for row in rows]}
+
+    def process(self, images: list[Any]) -> dict[str, torch.Tensor]:
+        """What the vision tower reads of `images`, as those of one sequence."""
+        opened = open_images(images, self.max_image_edge)
+        inputs = self.image_processor([opened], return_tensors="pt")
+        tiles = {"tiles": count_tiles(inputs["pixel_values"])}
+        return {name: inputs[name] for name in VISION_INPUTS if name in inputs} | tiles
+
+    def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The stored features of a row's images, or what they are made from and kept under."""
+        key = row["image_key"]
+        if (features := self.features.read(key)) is not None:
+            return {"features": features}
+        return {"key": key, **self.process(row["images"])}
+
+
+def long_context(config: Any) -> int | None:
+    """The length in tokens above which LongRoPE (arXiv 2402.13753) uses its long factors for a
+    whole forward; None for a model without."""
+    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    return (
+        rope.get("original_max_position_embeddings")
+        if rope.get("rope_type") == "longrope"
+        else None
+    )
+
+
+def fill(
+    sizes: list[tuple[int, int]], max_tokens: int | None, max_tiles: int | None
+) -> list[list[int]]:
+    """Indices of rows of (tokens, tiles), put together within the limits: first-fit decreasing.
+
+    What does not fit alone is alone.
+    """
+    bins: list[list[int]] = []
+    filled: list[list[int]] = []
+    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index][0], index)):
+        tokens, tiles = sizes[index]
+        for members, total in zip(bins, filled, strict=True):
+            if (max_tokens is None or total[0] + tokens <= max_tokens) and (
+                max_tiles is None or total[1] + tiles <= max_tiles
+            ):
+                members.append(index)
+                total[0], total[1] = total[0] + tokens, total[1] + tiles
+                break
+        else:
+            bins.append([index])
+            filled.append([tokens, tiles])
+    return [sorted(members) for members in bins]
+
+
+def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> dict[str, Any]:
+    """Rows one after the other as one sequence, in the form that transformers keeps apart.
+
+    Returns:
+        input_ids, labels, position_ids: int64 [1, tokens], positions from 0 in each row;
+        cu_seq_lens_q and _k: int32 [rows + 1], where rows begin and end; max_length_q and _k.
+    """
+    lengths = [len(row) for row in ids]
+    ends = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+    return {
+        "input_ids": number_images(torch.tensor([token for row in ids for token in row]))[None],
+        "labels": torch.tensor([label for row in labels for label in row])[None],
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "cu_seq_lens_q": ends,
+        "cu_seq_lens_k": ends,
+        "max_length_q": max(lengths),
+        "max_length_k": max(lengths),
+    }
+
+
+def number_images(ids: torch.Tensor) -> torch.Tensor:
+    """phi3_v's negative ids, which count the images of a row, counted on over all rows.
+
+    Args:
+        ids: int [tokens]; those of other families are not negative and stay.
+    """
+    is_image = ids < 0
+    first = is_image & (ids != pad(ids[:-1], (1, 0)))
+    return torch.where(is_image, -first.cumsum(0), ids)
+
+
+def answer_positions(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where next tokens are to be predicted, int [answers], and which, int [answers].
+
+    Args:
+        labels: int [1, tokens]. The first token of a row has none, so no row predicts the next.
+    """
+    positions = (labels[0, 1:] != IGNORED).nonzero()[:, 0]
+    return positions, labels[0, 1:][positions]
+
+
+def packed_sdpa(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """torch's attention, one row of a packed sequence after the other.
+
+    What FlashAttention does on a GPU; a mask over the whole sequence would cost its square.
+    Query, key and value are [1, heads, tokens, head size]; the output [1, tokens, heads, size].
+    """
+    bounds = kwargs.get("cu_seq_lens_q")
+    if bounds is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    window = kwargs.get("sliding_window")
+    outputs = []
+    for start, end in pairwise(bounds.tolist()):
+        own = [tensor[:, :, start:end] for tensor in (query, key, value)]
+        mask = banded_mask(end - start, window) if window and end - start > window else None
+        outputs.append(sdpa_attention_forward(module, *own, mask, **kwargs)[0])
+    return torch.cat(outputs, dim=1), None
+
+
+def banded_mask(length: int, window: int) -> torch.Tensor:
+    """bool [1, 1, length, length]: a token sees itself and the `window` - 1 before it."""
+    distance = torch.arange(length)[:, None] - torch.arange(length)
+    return ((distance >= 0) & (distance < window))[None, None]
+
+
+AttentionInterface.register(PACKED_SDPA, packed_sdpa)
+AttentionMaskInterface.register(PACKED_SDPA, flash_attention_mask)

@@ -1,0 +1,81 @@
+"""Checkpoints on their way to the Hub while training goes on."""
+
+import os
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from transformers import TrainerCallback
+
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.upload import push_folder
+
+BRANCH = "checkpoints"
+NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
+
+
+class CheckpointPusher(TrainerCallback):
+    """Pushes each checkpoint, with all that a run needs to go on, to one branch of its repository.
+
+    One at a time, in the background. One that fails is told and given up: the next one, or the
+    end of the run, pushes a newer one. No failure stops the training or costs a file on disk.
+    """
+
+    def __init__(self, api: HfApi, training_args: Any) -> None:
+        self.api = api
+        self.repo_id, self.private = training_args.hub_model_id, training_args.hub_private_repo
+        self.output_dir = Path(training_args.output_dir)
+        self.pool = ThreadPoolExecutor(1)
+        self.running: Future | None = None
+        self.failed: Path | None = None
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Push the checkpoint of this step, unless the one before is still on its way."""
+        folder = self.output_dir / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and (self.running is None or self.running.done()):
+            self.start(folder)
+
+    def start(self, folder: Path) -> None:
+        """Push the files of `folder` as they are now: the trainer may delete them meanwhile."""
+        aside = self.output_dir / f".push-{folder.name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            shutil.copytree(
+                folder, aside, copy_function=os.link, ignore=lambda _, names: NEVER_PUSHED
+            )
+        except OSError as error:
+            print(f"could not push {folder.name}: {error}")
+            return
+        self.running = self.pool.submit(self.push, folder, aside)
+
+    def push(self, folder: Path, aside: Path) -> None:
+        """Push `aside`, and tell where it fails."""
+        self.failed = None
+        try:
+            files = [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]
+            push_folder(
+                self.api,
+                aside,
+                self.repo_id,
+                repo_type="model",
+                private=bool(self.private),
+                files=sorted(files),
+                delete_patterns=["*"],
+                message=folder.name,
+                revision=BRANCH,
+            )
+        except (CephaloError, OSError) as error:
+            self.failed = folder
+            print(f"could not push {folder.name}, training goes on: {error}")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def finish(self) -> None:
+        """Wait for what is on its way; push what failed once more."""
+        if self.running:
+            self.running.result()
+        if self.failed and self.failed.exists():
+            self.start(self.failed)
+        self.pool.shutdown()

@@ -1,0 +1,184 @@
+"""TRL's SFTTrainer on packed sequences, with loss and logits on answers alone."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from trl import SFTTrainer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.train.encoding import IGNORED
+from cephalo.train.features import FeatureStore, feature_store, image_features
+from cephalo.train.packing import PACKED_SDPA, VISION_INPUTS, answer_positions
+from cephalo.train.utilisation import Work, matmul_rate
+
+
+class PackedTrainer(SFTTrainer):
+    """Trains on batches of PackingCollator.
+
+    The rows of a step, their order, their mean loss and the checkpoints are those of SFTTrainer;
+    how rows are laid out in sequences changes none of it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.features: FeatureStore | None = None  # set where images are read from disk
+        text = self.model.config.get_text_config()
+        if self.args.device.type == "cpu" and text._attn_implementation == "sdpa":
+            text._attn_implementation = PACKED_SDPA
+        self.work = Work(self.model)
+        self.matmul_rate = 0.0  # measured when training begins
+        self.log_time = 0.0
+
+    @property
+    def plain_model(self) -> Any:
+        """The model of transformers, without adapters and wrappers."""
+        model = self.accelerator.unwrap_model(self.model)
+        return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+    def read_images_from(self, folder: Path, gigabytes: float) -> None:
+        """Compute the features of images once and keep them below `folder`.
+
+        Raises CephaloError where vision tower or connector train, or their weights are spread
+        over processes.
+        """
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise CephaloError("feature_cache_gb: not with FSDP or DeepSpeed; leave it out")
+        self.features = feature_store(self.plain_model, folder, gigabytes)
+        self.data_collator.features = self.features
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As Trainer; the machine's matrix-multiply rate is measured first."""
+        self.work = Work(self.model)  # which parameters train is known now
+        self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)
+        self.log_time = time.perf_counter()
+        return super().train(*args, **kwargs)
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Forward and backward of each sequence of a batch; the sum of their losses.
+
+        Raises CephaloError that names the rows where the loss is no number.
+        """
+        items = num_items_in_batch
+        if items is None:
+            items = answer_positions(inputs["labels"])[0].numel()
+        elif self.args.average_tokens_across_devices:
+            items = items / self.accelerator.num_processes  # which add up to the mean of gradients
+        sequences = self.as_many_as_others(inputs["sequences"])
+        gradients, step_ends = self.accelerator.gradient_state, self.accelerator.sync_gradients
+        total = torch.zeros((), device=self.args.device)
+        for sequence in sequences:
+            last = sequence is sequences[-1]
+            gradients._set_sync_gradients(step_ends and last)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                loss = super().training_step(model, dict(sequence), items)
+            if not torch.isfinite(loss):
+                raise CephaloError(
+                    f"the loss is {loss.item()} in step {self.state.global_step + 1}, in these "
+                    f"rows: {', '.join(sequence['rows'])}; look at them, or lower learning_rate"
+                )
+            total += loss
+        return total
+
+    def as_many_as_others(self, sequences: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The sequences, and spare ones without labels where another process has more.
+
+        A sharded model is gathered by all processes together, forward by forward.
+        """
+        if self.accelerator.num_processes == 1:
+            return sequences
+        count = torch.tensor([len(sequences)], device=self.args.device)
+        missing = int(self.accelerator.gather(count).max()) - len(sequences)
+        least = min(sequences, key=lambda sequence: sequence["labels"].shape[1])
+        spare = {**least, "labels": torch.full_like(least["labels"], IGNORED)}
+        return [dict(spare) for _ in range(missing)] + sequences
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | float | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        """The cross-entropy of the answers of one sequence, summed and divided by
+        `num_items_in_batch`; logits are computed where there are labels alone."""
+        inputs = {name: value for name, value in inputs.items() if name not in ("rows", "tiles")}
+        positions, targets = answer_positions(inputs.pop("labels"))
+        if "images" in inputs:
+            inputs |= self.stored_images(inputs.pop("images"))
+        balanced = self.aux_loss_enabled and self.model.training
+        if balanced:
+            inputs["output_router_logits"] = True
+        outputs = model(**inputs, logits_to_keep=positions, use_cache=False)
+        loss = cross_entropy(outputs.logits[0].float(), targets, reduction="sum")
+        if balanced:
+            loss = loss + self.router_aux_loss_coef * len(targets) * outputs.aux_loss
+            self._metrics["train"]["aux_loss"].append(outputs.aux_loss.item())
+        loss = loss / num_items_in_batch
+        return (loss, outputs) if return_outputs else loss
+
+    def stored_images(self, images: list[dict[str, Any]]) -> dict[str, Any]:
+        """The model's input for images whose features are stored, or are now."""
+        features = []
+        for image in images:
+            if "features" not in image:
+                with self.accelerator.autocast():
+                    pixels = {name: image[name] for name in VISION_INPUTS if name in image}
+                    image["features"] = image_features(self.plain_model, pixels)
+                self.features.write(image["key"], image["features"])
+            features += image["features"]
+        if not features:
+            return {}
+        output = BaseModelOutputWithPooling(pooler_output=features)
+        return {"mm_encoder_outputs": {"image": output}}
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, None, None]:
+        """The mean loss of a batch's answers; no logits are kept."""
+        items = answer_positions(inputs["labels"])[0].numel()
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = [
+                self.compute_loss(model, self._prepare_inputs(sequence), num_items_in_batch=items)
+                for sequence in inputs["sequences"]
+            ]
+        return sum(losses), None, None
+
+    def get_train_dataloader(self) -> Any:
+        """As Trainer; of a stream each process reads its own part, again and again."""
+        from datasets import IterableDataset
+        from datasets.distributed import split_dataset_by_node
+
+        if not isinstance(self.train_dataset, IterableDataset):
+            return super().get_train_dataloader()
+        own = split_dataset_by_node(
+            self.train_dataset, self.args.process_index, self.args.world_size
+        )
+        return torch.utils.data.DataLoader(
+            own.repeat(None),
+            batch_size=self.args.per_device_train_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+        )
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> float:
+        """The operations of a batch, forward and backward; see `utilisation.Work`."""
+        return sum(self.work.of_sequence(sequence) for sequence in inputs["sequences"])
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """As SFTTrainer, and with a loss also tokens a second and the utilisation, the share of
+        the measured matrix-multiply rate that went into the model; both by process."""
+        if "loss" in logs:
+            now = time.perf_counter()
+            seconds, self.log_time = now - self.log_time, now
+            operations, tokens = self.work.taken()
+            logs["tokens_per_second"] = round(tokens / seconds, 1)
+            logs["utilisation"] = round(operations / seconds / self.matmul_rate, 4)
+        super().log(logs, *args, **kwargs)

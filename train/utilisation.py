@@ -1,0 +1,105 @@
+"""Model FLOPs utilisation: the operations that training needs, over what the machine can do.
+
+The operations of a batch are counted as in PaLM (arXiv 2204.02311, appendix B), for what runs:
+
+- 2 for each parameter of a matrix and each token that goes through it, forward; 2 more where the
+  gradient of its input is needed, and 2 more where the matrix itself trains;
+- for attention, over rows of L tokens, 2 L^2 x hidden size x layers forward (half of 4 L^2, as
+  tokens see only those before them), and twice that backward where a gradient is needed.
+
+Tokens of the head are the answers' alone, those of the vision tower the patches of the tiles that
+are encoded. What gradient checkpointing computes again does not count.
+"""
+
+import time
+from typing import Any
+
+import torch
+
+from cephalo.train.freezing import LAYER, part_of
+from cephalo.train.packing import answer_positions
+
+
+class Work:
+    """Counts operations and tokens of a model's training."""
+
+    def __init__(self, model: Any) -> None:
+        text = model.config.get_text_config()
+        self.patch = patch_size(model)
+        self.per_token = dict.fromkeys(("vision", "connector", "text", "head"), 0.0)
+        first = first_trained(model)
+        for name, parameter in model.named_parameters():
+            part = part_of(name)
+            if part in self.per_token and parameter.ndim > 1:
+                factor = 2 + 2 * (depth(name) >= first) + 2 * parameter.requires_grad
+                self.per_token[part] += factor * parameter.numel() * used_share(name, model)
+        layers = text.num_hidden_layers
+        backward = sum(depth_of_layer(layer) >= first for layer in range(layers))
+        self.per_pair = 2.0 * text.hidden_size * (layers + 2 * backward)
+        self.operations, self.tokens = 0.0, 0
+
+    def of_sequence(self, sequence: dict[str, Any]) -> float:
+        """The operations of one packed sequence, which are added to the count."""
+        tokens = sequence["input_ids"].shape[1]
+        lengths = sequence["cu_seq_lens_q"].diff().double()
+        operations = self.per_pair * float(lengths.square().sum())
+        operations += self.per_token["text"] * tokens
+        operations += self.per_token["head"] * len(answer_positions(sequence["labels"])[0])
+        for images in sequence.get("images", [sequence]):
+            if "pixel_values" in images:
+                height, width = images["pixel_values"].shape[-2:]
+                patches = images["tiles"] * (height // self.patch) * (width // self.patch)
+                operations += (self.per_token["vision"] + self.per_token["connector"]) * patches
+        self.operations += operations
+        self.tokens += tokens
+        return operations
+
+    def taken(self) -> tuple[float, int]:
+        """Operations and tokens since the last call."""
+        counted = self.operations, self.tokens
+        self.operations, self.tokens = 0.0, 0
+        return counted
+
+
+def patch_size(model: Any) -> int:
+    """Pixels along the edge of a patch of the vision tower."""
+    parameters = model.named_parameters()
+    return next(own.shape[-1] for name, own in parameters if "patch_embedding.weight" in name)
+
+
+def used_share(name: str, model: Any) -> float:
+    """The share of a parameter that one token meets: k experts of n, or all."""
+    if ".experts." not in name:
+        return 1.0
+    return model.config.num_experts_per_tok / model.config.num_experts
+
+
+def depth(name: str) -> float:
+    """How late a parameter's matrix comes in the forward."""
+    part = part_of(name)
+    if part == "text" and (layer := LAYER.search(name)):
+        return depth_of_layer(int(layer[1]))
+    return {"vision": 0, "connector": 1, "embeddings": 1, "text": 2, "head": float("inf")}[part]
+
+
+def depth_of_layer(layer: int) -> int:
+    """The depth of a decoder layer; see `depth`."""
+    return 3 + layer
+
+
+def first_trained(model: Any) -> float:
+    """The least depth of what trains: from there on, gradients flow."""
+    trained = [depth(name) for name, own in model.named_parameters() if own.requires_grad]
+    return min(trained, default=float("inf"))
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product, the best of several, in `dtype`."""
+    size = 1024 if device.type == "cpu" else 8192
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        (left @ right)[0, 0].item()  # waits for the result
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
