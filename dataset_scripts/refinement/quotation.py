@@ -35,6 +35,7 @@ INSTRUCTION = re.compile(
     r"|<\|?\s*(?:im_start|system|assistant|user|end)|\[/?INST\]|<<<|>>>",
     re.IGNORECASE,
 )
+SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,15 @@ def source_of(figures: list[dict[str, Any]]) -> Source:
     lines, passages, instructions = [], [], []
 
     def quote(name: str, text: str | None, limit: int) -> None:
-        text = clean(text or "")[:limit]
+        text = clean((text or "")[: 2 * limit])[:limit]
         if not text:
             return
         lines.append(f"{name}: {OPENERS.sub(_harmless, text)}")
         found = INSTRUCTION.search(text)
-        trusted = text[: found.start()] if found else text
+        trusted = text
+        if found:
+            ends = [end.end() for end in SENTENCE_END.finditer(text, 0, found.start() + 2)]
+            trusted = text[: max(ends, default=0)]
         passages.append(trusted)
         instructions.append(text[len(trusted) :])
 
@@ -73,9 +77,8 @@ def source_of(figures: list[dict[str, Any]]) -> Source:
         name = f"Figure {number} of {len(figures)}" if len(figures) > 1 else "Figure"
         quote(f"{name}, caption", figure["caption"], MAX_CAPTION)
         for panel in (figure["panels"] or [])[:MAX_PANELS]:
-            quote(
-                f"{name}, panel {clean(panel['letter'] or '?')[:8]}", panel["caption"], MAX_MENTION
-            )
+            letter = clean((panel["letter"] or "?")[:8])
+            quote(f"{name}, panel {letter}", panel["caption"], MAX_MENTION)
         for mention in (figure["mentions"] or [])[:MAX_MENTIONS]:
             quote(f"{name}, said in the text", mention, MAX_MENTION)
     body = "\n".join(lines)
