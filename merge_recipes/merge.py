@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -69,10 +68,8 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        # Hashing and copying read the same bytes: done side by side, they are read once.
-        with ThreadPoolExecutor(1) as pool:
-            hashes = pool.map(Checkpoint.hashes, found.values())
-            write_index(write_weights(planned, aside), aside)
+        places, digests = write_weights(planned, found.values(), aside)
+        write_index(places, aside)
         write_config(checkpoints[0], recipe, aside)
         copy_companions(checkpoints[0].folder, aside)
         check_loads_whole(aside)
@@ -81,16 +78,19 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
             recipe=text,
             layers=recipe.layers,
             parameters=sum(t.elements for t in Checkpoint(out.name, None, aside).tensors.values()),
-            sources=[
-                MergeSource(checkpoint.name, checkpoint.revision, digests)
-                for checkpoint, digests in zip(found.values(), hashes, strict=True)
-            ],
+            sources=[merge_source(checkpoint, digests) for checkpoint in found.values()],
         )
         (aside / "README.md").write_text(str(merge_card(facts)), encoding="utf-8")
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(out)
+
+
+def merge_source(checkpoint: Checkpoint, digests: dict[Path, str]) -> MergeSource:
+    """What the card says of a source, with the SHA-256 of its weight files."""
+    hashes = {path.name: digests[path] for path in checkpoint.weight_files}
+    return MergeSource(checkpoint.name, checkpoint.revision, hashes)
 
 
 def check_room(out: Path, needed: int) -> None:

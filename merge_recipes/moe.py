@@ -1,17 +1,15 @@
 """`cephalo moe`: a mixture of experts from checkpoints, and its gates from example prompts."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.merge_recipes.merge import check_room
+from cephalo.merge_recipes.merge import check_room, merge_source
 from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
-from cephalo.merge_recipes.sources import Checkpoint, fetch
-from cephalo.model_cards.merge_card import MergeSource
+from cephalo.merge_recipes.sources import fetch
 from cephalo.model_cards.moe_card import MoeFacts, moe_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -51,6 +49,7 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
     if out.exists():
         raise CephaloError(f"{out} exists; remove it or give another --out")
     from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights, plan_mixture
+    from cephalo.merge_recipes.weight_files import write_weights
 
     names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
     found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
@@ -65,22 +64,17 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        # Hashing and copying read the same bytes: done side by side, they are read once.
-        with ThreadPoolExecutor(1) as pool:
-            hashes = pool.map(Checkpoint.hashes, [dense.checkpoint for dense in found.values()])
-            model, processor = build(planned, skeleton, base.checkpoint.folder, recipe, aside)
-            routing = teach_gates(model, processor, recipe)
-            sources = [
-                MergeSource(dense.name, dense.checkpoint.revision, digests)
-                for dense, digests in zip(found.values(), hashes, strict=True)
-            ]
+        sources = [dense.checkpoint for dense in found.values()]
+        places, digests = write_weights(planned, sources, aside)
+        model, processor = build(places, skeleton, base.checkpoint.folder, recipe, aside)
+        routing = teach_gates(model, processor, recipe)
         facts = MoeFacts(
             name=out.name,
             recipe=text,
             experts=len(experts),
             experts_per_token=recipe.experts_per_token,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            sources=sources,
+            sources=[merge_source(checkpoint, digests) for checkpoint in sources],
             **routing,
         )
         save_gates(model, aside)
@@ -112,9 +106,12 @@ def empty_mixture(base_config: Any, recipe: MoeRecipe) -> Any:
 
 
 def build(
-    planned: dict[str, Any], skeleton: Any, base: Path, recipe: MoeRecipe, folder: Path
+    places: dict[str, str], skeleton: Any, base: Path, recipe: MoeRecipe, folder: Path
 ) -> tuple[Any, Any]:
-    """Write weights with empty gates, code and processor into `folder`; load the mixture.
+    """Add empty gates, code and processor to the weights in `folder`; load the mixture.
+
+    Args:
+        places: the file of each weight.
 
     Returns the model and the processor.
     """
@@ -122,9 +119,8 @@ def build(
     from transformers import AutoProcessor
     from transformers.dynamic_module_utils import custom_object_save
 
-    from cephalo.merge_recipes.weight_files import write_index, write_weights
+    from cephalo.merge_recipes.weight_files import write_index
 
-    places = write_weights(planned, folder)
     for router in skeleton.routers:
         router.to_empty(device="cpu")
         for parameter in router.parameters():

@@ -1,6 +1,12 @@
 """The weights of a new model, written straight from the files of its sources, piece by piece."""
 
+import hashlib
 import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,8 +17,8 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import Checkpoint, read_header
 
-# What is held in memory of a tensor. It fits in the processor's cache: sixteen times as much took
-# three times as long.
+# What is held in memory. It fits in the processor's cache: sixteen times as much took three times
+# as long.
 CHUNK_BYTES = 1 << 20
 SHARD_BYTES = 2_000_000_000
 DTYPES = {
@@ -41,6 +47,18 @@ class Piece:
     def elements(self) -> int:
         """The number of values."""
         return self.size // self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a piece goes: the descriptor of an open file, a place in it, the dtype there."""
+
+    file: int
+    start: int
+    dtype: torch.dtype
+
+
+Targets = dict[Path, dict[Piece, list[Target]]]
 
 
 @dataclass(frozen=True)
@@ -90,12 +108,35 @@ def plan_tensor(shape: tuple[int, ...], pieces: list[Piece], dtype: str) -> Plan
 
 
 def write_weights(
-    planned: dict[str, Planned], folder: Path, shard_bytes: int = SHARD_BYTES
-) -> dict[str, str]:
+    planned: dict[str, Planned],
+    checkpoints: Iterable[Checkpoint],
+    folder: Path,
+    shard_bytes: int = SHARD_BYTES,
+) -> tuple[dict[str, str], dict[Path, str]]:
     """Write safetensors files of at most `shard_bytes`, or one tensor.
 
-    Returns the file of each tensor.
+    Each weight file of `checkpoints` is read once, from start to end: its bytes are hashed and go
+    to wherever they are wanted.
+
+    Returns the file of each tensor, and the SHA-256 of each weight file that was read.
     """
+    shards = split(planned, shard_bytes)
+    names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
+    sources = list(dict.fromkeys(path for own in checkpoints for path in own.weight_files))
+    total = sum(path.stat().st_size for path in sources)
+    with ExitStack() as stack:
+        targets: Targets = {path: defaultdict(list) for path in sources}
+        for name, shard in zip(names, shards, strict=True):
+            start_shard(shard, stack.enter_context((folder / name).open("wb")), targets)
+        bar = stack.enter_context(tqdm(total=total, desc="weights", unit="B", unit_scale=True))
+        hashing = stack.enter_context(ThreadPoolExecutor(1))
+        digests = {path: distribute(path, targets[path], hashing, bar) for path in sources}
+    places = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
+    return places, digests
+
+
+def split(planned: dict[str, Planned], shard_bytes: int) -> list[dict[str, Planned]]:
+    """`planned` in parts of at most `shard_bytes`, or one tensor."""
     shards: list[dict[str, Planned]] = [{}]
     size = 0
     for name, tensor in planned.items():
@@ -104,18 +145,11 @@ def write_weights(
             shards.append({})
             size = tensor.size
         shards[-1][name] = tensor
-    places = {}
-    total = sum(tensor.size for tensor in planned.values())
-    with tqdm(total=total, desc="weights", unit="B", unit_scale=True) as bar:
-        for number, shard in enumerate(shards, 1):
-            file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-            write_shard(shard, folder / file, bar)
-            places |= dict.fromkeys(shard, file)
-    return places
+    return shards
 
 
-def write_shard(shard: dict[str, Planned], path: Path, bar: tqdm) -> None:
-    """Write one safetensors file: the header's length, the header, the tensors."""
+def start_shard(shard: dict[str, Planned], file: BinaryIO, targets: Targets) -> None:
+    """Write the header of a safetensors file, and note in `targets` what is to follow it."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, tensor in shard.items():
@@ -128,29 +162,53 @@ def write_shard(shard: dict[str, Planned], path: Path, bar: tqdm) -> None:
         offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # the data begins at a multiple of eight
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in shard.values():
-            for piece in tensor.pieces:
-                copy_piece(piece, tensor.dtype, file)
-            bar.update(tensor.size)
+    file.write(len(text).to_bytes(8, "little") + text)
+    file.flush()
+    place = file.tell()
+    for tensor in shard.values():
+        for piece in tensor.pieces:
+            targets[piece.path][piece].append(Target(file.fileno(), place, tensor.dtype))
+            place += piece.elements * tensor.dtype.itemsize
 
 
-def copy_piece(piece: Piece, dtype: torch.dtype, file: BinaryIO) -> None:
-    """Append `piece` to `file` in `dtype`, a chunk at a time."""
-    buffer = memoryview(bytearray(min(CHUNK_BYTES, piece.size)))
-    with piece.path.open("rb") as source:
-        source.seek(piece.start)
-        left = piece.size
-        while left:
-            chunk = buffer[: min(CHUNK_BYTES, left)]
-            if source.readinto(chunk) < len(chunk):
-                raise EOFError(f"{piece.path} ends before its header says")
-            left -= len(chunk)
-            if piece.dtype != dtype:
-                values = torch.frombuffer(chunk, dtype=piece.dtype).to(dtype)
-                chunk = values.view(torch.uint8).numpy().data
-            file.write(chunk)
+def distribute(path: Path, targets: dict[Piece, list[Target]], hashing: Executor, bar: tqdm) -> str:
+    """Read a file, write each piece to its targets, and return the SHA-256 of the file."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    with path.open("rb") as source:
+        for size, piece in stretches(path, targets):
+            for done in range(0, size, CHUNK_BYTES):
+                chunk = buffer[: min(CHUNK_BYTES, size - done)]
+                if source.readinto(chunk) < len(chunk):
+                    raise EOFError(f"{path} ends before its header says")
+                hashed = hashing.submit(digest.update, chunk)
+                for target in targets[piece] if piece else ():
+                    write_chunk(chunk, piece.dtype, done // piece.dtype.itemsize, target)
+                hashed.result()
+                bar.update(len(chunk))
+    return digest.hexdigest()
+
+
+def stretches(path: Path, pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece | None]]:
+    """The bytes of a file from start to end: how many, and the piece that they are, if any."""
+    place = 0
+    for piece in sorted(pieces, key=lambda piece: piece.start):
+        if piece.start > place:
+            yield piece.start - place, None
+        yield piece.size, piece
+        place = piece.start + piece.size
+    yield path.stat().st_size - place, None
+
+
+def write_chunk(chunk: memoryview, dtype: torch.dtype, skipped: int, target: Target) -> None:
+    """Write a chunk of a piece, after `skipped` values of it, in the dtype of `target`."""
+    if dtype != target.dtype:
+        values = torch.frombuffer(chunk, dtype=dtype).to(target.dtype)
+        chunk = values.view(torch.uint8).numpy().data
+    place = target.start + skipped * target.dtype.itemsize
+    while chunk:  # the system may write less than it is given
+        written = os.pwrite(target.file, chunk, place)
+        chunk, place = chunk[written:], place + written
 
 
 def write_index(places: dict[str, str], folder: Path) -> None:

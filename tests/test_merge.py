@@ -231,7 +231,7 @@ def test_weights_are_converted_and_whole_numbers_are_not(sources, tmp_path):
     planned = plan_layers(
         DepthRecipe.model_validate(yaml.safe_load(text)), {str(folder): fetch(str(folder))}
     )
-    write_weights(planned, tmp_path)
+    write_weights(planned, [fetch(str(folder))], tmp_path)
     found = weights(tmp_path)
     assert torch.equal(found.pop(name), torch.arange(1000))
     for name, tensor in found.items():
@@ -248,6 +248,15 @@ def test_quantised_weights_are_refused(sources, tmp_path):
     save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, folder / "model.safetensors")
     message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
     assert message.startswith(f"{name} of quantised is F8_E4M3; only F64, F32")
+
+
+def test_file_that_is_cut_short_is_refused(sources, tmp_path):
+    folder = tmp_path / "short"
+    shutil.copytree(sources["phi3_v"][1], folder)
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
+    assert "short/model.safetensors is no whole safetensors file: " in message
 
 
 def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
