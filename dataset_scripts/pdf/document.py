@@ -36,7 +36,7 @@ from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
-from cephalo.dataset_scripts.pdf.text import read_lines
+from cephalo.dataset_scripts.pdf.text import drop_unseen, read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 4  # raise it when the same file would give other rows
@@ -157,6 +157,7 @@ def read_pages(source: fast.Pages, count: int) -> list[PageContent]:
                     lines, graphics = found or (lines, graphics)
                 else:  # pdfium holds the picture of a scan as long as its page is open
                     source.keep(page)
+                    lines = drop_unseen(lines, page, graphics.boxes)
                 pages += to_contents(number, page.width, page.height, lines, graphics)
         except fast.UnreadableError:
             pages.append(

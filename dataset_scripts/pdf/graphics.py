@@ -12,7 +12,7 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 IMAGE, PATH, SHADING = 1, 2, 3
 MAX_OBJECTS = 150_000
 MAX_DEPTH = 8  # forms within forms; deeper is an attack
-_WHITE = 250  # a channel at or above this is taken for paper
+_PAGE = 0.7  # of the page; text under a picture that large is the layer of a scan
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Graphics:
 
     `boxes`: float64 (n, 4), displayed page, points, clipped. `kinds`: uint8 (n,), one of IMAGE,
     PATH, SHADING. `handles`: pdfium objects, valid while the page is open. `hidden`: text objects
-    that are clipped away.
+    that are clipped away, or lie under a picture.
     """
 
     boxes: np.ndarray
@@ -37,6 +37,7 @@ def read_graphics(page: fast.Page) -> Graphics:
     identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     count = fast.count_objects(page.handle)
     reader.walk(page.handle, fast.get_object, count, identity, 0)
+    reader.hide_covered(page)
     if not reader.boxes:
         return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), [], reader.hidden)
     boxes = fast.map_boxes(np.array(reader.boxes, dtype=np.float64), page.to_display)
@@ -58,6 +59,7 @@ class _Reader:
         self.kinds: list[int] = []
         self.handles: list[int] = []
         self.hidden: set[int] = set()
+        self.texts: list[tuple[int, int, tuple[float, ...]]] = []  # object, boxes so far, matrix
         self.seen = 0
         self.truncated = False
         self._floats = (ctypes.c_float * 6)()
@@ -79,6 +81,7 @@ class _Reader:
         handles = list(filter(None, map(get, repeat(owner), range(count))))
         for handle, kind in zip(handles, map(fast.object_type, handles), strict=True):
             if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+                self.texts.append((handle, len(self.boxes), matrix))
                 clip = fast.object_clip(handle)
                 if clip and fast.clip_count(clip) > 0 and self._clipped_box(handle) is None:
                     self.hidden.add(handle)
@@ -90,6 +93,28 @@ class _Reader:
                     self.walk(handle, fast.get_form_object, children, inner, depth + 1)
             else:
                 self._take(handle, kind, matrix)
+
+    def hide_covered(self, page: fast.Page) -> None:
+        """Add to `hidden` the text objects over which an opaque picture was drawn later."""
+        images = [number for number, kind in enumerate(self.kinds) if kind == IMAGE]
+        texts = [text for text in self.texts if images and text[1] <= images[-1]]
+        if not texts:
+            return
+        order = np.array([before for _, before, _ in texts])
+        boxes = np.array([_map(matrix, *self._bounds(text)) for text, _, matrix in texts])
+        for number in images:
+            x0, y0, x1, y1 = self.boxes[number]
+            under = (order <= number) & (boxes[:, 0] > x0) & (boxes[:, 2] < x1)
+            under &= (boxes[:, 1] > y0) & (boxes[:, 3] < y1)
+            small = (x1 - x0) * (y1 - y0) < _PAGE * page.width * page.height
+            if under.any() and small and _is_opaque(page, self.handles[number]):
+                self.hidden |= {texts[k][0] for k in np.flatnonzero(under)}
+
+    def _bounds(self, handle: int) -> tuple[float, float, float, float]:
+        """[left, bottom, right, top] of an object in its space; infinite where it has none."""
+        if not fast.object_bounds(handle, *self._at[:4]):
+            return -np.inf, -np.inf, np.inf, np.inf
+        return tuple(self._floats[:4])
 
     def _take(self, handle: int, kind: int, matrix: tuple[float, ...]) -> None:
         if kind == pdfium.FPDF_PAGEOBJ_PATH and not self._drawn(handle):
@@ -128,7 +153,7 @@ class _Reader:
         if not colour(handle, *self._colour_at):
             return True  # a pattern, which has no one colour
         red, green, blue, alpha = self._colour
-        return alpha > 5 and min(red, green, blue) < _WHITE
+        return alpha > 5 and min(red, green, blue) < fast.WHITE
 
     def _clip(self, handle: int) -> tuple[float, float, float, float] | None:
         """The box of the object's clip in the space of the object; None where there is none."""
@@ -154,6 +179,26 @@ class _Reader:
                 min(box[3], max(ys)),
             )
         return box
+
+
+def _is_opaque(page: fast.Page, image: int) -> bool:
+    """Whether a picture hides most of what is under it: blended, masked or clear ones do not."""
+    handle = ctypes.cast(image, pdfium.FPDF_PAGEOBJECT)
+    if pdfium.FPDFPageObj_HasTransparency(handle):
+        return False
+    # Masks are known to the drawn picture only. It has a pixel for a point or so: it is small.
+    bitmap = pdfium.FPDFImageObj_GetRenderedBitmap(page.document, page.handle, handle)
+    if not bitmap:
+        return False
+    try:
+        if pdfium.FPDFBitmap_GetFormat(bitmap) != pdfium.FPDFBitmap_BGRA:
+            return True
+        height, stride = pdfium.FPDFBitmap_GetHeight(bitmap), pdfium.FPDFBitmap_GetStride(bitmap)
+        data = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), height * stride)
+    finally:
+        pdfium.FPDFBitmap_Destroy(bitmap)
+    alpha = np.frombuffer(data, np.uint8).reshape(height, stride)[:, 3::4]
+    return bool(np.median(alpha) > 250)
 
 
 def _concat(inner: tuple[float, ...], outer: tuple[float, ...]) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf.geometry import Box
 
+WHITE = 250  # a channel at or above this is taken for paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
 
 
@@ -94,6 +95,7 @@ class Page:
     page (origin at the top left, y downwards): crop box and /Rotate applied.
     """
 
+    document: ctypes.c_void_p
     handle: ctypes.c_void_p
     number: int
     width: float
@@ -116,6 +118,7 @@ def _load_page(document: ctypes.c_void_p, number: int) -> Page:
     if not handle:
         raise UnreadableError(f"page {number + 1} is missing or damaged")
     return Page(
+        document,
         handle,
         number,
         pdfium.FPDF_GetPageWidthF(handle),

@@ -12,7 +12,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.geometry import Box, turn
+from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 HYPHENS = "\x02\xad\ufffe"  # how pdfium writes a hyphen at the end of a line
@@ -25,7 +25,8 @@ class Line:
     `box` is in points on the displayed page turned by `quarters` quarter turns clockwise, so
     that the text reads from left to right. `size` is the font size in points. `font` is the
     name of the font in the middle of the line, `lead` of its first character. `span` holds the
-    numbers of its first and last character: text that goes on has the next numbers.
+    numbers of its first and last character: text that goes on has the next numbers. `visible`:
+    not white, nor printed without ink as a layer over a scan is.
     """
 
     text: str
@@ -78,6 +79,21 @@ def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
         return _lines(page, textpage, handle, count, hidden or set())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
+
+
+def drop_unseen(lines: list[Line], page: fast.Page, graphics: np.ndarray) -> list[Line]:
+    """Leave out lines that are not visible, but for those on `graphics` (n, 4): white on black.
+
+    `graphics` are boxes on the displayed page, in points.
+    """
+    return [line for line in lines if line.visible or _is_on(line, page, graphics)]
+
+
+def _is_on(line: Line, page: fast.Page, graphics: np.ndarray) -> bool:
+    sides = (page.height, page.width) if line.quarters % 2 else (page.width, page.height)
+    x0, y0, x1, y1 = turn(np.array([line.box]), -line.quarters, *sides)[0]
+    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
+    return bool(hits(graphics, (middle_x, middle_y, middle_x, middle_y)).any())
 
 
 def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
@@ -306,6 +322,9 @@ class _Styles:
         self.objects: dict[int | None, tuple[str, float, bool]] = {}
         self.fonts: dict[int, str] = {}
         self.buffer = ctypes.create_string_buffer(256)
+        self.colour = (ctypes.c_uint * 4)()
+        start = ctypes.addressof(self.colour)
+        self.colour_at = [start + 4 * k for k in range(4)]
 
     def read(self, chars: list[int]) -> list[tuple[str, float, bool]]:
         """The styles of characters, by their numbers."""
@@ -319,8 +338,16 @@ class _Styles:
         sizes = map(fast.text_font_size, repeat(self.textpage), chars)
         scales = fast.text_scales(self.textpage, chars)
         for owner, size, scale in zip(new, sizes, scales, strict=True):
-            visible = not owner or fast.text_render_mode(owner) != 3
+            visible = not owner or self._is_visible(owner)
             self.objects[owner] = self._font(owner), size * scale, visible
+
+    def _is_visible(self, text_object: int) -> bool:
+        """Whether text leaves a mark on white paper."""
+        mode = fast.text_render_mode(text_object)
+        if mode != 0 or not fast.object_fill(text_object, *self.colour_at):
+            return mode != 3  # strokes, or a pattern, which has no one colour
+        red, green, blue, alpha = self.colour
+        return alpha > 5 and min(red, green, blue) < fast.WHITE
 
     def _font(self, text_object: int | None) -> str:
         font = fast.text_font(text_object) if text_object else None
