@@ -15,7 +15,7 @@ from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
 
 SIDE = 32  # pixels of a thumbnail
 MAX_HASH_DISTANCE = 16  # bits of 64
-MIN_CORRELATION = 0.8  # of the thumbnails' grey levels
+MIN_CORRELATION = 0.7  # of the thumbnails' grey levels
 MAX_ASPECT_CHANGE = 1.1  # a factor
 MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
 
