@@ -2,6 +2,7 @@
 
 import pytest
 from pdf_samples import COLUMN, FULL, LEFT, RIGHT, Sheet, check, read
+from reportlab.lib.utils import simpleSplit
 
 
 @pytest.fixture
@@ -69,3 +70,22 @@ def test_two_figures_in_one_column_with_ragged_captions(sheet):
     sheet.body(RIGHT, 72, 700)
     caption = "Hardness of the samples against time."
     check(read(sheet), [("Fig. 1", caption, 0, first), ("Fig. 2", caption, 0, second)])
+
+
+@pytest.mark.parametrize("size", [9, 10])
+def test_a_caption_goes_on_on_the_next_page_unless_that_is_body_text(sheet, size):
+    text = "Hardness of the samples, " + "told at length and in many words, " * 12 + "to its end."
+    lines = simpleSplit(f"Figure 1. {text}", "Times-Roman", 9, FULL)
+    box = [LEFT, 400, RIGHT + COLUMN, 700]
+    sheet.body(LEFT, 72, 390)
+    sheet.body(RIGHT, 72, 390)
+    sheet.image(box)
+    sheet.text(LEFT, 710, lines[0], FULL + 10, 9)
+    sheet.text(LEFT, 720.8, lines[1], FULL + 10, 9)
+    sheet.next()
+    for number, line in enumerate(lines[2:]):
+        sheet.text(LEFT, 72 + 1.2 * size * number, line, FULL + 90, size)
+    sheet.body(LEFT, 150, 700)
+    sheet.body(RIGHT, 150, 700)
+    whole = text if size == 9 else " ".join(lines[:2])[10:]
+    check(read(sheet), [("Figure 1", whole, 0, box)])

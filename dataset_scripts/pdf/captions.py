@@ -122,7 +122,7 @@ def _candidate(page, block, index, match, body) -> Caption:
     text = rest[mark.end() :] if mark else rest.strip()
     cjk = match.re is LABEL_CJK
     kind = kind_of(match)
-    lines = _grow(line, kind, page, body)
+    lines = grow(line, kind, page, body)
     bold = line.bold and line.lead != lines[-1].font
     score = 0.0
     if closing:
@@ -170,7 +170,7 @@ def _full(line: Line, block: Block) -> bool:
     return line.box[2] > block.box[2] - 2 * line.size
 
 
-def _grow(first: Line, kind: str, page: PageContent, body: BodyStyle) -> list[Line]:
+def grow(first: Line, kind: str, page: PageContent, body: BodyStyle) -> list[Line]:
     """The lines of the caption that begins with `first`, in reading order.
 
     Rows are added downwards while they have the caption's size, keep its distance of baselines

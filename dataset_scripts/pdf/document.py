@@ -31,6 +31,7 @@ from cephalo.dataset_scripts.pdf.layout import (
 )
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
+from cephalo.dataset_scripts.pdf.page_breaks import continue_captions
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.prose import find_passages
@@ -179,6 +180,7 @@ def find_pairs(
     find_text_area(contents)
     blocks = [find_blocks(content, body) for content in contents]
     captions = find_captions(contents, blocks, body)
+    continue_captions(contents, captions, body)
     scenes = [
         _scene(content, own, body) if own or uncaptioned else None
         for content, own in zip(contents, captions, strict=True)
