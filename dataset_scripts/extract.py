@@ -15,6 +15,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.dataset_scripts.hub_text import read_dataset
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
 from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard, shard_name
 from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_web_file, read_pages
@@ -76,6 +77,13 @@ def extract(
     text: Annotated[
         bool, typer.Option("--text", help="Also write the running text: OUT/text/*.parquet.")
     ] = False,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME[:CONFIG]",
+            help="A dataset of the Hub with a column `text`, for --text; repeatable.",
+        ),
+    ] = None,
     wikipedia: Annotated[
         list[str] | None,
         typer.Option(help='Title of a page, or "Category:NAME" for its articles; repeatable.'),
@@ -112,7 +120,9 @@ def extract(
     started = time.monotonic()
     settings = Settings(dpi, parse_kinds(kinds), uncaptioned, text)
     asked = [*(wikipedia or []), *(read_titles(titles) if titles else [])]
-    files, web_files = find_files(paths or [], bool(asked))
+    if dataset and not text:
+        raise CephaloError("--dataset gives text and no figures; add --text")
+    files, web_files = find_files(paths or [], bool(asked or dataset))
     workers = workers or os.cpu_count() or 1
     prepare(out, settings, thumbnail)
     with locked(out):
@@ -121,6 +131,10 @@ def extract(
         if asked or web_files:
             web = WebSettings(wiki, contact, thumbnail, text, timeout)
             done += run_pages(asked, web_files, out, web, counts)
+        for name in dataset or []:
+            new = read_dataset(name, out / "text") is not None
+            counts.documents += new
+            done += not new
         figures = write_page(out, counts.failures)
         if review:
             from cephalo.dataset_scripts.review import write_review
@@ -153,7 +167,7 @@ def find_files(paths: list[Path], asked: bool) -> tuple[list[Path], list[Path]]:
     """The PDF files, and the web pages and dumps, among `paths` and in the folders among them.
 
     Each sorted and each once. A file that is named and is no web page is taken for a PDF whatever
-    its name. Raises CephaloError where there are none and no titles were `asked` for either.
+    its name. Raises CephaloError where there are none and nothing else was `asked` for.
     """
     found: dict[Path, None] = {}
     for path in paths:

@@ -1,0 +1,96 @@
+"""The text of a dataset on the Hub, as rows of the `text` table."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.passages import text_rows
+from cephalo.dataset_scripts.pdf.metadata import find_license
+from cephalo.dataset_scripts.pdf.shard import shard_name
+
+BATCH = 1000  # rows of the dataset in a row group
+
+
+def read_dataset(name: str, folder: Path) -> int | None:
+    """Write the passages in the column `text` of "NAMESPACE/NAME" or "NAMESPACE/NAME:CONFIG".
+
+    The shard stands for one revision of the split `train`. Returns the number of passages, None
+    where the shard was there. Raises CephaloError where the Hub has no such dataset or column.
+    """
+    from datasets import load_dataset
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    repo_id, _, config = name.partition(":")
+    api = HfApi()
+    try:
+        info = api.dataset_info(repo_id)
+    except (HFValidationError, RepositoryNotFoundError) as error:
+        raise CephaloError(f"--dataset {name}: no such dataset on {api.endpoint}") from error
+    except httpx2.HTTPError as error:
+        raise CephaloError(f"{api.endpoint} cannot be reached: {error}") from error
+    key = hashlib.sha256(f"{name}@{info.sha}".encode()).hexdigest()
+    shard = folder / shard_name(name, key)
+    if shard.exists():
+        return None
+    try:
+        rows = load_dataset(repo_id, config or None, split="train", revision=info.sha)
+    except (OSError, ValueError) as error:
+        raise CephaloError(f"--dataset {name} cannot be loaded: {error}") from error
+    if "text" not in rows.column_names:
+        raise CephaloError(
+            f"--dataset {name} has no column text, only {', '.join(rows.column_names)}; questions "
+            "and answers need no extraction: name them in text_dataset_name of `cephalo train`"
+        )
+    whole = {
+        "title": None,
+        "doi": None,
+        "license": find_license(str(info.card_data.license).upper()) if info.card_data else None,
+        "author": info.author,
+        "source_url": f"{api.endpoint}/datasets/{repo_id}",
+        "revision": info.sha,
+    }
+    return write_passages(rows, name, whole, shard)
+
+
+def write_passages(rows: Any, name: str, whole: dict[str, Any], shard: Path) -> int:
+    """Write the passages of a dataset to `shard`, aside first; returns how many there are.
+
+    Every row counts as a document of its own. `whole` are the columns that all have in common.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from cephalo.dataset_scripts.schema import TEXT
+
+    count = 0
+    aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")
+    with pq.ParquetWriter(aside, TEXT.arrow_schema) as writer:
+        for group in _passages(rows, name, whole):
+            writer.write_table(pa.Table.from_pylist(group, schema=TEXT.arrow_schema))
+            count += len(group)
+    aside.replace(shard)
+    return count
+
+
+def _passages(rows: Any, name: str, whole: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    from tqdm import tqdm
+
+    group: list[dict[str, Any]] = []
+    texts = rows.select_columns("text")
+    for number, row in enumerate(tqdm(texts, unit=" rows", desc=name, disable=None)):
+        text = row["text"] or ""
+        sha256 = hashlib.sha256(text.encode(errors="replace")).hexdigest()
+        document = {"document": f"{name}#{number}", "document_sha256": sha256, **whole}
+        paragraphs = filter(None, map(str.strip, text.split("\n\n")))
+        group += text_rows(((0, paragraph) for paragraph in paragraphs), document)
+        if len(group) >= BATCH:
+            yield group
+            group = []
+    if group:
+        yield group
