@@ -122,7 +122,7 @@ def extract(
     asked = [*(wikipedia or []), *(read_titles(titles) if titles else [])]
     if dataset and not text:
         raise CephaloError("--dataset gives text and no figures; add --text")
-    files, web_files = find_files(paths or [], bool(asked or dataset))
+    files, web_files = find_files(paths or [], out, bool(asked or dataset))
     workers = workers or os.cpu_count() or 1
     prepare(out, settings, thumbnail)
     with locked(out):
@@ -163,17 +163,19 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in names)
 
 
-def find_files(paths: list[Path], asked: bool) -> tuple[list[Path], list[Path]]:
+def find_files(paths: list[Path], out: Path, asked: bool) -> tuple[list[Path], list[Path]]:
     """The PDF files, and the web pages and dumps, among `paths` and in the folders among them.
 
-    Each sorted and each once. A file that is named and is no web page is taken for a PDF whatever
-    its name. Raises CephaloError where there are none and nothing else was `asked` for.
+    Each sorted and each once; what lies in `out` is our own. A file that is named and is no web
+    page is taken for a PDF whatever its name. Raises CephaloError where there are none and nothing
+    else was `asked` for.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             inside = (p for p in path.rglob("*") if is_document(p) and p.is_file())
-            found.update(dict.fromkeys(sorted(inside)))
+            own = out.resolve()
+            found.update(dict.fromkeys(sorted(p for p in inside if own not in p.resolve().parents)))
         elif path.exists():
             found[path] = None
         else:

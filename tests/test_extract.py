@@ -117,6 +117,14 @@ def test_a_second_run_does_only_what_is_missing(papers, tmp_path, capsys):
     assert [path for path in before if after[path] != before[path]] == [gone]
 
 
+def test_what_we_wrote_ourselves_is_no_document(tmp_path, capsys):
+    one_figure(tmp_path / "a.pdf")
+    for _ in range(2):
+        run(tmp_path, "--out", tmp_path / "out")
+    assert "0 documents read, 1 read before" in capsys.readouterr().out
+    assert len(list((tmp_path / "out" / "figures").iterdir())) == 1
+
+
 def test_a_later_success_removes_the_failure(papers, tmp_path):
     folder = tmp_path / "papers"
     folder.mkdir()

@@ -85,6 +85,11 @@ def test_what_is_no_figure_is_left_out(body):
     assert read_article(page(body)).figures == []
 
 
+def test_names_that_no_wiki_has_are_not_asked_for():
+    for name in ("a%7CFile:b.png", "x" * 300 + ".png", "a%0Ab.png"):
+        assert read_article(page(thumb(name, "A caption"))).figures[0].name is None
+
+
 def test_mentions_are_the_paragraphs_around_in_the_same_section():
     body = (
         "<p>Lead one.</p><p>Lead two.</p>"

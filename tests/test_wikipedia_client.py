@@ -160,6 +160,8 @@ def test_fifty_files_in_one_query(server, wiki, naps):
     server.files |= {name: WikiFile(picture(80, 80)) for name in names}
     assert set(wiki.files(names, 500)) == set(names)
     assert [path.count("File") for path in server.paths()] == [50, 20]
+    wiki.files([f"{k} {'試料' * 60}.png" for k in range(20)], 500)
+    assert max(map(len, server.paths())) < 8000
 
 
 @pytest.mark.parametrize("contact", [None, "", "me\r\nX: y", "mé@example.org"])

@@ -13,6 +13,7 @@ from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError
 
 TITLES = 50  # that one query may name
+MAX_ADDRESS = 6000  # characters of titles in one address
 MAX_WIDTH = 1920  # pixels; one of the widths that Wikimedia keeps
 MAX_IMAGE = 40 << 20  # bytes
 # Formats that Pillow reads; of others (SVG, TIFF, PDF) the wiki's own rendering is taken.
@@ -91,8 +92,7 @@ class Wiki:
         Files that the wiki does not know, sound and film are not among them.
         """
         found = {}
-        for start in range(0, len(names), TITLES):
-            group = names[start : start + TITLES]
+        for group in _groups(names):
             for answer in self._query(
                 titles="|".join(f"File:{name}" for name in group),
                 prop="imageinfo",
@@ -124,6 +124,21 @@ class Wiki:
             if not following or following == more:
                 return
             more = following
+
+
+def _groups(names: list[str]) -> Iterator[list[str]]:
+    """Names in groups that one query may hold, whose address no server finds too long."""
+    group: list[str] = []
+    length = 0
+    for name in names:
+        size = len(quote(f"File:{name}|"))
+        if group and (len(group) == TITLES or length + size > MAX_ADDRESS):
+            yield group
+            group, length = [], 0
+        group.append(name)
+        length += size
+    if group:
+        yield group
 
 
 def image_file(page: dict[str, Any], width: int) -> ImageFile | None:

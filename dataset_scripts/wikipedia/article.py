@@ -13,6 +13,7 @@ from cephalo.dataset_scripts.pdf.metadata import find_license
 
 MIN_SIDE = 64  # pixels; what is smaller both ways is an icon or a flag
 MAX_FIGURES = 500
+MAX_NAME = 240  # bytes of a file's name on a wiki
 MAX_TEXT = 20_000  # characters of a caption or a paragraph
 BEFORE, AFTER = 1, 2  # paragraphs around a figure that are its mentions
 
@@ -181,6 +182,8 @@ def _figure(element: html.HtmlElement) -> WebFigure | None:
     targets = [image.get("resource", ""), *image.xpath("ancestor::a[1]/@href")]
     found = next(filter(None, map(_FILE.search, targets)), None)
     file = unquote(found.group(1)).replace("_", " ") if found else None
+    if file and (len(file.encode(errors="replace")) > MAX_NAME or set(file) & set("|#<>[]{}\n")):
+        file = None  # no title of MediaWiki
     return WebFigure(image.get("src"), file, text)
 
 
