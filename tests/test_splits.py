@@ -1,4 +1,4 @@
-"""Documents, not rows, are split; adding papers moves none."""
+"""Groups of documents, not rows, are split; adding papers moves none towards test."""
 
 import hashlib
 
@@ -44,3 +44,35 @@ def test_every_document_has_one_split_whatever_the_order(documents):
     assert set(splits) == set(documents)
     assert not documents or "train" in splits.values()
     assert len(set(documents)) < 3 or set(splits.values()) == {"train", "validation", "test"}
+
+
+def test_linked_documents_share_the_split_of_the_highest_place():
+    order = sorted(DOCUMENTS, key=place)
+    lowest, middle, highest = order[0], order[150], order[-1]
+    alone = split_documents(DOCUMENTS)
+    assert (alone[lowest], alone[middle], alone[highest]) == ("test", "validation", "train")
+    assert split_documents(DOCUMENTS, [(lowest, middle)]) == alone | {lowest: "validation"}
+    joined = split_documents(DOCUMENTS, [(lowest, highest), (middle, highest)])
+    assert joined == alone | {lowest: "train", middle: "train"}
+
+
+def test_a_document_that_is_not_published_still_links_others():
+    one, other = sorted(DOCUMENTS, key=place)[:: len(DOCUMENTS) - 1]
+    splits = split_documents(DOCUMENTS, [(one, "left out"), ("left out", other)])
+    assert splits[one] == "train" and "left out" not in splits
+
+
+def test_one_group_is_all_train():
+    assert count(split_documents(DOCUMENTS[:2], [(DOCUMENTS[0], DOCUMENTS[1])])) == (2, 0, 0)
+
+
+PLACES = {"train": 2, "validation": 1, "test": 0}
+PAIRS = st.tuples(st.sampled_from(DOCUMENTS[:200]), st.sampled_from(DOCUMENTS[:200]))
+
+
+@given(st.lists(PAIRS, max_size=30), PAIRS)
+def test_a_new_link_moves_documents_towards_train_only(links, new):
+    before = split_documents(DOCUMENTS[:200], links)
+    after = split_documents(DOCUMENTS[:200], [*links, new])
+    assert all(before[one] == before[other] for one, other in links)
+    assert all(PLACES[after[name]] >= PLACES[before[name]] for name in before)
