@@ -16,12 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scipy.cluster.hierarchy import DisjointSet
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
+from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies, thumbnail
 from cephalo.dataset_scripts.dedup_text import TextIndex, same_text, words
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
 from cephalo.dataset_scripts.shards import count_rows, read_rows
@@ -120,30 +119,23 @@ def select_figures(
     """Decide on the figures; returns (document, image) of those that are published."""
     figures: list[Figure] = []
     reasons: list[str | None] = []
-    index, near = ImageIndex(), DisjointSet()  # of images, by the sha256 of their pixels
-    known: list[str] = []  # the image of each number of `index`
+    copies = NearCopies()
     for figure, license, data in compared_figures(tables):
         figures.append(figure)
+        picture = thumbnail(data, f"a figure of document {figure.document}")
+        excluding = [name for name, images in exclude.items() if images.near(picture)]
         if only_open and not is_open(license):
             reasons.append("licence")
-            continue
-        picture = thumbnail(data, f"a figure of document {figure.document}")
-        by = next((name for name, images in exclude.items() if images.near(picture)), None)
-        if by:
-            selection.excluded[by] += 1
+        elif excluding:
             reasons.append("excluded")
-            continue
-        reasons.append(None)
-        if figure.image not in near:
-            near.add(figure.image)
-            for number in index.near(picture):
-                near.merge(figure.image, known[number])
-            index.add(picture)
-            known.append(figure.image)
+            selection.excluded.update(excluding)
+        else:
+            reasons.append(None)
+            copies.add(figure.image, picture)
     groups = defaultdict(list)
     for number, figure in enumerate(figures):
         if reasons[number] is None:
-            groups[near[figure.image]].append(number)
+            groups[copies.group(figure.image)].append(number)
     for numbers in groups.values():
         judge_near_copies(figures, numbers, reasons, selection.links)
     if tables["figures"]:

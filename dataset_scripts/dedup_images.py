@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy.cluster.hierarchy import DisjointSet
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
@@ -94,6 +95,29 @@ class ImageIndex:
         found = found[(ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)]
         correlations = standardized(self._pixels[found]) @ standardized(picture.pixels.ravel())
         return found[correlations >= MIN_CORRELATION].tolist()
+
+
+class NearCopies:
+    """Groups of images, named by the sha256 of their pixels: each is near to one of its group."""
+
+    def __init__(self) -> None:
+        self._groups = DisjointSet()
+        self._index = ImageIndex()
+        self._names: list[str] = []  # by the numbers of the index
+
+    def add(self, name: str, picture: Thumbnail) -> None:
+        """Enter an image; one that is known already changes nothing."""
+        if name in self._groups:
+            return
+        self._groups.add(name)
+        for number in self._index.near(picture):
+            self._groups.merge(name, self._names[number])
+        self._index.add(picture)
+        self._names.append(name)
+
+    def group(self, name: str) -> str:
+        """The image that stands for the group of this one."""
+        return self._groups[name]
 
 
 def standardized(pixels: np.ndarray) -> np.ndarray:
