@@ -88,6 +88,7 @@ exec(block)
         "chat_template.jinja",
         "config.json",
         "generation_config.json",
+        "loss.png",
         "model.safetensors",
         "processor_config.json",
         "tokenizer.json",
