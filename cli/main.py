@@ -32,6 +32,9 @@ COMMANDS = {
     "moe": Command("cephalo.merge_recipes.moe:app", "Mix several models as experts behind gates."),
     "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images."),
     "serve": Command("modeling_cephalo.serve:app", "Put a model behind the OpenAI API."),
+    "eval": Command(
+        "cephalo.eval.command:app", "Measure models on a dataset, and compare them in pairs."
+    ),
     "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),
     "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
 }

@@ -59,8 +59,11 @@ def flush(folder: Path, evict: bool = False) -> None:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def timed(command: list[str], source: Path, target: Path) -> tuple[float, float]:
-    """Seconds and peak resident megabytes of a command that makes `target` from `source`."""
+def timed(command: list[str], source: Path, target: Path) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and peak resident megabytes of a command that makes `target`.
+
+    `source` is what it reads.
+    """
     shutil.rmtree(target, ignore_errors=True)
     flush(source, evict=True)
     start = time.perf_counter()
@@ -69,7 +72,8 @@ def timed(command: list[str], source: Path, target: Path) -> tuple[float, float]
     if status:
         sys.exit(f"{command[0]} failed")
     flush(target)
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    seconds = time.perf_counter() - start
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -107,11 +111,13 @@ def main() -> None:
                 "source_layers": arguments.layers,
                 "merged_layers": config["text_config"]["num_hidden_layers"],
                 "gigabytes": round(size / 1e9, 1),
-                "merge_seconds": [round(seconds, 1) for seconds, _ in merges],
-                "copy_seconds": [round(seconds, 1) for seconds, _ in copies],
+                "merge_seconds": [round(seconds, 1) for seconds, _, _ in merges],
+                "copy_seconds": [round(seconds, 1) for seconds, _, _ in copies],
+                "merge_cpu_seconds": [round(cpu, 1) for _, cpu, _ in merges],
+                "copy_cpu_seconds": [round(cpu, 1) for _, cpu, _ in copies],
                 "ratio": round(min(merges)[0] / min(copies)[0], 2),
                 "bar": BAR,
-                "peak_megabytes": round(max(megabytes for _, megabytes in merges)),
+                "peak_megabytes": round(max(megabytes for _, _, megabytes in merges)),
             }
         )
     )

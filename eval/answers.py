@@ -1,0 +1,94 @@
+"""A model's answers to questions, kept in a file as they come: a killed run goes on."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked, write_whole
+from cephalo.eval.questions import Question
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said, or the error why it could not read the question."""
+
+    answer: str
+    error: str | None = None
+
+
+def answer_all(
+    model: str,
+    revision: str | None,
+    questions: Sequence[Question],
+    folder: Path,
+    settings: dict[str, Any],
+) -> list[Answer]:
+    """The answers of a model, greedy, from FOLDER/answers.jsonl as far as they are there.
+
+    `settings` are all that the answers depend on; "batch_size" and "max_new_tokens" are used. The
+    batches of a run that goes on are those of one that was never stopped. Raises CephaloError where
+    FOLDER holds answers of other settings, or the model cannot be had.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        check_settings(folder / "settings.json", settings)
+        path, size = folder / "answers.jsonl", settings["batch_size"]
+        answers = read_answers(path, size, len(questions))
+        if len(answers) < len(questions):
+            from modeling_cephalo import inference
+
+            cephalo = inference.load(model, revision=revision)
+            starts = range(len(answers), len(questions), size)
+            with path.open("a", encoding="utf-8") as file:
+                for start in tqdm(starts, desc=model[-40:], unit=" batches", disable=None):
+                    batch = questions[start : start + size]
+                    found = ask(cephalo, batch, settings["max_new_tokens"])
+                    file.write("".join(json.dumps(asdict(answer)) + "\n" for answer in found))
+                    file.flush()
+                    answers += found
+    return answers
+
+
+def check_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings, or raise CephaloError where others are kept."""
+    if not path.exists():
+        write_whole(path, json.dumps(settings, indent=2) + "\n")
+        return
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if changed := [name for name in settings if kept.get(name) != settings[name]]:
+        raise CephaloError(
+            f"{path.parent} has answers with another {', '.join(changed)}; give another --out"
+        )
+
+
+def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
+    """The answers of whole batches; what a killed run wrote beyond them is cut off the file."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]  # a last line without an end is half a line
+    whole = len(lines) if len(lines) == questions else len(lines) // batch_size * batch_size
+    kept = lines[:whole]
+    with path.open("r+b") as file:
+        file.truncate(sum(len(line) + 1 for line in kept))
+    try:
+        return [Answer(**json.loads(line)) for line in kept]
+    except (ValueError, TypeError) as error:
+        raise CephaloError(f"{path} is damaged; remove it and run again") from error
+
+
+def ask(cephalo: Any, batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:
+    """The answers to a batch; a question that the model cannot read spoils no other."""
+    asked = [(question.text, [*map(io.BytesIO, question.images)]) for question in batch]
+    try:
+        texts = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
+        return [Answer(text) for text in texts]
+    except CephaloError as error:
+        if len(batch) == 1:
+            return [Answer("", str(error))]
+    return [answer for question in batch for answer in ask(cephalo, [question], max_new_tokens)]

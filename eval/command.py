@@ -1,0 +1,166 @@
+"""`cephalo eval`: models answer the questions of a dataset, and are measured and compared."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Names on the Hub, NAME@REVISION, or folders."),
+    ],
+    dataset: Annotated[str, typer.Option(help="A dataset of the Hub, or a folder.")],
+    task: Annotated[
+        str,
+        typer.Option(help="vector_regression, classification, answer_match or captions."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for answers, results.json and report.html.")],
+    config: Annotated[str | None, typer.Option(help="The dataset's config.")] = None,
+    split: Annotated[str, typer.Option(help="The dataset's split.")] = "test",
+    revision: Annotated[str | None, typer.Option(help="The dataset's branch or commit.")] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="COLUMN=VALUE", help="Ask only these rows.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Measure by the values of a column too.")
+    ] = None,
+    max_samples: Annotated[
+        int | None, typer.Option(min=1, help="So many rows, drawn with a fixed seed.")
+    ] = None,
+    question_column: Annotated[
+        str | None, typer.Option(help="Found by its name if not given.")
+    ] = None,
+    answer_column: Annotated[
+        str | None, typer.Option(help="Found by its name if not given.")
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="Found by its name if not given.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions at a time.")] = 8,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of one answer.")] = 128,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="A judge's name at an endpoint; it compares answers in pairs."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the judge, with /v1; OpenAI's by default.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="Key of the judge.")
+    ] = None,
+) -> None:
+    """Measure models on the questions of a dataset, with intervals, and compare them in pairs.
+
+    Every answer is kept in OUT when it comes: run it again after an interruption, and nothing is
+    asked twice. Several models answer the same rows and are compared by paired tests, and by a
+    judge, who knows the true answers, where one is given.
+
+    \b
+    Example:
+      cephalo eval my-lab/nacre-tiny --task vector_regression --dataset my-lab/plates \\
+        --config conversations --where task=CalculateVonMisesStressStatistics \\
+        --group-by family --out runs/eval
+    """
+    from cephalo.eval import questions as asking
+    from cephalo.eval.report import write_report
+    from cephalo.eval.results import build_results
+    from cephalo.eval.scores import METRICS
+
+    if task not in METRICS:
+        raise CephaloError(f"no task {task!r}; give one of {', '.join(METRICS)}")
+    if judge and len(set(models)) < 2:
+        raise CephaloError("a judge compares models; name two or more")
+    dataset_revision = asking.hub_revision(dataset, revision, "dataset")
+    source = asking.Source(dataset, config, split, revision, where, max_samples)
+    asked = asking.load_questions(source, question_column, answer_column, image_column, group_by)
+    rows = asking.rows_sha256(asked)
+    settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}
+    evaluated = [measure(name, task, asked, out, settings) for name in dict.fromkeys(models)]
+    results = build_results(task, source, dataset_revision, rows, asked, evaluated)
+    if judge:
+        results["judge"] = judged(judge, base_url, api_key, asked, evaluated, out)
+    write_whole(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    write_report(out / "report.html", results, asked, evaluated)
+    print(summary(results))
+    print(f"{out / 'results.json'}\n{out / 'report.html'}")
+
+
+def measure(name: str, task: str, asked: list[Any], out: Path, settings: dict[str, Any]) -> Any:
+    """One model's answers and scores. `name` can carry @REVISION."""
+    from cephalo.eval.answers import answer_all
+    from cephalo.eval.questions import hub_revision
+    from cephalo.eval.results import Evaluated
+    from cephalo.eval.scores import METRICS
+
+    model, _, branch = (name, "", "") if Path(name).is_dir() else name.partition("@")
+    commit = hub_revision(model, branch or None, "model")
+    folder = out / "answers" / folder_name(name)
+    answers = answer_all(
+        model,
+        None if Path(model).is_dir() else commit,
+        asked,
+        folder,
+        settings | {"model": model, "revision": commit},
+    )
+    options = {}
+    if task == "vector_regression" and (names := component_names(asked[0].text)):
+        options["components"] = names
+    texts, truths = [answer.answer for answer in answers], [question.answer for question in asked]
+    return Evaluated(name, commit, answers, METRICS[task](texts, truths, **options))
+
+
+def component_names(question: str) -> list[str]:
+    """The names in a question of the form "Calculate... <a, b, c>"; none in another one."""
+    found = re.search(r"<([\w ]+(?:,[\w ]+)*)>", question)
+    return [name.strip() for name in found.group(1).split(",")] if found else []
+
+
+def folder_name(model: str) -> str:
+    """A folder for a model's answers: readable, and not another model's."""
+    safe = re.sub(r"[^\w.-]+", "-", model).strip("-.")[-60:]
+    return f"{safe}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+
+
+def judged(
+    judge: str,
+    base_url: str | None,
+    api_key: str | None,
+    asked: list[Any],
+    evaluated: list[Any],
+    out: Path,
+) -> dict[str, Any]:
+    """What the judge says of every later model against the first."""
+    from cephalo.eval.judge import judge_answers, open_judge
+
+    first, *others = [(one.model, [answer.answer for answer in one.answers]) for one in evaluated]
+    pairs = []
+    for name, texts in others:
+        respondent = open_judge(judge, base_url, api_key, out)
+        found = judge_answers(asked, first[1], texts, respondent)
+        pairs.append({"first": first[0], "second": name, **found})
+    return {"model": judge, "pairs": pairs}
+
+
+def summary(results: dict[str, Any]) -> str:
+    """The measures of all models, a line each."""
+    lines = []
+    for model in results["models"]:
+        lines.append(f"{model['model']} ({model['n']} rows)")
+        for name, found in model["measures"].items():
+            shown = [
+                "-" if found[key] is None else f"{found[key]:.4g}"
+                for key in ("value", "low", "high")
+            ]
+            lines.append(f"  {name:32} {shown[0]:>8}  ({shown[1]} to {shown[2]})")
+    return "\n".join(lines)

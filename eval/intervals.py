@@ -1,0 +1,99 @@
+"""Confidence intervals of measures, and paired comparisons of two models on the same rows."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.stats import DegenerateDataWarning, binomtest, bootstrap
+
+from cephalo.eval.scores import Scores
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+BATCH = 100  # resamples at a time, to bound memory
+
+
+def intervals(scores: Scores) -> dict[str, dict[str, float | None]]:
+    """Each measure as {"value", "low", "high"}: percentile bootstrap over rows, 95 %.
+
+    Numbers that are not defined are None: a bound with fewer than two rows, R² of equal truths.
+    """
+    found = {}
+    for name, measure in scores.measures.items():
+        rows = resampled(lambda index, measure=measure: measure(scores.table[index]), scores)
+        found[name] = {"value": finite(measure(scores.table)), **bounds(rows)}
+    return found
+
+
+def compare(first: Scores, second: Scores) -> dict[str, dict[str, Any]]:
+    """Each measure's difference, second minus first, on the same rows.
+
+    {"difference", "low", "high", "p"}: paired bootstrap, `p` two-sided, from the share of
+    resamples on the other side of 0. Where answers are right or wrong, "mcnemar" has the exact
+    test on the rows where the models differ.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, measure in first.measures.items():
+        other = second.measures[name]
+
+        def difference(index: np.ndarray, one: Callable = measure, two: Callable = other) -> Any:
+            return two(second.table[index]) - one(first.table[index])
+
+        rows = resampled(difference, first)
+        value = finite(other(second.table) - measure(first.table))
+        found[name] = {"difference": value, **bounds(rows), "p": two_sided(rows)}
+    if first.correct is not None and second.correct is not None:
+        found["mcnemar"] = mcnemar(first.correct, second.correct)
+    return found
+
+
+def resampled(statistic: Callable[[np.ndarray], Any], scores: Scores) -> np.ndarray:
+    """The values of `statistic`, a function of row numbers (..., n), on resampled rows."""
+    n = len(scores.table)
+    if n < 2:
+        return np.empty(0)
+    with warnings.catch_warnings():
+        # Where all resamples are the same, so are the bounds.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = bootstrap(
+            (np.arange(n),),
+            lambda index, axis=-1: statistic(index.astype(int)),
+            n_resamples=RESAMPLES,
+            batch=BATCH,
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        )
+    return result.bootstrap_distribution
+
+
+def bounds(values: np.ndarray) -> dict[str, float | None]:
+    """The percentiles that hold the middle 95 % of the values."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {"low": None, "high": None}
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return {"low": float(low), "high": float(high)}
+
+
+def two_sided(differences: np.ndarray) -> float | None:
+    """Twice the smaller share of differences on one side of 0, counted with one more on it."""
+    if not len(differences):
+        return None
+    smaller = min((differences <= 0).sum(), (differences >= 0).sum())
+    return float(min(1.0, 2 * (smaller + 1) / (len(differences) + 1)))
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+    """McNemar's exact test: rows that only one of the models has right."""
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    discordant = only_first + only_second
+    p = binomtest(only_first, discordant).pvalue if discordant else 1.0
+    return {"only_first": only_first, "only_second": only_second, "p": float(p)}
+
+
+def finite(value: Any) -> float | None:
+    """A number, None where it is not finite: JSON has no nan."""
+    return float(value) if np.isfinite(value) else None

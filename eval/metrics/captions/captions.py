@@ -1,0 +1,33 @@
+"""Captions beside one reference: BLEU and chrF (sacrebleu), ROUGE-1 and ROUGE-L.
+
+    evaluate.load("eval/metrics/captions").compute(predictions=[...], references=[...])
+
+Each measure comes as {"value", "low", "high"}, a bootstrap interval of 95 %.
+"""
+
+from typing import Any
+
+import datasets
+import evaluate
+
+from cephalo.eval.intervals import intervals
+from cephalo.eval.scores import captions
+
+CITATION = "Cephalo, arXiv 2405.19076"
+DESCRIPTION, INPUTS = __doc__.split("\n\n", 1)
+
+
+class Captions(evaluate.Metric):
+    """`cephalo.eval.scores.captions` as a metric of `evaluate`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
+        return intervals(captions(predictions, references))

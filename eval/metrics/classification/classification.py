@@ -1,0 +1,38 @@
+"""Answers that are yes or no, or one letter of some: accuracy and F1.
+
+    evaluate.load("eval/metrics/classification").compute(predictions=[...], references=[...])
+
+Each measure comes as {"value", "low", "high"}, a bootstrap interval of 95 %.
+"""
+
+from typing import Any
+
+import datasets
+import evaluate
+
+from cephalo.eval.intervals import intervals
+from cephalo.eval.scores import classification
+
+CITATION = "Cephalo, arXiv 2405.19076"
+DESCRIPTION, INPUTS = __doc__.split("\n\n", 1)
+
+
+class Classification(evaluate.Metric):
+    """`cephalo.eval.scores.classification` as a metric of `evaluate`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(
+        self,
+        predictions: list[str],
+        references: list[str],
+        choices: list[str] | None = None,
+    ) -> dict[str, Any]:
+        return intervals(classification(predictions, references, choices))

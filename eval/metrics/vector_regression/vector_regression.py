@@ -1,0 +1,38 @@
+"""Vectors in answers such as "[0.12, 0.34]": R², MAE, MSE, RMSE and MAPE by component.
+
+    evaluate.load("eval/metrics/vector_regression").compute(predictions=[...], references=[...])
+
+Each measure comes as {"value", "low", "high"}, a bootstrap interval of 95 %.
+"""
+
+from typing import Any
+
+import datasets
+import evaluate
+
+from cephalo.eval.intervals import intervals
+from cephalo.eval.scores import vector_regression
+
+CITATION = "Cephalo, arXiv 2405.19076"
+DESCRIPTION, INPUTS = __doc__.split("\n\n", 1)
+
+
+class VectorRegression(evaluate.Metric):
+    """`cephalo.eval.scores.vector_regression` as a metric of `evaluate`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = datasets.Value("string")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({"predictions": text, "references": text}),
+        )
+
+    def _compute(
+        self,
+        predictions: list[str],
+        references: list[str],
+        components: list[str] | None = None,
+    ) -> dict[str, Any]:
+        return intervals(vector_regression(predictions, references, components))

@@ -1,0 +1,171 @@
+"""The rows of any dataset as questions: a text, its images, the true answer."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+from cephalo.cli.errors import CephaloError
+
+# Column names that are known: Cephalo's, and those of most visual benchmarks.
+QUESTION = ("query", "question")
+ANSWER = ("answer", "answers", "label")
+IMAGES = ("images", "image", "microstructure")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which rows are asked. `where` is COLUMN=VALUE; `revision` a branch or commit of the Hub."""
+
+    dataset: str
+    config: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    where: str | None = None
+    max_samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row: `images` are encoded files. `group` is its value of the column to group by."""
+
+    text: str
+    images: tuple[bytes, ...]
+    answer: str
+    group: str | None = None
+
+
+def load_questions(
+    source: Source,
+    question: str | None = None,
+    answer: str | None = None,
+    image: str | None = None,
+    group: str | None = None,
+) -> list[Question]:
+    """The rows of a dataset of the Hub or of a folder; columns are found by name if not given.
+
+    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError where the
+    dataset, its split or a column cannot be had, or no row is left.
+    """
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(
+            source.dataset, source.config, split=source.split, revision=source.revision
+        )
+    except (OSError, ValueError, KeyError) as error:
+        name = source.dataset if source.config is None else f"{source.dataset} {source.config}"
+        raise CephaloError(f"cannot load {name}, split {source.split}: {error}") from error
+    columns = {
+        "question": column(rows, question, QUESTION, "--question-column"),
+        "answer": column(rows, answer, ANSWER, "--answer-column"),
+    }
+    pictures = image or next((name for name in IMAGES if name in rows.column_names), None)
+    if pictures:
+        columns["images"] = column(rows, pictures, IMAGES, "--image-column")
+    if group:
+        columns["group"] = column(rows, group, (), "--group-by")
+    if source.where:
+        rows = rows.select(chosen(rows, source.where))
+    if source.max_samples and source.max_samples < len(rows):
+        rows = rows.shuffle(seed=0).select(range(source.max_samples))
+    if not len(rows):
+        raise CephaloError(f"{source.dataset} has no such rows; look at --split and --where")
+    rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
+    return [read_question(row, columns) for row in rows]
+
+
+def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> str:
+    """A column that is there: the one that is wanted, or the first known one."""
+    names = [wanted] if wanted else known
+    found = next((name for name in names if name in rows.column_names), None)
+    if found is None:
+        raise CephaloError(
+            f"the dataset has no column {wanted or ' or '.join(known)}; name one of "
+            f"{', '.join(rows.column_names)} with {option}"
+        )
+    return found
+
+
+def chosen(rows: Any, where: str) -> list[int]:
+    """The numbers of the rows that COLUMN=VALUE holds for. Raises CephaloError for another form."""
+    name, equals, value = where.partition("=")
+    if not equals:
+        raise CephaloError(f"--where {where} is no COLUMN=VALUE, such as family=holes")
+    name = column(rows, name, (), "--where")
+    return [number for number, found in enumerate(rows[name]) if str(found) == value]
+
+
+def undecoded(rows: Any) -> Any:
+    """`rows` with images as bytes."""
+    from datasets import Image, List
+
+    for name, feature in rows.features.items():
+        if isinstance(feature, Image):
+            rows = rows.cast_column(name, Image(decode=False))
+        elif isinstance(feature, List) and isinstance(feature.feature, Image):
+            rows = rows.cast_column(name, List(Image(decode=False)))
+    return rows
+
+
+def read_question(row: dict[str, Any], columns: dict[str, str]) -> Question:
+    """One row. Several right answers: the first one."""
+    answer = row[columns["answer"]]
+    answer = (answer or [""])[0] if isinstance(answer, list) else answer
+    pictures = row[columns["images"]] if "images" in columns else []
+    pictures = pictures if isinstance(pictures, list) else [pictures]
+    images = tuple(image_bytes(picture) for picture in pictures if picture)
+    group = str(row[columns["group"]]) if "group" in columns else None
+    return Question(str(row[columns["question"]]), images, str(answer), group)
+
+
+def image_bytes(picture: dict[str, Any]) -> bytes:
+    """The file of an undecoded image, which stands in the row or beside it."""
+    return picture["bytes"] or Path(picture["path"]).read_bytes()
+
+
+def rows_sha256(questions: Iterable[Question]) -> str:
+    """What was asked, in one hash: texts, images and true answers in their order."""
+    digest = hashlib.sha256()
+    for question in questions:
+        images = [hashlib.sha256(image).hexdigest() for image in question.images]
+        digest.update(json.dumps([question.text, images, question.answer]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
+    """The commit of a model or dataset of the Hub; of a folder, a hash of its content.
+
+    Raises CephaloError where there is neither.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder_sha256(folder)
+    api = HfApi()
+    try:
+        return api.repo_info(name, revision=revision, repo_type=repo_type).sha
+    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise CephaloError(
+            f"no folder and no {repo_type} {name} on {api.endpoint} that this token may read"
+        ) from error
+    except httpx2.HTTPError as error:
+        raise CephaloError(f"{api.endpoint} cannot be reached: {error}") from error
+
+
+def folder_sha256(folder: Path) -> str:
+    """One hash of the names and bytes of a folder's JSON, safetensors, Parquet and text files."""
+    digest = hashlib.sha256()
+    kinds = {".json", ".safetensors", ".parquet", ".jinja", ".model", ".txt"}
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in kinds and path.is_file() and not hidden:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()

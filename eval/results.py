@@ -1,0 +1,88 @@
+"""What results.json says: measures with intervals, by model and group, and paired comparisons."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from cephalo.eval.answers import Answer
+from cephalo.eval.intervals import compare, intervals
+from cephalo.eval.questions import Question, Source
+from cephalo.eval.scores import Scores
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model with its answers and their scores, row by row."""
+
+    model: str
+    revision: str
+    answers: list[Answer]
+    scores: Scores
+
+
+def build_results(
+    task: str,
+    source: Source,
+    dataset_revision: str,
+    rows_sha256: str,
+    questions: Sequence[Question],
+    models: Sequence[Evaluated],
+) -> dict[str, Any]:
+    """All numbers of an evaluation, ready for JSON. Models are compared in the order given."""
+    return {
+        "task": task,
+        "dataset": {
+            **asdict(source),
+            "revision": dataset_revision,
+            "rows": len(questions),
+            "rows_sha256": rows_sha256,
+        },
+        "models": [model_results(evaluated, questions) for evaluated in models],
+        "comparisons": [
+            {
+                "first": one.model,
+                "second": other.model,
+                "measures": compare(one.scores, other.scores),
+            }
+            for one, other in combinations(models, 2)
+        ],
+    }
+
+
+def model_results(evaluated: Evaluated, questions: Sequence[Question]) -> dict[str, Any]:
+    """The measures of one model, of all rows and by group."""
+    errors = [answer.error for answer in evaluated.answers if answer.error]
+    groups = np.array([question.group or "" for question in questions])
+    found = {
+        "model": evaluated.model,
+        "revision": evaluated.revision,
+        "n": len(questions),
+        "unreadable_questions": len(errors),
+        "measures": intervals(evaluated.scores),
+    }
+    if errors:
+        found["first_error"] = errors[0]
+    if groups.any():
+        found["groups"] = {
+            str(group): {
+                "n": int((groups == group).sum()),
+                "measures": intervals(subset(evaluated.scores, groups == group)),
+            }
+            for group in sorted(set(groups))
+        }
+    return found
+
+
+def subset(scores: Scores, mask: np.ndarray) -> Scores:
+    """The scores of some rows."""
+    correct = None if scores.correct is None else scores.correct[mask]
+    return replace(
+        scores,
+        table=scores.table[mask],
+        errors=scores.errors[mask],
+        parsed=scores.parsed[mask],
+        correct=correct,
+    )
