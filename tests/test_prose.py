@@ -219,6 +219,8 @@ def test_sentences(text, parts):
         ("It is known [3, 5-7].", "It is known."),
         ("as shown in [3] and by Doe [4], too", "as shown in [3] and by Doe, too"),
         ("It was found.12,13 The rest", "It was found. The rest"),
+        ("low resulting usage1. The surface2, too", "low resulting usage. The surface, too"),
+        ("along t[1] and p[2]", "along t[1] and p[2]"),
         ("Doe et al. [4]. Then", "Doe et al. Then"),
         ("Ti6Al4V at 10.5 GPa and 300 K", "Ti6Al4V at 10.5 GPa and 300 K"),
         ("in the range [0.1, 0.5]", "in the range [0.1, 0.5]"),
@@ -245,11 +247,12 @@ def test_only_whole_sentences():
     [
         "s = k n / A + b x ( 1 - y ) z = 0.5 t 2 + 3 q r s t u v w x y z a b c d e f g",
         "Doe, J. A., Roe, R. B., Moe, M. C. and Poe, E. A. Mats under load. J. Mater. 12, 1999.",
+        "A. Doe, the mats of fibre under load, in foods for plants, vol. 42, no. 3, pp. 1-6, 1992.",
         "Funding: This work was paid for by the foundation of the made papers and by no other.",
         "12.5 13.7 14.1 15.9 16.2 17.8 18.8 19.4 20.2 21.4 22.4 23.1 24.9 25.0 26.7 27.6 28.3",
         "Please write to the authors of this work at jane.doe@example.org for the data of it all.",
     ],
-    ids=["formula", "reference", "funding", "numbers", "mail"],
+    ids=["formula", "reference", "volume", "funding", "numbers", "mail"],
 )
 def test_what_is_no_prose(text):
     assert not is_prose(text)

@@ -5,6 +5,7 @@ tables, heads and feet of pages, and paragraphs that are formulas more than word
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -57,7 +58,9 @@ _NOTICE = re.compile(
     re.I,
 )
 _CONTACT = re.compile(r"\S@\S+\.\w|https?://orcid")
+_REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
+_INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
 _CITATION = re.compile(
     r"(?P<before>[\w.]*)\s?\[\d{1,3}[a-z]?(?:\s?[,;\u2013\u2014-]\s?\d{1,3}[a-z]?)*\]"
 )
@@ -65,6 +68,7 @@ _GOVERNS = re.compile(r"(?:see|in|of|by|from|to|and|or|with|at|on|as|refs?\.?|re
 _RAISED = re.compile(  # numbers of references, set raised: "was found.12,13 The"
     r"(?<=[a-z]{2}[.,;:)])\d{1,3}(?:[,\u2013\u2014-]\d{1,3})*(?=\s|$)"
     r"|(?<=[a-z]{4})\d{1,3}(?:[,\u2013\u2014-]\d{1,3})+(?=[\s.,;:)]|$)"
+    r"|(?<=[a-z]{5})\d{1,3}(?=[.,;:]\s|[.]$)"
 )
 _ABSTRACT = re.compile(
     r"^(?:abstract|summary|zusammenfassung)\s*[.:\u2013\u2014-]?\s*(?=[A-Z])", re.I
@@ -175,14 +179,22 @@ def _is_heading(line: Line, block: Block, page: PageContent, body: BodyStyle) ->
     short = line.box[2] < max(block.box[2], edge) - 1.5 * body.size
     if not short or len(line.text.split()) > 14 or not _TITLE.match(line.text):
         return False
-    apart = line.font not in body.fonts and line.lead not in body.fonts
+    fonts = {line.font, line.lead}
+    apart = not fonts & body.fonts or (len(block.lines) > 2 and _main_font(block) not in fonts)
     return apart or line.bold or bool(_NUMBERED.match(line.text))
+
+
+def _main_font(block: Block) -> str:
+    """The font of most lines of a block."""
+    return Counter(line.font for line in block.lines).most_common(1)[0][0]
 
 
 def is_prose(text: str) -> bool:
     """Whether a paragraph is sentences, and not names, addresses, references or formulas."""
     words = text.split()
-    if _NOT_PROSE.match(text) or _CONTACT.search(text) or len(text) < 60:
+    if len(text) < 60 or _NOT_PROSE.match(text):
+        return False
+    if _CONTACT.search(text) or _REFERENCE.search(text):
         return False
     letters = sum(map(str.isalpha, text))
     if letters < 0.75 * (len(text) - len(words) + 1):
@@ -206,7 +218,10 @@ def without_citations(text: str) -> str:
 
 
 def _cited(match: re.Match[str]) -> str:
-    return match.group() if _GOVERNS.fullmatch(match.group("before")) else match.group("before")
+    before = match.group("before")
+    attached = match.group()[len(before)] == "["
+    index = len(before) == 1 and attached  # of a symbol: t[1]
+    return match.group() if index or _GOVERNS.fullmatch(before) else before
 
 
 def whole_sentences(text: str) -> list[str]:
@@ -218,7 +233,7 @@ def whole_sentences(text: str) -> list[str]:
     parts = sentences(_ABSTRACT.sub("", text))
     if parts and parts[0][0].islower():
         parts = parts[1:]
-    if parts and (not _FINISHED.search(parts[-1]) or re.search(r"\b[A-Z]\.$", parts[-1])):
+    if parts and (not _FINISHED.search(parts[-1]) or _INITIAL_LAST.search(parts[-1])):
         parts = parts[:-1]
     runs: list[list[str]] = [[]]
     for part in parts:
