@@ -1,7 +1,8 @@
 """Near-copies of pictures: a perceptual hash finds candidates, the pixels of a thumbnail decide.
 
-Plots look alike to a hash of 64 bits, so a hash alone would join figures that only share their
-axes. `python -m cephalo.dataset_scripts.bench_dedup FOLDER` measures both thresholds.
+Plots look alike to a hash of 64 bits, and a micrograph beside a plot looks like any other to the
+thumbnail as a whole. So the thumbnail's tiles are compared one by one, and most must agree.
+`python -m cephalo.dataset_scripts.bench_dedup FOLDER` measures the thresholds.
 """
 
 import io
@@ -16,7 +17,11 @@ from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
 
 SIDE = 32  # pixels of a thumbnail
 MAX_HASH_DISTANCE = 16  # bits of 64
-MIN_CORRELATION = 0.7  # of the thumbnails' grey levels
+TILES = 4  # along each side of a thumbnail
+FLAT = 4  # standard deviation of the grey levels of a tile that shows nothing
+# The correlation of the grey levels that three quarters of the tiles reach; the others may hold
+# another panel letter or lie at an edge that was cut.
+MIN_CORRELATION = 0.5
 MAX_ASPECT_CHANGE = 1.1  # a factor
 MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
 
@@ -73,7 +78,7 @@ class ImageIndex:
         self.size = 0
         self._hashes = np.empty(256, np.uint64)
         self._aspects = np.empty(256, np.float64)
-        self._pixels = np.empty((256, SIDE * SIDE), np.uint8)
+        self._pixels = np.empty((256, SIDE, SIDE), np.uint8)
 
     def add(self, picture: Thumbnail) -> int:
         """Keep a thumbnail; returns its number."""
@@ -83,7 +88,7 @@ class ImageIndex:
                 setattr(self, name, np.concatenate([old, np.empty_like(old)]))
         self._hashes[self.size] = picture.phash
         self._aspects[self.size] = picture.aspect
-        self._pixels[self.size] = picture.pixels.ravel()
+        self._pixels[self.size] = picture.pixels
         self.size += 1
         return self.size - 1
 
@@ -93,8 +98,33 @@ class ImageIndex:
         found = np.flatnonzero(distances <= MAX_HASH_DISTANCE)
         ratios = self._aspects[found] / picture.aspect
         found = found[(ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)]
-        correlations = standardized(self._pixels[found]) @ standardized(picture.pixels.ravel())
-        return found[correlations >= MIN_CORRELATION].tolist()
+        agreement = tile_agreement(self._pixels[found], picture.pixels)
+        return found[agreement >= MIN_CORRELATION].tolist()
+
+
+def tile_agreement(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The lower quartile of the correlations of all tiles between (n, SIDE, SIDE) thumbnails and
+    another; tiles flat in both are passed over. Returns (n,); -1 where all are flat."""
+    tiles, deviation = tiles_of(pixels)
+    other_tiles, other_deviation = tiles_of(other[None])
+    correlations = np.where(
+        np.maximum(deviation, other_deviation) < FLAT, np.nan, (tiles * other_tiles).mean(-1)
+    )
+    seen = ~np.isnan(correlations).all(1)
+    agreement = np.full(len(pixels), -1.0)
+    agreement[seen] = np.nanquantile(correlations[seen], 0.25, axis=1)
+    return agreement
+
+
+def tiles_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tiles of (n, SIDE, SIDE) thumbnails, (n, TILES², pixels), of mean 0 and deviation 1, and
+    the deviation that each had, (n, TILES²)."""
+    step = SIDE // TILES
+    grid = pixels.astype(np.float32).reshape(-1, TILES, step, TILES, step)
+    tiles = grid.swapaxes(2, 3).reshape(len(pixels), TILES * TILES, step * step)
+    tiles = tiles - tiles.mean(-1, keepdims=True)
+    deviation = tiles.std(-1)
+    return tiles / np.maximum(deviation, 1e-6)[..., None], deviation
 
 
 class NearCopies:
@@ -118,10 +148,3 @@ class NearCopies:
     def group(self, name: str) -> str:
         """The image that stands for the group of this one."""
         return self._groups[name]
-
-
-def standardized(pixels: np.ndarray) -> np.ndarray:
-    """Rows of mean 0 and norm 1, so that a product of two is their correlation."""
-    levels = pixels.astype(np.float32)
-    levels -= levels.mean(-1, keepdims=True)
-    return levels / np.maximum(np.linalg.norm(levels, axis=-1, keepdims=True), 1e-6)

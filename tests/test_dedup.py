@@ -110,6 +110,19 @@ def test_altered_copies_are_near_and_other_plots_are_not(many_plots, name):
         assert many_plots.near(thumbnail(encode(copy), "here")) == [seed]
 
 
+def test_figures_of_one_layout_are_not_near():
+    """A dark micrograph beside a plot on white: alike as a whole, different in every part."""
+    index = ImageIndex()
+    for seed in range(20):
+        image = Image.new("RGB", (700, 240), "white")
+        levels = np.random.default_rng(seed).integers(20, 110, (12, 17), np.uint8)
+        image.paste(Image.fromarray(levels).resize((340, 240)), (0, 0))
+        image.paste(plot(seed), (360, 0))
+        picture = thumbnail(encode(image), "here")
+        assert index.near(picture) == []
+        index.add(picture)
+
+
 def test_bytes_that_are_no_image_name_their_place():
     whole = encode(plot(0))
     for broken in (b"", b"<svg/>", whole[:200], whole[: len(whole) // 2]):
