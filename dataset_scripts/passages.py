@@ -26,12 +26,13 @@ Place = TypeVar("Place")
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text; initials and usual abbreviations do not end one."""
-    found, start = [], 0
+    found: list[str] = []
+    start = 0
     for match in _END.finditer(text):
-        piece = text[start : match.end()].strip()
-        if piece and not _ABBREVIATION.search(piece):
-            found.append(piece)
-            start = match.end()
+        end = match.end()
+        if not _ABBREVIATION.search(text[max(start, end - 16) : end].rstrip()):
+            found.append(text[start:end].strip())
+            start = end
     rest = text[start:].strip()
     return [*found, rest] if rest else found
 

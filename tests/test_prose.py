@@ -1,5 +1,6 @@
 """The running text of made papers, and the rows of the `text` table."""
 
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -183,16 +184,17 @@ def test_rows_say_whose_words_they_are(sheet, tmp_path):
     assert shard.name == next((tmp_path / "out" / "figures").glob("*.parquet")).name
 
 
-def test_trl_eats_the_rows(sheet, tmp_path):
-    """The columns that `cephalo train` selects, and TRL's own check of their form."""
+def test_training_takes_the_rows_as_they_are(sheet, tmp_path):
     from datasets import load_dataset
-    from trl.data_utils import is_conversational
+
+    from cephalo.train.rows import COLUMNS, row_features, to_conversations
 
     paper(sheet)
     run(sheet.save(), "--out", tmp_path / "out", "--text")
     rows = load_dataset("parquet", data_dir=str(tmp_path / "out" / "text"), split="train")
-    assert is_conversational(rows[0])
-    assert rows[0]["images"] == []
+    taken = to_conversations(rows, "text")
+    assert taken.column_names == COLUMNS and taken.features == row_features()
+    assert taken[0]["images"] == [] and taken[0]["prompt"] == rows[0]["prompt"]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +259,18 @@ def test_only_whole_sentences():
 def test_what_is_no_prose(text):
     assert not is_prose(text)
     assert is_prose(FIRST)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 200_000, "试" * 200_000, "A. " * 70_000, "[1" * 100_000, "a.1" * 70_000, "(" * 200_000],
+    ids=["word", "signs", "initials", "brackets", "numbers", "parentheses"],
+)
+def test_long_hostile_paragraphs_take_a_moment(text):
+    start = time.process_time()
+    is_prose(text)
+    whole_sentences(without_citations(text))
+    assert time.process_time() - start < 3
 
 
 def test_passages_are_bounded_and_lose_no_words():

@@ -62,7 +62,7 @@ _REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
 _INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
 _CITATION = re.compile(
-    r"(?P<before>[\w.]*)\s?\[\d{1,3}[a-z]?(?:\s?[,;\u2013\u2014-]\s?\d{1,3}[a-z]?)*\]"
+    r"(?<![\w.])(?P<before>[\w.]*)\s?\[\d{1,3}[a-z]?(?:\s?[,;\u2013\u2014-]\s?\d{1,3}[a-z]?)*\]"
 )
 _GOVERNS = re.compile(r"(?:see|in|of|by|from|to|and|or|with|at|on|as|refs?\.?|references?)", re.I)
 _RAISED = re.compile(  # numbers of references, set raised: "was found.12,13 The"
