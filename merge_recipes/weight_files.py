@@ -120,9 +120,9 @@ def write_weights(
 
     Returns the file of each tensor, and the SHA-256 of each weight file that was read.
     """
-    shards = split(planned, shard_bytes)
-    names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
     sources = list(dict.fromkeys(path for own in checkpoints for path in own.weight_files))
+    shards = split(in_order(planned, sources), shard_bytes)
+    names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
     total = sum(path.stat().st_size for path in sources)
     with ExitStack() as stack:
         targets: Targets = {path: defaultdict(list) for path in sources}
@@ -133,6 +133,20 @@ def write_weights(
         digests = {path: distribute(path, targets[path], hashing, bar) for path in sources}
     places = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
     return places, digests
+
+
+def in_order(planned: dict[str, Planned], sources: list[Path]) -> dict[str, Planned]:
+    """`planned` as it lies in the sources, so that what is read in order is written in order.
+
+    Any other order took twice the CPU time.
+    """
+    numbers = {path: number for number, path in enumerate(sources)}
+
+    def place(name: str) -> tuple[int, int]:
+        first = planned[name].pieces[0]
+        return numbers[first.path], first.start
+
+    return {name: planned[name] for name in sorted(planned, key=place)}
 
 
 def split(planned: dict[str, Planned], shard_bytes: int) -> list[dict[str, Planned]]:
