@@ -27,7 +27,7 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 
 from .images import open_image
-from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
+from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage, json_schema
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
 LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more ends the run
@@ -141,10 +141,13 @@ class Endpoint:
         while True:
             fields = self.fields(question, sampling)
             try:
-                raw = await self.client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=messages, **fields
+                # `chat.completions.create` looks through every field for five milliseconds.
+                response = await self.client.post(
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    body={"model": self.model, "messages": messages, **fields},
                 )
-                return read_reply(raw.content)
+                return read_reply(response.content)
             except openai.APIStatusError as error:
                 name = refused_field(error, set(fields) & set(OPTIONAL))
                 if name is None:
@@ -156,7 +159,7 @@ class Endpoint:
         """The fields of a request that servers are known to take or not."""
         schema = {
             "name": question.schema.__name__,
-            "schema": question.schema.model_json_schema(),
+            "schema": json_schema(question.schema),
             "strict": True,
         }
         fields = {
@@ -304,7 +307,7 @@ def data_url(data: bytes, edge: int) -> str:
     small = open_image(io.BytesIO(data)) if not _can_go(data, edge) else None
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     if small is not None:
-        small.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        small.thumbnail((edge, edge))
         out = io.BytesIO()
         small.save(out, "JPEG", quality=90)
         data, kind = out.getvalue(), "jpeg"

@@ -97,12 +97,12 @@ class LocalModel:
 
     def message(self, question: Question) -> dict[str, Any]:
         """The question as one user's turn: not every family's template has a system's."""
-        content = [{"type": "text", "text": question.system}]
-        for part in question.parts:
+        content = []
+        for part in (question.system, *question.parts):
             if isinstance(part, Picture):
                 image = open_image(io.BytesIO(part.data))
                 image.thumbnail((self.max_image_edge,) * 2, Image.Resampling.LANCZOS)
                 content.append({"type": "image", "image": image})
-            else:
+            elif part:
                 content.append({"type": "text", "text": part})
         return {"role": "user", "content": content}

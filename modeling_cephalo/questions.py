@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -188,9 +189,10 @@ class Respondent:
     def key(self, question: Question) -> str:
         """What replies to a question are kept under: the SHA-256 of all that determines them."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
-        form = question.schema.model_json_schema()
         settings = self.model.settings | asdict(self.sampling)
-        text = json.dumps([question.system, parts, form, settings], sort_keys=True)
+        text = json.dumps(
+            [question.system, parts, json_schema(question.schema), settings], sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def ask(self, question: Question, rejected_rounds: Sequence[int] = ()) -> Answer:
@@ -218,6 +220,12 @@ class Respondent:
             if reply.finish_reason == "length":  # another one would be cut too
                 break
         return failed
+
+
+@cache
+def json_schema(form: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a form of answer."""
+    return form.model_json_schema()
 
 
 def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:

@@ -96,6 +96,7 @@ def test_questions_are_checked_too(question):
     [
         "In panel (a) the crack runs between tablets; two of them are broken.",
         "The peak of 12.4 N lies at a displacement of 0.035 mm, far from the first crack.",
+        "The crack leaves the tablets for the softer surrounding material of nacre.",
         "Seen below the surface, the crack turns at every tablet, and nacre holds.",
         "Nacre's tablets of CaCO₃ are 500 nm thick, and the crack goes round them.",
         "The crack cannot cross the tablets, which is why nacre is tough.",

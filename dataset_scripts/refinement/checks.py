@@ -79,7 +79,8 @@ def refusal(talk: Talk, context: Context) -> str | None:
 META = re.compile(
     r"\b(?:the|this|its|figure) (?:caption|quotations?|quoted \w+|excerpts?|passages?)\b"
     r"|\b(?:provided|given|quoted|supplied|above|accompanying|surrounding)"
-    r" (?:text|caption|context|information|material|description|passage|paragraphs?)\b"
+    r" (?:text|caption|context|information|description|passage|paragraphs?)\b"
+    r"|\b(?:provided|quoted) material\b"
     r"|\b(?:according to|based on|stated in|described in|mentioned in|as per)"
     r" the (?:text|caption|paper|authors?|article|study|context|description)\b"
     r"|\bthe (?:text|paper|authors?|article|manuscript|study)"

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 # SI prefixes, and the units that we take them before (SI brochure, 9th edition, tables 2 to 8).
 PREFIXES = {
@@ -111,12 +112,18 @@ def missing_quantity(text: str, source: str) -> str | None:
 
     Whole numbers up to ten without a unit count things, and pass.
     """
-    known = list(quantities(source))
+    known = source_quantities(source)
     for claimed in quantities(text):
         counts = claimed.unit is None and claimed.value in range(11) and claimed.place >= 1
         if not counts and not any(supports(other, claimed) for other in known):
             return claimed.printed
     return None
+
+
+@lru_cache(maxsize=256)  # one source is asked about for every text on it
+def source_quantities(source: str) -> tuple[Quantity, ...]:
+    """All numbers of a source."""
+    return tuple(quantities(source))
 
 
 def supports(known: Quantity, claimed: Quantity) -> bool:
