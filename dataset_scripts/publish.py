@@ -1,6 +1,7 @@
 """`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
 
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from cephalo.dataset_scripts.exclude import images_of
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
 from cephalo.dataset_scripts.shards import ShardWriter, read_rows
 from cephalo.dataset_scripts.splits import SPLITS, split_documents
-from cephalo.model_cards.dataset_card import DatasetFacts, read_reports, write_card
+from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_open
 from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
@@ -157,6 +158,8 @@ def build_dataset(
     with locked(folders[0]):
         shutil.rmtree(aside, ignore_errors=True)
         selection = select_rows(tables, only_open=only_open, exclude=exclude)
+        for (config, reason), count in selection.dropped.items():
+            print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
         if not selection.documents:
             raise CephaloError(
                 f"{folders[0]}: no figures to publish, {selection.dropped.total()} were left out; "

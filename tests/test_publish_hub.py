@@ -114,6 +114,23 @@ print(len(HfApi().list_repo_commits("alice/all", repo_type="dataset")))
     assert hub.run(code, home).split()[-1] == "2"  # the repository's first, and ours
 
 
+def test_images_of_a_hub_dataset_are_kept_out(hub, home, published, tmp_path):
+    made = str(write_figures(tmp_path / "made", documents=DOCUMENTS + 2))
+    exclude = ["--exclude", "alice/all:figures@main"]
+    done = cephalo(hub, home, "publish", made, "alice/rest", *exclude)
+    assert done.returncode == 0, done.stderr
+    assert "left out 12 rows of figures: equal or near to an image" in done.stderr
+    code = """
+from datasets import load_dataset
+print(sorted({name for rows in load_dataset("alice/rest", "figures").values()
+              for name in rows["document"]}))
+"""
+    assert hub.run(code, home).splitlines()[-1] == "['paper-3.pdf', 'paper-4.pdf']"
+    done = cephalo(hub, home, "publish", made, "alice/rest", "--exclude", "alice/nothing")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "--exclude alice/nothing cannot be loaded" in done.stderr.splitlines()[-1]
+
+
 def test_trl_trains_on_conversations_and_text_with_no_code_between(hub, home, published, tmp_path):
     arguments = ["--config", "tiny.yaml", "--max_steps", "2", "--dataset_name", "alice/all"]
     arguments += ["--text_dataset_name", "alice/all", "--text_dataset_config", "text"]
