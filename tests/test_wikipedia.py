@@ -129,7 +129,7 @@ def test_categories_and_files_of_titles_and_failures(wiki, tmp_path):
     assert {row["document"] for row in rows(out)} == {f"{wiki.url}/wiki/Nacre"}
     assert len(list(out.glob("figures/*.parquet"))) == 2  # Conch has no figures
     reasons = failures(out)
-    assert "answered 404" in reasons["Lost"]
+    assert "there is nothing at" in reasons["Lost"]
     assert reasons["Category:None"] == "it has no articles, or there is no such category"
     wiki.pages["Lost"] = "<p>Found again.</p>"
     read(wiki, out, "--titles", titles)

@@ -119,12 +119,29 @@ def test_a_wiki_that_is_not_there(naps, tmp_path):
 
 
 def test_pages_that_others_may_still_follow(server, wiki, naps):
-    with pytest.raises(PageError, match="answered 404"):
+    with pytest.raises(PageError, match="there is nothing at"):
         wiki.page("No such page")
     server.faults["with_html"] = ["redirect"] * 20
     with pytest.raises(PageError, match="redirects without end"):
         wiki.page("Nacre")
     assert len(server.log) == 1 + 6
+
+
+def test_answers_that_no_mediawiki_gives(server, wiki, naps, monkeypatch):
+    server.rest_page = lambda title: {"html": 3}
+    with pytest.raises(PageError, match="does not answer as a MediaWiki does"):
+        wiki.page("Nacre")
+    server.imageinfo = lambda query: {"query": {"pages": [{"imageinfo": [{"width": None}]}]}}
+    with pytest.raises(PageError, match="does not answer as a MediaWiki does"):
+        wiki.files(["A.png"], 220)
+    server.category = lambda query: ["no query"]
+    with pytest.raises(PageError, match="refuses"):
+        wiki.category("Category:A")
+    numbers = iter(range(100))
+    server.category = lambda query: {"continue": {"cmcontinue": str(next(numbers))}}
+    monkeypatch.setattr("cephalo.dataset_scripts.wikipedia.api.MAX_ANSWERS", 5)
+    with pytest.raises(PageError, match="goes on without end"):
+        wiki.category("Category:B")
 
 
 def test_sizes_are_bounded_by_the_header_and_by_the_count(server, wiki, naps):

@@ -4,6 +4,7 @@ https://www.mediawiki.org/wiki/API:REST_API/Reference and https://www.mediawiki.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,7 @@ from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError
 
 TITLES = 50  # that one query may name
+MAX_ANSWERS = 2000  # to one query, each continuing the last: a million members of a category
 MAX_ADDRESS = 6000  # characters of titles in one address
 MAX_WIDTH = 1920  # pixels; one of the widths that Wikimedia keeps
 MAX_IMAGE = 40 << 20  # bytes
@@ -47,6 +49,15 @@ class ImageFile:
     author: str
 
 
+@contextmanager
+def _documented(address: str) -> Iterator[None]:
+    """Raise PageError where an answer has not the form that MediaWiki's documents tell."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PageError(f"{address} does not answer as a MediaWiki does") from error
+
+
 class Wiki:
     """A MediaWiki by its address: "https://en.wikipedia.org"."""
 
@@ -65,7 +76,7 @@ class Wiki:
         """A page by its title, redirects followed. Raises PageError where there is none."""
         key = quote(title.strip().replace(" ", "_"), safe="")
         answer = self.client.get_json(f"{self.address}/w/rest.php/v1/page/{key}/with_html")
-        try:
+        with _documented(self.address):
             license_ = answer.get("license") or {}
             return Page(
                 document=self.page_address(answer["key"]),
@@ -74,16 +85,15 @@ class Wiki:
                 revision=str(answer["latest"]["id"]),
                 license=find_license(f"{license_.get('url')} {license_.get('title')}"),
             )
-        except (AttributeError, KeyError, TypeError) as error:
-            raise PageError(f"the wiki's answer for {title!r} is no page") from error
 
     def category(self, name: str) -> list[str]:
         """The titles of the articles of "Category:NAME"; those of subcategories not."""
-        found = []
-        for answer in self._query(
-            list="categorymembers", cmtitle=name, cmtype="page", cmnamespace="0", cmlimit="500"
-        ):
-            found += [page["title"] for page in answer.get("categorymembers", [])]
+        found: list[str] = []
+        with _documented(self.address):
+            for answer in self._query(
+                list="categorymembers", cmtitle=name, cmtype="page", cmnamespace="0", cmlimit="500"
+            ):
+                found += [str(page["title"]) for page in answer.get("categorymembers", [])]
         return found
 
     def files(self, names: list[str], width: int) -> dict[str, ImageFile]:
@@ -92,6 +102,14 @@ class Wiki:
         Files that the wiki does not know, sound and film are not among them.
         """
         found = {}
+        with _documented(self.address):
+            for name, page in self._file_pages(names, width):
+                if file := image_file(page, width):
+                    found[name] = file
+        return found
+
+    def _file_pages(self, names: list[str], width: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The names of files, as asked for, with their entries in the answers."""
         for group in _groups(names):
             for answer in self._query(
                 titles="|".join(f"File:{name}" for name in group),
@@ -102,28 +120,24 @@ class Wiki:
             ):
                 asked = {entry["to"]: entry["from"] for entry in answer.get("normalized", [])}
                 for page in answer.get("pages", []):
-                    file = image_file(page, width)
-                    if file:
-                        name = asked.get(page["title"], page["title"])
-                        found[name.partition(":")[2]] = file
-        return found
+                    title = asked.get(page["title"], page["title"])
+                    yield title.partition(":")[2], page
 
     def _query(self, **parameters: str) -> Iterator[dict[str, Any]]:
         """The `query` of every answer, continued to the end."""
         common = {"action": "query", "format": "json", "formatversion": "2", "maxlag": "5"}
         more: dict[str, str] = {}
-        while True:
+        for _ in range(MAX_ANSWERS):
             answer = self.client.get_json(
                 f"{self.address}/w/api.php", {**common, **parameters, **more}
             )
             if not isinstance(answer, dict) or "error" in answer:
-                error = answer.get("error") if isinstance(answer, dict) else answer
-                raise PageError(f"{self.address}/w/api.php refuses: {str(error)[:200]}")
+                raise PageError(f"{self.address}/w/api.php refuses: {str(answer)[:200]}")
             yield answer.get("query", {})
-            following = answer.get("continue")
-            if not following or following == more:
+            more = answer.get("continue")
+            if not more:
                 return
-            more = following
+        raise PageError(f"{self.address}/w/api.php goes on without end")
 
 
 def _groups(names: list[str]) -> Iterator[list[str]]:

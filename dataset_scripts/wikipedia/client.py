@@ -108,6 +108,8 @@ class Client:
         with self.http.stream("GET", address) as response:
             if response.status_code in BUSY:
                 raise BusyError(f"status {response.status_code}", retry_after(response))
+            if response.status_code == 404:
+                raise PageError(f"there is nothing at {address}")
             if response.status_code != 200:
                 raise PageError(f"{address} answered {response.status_code}")
             length = response.headers.get("content-length", "")
