@@ -17,7 +17,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "extract": Command(
-        "cephalo.dataset_scripts.extract:app", "Read figures and captions from PDF files."
+        "cephalo.dataset_scripts.extract:app",
+        "Read figures, captions and text from PDF files and wikis.",
     ),
     "refine": Command(
         "cephalo.dataset_scripts.refine:app", "Turn figures into conversations that checks passed."
