@@ -112,7 +112,7 @@ def extract(
     What a wiki answered is kept in OUT/cache and never asked for again.
 
     \b
-    Examples:
+    Example:
       cephalo extract papers/ --out runs/figures --text
       cephalo extract --wikipedia Nacre --wikipedia "Category:Biomaterials" \\
         --contact you@example.org --out runs/wikipedia

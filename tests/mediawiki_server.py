@@ -114,8 +114,11 @@ class MediaWiki:
 
     def imageinfo(self, query: dict[str, str]) -> dict[str, Any]:
         """The answer of prop=imageinfo."""
-        pages = []
-        for title in query["titles"].split("|"):
+        pages, normalized = [], []
+        for asked_title in query["titles"].split("|"):
+            title = "File:" + asked_title[5].upper() + asked_title[6:]
+            if title != asked_title:
+                normalized.append({"fromencoded": False, "from": asked_title, "to": title})
             page: dict[str, Any] = {"ns": 6, "title": title}
             file = self.files.get(title.removeprefix("File:"))
             if file is None:
@@ -144,7 +147,7 @@ class MediaWiki:
             # As for a file of Commons that is shown on another wiki.
             shared = {"missing": True, "known": True, "imagerepository": "shared"}
             pages.append({**page, **shared, "imageinfo": [info]})
-        return {"batchcomplete": True, "query": {"pages": pages}}
+        return {"batchcomplete": True, "query": {"normalized": normalized, "pages": pages}}
 
 
 class _Handler(BaseHTTPRequestHandler):

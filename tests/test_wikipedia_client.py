@@ -164,6 +164,7 @@ def test_files_come_in_the_width_that_is_asked_for(server, wiki, naps):
     }
     files = wiki.files(["Small.png", "Wide one.jpg", "Drawing.svg", "Film.webm", "None.png"], 220)
     assert set(files) == {"Small.png", "Wide one.jpg", "Drawing.svg"}
+    assert wiki.files(["small.png"], 220) == {"small.png": files["Small.png"]}
     assert files["Small.png"].url == f"{server.url}/images/Small.png"
     assert files["Wide one.jpg"].url.endswith("/thumb/Wide_one.jpg/250px-Wide_one.jpg")
     assert files["Drawing.svg"].url.endswith("/thumb/Drawing.svg/250px-Drawing.svg")
