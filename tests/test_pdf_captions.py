@@ -89,3 +89,42 @@ def test_a_caption_goes_on_on_the_next_page_unless_that_is_body_text(sheet, size
     sheet.body(RIGHT, 150, 700)
     whole = text if size == 9 else " ".join(lines[:2])[10:]
     check(read(sheet), [("Figure 1", whole, 0, box)])
+
+
+def test_last_lines_that_repeat_within_pages_are_of_their_captions(sheet):
+    box = [LEFT + 40, 72, LEFT + FULL - 40, 300]
+    captions = [f"Hardness of sample {k} against time in air. Bars: deviations." for k in range(3)]
+    for number, caption in enumerate(captions):
+        sheet.plot(box)
+        first, last = f"Figure {number + 1}. {caption}".split(" in air.")
+        sheet.canvas.setFont("Times-Roman", 9)
+        sheet.canvas.drawCentredString(306, 792 - 320, f"{first} in air.")
+        sheet.canvas.drawCentredString(306, 792 - 331, last.strip())
+        sheet.body(LEFT, 380, 700, FULL)
+        sheet.next()
+    check(read(sheet), [(f"Figure {k + 1}", captions[k], k, box) for k in range(3)])
+
+
+@pytest.mark.parametrize("with_legends", [True, False])
+def test_manuscripts_with_legends_on_a_page_and_figures_under_their_labels(sheet, with_legends):
+    box = [LEFT, 100, LEFT + FULL, 500]
+    legends = [f"Hardness of sample {k} against time, in air." for k in range(3)]
+    sheet.body(LEFT, 72, 400, FULL)
+    for number, legend in enumerate(legends if with_legends else []):
+        sheet.text(LEFT, 430 + 40 * number, f"Figure {number + 1}. {legend}", FULL, 12)
+    for number in range(3):
+        sheet.next()
+        sheet.plot(box)
+        sheet.text(LEFT, 560, f"Figure {number + 1}", size=12)
+    texts = legends if with_legends else [""] * 3
+    check(read(sheet), [(f"Figure {k + 1}", texts[k], k + 1, box) for k in range(3)])
+
+
+def test_a_label_that_repeats_that_of_a_figure_with_a_caption_makes_no_second_figure(sheet):
+    box = [LEFT, 100, LEFT + FULL, 400]
+    for page in range(2):
+        sheet.image(box, page)
+        sheet.caption(LEFT, 410, "Figure 1." if page == 0 else "Figure 1", "In air." * (page == 0))
+        sheet.body(LEFT, 440, 700, FULL)
+        sheet.next()
+    check(read(sheet), [("Figure 1", "In air.", 0, box)])

@@ -65,7 +65,26 @@ def find_captions(
         for candidate in own:
             families[candidate.kind].append(candidate)
     kept = {id(caption) for family in families.values() for caption in _choose(family)}
-    return [[caption for caption in own if id(caption) in kept] for own in candidates]
+    chosen = [[caption for caption in own if id(caption) in kept] for own in candidates]
+    bare = {id(caption) for family in families.values() for caption in _bare_labels(family, kept)}
+    return [
+        found or [caption for caption in own if id(caption) in bare]
+        for found, own in zip(chosen, candidates, strict=True)
+    ]
+
+
+def _bare_labels(family: list[Caption], kept: set[int]) -> list[Caption]:
+    """Labels without a text that stand once, on another page than the caption of their number."""
+    told = {caption.number: caption for caption in family if id(caption) in kept and caption.text}
+    numbers = defaultdict(list)
+    for caption in family:
+        if not caption.text and id(caption) not in kept and caption.number in told:
+            numbers[caption.number].append(caption)
+    return [
+        group[0]
+        for number, group in numbers.items()
+        if len(group) == 1 and group[0].page != told[number].page
+    ]
 
 
 def _choose(family: list[Caption]) -> list[Caption]:

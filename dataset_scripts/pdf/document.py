@@ -29,6 +29,7 @@ from cephalo.dataset_scripts.pdf.layout import (
     mark_furniture,
     to_contents,
 )
+from cephalo.dataset_scripts.pdf.legends import give_legends
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.page_breaks import continue_captions
@@ -196,6 +197,7 @@ def find_pairs(
         figures = [pair for pair in found if pair.caption.kind != "table"]
         tables = find_tables(scene.page, own, scene.blocks, found, body) if own else []
         pairs.append(sorted(figures + tables, key=_place))
+    pairs = give_legends(captions, pairs)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)
         pairs = [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import Box, turn, union
+from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x, turn, union
 from cephalo.dataset_scripts.pdf.graphics import Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
@@ -155,17 +155,17 @@ def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
     often = max(3, 0.3 * len(pages)) if len(pages) > 2 else 2
     for page, own, drawn in zip(pages, keys, places, strict=True):
         _mark_line_numbers(page)
-        above = None
-        for line, key in zip(page.lines + page.turned, own, strict=True):
-            goes_on = above is not None and not above.tags and _follows(line, above)
-            above = line
+        lines = zip(page.lines + page.turned, own, strict=True)
+        above, last = None, None  # the line before in the page's content
+        for line, key in sorted(lines, key=lambda item: item[0].span):
+            above, last = last, line
             edge = line.box[3] < 0.12 * page.height or line.box[1] > 0.88 * page.height
             repeated = len(line.text) > 3 and texts[key] >= (2 if edge else often)
             extreme = line.box[3] < 0.07 * page.height or line.box[1] > 0.93 * page.height
             if not repeated and not (extreme and _PAGE_NUMBER.fullmatch(line.text)):
                 continue
             # Else a caption at the head of a page, or the last line of one at its foot.
-            if not match_label(line.text) and not goes_on:
+            if not match_label(line.text) and not _goes_on(line, above):
                 line.tags.add("furniture")
         if len(page.boxes):
             again = np.array([boxes[key] >= often for key in drawn])
@@ -176,14 +176,16 @@ def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
             page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
 
 
-def _follows(line: Line, above: Line) -> bool:
-    """Whether a line comes next after another, flush under it and in its size."""
+def _goes_on(line: Line, above: Line | None) -> bool:
+    """Whether a line goes on from one that is no furniture, close under it in its size."""
+    if above is None or above.tags:
+        return False
     step = line.box[3] - above.box[3]
     return (
         line.continues(above)
         and abs(line.size - above.size) < 0.06 * line.size
         and 0.8 * line.size < step < 1.4 * line.size
-        and abs(line.box[0] - above.box[0]) < line.size
+        and overlap_x(line.box, above.box) > 0
     )
 
 
