@@ -122,8 +122,8 @@ def test_the_head_tells_title_address_revision_and_licence():
     assert (article.revision, article.license) == ("1234", "CC-BY-SA-4.0")
     parsoid = b'<html about="https://w.example/wiki/Special:Redirect/revision/77"><p>x</p></html>'
     assert read_article(parsoid).revision == "77"
-    bad = read_article(page("", '<link rel="canonical" href="javascript:alert(1)"/>'))
-    assert bad.address is None
+    for address in ("javascript:alert(1)", "http://[", "//"):
+        assert read_article(page("", f'<link rel="canonical" href="{address}"/>')).address is None
 
 
 @pytest.mark.parametrize(

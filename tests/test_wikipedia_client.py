@@ -53,6 +53,12 @@ def test_an_answer_is_asked_for_once(server, wiki, naps, tmp_path):
     assert len(server.log) == 1
 
 
+def test_a_full_disk_ends_the_run_in_one_line(server, wiki, naps):
+    wiki.client.folder.rmdir()
+    with pytest.raises(CephaloError, match=r"cannot write to .*free some space"):
+        wiki.page("Nacre")
+
+
 def test_a_redirect_leads_to_the_page_and_its_address(server, wiki, naps):
     server.redirects["Mother of pearl"] = "Nacre"
     assert wiki.page("Mother of pearl").document == f"{server.url}/wiki/Nacre"
@@ -114,8 +120,9 @@ def test_a_wiki_that_is_not_there(naps, tmp_path):
         with pytest.raises(CephaloError, match="ConnectError"):
             wiki.page("Nacre")
     assert waits(naps) == [1.0, 2.0, 4.0, 8.0]
-    with pytest.raises(CephaloError, match="is no web address"):
-        Wiki(client, "ftp://127.0.0.1")
+    for address in ("ftp://127.0.0.1", "http://[", "en.wikipedia.org"):
+        with pytest.raises(CephaloError, match="is no web address"):
+            Wiki(client, address)
 
 
 def test_pages_that_others_may_still_follow(server, wiki, naps):

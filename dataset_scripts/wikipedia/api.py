@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.metadata import find_license
+from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError
 
 TITLES = 50  # that one query may name
@@ -62,7 +63,7 @@ class Wiki:
     """A MediaWiki by its address: "https://en.wikipedia.org"."""
 
     def __init__(self, client: Client, address: str) -> None:
-        if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+        if not is_web_address(address):
             raise CephaloError(
                 f"--wiki {address!r} is no web address; give one such as https://de.wikipedia.org"
             )

@@ -112,7 +112,16 @@ def _read_head(tree: html.HtmlElement) -> Article:
 
 def _web_address(href: str) -> str | None:
     whole = f"https:{href}" if href.startswith("//") else href
-    return whole if urlsplit(whole).scheme in ("http", "https") and len(whole) < 2000 else None
+    return whole if is_web_address(whole) else None
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is the address of a page: http or https, with a host."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and len(text) < 2000
 
 
 def _clean(tree: html.HtmlElement) -> None:

@@ -66,9 +66,15 @@ class Client:
         """
         kept = self.folder / hashlib.sha256(address.encode()).hexdigest()
         if not kept.exists():
+            body = self._ask(address, limit)
             aside = kept.with_suffix(".tmp")
-            aside.write_bytes(self._ask(address, limit))
-            aside.replace(kept)
+            try:
+                aside.write_bytes(body)
+                aside.replace(kept)
+            except OSError as error:
+                raise CephaloError(
+                    f"cannot write to {self.folder}: {error.strerror}; free some space"
+                ) from error
         return kept
 
     def get_json(self, address: str, parameters: dict[str, str] | None = None) -> Any:

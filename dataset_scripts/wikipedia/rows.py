@@ -11,7 +11,7 @@ from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.pdf.prose import is_prose
 from cephalo.dataset_scripts.pdf.shard import Outcome, write_shards
 from cephalo.dataset_scripts.wikipedia.api import Page
-from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, text_of
+from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, is_web_address, text_of
 from cephalo.dataset_scripts.wikipedia.images import ImageError, image_columns
 
 MAX_AUTHOR = 500  # characters
@@ -56,8 +56,7 @@ def page_to_shard(
 
 def document_columns(page: Page, article: Article) -> dict[str, Any]:
     """The columns of TEXT that are the same for a whole page."""
-    told = urlsplit(page.document).scheme in ("http", "https")
-    address = page.document if told else article.address
+    address = page.document if is_web_address(page.document) else article.address
     license_ = page.license or article.license
     return {
         "document": address or page.document,

@@ -15,6 +15,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.document import file_sha256
 from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
+from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
 
 HTML = (".html", ".htm", ".xhtml")
@@ -98,10 +99,10 @@ def from_html(path: Path) -> Source:
 
 def local_image(folder: Path, source: str) -> Path | None:
     """The file in `folder` that the address of a picture names; None for all that lies outside."""
-    parts = urlsplit(source)
-    if parts.scheme or parts.netloc or not parts.path:
-        return None
     try:
+        parts = urlsplit(source)
+        if parts.scheme or parts.netloc or not parts.path:
+            return None
         path = (folder / unquote(parts.path)).resolve()
         inside = path.is_relative_to(folder.resolve()) and path.is_file()
     except (OSError, ValueError):
@@ -128,7 +129,7 @@ def from_dump(path: Path) -> Iterator[Source]:
 
 def _article(row: dict[str, Any]) -> Source:
     address, licenses = row["url"], row.get("license") or [{}]
-    if urlsplit(address).scheme not in ("http", "https"):
+    if not is_web_address(address):
         raise ValueError("no address")
     page = Page(
         document=address,
