@@ -296,6 +296,21 @@ def test_tables_of_several_folders_are_one_dataset(tmp_path):
     assert "| `conversations` | about a figure that was left out | 1 |" in text
 
 
+def test_text_alone_is_a_dataset(tmp_path):
+    passages = [text_row(document, number) for document in range(3) for number in range(2)]
+    write_table(tmp_path / "text", TEXT, passages)
+    dataset = build_dataset([tmp_path], "a/b")
+    data = load_dataset(str(dataset), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in data.items()} == {
+        "train": 2,
+        "validation": 2,
+        "test": 2,
+    }
+    card = (dataset / "README.md").read_text(encoding="utf-8")
+    assert "From scientific documents: text." in card and "plots.png" not in card
+    assert "- `text`: passages" in card and "- `figures`" not in card
+
+
 def test_columns_can_be_chosen_in_every_config(tmp_path):
     folder = write_figures(tmp_path / "made")
     write_table(folder / "text", TEXT, [text_row(document, 0) for document in range(3)])
