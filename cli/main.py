@@ -102,6 +102,8 @@ def run_command(name: str, arguments: list[str]) -> None:
         if not hasattr(error, "format_message"):
             raise
         raise CephaloError(f"{error.format_message()} See `cephalo {name} --help`.") from error
+    if code == 130:  # what Typer makes of Ctrl-C
+        raise KeyboardInterrupt
     if code:
         sys.exit(code)
 
