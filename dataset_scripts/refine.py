@@ -32,7 +32,10 @@ def refine(
         typer.Option(help="caption (no model), endpoint, or a model of the Hub or a folder."),
     ] = "endpoint",
     base_url: Annotated[
-        str | None, typer.Option(help="Address of the endpoint, with /v1; OpenAI's by default.")
+        str | None,
+        typer.Option(
+            envvar="OPENAI_BASE_URL", help="Address of the endpoint, with /v1; by default OpenAI's."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The endpoint's name of the teacher.")] = None,
     api_key: Annotated[
@@ -129,10 +132,16 @@ def refine(
                     (judge_base_url, judge_api_key) if judge_base_url else (base_url, api_key)
                 )
                 models.append(connect(url, judge_model, key, spending.usage, limits))
-            sampling = Sampling(temperature, max_tokens, seed)
+            # A judge is to say the same each time.
             asked, *judge = [
-                Respondent(one, sampling, spending.cache, spending.usage, max_retries)
-                for one in models
+                Respondent(
+                    one,
+                    Sampling(warmth, max_tokens, seed),
+                    spending.cache,
+                    spending.usage,
+                    max_retries,
+                )
+                for one, warmth in zip(models, (temperature, 0.0), strict=False)
             ]
             who = ModelTeacher(asked, wanted, *judge or [None], judge_threshold, text_only)
         started = time.monotonic()

@@ -61,6 +61,9 @@ class LocalModel:
                 batch.append(self.waiting.get_nowait())
             try:
                 replies = await asyncio.to_thread(self.answer, batch)
+            except torch.OutOfMemoryError:
+                error = CephaloError("the GPU's memory is full; lower --batch-size")
+                replies = [error] * len(batch)
             except Exception as error:  # whoever waits must hear of it, or waits for ever
                 replies = [error] * len(batch)
             for (_, _, future), reply in zip(batch, replies, strict=True):

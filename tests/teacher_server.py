@@ -33,6 +33,7 @@ class TeacherServer:
         handler = type("Handler", (Handler,), {"teacher": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *error: None  # clients that left
         threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         return self

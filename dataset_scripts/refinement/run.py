@@ -6,6 +6,7 @@ killed and started again ends with the same files.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,7 @@ class Run:
                 for _ in range(READY * self.max_concurrency):
                     group.create_task(self.answer(items))
                 group.create_task(self.finish_in_order(order))
-        except* (CephaloError, OSError) as failures:
+        except* (CephaloError, OSError, sqlite3.DatabaseError) as failures:
             raise failures.exceptions[0] from None
         return self.outcome
 
