@@ -44,7 +44,7 @@ class FeatureStore:
         aside = self.path(key).with_suffix(f".{os.getpid()}.tmp")
         save_file(tensors, aside)
         aside.replace(self.path(key))
-        self.used += size
+        self.used += self.path(key).stat().st_size
 
     def path(self, key: str) -> Path:
         """The file of one row's images."""

@@ -127,12 +127,15 @@ class PackedTrainer(SFTTrainer):
         """The model's input for images whose features are stored, or are now."""
         features = []
         for image in images:
-            if "features" not in image:
+            own = image.get("features")
+            if own is None:  # or it was stored since a worker looked
+                own = self.features.read(image["key"])
+            if own is None:
+                pixels = {name: image[name] for name in VISION_INPUTS if name in image}
                 with self.accelerator.autocast():
-                    pixels = {name: image[name] for name in VISION_INPUTS if name in image}
-                    image["features"] = image_features(self.plain_model, pixels)
-                self.features.write(image["key"], image["features"])
-            features += image["features"]
+                    own = image_features(self.plain_model, pixels)
+                self.features.write(image["key"], own)
+            features += [tensor.to(self.args.device) for tensor in own]
         if not features:
             return {}
         output = BaseModelOutputWithPooling(pooler_output=features)

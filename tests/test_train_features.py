@@ -1,0 +1,95 @@
+"""Features of frozen images are computed once, kept within a bound, and change no loss."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from moe_samples import MAKERS, make_dense
+from phi3_v_samples import picture
+from trainer_samples import as_rows, losses, make_trainer
+from training_samples import mixed_talks, talk
+from transformers import AutoModelForImageTextToText
+
+from cephalo.cli.errors import CephaloError
+from cephalo.train.features import FeatureStore
+from cephalo.train.freezing import freeze
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("bases")
+    return {family: make_dense(root / family, family, seed=0) for family in MAKERS}
+
+
+def frozen(base: Path) -> torch.nn.Module:
+    model = AutoModelForImageTextToText.from_pretrained(base)
+    freeze(model, ["vision", "connector"], None)
+    return model
+
+
+def talks() -> list[dict]:
+    """The mixed ones, and one more about pictures of theirs."""
+    return [*mixed_talks(), talk(["Again."], picture(60, 50))]
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_stored_features_give_the_same_run_and_are_computed_once(family, bases, tmp_path):
+    runs, calls = [], []
+    for stored in (False, True):
+        model = frozen(bases[family])
+        trainer = make_trainer(
+            model,
+            bases[family],
+            tmp_path,
+            as_rows(talks()),
+            collator={"max_tokens": 150},
+            max_steps=4,
+        )
+        if stored:
+            trainer.read_images_from(tmp_path / "features", 1.0)
+            base, made = model.base_model, model.base_model.get_image_features
+
+            def counted(*args, made=made, **kwargs):
+                calls.append(1)
+                return made(*args, **kwargs)
+
+            base.get_image_features = counted
+        trainer.train()
+        runs.append(losses(trainer))
+    assert runs[0] == pytest.approx(runs[1], abs=1e-5)
+    assert len(calls) == 3 == len(list((tmp_path / "features").rglob("*.safetensors")))
+
+
+def test_store_belongs_to_the_weights(bases, tmp_path):
+    model = frozen(bases["idefics2"])
+    rows = as_rows(talks())
+    for change in (0.0, 1.0):
+        with torch.no_grad():
+            next(model.model.connector.parameters()).add_(change)
+        trainer = make_trainer(model, bases["idefics2"], tmp_path, rows, max_steps=1)
+        trainer.read_images_from(tmp_path / "features", 1.0)
+        trainer.train()
+    assert len(list((tmp_path / "features").iterdir())) == 2
+
+
+def test_images_that_train_are_not_stored(bases, tmp_path):
+    model = AutoModelForImageTextToText.from_pretrained(bases["phi3_v"])
+    freeze(model, ["vision"], None)
+    trainer = make_trainer(model, bases["phi3_v"], tmp_path, as_rows(talks()))
+    with pytest.raises(CephaloError, match=r"vision_embed_tokens.* trains.*\[vision, connector\]"):
+        trainer.read_images_from(tmp_path / "features", 1.0)
+
+
+def test_store_keeps_what_fits_and_passes_over_what_is_cut(tmp_path):
+    store = FeatureStore(tmp_path, 1000)
+    features = [torch.arange(100.0).reshape(10, 10), torch.ones(2, 10)]
+    store.write("a", features)
+    assert all(torch.equal(*pair) for pair in zip(store.read("a"), features, strict=True))
+    assert 480 < store.used < 1000  # with the file's header
+    store.write("b", features)
+    assert store.read("b") is None
+    (tmp_path / "a.safetensors").write_bytes(b"cut")
+    assert store.read("a") is None
+    assert FeatureStore(tmp_path, 1000).used == sum(
+        path.stat().st_size for path in tmp_path.iterdir()
+    )
