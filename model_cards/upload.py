@@ -1,5 +1,6 @@
 """Every upload: one commit for a whole folder, retried, and compared with what arrived."""
 
+import os
 import random
 import re
 import time
@@ -18,6 +19,12 @@ NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])
 RETRIED_STATUS = {409, 412, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
 TRANSFER_ATTEMPTS = 2  # hf_xet itself has tried for over a minute when it gives up
+# By itself hf_xet reads 8 files at once and holds many blocks of 64 MB: 1.3 GB of memory for a
+# dataset of 1.7 GB. It reads these when a process first uploads; what the user has set counts.
+XET_LIMITS = {
+    "HF_XET_DATA_MAX_CONCURRENT_FILE_INGESTION": "1",
+    "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "4",
+}
 LONGEST_WAIT = 300  # seconds between two attempts, whatever the Hub asks for
 
 
@@ -70,6 +77,8 @@ def push_folder(
     Raises CephaloError for a refused token or namespace, an unreachable Hub, and a private push
     to a repository that is public.
     """
+    for name, value in XET_LIMITS.items():
+        os.environ.setdefault(name, value)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
