@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 LAYERS := 8
 
-.PHONY: help demo test lint bench papers clean
+.PHONY: help demo test lint bench science papers clean
 
 help:
 	@echo "make demo                  the whole way on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
+	@echo "make science               a model that reads stresses off plates, from nothing (hours)"
 	@echo "make papers                build examples/papers again"
 	@echo "make clean                 remove runs/"
 
@@ -41,6 +42,9 @@ bench: $(VENV)/installed
 	$(if $(wildcard ../shared/bench),$(BIN)/python -m cephalo.dataset_scripts.bench_extract ../shared/bench)
 	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
 	rm -rf runs/bench-merge
+
+science: $(VENV)/installed
+	$(BIN)/python examples/science.py
 
 papers: $(VENV)/installed
 	$(BIN)/python examples/make_papers.py

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,8 +75,9 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
     lines = path.read_bytes().split(b"\n")[:-1]  # a last line without an end is half a line
     whole = len(lines) if len(lines) == questions else len(lines) // batch_size * batch_size
     kept = lines[:whole]
-    with path.open("r+b") as file:
-        file.truncate(sum(len(line) + 1 for line in kept))
+    size = sum(len(line) + 1 for line in kept)
+    if size < path.stat().st_size:
+        os.truncate(path, size)
     try:
         return [Answer(**json.loads(line)) for line in kept]
     except (ValueError, TypeError) as error:

@@ -1,0 +1,230 @@
+"""What simpler readers of plates reach, on the same rows and by the same measures as a model.
+
+    python -m cephalo.eval.baselines --dataset plates/ --out runs/baselines
+
+Rows are the stress questions of `python -m cephalo.dataset_scripts.fields`. Each baseline learns
+from the train split and writes its answers as text, so that it is scored as a model is:
+
+- mean: the mean of train, whatever is shown;
+- porosity: linear in the share of void;
+- porosity and stiffness: cubic in that and the mean stiffness of the solid;
+- nearest image: the answer of the most similar image of train, which is what memory gains;
+- CNN: a convolutional network trained on the numbers, which is what an image holds.
+"""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from itertools import combinations_with_replacement, pairwise
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from scipy.spatial import KDTree
+from torch import nn
+from tqdm import tqdm
+
+from cephalo.cli.files import write_whole
+from cephalo.eval.answers import Answer
+from cephalo.eval.parsing import vector_in
+from cephalo.eval.questions import Question, Source, hub_revision, load_questions, rows_sha256
+from cephalo.eval.report import write_report
+from cephalo.eval.results import Evaluated, build_results
+from cephalo.eval.scores import vector_regression
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+SIDE = 64  # pixels that the CNN sees
+SMALL_SIDE = 16  # pixels in which images are compared
+NUMBERS = 3
+COMPONENTS = ["stress_stdev", "stress_mean", "stress_median"]
+STRESS_ROWS = "task=CalculateVonMisesStressStatistics"
+
+Arrays = tuple[np.ndarray, np.ndarray]  # images (n, SIDE, SIDE) from 0 to 1, numbers (n, NUMBERS)
+Baseline = Callable[[Arrays, np.ndarray], np.ndarray]
+
+
+def arrays(questions: Sequence[Question]) -> Arrays:
+    """Images as relative stiffness, and the true numbers."""
+    images = []
+    for question in questions:
+        image = Image.open(io.BytesIO(question.images[0])).convert("L")
+        small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+        images.append(1 - np.asarray(small, dtype=np.float32) / 255)
+    numbers = [vector_in(question.answer, NUMBERS) for question in questions]
+    return np.stack(images), np.array(numbers, dtype=np.float32)
+
+
+def mean(train: Arrays, images: np.ndarray) -> np.ndarray:
+    """The mean of train for every image, (n, NUMBERS)."""
+    return np.broadcast_to(train[1].mean(axis=0), (len(images), NUMBERS))
+
+
+def porosity(train: Arrays, images: np.ndarray) -> np.ndarray:
+    """A line through the share of void."""
+    return polynomial(train, images, [void_share], degree=1)
+
+
+def porosity_and_stiffness(train: Arrays, images: np.ndarray) -> np.ndarray:
+    """A cubic in the share of void and the mean stiffness of the solid."""
+    return polynomial(train, images, [void_share, solid_stiffness], degree=3)
+
+
+def void_share(images: np.ndarray) -> np.ndarray:
+    """The share of pixels without material, (n,)."""
+    return (images < 0.02).mean(axis=(1, 2))
+
+
+def solid_stiffness(images: np.ndarray) -> np.ndarray:
+    """The mean relative stiffness where there is material, (n,)."""
+    return images.sum(axis=(1, 2)) / (images >= 0.02).sum(axis=(1, 2)).clip(min=1)
+
+
+def polynomial(
+    train: Arrays, images: np.ndarray, measures: Sequence[Callable], degree: int
+) -> np.ndarray:
+    """Least squares on all products of up to `degree` measures."""
+
+    def terms(of: np.ndarray) -> np.ndarray:
+        columns = [np.ones(len(of)), *(measure(of) for measure in measures)]
+        products = combinations_with_replacement(columns, degree)
+        return np.stack([np.prod(product, axis=0) for product in products], axis=1)
+
+    weights, *_ = np.linalg.lstsq(terms(train[0]), train[1], rcond=None)
+    return terms(images) @ weights
+
+
+def nearest_image(train: Arrays, images: np.ndarray) -> np.ndarray:
+    """The numbers of the most similar image of train, by the distance of small copies."""
+
+    def small(of: np.ndarray) -> np.ndarray:
+        block = SIDE // SMALL_SIDE
+        parts = of.reshape(len(of), SMALL_SIDE, block, SMALL_SIDE, block)
+        return parts.mean(axis=(2, 4)).reshape(len(of), -1)
+
+    _, places = KDTree(small(train[0])).query(small(images))
+    return train[1][places]
+
+
+def cnn(train: Arrays, images: np.ndarray, epochs: int = 20) -> np.ndarray:
+    """A residual network of 1.2 million parameters, trained on images turned over at random."""
+    torch.manual_seed(0)
+    pictures = torch.from_numpy(train[0])[:, None]
+    centre, spread = train[1].mean(axis=0), train[1].std(axis=0).clip(min=1e-6)
+    numbers = torch.from_numpy((train[1] - centre) / spread)
+    model, size = network(), min(64, len(pictures))
+    steps = epochs * (len(pictures) // size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(steps, 1))
+    for step in tqdm(range(steps), desc="CNN", unit=" steps", disable=None):
+        if step % (len(pictures) // size) == 0:
+            order = torch.randperm(len(pictures))
+        rows = order[step % (len(pictures) // size) * size :][:size]
+        batch = pictures[rows]
+        for axis in (2, 3):  # a mirrored plate carries the same
+            if torch.rand(()) < 0.5:
+                batch = batch.flip(axis)
+        loss = nn.functional.smooth_l1_loss(model(batch), numbers[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    with torch.inference_mode():
+        found = [model(part) for part in torch.from_numpy(images)[:, None].split(256)]
+    return torch.cat(found).numpy() * spread + centre
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut, at half the resolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.GELU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return nn.functional.gelu(self.body(images) + self.shortcut(images))
+
+
+def network() -> nn.Sequential:
+    """Images (n, 1, SIDE, SIDE) to standardized numbers (n, NUMBERS)."""
+    widths = (1, 32, 64, 128, 256)
+    blocks = [Residual(*pair) for pair in pairwise(widths)]
+    pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*blocks, *pool, nn.Linear(widths[-1], NUMBERS))
+
+
+BASELINES: dict[str, Baseline] = {
+    "mean": mean,
+    "porosity": porosity,
+    "porosity and stiffness": porosity_and_stiffness,
+    "nearest image": nearest_image,
+    "CNN": cnn,
+}
+
+
+@app.command()
+def baselines(
+    dataset: Annotated[str, typer.Option(help="A dataset of plates: of the Hub, or a folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for results.json and report.html by split.")],
+    split: Annotated[
+        list[str] | None, typer.Option(help="Splits to answer; test and unseen_families.")
+    ] = None,
+) -> None:
+    """Measure what simpler readers of plates reach.
+
+    \b
+    Example:
+      python -m cephalo.eval.baselines --dataset plates/ --out runs/baselines
+    """
+    revision = hub_revision(dataset, None, "dataset")
+    splits = split or ["test", "unseen_families"]
+    sources = {
+        name: Source(dataset, "conversations", name, where=STRESS_ROWS)
+        for name in ["train", *splits]
+    }
+    asked = {name: load_questions(source, group="family") for name, source in sources.items()}
+    train = arrays(asked["train"])
+    images = np.concatenate([arrays(asked[name])[0] for name in splits])
+    said = {name: answers(baseline(train, images)) for name, baseline in BASELINES.items()}
+    start = 0
+    for name in splits:
+        questions, rows = asked[name], slice(start, start + len(asked[name]))
+        start = rows.stop
+        truths = [question.answer for question in questions]
+        models = [
+            Evaluated(
+                baseline,
+                revision,
+                texts[rows],
+                vector_regression([one.answer for one in texts[rows]], truths, COMPONENTS),
+            )
+            for baseline, texts in said.items()
+        ]
+        results = build_results(
+            "vector_regression", sources[name], revision, rows_sha256(questions), questions, models
+        )
+        folder = out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "results.json", json.dumps(results, indent=2) + "\n")
+        write_report(folder / "report.html", results, questions, models)
+        print(folder / "report.html")
+
+
+def answers(numbers: np.ndarray) -> list[Answer]:
+    """Predictions as a model would write them."""
+    return [Answer(f"[{', '.join(f'{number:.3f}' for number in row)}]") for row in numbers]
+
+
+if __name__ == "__main__":
+    app()
