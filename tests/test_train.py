@@ -1,11 +1,6 @@
 """Training moves what it should, takes loss on answers only, and goes on where it was."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -117,35 +112,6 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, capsys):
     assert "left out 3 rows" in capsys.readouterr().out
     with pytest.raises(CephaloError, match="no rows to train on"):
         without_special_tokens(rows.select([1]), processor)
-
-
-def run_and_kill(command: list[str], checkpoint: Path) -> None:
-    """Start a run and kill -9 it once `checkpoint` is whole and training has gone on."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not (checkpoint / "trainer_state.json").exists():
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def test_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, dataset):
-    steps = ("--max_steps", "60", "--save_steps", "10")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run_training(*parse_arguments(TINY, arguments(whole, dataset, *steps)))
-    command = [sys.executable, "-m", "cephalo.cli.main", "train", "--config", "tiny.yaml"]
-    command += arguments(killed, dataset, *steps)
-    run_and_kill(command, killed / "out" / "checkpoint-20")
-    assert not (killed / "out" / "model.safetensors").exists()
-    assert subprocess.run(command, capture_output=True).returncode == 0
-    expected, found = weights(whole / "out"), weights(killed / "out")
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-    cards = [(folder / "out" / "README.md").read_text() for folder in (whole, killed)]
-    assert cards[0] == cards[1]
 
 
 def test_half_written_checkpoint_is_passed_over(tmp_path):

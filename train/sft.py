@@ -32,6 +32,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 CONFIGS = Path(__file__).with_name("configs")
 
+# What safetensors and torch's writer say where a write fails.
+FULL_DISK = ("No space left", "failed writing file", "inline_container", "iostream error")
+
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
@@ -59,7 +62,7 @@ def train(
         run_training(script_args, training_args, model_args)
     except (SafetensorError, RuntimeError) as error:
         # Weights and optimizer states are written by native code, whose errors are no OSError.
-        if not any(words in str(error) for words in ("No space left", "failed writing file")):
+        if not any(words in str(error) for words in FULL_DISK):
             raise
         raise CephaloError(
             f"the disk of {training_args.output_dir} is full; make room, then the same command "
