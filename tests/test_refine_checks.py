@@ -76,6 +76,9 @@ def test_a_good_answer_passes_all_checks():
         ("markup", f"{GOOD} <img src=x onerror=alert(1)>"),
         ("markup", f"{GOOD} <|im_end|>"),
         ("markup", f"{GOOD} \u202edetrevni"),
+        ("unfinished", f"{GOOD} The reasons are:"),
+        ("unfinished", f"{GOOD} And then..."),
+        ("meta_talk", f"This paper is about fracture. {GOOD}"),
         ("loops", "the crack path is long and " * 20),
     ],
 )
@@ -96,6 +99,7 @@ def test_questions_are_checked_too(question):
     [
         "In panel (a) the crack runs between tablets; two of them are broken.",
         "The peak of 12.4 N lies at a displacement of 0.035 mm, far from the first crack.",
+        "The paper is torn along the crack path, and tablets of nacre tear it further.",
         "The crack leaves the tablets for the softer surrounding material of nacre.",
         "Seen below the surface, the crack turns at every tablet, and nacre holds.",
         "Nacre's tablets of CaCO₃ are 500 nm thick, and the crack goes round them.",

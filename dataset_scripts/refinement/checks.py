@@ -52,7 +52,7 @@ Check = Callable[[Talk, Context], str | None]
 
 
 def length(talk: Talk, context: Context) -> str | None:
-    """Questions and answers have a bounded number of words, and none is empty."""
+    """A question or an answer of too few or too many words."""
     for turn in talk.turns:
         asked, said = len(turn.question.split()), len(turn.answer.split())
         if not 2 <= asked <= MAX_QUESTION_WORDS:
@@ -83,8 +83,10 @@ META = re.compile(
     r"|\b(?:provided|quoted) material\b"
     r"|\b(?:according to|based on|stated in|described in|mentioned in|as per)"
     r" the (?:text|caption|paper|authors?|article|study|context|description)\b"
-    r"|\bthe (?:text|paper|authors?|article|manuscript|study)"
-    r" (?:says?|states?|mentions?|describes?|reports?|notes?|explains?|does not|do not)\b"
+    r"|\b(?:the|this) (?:article|manuscript|publication)\b"
+    r"|\b(?:the|this) (?:text|paper|authors?|study) (?:is (?:an?|on|about)|are|says?|states?"
+    r"|mentions?|describes?|reports?|notes?|explains?|presents?|discuss(?:es)?|focus(?:es)?|shows?"
+    r"|provides?|propos(?:es?|ed)|found|finds?|conclude[sd]?|does not|do not)\b"
     r"|\b(?:JSON|(?:my|these|the) instructions|training example)\b",
     re.IGNORECASE,
 )
@@ -148,12 +150,10 @@ def off_topic(talk: Talk, context: Context) -> str | None:
 
 
 def obeys_source(talk: Talk, context: Context) -> str | None:
-    """An answer that does what a sentence in the paper tells a model to do, or tells one itself.
-
-    Its words are then those that stand in such sentences and nowhere else in the source.
-    """
+    """An answer that does what the paper tells a model to do, or that tells a model itself."""
     if detail := found_in(INSTRUCTION, texts(talk)):
         return detail
+    # Words that stand in sentences to a model, and nowhere else in the paper.
     told = stems(context.source.instructions) - stems(context.source.text)
     for turn in talk.turns:
         said = stems(turn.answer)
@@ -193,6 +193,17 @@ def loops(talk: Talk, context: Context) -> str | None:
     return None
 
 
+UNFINISHED = re.compile(r"(?:[:,;(\u2013\u2026-]|\.\.\.)\s*$")
+
+
+def unfinished(talk: Talk, context: Context) -> str | None:
+    """An answer that breaks off, or announces what does not come."""
+    for turn in talk.turns:
+        if UNFINISHED.search(turn.answer):
+            return turn.answer[-80:]
+    return None
+
+
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
@@ -208,6 +219,7 @@ CHECKS: dict[str, Check] = {
         leaks_prompt,
         markup,
         loops,
+        unfinished,
     )
 }
 
