@@ -82,7 +82,8 @@ def evaluate(
     if judge and len(set(models)) < 2:
         raise CephaloError("a judge compares models; name two or more")
     dataset_revision = asking.hub_revision(dataset, revision, "dataset")
-    source = asking.Source(dataset, config, split, revision, where, max_samples)
+    pinned = None if Path(dataset).is_dir() else dataset_revision
+    source = asking.Source(dataset, config, split, pinned, where, max_samples)
     asked = asking.load_questions(source, question_column, answer_column, image_column, group_by)
     rows = asking.rows_sha256(asked)
     settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}

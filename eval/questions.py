@@ -53,10 +53,10 @@ def load_questions(
     `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError where the
     dataset, its split or a column cannot be had, or no row is left.
     """
-    from datasets import load_dataset
+    import datasets
 
     try:
-        rows = load_dataset(
+        rows = datasets.load_dataset(
             source.dataset, source.config, split=source.split, revision=source.revision
         )
     except (OSError, ValueError, KeyError) as error:
@@ -78,7 +78,8 @@ def load_questions(
     if not len(rows):
         raise CephaloError(f"{source.dataset} has no such rows; look at --split and --where")
     rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
-    return [read_question(row, columns) for row in rows]
+    folders = [Path(datasets.config.HF_CACHE_HOME), Path(source.dataset)]
+    return [read_question(row, columns, folders) for row in rows]
 
 
 def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> str:
@@ -114,20 +115,30 @@ def undecoded(rows: Any) -> Any:
     return rows
 
 
-def read_question(row: dict[str, Any], columns: dict[str, str]) -> Question:
-    """One row. Several right answers: the first one."""
+def read_question(
+    row: dict[str, Any], columns: dict[str, str], folders: Iterable[Path]
+) -> Question:
+    """One row. Several right answers: the first one. `folders` are those that may be read."""
     answer = row[columns["answer"]]
     answer = (answer or [""])[0] if isinstance(answer, list) else answer
     pictures = row[columns["images"]] if "images" in columns else []
     pictures = pictures if isinstance(pictures, list) else [pictures]
-    images = tuple(image_bytes(picture) for picture in pictures if picture)
+    images = tuple(image_bytes(picture, folders) for picture in pictures if picture)
     group = str(row[columns["group"]]) if "group" in columns else None
     return Question(str(row[columns["question"]]), images, str(answer), group)
 
 
-def image_bytes(picture: dict[str, Any]) -> bytes:
-    """The file of an undecoded image, which stands in the row or beside it."""
-    return picture["bytes"] or Path(picture["path"]).read_bytes()
+def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
+    """The file of an undecoded image, which stands in the row or beside it.
+
+    Raises CephaloError where a row names a file outside `folders`: rows are not to be trusted.
+    """
+    if picture["bytes"] is not None:
+        return picture["bytes"]
+    path = Path(picture["path"]).resolve()
+    if not any(path.is_relative_to(folder.resolve()) for folder in folders):
+        raise CephaloError(f"a row names the file {path} outside the dataset; do not trust it")
+    return path.read_bytes()
 
 
 def rows_sha256(questions: Iterable[Question]) -> str:

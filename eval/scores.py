@@ -217,9 +217,11 @@ def answer_match(predictions: Sequence[str], references: Sequence[str]) -> Score
 
 def captions(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Captions: corpus BLEU and mean chrF by sacrebleu (0 to 100), mean ROUGE-1 and -L (0 to 1)."""
-    from rouge_score.rouge_scorer import RougeScorer
-    from sacrebleu.metrics import BLEU, CHRF
-
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+        from sacrebleu.metrics import BLEU, CHRF
+    except ImportError as error:
+        raise CephaloError("captions want more libraries: pip install 'cephalo[eval]'") from error
     bleu, chrf = BLEU(effective_order=True), CHRF()
     rouge = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
     rows = []

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, Features, Image, List, Value
 from hub_fixture import hub as hub
@@ -266,6 +268,19 @@ def test_columns_of_other_benchmarks_are_found(tmp_path):
     some = load_questions(Source(str(tmp_path), max_samples=3))
     assert len(some) == 3 and some == load_questions(Source(str(tmp_path), max_samples=3))
     assert rows_sha256(found) != rows_sha256(found[::-1])
+
+
+def test_row_that_names_a_file_elsewhere_is_refused(tmp_path):
+    secret = tmp_path / "secret.png"
+    BRIGHT.save(secret)
+    (tmp_path / "rows").mkdir()
+    row = {"images": [{"bytes": None, "path": str(secret)}], "query": "?", "answer": "!"}
+    names = ("images", "query", "answer")
+    schema = Features({name: FEATURES[name] for name in names}).arrow_schema
+    table = pa.Table.from_pylist([row], schema=schema)
+    pq.write_table(table, tmp_path / "rows" / "test-0.parquet")
+    with pytest.raises(CephaloError, match=r"names the file .*secret.png outside the dataset"):
+        load_questions(Source(str(tmp_path / "rows")))
 
 
 def picks(body: dict) -> str:

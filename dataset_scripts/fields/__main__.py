@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.fields.build import Plan, build
-from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -36,6 +34,16 @@ def fields(
     Example:
       python -m cephalo.dataset_scripts.fields --out plates/ --samples 2000 --push my-lab/plates
     """
+    from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
+
+    try:
+        from cephalo.dataset_scripts.fields.build import Plan, build
+    except ModuleNotFoundError as error:
+        if error.name != "skfem":
+            raise
+        raise CephaloError(
+            "finite elements want scikit-fem: pip install 'cephalo[fields]'"
+        ) from error
     api = hub_api() if push else None
     name = check_repo_id(push) if push else out.resolve().name
     files = build(out, Plan(samples, cracks, seed, pixels), name, workers)
