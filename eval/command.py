@@ -85,6 +85,8 @@ def evaluate(
     pinned = None if Path(dataset).is_dir() else dataset_revision
     source = asking.Source(dataset, config, split, pinned, where, max_samples)
     asked = asking.load_questions(source, question_column, answer_column, image_column, group_by)
+    # Truths of another task are refused before a model is asked.
+    score(task, asked, [question.answer for question in asked])
     rows = asking.rows_sha256(asked)
     settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}
     evaluated = [measure(name, task, asked, out, settings) for name in dict.fromkeys(models)]
@@ -102,7 +104,6 @@ def measure(name: str, task: str, asked: list[Any], out: Path, settings: dict[st
     from cephalo.eval.answers import answer_all
     from cephalo.eval.questions import hub_revision
     from cephalo.eval.results import Evaluated
-    from cephalo.eval.scores import METRICS
 
     model, _, branch = (name, "", "") if Path(name).is_dir() else name.partition("@")
     commit = hub_revision(model, branch or None, "model")
@@ -114,11 +115,17 @@ def measure(name: str, task: str, asked: list[Any], out: Path, settings: dict[st
         folder,
         settings | {"model": model, "revision": commit},
     )
+    return Evaluated(name, commit, answers, score(task, asked, [one.answer for one in answers]))
+
+
+def score(task: str, asked: list[Any], answers: list[str]) -> Any:
+    """The scores of answers. Components of vectors have the names that the question gives them."""
+    from cephalo.eval.scores import METRICS
+
     options = {}
     if task == "vector_regression" and (names := component_names(asked[0].text)):
         options["components"] = names
-    texts, truths = [answer.answer for answer in answers], [question.answer for question in asked]
-    return Evaluated(name, commit, answers, METRICS[task](texts, truths, **options))
+    return METRICS[task](answers, [question.answer for question in asked], **options)
 
 
 def component_names(question: str) -> list[str]:

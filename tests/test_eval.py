@@ -230,7 +230,6 @@ def test_question_that_cannot_be_read_is_wrong_and_spoils_no_other(models, tmp_p
         (["--task", "captions", "--where", "family=green"], "has no such rows"),
         (["--task", "captions", "--image-column", "photo"], "no column photo"),
         (["--task", "captions", "--judge", "gpt"], "a judge compares models; name two"),
-        (["--task", "vector_regression", "--where", "task=crack"], "is no vector such as"),
     ],
 )
 def test_bad_input_is_one_line(models, dataset, tmp_path, arguments, message):
@@ -238,6 +237,20 @@ def test_bad_input_is_one_line(models, dataset, tmp_path, arguments, message):
         run(tmp_path, dataset, models["base"], *arguments)
     assert str(refusal.value).startswith("cephalo: error: ")
     assert "\n" not in str(refusal.value)
+
+
+def test_truths_of_another_task_are_refused_before_a_model_is_loaded(dataset, tmp_path, models):
+    with pytest.raises(SystemExit, match="is no vector such as"):
+        run(
+            tmp_path,
+            dataset,
+            models["base"],
+            "--task",
+            "vector_regression",
+            "--where",
+            "task=crack",
+        )
+    assert not (tmp_path / "answers").exists()
 
 
 def test_columns_of_other_benchmarks_are_found(tmp_path):
