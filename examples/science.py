@@ -54,7 +54,10 @@ def main(arguments: list[str] | None = None) -> None:
     plates, base, model = out / "plates", out / "base", out / "model"
     command = ["--out", plates, "--samples", options.samples, "--cracks", options.cracks]
     fields([*map(str, command), "--pixels", str(options.pixels)], standalone_mode=False)
-    baselines(["--dataset", str(plates), "--out", str(out / "baselines")], standalone_mode=False)
+    if not (out / "baselines" / SPLITS[-1] / "results.json").exists():
+        baselines(
+            ["--dataset", str(plates), "--out", str(out / "baselines")], standalone_mode=False
+        )
     if not (base / "config.json").exists():
         make_base(base, read_texts(plates))
     train = ["train", "--config", Path(__file__).with_suffix(".yaml"), "--dataset_name", plates]
