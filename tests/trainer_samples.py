@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, Features
+from datasets import Dataset, Features, IterableDataset
 from transformers import AutoProcessor
 from trl import SFTConfig
 
@@ -47,6 +47,28 @@ def make_trainer(
         processing_class=processor,
         data_collator=PackingCollator(processor.image_processor, **options),
         peft_config=peft_config,
+    )
+
+
+def make_stream_trainer(base: Path, out: Path, rows: IterableDataset, batch: int) -> PackedTrainer:
+    """A trainer of a stream, read by a worker, whose batches can be looked at."""
+    processor = AutoProcessor.from_pretrained(base)
+    arguments = SFTConfig(
+        output_dir=str(out),
+        max_steps=4,
+        per_device_train_batch_size=batch,
+        dataloader_num_workers=1,
+        report_to=[],
+        bf16=False,
+        use_cpu=True,
+        remove_unused_columns=False,
+    )
+    return PackedTrainer(
+        model=str(base),
+        args=arguments,
+        train_dataset=encode_rows(rows, processor),
+        processing_class=processor,
+        data_collator=PackingCollator(processor.image_processor),
     )
 
 
