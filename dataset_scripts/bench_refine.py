@@ -90,7 +90,7 @@ def wait_for(port: int) -> None:
 
 
 def write_corpus(folder: Path, documents: int) -> None:
-    """Write shards of FIGURES figures, drawn lines that the client has to shrink."""
+    """Write shards of FIGURES figures."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,14 +104,17 @@ def write_corpus(folder: Path, documents: int) -> None:
 
 
 def figure(document: int, number: int) -> dict[str, Any]:
-    """One FIGURES row with a drawing of 1,400 by 1,000 pixels."""
+    """One FIGURES row with a drawing as wide as one column of a journal at 200 dpi, or, every
+    second one, as two, which the client shrinks."""
     from PIL import Image, ImageDraw
 
     chance = random.Random(f"{document} {number}")
-    image = Image.new("RGB", (1400, 1000), "white")
+    width, height = (1400, 1000) if number % 2 else (680, 500)
+    image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
     for _ in range(40):
-        draw.line([chance.randrange(1400) for _ in range(4)], fill=chance.choice(["red", "navy"]))
+        ends = [chance.randrange(size) for size in (width, height) * 2]
+        draw.line(ends, fill=chance.choice(["red", "navy"]))
     png = io.BytesIO()
     image.save(png, "PNG")
     blank = dict.fromkeys(("title", "doi", "license", "author", "source_url", "revision"))
@@ -127,8 +130,8 @@ def figure(document: int, number: int) -> dict[str, Any]:
         "page": number,
         "bbox": [0, 0, 1, 1],
         "caption_bbox": [0, 0, 1, 1],
-        "width": 1400,
-        "height": 1000,
+        "width": width,
+        "height": height,
         "dpi": 200,
         "image_sha256": f"{document:032}{number:032}",
         "phash": f"{document:016}",
