@@ -19,8 +19,9 @@ def worker_pool(workers: int) -> Iterator[Any]:
     from cephalo.dataset_scripts.pdf.shard import start_worker
     from cephalo.dataset_scripts.schema import FIGURES, TEXT
 
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # one core a worker
+    # One core a worker, and one heap: those of other threads would keep what large pages took.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"):
+        os.environ.setdefault(name, "1")
     pool = ProcessPool(
         max_workers=workers,
         max_tasks=TASKS_A_WORKER,

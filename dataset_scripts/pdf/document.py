@@ -153,14 +153,16 @@ def read_pages(source: fast.Pages, count: int) -> list[PageContent]:
             with source.open(number) as page:
                 graphics = read_graphics(page)
                 lines = read_lines(page, graphics.hidden)
-                if scan.is_scan(page, lines, graphics):
-                    found = scan.read_scan(page, lines, graphics)
-                    unread += found is None
-                    lines, graphics = found or (lines, graphics)
-                else:  # pdfium holds the picture of a scan as long as its page is open
+                scanned = scan.is_scan(page, lines, graphics)
+                picture = scan.draw(page) if scanned and scan.is_legible(lines) else None
+                if not scanned:
                     source.keep(page)
                     lines = drop_unseen(lines, page, graphics.boxes)
-                pages += to_contents(number, page.width, page.height, lines, graphics)
+            # Only now, since pdfium holds the picture of a scan as long as its page is open.
+            if picture:
+                lines, graphics = scan.read_scan(page, picture, lines, graphics)
+            unread += scanned and picture is None
+            pages += to_contents(number, page.width, page.height, lines, graphics)
         except fast.UnreadableError:
             pages.append(
                 PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))

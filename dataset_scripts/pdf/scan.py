@@ -98,19 +98,30 @@ def check_read(unread: int, count: int) -> None:
         )
 
 
-def read_scan(
-    page: fast.Page, lines: list[Line], graphics: Graphics
-) -> tuple[list[Line], Graphics] | None:
-    """The lines and graphics in the picture of a scan, or None where it needs OCR and has none.
+def is_legible(lines: list[Line]) -> bool:
+    """Whether the text of a scan can be had: from its layer `lines`, or by OCR."""
+    return has_layer(lines) or ocr.is_available()
 
-    `lines` and `graphics` are those of the PDF page; they come back unchanged where the picture
-    holds no text to speak of.
+
+def draw(page: fast.Page) -> tuple[np.ndarray, float]:
+    """The page as uint8 (height, width), the darkest channel, and its pixels in a point."""
+    pixels = page.width * page.height * (_DPI / 72) ** 2
+    dpi = int(_DPI * min(1.0, (_MAX_PIXELS / max(pixels, 1)) ** 0.5))
+    colours, used = rendering.render(page, fast.page_box(page), max(dpi, 1))
+    return colours.min(axis=2), used / 72
+
+
+def read_scan(
+    page: fast.Page, drawn: tuple[np.ndarray, float], lines: list[Line], graphics: Graphics
+) -> tuple[list[Line], Graphics]:
+    """The lines and graphics of a scan, from its picture as `draw` gives it.
+
+    `lines` and `graphics` are those of the PDF page, which may be closed; they come back unchanged
+    where the picture holds no text to speak of.
     """
+    pixels, scale = drawn
     if has_layer(lines):
-        return lines, _in_layer(page, lines)
-    if not ocr.is_available():
-        return None
-    pixels, scale = _render(page)
+        return lines, _in_layer(page, straighten(pixels, scale, 0, 0.0), lines)
     quarters, skew, quads = ocr.find_pose(pixels)
     picture = straighten(pixels, scale, quarters, skew)
     pieces = ocr.read_page(picture.grey, _level_boxes(picture, quads))
@@ -121,23 +132,13 @@ def read_scan(
     return read, _graphics(page, picture, text)
 
 
-def _in_layer(page: fast.Page, lines: list[Line]) -> Graphics:
-    pixels, scale = _render(page)
-    picture = straighten(pixels, scale, 0, 0.0)
+def _in_layer(page: fast.Page, picture: Straight, lines: list[Line]) -> Graphics:
     boxes = np.zeros((0, 4))
     for quarters in {line.quarters for line in lines}:
         own = np.array([line.box for line in lines if line.quarters == quarters])
         sides = (page.height, page.width) if quarters % 2 else (page.width, page.height)
         boxes = np.concatenate([boxes, turn(own, -quarters, *sides)])
-    return _graphics(page, picture, boxes * scale)
-
-
-def _render(page: fast.Page) -> tuple[np.ndarray, float]:
-    """The page as uint8 (height, width), the darkest channel, and its pixels in a point."""
-    pixels = page.width * page.height * (_DPI / 72) ** 2
-    dpi = int(_DPI * min(1.0, (_MAX_PIXELS / max(pixels, 1)) ** 0.5))
-    colours, used = rendering.render(page, fast.page_box(page), max(dpi, 1))
-    return colours.min(axis=2), used / 72
+    return _graphics(page, picture, boxes * picture.scale)
 
 
 def is_read(text: str) -> bool:
