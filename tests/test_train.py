@@ -114,6 +114,33 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, capsys):
         without_special_tokens(rows.select([1]), processor)
 
 
+def test_run_of_another_model_is_refused(trained, dataset, tmp_path):
+    more = ("--tiny_base", "false", "--model_name_or_path", str(tmp_path / "other"))
+    with pytest.raises(
+        CephaloError, match=r"holds a run with model .*/base, this one has .*/other"
+    ):
+        run_training(*parse_arguments(TINY, arguments(trained, dataset, *more)))
+    with pytest.raises(CephaloError, match="resume_from_checkpoint: leave it out"):
+        run_training(
+            *parse_arguments(TINY, arguments(tmp_path, dataset, "--resume_from_checkpoint", "a"))
+        )
+
+
+def test_card_shows_the_loss(trained):
+    assert "![Loss over the steps](loss.png)" in (trained / "out" / "README.md").read_text()
+    assert (trained / "out" / "loss.png").stat().st_size > 5000
+
+
+def test_a_seed_gives_the_same_run(trained, tmp_path, dataset):
+    found = []
+    for name in ("one", "two"):
+        more = ("--max_steps", "2", "--tiny_base", "false")
+        more += ("--model_name_or_path", str(trained / "base"), "--batch_tokens", "100")
+        run_training(*parse_arguments(TINY, arguments(tmp_path / name, dataset, *more)))
+        found.append(weights(tmp_path / name / "out"))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_half_written_checkpoint_is_passed_over(tmp_path):
     assert last_whole_checkpoint(str(tmp_path)) is None
     for step, state in ((5, '{"global_step": 5}'), (10, '{"glob'), (100, None)):
@@ -132,7 +159,8 @@ def test_folder_of_another_run_is_refused(trained, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["--max_stepz", "3"], "max_stepz"),
+        (["--max_stepz", "3"], r"the command has no field max_stepz; did you mean max_steps\?"),
+        (["--batch-tokenz=3"], r"no field batch_tokenz; did you mean batch_tokens\?"),
         (["--max_steps", "three"], "invalid int value: 'three'"),
     ],
 )
@@ -144,8 +172,13 @@ def test_wrong_fields_are_named(overrides, message):
 def test_unknown_key_and_broken_yaml_name_the_file(tmp_path):
     path = tmp_path / "mine.yaml"
     for text, message in (
-        ("use_cpu: true\nbf16: false\nlearning_ratte: 1\n", "learning_ratte"),
+        (
+            "learning_ratte: 1\n",
+            r"mine.yaml has no field learning_ratte; did you mean learning_rate\?",
+        ),
         ("a: [", "mine.yaml: "),
+        ("just words\n", "mine.yaml holds no fields"),
+        ("use_cpu: true\nbf16: false\nbatch_tokens: 0\n", "batch_tokens 0: give a number above 0"),
     ):
         path.write_text(text)
         with pytest.raises(CephaloError, match=message):
