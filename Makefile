@@ -1,4 +1,5 @@
 # Everything runs in .venv, which each target makes or brings up to date by itself.
+# Tiny models are quickest on one thread; two wait for each other where other work runs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +28,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(VENV)/installed
-	@$(BIN)/python examples/demo.py $(if $(PAPERS),"$(PAPERS)")
+	@OMP_NUM_THREADS=1 $(BIN)/python examples/demo.py $(if $(PAPERS),"$(PAPERS)")
 
 test: $(VENV)/installed lint
 	@echo "Running the tests ..."

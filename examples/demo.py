@@ -41,7 +41,9 @@ def demo(papers: Path, runs: Path) -> None:
 
     with local_hub(runs / "hub", [USER]) as hub:
         environment = hub.environment(USER, runs / "hf-home")
-        step("extract", [*CEPHALO, "extract", str(papers), "--out", str(figures)])
+        step("extract", [*CEPHALO, "extract", str(papers), "--out", str(figures), "--text"])
+        refine = [*CEPHALO, "refine", str(figures), "--teacher", "caption", "--out", str(figures)]
+        step("refine", refine)
         step("publish", [*CEPHALO, "publish", str(figures), DATASET, "--private"])
         here = [sys.executable, str(Path(__file__).with_name("use_hub.py"))]
         step("load back", [*here, "count", DATASET])
@@ -91,6 +93,7 @@ def print_report(steps: list[tuple[str, str, float]], answer: str, figures: Path
         "\nThe model is tiny and began with random weights: this proves the way from papers to\n"
         "answers, not the science. Its answer means nothing.\n"
         f"\nLook at the figures: {figures / 'index.html'}"
+        f"\nLook at the conversations: {figures / 'report.html'}"
     )
 
 

@@ -6,18 +6,18 @@ python examples/use_hub.py ask NAMESPACE/MODEL NAMESPACE/DATASET
 
 import sys
 
-from datasets import get_dataset_split_names, load_dataset
+from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset
 
 
 def count(dataset: str) -> None:
-    """Stream every split of both configs and print how many rows and pixels came back."""
+    """Stream every split of every config and print how many rows and pixels came back."""
     counts = []
-    for config in ("figures", "conversations"):
+    for config in get_dataset_config_names(dataset):
         for split in get_dataset_split_names(dataset, config):
-            rows = load_dataset(dataset, config, split=split, streaming=True)
-            images = [row["images"][0] if "images" in row else row["image"] for row in rows]
-            pixels = sum(image.width * image.height for image in images)
-            counts.append(f"{config}/{split} {len(images)} ({pixels / 1e6:.1f} Mpx)")
+            rows = list(load_dataset(dataset, config, split=split, streaming=True))
+            images = [image for row in rows for image in row.get("images") or [row.get("image")]]
+            pixels = sum(image.width * image.height for image in images if image)
+            counts.append(f"{config}/{split} {len(rows)} ({pixels / 1e6:.1f} Mpx)")
     print(", ".join(counts))
 
 

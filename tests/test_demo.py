@@ -24,8 +24,9 @@ def test_demo_goes_from_papers_to_an_answer_about_a_held_out_figure(tmp_path, ca
     report = output[output.rindex("\nstep") :]
     for line in (
         r"extract +[\d.]+  3 documents read, 0 read before, 6 pages, 10 figures",
+        r"refine +[\d.]+  3 documents refined, 0 refined before, 8 of 10 conversations accepted",
         r"publish +[\d.]+  published http://127.0.0.1:\d+/datasets/demo/figures at [0-9a-f]{40}",
-        r"load back +[\d.]+  figures/train \d+",
+        r"load back +[\d.]+  conversations/train \d+",
         r"train and push +[\d.]+  pushed http://127.0.0.1:\d+/demo/tiny-idefics2 at [0-9a-f]{40}",
         r"from_pretrained and ask +[\d.]+  answer: +'\w+",
         r"total +[\d.]+",
@@ -37,6 +38,7 @@ def test_demo_goes_from_papers_to_an_answer_about_a_held_out_figure(tmp_path, ca
     assert sum(map(int, rows.groups())) == 10
     assert f"{tmp_path}/runs/figures/index.html" in report
     assert (tmp_path / "runs/figures/index.html").read_text().count("<img") == 10
+    assert re.search(r"text/train [1-9]", output)
     tokens = json.loads((tmp_path / "runs/hub/tokens.json").read_text())
     assert tokens["demo"] not in output
 
