@@ -177,6 +177,24 @@ def test_mixture_of_images_and_text_trains(bases, dataset, tmp_path):
     assert "| rows | 8 |" in (out / "README.md").read_text()
 
 
+def test_streams_of_images_and_text_train(bases, dataset, tmp_path):
+    question_rows(5, image=False).to_parquet(tmp_path / "text" / "train.parquet")
+    more = ("--max_steps", "4", "--dataset_streaming", "--text_share", "0.5")
+    more += ("--text_dataset_name", str(tmp_path / "text"), "--batch_tokens", "60")
+    out = train(bases["idefics2"], tmp_path / "out", dataset, *more)
+    assert "| rows | a stream |" in (out / "README.md").read_text()
+    assert len(moved(bases["idefics2"], out)) == len(load_file(out / "model.safetensors"))
+
+
+def test_streams_mix_by_weight_until_the_images_end():
+    rows = to_conversations(question_rows(40, image=True), "a").to_iterable_dataset()
+    text = to_conversations(question_rows(3, image=False), "b").to_iterable_dataset()
+    mixed = list(mix(rows, text, 0.5))
+    with_image = [row for row in mixed if row["images"]]
+    assert len(with_image) == 40 and 25 < len(mixed) - 40 < 60
+    assert mixed == list(mix(rows, text, 0.5))
+
+
 def test_text_share_and_its_dataset_go_together():
     with pytest.raises(CephaloError, match="text_share and text_dataset_name go together"):
         parse_arguments(TINY, ["--text_share", "0.5"])

@@ -137,3 +137,15 @@ def test_conversations_that_cannot_train_are_broken(processors, capsys):
     said = capsys.readouterr().out
     assert "no answer of the assistant" in said and "an image after the prompt" in said
     assert "train[3] (ValueError: 1 places for 0 images)" in said
+
+
+def test_rows_left_out_of_a_stream_are_told_as_they_come(processors, capsys):
+    rows = broken(as_rows([*mixed_talks(), talk(["Nacre. " * 90])]), 1, b"no image")
+    stream = rows.to_iterable_dataset()
+    kept = encode_rows(stream, processors["idefics2"], max_length=200, max_broken_rows=1)
+    assert [row["row"][-3:] for row in kept] == ["[0]", "[2]", "[3]"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("left out lab/nacre train[1]: UnidentifiedImageError")
+    assert said[1].startswith("left out lab/nacre train[4]: ") and "tokens, above 200" in said[1]
+    with pytest.raises(CephaloError, match="raise max_broken_rows, 0 now"):
+        list(encode_rows(stream, processors["idefics2"]))

@@ -47,7 +47,7 @@ def encode_rows(
     judged = ["row", "tokens", "problem"]
     if isinstance(rows, IterableDataset):
         encoded = rows.map(encode_or_say_why, fn_kwargs=settings, **options)
-        return encoded.filter(left_out.keep, input_columns=judged)
+        return encoded.filter(left_out.keep_aloud, input_columns=judged)
     workers = min(workers or 1, len(rows))
     encoded = rows.map(
         encode_or_say_why,
@@ -85,6 +85,13 @@ class LeftOut:
         elif self.max_length is not None and tokens > self.max_length:
             self.long.append(f"{row} ({tokens} tokens)")
         return not problem and (self.max_length is None or tokens <= self.max_length)
+
+    def keep_aloud(self, row: str, tokens: int, problem: str) -> bool:
+        """As `keep`, and tell at once: a stream has no end at which to."""
+        if kept := self.keep(row, tokens, problem):
+            return kept
+        print(f"left out {row}: {problem or f'{tokens} tokens, above {self.max_length}'}")
+        return False
 
     def tell(self) -> None:
         """Print what was left out and what to do."""

@@ -53,6 +53,8 @@ def train(
     Example:
       cephalo train --config tiny.yaml --dataset_name my-lab/nacre-figures \\
         --output_dir runs/nacre --push_to_hub --hub_model_id my-lab/nacre-tiny
+      accelerate launch --config_file train/accelerate_configs/fsdp2.yaml -m cephalo.cli.main \\
+        train --config idefics2-10b.yaml --dataset_name my-lab/figures --feature_cache_gb 0
     """
     path = find_config(config)
     from cephalo.train.arguments import parse_arguments  # imports torch: seconds
