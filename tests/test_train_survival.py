@@ -77,6 +77,7 @@ def test_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, dataset):
     """With every switch that holds a state: packed batches, stored features, a worker."""
     more = ("--max_steps", "60", "--save_steps", "10", "--per_device_train_batch_size", "3")
     more += ("--batch_tokens", "150", "--dataloader_num_workers", "1")
+    more += ("--dataloader_persistent_workers",)
     more += ("--freeze_parts", "vision", "connector", "--feature_cache_gb", "0.1")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     main(command(whole, dataset, *more))

@@ -271,7 +271,7 @@ def packed(
 
 # Of each way: its name, the function, and what it is given.
 BUDGET = 512  # tokens a sequence
-WORKER = {"dataloader_num_workers": 1, "dataloader_prefetch_factor": 2}
+WORKER = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
 ALL = {"tokens": BUDGET, "stored": True, **WORKER}
 WAYS: list[tuple[str, Callable, dict[str, Any]]] = [
     ("notebook's loop, 4 rows a step", notebook, {}),
