@@ -40,6 +40,8 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m cephalo.eval.bench_phi3_v
+	OMP_NUM_THREADS=1 $(BIN)/python -m cephalo.train.bench --repeats 1
+	$(BIN)/python -m cephalo.dataset_scripts.bench_refine
 	$(if $(wildcard ../shared/bench),$(BIN)/python -m cephalo.dataset_scripts.bench_extract ../shared/bench)
 	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
 	rm -rf runs/bench-merge
