@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,9 +17,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import Checkpoint, read_header
 
-# What is held in memory. It fits in the processor's cache: sixteen times as much took three times
-# as long.
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20  # fits in the processor's cache
 SHARD_BYTES = 2_000_000_000
 DTYPES = {
     "F64": torch.float64,
@@ -115,15 +113,15 @@ def write_weights(
 ) -> tuple[dict[str, str], dict[Path, str]]:
     """Write safetensors files of at most `shard_bytes`, or one tensor.
 
-    Each weight file of `checkpoints` is read once, from start to end: its bytes are hashed and go
-    to wherever they are wanted.
+    Bytes that keep their dtype are copied by the system from file to file; nothing else of the
+    sources is held in memory than a chunk.
 
     Returns the file of each tensor, and the SHA-256 of each weight file that was read.
     """
     sources = list(dict.fromkeys(path for own in checkpoints for path in own.weight_files))
     shards = split(in_order(planned, sources), shard_bytes)
     names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
-    total = sum(path.stat().st_size for path in sources)
+    total = sum(tensor.size for tensor in planned.values())
     with ExitStack() as stack:
         targets: Targets = {path: defaultdict(list) for path in sources}
         for name, shard in zip(names, shards, strict=True):
@@ -183,32 +181,60 @@ def start_shard(shard: dict[str, Planned], file: BinaryIO, targets: Targets) -> 
 
 
 def distribute(path: Path, targets: dict[Piece, list[Target]], hashing: Executor, bar: tqdm) -> str:
-    """Read a file, write each piece to its targets, and return the SHA-256 of the file."""
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(CHUNK_BYTES))
+    """Write each piece of a file to its targets, and return the SHA-256 of the file.
+
+    The file is hashed meanwhile in another thread, from the memory in which the system keeps what
+    it copies. Raises EOFError where the file ends too early.
+    """
+    digest = hashing.submit(sha256_of, path)
     with path.open("rb") as source:
-        for size, piece in stretches(path, targets):
-            for done in range(0, size, CHUNK_BYTES):
-                chunk = buffer[: min(CHUNK_BYTES, size - done)]
-                if source.readinto(chunk) < len(chunk):
-                    raise EOFError(f"{path} ends before its header says")
-                hashed = hashing.submit(digest.update, chunk)
-                for target in targets[piece] if piece else ():
-                    write_chunk(chunk, piece.dtype, done // piece.dtype.itemsize, target)
-                hashed.result()
-                bar.update(len(chunk))
-    return digest.hexdigest()
+        for piece in sorted(targets, key=lambda piece: piece.start):
+            for target in targets[piece]:
+                copy_piece(source, piece, target)
+                bar.update(piece.elements * target.dtype.itemsize)
+    return digest.result()
 
 
-def stretches(path: Path, pieces: Iterable[Piece]) -> Iterator[tuple[int, Piece | None]]:
-    """The bytes of a file from start to end: how many, and the piece that they are, if any."""
-    place = 0
-    for piece in sorted(pieces, key=lambda piece: piece.start):
-        if piece.start > place:
-            yield piece.start - place, None
-        yield piece.size, piece
-        place = piece.start + piece.size
-    yield path.stat().st_size - place, None
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_piece(source: BinaryIO, piece: Piece, target: Target) -> None:
+    """Write a piece of an open file to its target, in the dtype there.
+
+    Raises EOFError where the file ends before the piece does.
+    """
+    done = copy_in_kernel(source, piece, target) if piece.dtype == target.dtype else 0
+    buffer = memoryview(bytearray(min(CHUNK_BYTES, piece.size - done)))
+    source.seek(piece.start + done)
+    while done < piece.size:
+        chunk = buffer[: piece.size - done]
+        if source.readinto(chunk) < len(chunk):
+            raise EOFError(f"{piece.path} ends before its header says")
+        write_chunk(chunk, piece.dtype, done // piece.dtype.itemsize, target)
+        done += len(chunk)
+
+
+def copy_in_kernel(source: BinaryIO, piece: Piece, target: Target) -> int:
+    """Have the system copy the bytes of a piece, which takes a third of the time of reading and
+    writing them; returns how many it did. Not every system and pair of disks can."""
+    done = 0
+    try:
+        while done < piece.size and (
+            copied := os.copy_file_range(
+                source.fileno(),
+                target.file,
+                piece.size - done,
+                piece.start + done,
+                target.start + done,
+            )
+        ):
+            done += copied
+    except (AttributeError, OSError):
+        pass  # not Linux, or not between these disks; on a full one the next write fails as well
+    return done - done % piece.dtype.itemsize
 
 
 def write_chunk(chunk: memoryview, dtype: torch.dtype, skipped: int, target: Target) -> None:

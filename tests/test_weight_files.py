@@ -1,0 +1,57 @@
+"""Bytes of weights go from file to file, by the system or piece by piece, and are hashed."""
+
+import errno
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from tqdm import tqdm
+
+from cephalo.merge_recipes import weight_files
+from cephalo.merge_recipes.weight_files import Piece, Target, distribute
+
+COPY = getattr(os, "copy_file_range", None)
+
+
+def refused(*arguments):
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
+def ten_bytes_then_refused(source, target, count, start, place):
+    if count < 4000:
+        refused()
+    return COPY(source, target, 10, start, place)
+
+
+@pytest.mark.parametrize("copy", [COPY, refused, ten_bytes_then_refused])
+@pytest.mark.skipif(COPY is None, reason="os.copy_file_range is Linux's")
+def test_pieces_arrive_whole_whatever_the_system_copies(tmp_path, monkeypatch, copy):
+    monkeypatch.setattr(os, "copy_file_range", copy)
+    monkeypatch.setattr(weight_files, "CHUNK_BYTES", 64)
+    source = tmp_path / "source"
+    values = torch.arange(1001, dtype=torch.float32)
+    source.write_bytes(b"head" + values.numpy().tobytes() + b"tail")
+    piece = Piece(source, torch.float32, 4, 4004)
+    with (tmp_path / "target").open("wb") as file, ThreadPoolExecutor(1) as hashing:
+        same = [Target(file.fileno(), place, torch.float32) for place in (8, 6000)]
+        half = Target(file.fileno(), 12000, torch.bfloat16)
+        bar = tqdm(disable=True)
+        digest = distribute(source, {piece: [*same, half]}, hashing, bar)
+    assert digest == hashlib.sha256(source.read_bytes()).hexdigest()
+    written = (tmp_path / "target").read_bytes()
+    assert written[:8] == bytes(8)
+    for place in (8, 6000):
+        assert written[place : place + 4004] == values.numpy().tobytes()
+    assert written[12000:] == values.bfloat16().view(torch.uint8).numpy().tobytes()
+
+
+def test_file_that_ends_too_early_is_no_weights(tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(bytes(100))
+    piece = Piece(source, torch.float32, 4, 400)
+    with (tmp_path / "target").open("wb") as file, ThreadPoolExecutor(1) as hashing:
+        target = Target(file.fileno(), 0, torch.float32)
+        with pytest.raises(EOFError, match="ends before its header says"):
+            distribute(source, {piece: [target]}, hashing, tqdm(disable=True))
