@@ -184,6 +184,21 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
     (folder / "README.md").write_text(card, encoding="utf-8", errors="replace")
 
 
+def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
+    """Tell `load_dataset` where every config and split lies: CONFIG/SPLIT-*."""
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    MetadataConfigs(
+        {
+            config: {
+                "data_files": [
+                    {"split": split, "path": f"{config}/{split}-*"} for split in info.splits
+                ]
+            }
+            for config, info in infos.items()
+        }
+    ).to_dataset_card_data(data)
+
+
 def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetCard:
     """The card, with the front matter that lets `load_dataset` find every config and split."""
     licenses = {license for counts in facts.licenses.values() for license in counts}
@@ -197,17 +212,7 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         tags=["materials science", "scientific figures", "cephalo"],
         pretty_name=facts.repo_id.split("/")[1],
     )
-    DatasetInfosDict(infos).to_dataset_card_data(data)
-    MetadataConfigs(
-        {
-            config: {
-                "data_files": [
-                    {"split": split, "path": f"{config}/{split}-*"} for split in info.splits
-                ]
-            }
-            for config, info in infos.items()
-        }
-    ).to_dataset_card_data(data)
+    add_configs(data, infos)
     return DatasetCard.from_template(
         data,
         template_path=str(HERE / "dataset_card.md.jinja"),

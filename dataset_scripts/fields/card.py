@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from datasets import DatasetInfo, Features, SplitDict, SplitInfo
-from datasets.info import DatasetInfosDict
-from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
 from PIL import Image
 
 from cephalo.cli.files import write_whole
 from cephalo.dataset_scripts.fields import elasticity, fracture
 from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN
-from cephalo.model_cards.dataset_card import size_category
+from cephalo.model_cards.dataset_card import add_configs, size_category
 
 SPLITS = ("train", "validation", "test", "unseen_families")
 
@@ -39,17 +37,7 @@ def write_card(
         tags=["materials science", "mechanics", "finite elements", "synthetic", "cephalo"],
         pretty_name=repo_id.split("/")[-1],
     )
-    DatasetInfosDict(infos).to_dataset_card_data(data)
-    MetadataConfigs(
-        {
-            config: {
-                "data_files": [
-                    {"split": split, "path": f"{config}/{split}-*"} for split in info.splits
-                ]
-            }
-            for config, info in infos.items()
-        }
-    ).to_dataset_card_data(data)
+    add_configs(data, infos)
     write_samples(folder)
     card = DatasetCard.from_template(
         data,
