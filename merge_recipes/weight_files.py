@@ -218,8 +218,8 @@ def copy_piece(source: BinaryIO, piece: Piece, target: Target) -> None:
 
 
 def copy_in_kernel(source: BinaryIO, piece: Piece, target: Target) -> int:
-    """Have the system copy the bytes of a piece, which takes a third of the time of reading and
-    writing them; returns how many it did. Not every system and pair of disks can."""
+    """Have the system copy the bytes of a piece, which costs less than to read and write them;
+    returns how many it did. Not every system and pair of disks can."""
     done = 0
     try:
         while done < piece.size and (
