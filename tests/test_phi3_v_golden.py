@@ -67,7 +67,8 @@ def test_embeddings_and_greedy_tokens_are_those_of_the_published_code(model):
     tensors = case("image")
     batch = inputs(tensors)
     with torch.inference_mode():
-        embeds = model.model.embed(past_key_values=None, **batch)[0]
+        images = model.model.get_image_features(batch["pixel_values"], batch["image_sizes"])
+        embeds = model.model.embed(batch["input_ids"], images, None)[0]
     assert (embeds[tensors["embeds_rows"]] - tensors["embeds"]).abs().max() < TOLERANCE
     first = embeds[batch["input_ids"][0] < 0][:8]
     assert (first - tensors["embeds_first8"]).abs().max() < TOLERANCE

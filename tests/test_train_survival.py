@@ -1,5 +1,6 @@
 """Long runs survive: a kill, a loss that is no number, a full disk, a lost hub."""
 
+import json
 import os
 import shutil
 import signal
@@ -156,6 +157,8 @@ def test_a_failed_push_is_told_and_made_again(hub, base, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "could not push checkpoint-1, training goes on: this token may not write" in said
     assert "optimizer.pt" in api.list_repo_files("alice/run", revision=BRANCH)
+    state = api.hf_hub_download("alice/run", "trainer_state.json", revision=BRANCH)
+    assert json.loads(Path(state).read_text())["global_step"] == 4  # though others were skipped
 
 
 def test_a_lost_hub_costs_no_checkpoint(hub, base, tmp_path, capsys):

@@ -19,8 +19,9 @@ NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
 class CheckpointPusher(TrainerCallback):
     """Pushes each checkpoint, with all that a run needs to go on, to one branch of its repository.
 
-    One at a time, in the background. One that fails is told and given up: the next one, or the
-    end of the run, pushes a newer one. No failure stops the training or costs a file on disk.
+    One at a time, in the background. One that fails is told and given up, one that is saved while
+    another is on its way is left out: the end of the run pushes the newest, if it is not there.
+    No failure stops the training or costs a file on disk.
     """
 
     def __init__(self, api: HfApi, training_args: Any) -> None:
@@ -29,13 +30,16 @@ class CheckpointPusher(TrainerCallback):
         self.output_dir = Path(training_args.output_dir)
         self.pool = ThreadPoolExecutor(1)
         self.running: Future | None = None
-        self.failed: Path | None = None
+        self.newest: Path | None = None
+        self.arrived: Path | None = None
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Push the checkpoint of this step, unless the one before is still on its way."""
-        folder = self.output_dir / f"checkpoint-{state.global_step}"
-        if state.is_world_process_zero and (self.running is None or self.running.done()):
-            self.start(folder)
+        if not state.is_world_process_zero:
+            return
+        self.newest = self.output_dir / f"checkpoint-{state.global_step}"
+        if self.running is None or self.running.done():
+            self.start(self.newest)
 
     def start(self, folder: Path) -> None:
         """Push the files of `folder` as they are now: the trainer may delete them meanwhile."""
@@ -52,7 +56,6 @@ class CheckpointPusher(TrainerCallback):
 
     def push(self, folder: Path, aside: Path) -> None:
         """Push `aside`, and tell where it fails."""
-        self.failed = None
         try:
             files = [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]
             push_folder(
@@ -66,16 +69,16 @@ class CheckpointPusher(TrainerCallback):
                 message=folder.name,
                 revision=BRANCH,
             )
+            self.arrived = folder
         except (CephaloError, OSError) as error:
-            self.failed = folder
             print(f"could not push {folder.name}, training goes on: {error}")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
     def finish(self) -> None:
-        """Wait for what is on its way; push what failed once more."""
+        """Wait for what is on its way; push the newest checkpoint if it has not arrived."""
         if self.running:
             self.running.result()
-        if self.failed and self.failed.exists():
-            self.start(self.failed)
+        if self.newest and self.newest != self.arrived and self.newest.exists():
+            self.start(self.newest)
         self.pool.shutdown()
