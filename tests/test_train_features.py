@@ -11,7 +11,7 @@ from training_samples import mixed_talks, talk
 from transformers import AutoModelForImageTextToText
 
 from cephalo.cli.errors import CephaloError
-from cephalo.train.features import FeatureStore
+from cephalo.train.features import FeatureStore, frozen_layers
 from cephalo.train.freezing import freeze
 
 
@@ -46,7 +46,7 @@ def test_stored_features_give_the_same_run_and_are_computed_once(family, bases, 
             max_steps=4,
         )
         if stored:
-            trainer.read_images_from(tmp_path / "features", 1.0)
+            trainer.keep_features(tmp_path / "features", 1.0)
             base, made = model.base_model, model.base_model.get_image_features
 
             def counted(*args, made=made, **kwargs):
@@ -60,6 +60,53 @@ def test_stored_features_give_the_same_run_and_are_computed_once(family, bases, 
     assert len(calls) == 3 == len(list((tmp_path / "features").rglob("*.safetensors")))
 
 
+@pytest.mark.parametrize("family", MAKERS)
+def test_states_after_frozen_layers_give_the_same_run_and_are_computed_once(
+    family, bases, tmp_path
+):
+    runs, weights = [], []
+    for stored in (False, True):
+        model = AutoModelForImageTextToText.from_pretrained(bases[family])
+        freeze(model, [], 1)
+        trainer = make_trainer(
+            model,
+            bases[family],
+            tmp_path,
+            as_rows(talks()),
+            collator={"max_tokens": 150},
+            num_train_epochs=3,
+            activation_checkpointing=stored,
+        )
+        ran = []
+        first, last = model.get_decoder().layers[0], model.get_decoder().layers[-1]
+        first.register_forward_hook(lambda *_, ran=ran: ran.append("first"))
+        if stored:
+            trainer.keep_features(tmp_path / "features", 1.0)
+            assert trainer.frozen_layers == len(model.get_decoder().layers) - 1
+        before = last.self_attn.o_proj.weight.clone()
+        trainer.train()
+        assert not torch.equal(last.self_attn.o_proj.weight, before)
+        assert model.get_decoder().layers[0] is first  # the decoder is whole again
+        runs.append(losses(trainer))
+        weights.append(last.self_attn.o_proj.weight.detach())
+    assert len(ran) == len(talks())  # a row each, in the first epoch
+    assert runs[0] == pytest.approx(runs[1], abs=1e-5)
+    assert torch.allclose(*weights, atol=1e-5)
+
+
+def test_states_that_do_not_fit_or_are_not_read_again_are_not_kept(bases, tmp_path):
+    model = AutoModelForImageTextToText.from_pretrained(bases["phi3_v"])
+    freeze(model, [], 1)
+    for epochs, gigabytes, layers in ((2, 1.0, 1), (1, 1.0, 0), (2, 1e-5, 0)):
+        length = {"num_train_epochs": epochs, "max_steps": -1}
+        trainer = make_trainer(model, bases["phi3_v"], tmp_path, as_rows(talks()), **length)
+        trainer.keep_features(tmp_path / "features", gigabytes)
+        assert trainer.frozen_layers == layers
+    freeze(model, ["text"], None)
+    model.get_decoder().embed_tokens.requires_grad_(True)
+    assert frozen_layers(model) == 0
+
+
 def test_store_belongs_to_the_weights(bases, tmp_path):
     model = frozen(bases["idefics2"])
     rows = as_rows(talks())
@@ -67,7 +114,7 @@ def test_store_belongs_to_the_weights(bases, tmp_path):
         with torch.no_grad():
             next(model.model.connector.parameters()).add_(change)
         trainer = make_trainer(model, bases["idefics2"], tmp_path, rows, max_steps=1)
-        trainer.read_images_from(tmp_path / "features", 1.0)
+        trainer.keep_features(tmp_path / "features", 1.0)
         trainer.train()
     assert len(list((tmp_path / "features").iterdir())) == 2
 
@@ -77,7 +124,7 @@ def test_images_that_train_are_not_stored(bases, tmp_path):
     freeze(model, ["vision"], None)
     trainer = make_trainer(model, bases["phi3_v"], tmp_path, as_rows(talks()))
     with pytest.raises(CephaloError, match=r"vision_embed_tokens.* trains.*\[vision, connector\]"):
-        trainer.read_images_from(tmp_path / "features", 1.0)
+        trainer.keep_features(tmp_path / "features", 1.0)
 
 
 def test_store_keeps_what_fits_and_passes_over_what_is_cut(tmp_path):

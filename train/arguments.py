@@ -42,7 +42,7 @@ class CephaloArguments(ScriptArguments):
         default=0.0,
         metadata={
             "help": "Gigabytes of disk in output_dir for what a frozen vision tower and connector "
-            "make of images, so that it is computed once."
+            "make of images, and, if all fit, frozen first layers of rows: computed once."
         },
     )
     max_broken_rows: int = field(

@@ -1,6 +1,7 @@
 """Rows to token ids, as at inference, and to labels that are on the answers alone."""
 
 import hashlib
+import json
 from typing import Any
 
 from PIL import Image
@@ -241,3 +242,9 @@ def image_key(images: list[Image.Image]) -> str:
         digest.update(f"{image.mode} {image.size} ".encode())
         digest.update(image.tobytes())
     return digest.hexdigest()
+
+
+def state_key(row: dict[str, Any]) -> str:
+    """The name under which the hidden states of an encoded row are stored."""
+    ids = json.dumps(row["input_ids"]).encode()
+    return hashlib.sha256(row["image_key"].encode() + b" states " + ids).hexdigest()

@@ -1,7 +1,14 @@
-"""What a frozen vision tower and connector make of images: computed once, then read from disk."""
+"""What frozen parts make of images and rows: computed once, then read from disk.
 
+A frozen vision tower and connector give each image the same features in every epoch. Where the
+first layers of the decoder are frozen too, as in the published notebook that trains the last ones,
+each row leaves them as the same hidden states, and no epoch but the first computes them.
+"""
+
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
-from cephalo.train.freezing import part_of
+from cephalo.train.freezing import LAYER, part_of
+from cephalo.train.utilisation import depth_of_layer, first_trained
 
 IMAGE_PARTS = ("vision", "connector")
 
 
 class FeatureStore:
-    """Features of a row's images under the hash of their pixels, in files up to a total size.
+    """Features of a row's images, and a row's hidden states, in files up to a total size.
 
     A folder belongs to one state of the weights. What no longer fits is computed each time.
     """
@@ -27,7 +35,7 @@ class FeatureStore:
         self.used = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
     def read(self, key: str) -> list[torch.Tensor] | None:
-        """The features of each image, [tokens, hidden], or None where they are not stored."""
+        """The tensors under a key, [tokens, hidden] each, or None where they are not stored."""
         try:
             tensors = load_file(self.path(key))
         except (FileNotFoundError, SafetensorError):
@@ -35,7 +43,7 @@ class FeatureStore:
         return [tensors[str(index)] for index in range(len(tensors))]
 
     def write(self, key: str, features: list[torch.Tensor]) -> None:
-        """Store features, unless the folder is full."""
+        """Store tensors, unless the folder is full."""
         size = sum(tensor.numel() * tensor.element_size() for tensor in features)
         if self.used + size > self.max_bytes:
             return
@@ -47,26 +55,71 @@ class FeatureStore:
         self.used += self.path(key).stat().st_size
 
     def path(self, key: str) -> Path:
-        """The file of one row's images."""
+        """The file of one key."""
         return self.folder / f"{key}.safetensors"
 
 
-def feature_store(model: Any, folder: Path, gigabytes: float) -> FeatureStore:
-    """The store below `folder` for the weights of the model's vision tower and connector.
+def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> FeatureStore:
+    """The store below `folder` for the weights of the model's vision tower and connector, and of
+    its embeddings and first `layers` layers.
 
-    Raises CephaloError where some of them train.
+    Raises CephaloError where vision tower or connector train.
     """
-    digest = hashlib.sha256(repr(model.dtype).encode())
+    digest = hashlib.sha256(f"{model.dtype} {layers}".encode())
     for name, parameter in model.named_parameters():
-        if part_of(name) not in IMAGE_PARTS:
+        part, layer = part_of(name), LAYER.search(name)
+        if part in IMAGE_PARTS:
+            if parameter.requires_grad:
+                raise CephaloError(
+                    f"feature_cache_gb: {name} trains, so features of images change; add "
+                    "freeze_parts: [vision, connector]"
+                )
+        elif not layers or (part != "embeddings" and not (layer and int(layer[1]) < layers)):
             continue
-        if parameter.requires_grad:
-            raise CephaloError(
-                f"feature_cache_gb: {name} trains, so features of images change; add "
-                "freeze_parts: [vision, connector]"
-            )
         digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
     return FeatureStore(folder / digest.hexdigest()[:16], int(gigabytes * 1e9))
+
+
+def frozen_layers(model: Any) -> int:
+    """How many of the decoder's first layers give a row the same states in every epoch.
+
+    0 where anything before them trains, where they have dropout, and for mixtures of experts,
+    whose balancing loss asks every layer.
+    """
+    config = model.config.get_text_config()
+    dropout = any(
+        isinstance(value, float) and value > 0
+        for name, value in config.to_dict().items()
+        if name.endswith(("dropout", "pdrop"))
+    )
+    if dropout or hasattr(model.config, "num_experts"):
+        return 0
+    first = first_trained(model)
+    return sum(depth_of_layer(layer) < first for layer in range(config.num_hidden_layers))
+
+
+@contextlib.contextmanager
+def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
+    """The decoder with its layers from `first` up to `last`; without `last` also with its norm."""
+    decoder = model.get_decoder()
+    layers, norm = decoder.layers, decoder.norm
+    decoder.layers = layers[first:last]
+    if last is not None:
+        decoder.norm = torch.nn.Identity()
+    try:
+        yield
+    finally:
+        decoder.layers, decoder.norm = layers, norm
+
+
+@torch.no_grad()
+def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What the first `layers` layers make of one row, [tokens, hidden].
+
+    One row at a time, so that it does not depend on which rows come together.
+    """
+    with some_layers(model, 0, layers):
+        return model.base_model(**inputs, use_cache=False).last_hidden_state[0]
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask
 
-from cephalo.train.encoding import IGNORED, count_tiles, open_images
+from cephalo.train.encoding import IGNORED, count_tiles, open_images, state_key
 
 VISION_INPUTS = ("pixel_values", "pixel_attention_mask", "image_sizes")
 PACKED_SDPA = "packed_sdpa"
@@ -31,6 +31,7 @@ class PackingCollator:
     max_tiles: int | None = None
     long_after: int | None = None
     features: Any = None  # a FeatureStore, where vision tower and connector are frozen
+    keep_states: bool = False  # and where the decoder's first layers are
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """One batch.
@@ -52,12 +53,28 @@ class PackingCollator:
     def sequence(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """The model's inputs for `rows` as one sequence."""
         packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+        if self.keep_states:
+            packed["states"] = [self.read_or_prepare(row) for row in rows]
+        else:
+            packed |= self.images_of(rows)
+        return {**packed, "rows": [row["row"] for row in rows]}
+
+    def read_or_prepare(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The stored hidden states of a row, or what they are made from and kept under."""
+        key = state_key(row)
+        if (stored := self.features.read(key)) is not None:
+            return {"states": stored[0]}
+        alone = pack_rows([row["input_ids"]], [row["labels"]])
+        return {"state_key": key, **alone, **self.images_of([row])}
+
+    def images_of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """What the model, or the store of features, is given of the images of `rows`."""
         pictured = [row for row in rows if row["images"]]
         if self.features is not None:
-            packed["images"] = [self.read_or_process(row) for row in pictured]
-        elif pictured:
-            packed |= self.process([image for row in pictured for image in row["images"]])
-        return {**packed, "rows": [row["row"] for row in rows]}
+            return {"images": [self.read_or_process(row) for row in pictured]}
+        if not pictured:
+            return {}
+        return self.process([image for row in pictured for image in row["images"]])
 
     def process(self, images: list[Any]) -> dict[str, torch.Tensor]:
         """What the vision tower reads of `images`, as those of one sequence."""

@@ -210,7 +210,7 @@ def make_trainer(
         print(line)
     collator.long_after = long_context(trainer.plain_model.config)
     if script_args.feature_cache_gb:
-        trainer.read_images_from(
+        trainer.keep_features(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb
         )
     return trainer

@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import IterableDataset
 from torch.nn.functional import cross_entropy
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from trl import SFTTrainer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.train.encoding import IGNORED
-from cephalo.train.features import FeatureStore, feature_store, image_features
+from cephalo.train.features import (
+    FeatureStore,
+    feature_store,
+    frozen_layers,
+    hidden_states,
+    image_features,
+    some_layers,
+)
 from cephalo.train.packing import PACKED_SDPA, VISION_INPUTS, answer_positions
 from cephalo.train.utilisation import Work, matmul_rate
+
+ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not for the model
 
 
 class PackedTrainer(SFTTrainer):
@@ -27,6 +37,7 @@ class PackedTrainer(SFTTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.features: FeatureStore | None = None  # set where images are read from disk
+        self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
         text = self.model.config.get_text_config()
         if self.args.device.type == "cpu" and text._attn_implementation == "sdpa":
             text._attn_implementation = PACKED_SDPA
@@ -40,16 +51,33 @@ class PackedTrainer(SFTTrainer):
         model = self.accelerator.unwrap_model(self.model)
         return model.get_base_model() if hasattr(model, "get_base_model") else model
 
-    def read_images_from(self, folder: Path, gigabytes: float) -> None:
-        """Compute the features of images once and keep them below `folder`.
+    def keep_features(self, folder: Path, gigabytes: float) -> None:
+        """Compute the features of images once and keep them below `folder`; also the hidden
+        states of rows after frozen first layers, where another epoch needs them and all fit.
 
         Raises CephaloError where vision tower or connector train, or their weights are spread
         over processes.
         """
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise CephaloError("feature_cache_gb: not with FSDP or DeepSpeed; leave it out")
-        self.features = feature_store(self.plain_model, folder, gigabytes)
+        model = self.plain_model
+        layers = frozen_layers(model)
+        if layers and self.bytes_of_states() > gigabytes * 1e9:
+            layers = 0
+        self.features = feature_store(model, folder, gigabytes, layers)
+        self.frozen_layers = layers
         self.data_collator.features = self.features
+        self.data_collator.keep_states = layers > 0
+
+    def bytes_of_states(self) -> float:
+        """The size of the hidden states of all rows at one layer; infinite for a stream and for
+        a single epoch, which would write what it never reads."""
+        single = self.args.max_steps <= 0 and self.args.num_train_epochs <= 1
+        if single or isinstance(self.train_dataset, IterableDataset):
+            return float("inf")
+        config = self.plain_model.config.get_text_config()
+        tokens = sum(self.train_dataset["tokens"])
+        return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As Trainer; the machine's matrix-multiply rate is measured first."""
@@ -108,20 +136,40 @@ class PackedTrainer(SFTTrainer):
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """The cross-entropy of the answers of one sequence, summed and divided by
         `num_items_in_batch`; logits are computed where there are labels alone."""
-        inputs = {name: value for name, value in inputs.items() if name not in ("rows", "tiles")}
-        positions, targets = answer_positions(inputs.pop("labels"))
-        if "images" in inputs:
+        positions, targets = answer_positions(inputs["labels"])
+        inputs = {name: value for name, value in inputs.items() if name not in ROW_FACTS}
+        layers = contextlib.nullcontext()
+        if "states" in inputs:
+            inputs["inputs_embeds"] = self.stored_states(inputs.pop("states"))
+            del inputs["input_ids"]
+            layers = some_layers(self.plain_model, self.frozen_layers, None)
+        elif "images" in inputs:
             inputs |= self.stored_images(inputs.pop("images"))
         balanced = self.aux_loss_enabled and self.model.training
         if balanced:
             inputs["output_router_logits"] = True
-        outputs = model(**inputs, logits_to_keep=positions, use_cache=False)
+        with layers:
+            outputs = model(**inputs, logits_to_keep=positions, use_cache=False)
         loss = cross_entropy(outputs.logits[0].float(), targets, reduction="sum")
         if balanced:
             loss = loss + self.router_aux_loss_coef * len(targets) * outputs.aux_loss
             self._metrics["train"]["aux_loss"].append(outputs.aux_loss.item())
         loss = loss / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
+
+    def stored_states(self, rows: list[dict[str, Any]]) -> torch.Tensor:
+        """The hidden states, [1, tokens, hidden], of rows whose own are stored, or are now."""
+        states = []
+        for row in rows:
+            own = row.get("states")
+            if own is None:
+                inputs = {name: row[name] for name in row if name not in ROW_FACTS}
+                inputs |= self.stored_images(inputs.pop("images"))
+                with self.accelerator.autocast():
+                    own = hidden_states(self.plain_model, self.frozen_layers, inputs)
+                self.features.write(row["state_key"], [own])
+            states.append(own.to(self.args.device))
+        return torch.cat(states)[None]
 
     def stored_images(self, images: list[dict[str, Any]]) -> dict[str, Any]:
         """The model's input for images whose features are stored, or are now."""
@@ -155,7 +203,6 @@ class PackedTrainer(SFTTrainer):
 
     def get_train_dataloader(self) -> Any:
         """As Trainer; of a stream each process reads its own part, again and again."""
-        from datasets import IterableDataset
         from datasets.distributed import split_dataset_by_node
 
         if not isinstance(self.train_dataset, IterableDataset):

@@ -26,33 +26,49 @@ class Work:
     def __init__(self, model: Any) -> None:
         text = model.config.get_text_config()
         self.patch = patch_size(model)
-        self.per_token = dict.fromkeys(("vision", "connector", "text", "head"), 0.0)
+        self.per_token = dict.fromkeys(("vision", "connector", "frozen", "text", "head"), 0.0)
         first = first_trained(model)
         for name, parameter in model.named_parameters():
             part = part_of(name)
+            if part == "text" and depth(name) < first:
+                part = "frozen"  # layers whose hidden states may be stored
             if part in self.per_token and parameter.ndim > 1:
                 factor = 2 + 2 * (depth(name) >= first) + 2 * parameter.requires_grad
                 self.per_token[part] += factor * parameter.numel() * used_share(name, model)
         layers = text.num_hidden_layers
         backward = sum(depth_of_layer(layer) >= first for layer in range(layers))
-        self.per_pair = 2.0 * text.hidden_size * (layers + 2 * backward)
+        self.per_pair = {
+            "frozen": 2.0 * text.hidden_size * (layers - backward),
+            "text": 6.0 * text.hidden_size * backward,
+        }
         self.operations, self.tokens = 0.0, 0
 
     def of_sequence(self, sequence: dict[str, Any]) -> float:
         """The operations of one packed sequence, which are added to the count."""
-        tokens = sequence["input_ids"].shape[1]
-        lengths = sequence["cu_seq_lens_q"].diff().double()
-        operations = self.per_pair * float(lengths.square().sum())
-        operations += self.per_token["text"] * tokens
+        operations = self.of_layers("text", sequence)
         operations += self.per_token["head"] * len(answer_positions(sequence["labels"])[0])
-        for images in sequence.get("images", [sequence]):
-            if "pixel_values" in images:
-                height, width = images["pixel_values"].shape[-2:]
-                patches = images["tiles"] * (height // self.patch) * (width // self.patch)
-                operations += (self.per_token["vision"] + self.per_token["connector"]) * patches
+        for rows in sequence.get("states", [sequence]):
+            if "states" in rows:
+                continue
+            operations += self.of_layers("frozen", rows)
+            operations += sum(self.of_images(own) for own in rows.get("images", [rows]))
         self.operations += operations
-        self.tokens += tokens
+        self.tokens += sequence["input_ids"].shape[1]
         return operations
+
+    def of_layers(self, part: str, rows: dict[str, Any]) -> float:
+        """The operations of the decoder's frozen layers, or of the others, on packed rows."""
+        lengths = rows["cu_seq_lens_q"].diff().double()
+        pairs = float(lengths.square().sum())
+        return self.per_token[part] * float(lengths.sum()) + self.per_pair[part] * pairs
+
+    def of_images(self, images: dict[str, Any]) -> float:
+        """The operations of vision tower and connector on the tiles of some images."""
+        if "pixel_values" not in images:
+            return 0.0
+        height, width = images["pixel_values"].shape[-2:]
+        patches = images["tiles"] * (height // self.patch) * (width // self.patch)
+        return (self.per_token["vision"] + self.per_token["connector"]) * patches
 
     def taken(self) -> tuple[float, int]:
         """Operations and tokens since the last call."""
