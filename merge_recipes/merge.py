@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,13 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
-from cephalo.merge_recipes.sources import TEXT_LAYERS, Checkpoint, check_stackable, fetch
+from cephalo.merge_recipes.sources import (
+    TEXT_LAYERS,
+    Checkpoint,
+    check_stackable,
+    fetch,
+    hashed_meanwhile,
+)
 from cephalo.model_cards.merge_card import MergeFacts, MergeSource, merge_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -55,23 +62,34 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
     """
     if out.exists():
         raise CephaloError(f"{out} exists; remove it or give another --out")
-    from cephalo.merge_recipes.stacking import plan_layers
-    from cephalo.merge_recipes.weight_files import write_index, write_weights
-
     found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
     checkpoints = [found[source.model] for source in recipe.sources]
     check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
+    with hashed_meanwhile(found.values()) as digests:
+        merge_checkpoints(text, recipe, out, found, digests)
+
+
+def merge_checkpoints(
+    text: str,
+    recipe: DepthRecipe,
+    out: Path,
+    found: dict[str, Checkpoint],
+    digests: dict[Path, Future[str]],
+) -> None:
+    """Merge the checkpoints in `found`, by the names in the recipe, into `out`; see `run_merge`."""
+    from cephalo.merge_recipes.stacking import plan_layers
+    from cephalo.merge_recipes.weight_files import write_index, write_weights
+
     planned = plan_layers(recipe, found)
     check_room(out, sum(tensor.size for tensor in planned.values()))
-
+    first = found[recipe.sources[0].model]
     aside = out.with_name(out.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        places, digests = write_weights(planned, found.values(), aside)
-        write_index(places, aside)
-        write_config(checkpoints[0], recipe, aside)
-        copy_companions(checkpoints[0].folder, aside)
+        write_index(write_weights(planned, digests, aside), aside)
+        write_config(first, recipe, aside)
+        copy_companions(first.folder, aside)
         check_loads_whole(aside)
         facts = MergeFacts(
             name=out.name,
@@ -87,9 +105,9 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
     aside.rename(out)
 
 
-def merge_source(checkpoint: Checkpoint, digests: dict[Path, str]) -> MergeSource:
+def merge_source(checkpoint: Checkpoint, digests: dict[Path, Future[str]]) -> MergeSource:
     """What the card says of a source, with the SHA-256 of its weight files."""
-    hashes = {path.name: digests[path] for path in checkpoint.weight_files}
+    hashes = {path.name: digests[path].result() for path in checkpoint.weight_files}
     return MergeSource(checkpoint.name, checkpoint.revision, hashes)
 
 

@@ -9,7 +9,7 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.merge import check_room, merge_source
 from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
-from cephalo.merge_recipes.sources import fetch
+from cephalo.merge_recipes.sources import fetch, hashed_meanwhile
 from cephalo.model_cards.moe_card import MoeFacts, moe_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -65,7 +65,8 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
     aside.mkdir(parents=True)
     try:
         sources = [dense.checkpoint for dense in found.values()]
-        places, digests = write_weights(planned, sources, aside)
+        with hashed_meanwhile(sources) as digests:
+            places = write_weights(planned, digests, aside)
         model, processor = build(places, skeleton, base.checkpoint.folder, recipe, aside)
         routing = teach_gates(model, processor, recipe)
         facts = MoeFacts(

@@ -1,9 +1,12 @@
 """Source checkpoints: brought to disk at a pinned revision, and read by their headers alone."""
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -162,6 +165,26 @@ def fetch(name: str) -> Checkpoint:
     except httpx2.HTTPError as error:
         raise CephaloError(f"{api.endpoint} cannot be reached for {name}: {error}") from error
     return Checkpoint(repo_id, sha, Path(snapshot))
+
+
+@contextmanager
+def hashed_meanwhile(checkpoints: Iterable[Checkpoint]) -> Iterator[dict[Path, Future[str]]]:
+    """The SHA-256 of each weight file, being computed in another thread.
+
+    It begins while libraries load, and what it reads the system keeps for the copy that follows.
+    """
+    paths = dict.fromkeys(path for own in checkpoints for path in own.weight_files)
+    pool = ThreadPoolExecutor(1)
+    try:
+        yield {path: pool.submit(sha256_of, path) for path in paths}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_stackable(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[int, int]]) -> None:

@@ -1,11 +1,9 @@
 """The weights of a new model, written straight from the files of its sources, piece by piece."""
 
-import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,18 +105,21 @@ def plan_tensor(shape: tuple[int, ...], pieces: list[Piece], dtype: str) -> Plan
 
 def write_weights(
     planned: dict[str, Planned],
-    checkpoints: Iterable[Checkpoint],
+    digests: dict[Path, Future[str]],
     folder: Path,
     shard_bytes: int = SHARD_BYTES,
-) -> tuple[dict[str, str], dict[Path, str]]:
+) -> dict[str, str]:
     """Write safetensors files of at most `shard_bytes`, or one tensor.
 
     Bytes that keep their dtype are copied by the system from file to file; nothing else of the
     sources is held in memory than a chunk.
 
-    Returns the file of each tensor, and the SHA-256 of each weight file that was read.
+    Args:
+        digests: the weight files of the sources, as `hashed_meanwhile` gives them.
+
+    Returns the file of each tensor.
     """
-    sources = list(dict.fromkeys(path for own in checkpoints for path in own.weight_files))
+    sources = list(digests)
     shards = split(in_order(planned, sources), shard_bytes)
     names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
     total = sum(tensor.size for tensor in planned.values())
@@ -127,10 +128,9 @@ def write_weights(
         for name, shard in zip(names, shards, strict=True):
             start_shard(shard, stack.enter_context((folder / name).open("wb")), targets)
         bar = stack.enter_context(tqdm(total=total, desc="weights", unit="B", unit_scale=True))
-        hashing = stack.enter_context(ThreadPoolExecutor(1))
-        digests = {path: distribute(path, targets[path], hashing, bar) for path in sources}
-    places = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
-    return places, digests
+        for path in sources:
+            distribute(path, targets[path], digests[path], bar)
+    return {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
 
 
 def in_order(planned: dict[str, Planned], sources: list[Path]) -> dict[str, Planned]:
@@ -180,25 +180,19 @@ def start_shard(shard: dict[str, Planned], file: BinaryIO, targets: Targets) -> 
             place += piece.elements * tensor.dtype.itemsize
 
 
-def distribute(path: Path, targets: dict[Piece, list[Target]], hashing: Executor, bar: tqdm) -> str:
-    """Write each piece of a file to its targets, and return the SHA-256 of the file.
-
-    The file is hashed meanwhile in another thread, from the memory in which the system keeps what
-    it copies. Raises EOFError where the file ends too early.
-    """
-    digest = hashing.submit(sha256_of, path)
+def distribute(
+    path: Path, targets: dict[Piece, list[Target]], digest: Future[str], bar: tqdm
+) -> None:
+    """Write each piece of a file to its targets; then the system need not keep it in memory, once
+    it is hashed too. Raises EOFError where the file ends too early."""
     with path.open("rb") as source:
         for piece in sorted(targets, key=lambda piece: piece.start):
             for target in targets[piece]:
                 copy_piece(source, piece, target)
                 bar.update(piece.elements * target.dtype.itemsize)
-    return digest.result()
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest.result()
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def copy_piece(source: BinaryIO, piece: Piece, target: Target) -> None:

@@ -22,7 +22,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes import merge as merge_module
 from cephalo.merge_recipes.merge import check_loads_whole, run_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
-from cephalo.merge_recipes.sources import fetch
+from cephalo.merge_recipes.sources import fetch, hashed_meanwhile
 from cephalo.merge_recipes.stacking import plan_layers
 from cephalo.merge_recipes.weight_files import write_weights
 from cephalo.model_cards.upload import push_folder
@@ -231,7 +231,8 @@ def test_weights_are_converted_and_whole_numbers_are_not(sources, tmp_path):
     planned = plan_layers(
         DepthRecipe.model_validate(yaml.safe_load(text)), {str(folder): fetch(str(folder))}
     )
-    write_weights(planned, [fetch(str(folder))], tmp_path)
+    with hashed_meanwhile([fetch(str(folder))]) as digests:
+        write_weights(planned, digests, tmp_path)
     found = weights(tmp_path)
     assert torch.equal(found.pop(name), torch.arange(1000))
     for name, tensor in found.items():
