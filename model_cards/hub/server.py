@@ -12,7 +12,17 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cephalo.cli.errors import CephaloError
-from cephalo.model_cards.hub import cas, commits, files, info, lfs, pages, refs, repos
+from cephalo.model_cards.hub import (
+    cas,
+    collection,
+    commits,
+    files,
+    info,
+    lfs,
+    pages,
+    refs,
+    repos,
+)
 from cephalo.model_cards.hub.access import Tickets, load_tokens
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Disk
@@ -36,7 +46,7 @@ def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES)
     parts of that size.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
-    modules = (repos, info, refs, files, commits, lfs, cas, pages)
+    modules = (repos, collection, info, refs, files, commits, lfs, cas, pages)
     routes = [route for module in modules for route in module.ROUTES]
     starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
     starlette.router.redirect_slashes = False
