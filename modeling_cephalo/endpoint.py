@@ -157,17 +157,18 @@ class Endpoint:
 
     def fields(self, question: Question, sampling: Sampling) -> dict[str, Any]:
         """The fields of a request that servers are known to take or not."""
-        schema = {
-            "name": question.schema.__name__,
-            "schema": json_schema(question.schema),
-            "strict": True,
-        }
         fields = {
-            "response_format": {"type": "json_schema", "json_schema": schema},
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed,
             "temperature": sampling.temperature,
         }
+        if question.schema:
+            schema = {
+                "name": question.schema.__name__,
+                "schema": json_schema(question.schema),
+                "strict": True,
+            }
+            fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         kept = {name: value for name, value in fields.items() if name not in self.refused}
         if "max_tokens" in self.refused:  # the newer name of the same
             kept["max_completion_tokens"] = sampling.max_tokens

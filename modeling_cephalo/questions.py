@@ -30,11 +30,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Question:
-    """Texts and images in the order in which the model sees them, and the form of the answer."""
+    """Texts and images in the order in which the model sees them, and the form of the answer:
+    JSON of a schema, or any text."""
 
     system: str
     parts: tuple[str | Picture, ...]
-    schema: type[BaseModel]
+    schema: type[BaseModel] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Reply:
 
 @dataclass(frozen=True)
 class Answer:
-    """The last reply to a question: its parsed `value`, or the `error` why there is none."""
+    """The last reply to a question: its parsed `value`, where JSON was asked for, or the `error`
+    why it is of no use."""
 
     reply: Reply
     round: int
@@ -190,9 +192,8 @@ class Respondent:
         """What replies to a question are kept under: the SHA-256 of all that determines them."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
         settings = self.model.settings | asdict(self.sampling)
-        text = json.dumps(
-            [question.system, parts, json_schema(question.schema), settings], sort_keys=True
-        )
+        form = question.schema and json_schema(question.schema)
+        text = json.dumps([question.system, parts, form, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def ask(self, question: Question, rejected_rounds: Sequence[int] = ()) -> Answer:
@@ -214,7 +215,7 @@ class Respondent:
             else:
                 self.usage.cached += 1
             try:
-                return Answer(reply, round, value=parse_reply(question.schema, reply.text))
+                return Answer(reply, round, value=read_answer(question.schema, reply.text))
             except ValueError as error:
                 failed = Answer(reply, round, error=str(error))
             if reply.finish_reason == "length":  # another one would be cut too
@@ -226,6 +227,18 @@ class Respondent:
 def json_schema(form: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of a form of answer."""
     return form.model_json_schema()
+
+
+def read_answer(schema: type[BaseModel] | None, text: str) -> BaseModel | None:
+    """What `text` holds in the form of `schema`; None where any text will do.
+
+    Raises ValueError, one line, for what is not in the form, and for text that is empty.
+    """
+    if schema is not None:
+        return parse_reply(schema, text)
+    if not text.strip():
+        raise ValueError("the reply is empty")
+    return None
 
 
 def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:

@@ -283,6 +283,14 @@ def test_retry_after_is_seconds_or_a_date():
     assert 57 < retry_after({"retry-after": date}) <= 60
 
 
+def test_free_text_is_asked_for_without_a_form_and_again_where_it_is_empty(server):
+    server.faults = [" \n", "A shell."]
+    [answer] = ask(server, questions=[Question("Be brief.", ("What is nacre?",))])
+    assert (answer.reply.text, answer.value, answer.error) == ("A shell.", None, None)
+    first, second = server.requests
+    assert "response_format" not in first and second["seed"] == first["seed"] + 1
+
+
 @pytest.mark.parametrize(
     "text",
     [
