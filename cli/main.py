@@ -36,6 +36,8 @@ COMMANDS = {
     "eval": Command(
         "cephalo.eval.command:app", "Measure models on a dataset, and compare them in pairs."
     ),
+    "card": Command("cephalo.model_cards.card:app", "Write a model's card from its folder."),
+    "push": Command("cephalo.model_cards.push:app", "Push a model with its card and results."),
     "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),
     "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
 }

@@ -1,6 +1,7 @@
 """`cephalo merge`: decoder layers stacked by mergekit, with nothing dropped on the way."""
 
 import json
+import re
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,7 +18,8 @@ from cephalo.merge_recipes.sources import (
     fetch,
     hashed_meanwhile,
 )
-from cephalo.model_cards.merge_card import MergeFacts, MergeSource, merge_card
+from cephalo.model_cards.model_card import Merge, ModelFacts, Source, write_card
+from cephalo.model_cards.model_folder import count_parameters
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -91,24 +93,44 @@ def merge_checkpoints(
         write_config(first, recipe, aside)
         copy_companions(first.folder, aside)
         check_loads_whole(aside)
-        facts = MergeFacts(
-            name=out.name,
-            recipe=text,
-            layers=recipe.layers,
-            parameters=sum(t.elements for t in Checkpoint(out.name, None, aside).tensors.values()),
+        merge = Merge(
+            recipe=named_sources(text, found),
             sources=[merge_source(checkpoint, digests) for checkpoint in found.values()],
+            layers=recipe.layers,
         )
-        (aside / "README.md").write_text(str(merge_card(facts)), encoding="utf-8")
+        write_card(aside, merged_facts(out.name, first.family, count_parameters(aside), merge))
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(out)
 
 
-def merge_source(checkpoint: Checkpoint, digests: dict[Path, Future[str]]) -> MergeSource:
+def merged_facts(name: str, model_type: str, parameters: int, merge: Merge) -> ModelFacts:
+    """What the card of a freshly merged model says; sources that are on the Hub are its bases."""
+    bases = [source.name for source in merge.sources if source.revision]
+    return ModelFacts(
+        repo_id=name,
+        model_type=model_type,
+        parameters=parameters,
+        base_models=bases,
+        relation="merge" if bases else None,
+        merge=merge,
+    )
+
+
+def named_sources(text: str, found: dict[str, Checkpoint]) -> str:
+    """The text of a recipe with the names of folders in place of their paths."""
+    for given, checkpoint in found.items():
+        if checkpoint.revision is None:
+            whole = rf"(?<![\w./-]){re.escape(given)}(?![\w./-])"
+            text = re.sub(whole, lambda _, name=checkpoint.name: name, text)
+    return text
+
+
+def merge_source(checkpoint: Checkpoint, digests: dict[Path, Future[str]]) -> Source:
     """What the card says of a source, with the SHA-256 of its weight files."""
     hashes = {path.name: digests[path].result() for path in checkpoint.weight_files}
-    return MergeSource(checkpoint.name, checkpoint.revision, hashes)
+    return Source(checkpoint.name, checkpoint.revision, hashes)
 
 
 def check_room(out: Path, needed: int) -> None:

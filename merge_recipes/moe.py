@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.merge_recipes.merge import check_room, merge_source
+from cephalo.merge_recipes.merge import check_room, merge_source, merged_facts, named_sources
 from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
 from cephalo.merge_recipes.sources import fetch, hashed_meanwhile
-from cephalo.model_cards.moe_card import MoeFacts, moe_card
+from cephalo.model_cards.model_card import Gates, Merge, write_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -36,11 +36,11 @@ def moe(
       cephalo moe moe-3x8b.yml --out runs/cephalo-3x8b
     """
     text, parsed = read_moe_recipe(recipe)
-    facts = run_moe(text, parsed, out)
-    print(f"mixed {len(parsed.experts)} experts into {out}: {facts.routing_line}")
+    gates = run_moe(text, parsed, out)
+    print(f"mixed {len(parsed.experts)} experts into {out}: {gates.routing_line}")
 
 
-def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
+def run_moe(text: str, recipe: MoeRecipe, out: Path) -> Gates:
     """Build the mixture of `recipe`, whose YAML is `text`, in `out`, which appears whole.
 
     Raises CephaloError before a byte is written where `out` exists, an expert differs from the base
@@ -69,24 +69,22 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> MoeFacts:
             places = write_weights(planned, digests, aside)
         model, processor = build(places, skeleton, base.checkpoint.folder, recipe, aside)
         routing = teach_gates(model, processor, recipe)
-        facts = MoeFacts(
-            name=out.name,
-            recipe=text,
-            experts=len(experts),
-            experts_per_token=recipe.experts_per_token,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
+        gates = Gates(experts=len(experts), experts_per_token=recipe.experts_per_token, **routing)
+        merge = Merge(
+            recipe=named_sources(text, {name: own.checkpoint for name, own in found.items()}),
             sources=[merge_source(checkpoint, digests) for checkpoint in sources],
-            **routing,
+            layers=model.config.get_text_config().num_hidden_layers,
+            gates=gates,
         )
+        parameters = sum(parameter.numel() for parameter in model.parameters())
         save_gates(model, aside)
-        (aside / "README.md").write_text(str(moe_card(facts)), encoding="utf-8")
-        # Last: without it the folder is no model.
         model.config.save_pretrained(aside)
+        write_card(aside, merged_facts(out.name, model.config.model_type, parameters, merge))
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(out)
-    return facts
+    return gates
 
 
 def empty_mixture(base_config: Any, recipe: MoeRecipe) -> Any:
@@ -157,7 +155,7 @@ def save_gates(model: Any, folder: Path) -> list[str]:
 def teach_gates(model: Any, processor: Any, recipe: MoeRecipe) -> dict[str, Any]:
     """Train the gates and measure them: on the test prompts, or for lack of them on the others.
 
-    Returns the figures as fields of MoeFacts.
+    Returns the figures as fields of Gates.
     """
     from cephalo.merge_recipes.gates import measure_routing, train_gates
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from datasets import DatasetInfo
 from datasets.info import DatasetInfosDict
@@ -19,6 +19,7 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
+from cephalo.model_cards.markdown import escape_cell, link
 
 HERE = Path(__file__).parent
 SAMPLES = 4  # rows of as many documents
@@ -230,20 +231,3 @@ def size_category(rows: int) -> str:
     above = [name for power, name in enumerate(names, 3) if rows >= 10**power]
     below = names[len(above) : len(above) + 1]
     return "<".join([*above[-1:], "n", *below])
-
-
-def escape_cell(text: str | None, longest: int = 200) -> str:
-    """`text` from an untrusted document as plain text in a Markdown table cell."""
-    if not text:
-        return ""
-    words = " ".join(text.split())
-    shown = words if len(words) <= longest else words[: longest - 1] + "…"
-    entities = {ord(character): f"&#{ord(character)};" for character in "&\\`*_{}[]<>|#~$"}
-    return shown.translate(entities)
-
-
-def link(text: str, url: str | None) -> str:
-    """A Markdown link of escaped text to an untrusted address; the text alone without one."""
-    if not url:
-        return escape_cell(text)
-    return f"[{escape_cell(text)}]({quote(url, safe=':/?#@!$&+,;=%~-._')})"

@@ -1,46 +1,239 @@
-"""The card of a trained model: its base, its data, how it was trained, and what it is not."""
+"""The card of a model: how it was made, how it is asked, what was measured, what it is not."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
+from jinja2 import TemplateError
+from pydantic import TypeAdapter, ValidationError
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+from cephalo.model_cards.evaluation import Evaluation, read_evaluations, write_entries
+from cephalo.model_cards.markdown import escape_cell
+from cephalo.model_cards.model_folder import (
+    FACTS,
+    LOSS_PLOT,
+    count_parameters,
+    hub_id,
+    read_json,
+)
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+# Models that transformers does not know; they come with their code, or with modeling_cephalo.
+OWN_TYPES = ("phi3_v", "cephalo_moe")
+QUESTION = "What is shown in this image?"
+
+INTENDED_USE = (
+    "Research on materials: to describe and question figures, micrographs and fields, and as a "
+    "base for further training on data of your own."
+)
+LIMITS = (
+    "The model can be wrong with confidence, about images as about numbers. Check what it says "
+    "before you build on it. It was trained on English captions of published figures and knows "
+    "little else."
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One run of `cephalo train`."""
+
+    dataset: str  # a Hub id, or a folder's name
+    dataset_config: str | None
+    dataset_revision: str | None  # commit sha
+    rows: int | None  # None for a stream
+    steps: int
+    trained_parameters: int
+    trained: str  # the parts that trained, with their parameters
+    train_loss: float | None  # the last that was logged
+    eval_loss: float | None  # on the validation split
+    settings: dict[str, Any]  # the arguments that differ from their defaults
+    hardware: str
+    versions: dict[str, str]  # of the libraries
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that was merged: its Hub id or folder name, commit sha (None for a folder)."""
+
+    name: str
+    revision: str | None
+    hashes: dict[str, str]  # SHA-256 of the weight files, by name
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The experts of a mixture, and how its gates route prompts among them."""
+
+    experts: int
+    experts_per_token: int
+    prompts: int  # that were routed to measure the gates
+    unseen: bool  # whether the gates had not learned from them
+    accuracy: float  # the part of these prompts that went to their expert
+    token_share: float  # the part of their tokens, over all layers, that did
+
+    @property
+    def routing_line(self) -> str:
+        """How well the gates route, in a line."""
+        kind = "unseen prompts" if self.unseen else "prompts that the gates learned from"
+        return (
+            f"{self.accuracy:.1%} of {self.prompts} {kind} go to their expert, "
+            f"with {self.token_share:.1%} of their tokens"
+        )
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What `cephalo merge` or `cephalo moe` made the model from."""
+
+    recipe: str  # YAML
+    sources: list[Source]
+    layers: int  # of the decoder
+    gates: Gates | None = None  # of a mixture of experts
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the card tells of one training run."""
+    """All that the card of a model tells and its files do not; `card.json` in its folder.
+
+    The last three are words to be changed by hand, in card.json.
+    """
 
     repo_id: str  # NAMESPACE/NAME, or the folder's name where it is not pushed
-    base_model: str | None  # a Hub id; None for random weights made on the spot
-    relation: str  # "finetune" or "adapter", in the Hub's terms
-    dataset: str
-    dataset_config: str | None
-    dataset_revision: str | None  # commit sha
-    rows: int | None  # None for a stream
+    model_type: str  # of the config; of an adapter, that of its base
     parameters: int
-    trained_parameters: int
-    settings: dict[str, Any]  # the arguments that differ from their defaults
-    steps: int
-    train_loss: float | None  # mean over the last logged steps
-    eval_loss: float | None  # on the validation split
-    versions: dict[str, str]  # of the libraries
-    random_weights: bool  # the base had random weights: the model proves the way, not the science
-    loss_plot: str | None = None  # a picture beside the card
+    base_models: list[str]  # Hub ids
+    relation: str | None  # to them, in the Hub's terms: finetune, adapter or merge
+    random_weights: bool = False  # it began with them: a proof of the way, not of the science
+    training: Training | None = None
+    merge: Merge | None = None
+    license: str = "apache-2.0"
+    intended_use: str = INTENDED_USE
+    limits: str = LIMITS
 
 
-def model_card(facts: ModelFacts) -> ModelCard:
+def read_facts(folder: Path) -> ModelFacts:
+    """The facts in card.json; where there is none, what the other files of the folder tell.
+
+    Raises CephaloError where `folder` holds no model or a damaged one.
+    """
+    if not folder.is_dir():
+        raise CephaloError(f"{folder} is no folder; give the folder of a saved model")
+    path = folder / FACTS
+    if path.exists():
+        try:
+            return TypeAdapter(ModelFacts).validate_python(read_json(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise CephaloError(f"{path}: {place}: {first['msg']}; mend or remove it") from error
+    config, adapter = (read_json(folder / name) for name in ("config.json", "adapter_config.json"))
+    if not config and not adapter:
+        raise CephaloError(f"{folder} holds no config.json; give the folder of a saved model")
+    base = hub_id(adapter.get("base_model_name_or_path") or "") if adapter else None
+    return ModelFacts(
+        repo_id=folder.resolve().name,
+        model_type=config.get("model_type", "unknown"),
+        parameters=count_parameters(folder),
+        base_models=[base] if base else [],
+        relation="adapter" if adapter else None,
+    )
+
+
+def write_card(folder: Path, facts: ModelFacts) -> None:
+    """Write card.json, README.md and .eval_results/ into a model's folder, each file whole.
+
+    Raises CephaloError where a results.json in it is of another model.
+    """
+    evaluations = read_evaluations(folder, facts.repo_id)
+    write_whole(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
+    write_entries(folder, facts.repo_id, evaluations)
+    write_whole(folder / "README.md", str(model_card(folder, facts, evaluations)))
+
+
+def model_card(folder: Path, facts: ModelFacts, evaluations: list[Evaluation]) -> ModelCard:
     """The card, whose code block runs as it stands against the pushed model."""
+    kinds = {"finetune": ["trl", "sft"], "adapter": ["trl", "sft", "lora"], "merge": ["merge"]}
+    made = kinds.get(facts.relation or "", [])
+    if facts.merge:
+        made = ["merge", "moe" if facts.merge.gates else "mergekit"]
+    trained_on = [facts.training.dataset] if facts.training else []
     data = ModelCardData(
         language="en",
-        license="apache-2.0",
+        license=facts.license,
         library_name="peft" if facts.relation == "adapter" else "transformers",
         pipeline_tag="image-text-to-text",
-        tags=["cephalo", "vision", "materials science", "trl", "sft"],
-        base_model=facts.base_model,
-        base_model_relation=facts.relation if facts.base_model else None,
-        datasets=[facts.dataset] if "/" in facts.dataset else None,
+        tags=["cephalo", "vision", "materials science", *made],
+        base_model=facts.base_models or None,
+        base_model_relation=facts.relation if facts.base_models else None,
+        datasets=[name for name in trained_on if "/" in name] or None,
     )
-    return ModelCard.from_template(data, template_path=str(TEMPLATE), facts=facts)
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        facts=facts,
+        evaluations=evaluations,
+        code=code_from(folder, facts.model_type),
+        prompt=prompt_form(folder),
+        question=QUESTION,
+        loss_plot=LOSS_PLOT if (folder / LOSS_PLOT).exists() else None,
+        escape=escape_cell,
+        number=number,
+    )
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, or a dash for what is not defined."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def code_from(folder: Path, model_type: str) -> str | None:
+    """Where the code of a model is: "hub" beside its weights, "package" in modeling_cephalo.
+
+    None for what transformers knows by itself.
+    """
+    modules = {
+        name.split(".")[0]
+        for name in read_json(folder / "config.json").get("auto_map", {}).values()
+        if isinstance(name, str)
+    }
+    if modules and all((folder / f"{module}.py").exists() for module in modules):
+        return "hub"
+    return "package" if model_type in OWN_TYPES else None
+
+
+def prompt_form(folder: Path) -> str | None:
+    """A question about an image as the chat template writes it; None where there is no template.
+
+    The template comes with the model: it runs in the sandbox of transformers.
+    """
+    path = folder / "chat_template.jinja"
+    if not path.exists():
+        return None
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    config = read_json(folder / "tokenizer_config.json")
+    tokens = {name: token_text(config[name]) for name in config if name.endswith("_token")}
+    message = {
+        "role": "user",
+        "content": [{"type": "image"}, {"type": "text", "text": QUESTION}],
+    }
+    try:
+        [prompt], _ = render_jinja_template(
+            [[message]],
+            chat_template=path.read_text(encoding="utf-8"),
+            add_generation_prompt=True,
+            **tokens,
+        )
+    except (TemplateError, TypeError):  # one that wants other messages
+        return None
+    return prompt
+
+
+def token_text(token: str | Mapping[str, Any] | None) -> str:
+    """A special token as tokenizer_config.json has it, in one of two forms."""
+    return str(token.get("content", "")) if isinstance(token, Mapping) else token or ""

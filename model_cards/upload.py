@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import filter_repo_objects
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
@@ -126,22 +127,36 @@ def arrived(
 ) -> bool:
     """Whether the remote files are those of the folder, by size and hash."""
     try:
-        remote = {
-            entry.path: entry
-            for entry in api.list_repo_tree(
-                repo_id, repo_type=repo_type, recursive=True, revision=revision
-            )
-            if hasattr(entry, "blob_id")
-        }
+        remote = remote_files(api, repo_id, repo_type, revision)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         return False
     stale = set(filter_repo_objects(remote, allow_patterns=delete_patterns or [])) - set(files)
-    return not stale and all(
-        name in remote and same_content(folder / name, remote[name]) for name in files
-    )
+    return not stale and not differing(folder, files, remote)
 
 
-def same_content(path: Path, entry: object) -> bool:
+def remote_files(
+    api: HfApi, repo_id: str, repo_type: str, revision: str | None
+) -> dict[str, RepoFile]:
+    """Every file of a repository at a revision, by its path."""
+    return {
+        entry.path: entry
+        for entry in api.list_repo_tree(
+            repo_id, repo_type=repo_type, recursive=True, revision=revision
+        )
+        if isinstance(entry, RepoFile)
+    }
+
+
+def differing(folder: Path, files: list[str], remote: dict[str, RepoFile]) -> list[str]:
+    """The files that are missing among the remote ones, or are of another size or hash there."""
+    return [
+        name
+        for name in files
+        if name not in remote or not same_content(folder / name, remote[name])
+    ]
+
+
+def same_content(path: Path, entry: RepoFile) -> bool:
     """Whether a local file has the bytes of a remote one (git blob hash, or sha256 under LFS)."""
     if path.stat().st_size != entry.size:
         return False

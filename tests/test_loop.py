@@ -85,6 +85,7 @@ exec(block)
     assert json.loads(files.replace("'", '"')) == [
         ".gitattributes",
         "README.md",
+        "card.json",
         "chat_template.jinja",
         "config.json",
         "generation_config.json",

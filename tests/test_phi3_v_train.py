@@ -1,6 +1,5 @@
 """phi3_v trains: TRL on rows with several images, one and none, LoRA, gradient checkpointing."""
 
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,8 @@ from phi3_v_samples import (
 from safetensors.torch import load_file
 from transformers import AutoProcessor
 
+from cephalo.model_cards.model_folder import pushed_files
 from cephalo.train.encoding import encode_rows, open_images
-from cephalo.train.report import PUSHED
 from cephalo.train.rows import without_special_tokens
 
 # CLIP is left at its inner layer, so what comes after it takes no gradient.
@@ -134,4 +133,4 @@ def test_rows_with_an_image_tag_in_their_text_are_left_out(base, rows):
 def test_what_cephalo_train_pushes_is_all_of_a_saved_phi3_v(base):
     names = {path.name for path in base.iterdir()}
     assert {"modeling_phi3_v.py", "preprocessor_config.json", "chat_template.jinja"} < names
-    assert not {name for name in names if not any(fnmatch(name, one) for one in PUSHED)}
+    assert names == set(pushed_files(base))

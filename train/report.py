@@ -4,37 +4,18 @@ import json
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from platform import machine
 from typing import Any
 
 from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
-from cephalo.model_cards.model_card import ModelFacts, model_card
-from cephalo.model_cards.upload import push_folder
+from cephalo.model_cards import push
+from cephalo.model_cards.model_card import ModelFacts, Training, write_card
+from cephalo.model_cards.model_folder import hub_id
+from cephalo.train.freezing import trained_parts
 
-LOSS_PLOT = "loss.png"
 LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
-
-# What a model's folder on the Hub holds. Checkpoints, optimizer states, pickled arguments and what
-# tells of this machine stay here.
-PUSHED = (
-    "README.md",
-    LOSS_PLOT,
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "*processor_config.json",
-    "*.py",  # the code of phi3_v, for trust_remote_code=True
-    "chat_template.jinja",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 
 
 def model_facts(
@@ -46,29 +27,44 @@ def model_facts(
     that was stopped and went on.
     """
     arguments, dataset = trainer.args, Path(script_args.dataset_name)
+    adapter = model_args.use_peft and not script_args.merge_adapter
+    base = None if script_args.tiny_base else hub_id(model_args.model_name_or_path)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     parameters = dict(trainer.model.named_parameters())
-    return ModelFacts(
-        repo_id=arguments.hub_model_id or Path(arguments.output_dir).name,
-        base_model=None if script_args.tiny_base else model_args.model_name_or_path,
-        relation="adapter" if model_args.use_peft and not script_args.merge_adapter else "finetune",
+    training = Training(
         # A folder's name, never its path, which would tell of the machine.
-        dataset=dataset.name if dataset.exists() else script_args.dataset_name,
+        dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
         rows=len(trainer.train_dataset) if hasattr(trainer.train_dataset, "__len__") else None,
-        parameters=sum(parameter.numel() for parameter in parameters.values()),
+        steps=trainer.state.global_step,
         trained_parameters=sum(
             parameter.numel() for parameter in parameters.values() if parameter.requires_grad
         ),
-        settings=changed_settings(arguments),
-        steps=trainer.state.global_step,
+        trained=trained_parts(trainer.model).partition(": ")[2],
         train_loss=losses[-1] if losses else None,
         eval_loss=eval_loss,
+        settings=changed_settings(arguments),
+        hardware=hardware(arguments.world_size),
         versions={name: version(name) for name in LIBRARIES},
-        random_weights=script_args.tiny_base,
-        loss_plot=LOSS_PLOT if losses else None,
     )
+    return ModelFacts(
+        repo_id=arguments.hub_model_id or Path(arguments.output_dir).resolve().name,
+        model_type=trainer.model.config.model_type,
+        parameters=sum(parameter.numel() for parameter in parameters.values()),
+        base_models=[base] if base else [],
+        relation="adapter" if adapter else "finetune",
+        random_weights=script_args.tiny_base,
+        training=training,
+    )
+
+
+def hardware(processes: int) -> str:
+    """What each of the processes of a run has computed on, such as "2 x NVIDIA H200"."""
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {machine()}"
+    return f"{processes} x {name}" if processes > 1 else name
 
 
 def changed_settings(arguments: Any) -> dict[str, Any]:
@@ -81,7 +77,9 @@ def changed_settings(arguments: Any) -> dict[str, Any]:
         value = getattr(arguments, name)
         value = getattr(value, "value", value)  # of an enum
         default = getattr(defaults, name)
-        if isinstance(value, bool | int | float | str) and value != default:
+        plain = isinstance(value, bool | int | float | str)
+        path = isinstance(value, str) and Path(value).is_absolute()
+        if plain and not path and value != default:
             settings[name] = value
     return settings
 
@@ -105,11 +103,6 @@ def plot_losses(history: list[dict[str, float]], path: Path) -> None:
     aside.replace(path)
 
 
-def write_card(folder: Path, facts: ModelFacts) -> None:
-    """Write README.md into `folder`, whole."""
-    write_whole(folder / "README.md", str(model_card(facts)))
-
-
 def push_model(
     api: HfApi, folder: Path, repo_id: str, training_args: Any, revision: str | None = None
 ) -> str:
@@ -117,13 +110,11 @@ def push_model(
 
     `revision` names a branch, made where it is missing.
     """
-    sha = push_folder(
+    sha = push.push_model(
         api,
         folder,
         repo_id,
-        repo_type="model",
         private=bool(training_args.hub_private_repo),
-        files=sorted({path.name for pattern in PUSHED for path in folder.glob(pattern)}),
         message="Train with Cephalo",
         revision=revision,
     )
@@ -138,15 +129,13 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     """
     folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
     losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
-    facts = replace(
-        facts,
-        repo_id=repo_id,
+    training = replace(
+        facts.training,
         steps=state["global_step"],
         train_loss=losses[-1] if losses else None,
         eval_loss=None,
-        loss_plot=None,
     )
-    write_card(folder, facts)
+    write_card(folder, replace(facts, repo_id=repo_id, training=training))
     push_model(api, folder, training_args.hub_model_id, training_args, f"epoch-{epoch}")
     return push_model(api, folder, repo_id, training_args)
 

@@ -10,17 +10,12 @@ from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.model_cards.model_card import write_card
+from cephalo.model_cards.model_folder import LOSS_PLOT
 from cephalo.model_cards.upload import check_repo_id, hub_api
 from cephalo.train.encoding import encode_rows
 from cephalo.train.freezing import freeze, trained_parts
-from cephalo.train.report import (
-    LOSS_PLOT,
-    model_facts,
-    plot_losses,
-    push_epoch,
-    push_model,
-    write_card,
-)
+from cephalo.train.report import model_facts, plot_losses, push_epoch, push_model
 from cephalo.train.rows import (
     dataset_revision,
     load_rows,

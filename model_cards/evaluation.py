@@ -1,0 +1,156 @@
+"""Results of `cephalo eval` in a model's folder: rows of its card, and entries for the Hub."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import EvalResultEntry, constants, eval_result_entries_to_yaml
+from huggingface_hub.utils import yaml_dump
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+from cephalo.model_cards.model_folder import model_sha256, read_json, results_files
+from cephalo.model_cards.upload import NAME
+
+# The measures of each task that the Hub gets, by the start of their names. The card has all.
+HEADLINES = {
+    "vector_regression": "r2/",
+    "classification": "accuracy",
+    "answer_match": "relaxed",
+    "captions": "rougeL",
+}
+
+COMMIT = re.compile("[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured number; `low` and `high` bound its 95 % interval. None is not defined."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one results.json says of this model; `file` is its path in the folder."""
+
+    file: str
+    task: str
+    dataset: str
+    config: str | None
+    split: str
+    revision: str  # of the dataset
+    where: str | None  # COLUMN=VALUE
+    rows: int
+    unreadable: int  # questions that the model could not read; they count as wrong
+    measures: list[Measure]
+    groups: dict[str, list[Measure]]  # headlines
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether the dataset is one of the Hub, and not a folder."""
+        parts = self.dataset.split("/")
+        return len(parts) == 2 and all(NAME.fullmatch(part) for part in parts)
+
+
+def read_evaluations(folder: Path, repo_id: str) -> list[Evaluation]:
+    """What every results.json in or below `folder` says of the model in it.
+
+    Numbers are the model's where they were measured in a folder of the same weights, config and
+    tokenizer, or on the Hub by the name `repo_id`. Raises CephaloError for a results.json without
+    such numbers, and for one that is damaged.
+    """
+    paths = results_files(folder)
+    sha256 = model_sha256(folder) if paths else ""
+    return [read_evaluation(folder, path, repo_id, sha256) for path in paths]
+
+
+def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Evaluation:
+    """One results.json; see `read_evaluations`."""
+    results = read_json(path)
+    try:
+        found = [
+            one
+            for one in results["models"]
+            if one["revision"] == sha256
+            or (one["model"].partition("@")[0] == repo_id and COMMIT.fullmatch(one["revision"]))
+        ]
+        if not found:
+            named = ", ".join(one["model"] for one in results["models"])
+            raise CephaloError(
+                f"{path} measured {named}, not the weights that are in {folder}; "
+                "run `cephalo eval` on them, or move the file away"
+            )
+        source, task = results["dataset"], results["task"]
+        measures = read_measures(found[0]["measures"])
+        groups = {
+            name: headlines(task, read_measures(group["measures"]))
+            for name, group in found[0].get("groups", {}).items()
+        }
+        return Evaluation(
+            file=path.relative_to(folder).as_posix(),
+            task=task,
+            dataset=source["dataset"],
+            config=source["config"],
+            split=source["split"],
+            revision=source["revision"],
+            where=source["where"],
+            rows=found[0]["n"],
+            unreadable=found[0]["unreadable_questions"],
+            measures=measures,
+            groups=groups,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CephaloError(
+            f"{path} is not as `cephalo eval` writes it ({error!r}); run it again"
+        ) from error
+
+
+def read_measures(found: dict[str, dict[str, float | None]]) -> list[Measure]:
+    """Measures as results.json has them."""
+    return [Measure(name, one["value"], one["low"], one["high"]) for name, one in found.items()]
+
+
+def headlines(task: str, measures: list[Measure]) -> list[Measure]:
+    """The measures that stand for a task."""
+    return [one for one in measures if one.name.startswith(HEADLINES.get(task, ""))]
+
+
+def write_entries(folder: Path, repo_id: str, evaluations: list[Evaluation]) -> None:
+    """Write .eval_results/*.yaml, a file for each results.json on a dataset of the Hub.
+
+    The Hub shows them at the model, and in the leaderboard of a dataset that has one. `task_id` is
+    the name of the measure.
+    """
+    target = folder / ".eval_results"
+    for stale in target.glob("cephalo-*.yaml"):
+        stale.unlink()
+    for evaluation in evaluations:
+        if evaluation.on_hub:
+            target.mkdir(exist_ok=True)
+            name = re.sub(r"[^\w.]+", "-", evaluation.file.removesuffix(".json"))
+            text = yaml_dump(eval_result_entries_to_yaml(entries(evaluation, repo_id)))
+            write_whole(target / f"cephalo-{name}.yaml", text)
+
+
+def entries(evaluation: Evaluation, repo_id: str) -> list[EvalResultEntry]:
+    """The headlines of an evaluation for the Hub, each with where it was measured."""
+    place = [f"split {evaluation.split}", f"{evaluation.rows} rows"]
+    place += [f"config {evaluation.config}"] if evaluation.config else []
+    place += [f"where {evaluation.where}"] if evaluation.where else []
+    return [
+        EvalResultEntry(
+            dataset_id=evaluation.dataset,
+            task_id=one.name,
+            value=one.value,
+            dataset_revision=evaluation.revision,
+            source_url=f"{constants.ENDPOINT}/{repo_id}/blob/main/{evaluation.file}",
+            source_name="cephalo eval",
+            notes=", ".join([*place, f"95 % interval {one.low} to {one.high}"]),
+        )
+        for one in headlines(evaluation.task, evaluation.measures)
+        if one.value is not None
+    ]

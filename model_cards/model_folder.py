@@ -1,0 +1,116 @@
+"""What a model's folder holds: the files that make the model, and what they tell."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.upload import NAME
+
+FACTS = "card.json"  # what the card is made from
+LOSS_PLOT = "loss.png"
+
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json")
+# What `from_pretrained` reads. Checkpoints, optimizer states, pickled arguments and what tells of
+# this machine are not among it.
+MODEL_FILES = (
+    *WEIGHTS,
+    "config.json",
+    "generation_config.json",
+    "*processor_config.json",
+    "*.py",  # the code of phi3_v and cephalo_moe, for trust_remote_code=True
+    "chat_template.jinja",
+    "chat_template.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+CARD_FILES = ("README.md", FACTS, LOSS_PLOT, ".eval_results/*.yaml")
+RESULTS = "results.json"  # of `cephalo eval`
+
+
+def pushed_files(folder: Path) -> list[str]:
+    """The files of a model's folder that go to the Hub, with "/"; all others stay here."""
+    found = {path for name in (*MODEL_FILES, *CARD_FILES) for path in folder.glob(name)}
+    return sorted(path.relative_to(folder).as_posix() for path in (*found, *results_files(folder)))
+
+
+def results_files(folder: Path) -> list[Path]:
+    """Every results.json in or below the folder, but for those of checkpoints and hidden ones."""
+
+    def skipped(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        return any(part.startswith((".", "checkpoint-")) for part in parts)
+
+    return sorted(path for path in folder.rglob(RESULTS) if not skipped(path))
+
+
+def model_sha256(folder: Path) -> str:
+    """One hash of the names and bytes of all files that make the model."""
+    paths = sorted({path for name in MODEL_FILES for path in folder.glob(name)})
+    digest = hashlib.sha256()
+    for path in tqdm(paths, desc=f"hashing {folder.name}", delay=2, disable=None):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def count_parameters(folder: Path) -> int:
+    """The values of all tensors, by the headers of the safetensors files.
+
+    Raises CephaloError where there is none, or one is damaged.
+    """
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise CephaloError(f"{folder} holds no *.safetensors; give the folder of a saved model")
+    count = 0
+    for path in paths:
+        try:
+            with safe_open(path, "numpy") as file:
+                shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+        except SafetensorError as error:
+            raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
+        for shape in shapes:
+            size = 1
+            for length in shape:
+                size *= length
+            count += size
+    return count
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, {} where there is none. Raises CephaloError for a damaged one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise CephaloError(f"{path} is damaged ({error}); save the model again") from error
+    if not isinstance(found, dict):
+        raise CephaloError(f"{path} holds no JSON object; save the model again")
+    return found
+
+
+def hub_id(name_or_path: str) -> str | None:
+    """The Hub id of a model that is named by an id or a folder; None where nobody knows it.
+
+    A folder tells its id where it was pushed by that name, or is a snapshot in the Hub's cache.
+    """
+    path = Path(name_or_path)
+    name = name_or_path
+    if path.is_dir():
+        name = read_json(path / FACTS).get("repo_id", "")
+        cached = path.absolute().parent.parent.name
+        if path.absolute().parent.name == "snapshots" and cached.startswith("models--"):
+            name = cached.removeprefix("models--").replace("--", "/", 1)
+    parts = name.split("/") if isinstance(name, str) else []
+    return name if len(parts) == 2 and all(NAME.fullmatch(part) for part in parts) else None

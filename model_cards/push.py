@@ -1,0 +1,245 @@
+"""`cephalo push`: a model's folder to the Hub, in one commit, checked by hash, without paths."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import typer
+from huggingface_hub import HfApi
+
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.model_card import read_facts, write_card
+from cephalo.model_cards.model_folder import FACTS, WEIGHTS, hub_id, pushed_files, read_json
+from cephalo.model_cards.upload import (
+    check_repo_id,
+    differing,
+    hub_api,
+    push_folder,
+    refusal,
+    remote_files,
+)
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+# Remote files of these names that the folder does not have (any more) go in the same commit.
+STALE = [*WEIGHTS, ".eval_results/cephalo-*.yaml"]
+# Where libraries write down what a model was loaded from; nothing reads it again.
+PROVENANCE = ("_name_or_path", "name_or_path")
+BASE = "base_model_name_or_path"  # of adapter_config.json; the adapter is loaded onto it
+# Token texts, in which "/" is a token like any other.
+VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json")
+LOCAL_PATH = re.compile(r"(file:/|~|/[^/\s]+|[A-Za-z]:)[/\\]\S.*", re.DOTALL)
+SECRET = re.compile(r"\b(hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,})\b")
+TEXTS = (".json", ".md", ".py", ".jinja", ".yaml", ".txt")
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.")],
+    repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The model's name.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it a private model.")] = False,
+    collection: Annotated[
+        str | None,
+        typer.Option(metavar="TITLE", help="Add it to this collection of NAMESPACE; made if new."),
+    ] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAMESPACE/NAME", help="The base of an adapter, if not known."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
+    ] = None,
+) -> None:
+    """Push a model, its processor, code, card and results to the Hub in one commit.
+
+    The card is made anew for NAMESPACE/NAME. Checkpoints, optimizer states and whatever else lies
+    in DIR stay here; so do local paths in its JSON. What arrived is compared by hash. Pushing
+    again what is there makes no commit.
+
+    \b
+    Example:
+      cephalo push runs/nacre my-lab/nacre-8b --collection "Nacre models"
+    """
+    check_repo_id(repo_id)
+    if base_model:
+        check_repo_id(base_model)
+    api = hub_api(token)
+    facts = replace(read_facts(folder), repo_id=repo_id)
+    if base_model:
+        facts = replace(facts, base_models=[base_model])
+    # A card that was written by hand, without card.json, stays as it is.
+    if (folder / FACTS).exists() or not (folder / "README.md").exists():
+        write_card(folder, facts)
+    sha = push_model(api, folder, repo_id, private=private, base_model=base_model)
+    print(f"pushed {api.endpoint}/{repo_id} at {sha}")
+    if collection:
+        print(f"in {add_to_collection(api, collection, repo_id, private)}")
+
+
+def push_model(
+    api: HfApi,
+    folder: Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    base_model: str | None = None,
+    message: str = "Upload with Cephalo",
+    revision: str | None = None,
+) -> str:
+    """Push a model's folder as it is, but for local paths; return the commit's sha.
+
+    `revision` names a branch, made where it is missing. Raises CephaloError where a file holds a
+    path or a token that would tell of this machine, where the base of an adapter is not on the Hub,
+    where what arrived differs, and as `push_folder` does.
+    """
+    with staged(folder, base_model) as (aside, files):
+        check_base(api, aside)
+        sha = push_folder(
+            api,
+            aside,
+            repo_id,
+            repo_type="model",
+            private=private,
+            files=files,
+            delete_patterns=STALE,
+            message=message,
+            revision=revision,
+        )
+        try:
+            wrong = differing(aside, files, remote_files(api, repo_id, "model", sha))
+        except httpx2.HTTPError as error:
+            raise refusal(error, api.endpoint, repo_id) from error
+    if wrong:
+        raise CephaloError(
+            f"{', '.join(wrong)} of {repo_id} at {sha} differ from those in {folder}; did the "
+            "folder change meanwhile? push again"
+        )
+    return sha
+
+
+@contextmanager
+def staged(folder: Path, base_model: str | None) -> Iterator[tuple[Path, list[str]]]:
+    """A folder that holds what goes to the Hub, and the names of its files.
+
+    Files are links to those in `folder`, but for JSON files that named something on this machine.
+    """
+    files = pushed_files(folder)
+    base = base_model or known_base(folder)
+    with tempfile.TemporaryDirectory(prefix="cephalo-push-") as name:
+        aside = Path(name)
+        for file in files:
+            source, target = (folder / file).resolve(), aside / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (cleaned := clean(source, file, base)) is None:
+                target.symlink_to(source)
+            else:
+                target.write_text(cleaned, encoding="utf-8")
+        yield aside, files
+
+
+def known_base(folder: Path) -> str | None:
+    """The Hub id of an adapter's base, as far as the folder or that of the base tells it."""
+    named = read_json(folder / "adapter_config.json").get(BASE)
+    if named and (base := hub_id(named)):
+        return base
+    bases = read_facts(folder).base_models
+    return bases[0] if bases else None
+
+
+def clean(path: Path, name: str, base: str | None) -> str | None:
+    """The text of a file without what tells of this machine; None where it can go as it is.
+
+    `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
+    CephaloError for a path that cannot be left out, and for a token.
+    """
+    if path.suffix not in TEXTS or name in VOCABULARIES:
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if SECRET.search(text):
+        raise CephaloError(f"{path} holds what looks like a token; take it out, then push again")
+    if path.suffix != ".json":
+        refuse_paths(path, [text])
+        return None
+    found = read_json(path)
+    kept = with_hub_names(path, found, base)
+    refuse_paths(path, strings(kept))
+    return None if kept == found else json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
+
+
+def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[str, Any]:
+    """The JSON of a file with the Hub id `base` of an adapter's base, and without provenance.
+
+    Raises CephaloError where the base is a local folder and `base` is None.
+    """
+    kept = {
+        key: value for key, value in found.items() if key not in PROVENANCE or not is_local(value)
+    }
+    if path.name == "adapter_config.json":
+        if base is None:
+            raise CephaloError(
+                f"{path}: nobody knows the Hub id of its base, {found.get(BASE)}; push that first, "
+                "or give --base-model NAMESPACE/NAME"
+            )
+        kept[BASE] = base
+    return kept
+
+
+def is_local(value: Any) -> bool:
+    """Whether a value names a file or folder of this machine."""
+    return isinstance(value, str) and bool(LOCAL_PATH.fullmatch(value) or Path(value).is_dir())
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+
+
+def refuse_paths(path: Path, texts: Iterable[str]) -> None:
+    """Raise CephaloError where a text is a path, or has one below the home or beside the model."""
+    near = [f"{one}/" for one in (Path.home(), path.parent.parent) if len(one.parts) > 1]
+    for text in texts:
+        inside = next((text.find(one) for one in near if one in text), None)
+        if inside is not None or LOCAL_PATH.fullmatch(text):
+            shown = text[inside or 0 :].split("\n")[0][:80]
+            raise CephaloError(
+                f"{path} has a path of this machine, {shown!r}; take it out, then push again"
+            )
+
+
+def check_base(api: HfApi, folder: Path) -> None:
+    """Raise CephaloError where the base of an adapter is not on the Hub: nobody could load it."""
+    base = read_json(folder / "adapter_config.json").get(BASE)
+    try:
+        known = base is None or api.repo_exists(base)
+    except httpx2.HTTPError as error:
+        raise refusal(error, api.endpoint, base) from error
+    if not known:
+        raise CephaloError(
+            f"no model {base} on {api.endpoint} that this token may read, and the adapter wants "
+            "it; push it first, or give --base-model NAMESPACE/NAME"
+        )
+
+
+def add_to_collection(api: HfApi, title: str, repo_id: str, private: bool) -> str:
+    """Add a model to a collection of its namespace, made if missing; return its address."""
+    try:
+        made = api.create_collection(
+            title, namespace=repo_id.split("/")[0], private=private, exists_ok=True
+        )
+        return api.add_collection_item(made.slug, repo_id, "model", exists_ok=True).url
+    except httpx2.HTTPError as error:
+        raise refusal(error, api.endpoint, repo_id) from error
