@@ -74,7 +74,7 @@ def evaluate(
     """
     from cephalo.eval import questions as asking
     from cephalo.eval.report import write_report
-    from cephalo.eval.results import build_results
+    from cephalo.eval.results import build_results, shown_names
     from cephalo.eval.scores import METRICS
 
     if task not in METRICS:
@@ -89,7 +89,8 @@ def evaluate(
     score(task, asked, [question.answer for question in asked])
     rows = asking.rows_sha256(asked)
     settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}
-    evaluated = [measure(name, task, asked, out, settings) for name in dict.fromkeys(models)]
+    shown = shown_names(models)
+    evaluated = [measure(name, shown[name], task, asked, out, settings) for name in shown]
     results = build_results(task, source, dataset_revision, rows, asked, evaluated)
     if judge:
         results["judge"] = judged(judge, base_url, api_key, asked, evaluated, out)
@@ -99,8 +100,10 @@ def evaluate(
     print(f"{out / 'results.json'}\n{out / 'report.html'}")
 
 
-def measure(name: str, task: str, asked: list[Any], out: Path, settings: dict[str, Any]) -> Any:
-    """One model's answers and scores. `name` can carry @REVISION."""
+def measure(
+    name: str, shown: str, task: str, asked: list[Any], out: Path, settings: dict[str, Any]
+) -> Any:
+    """One model's answers and scores. `name` can carry @REVISION; results call it `shown`."""
     from cephalo.eval.answers import answer_all
     from cephalo.eval.questions import hub_revision
     from cephalo.eval.results import Evaluated
@@ -115,7 +118,7 @@ def measure(name: str, task: str, asked: list[Any], out: Path, settings: dict[st
         folder,
         settings | {"model": model, "revision": commit},
     )
-    return Evaluated(name, commit, answers, score(task, asked, [one.answer for one in answers]))
+    return Evaluated(shown, commit, answers, score(task, asked, [one.answer for one in answers]))
 
 
 def score(task: str, asked: list[Any], answers: list[str]) -> Any:

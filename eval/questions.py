@@ -12,6 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.model_folder import model_sha256
 
 # Column names that are known: Cephalo's, and those of most visual benchmarks.
 QUESTION = ("query", "question")
@@ -153,11 +154,13 @@ def rows_sha256(questions: Iterable[Question]) -> str:
 def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
     """The commit of a model or dataset of the Hub; of a folder, a hash of its content.
 
+    That of a model's folder is of what makes the model: results and a card may be put beside it.
+
     Raises CephaloError where there is neither.
     """
     folder = Path(name)
     if folder.is_dir():
-        return folder_sha256(folder)
+        return model_sha256(folder) if repo_type == "model" else folder_sha256(folder)
     api = HfApi()
     try:
         return api.repo_info(name, revision=revision, repo_type=repo_type).sha

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from itertools import combinations, count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,20 @@ class Evaluated:
     scores: Scores
 
 
+def shown_names(names: Sequence[str]) -> dict[str, str]:
+    """What results call each model or dataset: no path of this machine.
+
+    An id of the Hub stays as it is; a folder has the end of its path, with as many parts as tell
+    it from the other folders.
+    """
+    folders = {name: Path(name).resolve() for name in names if Path(name).is_dir()}
+    for depth in count(1):
+        shown = {name: "/".join(path.parts[-depth:]) for name, path in folders.items()}
+        if len(set(shown.values())) == len(set(folders.values())):
+            return {name: shown.get(name, name) for name in names}
+    raise AssertionError("unreachable")
+
+
 def build_results(
     task: str,
     source: Source,
@@ -36,6 +51,7 @@ def build_results(
         "task": task,
         "dataset": {
             **asdict(source),
+            "dataset": shown_names([source.dataset])[source.dataset],
             "revision": dataset_revision,
             "rows": len(questions),
             "rows_sha256": rows_sha256,
