@@ -1,0 +1,33 @@
+"""A discussion as one HTML file: everything escaped, images inside, no script and no address."""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+
+from ..images import open_image
+from ..questions import Picture
+from .transcript import Transcript
+
+SHOWN_EDGE = 800  # pixels of the longer edge
+
+
+def transcript_page(transcript: Transcript, pictures: Sequence[Picture]) -> str:
+    """The page of a transcript with its images."""
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    shown = [embedded(picture) for picture in pictures]
+    template = environment.get_template("transcript.html.jinja")
+    return template.render(
+        transcript=transcript, shown=list(zip(transcript.images, shown, strict=True))
+    )
+
+
+def embedded(picture: Picture) -> str:
+    """An image as the data URL of a small JPEG."""
+    image = open_image(io.BytesIO(picture.data))
+    image.thumbnail((SHOWN_EDGE, SHOWN_EDGE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
