@@ -37,7 +37,6 @@ from ..questions import (
 )
 
 LONGEST_ERROR = 300  # characters
-WRONG_FORM_RETRIES = 2
 UNSEEN = {"Cc", "Cf", "Cs"}  # categories of Unicode
 
 
@@ -95,7 +94,8 @@ class Models:
     """Models by name, each opened when it is first asked. Use it with `with`.
 
     `timeout` bounds one request to a server, `max_seconds` all questions together, in seconds;
-    `max_image_edge` is in pixels. Replies are kept in the file `cache`, by default in memory.
+    `max_image_edge` is in pixels. A reply in the wrong form is asked for again up to
+    `wrong_form_retries` times. Replies are kept in the file `cache`, by default in memory.
     """
 
     def __init__(
@@ -105,9 +105,10 @@ class Models:
         timeout: float = 300.0,
         max_seconds: float = 3600.0,
         max_image_edge: int = 1024,
+        wrong_form_retries: int = 2,
     ) -> None:
         self.sources, self.timeout, self.max_image_edge = sources, timeout, max_image_edge
-        self.max_seconds = max_seconds
+        self.max_seconds, self.wrong_form_retries = max_seconds, wrong_form_retries
         self.usage = Usage()
         self.cache = ReplyCache(cache)
         self.runner, self.stack = asyncio.Runner(), AsyncExitStack()
@@ -158,7 +159,7 @@ class Models:
         if source not in self.opened:
             self.opened[source] = await self.stack.enter_async_context(self.open(source))
         model = self.opened[source]
-        respondent = Respondent(model, sampling, self.cache, self.usage, WRONG_FORM_RETRIES)
+        respondent = Respondent(model, sampling, self.cache, self.usage, self.wrong_form_retries)
         try:
             return await asyncio.wait_for(respondent.ask(harmless(question, model)), left)
         except TimeoutError as error:
