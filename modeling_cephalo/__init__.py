@@ -26,6 +26,7 @@ from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
 from .modeling_cephalo_moe import CephaloMoeForConditionalGeneration
 from .modeling_cephalo_moe_published import Idefics2MoeForCausalLM, Phi3VMoeForCausalLM
+from .modeling_cephalo_stem import CephaloStemConfig, CephaloStemForConditionalGeneration
 from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
 from .processing_phi3_v import Phi3VProcessor
 
@@ -47,8 +48,9 @@ TOKENIZER_MAPPING_NAMES["phi3_v"] = "TokenizersBackend"
 MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES["phi3_v"] = "Phi3VForCausalLM"
 MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES["phi3_v"] = "Phi3VForCausalLM"
 
-# Mixtures of experts: our own type, and the two published ones.
+# Idefics2 with convolutions, and mixtures of experts: our own type, and the two published ones.
 for _config, _model in (
+    (CephaloStemConfig, CephaloStemForConditionalGeneration),
     (CephaloMoeConfig, CephaloMoeForConditionalGeneration),
     (Phi3VMoeConfig, Phi3VMoeForCausalLM),
     (Idefics2MoeConfig, Idefics2MoeForCausalLM),
@@ -64,6 +66,8 @@ for _config, _model in (
     TOKENIZER_MAPPING_NAMES[_config.model_type] = "TokenizersBackend"
 
 # A class with an auto class writes its code beside the weights when it is saved.
+CephaloStemConfig.register_for_auto_class()
+CephaloStemForConditionalGeneration.register_for_auto_class("AutoModelForImageTextToText")
 CephaloMoeConfig.register_for_auto_class()
 CephaloMoeForConditionalGeneration.register_for_auto_class("AutoModelForCausalLM")
 Phi3VConfig.register_for_auto_class()
@@ -74,6 +78,8 @@ Phi3VProcessor.register_for_auto_class()
 __all__ = [
     "CephaloMoeConfig",
     "CephaloMoeForConditionalGeneration",
+    "CephaloStemConfig",
+    "CephaloStemForConditionalGeneration",
     "Phi3VConfig",
     "Phi3VForCausalLM",
     "Phi3VImageProcessor",

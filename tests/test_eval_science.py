@@ -1,13 +1,16 @@
 """Baselines on plates with known answers, and the whole experiment at toy size."""
 
-import importlib.util
+import importlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoModelForImageTextToText
 
+from cephalo.dataset_scripts.fields.render import field_png
 from cephalo.eval.baselines import (
     SIDE,
     cnn,
@@ -17,15 +20,14 @@ from cephalo.eval.baselines import (
     porosity_and_stiffness,
 )
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "science.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.fixture(scope="module")
-def science():
-    spec = importlib.util.spec_from_file_location("science", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def example(monkeypatch):
+    """A script of examples/ as a module, by its name."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module
 
 
 def plates(count: int, seed: int) -> np.ndarray:
@@ -74,8 +76,10 @@ def test_cnn_is_the_same_each_time():
     np.testing.assert_array_equal(first, cnn(train, images, epochs=2))
 
 
-def test_digits_are_tokens_of_their_own(science):
-    tokenizer = science.make_tokenizer(["[0.123, 4.560]", "CalculateVonMises <a, b>"] * 9)
+def test_digits_are_tokens_of_their_own(example):
+    tokenizer = example("science_base").make_tokenizer(
+        ["[0.123, 4.560]", "CalculateVonMises <a, b>"] * 9
+    )
     answer = "[1.230, 0.456]"
     tokens = [tokenizer.decode([token]) for token in tokenizer(answer).input_ids]
     assert [token for token in tokens if any(map(str.isdigit, token))] == list("12300456")
@@ -83,22 +87,43 @@ def test_digits_are_tokens_of_their_own(science):
     assert len(tokenizer("CalculateVonMises").input_ids) < 6
 
 
-def test_the_whole_way_at_toy_size(science, tmp_path):
+def test_field_is_read_off_its_picture(example):
+    stress = np.random.default_rng(0).uniform(0, 5, (16, 16))
+    solid = stress > 1
+    row = {"von_mises": {"bytes": field_png(stress, solid, 5.0, "MPa")}, "von_mises_scale": 5.0}
+    cells = (stress * solid).reshape(4, 4, 4, 4).mean(axis=(1, 3))
+    found = example("science_tower").field_of(row, 4)
+    np.testing.assert_allclose(found, cells, atol=5 / 255)
+    assert np.isnan(example("science_tower").field_of({}, 4)).all()
+
+
+def test_the_whole_way_at_toy_size(example, tmp_path):
     toy = ["--samples", "64", "--cracks", "32", "--pixels", "16", "--out", str(tmp_path)]
     training = ["--max_steps", "2", "--per_device_train_batch_size", "4", "--report_to", "none"]
-    science.main([*toy, *training])
+    example("science").main([*toy, "--tower-epochs", "3", *training])
     lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:2] == "| "]
     rows = {(*row[:3], row[4]): row[5] for row in cells[1:]}
+    own = "Cephalo, tower"
     for split in ("test", "unseen_families"):
         for measure in ("r2/stress_stdev", "r2/stress_mean", "r2/stress_median"):
             assert float(rows["mean", split, "all", measure]) <= 0
             assert float(rows["CNN", split, "all", measure]) < 1
-            assert float(rows["Cephalo", split, "all", measure]) < 0.5
-        assert 0 <= float(rows["Cephalo", split, "all", "accuracy"]) <= 1
-    assert ("Cephalo", "unseen_families", "Voronoi foam", "r2/stress_mean") in rows
+            assert float(rows[own, split, "all", measure]) < 0.5
+        assert 0 <= float(rows[own, split, "all", "accuracy"]) <= 1
+    assert (own, "unseen_families", "Voronoi foam", "r2/stress_mean") in rows
     assert any(line == "r2/stress_mean: bar 0.92, not met." for line in lines)
-    results = json.loads((tmp_path / "crack" / "test" / "results.json").read_text())
+    results = json.loads((tmp_path / "tower" / "crack" / "test" / "results.json").read_text())
     assert results["dataset"]["split"] == "test" and results["models"][0]["n"] > 0
-    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
-    assert 1_300_000 < model.num_parameters() < 2_000_000
+    stages = [tmp_path / "tower" / name for name in ("base", "tower", "model")]
+    base, tower, model = (
+        AutoModelForImageTextToText.from_pretrained(stage).state_dict() for stage in stages
+    )
+    assert 1_800_000 < sum(tensor.numel() for tensor in model.values()) < 2_500_000
+    for name, tensor in base.items():
+        eyes = re.search(r"vision_model|connector", name)
+        assert torch.equal(tensor, tower[name]) == (not eyes), name
+        if eyes:
+            assert torch.equal(tower[name], model[name]), name
+    text = "model.text_model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(tower[text], model[text])

@@ -8,7 +8,8 @@ The operations of a batch are counted as in PaLM (arXiv 2204.02311, appendix B),
   tokens see only those before them), and twice that backward where a gradient is needed.
 
 Tokens of the head are the answers' alone, those of the vision tower the patches of the tiles that
-are encoded. What gradient checkpointing computes again does not count.
+are encoded; `cephalo_stem`'s convolutions count once a patch, which is too little. What gradient
+checkpointing computes again does not count.
 """
 
 import time
@@ -79,8 +80,8 @@ class Work:
 
 def patch_size(model: Any) -> int:
     """Pixels along the edge of a patch of the vision tower."""
-    parameters = model.named_parameters()
-    return next(own.shape[-1] for name, own in parameters if "patch_embedding.weight" in name)
+    config = getattr(model.config, "base_config", model.config)  # that of a mixture's dense model
+    return config.vision_config.patch_size
 
 
 def used_share(name: str, model: Any) -> float:

@@ -1,0 +1,195 @@
+"""Eyes before words: a vision tower and its connector learn to read plates as numbers.
+
+Two linear heads, which are thrown away, ask for what the image holds: the von Mises stress in every
+quarter of a patch, of the tower's features, and the six statistics and whether a crack starts, of
+the connector's tokens. Images are mirrored at random, as a mirrored plate carries the same.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Image as ImageColumn
+from datasets import load_dataset
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from cephalo.dataset_scripts.fields.render import viridis
+from cephalo.train.sft import last_whole_checkpoint
+
+STATISTICS = (
+    "stress_stdev",
+    "stress_mean",
+    "stress_median",
+    "energy_peratom_std_dev",
+    "energy_peratom_mean",
+    "energy_peratom_median",
+)
+SPLIT = 2  # a side of the cells of a patch, in which the field is asked for
+UNKNOWN = float("nan")
+
+
+def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -> None:
+    """Train tower and connector of `base` on the plates; write model and processor to `out`.
+
+    Killed and called again, it goes on from the last epoch.
+    """
+    set_seed(0)
+    model = AutoModelForImageTextToText.from_pretrained(base)
+    processor = AutoProcessor.from_pretrained(base)
+    rows = read_rows(plates, processor.image_processor, model.config.vision_config.patch_size)
+    reader = PlateReader(model, rows)
+    arguments = TrainingArguments(
+        output_dir=str(out / "steps"),
+        num_train_epochs=epochs,
+        learning_rate=1e-3,
+        use_cpu=not gpu,
+        bf16=gpu,
+        per_device_train_batch_size=64,
+        weight_decay=0.05,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.05,
+        logging_steps=50,
+        save_strategy="epoch",
+        save_total_limit=1,
+        remove_unused_columns=False,
+        dataloader_drop_last=True,
+        report_to=[],
+        seed=0,
+    )
+    trainer = Trainer(reader, arguments, train_dataset=rows, data_collator=Mirrored(rows))
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(arguments.output_dir))
+    processor.save_pretrained(out)
+    model.save_pretrained(out)
+
+
+class Plates(torch.utils.data.Dataset):
+    """Images and what they hold, as arrays.
+
+    `pixels`: float16 [n, side, side], as the processor makes them, one channel of three equal ones;
+    `fields`: float16 [n, cells, cells], MPa, NaN where unknown; `numbers`: float32 [n, 7], the
+    statistics and 1 where a crack starts, NaN where unknown.
+    """
+
+    def __init__(self, pixels: np.ndarray, fields: np.ndarray, numbers: np.ndarray) -> None:
+        self.pixels, self.fields, self.numbers = pixels, fields, numbers
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def read_rows(plates: Path, image_processor: Any, patch: int) -> Plates:
+    """The train split of the configs `fields` and `cracks`."""
+    pixels, fields, numbers = [], [], []
+    for config in ("fields", "cracks"):
+        data = load_dataset(str(plates), config, split="train")
+        for name in {"microstructure", "von_mises"} & set(data.column_names):
+            data = data.cast_column(name, ImageColumn(decode=False))
+        wanted = {"microstructure", "von_mises", "von_mises_scale", "initiate", *STATISTICS}
+        data = data.select_columns(sorted(wanted & set(data.column_names)))
+        for row in tqdm(data, desc=f"reading {config}", unit=" plates", disable=None):
+            image = Image.open(io.BytesIO(row["microstructure"]["bytes"])).convert("RGB")
+            seen = image_processor([image], return_tensors="np")["pixel_values"][0, 0, 0]
+            cells = len(seen) // patch * SPLIT
+            pixels.append(seen.astype(np.float16))
+            fields.append(field_of(row, cells).astype(np.float16))
+            known = [row.get(name, UNKNOWN) for name in (*STATISTICS, "initiate")]
+            numbers.append(np.array(known, dtype=np.float32))
+    return Plates(np.stack(pixels), np.stack(fields), np.stack(numbers))
+
+
+def field_of(row: dict[str, Any], cells: int) -> np.ndarray:
+    """The von Mises stress of a plate, MPa, as a mean over each of cells x cells, read off its
+    picture; 0 in void."""
+    if "von_mises" not in row:
+        return np.full((cells, cells), UNKNOWN)
+    picture = Image.open(io.BytesIO(row["von_mises"]["bytes"])).convert("RGB")
+    colours = np.asarray(picture.crop((0, 0, picture.height, picture.height)), dtype=np.int32)
+    levels = np.zeros(1 << 24, dtype=np.uint8)  # white, which is void, stays 0
+    levels[codes(viridis().astype(np.int32))] = np.arange(256)
+    stress = levels[codes(colours)] / 255 * row["von_mises_scale"]
+    block = len(stress) // cells
+    return stress.reshape(cells, block, cells, block).mean(axis=(1, 3))
+
+
+def codes(colours: np.ndarray) -> np.ndarray:
+    """Colours [..., 3] as one whole number each."""
+    return colours @ (1 << 16, 1 << 8, 1)
+
+
+class Mirrored:
+    """A batch of `rows`, mirrored left to right and upside down or not."""
+
+    def __init__(self, rows: Plates) -> None:
+        self.rows = rows
+
+    def __call__(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        """`pixel_values` [n, 3, side, side], `fields` and `numbers`, float32."""
+        pixels = torch.from_numpy(self.rows.pixels[indices]).float()
+        fields = torch.from_numpy(self.rows.fields[indices]).float()
+        for axis in (1, 2):
+            if torch.rand(()) < 0.5:
+                pixels, fields = pixels.flip(axis), fields.flip(axis)
+        return {
+            "pixel_values": pixels[:, None].expand(-1, 3, -1, -1).contiguous(),
+            "fields": fields,
+            "numbers": torch.from_numpy(self.rows.numbers[indices]),
+        }
+
+
+class PlateReader(nn.Module):
+    """Tower and connector of a model, with the two heads; its loss is what is trained on."""
+
+    def __init__(self, model: Any, rows: Plates) -> None:
+        super().__init__()
+        config = model.config
+        self.tower, self.connector = model.model.vision_model, model.model.connector
+        self.field = nn.Linear(config.vision_config.hidden_size, SPLIT**2)
+        tokens = config.perceiver_config.resampler_n_latents
+        self.numbers = nn.Linear(tokens * config.text_config.hidden_size, len(STATISTICS) + 1)
+        measured = rows.numbers[:, : len(STATISTICS)]
+        self.register_buffer("centre", torch.from_numpy(np.nanmean(measured, axis=0)))
+        self.register_buffer("spread", torch.from_numpy(np.nanstd(measured, axis=0)))
+        fields = rows.fields.astype(np.float32)
+        self.field_scale = float(np.nanstd(fields))
+
+    def forward(
+        self, pixel_values: torch.Tensor, fields: torch.Tensor, numbers: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """The loss of a batch of Mirrored: stresses, statistics and cracks, each in its spread."""
+        count, patches = len(pixel_values), fields.shape[1] // SPLIT
+        seen = torch.ones(count, patches, patches, dtype=torch.bool, device=pixel_values.device)
+        features = self.tower(pixel_values, patch_attention_mask=seen).last_hidden_state
+        tokens = self.connector(features, attention_mask=seen.flatten(1))
+        said = self.numbers(tokens.flatten(1))
+        cells = fields.reshape(count, patches, SPLIT, patches, SPLIT).transpose(2, 3)
+        truth = (numbers[:, :-1] - self.centre) / self.spread
+        parts = (
+            known(
+                nn.functional.smooth_l1_loss,
+                self.field(features),
+                cells.reshape(count, patches**2, SPLIT**2) / self.field_scale,
+            ),
+            known(nn.functional.smooth_l1_loss, said[:, :-1], truth),
+            known(nn.functional.binary_cross_entropy_with_logits, said[:, -1], numbers[:, -1]),
+        )
+        return {"loss": sum(parts)}
+
+
+def known(loss: Any, said: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The mean loss where the truth is known; 0 where none is."""
+    where = ~truth.isnan()
+    return loss(said[where], truth[where]) if where.any() else said.sum() * 0
