@@ -42,6 +42,9 @@ COMMANDS = {
     "card": Command("cephalo.model_cards.card:app", "Write a model's card from its folder."),
     "push": Command("cephalo.model_cards.push:app", "Push a model with its card and results."),
     "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),
+    "make-mesh": Command(
+        "modeling_cephalo.meshes.command:app", "Make a printable part: parameters, image or model."
+    ),
     "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
 }
 
