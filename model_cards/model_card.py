@@ -23,8 +23,6 @@ from cephalo.model_cards.model_folder import (
 )
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-# Models that transformers does not know; they come with their code, or with modeling_cephalo.
-OWN_TYPES = ("phi3_v", "cephalo_moe")
 QUESTION = "What is shown in this image?"
 
 INTENDED_USE = (
@@ -104,7 +102,7 @@ class ModelFacts:
     """
 
     repo_id: str  # NAMESPACE/NAME, or the folder's name where it is not pushed
-    model_type: str  # of the config; of an adapter, that of its base
+    model_type: str | None  # of the config; of an adapter, that of its base
     parameters: int
     base_models: list[str]  # Hub ids
     relation: str | None  # to them, in the Hub's terms: finetune, adapter or merge
@@ -137,7 +135,7 @@ def read_facts(folder: Path) -> ModelFacts:
     base = hub_id(adapter.get("base_model_name_or_path") or "") if adapter else None
     return ModelFacts(
         repo_id=folder.resolve().name,
-        model_type=config.get("model_type", "unknown"),
+        model_type=config.get("model_type"),
         parameters=count_parameters(folder),
         base_models=[base] if base else [],
         relation="adapter" if adapter else None,
@@ -191,11 +189,13 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def code_from(folder: Path, model_type: str) -> str | None:
+def code_from(folder: Path, model_type: str | None) -> str | None:
     """Where the code of a model is: "hub" beside its weights, "package" in modeling_cephalo.
 
-    None for what transformers knows by itself.
+    None for what transformers knows by itself, and for the unknown base of an adapter.
     """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
     modules = {
         name.split(".")[0]
         for name in read_json(folder / "config.json").get("auto_map", {}).values()
@@ -203,7 +203,7 @@ def code_from(folder: Path, model_type: str) -> str | None:
     }
     if modules and all((folder / f"{module}.py").exists() for module in modules):
         return "hub"
-    return "package" if model_type in OWN_TYPES else None
+    return "package" if model_type and model_type not in CONFIG_MAPPING_NAMES else None
 
 
 def prompt_form(folder: Path) -> str | None:

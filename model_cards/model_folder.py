@@ -105,9 +105,8 @@ def hub_id(name_or_path: str) -> str | None:
 
     A folder tells its id where it was pushed by that name, or is a snapshot in the Hub's cache.
     """
-    path = Path(name_or_path)
-    name = name_or_path
-    if path.is_dir():
+    path, name = Path(name_or_path), name_or_path
+    if name and path.is_dir():
         name = read_json(path / FACTS).get("repo_id", "")
         cached = path.absolute().parent.parent.name
         if path.absolute().parent.name == "snapshots" and cached.startswith("models--"):

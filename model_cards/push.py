@@ -71,7 +71,8 @@ def push(
         check_repo_id(base_model)
     api = hub_api(token)
     facts = replace(read_facts(folder), repo_id=repo_id)
-    if base_model:
+    base_model = base_model or known_base(folder)
+    if base_model and facts.relation == "adapter":
         facts = replace(facts, base_models=[base_model])
     # A card that was written by hand, without card.json, stays as it is.
     if (folder / FACTS).exists() or not (folder / "README.md").exists():

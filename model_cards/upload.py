@@ -12,6 +12,7 @@ from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundErro
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import filter_repo_objects
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
+from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 
@@ -151,7 +152,7 @@ def differing(folder: Path, files: list[str], remote: dict[str, RepoFile]) -> li
     """The files that are missing among the remote ones, or are of another size or hash there."""
     return [
         name
-        for name in files
+        for name in tqdm(files, desc="comparing", delay=2, disable=None)
         if name not in remote or not same_content(folder / name, remote[name])
     ]
 

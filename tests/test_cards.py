@@ -279,7 +279,9 @@ def test_hash_of_a_model_is_that_of_what_makes_it(folder):
 
 def test_hub_id_of_folders(folder, tmp_path):
     assert hub_id("lab/nacre") == "lab/nacre"
-    assert hub_id("nacre") is None and hub_id("/a/b") is None and hub_id("a/b/c") is None
+    assert (
+        hub_id("nacre") is None and hub_id("/a/b") is None and hub_id("a/b/c") is hub_id("") is None
+    )
     assert hub_id(str(folder)) is None
     write_card(folder, replace(read_facts(folder), repo_id="lab/nacre"))
     assert hub_id(str(folder)) == "lab/nacre"

@@ -111,6 +111,14 @@ def test_code_of_every_kind_of_card_runs_against_the_pushed_model(
     assert "modeling_cephalo_moe.py" in api.list_repo_files("alice/moed")
 
 
+def test_adapter_of_a_local_folder_is_refused_before_training(tmp_path):
+    more = ("--model_name_or_path", str(tmp_path), "--tiny_base", "false", "--use_peft")
+    more += ("--push_to_hub", "--hub_model_id", "alice/adapter", "--dataset_name", "none")
+    with pytest.raises(CephaloError, match=f"an adapter of the local folder {tmp_path}; push that"):
+        train(tmp_path / "out", *more)
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- what goes and what stays
 
 

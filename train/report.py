@@ -18,6 +18,17 @@ from cephalo.train.freezing import trained_parts
 LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
 
+def check_base(script_args: Any, model_args: Any) -> None:
+    """Raise CephaloError where an adapter is to be pushed whose base nobody else has."""
+    adapter = model_args.use_peft and not script_args.merge_adapter
+    base = model_args.model_name_or_path
+    if adapter and (script_args.tiny_base or hub_id(base) is None):
+        raise CephaloError(
+            f"others cannot load an adapter of the local folder {base}; push that first with "
+            "`cephalo push`, or set merge_adapter: true"
+        )
+
+
 def model_facts(
     trainer: Any, eval_loss: float | None, script_args: Any, model_args: Any
 ) -> ModelFacts:

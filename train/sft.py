@@ -15,7 +15,7 @@ from cephalo.model_cards.model_folder import LOSS_PLOT
 from cephalo.model_cards.upload import check_repo_id, hub_api
 from cephalo.train.encoding import encode_rows
 from cephalo.train.freezing import freeze, trained_parts
-from cephalo.train.report import model_facts, plot_losses, push_epoch, push_model
+from cephalo.train.report import check_base, model_facts, plot_losses, push_epoch, push_model
 from cephalo.train.rows import (
     dataset_revision,
     load_rows,
@@ -95,6 +95,7 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     if push:
         for name in (training_args.hub_model_id or "", *script_args.epoch_models):
             check_repo_id(name)
+        check_base(script_args, model_args)
         api = hub_api(training_args.hub_token)
     if training_args.resume_from_checkpoint:
         raise CephaloError(
