@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ STALE = [*WEIGHTS, ".eval_results/cephalo-*.yaml"]
 PROVENANCE = ("_name_or_path", "name_or_path")
 BASE = "base_model_name_or_path"  # of adapter_config.json; the adapter is loaded onto it
 # Token texts, in which "/" is a token like any other.
-VOCABULARIES = ("tokenizer.json", "vocab.json", "added_tokens.json")
+VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")
 LOCAL_PATH = re.compile(r"(file:/|~|/[^/\s]+|[A-Za-z]:)[/\\]\S.*", re.DOTALL)
 SECRET = re.compile(r"\b(hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,})\b")
 TEXTS = (".json", ".md", ".py", ".jinja", ".yaml", ".txt")
@@ -135,10 +135,10 @@ def staged(folder: Path, base_model: str | None) -> Iterator[tuple[Path, list[st
     with tempfile.TemporaryDirectory(prefix="cephalo-push-") as name:
         aside = Path(name)
         for file in files:
-            source, target = (folder / file).resolve(), aside / file
+            target = aside / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            if (cleaned := clean(source, file, base)) is None:
-                target.symlink_to(source)
+            if (cleaned := clean(folder, file, base)) is None:
+                target.symlink_to((folder / file).resolve())
             else:
                 target.write_text(cleaned, encoding="utf-8")
         yield aside, files
@@ -153,23 +153,28 @@ def known_base(folder: Path) -> str | None:
     return bases[0] if bases else None
 
 
-def clean(path: Path, name: str, base: str | None) -> str | None:
+def clean(folder: Path, name: str, base: str | None) -> str | None:
     """The text of a file without what tells of this machine; None where it can go as it is.
 
     `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
     CephaloError for a path that cannot be left out, and for a token.
     """
+    path = folder / name
     if path.suffix not in TEXTS or name in VOCABULARIES:
         return None
     text = path.read_text(encoding="utf-8", errors="replace")
     if SECRET.search(text):
         raise CephaloError(f"{path} holds what looks like a token; take it out, then push again")
-    if path.suffix != ".json":
-        refuse_paths(path, [text])
-        return None
-    found = read_json(path)
+    found = read_json(path) if path.suffix == ".json" else {}
     kept = with_hub_names(path, found, base)
-    refuse_paths(path, strings(kept))
+    near = [f"{one}/" for one in (Path.home(), folder.absolute().parent) if len(one.parts) > 1]
+    for value in strings(kept or text):
+        shown = next((value[value.index(one) :] for one in near if one in value), None)
+        if shown or LOCAL_PATH.fullmatch(value):
+            shown = (shown or value).splitlines()[0][:80]
+            raise CephaloError(
+                f"{path} has a path of this machine, {shown!r}; take it out, then push again"
+            )
     return None if kept == found else json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -207,18 +212,6 @@ def strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from strings(inner)
-
-
-def refuse_paths(path: Path, texts: Iterable[str]) -> None:
-    """Raise CephaloError where a text is a path, or has one below the home or beside the model."""
-    near = [f"{one}/" for one in (Path.home(), path.parent.parent) if len(one.parts) > 1]
-    for text in texts:
-        inside = next((text.find(one) for one in near if one in text), None)
-        if inside is not None or LOCAL_PATH.fullmatch(text):
-            shown = text[inside or 0 :].split("\n")[0][:80]
-            raise CephaloError(
-                f"{path} has a path of this machine, {shown!r}; take it out, then push again"
-            )
 
 
 def check_base(api: HfApi, folder: Path) -> None:

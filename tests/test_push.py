@@ -10,7 +10,7 @@ import yaml
 from faulty_hub import faulty_hub
 from figure_samples import write_figures
 from hub_fixture import hub as hub  # the fixture
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from safetensors.numpy import save_file
 
 from cephalo.cli.errors import CephaloError
@@ -61,6 +61,9 @@ def test_code_of_every_kind_of_card_runs_against_the_pushed_model(
         *("--model_name_or_path", str(folder / "base"), "--dataset_name", dataset),
         *("--max_steps", "2"),
     )
+    asked = ("--dataset", dataset, "--config", "conversations", "--task", "answer_match")
+    asked += ("--max-new-tokens", "4", "--out", str(trained / "eval"))
+    main(["eval", str(trained), *asked])
     main(["push", str(trained), "alice/trained", "--collection", "Tiny models"])
     # Its base is the folder above, which was pushed under a name.
     adapter = train(
@@ -102,10 +105,12 @@ def test_code_of_every_kind_of_card_runs_against_the_pushed_model(
         assert not {one for one in held if "checkpoint" in one or "training_args" in one}
         assert len(api.list_repo_commits(name)) == 2
         for file in held - {"tokenizer.json"}:
-            local = hf_hub_download(name, file, endpoint=hub.endpoint, local_dir=home / "got")
+            local = hf_hub_download(name, file, endpoint=hub.endpoint, local_dir=home / name)
             assert str(folder).encode() not in Path(local).read_bytes(), (name, file)
-    got = json.loads((home / "got" / "adapter_config.json").read_text())
+    got = json.loads((home / "alice/adapter/adapter_config.json").read_text())
     assert got["base_model_name_or_path"] == "alice/trained"
+    text = ModelCard.load(home / "alice/trained/README.md").text
+    assert "| anls | " in text and "[eval/results.json](eval/results.json)" in text
     card = api.model_info("alice/adapter").card_data
     assert (card.base_model, card.base_model_relation) == (["alice/trained"], "adapter")
     assert "modeling_cephalo_moe.py" in api.list_repo_files("alice/moed")
@@ -154,11 +159,17 @@ def folder(tmp_path) -> Path:
         "notes.txt": "mine",
     }.items():
         (folder / name).write_text(text)
+    (folder / "config.json").rename(tmp_path / "0123")  # a link, as in the Hub's cache
+    (folder / "config.json").symlink_to(tmp_path / "0123")
     write_card(folder, read_facts(folder))
+    for name in ("eval/results.json", "eval/answers/settings.json", ".eval_results/cephalo-a.yaml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
     return folder
 
 
-ALWAYS = {".gitattributes", "README.md", "card.json"}
+ALWAYS = {".gitattributes", "README.md", "card.json", "eval/results.json"}
+ALWAYS |= {".eval_results/cephalo-a.yaml"}
 MODEL = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
