@@ -11,4 +11,4 @@ set -euo pipefail
 # weights are copied from file to file, then the gates learn from the recipe's prompts
 [ -d runs/moe-3x4b ] || cephalo moe moe-3x4b.yml --out runs/moe-3x4b
 
-hf upload "$NAMESPACE/Cephalo-Phi-3-MoE-vision-128k-3x4b-beta" runs/moe-3x4b .
+cephalo push runs/moe-3x4b "$NAMESPACE/Cephalo-Phi-3-MoE-vision-128k-3x4b-beta" --collection Cephalo

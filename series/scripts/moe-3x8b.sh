@@ -11,4 +11,4 @@ set -euo pipefail
 # weights are copied from file to file, then the gates learn from the recipe's prompts
 [ -d runs/moe-3x8b ] || cephalo moe moe-3x8b.yml --out runs/moe-3x8b
 
-hf upload "$NAMESPACE/Cephalo-Idefics2-vision-3x8b-beta" runs/moe-3x8b .
+cephalo push runs/moe-3x8b "$NAMESPACE/Cephalo-Idefics2-vision-3x8b-beta" --collection Cephalo
