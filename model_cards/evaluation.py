@@ -149,8 +149,13 @@ def entries(evaluation: Evaluation, repo_id: str) -> list[EvalResultEntry]:
             dataset_revision=evaluation.revision,
             source_url=f"{constants.ENDPOINT}/{repo_id}/blob/main/{evaluation.file}",
             source_name="cephalo eval",
-            notes=", ".join([*place, f"95 % interval {one.low} to {one.high}"]),
+            notes=", ".join([*place, f"95 % interval {number(one.low)} to {number(one.high)}"]),
         )
         for one in headlines(evaluation.task, evaluation.measures)
         if one.value is not None
     ]
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, or a dash for what is not defined."""
+    return "-" if value is None else f"{value:.4g}"

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
-from cephalo.model_cards.evaluation import Evaluation, read_evaluations, write_entries
+from cephalo.model_cards.evaluation import Evaluation, number, read_evaluations, write_entries
 from cephalo.model_cards.markdown import escape_cell
 from cephalo.model_cards.model_folder import (
     FACTS,
@@ -182,11 +182,6 @@ def model_card(folder: Path, facts: ModelFacts, evaluations: list[Evaluation]) -
         escape=escape_cell,
         number=number,
     )
-
-
-def number(value: float | None) -> str:
-    """Four significant digits, or a dash for what is not defined."""
-    return "-" if value is None else f"{value:.4g}"
 
 
 def code_from(folder: Path, model_type: str | None) -> str | None:

@@ -237,7 +237,9 @@ def test_entries_for_the_hub_are_headlines_on_datasets_of_the_hub(folder):
     assert (entry.dataset_id, entry.task_id, entry.value) == ("lab/plates", "r2/mean", 0.9)
     assert entry.dataset_revision == "f" * 40
     assert entry.source_url.endswith("/lab/nacre/blob/main/eval/results.json")
-    assert "split test, 250 rows, config conversations, where task=stress" in entry.notes
+    assert entry.notes == (
+        "split test, 250 rows, config conversations, where task=stress, 95 % interval 0.8 to 1"
+    )
     (folder / "eval" / "results.json").unlink()
     write_card(folder, facts)
     assert list((folder / ".eval_results").iterdir()) == []
