@@ -44,6 +44,7 @@ class Evaluation:
     split: str
     revision: str  # of the dataset
     where: str | None  # COLUMN=VALUE
+    model_revision: str | None  # commit sha, where the model was measured on the Hub
     rows: int
     unreadable: int  # questions that the model could not read; they count as wrong
     measures: list[Measure]
@@ -98,6 +99,7 @@ def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Eval
             split=source["split"],
             revision=source["revision"],
             where=source["where"],
+            model_revision=None if found[0]["revision"] == sha256 else found[0]["revision"],
             rows=found[0]["n"],
             unreadable=found[0]["unreadable_questions"],
             measures=measures,

@@ -40,6 +40,7 @@ LIMITS = (
 class Training:
     """One run of `cephalo train`."""
 
+    base_revision: str | None  # commit sha; None for a folder
     dataset: str  # a Hub id, or a folder's name
     dataset_config: str | None
     dataset_revision: str | None  # commit sha

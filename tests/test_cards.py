@@ -33,6 +33,7 @@ TEMPLATE = (
     "{{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endfor %}"
 )
 TRAINING = Training(
+    base_revision="abcdef0",
     dataset="lab/figures",
     dataset_config="conversations",
     dataset_revision="0123456",
@@ -127,7 +128,7 @@ def test_card_of_a_folder_that_nothing_is_known_of(folder, capsys):
 def test_card_of_a_trained_model_tells_the_run(folder):
     card = card_of(folder, trained(folder))
     for text in (
-        "| base | `lab/base` |",
+        "| base | `lab/base`, revision `abcdef0` |",
         "| dataset | `lab/figures`, config `conversations`, revision `0123456` |",
         "| parameters trained | 6 of 30 |",
         "| of which | text 6 (layers 0-1) |",
@@ -221,7 +222,8 @@ def test_numbers_of_other_weights_are_refused(folder):
 def test_numbers_measured_on_the_hub_are_those_of_that_name(folder):
     facts = replace(read_facts(folder), repo_id="lab/nacre")
     put_results(folder, "eval", {"model": "lab/nacre@main", "revision": "1" * 40})
-    assert "| r2/mean | all | 0.9 |" in card_of(folder, facts).text
+    text = card_of(folder, facts).text
+    assert "| r2/mean | all | 0.9 |" in text and "by this model at `111111111111`: 250" in text
     put_results(folder, "eval", {"model": "lab/nacre", "revision": "1" * 64})  # a folder lab/nacre
     assert "measured lab/nacre, not the weights" in refused("card", str(folder))
 

@@ -43,6 +43,7 @@ def model_facts(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     parameters = dict(trainer.model.named_parameters())
     training = Training(
+        base_revision=getattr(trainer.model.config, "_commit_hash", None),
         # A folder's name, never its path, which would tell of the machine.
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
