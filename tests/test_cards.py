@@ -3,11 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import ModelCard, parse_eval_result_entries
+from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 from safetensors.numpy import save_file
 
 from cephalo.cli.main import main
@@ -27,6 +28,7 @@ from cephalo.model_cards.model_folder import (
     model_sha256,
     pushed_files,
 )
+from cephalo.train.report import cached_commit
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
@@ -292,6 +294,21 @@ def test_hub_id_of_folders(folder, tmp_path):
     snapshot = tmp_path / "models--lab--bone" / "snapshots" / "0123"
     snapshot.mkdir(parents=True)
     assert hub_id(str(snapshot)) == "lab/bone"
+
+
+def test_commit_of_a_base_is_that_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    commit, base = "a" * 40, tmp_path / "models--lab--base"
+    (base / "snapshots" / commit).mkdir(parents=True)
+    (base / "snapshots" / commit / "config.json").write_text("{}")
+    (base / "refs").mkdir()
+    (base / "refs" / "main").write_text(commit)
+
+    def found(name: str, revision: str) -> str | None:
+        return cached_commit(SimpleNamespace(model_name_or_path=name, model_revision=revision))
+
+    assert found("lab/base", "main") == found("lab/base", commit) == commit
+    assert found("lab/other", "main") is found(str(tmp_path), "main") is None
 
 
 def test_results_name_no_path(tmp_path):

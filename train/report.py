@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import machine
 from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, try_to_load_from_cache
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards import push
@@ -43,7 +43,7 @@ def model_facts(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     parameters = dict(trainer.model.named_parameters())
     training = Training(
-        base_revision=getattr(trainer.model.config, "_commit_hash", None),
+        base_revision=cached_commit(model_args),
         # A folder's name, never its path, which would tell of the machine.
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
@@ -69,6 +69,15 @@ def model_facts(
         random_weights=script_args.tiny_base,
         training=training,
     )
+
+
+def cached_commit(model_args: Any) -> str | None:
+    """The commit of the base, as the Hub's cache has it; None for a folder."""
+    name, revision = model_args.model_name_or_path, model_args.model_revision
+    if Path(name).is_dir() or hub_id(name) is None:
+        return None
+    path = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def hardware(processes: int) -> str:
