@@ -11,7 +11,17 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 
 from ..images import open_image
-from .designs import Design, Extrusion, Gyroid, Honeycomb, ImagePart, Pollen, Relief, SchwarzP
+from .designs import (
+    Design,
+    Extrusion,
+    Gyroid,
+    Honeycomb,
+    ImagePart,
+    Pollen,
+    Relief,
+    SchwarzP,
+    bounds,
+)
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -22,10 +32,9 @@ app = typer.Typer(
 
 def flag(design: type[BaseModel], field: str) -> Any:
     """The option for a field of a design, with its bounds."""
-    info = design.model_fields[field]
-    least = next((one.ge for one in info.metadata if hasattr(one, "ge")), None)
-    most = next((one.le for one in info.metadata if hasattr(one, "le")), None)
-    return typer.Option(min=least, max=most, help=f"{info.description}.".capitalize())
+    least, greatest = bounds(design, field)
+    described = design.model_fields[field].description
+    return typer.Option(min=least, max=greatest, help=f"{described}.".capitalize())
 
 
 Out = Annotated[Path, typer.Option(help="Folder for the files of the part.")]
@@ -127,8 +136,7 @@ def relief(
     from . import micrographs
 
     design = checked(Relief, size=size, height=height, base=base, phase=phase)
-    picture = open_image(image)
-    finish(micrographs.relief(design, picture), design, out, {"image": image.name})
+    finish(micrographs.relief(design, open_image(image)), design, out, {"image": image.name})
 
 
 @app.command()
@@ -154,8 +162,10 @@ def extrude(
     design = checked(
         Extrusion, size=size, height=height, phase=phase, volume_fraction=volume_fraction
     )
-    picture = open_image(image)
-    finish(micrographs.extrusion(design, picture), design, out, {"image": image.name})
+    surface, joined = micrographs.extrusion(design, open_image(image))
+    print(f"tied the phase by {joined.bridges} bridges, dropped {joined.specks} specks")
+    tied = {"bridges": joined.bridges, "specks_dropped": joined.specks}
+    finish(surface, design, out, {"image": image.name, **tied})
 
 
 @app.command()

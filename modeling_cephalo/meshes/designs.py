@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MOST_POINTS = 8_000_000  # of a grid
+MOST_POINTS = 4_000_000  # of a grid
 POINTS_PER_WALL = 2.0  # so that a wall is whole wherever it lies between the points
 POINTS_PER_CELL = 24.0
 POINTS_PER_GRAIN = 128.0
@@ -18,7 +18,7 @@ Height = Annotated[float, Field(ge=0.2, le=300)]
 class Design(BaseModel):
     """A solid in a box of `extent` mm, on a grid that shows its thinnest wall.
 
-    Raises ValueError, as pydantic does, where that grid would have more than 8 million points.
+    Raises ValueError, as pydantic does, where that grid would have more than 4 million points.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -52,13 +52,21 @@ class Design(BaseModel):
         return self
 
 
+def bounds(design: type[BaseModel], field: str) -> tuple[float | None, float | None]:
+    """The least and the greatest value of a field, None where there is none."""
+    limits = design.model_fields[field].metadata
+    least = next((limit.ge for limit in limits if hasattr(limit, "ge")), None)
+    greatest = next((limit.le for limit in limits if hasattr(limit, "le")), None)
+    return least, greatest
+
+
 class Lattice(Design):
     """A sheet along a triply periodic minimal surface in a cube."""
 
     # Area of the minimal surface in one cubic cell of edge 1.
     area: ClassVar[float]
 
-    cells: int = Field(ge=1, le=8, description="unit cells along an edge")
+    cells: int = Field(ge=1, le=6, description="unit cells along an edge")
     volume_fraction: float = Field(ge=0.05, le=0.7, description="solid part of the cube")
 
     @property
@@ -172,5 +180,5 @@ class Extrusion(ImagePart):
 
     name: Literal["extrusion"] = "extrusion"
     volume_fraction: float | None = Field(
-        ge=0.05, le=0.95, description="solid part of the box; the outlines move to reach it"
+        ge=0.15, le=0.95, description="solid part of the box; the outlines move to reach it"
     )

@@ -15,7 +15,7 @@ from .fields import Solid
 TOLERANCE = 0.002  # of the volume fraction, relative
 REACHED = 0.02  # what a result may be off by where no level comes nearer
 MOST_STEPS = 40
-MOST_TRIANGLES = 4_000_000
+MOST_TRIANGLES = 3_000_000
 CLEARANCE = 0.02  # of the spacing: how near a vertex may come to a grid point
 DECIMALS = 4  # of a coordinate in mm: 0.1 µm
 
