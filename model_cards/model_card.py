@@ -148,8 +148,9 @@ def write_card(folder: Path, facts: ModelFacts) -> None:
 
     Raises CephaloError where a results.json in it is of another model.
     """
-    evaluations = read_evaluations(folder, facts.repo_id)
+    # First: the facts of a run are nowhere else, should the results be refused.
     write_whole(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
+    evaluations = read_evaluations(folder, facts.repo_id)
     write_entries(folder, facts.repo_id, evaluations)
     write_whole(folder / "README.md", str(model_card(folder, facts, evaluations)))
 

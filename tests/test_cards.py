@@ -11,6 +11,7 @@ import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 from safetensors.numpy import save_file
 
+from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
 from cephalo.eval.results import shown_names
 from cephalo.model_cards.model_card import (
@@ -216,9 +217,13 @@ def test_card_shows_the_numbers_of_these_weights_with_intervals(folder):
 def test_numbers_of_other_weights_are_refused(folder):
     path = put_results(folder)
     save_file({"a": np.zeros((4, 5))}, folder / "model.safetensors")
-    line = refused("card", str(folder))
-    assert f"{path} measured nacre, not the weights that are in {folder}" in line
+    with pytest.raises(CephaloError, match="measured nacre, not the weights that are in"):
+        write_card(folder, trained(folder))
+    assert str(path) in refused("card", str(folder))
     assert not (folder / "README.md").exists()
+    path.unlink()
+    main(["card", str(folder)])
+    assert read_facts(folder).training == TRAINING
 
 
 def test_numbers_measured_on_the_hub_are_those_of_that_name(folder):
