@@ -183,7 +183,7 @@ def test_the_preview_shows_the_part_without_gaps():
     [
         (["gyroid", "--cells", 7], "Invalid value for '--cells': Input should be less than"),
         (["gyroid", "--size", "nan"], "Invalid value for '--size'"),
-        (["gyroid", "--cells", 6, "--volume-fraction", 0.05], "walls of 0.054 mm in 20 mm need"),
+        (["gyroid", "--cells", 6, "--volume-fraction", 0.05], "walls of 0.054 mm in a part of"),
         (["pollen", "--openings", 0], "Invalid value for '--openings'"),
         (["relief", "none.png"], "no image none.png; give the path of a picture"),
     ],

@@ -46,8 +46,9 @@ class Design(BaseModel):
         points = math.prod(edge / self.voxel for edge in self.extent)
         if points > MOST_POINTS:
             raise ValueError(
-                f"walls of {self.wall:.2g} mm in {self.extent[0]:g} mm need {points / 1e6:.0f} "
-                f"million grid points, over {MOST_POINTS // 10**6}: take fewer, or more volume"
+                f"walls of {self.wall:.2g} mm in a part of {max(self.extent):g} mm need "
+                f"{points / 1e6:.0f} million grid points, over {MOST_POINTS // 10**6}: take fewer "
+                "cells, more volume or less height"
             )
         return self
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import trimesh
+from PIL import Image
+from tqdm import tqdm
 
 from cephalo.cli.files import write_whole
 
@@ -17,16 +19,27 @@ TO_GLTF = np.array([[1e-3, 0, 0, 0], [0, 0, 1e-3, 0], [0, -1e-3, 0, 0], [0, 0, 0
 
 
 def write_part(folder: Path, mesh: trimesh.Trimesh, facts: dict[str, Any]) -> None:
-    """Write part.stl, part.glb, part.3mf, preview.png and, when they are whole, parameters.json."""
+    """Write part.stl, part.3mf, part.glb, preview.png and, when they are whole, parameters.json."""
     scene = trimesh.Scene()
     scene.add_geometry(mesh, geom_name="part", transform=TO_GLTF)
-    picture = io.BytesIO()
-    preview(mesh).save(picture, "PNG", optimize=True)
-    write_bytes(folder / "part.stl", mesh.export(file_type="stl"))
-    write_bytes(folder / "part.3mf", mesh.export(file_type="3mf"))
-    write_bytes(folder / "part.glb", scene.export(file_type="glb"))
-    write_bytes(folder / "preview.png", picture.getvalue())
-    write_whole(folder / "parameters.json", json.dumps(facts, indent=2) + "\n")
+    contents = {
+        "part.stl": lambda: mesh.export(file_type="stl"),
+        "part.3mf": lambda: mesh.export(file_type="3mf"),
+        "part.glb": lambda: scene.export(file_type="glb"),
+        "preview.png": lambda: as_png(preview(mesh)),
+    }
+    parameters = folder / "parameters.json"
+    parameters.unlink(missing_ok=True)  # those of an earlier part
+    for name, content in tqdm(contents.items(), unit=" files", leave=False, disable=None):
+        write_bytes(folder / name, content())
+    write_whole(parameters, json.dumps(facts, indent=2) + "\n")
+
+
+def as_png(image: Image.Image) -> bytes:
+    """The PNG of an image."""
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
