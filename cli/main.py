@@ -36,6 +36,9 @@ COMMANDS = {
     "discuss": Command(
         "modeling_cephalo.agents.command:app", "Let a panel of models discuss images and report."
     ),
+    "make-image": Command(
+        "modeling_cephalo.make_image.command:app", "Design from images, draw and judge the design."
+    ),
     "eval": Command(
         "cephalo.eval.command:app", "Measure models on a dataset, and compare them in pairs."
     ),

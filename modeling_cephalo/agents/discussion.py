@@ -4,17 +4,14 @@ smolagents has agents that call each other, and nothing for voices that take tur
 plain Python, and smolagents serves the roles that ask about the images with a tool.
 """
 
-import io
 from collections.abc import Callable, Sequence
-
-from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 
 from ..questions import NoAnswerError, Picture, Question, Sampling
 from .models import Models, clean, in_one_line
 from .panel import Panel, Role
-from .transcript import LONGEST_TURN, Minutes, SeenImage, Transcript, Turn, checked
+from .transcript import LONGEST_TURN, Minutes, Transcript, Turn, checked, seen_image
 
 LONGEST_HISTORY = 16_000  # characters of earlier turns in a prompt
 LEAST_OF_TURN = 200  # characters of a turn that stay however long the discussion is
@@ -67,14 +64,6 @@ def hold_discussion(
             advance()
     report(transcript, panel, models, pictures)
     return transcript
-
-
-def seen_image(name: str, picture: Picture) -> SeenImage:
-    """What the transcript keeps of an image."""
-    with Image.open(io.BytesIO(picture.data)) as image:
-        return SeenImage(
-            name=clean(name), width=image.width, height=image.height, sha256=picture.sha256
-        )
 
 
 def speak(

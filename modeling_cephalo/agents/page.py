@@ -1,4 +1,4 @@
-"""A discussion as one HTML file: everything escaped, images inside, no script and no address."""
+"""Discussions as one HTML file: everything escaped, images inside, no script and no address."""
 
 import base64
 import io
@@ -11,17 +11,20 @@ from ..images import open_image
 from ..questions import Picture
 from .transcript import Transcript
 
+HERE = Path(__file__).parent
 SHOWN_EDGE = 800  # pixels of the longer edge
 
 
 def transcript_page(transcript: Transcript, pictures: Sequence[Picture]) -> str:
     """The page of a transcript with its images."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
-    shown = [embedded(picture) for picture in pictures]
-    template = environment.get_template("transcript.html.jinja")
-    return template.render(
-        transcript=transcript, shown=list(zip(transcript.images, shown, strict=True))
-    )
+    shown = list(zip(transcript.images, map(embedded, pictures), strict=True))
+    return render(HERE / "transcript.html.jinja", transcript=transcript, shown=shown)
+
+
+def render(template: Path, **values: object) -> str:
+    """The page of a template with `values`, all of them escaped."""
+    environment = Environment(loader=FileSystemLoader([template.parent, HERE]), autoescape=True)
+    return environment.get_template(template.name).render(values)
 
 
 def embedded(picture: Picture) -> str:

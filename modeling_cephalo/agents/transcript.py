@@ -1,7 +1,11 @@
 """What was said in a discussion: numbered turns, and a report whose claims name their turns."""
 
+import io
+
+from PIL import Image
 from pydantic import BaseModel, Field
 
+from ..questions import Picture
 from .models import clean
 
 LONGEST_TURN = 20_000  # characters that are kept of what a model says
@@ -101,6 +105,14 @@ class Transcript(BaseModel):
         return (
             f"{said}, {len(found)} claims, {sum(found)} of them quote their turn, "
             f"{self.report.dropped_claims} dropped"
+        )
+
+
+def seen_image(name: str, picture: Picture) -> SeenImage:
+    """What the transcript keeps of an image."""
+    with Image.open(io.BytesIO(picture.data)) as image:
+        return SeenImage(
+            name=clean(name), width=image.width, height=image.height, sha256=picture.sha256
         )
 
 

@@ -1,0 +1,1 @@
+"""From images to a new one: Cephalo designs, a generator of diffusers draws, Cephalo judges."""
