@@ -206,3 +206,20 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "part").write_text("a file")
     arguments = ("schwarz-p", "--cells", 1, "--volume-fraction", 0.5)
     assert "choose another --out" in refused(*arguments, "--out", tmp_path / "part" / "x")
+
+
+def test_parameters_are_there_only_beside_their_files(monkeypatch, tmp_path):
+    arguments = ("schwarz-p", "--cells", 1, "--volume-fraction", 0.5, "--out", tmp_path)
+    command(*arguments)
+    before = (tmp_path / "part.glb").read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("modeling_cephalo.meshes.files.preview", full_disk)
+    assert "No space left on device" in refused(*arguments)
+    assert not (tmp_path / "parameters.json").exists()
+    assert (tmp_path / "part.glb").read_bytes() == before
+    monkeypatch.undo()
+    command(*arguments)
+    assert {path.name for path in tmp_path.iterdir()} == FILES | {".lock"}

@@ -12,7 +12,7 @@ from .surface import Surface, bodies
 
 RAYS = 4000
 STEP = 0.25  # of the spacing
-FACING = -0.8  # cosine between the outward normals of a wall's two sides
+FACING = -0.9  # cosine between the outward normals of a wall's two sides: 26 degrees at most
 PERCENTILE = 1.0
 
 
