@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -107,7 +108,7 @@ def run(folder: Path, plan: Plan, left: list[Chunk], workers: int) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     total = sum(chunk.stop - chunk.start for chunk in left)
     with (
-        ProcessPoolExecutor(min(workers, len(left)), mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(min(workers, len(left)), get_context("spawn"), end_with_parent) as pool,
         tqdm(total=total, unit=" plates", disable=None) as bar,
     ):
         futures = {pool.submit(make_chunk, folder, plan, chunk): chunk for chunk in left}
@@ -118,6 +119,16 @@ def run(folder: Path, plan: Plan, left: list[Chunk], workers: int) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that started it is killed, rather than wait for work."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def make_chunk(folder: Path, plan: Plan, chunk: Chunk) -> None:
