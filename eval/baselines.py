@@ -109,7 +109,7 @@ def nearest_image(train: Arrays, images: np.ndarray) -> np.ndarray:
     return train[1][places]
 
 
-def cnn(train: Arrays, images: np.ndarray, epochs: int = 20) -> np.ndarray:
+def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
     """A residual network of 1.2 million parameters, trained on images turned over at random."""
     torch.manual_seed(0)
     pictures = torch.from_numpy(train[0])[:, None]

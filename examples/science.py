@@ -46,20 +46,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, help="plates for stress; 20,000, or 100,000 --gpu")
     parser.add_argument("--cracks", type=int, help="notched plates; 3,000, or 15,000 with --gpu")
     parser.add_argument("--pixels", type=int, default=64, help="a side of a plate")
-    parser.add_argument("--tower-epochs", type=float, default=12, help="of the variant `tower`")
+    parser.add_argument("--tower-epochs", type=float, default=6, help="of the variant `tower`")
     parser.add_argument("--variant", choices=VARIANTS, default="tower", help="how it learns")
     parser.add_argument("--gpu", action="store_true", help="more plates, on a GPU")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "science")
     options, training = parser.parse_known_args(arguments)
     out: Path = options.out
     plates, own = out / "plates", out / options.variant
-    command = [
-        "--out",
-        plates,
-        "--samples",
-        options.samples or (100_000 if options.gpu else 20_000),
-    ]
-    command += ["--cracks", options.cracks or (15_000 if options.gpu else 3_000)]
+    samples, cracks = (100_000, 15_000) if options.gpu else (20_000, 3_000)
+    command = ["--out", plates, "--samples", options.samples or samples]
+    command += ["--cracks", options.cracks or cracks]
     fields([*map(str, command), "--pixels", str(options.pixels)], standalone_mode=False)
     if not (out / "baselines" / SPLITS[-1] / "results.json").exists():
         baselines(
@@ -83,8 +79,9 @@ def main(arguments: list[str] | None = None) -> None:
         for split in SPLITS:
             ask = ["eval", model, "--task", metric, "--dataset", plates, "--where", where]
             ask += ["--config", "conversations", "--split", split, "--group-by", "family"]
-            ask += ["--max-new-tokens", 32, "--batch-size", 64, "--out", own / task / split]
+            ask += ["--max-new-tokens", 32, "--batch-size", 64, "--out", model / task / split]
             cephalo([*map(str, ask)])
+    cephalo(["card", str(model)])
     (out / "report.md").write_text(report(out, options.variant), encoding="utf-8")
     print(report(out, options.variant))
 
@@ -93,15 +90,15 @@ def report(out: Path, variant: str) -> str:
     """The table of all variants and the baselines, and whether `variant` meets each bar."""
     lines = ["| reader | split | family | rows | measure | value | 95 % |", "|---" * 7 + "|"]
     found = {}
-    tried = [name for name in VARIANTS if (out / name / "crack" / SPLITS[-1]).exists()]
+    tried = [name for name in VARIANTS if (out / name / "model" / "crack" / SPLITS[-1]).exists()]
     for split in SPLITS:
         folders = [out / "baselines" / split]
-        folders += [out / name / task / split for name in tried for task in TASKS]
+        folders += [out / name / "model" / task / split for name in tried for task in TASKS]
         for folder in folders:
             results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
             for reader in results["models"]:
                 own = folder.parent.name in TASKS
-                name = f"Cephalo, {folder.parents[1].name}" if own else reader["model"]
+                name = f"Cephalo, {folder.parents[2].name}" if own else reader["model"]
                 groups = {"all": reader, **reader.get("groups", {})}
                 for group, numbers in groups.items():
                     for measure in BARS.keys() & numbers["measures"].keys():

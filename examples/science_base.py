@@ -16,8 +16,8 @@ from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2I
 from modeling_cephalo import CephaloStemConfig, CephaloStemForConditionalGeneration
 from modeling_cephalo.tiny import CHAT_TEMPLATE, IMAGE_TOKENS, weights_of
 
-SIDE, PATCH, LATENTS, WIDTH = 64, 8, 8, 128  # pixels, pixels, tokens an image becomes, hidden size
-STEM = (32, 64, WIDTH)  # channels of its convolutions
+SIDE, LATENTS, WIDTH = 64, 8, 128  # pixels, tokens that an image becomes, hidden size
+STEM = (24, 48, 96, WIDTH)  # channels of the convolutions, which end in patches of 16 pixels
 
 
 def read_texts(plates: Path) -> list[str]:
@@ -30,7 +30,7 @@ def read_texts(plates: Path) -> list[str]:
 
 
 def make_base(folder: Path, texts: list[str], stem: bool) -> None:
-    """Write an Idefics2 of about two million parameters with random weights, and its processor.
+    """Write an Idefics2 of one to two million parameters with random weights, and its processor.
 
     With `stem` its vision tower begins with convolutions: `modeling_cephalo_stem`.
     """
@@ -41,12 +41,13 @@ def make_base(folder: Path, texts: list[str], stem: bool) -> None:
     processor = Idefics2Processor(
         images, tokenizer, image_seq_len=LATENTS, chat_template=CHAT_TEMPLATE
     )
-    sizes = make_sizes(tokenizer)
     with weights_of(seed=0):
         if stem:
+            sizes = make_sizes(tokenizer, patch=2 ** len(STEM), vision_layers=2)
             config = CephaloStemConfig(**sizes, stem_channels=STEM)
             model = CephaloStemForConditionalGeneration(config)
         else:
+            sizes = make_sizes(tokenizer, patch=8, vision_layers=4)
             model = Idefics2ForConditionalGeneration(Idefics2Config(**sizes))
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.eos_token_id = [
@@ -87,8 +88,10 @@ def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def make_sizes(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    """Four vision layers on patches of 8 pixels, a resampler, two decoder layers."""
+def make_sizes(
+    tokenizer: PreTrainedTokenizerFast, patch: int, vision_layers: int
+) -> dict[str, Any]:
+    """`vision_layers` on patches of so many pixels, a resampler, two decoder layers."""
     return {
         "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
         "text_config": {
@@ -107,10 +110,10 @@ def make_sizes(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
         "vision_config": {
             "hidden_size": WIDTH,
             "intermediate_size": 4 * WIDTH,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": vision_layers,
             "num_attention_heads": 4,
             "image_size": SIDE,
-            "patch_size": PATCH,
+            "patch_size": patch,
         },
         "perceiver_config": {
             "hidden_size": WIDTH,

@@ -1,7 +1,7 @@
 """Eyes before words: a vision tower and its connector learn to read plates as numbers.
 
-Two linear heads, which are thrown away, ask for what the image holds: the von Mises stress in every
-quarter of a patch, of the tower's features, and the six statistics and whether a crack starts, of
+Two linear heads, which are thrown away, ask for what the image holds: the von Mises stress in
+small squares, of the tower's features, and the six statistics and whether a crack starts, of
 the connector's tokens. Images are mirrored at random, as a mirrored plate carries the same.
 """
 
@@ -35,7 +35,7 @@ STATISTICS = (
     "energy_peratom_mean",
     "energy_peratom_median",
 )
-SPLIT = 2  # a side of the cells of a patch, in which the field is asked for
+CELL = 4  # pixels, a side of the squares in which the field is asked for
 UNKNOWN = float("nan")
 
 
@@ -47,12 +47,12 @@ def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -
     set_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(base)
     processor = AutoProcessor.from_pretrained(base)
-    rows = read_rows(plates, processor.image_processor, model.config.vision_config.patch_size)
+    rows = read_rows(plates, processor.image_processor)
     reader = PlateReader(model, rows)
     arguments = TrainingArguments(
         output_dir=str(out / "steps"),
         num_train_epochs=epochs,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         use_cpu=not gpu,
         bf16=gpu,
         per_device_train_batch_size=64,
@@ -91,7 +91,7 @@ class Plates(torch.utils.data.Dataset):
         return index
 
 
-def read_rows(plates: Path, image_processor: Any, patch: int) -> Plates:
+def read_rows(plates: Path, image_processor: Any) -> Plates:
     """The train split of the configs `fields` and `cracks`."""
     pixels, fields, numbers = [], [], []
     for config in ("fields", "cracks"):
@@ -103,7 +103,7 @@ def read_rows(plates: Path, image_processor: Any, patch: int) -> Plates:
         for row in tqdm(data, desc=f"reading {config}", unit=" plates", disable=None):
             image = Image.open(io.BytesIO(row["microstructure"]["bytes"])).convert("RGB")
             seen = image_processor([image], return_tensors="np")["pixel_values"][0, 0, 0]
-            cells = len(seen) // patch * SPLIT
+            cells = len(seen) // CELL
             pixels.append(seen.astype(np.float16))
             fields.append(field_of(row, cells).astype(np.float16))
             known = [row.get(name, UNKNOWN) for name in (*STATISTICS, "initiate")]
@@ -157,7 +157,8 @@ class PlateReader(nn.Module):
         super().__init__()
         config = model.config
         self.tower, self.connector = model.model.vision_model, model.model.connector
-        self.field = nn.Linear(config.vision_config.hidden_size, SPLIT**2)
+        self.side = config.vision_config.patch_size // CELL  # squares along a patch
+        self.field = nn.Linear(config.vision_config.hidden_size, self.side**2)
         tokens = config.perceiver_config.resampler_n_latents
         self.numbers = nn.Linear(tokens * config.text_config.hidden_size, len(STATISTICS) + 1)
         measured = rows.numbers[:, : len(STATISTICS)]
@@ -170,19 +171,16 @@ class PlateReader(nn.Module):
         self, pixel_values: torch.Tensor, fields: torch.Tensor, numbers: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """The loss of a batch of Mirrored: stresses, statistics and cracks, each in its spread."""
-        count, patches = len(pixel_values), fields.shape[1] // SPLIT
+        count, patches = len(pixel_values), fields.shape[1] // self.side
         seen = torch.ones(count, patches, patches, dtype=torch.bool, device=pixel_values.device)
         features = self.tower(pixel_values, patch_attention_mask=seen).last_hidden_state
         tokens = self.connector(features, attention_mask=seen.flatten(1))
         said = self.numbers(tokens.flatten(1))
-        cells = fields.reshape(count, patches, SPLIT, patches, SPLIT).transpose(2, 3)
+        cells = fields.reshape(count, patches, self.side, patches, self.side).transpose(2, 3)
+        cells = cells.reshape(count, patches**2, self.side**2) / self.field_scale
         truth = (numbers[:, :-1] - self.centre) / self.spread
         parts = (
-            known(
-                nn.functional.smooth_l1_loss,
-                self.field(features),
-                cells.reshape(count, patches**2, SPLIT**2) / self.field_scale,
-            ),
+            known(nn.functional.smooth_l1_loss, self.field(features), cells),
             known(nn.functional.smooth_l1_loss, said[:, :-1], truth),
             known(nn.functional.binary_cross_entropy_with_logits, said[:, -1], numbers[:, -1]),
         )

@@ -113,8 +113,10 @@ def test_the_whole_way_at_toy_size(example, tmp_path):
         assert 0 <= float(rows[own, split, "all", "accuracy"]) <= 1
     assert (own, "unseen_families", "Voronoi foam", "r2/stress_mean") in rows
     assert any(line == "r2/stress_mean: bar 0.92, not met." for line in lines)
-    results = json.loads((tmp_path / "tower" / "crack" / "test" / "results.json").read_text())
+    results = json.loads((tmp_path / "tower/model/crack/test/results.json").read_text())
     assert results["dataset"]["split"] == "test" and results["models"][0]["n"] > 0
+    card = (tmp_path / "tower" / "model" / "README.md").read_text(encoding="utf-8")
+    assert "r2/stress_stdev" in card and "Voronoi foam" in card
     stages = [tmp_path / "tower" / name for name in ("base", "tower", "model")]
     base, tower, model = (
         AutoModelForImageTextToText.from_pretrained(stage).state_dict() for stage in stages

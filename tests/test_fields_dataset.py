@@ -195,8 +195,6 @@ def group_lives(group: int) -> bool:
     listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True).stdout
     states = [line.split() for line in listed.splitlines()]
     return any(int(own) == group and state[0] != "Z" for own, state in states)
-        int(own) == group and state[0] != "Z" for own, state in map(str.split, listed.splitlines())
-    )
 
 
 def test_killed_run_goes_on_and_arrives_on_the_hub(tmp_path, hub):
