@@ -82,7 +82,7 @@ def test_an_image_without_a_microstructure_is_refused(image, message, tmp_path):
 
 
 GOOD = {
-    "reason": "Round pores suit it.",
+    "reason": "Round pores \u202e\x1b[2Jsuit\nit.",
     "design": {"name": "schwarz-p", "size": 10, "cells": 1, "volume_fraction": 0.5},
 }
 
@@ -106,11 +106,12 @@ def test_a_model_proposes_and_a_wrong_answer_is_named(tmp_path, capsys):
         command("propose", image, *arguments)
         assert len(server.requests) == 3  # the answers were kept
     assert "answer 1 of 3 cannot be used: design.schwarz-p.cells" in shown.err
-    assert "fake proposes schwarz-p: Round pores suit it." in shown.out
+    # Nothing that a model says steers the terminal.
+    assert "fake proposes schwarz-p: Round pores [2Jsuit it.\n" in shown.out
     mesh, facts = part(tmp_path / "part")
     assert mesh.volume == pytest.approx(500, rel=0.02)
     assert facts["design"] == GOOD["design"]
-    assert facts["goal"] == "A light filter" and facts["reason"] == "Round pores suit it."
+    assert facts["goal"] == "A light filter" and facts["reason"] == GOOD["reason"]
 
 
 def test_a_model_that_gives_no_design_ends_in_one_line(tmp_path, capsys):

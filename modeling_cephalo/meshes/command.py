@@ -192,6 +192,7 @@ def propose(
         --model my-model --base-url http://127.0.0.1:8000/v1
     """
     need_packages()
+    from ..agents.models import clean
     from ..chat import quiet
     from .proposal import propose
 
@@ -201,7 +202,7 @@ def propose(
             image, goal, model, base_url, out / "replies.sqlite", tries, seed
         )
     asked = {"image": image.name, "goal": goal, "model": model, "seed": seed}
-    print(f"{model} proposes {proposal.design.name}: {' '.join(proposal.reason.split())}")
+    print(f"{model} proposes {proposal.design.name}: {clean(' '.join(proposal.reason.split()))}")
     finish(surface, proposal.design, out, asked | {"reason": proposal.reason})
 
 
