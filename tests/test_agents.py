@@ -186,14 +186,21 @@ def test_nobody_says_anything(image, tmp_path):
     assert found.report is None and found.report_error == "nobody said anything"
 
 
-def test_a_report_in_another_form_is_told(image, tmp_path):
-    with TeacherServer(lambda body: "Prose.") as fake:
+FORM = '{"summary": "...", "claims": [{"text": "...", "turn": 1}]}'
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("Prose.", "no JSON object in the reply"), (FORM, "summary: Value error, it has no words")],
+)
+def test_a_report_in_another_form_is_told(image, tmp_path, said, told):
+    with TeacherServer(lambda body: said) as fake:
         panel = write_panel(
             tmp_path, {"fake": {"model": "fake", "base_url": fake.url}}, [role("A", "fake")]
         )
         found = discuss([image], panel, tmp_path / "out")
-    assert found.report is None and found.report_error == "fake: no JSON object in the reply"
-    assert "No report: fake: no JSON" in (tmp_path / "out/transcript.html").read_text()
+    assert found.report is None and found.report_error == f"fake: {told}"
+    assert f"No report: fake: {told}" in (tmp_path / "out/transcript.html").read_text()
 
 
 def test_hostile_words_stay_words(tiny, tmp_path):

@@ -162,6 +162,14 @@ def test_image_to_image_starts_from_the_first_image(image, generator, tmp_path):
     assert images[0] != images[1]
 
 
+def test_a_judge_that_copies_the_form_has_judged_nothing(image, generator, tmp_path):
+    copied = '{"reason": "...", "score": 3, "prompt": "..."}'
+    with TeacherServer(judge_of(*[copied] * 3, 5)) as fake:
+        found = make_image(image, "m", generator, tmp_path / "out", "--base-url", fake.url)
+    assert found.tries[0].verdict_error == "reason: Value error, it has no words"
+    assert [one.prompt for one in found.tries] == ["platelets, layered"] * 2 and found.met()
+
+
 def test_what_came_is_kept_when_the_model_is_lost(image, generator, tmp_path):
     def model(body: dict) -> str:
         if len(fake.requests) == 4:

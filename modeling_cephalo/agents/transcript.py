@@ -1,14 +1,25 @@
 """What was said in a discussion: numbered turns, and a report whose claims name their turns."""
 
 import io
+from typing import Annotated
 
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from ..questions import Picture
 from .models import clean
 
 LONGEST_TURN = 20_000  # characters that are kept of what a model says
+
+
+def with_words(text: str) -> str:
+    """`text`. Raises ValueError where it is only signs, as in the form that models copy."""
+    if not any(map(str.isalnum, text)):
+        raise ValueError("it has no words")
+    return text
+
+
+Words = Annotated[str, AfterValidator(with_words)]
 
 
 class Look(BaseModel):
@@ -36,7 +47,7 @@ class Turn(BaseModel):
 class Claim(BaseModel):
     """One thing that the discussion found, with words copied from the turn that says it."""
 
-    text: str = Field(min_length=1, max_length=2000)
+    text: Words = Field(max_length=2000)
     turn: int
     quote: str = Field("", max_length=2000)
 
@@ -44,7 +55,7 @@ class Claim(BaseModel):
 class Minutes(BaseModel):
     """The form in which the moderator answers."""
 
-    summary: str = Field(max_length=4000)
+    summary: Words = Field(max_length=4000)
     claims: list[Claim] = Field(max_length=40)
     open_questions: list[str] = Field([], max_length=20)
 

@@ -7,7 +7,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from ..agents.models import Models, ModelSource, as_picture, clean, in_one_line
-from ..agents.transcript import SeenImage
+from ..agents.transcript import SeenImage, Words
 from ..questions import NoAnswerError, Picture, Question, Sampling
 from .generator import Generator, GeneratorSettings
 
@@ -45,7 +45,7 @@ words."""
 class Verdict(BaseModel):
     """What Cephalo thinks of an image: a score from 1 to 5, and the prompt for the next one."""
 
-    reason: str = Field(max_length=4000)
+    reason: Words = Field(max_length=4000)
     score: int = Field(ge=1, le=5)
     prompt: str = Field("", max_length=4000)
 
