@@ -33,6 +33,7 @@ COMMANDS = {
     "moe": Command("cephalo.merge_recipes.moe:app", "Mix several models as experts behind gates."),
     "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images."),
     "serve": Command("modeling_cephalo.serve:app", "Put a model behind the OpenAI API."),
+    "demo": Command("modeling_cephalo.demo.command:app", "Open a page to try a model on."),
     "discuss": Command(
         "modeling_cephalo.agents.command:app", "Let a panel of models discuss images and report."
     ),

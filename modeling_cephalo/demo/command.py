@@ -1,0 +1,122 @@
+"""`cephalo demo`: a page in the browser to try a model on."""
+
+import importlib.util
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+LARGEST_UPLOAD = 32 * 2**20  # bytes
+# The page and everything on it come from this server: no address in an answer is ever loaded.
+POLICY = (
+    "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'; "
+    "form-action 'self'; base-uri 'self'; object-src 'none'"
+)
+
+
+@app.command()
+def demo(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL [MODEL2]", help="Of the Hub, or folders.")
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(help="Figures to look through: a folder, or of the Hub.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 7860,
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="The longest answer.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda:0, ...; by default GPUs where there are any.")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
+    ] = False,
+) -> None:
+    """A page to talk with a model about images, look through figures and make printable parts.
+
+    Two models answer side by side. The page needs no network. Uploads lie in a temporary folder
+    that is removed at the end.
+
+    \b
+    Example:
+      cephalo demo lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta --dataset figures/
+      cephalo demo runs/before runs/after --port 7861
+    """
+    if not importlib.util.find_spec("gradio"):
+        raise CephaloError("the demo needs gradio; run: pip install 'cephalo[demo]'")
+    if len(models) > 2 or len({*models}) < len(models):
+        raise CephaloError("give one model, or two different ones")
+    from ..chat import quiet
+    from ..meshes.command import need_packages
+    from ..serve import check_address
+
+    need_packages()
+    check_address(host, port)
+    quiet()
+    from .. import inference
+    from .figures import load_figures
+    from .talk import Talk
+
+    figures = load_figures(dataset) if dataset else None
+    loaded = {
+        name: inference.load(name, device=device, trust_remote_code=trust_remote_code)
+        for name in models
+    }
+    talk = Talk(loaded, {"max_new_tokens": max_new_tokens, "temperature": temperature})
+    # uvicorn ends with the signal that stopped it; so both leave the folder by the usual way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="cephalo-demo-") as folder:
+        run_server(talk, figures, Path(folder), host, port)
+
+
+def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> None:
+    """Serve the page until it is stopped; everything temporary lies in `folder`."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    tempfile.tempdir = str(folder)
+    import uvicorn
+
+    print(f"the demo is at http://{host}:{port}; Ctrl-C stops", flush=True)
+    uvicorn.run(
+        build_server(talk, figures, folder),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+    )
+
+
+def build_server(talk: Any, figures: Any, folder: Path) -> Any:
+    """The page as an ASGI application, with `POLICY` on every answer."""
+    import gradio as gr
+    from fastapi import FastAPI, Request
+
+    from .page import build_page, theme
+
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @server.middleware("http")
+    async def with_policy(request: Request, answer: Any) -> Any:
+        response = await answer(request)
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+    page = build_page(talk, figures, folder)
+    return gr.mount_gradio_app(
+        server,
+        page,
+        path="/",
+        theme=theme(),
+        footer_links=[],
+        show_error=False,
+        ssr_mode=False,
+        max_file_size=LARGEST_UPLOAD,
+    )

@@ -1,0 +1,132 @@
+"""Figures of a dataset, with captions and answers, to look through."""
+
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from cephalo.cli.errors import CephaloError
+
+from ..images import open_image
+
+PAGE = 12  # figures
+THUMBNAIL = 320  # pixels
+# Where both are there, conversations: they hold the figures again, with answers.
+CONFIGS = ("conversations", "figures")
+
+
+class Figure(NamedTuple):
+    """One row; a text is empty where the dataset has none. `source` names the document."""
+
+    image: Image.Image
+    label: str
+    caption: str
+    question: str
+    answer: str
+    source: str
+
+
+class Figures:
+    """The rows of a dataset that have an image."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def pages(self) -> int:
+        """How many pages of `PAGE` figures there are."""
+        return -(-len(self) // PAGE)
+
+    def page(self, number: int) -> list[tuple[Image.Image, str]]:
+        """Thumbnails with labels; pages count from 1."""
+        first = (min(max(number, 1), self.pages) - 1) * PAGE
+        found = [self.figure(index) for index in range(first, min(first + PAGE, len(self)))]
+        for figure in found:
+            figure.image.thumbnail((THUMBNAIL, THUMBNAIL))
+        return [(figure.image, figure.label) for figure in found]
+
+    def figure(self, index: int) -> Figure:
+        """The figure of a row; a grey one, with the reason as its caption, for a broken image."""
+        row = self.rows[index]
+        caption = text(row, "caption") or text(row, "orig_caption")
+        try:
+            image = image_of(row)
+        except CephaloError as error:
+            image, caption = Image.new("RGB", (90, 60), "gray"), f"{error}. {caption}"
+        place = f"page {row['page'] + 1}" if row.get("page") is not None else ""
+        return Figure(
+            image,
+            text(row, "label") or f"Row {index + 1}",
+            caption,
+            text(row, "query"),
+            text(row, "answer"),
+            ", ".join(filter(None, (text(row, "document"), place, text(row, "license")))),
+        )
+
+
+def load_figures(name: str) -> Figures:
+    """A dataset of `cephalo extract`, `refine` or `publish`, or one like Cephalo's original ones.
+
+    `name` is a folder or one of the Hub. Raises CephaloError where it cannot be had, and where it
+    has no images.
+    """
+    from datasets import Image as Undecoded
+    from datasets import List, get_dataset_config_names, load_dataset
+
+    try:
+        if Path(name).is_dir() and (shards := shards_of(Path(name))):
+            rows = load_dataset("parquet", data_files=shards, split="train")
+        else:
+            configs = get_dataset_config_names(name)
+            chosen = next((config for config in CONFIGS if config in configs), configs[0])
+            splits = load_dataset(name, chosen)
+            rows = splits["train"] if "train" in splits else next(iter(splits.values()))
+    except (OSError, ValueError) as error:
+        raise CephaloError(f"cannot load dataset {name}: {error}") from error
+    undecoded = Undecoded(decode=False)
+    for column, feature in (("image", undecoded), ("images", List(undecoded))):
+        if column in rows.features:
+            rows = rows.cast_column(column, feature)
+            if kept := rows_with_image(rows.data.column(column)):
+                return Figures(rows.select(kept))
+    raise CephaloError(
+        f"dataset {name} has no images in a column `image` or `images`; give a folder that "
+        "`cephalo extract` or `cephalo refine` wrote"
+    )
+
+
+def shards_of(folder: Path) -> list[str]:
+    """The Parquet files of the first of `CONFIGS` that the folder has."""
+    found = (sorted(map(str, (folder / config).glob("*.parquet"))) for config in CONFIGS)
+    return next(filter(None, found), [])
+
+
+def rows_with_image(column: Any) -> list[int]:
+    """The rows of an Arrow column of images, or of lists of them, that are not empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    filled = pc.greater(pc.list_value_length(column), 0) if lists else pc.is_valid(column)
+    return pc.indices_nonzero(filled.combine_chunks()).to_pylist()
+
+
+def image_of(row: dict[str, Any]) -> Image.Image:
+    """The first image of a row, from its bytes: a path in a row is not to be trusted.
+
+    Raises CephaloError where it is broken or not there.
+    """
+    value = row["image"] if "image" in row else row["images"][0]
+    if not value["bytes"]:
+        raise CephaloError("the image is not in the dataset's file")
+    return open_image(io.BytesIO(value["bytes"]))
+
+
+def text(row: dict[str, Any], column: str) -> str:
+    """The text of a column, empty where there is none."""
+    value = row.get(column)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,46 @@
+"""Printable parts from parameters, as `cephalo make-mesh` makes them."""
+
+import inspect
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..meshes import command
+from ..meshes.designs import Design, Gyroid, Honeycomb, Pollen, SchwarzP
+
+MAKERS = {
+    Gyroid: command.gyroid,
+    SchwarzP: command.schwarz_p,
+    Honeycomb: command.honeycomb,
+    Pollen: command.pollen,
+}
+FILES = ("part.stl", "part.3mf", "part.glb")
+
+
+def defaults(design: type[Design]) -> dict[str, Any]:
+    """The values that the command of a design starts from."""
+    parameters = inspect.signature(MAKERS[design]).parameters.values()
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
+def make_part(design: type[Design], values: dict[str, Any]) -> tuple[Path, str]:
+    """A folder with the files of a part, and its measures for people.
+
+    Raises CephaloError for values that the design refuses.
+    """
+    from ..meshes.fields import solid_of
+    from ..meshes.files import write_part
+    from ..meshes.measure import check, measures
+    from ..meshes.surface import surface_with
+
+    wanted = command.checked(design, **values)
+    surface = surface_with(solid_of(wanted), wanted.volume_fraction)
+    check(surface.mesh)
+    found = measures(surface)
+    folder = Path(tempfile.mkdtemp(prefix="part-"))
+    write_part(folder, surface.mesh, {"design": wanted.model_dump(), "part": found})
+    return folder, command.summary(found)
