@@ -97,22 +97,15 @@ def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> N
 def build_server(talk: Any, figures: Any, folder: Path) -> Any:
     """The page as an ASGI application, with `POLICY` on every answer."""
     import gradio as gr
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI
 
     from .page import build_page, theme
 
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-
-    @server.middleware("http")
-    async def with_policy(request: Request, answer: Any) -> Any:
-        response = await answer(request)
-        response.headers["Content-Security-Policy"] = POLICY
-        return response
-
-    page = build_page(talk, figures, folder)
+    server.add_middleware(WithPolicy)
     return gr.mount_gradio_app(
         server,
-        page,
+        build_page(talk, figures, folder),
         path="/",
         theme=theme(),
         footer_links=[],
@@ -120,3 +113,19 @@ def build_server(talk: Any, figures: Any, folder: Path) -> Any:
         ssr_mode=False,
         max_file_size=LARGEST_UPLOAD,
     )
+
+
+class WithPolicy:
+    """An ASGI application whose answers carry `POLICY`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_policy(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                header = (b"content-security-policy", POLICY.encode())
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)

@@ -74,7 +74,8 @@ def talk_tab(talk: Talk, shown_examples: list[dict[str, Any]]) -> gr.MultimodalT
     turns = gr.State([])
     with gr.Row():
         chats = [
-            gr.Chatbot(label=name, height=460, examples=shown_examples) for name in talk.models
+            gr.Chatbot(label=name, height=440, examples=shown_examples, buttons=["copy"])
+            for name in talk.models
         ]
     status = gr.Markdown(elem_id="status")
     box = gr.MultimodalTextbox(
@@ -105,7 +106,8 @@ def talk_tab(talk: Talk, shown_examples: list[dict[str, Any]]) -> gr.MultimodalT
         concurrency_limit=WAITING,
         api_name="ask",
     )
-    clear.click(
+    gr.on(
+        [clear.click, *(chat.clear for chat in chats)],
         lambda: (*chats_of([]), [], None, ""),
         outputs=[*chats, turns, box, status],
         cancels=[asking],
@@ -139,11 +141,19 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
         1, precision=0, minimum=1, maximum=figures.pages, label=f"Page of {figures.pages}"
     )
     gallery = gr.Gallery(
-        figures.page(1), columns=6, height=300, allow_preview=False, label="Figures"
+        figures.page(1),
+        columns=6,
+        height=300,
+        allow_preview=False,
+        object_fit="contain",
+        label="Figures",
+        buttons=[],
     )
     first = figures.figure(0)
     with gr.Row():
-        image = gr.Image(first.image, label="Figure", interactive=False, height=420)
+        image = gr.Image(
+            first.image, label="Figure", interactive=False, height=420, buttons=["fullscreen"]
+        )
         with gr.Column():
             texts = [
                 gr.Textbox(first.caption, label="Caption", lines=4),
@@ -167,7 +177,7 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
         asked = {"text": figure.question or QUESTIONS[0], "files": [path]}
         return asked, gr.Tabs(selected="talk")
 
-    page.change(figures.page, page, gallery, api_name="figures")
+    page.submit(figures.page, page, gallery, api_name="figures")
     gallery.select(choose, page, chosen, api_visibility="private")
     chosen.change(show, chosen, [image, *texts], api_visibility="private")
     ask.click(take, chosen, [box, tabs], api_visibility="private")
@@ -176,12 +186,14 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
 def parts_tab() -> None:
     """A form for each design, and the part that was made last, to turn around and to download."""
     with gr.Row():
-        with gr.Column(), gr.Tabs():
+        with gr.Column(min_width=440), gr.Tabs():
             forms = [design_form(design) for design in MAKERS]
         with gr.Column(scale=2):
-            view = gr.Model3D(label="Part", height=460, elem_id="part")
+            view = gr.Model3D(
+                label="Part", height=460, elem_id="part", clear_color=(0.95, 0.95, 0.95, 1)
+            )
             words = gr.Textbox(label="Measures", lines=3)
-            files = gr.Files(label="STL and 3MF in millimetres, GLB in metres")
+            files = gr.Files(label="STL and 3MF in millimetres, GLB in metres", interactive=False)
     for design, button, fields in forms:
         button.click(
             partial(shown_part, design),
