@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,7 +72,7 @@ def demo(
         for name in models
     }
     talk = Talk(loaded, {"max_new_tokens": max_new_tokens, "temperature": temperature})
-    # uvicorn ends with the signal that stopped it; so both leave the folder by the usual way.
+    # As Ctrl-C, so that the temporary folder goes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="cephalo-demo-") as folder:
         run_server(talk, figures, Path(folder), host, port)
@@ -82,37 +83,29 @@ def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> N
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     tempfile.tempdir = str(folder)
-    import uvicorn
-
-    print(f"the demo is at http://{host}:{port}; Ctrl-C stops", flush=True)
-    uvicorn.run(
-        build_server(talk, figures, folder),
-        host=host,
-        port=port,
-        log_level="warning",
-        timeout_graceful_shutdown=2,
-    )
-
-
-def build_server(talk: Any, figures: Any, folder: Path) -> Any:
-    """The page as an ASGI application, with `POLICY` on every answer."""
-    import gradio as gr
-    from fastapi import FastAPI
+    from starlette.middleware import Middleware
 
     from .page import build_page, theme
 
-    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    server.add_middleware(WithPolicy)
-    return gr.mount_gradio_app(
-        server,
-        build_page(talk, figures, folder),
-        path="/",
+    page = build_page(talk, figures, folder)
+    # A page that is mounted elsewhere would read any file that a request names (Gradio 6.31).
+    page.launch(
+        server_name=host,
+        server_port=port,
         theme=theme(),
         footer_links=[],
+        quiet=True,
         show_error=False,
         ssr_mode=False,
         max_file_size=LARGEST_UPLOAD,
+        app_kwargs={"middleware": [Middleware(WithPolicy)]},
+        prevent_thread_lock=True,
     )
+    print(f"the demo is at http://{host}:{port}; Ctrl-C stops", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        page.close(verbose=False)
 
 
 class WithPolicy:
