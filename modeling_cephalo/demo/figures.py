@@ -57,10 +57,11 @@ class Figures:
             image = image_of(row)
         except CephaloError as error:
             image, caption = Image.new("RGB", (90, 60), "gray"), f"{error}. {caption}"
-        place = f"page {row['page'] + 1}" if row.get("page") is not None else ""
+        printed = (row.get("figures") or [row])[0]  # conversations keep label and page in a list
+        place = f"page {printed['page'] + 1}" if printed.get("page") is not None else ""
         return Figure(
             image,
-            text(row, "label") or f"Row {index + 1}",
+            text(printed, "label") or f"Row {index + 1}",
             caption,
             text(row, "query"),
             text(row, "answer"),
