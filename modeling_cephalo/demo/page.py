@@ -74,7 +74,7 @@ def talk_tab(talk: Talk, shown_examples: list[dict[str, Any]]) -> gr.MultimodalT
     turns = gr.State([])
     with gr.Row():
         chats = [
-            gr.Chatbot(label=name, height=440, examples=shown_examples, buttons=["copy"])
+            gr.Chatbot(label=name, height="60vh", examples=shown_examples, buttons=["copy"])
             for name in talk.models
         ]
     status = gr.Markdown(elem_id="status")
@@ -143,7 +143,7 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
     gallery = gr.Gallery(
         figures.page(1),
         columns=6,
-        height=300,
+        height=340,
         allow_preview=False,
         object_fit="contain",
         label="Figures",
