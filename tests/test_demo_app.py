@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import socket
@@ -19,6 +20,8 @@ import trimesh
 from figure_samples import write_figures
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from hub_fixture import hub as hub
+from huggingface_hub import HfApi, ModelCard
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
 
@@ -216,6 +219,32 @@ def test_bad_input_is_refused_before_the_server_starts(files, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"cannot listen at 127.0.0.1:{port}" in refused(model, "--port", port)
+
+
+def test_a_space_goes_up_in_one_commit(hub, tmp_path, capsys, monkeypatch):
+    space, model, dataset = tmp_path / "space", "alice/nacre", "alice/figures"
+    main(["demo", model, "--dataset", dataset, "--space", str(space)])
+    assert f"hf upload NAMESPACE/NAME {space} --repo-type space" in capsys.readouterr().out
+    card = ModelCard.load(space / "README.md").data
+    assert (card.sdk, card.models, card.datasets) == ("gradio", [model], [dataset])
+    started = []
+    monkeypatch.setattr("cephalo.cli.main.main", started.append)
+    runpy.run_path(str(space / "app.py"))
+    assert started == [["demo", model, "--dataset", dataset, "--host", "0.0.0.0", "--port", "7860"]]
+    upload = [Path(sys.executable).with_name("hf"), "upload", "alice/demo", space]
+    subprocess.run(
+        [*map(str, upload), "--repo-type", "space"],
+        env=hub.environment(tmp_path / "home"),
+        check=True,
+        capture_output=True,
+    )
+    api = HfApi(hub.endpoint, hub.tokens["alice"])
+    files = set(api.list_repo_files("alice/demo", repo_type="space"))
+    assert files == {".gitattributes", "README.md", "app.py", "requirements.txt"}
+    commits = api.list_repo_commits("alice/demo", repo_type="space")
+    assert len(commits) == 2  # the first one made the repository
+    assert "alice is not on the Hub; push it" in refused("alice", "--space", tmp_path)
+    assert f"{tmp_path} is not on the Hub; push it" in refused(tmp_path, "--space", space)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

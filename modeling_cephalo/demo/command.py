@@ -40,6 +40,9 @@ def demo(
     trust_remote_code: Annotated[
         bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
     ] = False,
+    space: Annotated[
+        Path | None, typer.Option(help="Write the demo as a Space into this folder, and stop.")
+    ] = None,
 ) -> None:
     """A page to talk with a model about images, look through figures and make printable parts.
 
@@ -50,11 +53,19 @@ def demo(
     Example:
       cephalo demo lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta --dataset figures/
       cephalo demo runs/before runs/after --port 7861
+      cephalo demo my-lab/nacre-tiny --space space/
+      hf upload my-lab/nacre-demo space/ --repo-type space
     """
     if not importlib.util.find_spec("gradio"):
         raise CephaloError("the demo needs gradio; run: pip install 'cephalo[demo]'")
     if len(models) > 2 or len({*models}) < len(models):
         raise CephaloError("give one model, or two different ones")
+    if space:
+        from .space import write_space
+
+        write_space(space, models, dataset)
+        print(f"hf upload NAMESPACE/NAME {space} --repo-type space  # makes the Space")
+        return
     from ..chat import quiet
     from ..meshes.command import need_packages
     from ..serve import check_address

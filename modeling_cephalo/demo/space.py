@@ -1,0 +1,43 @@
+"""The demo as a Space of the Hub: the files that one needs."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+
+SOURCE = "git+https://github.com/lamm-mit/Cephalo"
+APP = '''"""A Cephalo to talk with. Written by `cephalo demo --space`."""
+
+from cephalo.cli.main import main
+
+main({arguments})
+'''
+
+
+def write_space(folder: Path, models: Sequence[str], dataset: str | None) -> None:
+    """Write app.py, requirements.txt and README.md of a Gradio Space into `folder`.
+
+    Raises CephaloError for a model or dataset that is no NAMESPACE/NAME: a Space sees no folders.
+    """
+    for name in filter(None, (*models, dataset)):
+        if Path(name).exists() or name.count("/") != 1:
+            raise CephaloError(f"{name} is not on the Hub; push it, and give its NAMESPACE/NAME")
+    arguments = ["demo", *models, *(["--dataset", dataset] if dataset else [])]
+    arguments += ["--host", "0.0.0.0", "--port", "7860"]  # where a Space is looked for
+    card = {
+        "title": f"Talk with {models[0].partition('/')[2]}",
+        "sdk": "gradio",
+        "sdk_version": version("gradio"),
+        "python_version": "3.11",
+        "app_file": "app.py",
+        "models": list(models),
+        "datasets": [dataset] if dataset else [],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "app.py", APP.format(arguments=arguments))
+    write_whole(folder / "requirements.txt", f"cephalo[demo] @ {SOURCE}\n")
+    write_whole(folder / "README.md", f"---\n{yaml.safe_dump(card, sort_keys=False)}---\n")
