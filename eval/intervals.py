@@ -19,11 +19,10 @@ def intervals(scores: Scores) -> dict[str, dict[str, float | None]]:
 
     Numbers that are not defined are None: a bound with fewer than two rows, R² of equal truths.
     """
-    found = {}
-    for name, measure in scores.measures.items():
-        rows = resampled(lambda index, measure=measure: measure(scores.table[index]), scores)
-        found[name] = {"value": finite(measure(scores.table)), **bounds(rows)}
-    return found
+    return {
+        name: {"value": finite(scores.measures[name](scores.table)), **bounds(values)}
+        for name, values in resampled(scores, lambda index: measured(scores, index)).items()
+    }
 
 
 def compare(first: Scores, second: Scores) -> dict[str, dict[str, Any]]:
@@ -34,25 +33,28 @@ def compare(first: Scores, second: Scores) -> dict[str, dict[str, Any]]:
     test on the rows where the models differ.
     """
     found: dict[str, dict[str, Any]] = {}
-    for name, measure in first.measures.items():
-        other = second.measures[name]
-
-        def difference(index: np.ndarray, one: Callable = measure, two: Callable = other) -> Any:
-            return two(second.table[index]) - one(first.table[index])
-
-        rows = resampled(difference, first)
-        value = finite(other(second.table) - measure(first.table))
-        found[name] = {"difference": value, **bounds(rows), "p": two_sided(rows)}
+    drawn = resampled(first, lambda index: measured(second, index) - measured(first, index))
+    for name, values in drawn.items():
+        value = finite(second.measures[name](second.table) - first.measures[name](first.table))
+        found[name] = {"difference": value, **bounds(values), "p": two_sided(values)}
     if first.correct is not None and second.correct is not None:
         found["mcnemar"] = mcnemar(first.correct, second.correct)
     return found
 
 
-def resampled(statistic: Callable[[np.ndarray], Any], scores: Scores) -> np.ndarray:
-    """The values of `statistic`, a function of row numbers (..., n), on resampled rows."""
+def measured(scores: Scores, index: np.ndarray) -> np.ndarray:
+    """All measures, (k, ...), of the rows whose numbers, (..., n), are given."""
+    table = scores.table[index]
+    return np.stack([measure(table) for measure in scores.measures.values()])
+
+
+def resampled(
+    scores: Scores, statistic: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The values of each measure in `statistic`, as `measured` gives them, on resampled rows."""
     n = len(scores.table)
     if n < 2:
-        return np.empty(0)
+        return dict.fromkeys(scores.measures, np.empty(0))
     with warnings.catch_warnings():
         # Where all resamples are the same, so are the bounds.
         warnings.simplefilter("ignore", DegenerateDataWarning)
@@ -65,7 +67,7 @@ def resampled(statistic: Callable[[np.ndarray], Any], scores: Scores) -> np.ndar
             method="percentile",
             rng=np.random.default_rng(0),
         )
-    return result.bootstrap_distribution
+    return dict(zip(scores.measures, result.bootstrap_distribution, strict=True))
 
 
 def bounds(values: np.ndarray) -> dict[str, float | None]:
