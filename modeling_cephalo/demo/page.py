@@ -22,7 +22,7 @@ QUESTIONS = (
     "Which structures do you see, and how would they carry a load?",
     "How would you make a material like this?",
 )
-WAITING = 4  # questions that wait in words; more wait in Gradio's queue
+WAITING = 16  # questions; more are refused
 SYSTEM_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
@@ -32,7 +32,7 @@ def theme() -> gr.Theme:
 
 
 def build_page(talk: Talk, figures: Figures | None, folder: Path) -> gr.Blocks:
-    """The whole page. `folder` is for the images of the examples."""
+    """The whole page. `folder` is for temporary files."""
     # Uploads and made files are deleted when they are a day old.
     with gr.Blocks(
         title="Cephalo", analytics_enabled=False, delete_cache=(3600, 24 * 3600)
@@ -45,8 +45,8 @@ def build_page(talk: Talk, figures: Figures | None, folder: Path) -> gr.Blocks:
                 with gr.Tab("Figures", id="figures"):
                     figures_tab(figures, folder, box, tabs)
             with gr.Tab("Parts", id="parts"):
-                parts_tab()
-    return page.queue(max_size=4 * WAITING)
+                parts_tab(folder)
+    return page.queue(max_size=WAITING)
 
 
 def examples(figures: Figures | None, folder: Path) -> list[dict[str, Any]]:
@@ -89,9 +89,12 @@ def talk_tab(talk: Talk, shown_examples: list[dict[str, Any]]) -> gr.MultimodalT
     clear = gr.Button("Clear")
 
     def ask(asked: dict[str, Any], past: list[Turn]) -> Iterator[tuple[Any, ...]]:
+        emptied = None
         try:
             for now, words in talk.ask(asked["text"], asked["files"], past):
-                yield *chats_of(now), now, None, words
+                # An answer that breaks off leaves no turn behind.
+                yield *chats_of(now), past if words else now, emptied, words
+                emptied = gr.update()  # the next question may be typed meanwhile
         except CephaloError as error:
             yield *chats_of(past), past, asked, str(error)
 
@@ -136,7 +139,7 @@ def chat_of(turns: list[Turn], number: int) -> list[dict[str, Any]]:
 
 def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs: gr.Tabs) -> None:
     """Pages of figures; a chosen one is shown with its texts and can be asked about."""
-    chosen = gr.State(0)
+    number, chosen = gr.State(1), gr.State(0)  # of the page and of the figure shown
     page = gr.Number(
         1, precision=0, minimum=1, maximum=figures.pages, label=f"Page of {figures.pages}"
     )
@@ -163,6 +166,9 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
             ]
             ask = gr.Button("Ask about this figure")
 
+    def turn_to(number: int | None) -> tuple[list[tuple[Image.Image, str]], int]:
+        return figures.page(number or 1), number or 1
+
     def choose(number: int, event: gr.SelectData) -> int:
         return (number - 1) * PAGE + event.index
 
@@ -177,13 +183,13 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
         asked = {"text": figure.question or QUESTIONS[0], "files": [path]}
         return asked, gr.Tabs(selected="talk")
 
-    page.submit(figures.page, page, gallery, api_name="figures")
-    gallery.select(choose, page, chosen, api_visibility="private")
+    page.submit(turn_to, page, [gallery, number], api_name="figures")
+    gallery.select(choose, number, chosen, api_visibility="private")
     chosen.change(show, chosen, [image, *texts], api_visibility="private")
     ask.click(take, chosen, [box, tabs], api_visibility="private")
 
 
-def parts_tab() -> None:
+def parts_tab(folder: Path) -> None:
     """A form for each design, and the part that was made last, to turn around and to download."""
     with gr.Row():
         with gr.Column(min_width=440), gr.Tabs():
@@ -196,7 +202,7 @@ def parts_tab() -> None:
             files = gr.Files(label="STL and 3MF in millimetres, GLB in metres", interactive=False)
     for design, button, fields in forms:
         button.click(
-            partial(shown_part, design),
+            partial(shown_part, folder, design),
             list(fields.values()),
             [view, words, files],
             concurrency_id="part",
@@ -224,10 +230,12 @@ def design_form(design: type[Design]) -> tuple[type[Design], gr.Button, dict[str
         return design, gr.Button("Make", variant="primary"), fields
 
 
-def shown_part(design: type[Design], *values: float) -> tuple[str | None, str, list[str] | None]:
+def shown_part(
+    folder: Path, design: type[Design], *values: float
+) -> tuple[str | None, str, list[str] | None]:
     """The part of a form, for the viewer, in words and as files."""
     try:
-        folder, words = make_part(design, dict(zip(defaults(design), values, strict=True)))
+        part, words = make_part(folder, design, dict(zip(defaults(design), values, strict=True)))
     except CephaloError as error:
         return None, str(error), None
-    return str(folder / "part.glb"), words, [str(folder / name) for name in FILES]
+    return str(part / "part.glb"), words, [str(part / name) for name in FILES]

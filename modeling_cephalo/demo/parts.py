@@ -1,6 +1,7 @@
 """Printable parts from parameters, as `cephalo make-mesh` makes them."""
 
 import inspect
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ MAKERS = {
     Honeycomb: command.honeycomb,
     Pollen: command.pollen,
 }
+KEPT = 8  # parts, of up to 0.2 GB
 FILES = ("part.stl", "part.3mf", "part.glb")
 
 
@@ -27,8 +29,10 @@ def defaults(design: type[Design]) -> dict[str, Any]:
     }
 
 
-def make_part(design: type[Design], values: dict[str, Any]) -> tuple[Path, str]:
-    """A folder with the files of a part, and its measures for people.
+def make_part(folder: Path, design: type[Design], values: dict[str, Any]) -> tuple[Path, str]:
+    """A new folder in `folder` with the files of a part, and its measures for people.
+
+    The `KEPT` folders of the latest parts stay.
 
     Raises CephaloError for values that the design refuses.
     """
@@ -41,6 +45,8 @@ def make_part(design: type[Design], values: dict[str, Any]) -> tuple[Path, str]:
     surface = surface_with(solid_of(wanted), wanted.volume_fraction)
     check(surface.mesh)
     found = measures(surface)
-    folder = Path(tempfile.mkdtemp(prefix="part-"))
-    write_part(folder, surface.mesh, {"design": wanted.model_dump(), "part": found})
-    return folder, command.summary(found)
+    made = Path(tempfile.mkdtemp(prefix="part-", dir=folder))
+    write_part(made, surface.mesh, {"design": wanted.model_dump(), "part": found})
+    for old in sorted(folder.glob("part-*"), key=lambda part: part.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old)
+    return made, command.summary(found)

@@ -17,7 +17,7 @@ MOST_TURNS = 20
 MOST_IMAGES = 8  # of a talk
 MOST_EDGE = 2048  # pixels; a longer image is scaled down
 LONGEST_QUESTION = 8000  # characters
-BUSY = "The model is busy with another question; yours is next."
+BUSY = "The model is busy with another question; yours waits."
 
 
 class Turn(NamedTuple):
@@ -42,7 +42,8 @@ class Talk:
     def ask(
         self, question: str, images: Sequence[str], turns: Sequence[Turn]
     ) -> Iterator[tuple[list[Turn], str]]:
-        """The turns with the answers as they grow, and a line about what is going on.
+        """The turns with the answers as they grow, and a line about what is going on, empty at the
+        end.
 
         Raises CephaloError for a question or an image that is refused.
         """
