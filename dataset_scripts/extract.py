@@ -16,8 +16,14 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
 from cephalo.dataset_scripts.hub_text import read_dataset
+from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
-from cephalo.dataset_scripts.pdf.shard import Outcome, extract_to_shard, shard_name
+from cephalo.dataset_scripts.pdf.shard import (
+    Outcome,
+    extract_to_shard,
+    shard_name,
+    unread_scans,
+)
 from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.sources import read_titles
 from cephalo.dataset_scripts.workers import result_of, worker_pool
@@ -227,9 +233,10 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
 def plan(files: list[Path], folder: Path) -> tuple[list[Job], int, dict[str, str]]:
     """What is to be read: jobs, the number of documents that have a shard, and unreadable files.
 
-    The same bytes under two names are one document.
+    The same bytes under two names are one document. One that was read but for some scans is read
+    again as soon as there is OCR.
     """
-    finished = {path.stem.rpartition("-")[2] for path in folder.glob("*.parquet")}
+    finished = {path.stem.rpartition("-")[2]: path for path in folder.glob("*.parquet")}
     jobs, seen, done, unread = [], set(), 0, {}
     for path in files:
         try:
@@ -240,10 +247,13 @@ def plan(files: list[Path], folder: Path) -> tuple[list[Job], int, dict[str, str
         if sha256 in seen:
             continue
         seen.add(sha256)
-        if sha256[:12] in finished:
+        shard = finished.get(sha256[:12])
+        scans = unread_scans(shard) if shard else None
+        if shard and not (scans and ocr.is_available()):
             done += 1
+            unread |= {f"{path}: scans": scans} if scans else {}
         else:
-            jobs.append(Job(path, sha256, folder / shard_name(path.stem, sha256)))
+            jobs.append(Job(path, sha256, shard or folder / shard_name(path.stem, sha256)))
     return jobs, done, unread
 
 
@@ -277,7 +287,7 @@ def run_jobs(
         for future in tqdm(as_completed(futures), total=len(jobs), unit=" documents", disable=None):
             outcome = result_of(future, timeout)
             counts.add(str(futures[future].path), outcome)
-            if outcome.error:
+            if outcome.error or outcome.left_out:
                 write_failures(out, counts.failures)
     return counts
 

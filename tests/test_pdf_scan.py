@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
+from datasets import load_dataset
 from pdf_samples import COLUMN, HEIGHT, LEFT, SENTENCE, WIDTH, Sheet, one_figure
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
@@ -174,8 +175,9 @@ def test_a_layer_that_ocr_left_is_used(tmp_path, monkeypatch, picture):
         assert iou(rows[label]["bbox"], box) > 0.7
 
 
-def test_without_the_extra_a_scan_is_a_failure_that_names_it(tmp_path, monkeypatch, picture):
-    # The workers are processes of their own: what hides the extra must reach them.
+def hide_extra(tmp_path: Path, monkeypatch) -> None:
+    """Hide the extra from this process and from the workers, which are processes of their own."""
+    monkeypatch.setattr(ocr, "is_available", lambda: False)
     hook = tmp_path / "hook"
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(
@@ -184,6 +186,10 @@ def test_without_the_extra_a_scan_is_a_failure_that_names_it(tmp_path, monkeypat
         "found.find_spec = lambda name, *rest: None if name == 'rapidocr' else find(name, *rest)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(hook))
+
+
+def test_without_the_extra_a_scan_is_a_failure_that_names_it(tmp_path, monkeypatch, picture):
+    hide_extra(tmp_path, monkeypatch)
     bare = Scan(tmp_path / "scan.pdf")
     bare.page(picture)
     one_figure(tmp_path / "born.pdf")
@@ -218,6 +224,30 @@ def test_without_the_extra_a_mixed_document_gives_its_other_pages(tmp_path, monk
     monkeypatch.setattr(ocr, "is_available", lambda: False)
     rows = extract_document(mixed(tmp_path / "mixed.pdf", picture)).rows
     assert [(row["page"], row["label"]) for row in rows] == [(0, "Figure 7"), (2, "Figure 8")]
+
+
+@needs_ocr
+def test_a_mixed_document_is_read_again_once_the_extra_is_there(tmp_path, picture, capsys):
+    path, out = mixed(tmp_path / "mixed.pdf", picture), tmp_path / "out"
+    command = [str(path), "--out", str(out), "--kinds", "figure"]
+
+    def run() -> tuple[str, list[str], list[str]]:
+        capsys.readouterr()
+        run_command("extract", command)
+        figures = load_dataset("parquet", data_files=[str(next(out.glob("figures/*.parquet")))])
+        failures = map(json.loads, (out / "failures.jsonl").read_text().splitlines())
+        told = [f"{Path(line['file']).name} {line['reason']}" for line in failures]
+        return capsys.readouterr().out[:36], figures["train"]["label"], told
+
+    born, told = ["Figure 7", "Figure 8"], f"1 of 3 pages are scans, which need OCR: {ocr.INSTALL}"
+    with pytest.MonkeyPatch.context() as patch:
+        hide_extra(tmp_path, patch)
+        assert run() == ("1 documents read, 0 read before, 3 p", born, [f"mixed.pdf: scans {told}"])
+        assert run() == ("0 documents read, 1 read before, 0 p", born, [f"mixed.pdf: scans {told}"])
+    whole = ["Figure 7", "Figure 1", "Figure 2", "Figure 8"]
+    assert run() == ("1 documents read, 0 read before, 3 p", whole, [])
+    assert run() == ("0 documents read, 1 read before, 0 p", whole, [])
+    assert len(list(out.glob("figures/*.parquet"))) == 1
 
 
 @needs_ocr

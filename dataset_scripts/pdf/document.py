@@ -41,7 +41,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import drop_unseen, read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 4  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 5  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -66,11 +66,14 @@ class Settings:
 @dataclass
 class Extraction:
     """What a document gave: rows of the `figures` table, its number of pages, and rows of the
-    `text` table, None where they were not asked for."""
+    `text` table, None where they were not asked for.
+
+    `unread` is one line about pages that are scans and were not read for want of OCR."""
 
     rows: list[dict]
     pages: int
     passages: list[dict] | None = None
+    unread: str | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -100,7 +103,7 @@ def extract_document(
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
-        contents = read_pages(pages, count)
+        contents, unread = read_pages(pages, count)
         body = body_style(contents)
         blocks, pairs = find_pairs(contents, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
@@ -125,7 +128,7 @@ def extract_document(
         if settings.text:
             document = {"document": path.name, "document_sha256": sha256, **whole}
             passages = find_passages(contents, blocks, body, document)
-    return Extraction(rows, count, passages)
+    return Extraction(rows, count, passages, unread)
 
 
 @contextmanager
@@ -140,10 +143,11 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def read_pages(source: fast.Pages, count: int) -> list[PageContent]:
+def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], str | None]:
     """Text lines and graphics of every page; a damaged page counts as empty.
 
-    A page with captions in two orientations comes twice, in two frames. Raises UnreadableError
+    A page with captions in two orientations comes twice, in two frames. Also returns one line about
+    scans that were not read, None where there are none. Raises UnreadableError
     where most pages are scans that cannot be read without the OCR extra.
     """
     pages = []
@@ -167,8 +171,7 @@ def read_pages(source: fast.Pages, count: int) -> list[PageContent]:
             pages.append(
                 PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))
             )
-    scan.check_read(unread, count)
-    return pages
+    return pages, scan.check_read(unread, count)
 
 
 def find_pairs(

@@ -87,15 +87,18 @@ def has_layer(lines: list[Line]) -> bool:
     return sum(map(len, hidden)) > _LEAST_TEXT and is_text("".join(hidden))
 
 
-def check_read(unread: int, count: int) -> None:
-    """Raise UnreadableError where most of `count` pages are scans that were not read.
+def check_read(unread: int, count: int) -> str | None:
+    """What to say of the `unread` scans among `count` pages, one line; None without any.
 
-    A document with fewer of them gives the rows of its other pages.
+    Raises UnreadableError with it where they are most pages. A document with fewer of them gives
+    the rows of its other pages.
     """
+    if not unread:
+        return None
+    reason = f"{unread} of {count} pages are scans, which need OCR: {ocr.INSTALL}"
     if unread > count / 2:
-        raise fast.UnreadableError(
-            f"{unread} of {count} pages are scans, which need OCR: {ocr.INSTALL}"
-        )
+        raise fast.UnreadableError(reason)
+    return reason
 
 
 def is_legible(lines: list[Line]) -> bool:

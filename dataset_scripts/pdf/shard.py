@@ -7,6 +7,7 @@ schemas come from the parent as bytes.
 import os
 import re
 import resource
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.pdfium import UnreadableError
 
+_UNREAD = b"cephalo.unread_scans"  # in the metadata of a shard's Parquet file
 MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its worker only
 
 
@@ -46,6 +48,26 @@ def start_worker(figures: bytes, text: bytes) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(hard, MEMORY_LIMIT)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    _hide_pandas()
+
+
+class _NoPandas:
+    """Makes `import pandas` fail, as where it is not installed."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name, name=name)
+
+
+def _hide_pandas() -> None:
+    """Let pyarrow look for pandas, which it does once, and not find it.
+
+    It would load it, in 30 to 60 MB, to see whether a list of rows is a Series.
+    """
+    hider = _NoPandas()
+    sys.meta_path.insert(0, hider)
+    pa.array([None])
+    sys.meta_path.remove(hider)
 
 
 def shard_name(stem: str, key: str) -> str:
@@ -68,36 +90,50 @@ def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -
         return Outcome(error=f"needs more than {MEMORY_LIMIT >> 30} GB of memory")
     except OSError as error:
         return Outcome(error=f"the file cannot be read: {error.strerror or error}")
-    write_shards(shard, result.rows, result.passages)
-    return Outcome(len(result.rows), result.pages)
+    write_shards(shard, result.rows, result.passages, result.unread)
+    left_out = {"scans": result.unread} if result.unread else {}
+    return Outcome(len(result.rows), result.pages, left_out=left_out)
 
 
-def write_shards(shard: Path, rows: list[dict], passages: list[dict] | None) -> None:
+def write_shards(
+    shard: Path, rows: list[dict], passages: list[dict] | None, unread: str | None = None
+) -> None:
     """Write OUT/figures/NAME and, where passages were asked for, OUT/text/NAME before it.
 
-    A document is done when its `figures` shard is there. Raises ShardError.
+    A document is done when its `figures` shard is there; what it says of `unread` scans is kept in
+    that. Raises ShardError.
     """
     if passages is not None:
         _write_shard(shard.parents[1] / "text" / shard.name, passages, "text")
-    _write_shard(shard, rows, "figures")
+    _write_shard(shard, rows, "figures", unread)
 
 
-def _write_shard(shard: Path, rows: list[dict], table: str) -> None:
+def unread_scans(shard: Path) -> str | None:
+    """What `write_shards` was told of scans that were not read; None without any."""
+    reason = (pq.read_metadata(shard).metadata or {}).get(_UNREAD)
+    return reason.decode() if reason else None
+
+
+def _write_shard(shard: Path, rows: list[dict], table: str, unread: str | None = None) -> None:
     aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")
     try:
-        write_rows(rows, aside, table)
+        write_rows(rows, aside, table, unread)
         aside.replace(shard)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise ShardError(f"{shard}: {error.strerror or error}") from error
 
 
-def write_rows(rows: list[dict], path: Path, table: str = "figures") -> None:
+def write_rows(
+    rows: list[dict], path: Path, table: str = "figures", unread: str | None = None
+) -> None:
     """Write rows of a table. Images are compressed already, the rest is small."""
     schema = _schemas[table]
     with path.open("wb") as file:
         with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
             if rows:  # `datasets` stumbles over a row group without rows
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            if unread:
+                writer.add_key_value_metadata({_UNREAD: unread})
         file.flush()
         os.fsync(file.fileno())
