@@ -25,7 +25,7 @@ POLICY = (
 @app.command()
 def demo(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL [MODEL2]", help="Of the Hub, or folders.")
+        list[str], typer.Argument(metavar="MODEL...", help="One or two: of the Hub, or folders.")
     ],
     dataset: Annotated[
         str | None, typer.Option(help="Figures to look through: a folder, or of the Hub.")
