@@ -1,15 +1,19 @@
 """Text read from page pictures: pose, pieces, lines, and the labels that OCR gets wrong."""
 
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pdf_samples import COLUMN, LEFT, Sheet
 from rapidfuzz.distance import Levenshtein
-from scan_samples import CAPTIONS, DPI, paper, pictures, soil
+from scan_samples import CAPTIONS, DPI, Scan, paper, pictures, soil
 
+from cephalo.dataset_scripts import bench_extract
 from cephalo.dataset_scripts.pdf import ocr, pieces
+from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.pieces import Piece
+from cephalo.dataset_scripts.workers import worker_pool
 
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")
 SCALE = DPI / 72
@@ -116,6 +120,42 @@ def test_the_sizes_of_ideographs_are_their_heights():
         piece.text = "样品在空气中加热后缓慢冷却"
     pieces.resize_ideographs([block])
     assert block[0].size == pytest.approx(0.7 * 26 / 0.95)
+
+
+@pytest.mark.parametrize("sides", [(1280, 992), (992, 1280), (1280, 1280), (1280, 32), (32, 32)])
+def test_strips_cover_a_page_and_show_what_lies_beyond_their_seams(sides):
+    height, width = sides
+    found = ocr.strips(height, width)
+    assert [first for _, _, first, _ in found] == [0, *(last for *_, last in found[:-1])]
+    assert found[-1][3] == height
+    (high,) = {bottom - top for top, bottom, _, _ in found}
+    assert high % 32 == 0 and high * width < 560_000
+    for top, bottom, first, last in found:
+        assert top >= 0 and bottom <= height
+        assert first - top >= 32 or first == 0
+        assert bottom - last >= 32 or last == height
+
+
+@needs_ocr
+def test_strips_find_the_text_that_the_whole_page_shows(picture, monkeypatch):
+    grey = soil(picture, skew=0.4)
+    strips = _level(ocr.find_text(grey)).tolist()
+    monkeypatch.setattr(ocr, "_STRIP", 1 << 30)
+    whole = _level(ocr.find_text(grey)).tolist()
+    assert len(strips) == pytest.approx(len(whole), abs=3) and len(whole) > 60
+    kept = sum(max(iou(box, other) for other in strips) > 0.6 for box in whole)
+    assert kept > 0.95 * len(whole)
+
+
+@needs_ocr
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak there")
+def test_a_worker_that_reads_a_scan_stays_under_350_mb(tmp_path, picture):
+    sheet = Scan(tmp_path / "scan.pdf")
+    sheet.page(soil(picture, skew=0.5))
+    with worker_pool(1) as pool:
+        measured = pool.schedule(bench_extract.measure, args=[sheet.save()]).result()
+    assert [row["label"] for row in measured.rows] == sorted(CAPTIONS)
+    assert 100 < measured.memory < 350
 
 
 @needs_ocr
