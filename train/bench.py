@@ -275,9 +275,9 @@ WORKER = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
 WAYS: list[tuple[str, Callable, dict[str, Any]]] = [
     ("notebook's loop, 4 rows a step", notebook, {}),
     (
-        "all but the worker, 4 rows a step",
+        "all switches, 4 rows a step",
         packed,
-        {"batch": 4, "tokens": BUDGET, "stored": True},
+        {"batch": 4, "tokens": BUDGET, "stored": True, **WORKER},
     ),
     ("TRL's defaults, 8 rows a step", plain_trl, {}),
     ("logits on answers, row by row", packed, {"tokens": 1, "activation_checkpointing": True}),
