@@ -9,7 +9,6 @@ import yaml
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 
-SOURCE = "git+https://github.com/lamm-mit/Cephalo"
 APP = '''"""A Cephalo to talk with. Written by `cephalo demo --space`."""
 
 from cephalo.cli.main import main
@@ -39,5 +38,5 @@ def write_space(folder: Path, models: Sequence[str], dataset: str | None) -> Non
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "app.py", APP.format(arguments=arguments))
-    write_whole(folder / "requirements.txt", f"cephalo[demo] @ {SOURCE}\n")
+    write_whole(folder / "requirements.txt", "cephalo[demo]\n")
     write_whole(folder / "README.md", f"---\n{yaml.safe_dump(card, sort_keys=False)}---\n")
