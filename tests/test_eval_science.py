@@ -116,7 +116,7 @@ def test_the_whole_way_at_toy_size(example, tmp_path):
     results = json.loads((tmp_path / "tower/model/crack/test/results.json").read_text())
     assert results["dataset"]["split"] == "test" and results["models"][0]["n"] > 0
     card = (tmp_path / "tower" / "model" / "README.md").read_text(encoding="utf-8")
-    assert "r2/stress_stdev" in card and "Voronoi foam" in card
+    assert "| r2/stress&#95;stdev | all |" in card and "Voronoi foam" in card
     stages = [tmp_path / "tower" / name for name in ("base", "tower", "model")]
     base, tower, model = (
         AutoModelForImageTextToText.from_pretrained(stage).state_dict() for stage in stages
