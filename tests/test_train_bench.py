@@ -14,13 +14,14 @@ def result(seconds: float, loss: float) -> dict:
 
 
 def test_gains_are_over_the_first_way_of_the_same_step_size():
-    seconds = [12, 3, 10, 8, 6, 5, 4, 2.5, 2]
+    seconds = [12, 6, 3, 10, 8, 6, 5, 4, 2.5, 2]
     lines = table([result(one, 1.5) for one in seconds], rows=6).splitlines()
-    assert len(lines) == 2 + len(WAYS) == 11
+    assert len(lines) == 2 + len(WAYS) == 12
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
     assert [row[0] for row in cells] == [name for name, _, _ in WAYS]
     assert [row[4] for row in cells] == [
         "1.00",
+        "2.00",
         "4.00",
         "1.00",
         "1.25",
@@ -39,10 +40,11 @@ def test_ways_learn_the_same_and_gain(tmp_path):
     out = tmp_path / "found.json"
     command = [sys.executable, "-m", "cephalo.train.bench", "--rows", "24", "--repeats", "1"]
     subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
-    notebook, all_of_four, *of_eight = json.loads(out.read_text())
+    notebook, alone, all_of_four, *of_eight = json.loads(out.read_text())
     for way in of_eight[1:]:
         assert way["losses"] == pytest.approx(of_eight[0]["losses"], abs=1e-4)
         assert way["memory"] < of_eight[0]["memory"]
     # On answers alone it learns them no worse.
     assert all_of_four["losses"][-1] < notebook["losses"][-1] + 0.01
+    assert all_of_four["losses"] == pytest.approx(alone["losses"], abs=1e-4)
     assert sum(of_eight[0]["cpu"]) > 1.5 * sum(of_eight[-1]["cpu"])

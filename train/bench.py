@@ -275,6 +275,11 @@ WORKER = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
 WAYS: list[tuple[str, Callable, dict[str, Any]]] = [
     ("notebook's loop, 4 rows a step", notebook, {}),
     (
+        "all but the worker, 4 rows a step",
+        packed,
+        {"batch": 4, "tokens": BUDGET, "stored": True},
+    ),
+    (
         "all switches, 4 rows a step",
         packed,
         {"batch": 4, "tokens": BUDGET, "stored": True, **WORKER},
