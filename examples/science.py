@@ -62,11 +62,11 @@ def main(arguments: list[str] | None = None) -> None:
             ["--dataset", str(plates), "--out", str(out / "baselines")], standalone_mode=False
         )
     base = own / "base"
-    if not (base / "config.json").exists():
+    if not base.exists():
         make_base(base, read_texts(plates), stem=options.variant != "plain")
     if options.variant == "tower":
         base, training = own / "tower", [*FROZEN, *training]
-        if not (base / "config.json").exists():
+        if not base.exists():
             train_tower(own / "base", plates, base, options.tower_epochs, options.gpu)
     model = own / "model"
     train = ["train", "--config", Path(__file__).with_suffix(".yaml"), "--dataset_name", plates]

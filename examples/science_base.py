@@ -1,5 +1,6 @@
 """The small Cephalo before any training: a tokenizer of digits, an Idefics2 of random weights."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from transformers import (
     Idefics2Config,
     Idefics2ForConditionalGeneration,
     Idefics2Processor,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
@@ -54,8 +56,16 @@ def make_base(folder: Path, texts: list[str], stem: bool) -> None:
         tokenizer.eos_token_id,
         tokenizer.convert_tokens_to_ids("<end_of_utterance>"),
     ]
-    processor.save_pretrained(folder)
-    model.save_pretrained(folder)  # last: its config.json says that the base is whole
+    save_whole(model, processor, folder)
+
+
+def save_whole(model: PreTrainedModel, processor: Idefics2Processor, folder: Path) -> None:
+    """Write a model and its processor into `folder`, which appears when both are there."""
+    aside = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    model.save_pretrained(aside)
+    processor.save_pretrained(aside)
+    aside.rename(folder)
 
 
 def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:

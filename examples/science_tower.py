@@ -14,6 +14,7 @@ import torch
 from datasets import Image as ImageColumn
 from datasets import load_dataset
 from PIL import Image
+from science_base import save_whole
 from torch import nn
 from tqdm import tqdm
 from transformers import (
@@ -42,7 +43,7 @@ UNKNOWN = float("nan")
 def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -> None:
     """Train tower and connector of `base` on the plates; write model and processor to `out`.
 
-    Killed and called again, it goes on from the last epoch.
+    Killed and called again, it goes on from the last epoch, which is kept beside `out`.
     """
     set_seed(0)
     model = AutoModelForImageTextToText.from_pretrained(base)
@@ -50,7 +51,7 @@ def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -
     rows = read_rows(plates, processor.image_processor)
     reader = PlateReader(model, rows)
     arguments = TrainingArguments(
-        output_dir=str(out / "steps"),
+        output_dir=str(out.with_name(out.name + "-steps")),
         num_train_epochs=epochs,
         learning_rate=2e-3,
         use_cpu=not gpu,
@@ -69,8 +70,7 @@ def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -
     )
     trainer = Trainer(reader, arguments, train_dataset=rows, data_collator=Mirrored(rows))
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(arguments.output_dir))
-    processor.save_pretrained(out)
-    model.save_pretrained(out)
+    save_whole(model, processor, out)
 
 
 class Plates(torch.utils.data.Dataset):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,7 @@ def count_parameters(folder: Path) -> int:
                 shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
         except SafetensorError as error:
             raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
-        for shape in shapes:
-            size = 1
-            for length in shape:
-                size *= length
-            count += size
+        count += sum(map(math.prod, shapes))
     return count
 
 

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,7 @@ def test_the_whole_way_at_toy_size(example, tmp_path):
             assert torch.equal(tower[name], model[name]), name
     text = "model.text_model.layers.0.mlp.up_proj.weight"
     assert not torch.equal(tower[text], model[text])
+    shutil.rmtree(stages[1])  # as if it was killed before it was written: its epochs are there
+    example("science_tower").train_tower(stages[0], tmp_path / "plates", stages[1], 3, False)
+    again = AutoModelForImageTextToText.from_pretrained(stages[1]).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in tower.items())

@@ -47,7 +47,7 @@ def discuss(
       cephalo discuss nacre.png --question "Why is this tough?" --out runs/nacre-panel \\
         --model my-model --base-url http://127.0.0.1:8000/v1
     """
-    from .models import source_of
+    from ..model_sources import source_of
     from .panel import SHIPPED, read_panel
 
     if not question.strip() or len(question) > LONGEST_QUESTION:
@@ -71,8 +71,8 @@ def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> 
     from tqdm import tqdm
 
     from ..chat import quiet
+    from ..model_sources import Models, as_picture
     from .discussion import hold_discussion
-    from .models import Models, as_picture
     from .page import transcript_page
 
     quiet()

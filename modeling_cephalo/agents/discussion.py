@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from cephalo.cli.errors import CephaloError
 
+from ..model_sources import Models, clean, in_one_line
 from ..questions import NoAnswerError, Picture, Question, Sampling
-from .models import Models, clean, in_one_line
 from .panel import Panel, Role
 from .transcript import LONGEST_TURN, Minutes, Transcript, Turn, checked, seen_image
 

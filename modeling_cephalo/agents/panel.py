@@ -15,7 +15,7 @@ from pydantic import (
 
 from cephalo.cli.errors import CephaloError
 
-from .models import ModelSource
+from ..model_sources import ModelSource
 
 SHIPPED = Path(__file__).with_name("panel.yaml")
 LARGEST_FILE = 100_000  # bytes

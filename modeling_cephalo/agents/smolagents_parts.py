@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from cephalo.cli.errors import CephaloError
 
+from ..model_sources import Models, as_picture, clean, in_one_line
 from ..questions import NoAnswerError, Picture, Question, Sampling
-from .models import Models, as_picture, clean, in_one_line
 from .transcript import LONGEST_TURN, Look
 
 try:

@@ -6,8 +6,8 @@ from typing import Annotated
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, Field
 
+from ..model_sources import clean
 from ..questions import Picture
-from .models import clean
 
 LONGEST_TURN = 20_000  # characters that are kept of what a model says
 

@@ -51,8 +51,8 @@ def make_image(
         raise CephaloError(f"--goal: give 1 to {LONGEST_GOAL:,} characters")
     if len(images) > MOST_IMAGES:
         raise CephaloError(f"{len(images)} images; give {MOST_IMAGES} at most")
-    from ..agents.models import as_picture, clean, source_of
     from ..agents.transcript import seen_image
+    from ..model_sources import as_picture, clean, source_of
     from .chain import Chain
     from .generator import GeneratorSettings
 
@@ -83,8 +83,8 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
     """Fill `chain` and keep all of it in `out` as it comes. Raises CephaloError."""
     from tqdm import tqdm
 
-    from ..agents.models import Models
     from ..chat import quiet
+    from ..model_sources import Models
     from ..questions import NoAnswerError
     from .chain import make_chain
     from .generator import Generator

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cephalo.cli.errors import CephaloError
 
-from ..agents.models import in_one_line
+from ..model_sources import in_one_line
 
 try:
     from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image

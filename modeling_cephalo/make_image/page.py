@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..agents.models import as_picture
 from ..agents.page import embedded, render
+from ..model_sources import as_picture
 from ..questions import Picture
 from .chain import Chain
 

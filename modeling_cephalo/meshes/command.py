@@ -192,8 +192,8 @@ def propose(
         --model my-model --base-url http://127.0.0.1:8000/v1
     """
     need_packages()
-    from ..agents.models import clean
     from ..chat import quiet
+    from ..model_sources import clean
     from .proposal import propose
 
     quiet()

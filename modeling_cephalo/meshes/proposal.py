@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from cephalo.cli.errors import CephaloError
 
-from ..agents.models import Models, as_picture, in_one_line, source_of
+from ..model_sources import Models, as_picture, in_one_line, source_of
 from ..questions import NoAnswerError, Question, Sampling
 from .designs import Architecture
 from .fields import solid_of

@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cephalo.cli.errors import CephaloError
 
-from ..images import open_image
-from ..questions import (
+from .images import open_image
+from .questions import (
     Answer,
     Model,
     NoAnswerError,
@@ -168,12 +168,12 @@ class Models:
     def open(self, source: ModelSource) -> Any:
         """The model of a source. Raises CephaloError where it cannot be loaded."""
         if source.base_url is None and source.api_key_env is None:
-            from .. import inference
-            from ..local_model import LocalModel
+            from . import inference
+            from .local_model import LocalModel
 
             loaded = inference.load(source.model)
             return LocalModel(loaded, source.model, self.usage, 1, self.max_image_edge)
-        from ..endpoint import Endpoint, Limits
+        from .endpoint import Endpoint, Limits
 
         limits = Limits(1, 2, self.timeout, self.max_image_edge)
         return Endpoint(source.base_url, source.model, source.api_key(), self.usage, limits)
