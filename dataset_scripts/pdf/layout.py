@@ -248,7 +248,8 @@ def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
     for number, line in enumerate(lines):
         free = [k for k in above.get(number, ()) if k not in taken]
         if free:
-            nearest = max(free, key=lambda k: lines[k].box[3])
+            # Mostly there is one.
+            nearest = free[0] if len(free) == 1 else max(free, key=lambda k: lines[k].box[3])
             group = home[nearest]
             taken.add(nearest)
         else:
@@ -256,7 +257,10 @@ def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
             owner.append(group)
         group.append(line)
         home[number] = group
-    blocks = [Block(group, union([line.box for line in group])) for group in owner]
+    blocks = [
+        Block(group, union([line.box for line in group]) if len(group) > 1 else group[0].box)
+        for group in owner
+    ]
     for block in blocks:
         block.paragraph = _is_paragraph(block, page, body)
     return blocks

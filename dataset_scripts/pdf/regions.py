@@ -56,9 +56,10 @@ def build_scene(
         if min(atom.box[3], bottom) - max(atom.box[1], top) > 0.5 * (atom.box[3] - atom.box[1])
     ]
     free, barriers = [], []
+    told = iter(_in_captions([line for block in blocks for line in block.lines], captioned))
     for block in blocks:
         for line in block.lines:
-            if len(captioned) and max(covered(line.box, box) for box in captions) > 0.6:
+            if next(told):
                 continue
             running = block.paragraph or (len(line.text) > 25 and _in_body_type(line, body))
             if running and not (len(block.lines) <= 2 and _in_graphics(line, atoms)):
@@ -78,6 +79,18 @@ def build_scene(
     walls = np.array(barriers + list(captions)).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body)
     return Scene(page, atoms, loose, walls[: len(walls) - len(captions)], blocks)
+
+
+def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
+    """Which lines lie in one of the boxes (n, 4) of captions for more than 0.6 of their area."""
+    inside = np.zeros(len(lines), bool)
+    x0, y0, x1, y1 = np.array([line.box for line in lines]).reshape(-1, 4).T
+    own = (x1 - x0) * (y1 - y0)
+    for left, top, right, bottom in captions.tolist():
+        width = np.minimum(x1, right) - np.maximum(x0, left)
+        height = np.minimum(y1, bottom) - np.maximum(y0, top)
+        inside |= (width > 0) & (height > 0) & (width * height > 0.6 * own)
+    return inside.tolist()
 
 
 def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
@@ -118,6 +131,7 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: flo
     gaps = np.stack([_gaps(boxes, atom.box) for atom in atoms])  # (atoms, lines)
     owner = gaps.argmin(axis=0)
     nearest = gaps.min(axis=0)
+    crossed = [hits(walls, atom.box) for atom in atoms]
     while nearest.min() <= reach:
         index = int(nearest.argmin())
         atom = atoms[owner[index]]
@@ -125,8 +139,10 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: flo
         boxes[index] += 1e9  # taken or refused: out of reach from now on
         line = loose[index]
         wide = union([atom.box, line.box])
-        if len(walls) and (hits(walls, wide) & ~hits(walls, atom.box)).any():
+        crossing = hits(walls, wide)
+        if (crossing & ~crossed[owner[index]]).any():
             continue
+        crossed[owner[index]] = crossing
         atom.box = wide
         atom.lines.append(line)
         onward = _gaps(boxes, wide)
@@ -154,13 +170,17 @@ def _near_graphics(
     near = np.zeros(len(lines), bool)
     for atom in atoms:
         near |= hits(boxes, grow(atom.box, 2 * body.size))
-    wave = near.copy()
-    while wave.any():
-        new = np.zeros(len(lines), bool)
-        for index in np.flatnonzero(wave):
-            new |= hits(boxes, grow(lines[index].box, 1.3 * body.size))
-        wave = new & ~near
-        near |= new
+    wave = np.flatnonzero(near)
+    while len(wave):
+        others = np.flatnonzero(~near)
+        found = np.zeros(len(others), bool)
+        for start in range(0, len(wave), 64):  # not all at once: a page may have many thousands
+            part = boxes[wave[start : start + 64]]
+            low, high = part[:, :2] - 1.3 * body.size, part[:, 2:] + 1.3 * body.size
+            meet = (boxes[others, None, :2] < high) & (boxes[others, None, 2:] > low)
+            found |= meet.all(axis=2).any(axis=1)
+        wave = others[found]
+        near[wave] = True
     loose = [line for line, close in zip(lines, near, strict=True) if close]
     return loose, [line for line, close in zip(lines, near, strict=True) if not close]
 
