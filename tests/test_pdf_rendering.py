@@ -62,3 +62,18 @@ def test_dark_takes_the_darkest_channel(level):
     pixels = np.full((1, 2, 3), 255, np.uint8)
     pixels[0, 1, 2] = 150
     assert rendering.dark(pixels, level).tolist() == [[False, level > 150]]
+
+
+@given(pictures, st.integers(0, 255))
+def test_dark_takes_every_pixel_of_every_channel(pixels, level):
+    assert np.array_equal(rendering.dark(pixels, level), pixels.min(axis=2) < level)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+@pytest.mark.parametrize("row", [0, 151, 599])
+def test_one_coloured_pixel_of_a_large_picture_keeps_its_colour(row, channel):
+    levels = np.random.default_rng(0).integers(0, 255, (600, 900, 1), np.uint8)
+    pixels = np.repeat(levels, 3, axis=2)
+    assert np.array_equal(rendering.compact(pixels), levels)
+    pixels[row, 899, channel] += 1
+    assert np.array_equal(rendering.compact(pixels), pixels)
