@@ -4,6 +4,8 @@ import pytest
 from pdf_samples import COLUMN, FULL, LEFT, RIGHT, Sheet, check, read
 from reportlab.lib.utils import simpleSplit
 
+from cephalo.dataset_scripts.pdf.geometry import iou
+
 
 @pytest.fixture
 def sheet(tmp_path) -> Sheet:
@@ -128,3 +130,31 @@ def test_a_label_that_repeats_that_of_a_figure_with_a_caption_makes_no_second_fi
         sheet.body(LEFT, 440, 700, FULL)
         sheet.next()
     check(read(sheet), [("Figure 1", "In air.", 0, box)])
+
+
+def test_a_label_whose_word_and_number_are_parted_by_a_stretched_space(sheet):
+    box = [LEFT, 72, LEFT + COLUMN, 222]
+    sheet.image(box)
+    for x, part in ((0, "FIGURE"), (48, "5."), (66, "Hardness of the samples in air")):
+        sheet.text(LEFT + x, 230, part, COLUMN, 9)
+    sheet.text(LEFT, 240.8, "against the time for which they were heated.", COLUMN, 9)
+    sheet.body(LEFT, 290, 700)
+    sheet.body(RIGHT, 72, 700)
+    caption = "Hardness of the samples in air against the time for which they were heated."
+    check(read(sheet), [("FIGURE 5", caption, 0, box)])
+
+
+def test_a_legend_beside_a_figure_is_not_taken_past_its_caption(sheet):
+    upper, legend = [LEFT + 60, 72, LEFT + 300, 300], [LEFT + 320, 90, LEFT + 360, 280]
+    lower = [LEFT + 20, 360, LEFT + 380, 560]
+    sheet.image(upper, 1)
+    sheet.image(legend, 2)
+    sheet.caption(LEFT + 100, 310, "Figure 1.", "A mosaic of the samples.", 200)
+    sheet.image(lower, 3)
+    sheet.caption(
+        LEFT + 60, 570, "Figure 2.", f"The samples as bars, {'side by side, ' * 4}all.", 300
+    )
+    sheet.body(LEFT, 610, 720, FULL)
+    boxes = {row["label"]: row["bbox"] for row in read(sheet)}
+    assert iou(boxes["Figure 2"], lower) > 0.9
+    assert iou(boxes["Figure 1"], [LEFT + 60, 72, LEFT + 360, 300]) > 0.9

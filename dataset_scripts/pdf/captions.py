@@ -9,6 +9,7 @@ from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
     SEPARATOR,
+    WORD_ALONE,
     kind_of,
     match_label,
 )
@@ -125,16 +126,21 @@ def _candidates(page: PageContent, blocks: list[Block], body: BodyStyle) -> list
     found = []
     for block in blocks:
         for index, line in enumerate(block.lines):
-            match = match_label(line.text)
-            if match and line.size > _SMALLEST * body.size:
-                found.append(_candidate(page, block, index, match, body))
+            if line.size < _SMALLEST * body.size:
+                continue
+            head = [line]
+            if WORD_ALONE.fullmatch(line.text):  # "Figure  5.  Text" in a stretched line
+                head += _beside(line, _of_size(page.lines, line.size), page)
+            match = match_label(" ".join(part.text for part in head))
+            if match:
+                found.append(_candidate(page, block, index, match, head, body))
     found.sort(key=lambda caption: (caption.box[1], caption.box[0]))
     return found
 
 
-def _candidate(page, block, index, match, body) -> Caption:
+def _candidate(page, block, index, match, head, body) -> Caption:
     line = block.lines[index]
-    rest = line.text[match.end() :]
+    rest = match.string[match.end() :]
     continued = CONTINUED.match(rest)
     mark = SEPARATOR.match(rest)
     closing = mark.group("mark") if mark else ""
@@ -169,7 +175,7 @@ def _candidate(page, block, index, match, body) -> Caption:
         line.lead,
     )
     number = re.sub(r"\s+", "", match.group("number"))
-    full = join_text([text] + [other.text for other in lines[1:]])
+    full = join_text([text] + [other.text for other in lines if other not in head])
     return Caption(
         kind,
         match.group("label").strip(),

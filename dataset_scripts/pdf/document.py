@@ -41,7 +41,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import drop_unseen, read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 5  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 6  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000

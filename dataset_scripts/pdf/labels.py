@@ -26,6 +26,7 @@ _NUMBER = (
 LABEL = re.compile(
     rf"^(?P<label>(?P<word>{_PREFIX}(?:{_WORDS}))(?![a-z])\s*(?P<number>{_NUMBER}))(?![\w])", re.I
 )
+WORD_ALONE = re.compile(rf"{_PREFIX}(?:{_WORDS})", re.I)
 LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
 CONTINUED = re.compile(
     r"^[\s.:]*[(\[]?(?:cont(?:inued|['\u2019]?d)?\.?|fortsetzung|continuación|续)[)\]]?[\s.:]*",

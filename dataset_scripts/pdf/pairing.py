@@ -195,7 +195,13 @@ def _owners(figures, sides, reach, scene) -> dict[int, int]:
     for index, side in enumerate(sides):
         if side is None:
             continue
-        for atom, gap in reach[index][side].items():
+        seen = reach[index][side]
+        others = np.array([c.box for c in figures if c is not figures[index]]).reshape(-1, 4)
+        nearest = scene.atoms[min(seen, key=seen.get)].box
+        for atom, gap in seen.items():
+            # The legend beside another figure may be seen past that figure's caption.
+            if hits(others, _inset(union([nearest, scene.atoms[atom].box]))).any():
+                continue
             cost = gap + _off_centre(figures[index].box, scene.atoms[atom].box, side)
             if atom not in owner or cost < owner[atom][0]:
                 owner[atom] = cost, index
