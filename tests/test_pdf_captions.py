@@ -135,13 +135,13 @@ def test_a_label_that_repeats_that_of_a_figure_with_a_caption_makes_no_second_fi
 def test_a_label_whose_word_and_number_are_parted_by_a_stretched_space(sheet):
     box = [LEFT, 72, LEFT + COLUMN, 222]
     sheet.image(box)
-    for x, part in ((0, "FIGURE"), (48, "5."), (66, "Hardness of the samples in air")):
+    for x, part in ((0, "Figure"), (40, "5."), (58, "Hardness of the samples in air")):
         sheet.text(LEFT + x, 230, part, COLUMN, 9)
     sheet.text(LEFT, 240.8, "against the time for which they were heated.", COLUMN, 9)
     sheet.body(LEFT, 290, 700)
     sheet.body(RIGHT, 72, 700)
     caption = "Hardness of the samples in air against the time for which they were heated."
-    check(read(sheet), [("FIGURE 5", caption, 0, box)])
+    check(read(sheet), [("Figure 5", caption, 0, box)])
 
 
 def test_a_legend_beside_a_figure_is_not_taken_past_its_caption(sheet):
