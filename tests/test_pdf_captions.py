@@ -3,6 +3,8 @@
 import pytest
 from pdf_samples import COLUMN, FULL, LEFT, RIGHT, Sheet, check, read
 from reportlab.lib.utils import simpleSplit
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 
 from cephalo.dataset_scripts.pdf.geometry import iou
 
@@ -158,3 +160,41 @@ def test_a_legend_beside_a_figure_is_not_taken_past_its_caption(sheet):
     boxes = {row["label"]: row["bbox"] for row in read(sheet)}
     assert iou(boxes["Figure 2"], lower) > 0.9
     assert iou(boxes["Figure 1"], [LEFT + 60, 72, LEFT + 360, 300]) > 0.9
+
+
+def test_a_short_chinese_sentence_above_a_figure_is_not_of_it(sheet):
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    style = {"font": "STSong-Light", "size": 12}
+    row = "样品在空气中加热并在炉中冷却然后测定其硬度五次取平均值并给出标准差如下"
+    for line in range(12):
+        sheet.text(LEFT, 72 + 20 * line, row, FULL + 40, **style)
+    sheet.text(LEFT + 24, 330, "附录中给出图片的示例见图 1。", FULL, **style)
+    box = [LEFT + 80, 352, LEFT + 340, 540]
+    sheet.image(box)
+    sheet.text(LEFT + 130, 552, "图 1 样品的硬度", FULL, font="STSong-Light", size=11)
+    assert iou(read(sheet)[0]["bbox"], box) > 0.95
+
+
+def test_line_numbers_in_the_margin_are_of_no_figure_and_no_caption(sheet):
+    box = [LEFT + 20, 72, LEFT + FULL - 20, 300]
+    sheet.image(box)
+    sheet.caption(LEFT, 312, "Figure 1.", "Hardness of the samples. " * 6 + "All in air.", FULL)
+    sheet.body(LEFT, 372, 700, FULL)
+    for number in range(52):
+        sheet.text(LEFT - 24, 72 + 12 * number, str(number + 1), size=7)
+    caption = "Hardness of the samples. " * 6 + "All in air."
+    check(read(sheet), [("Figure 1", caption, 0, box)])
+
+
+def test_a_continued_figure_is_a_row_of_its_own(sheet):
+    box = [LEFT, 72, LEFT + FULL, 400]
+    for page, text in enumerate(
+        ("Hardness of the samples.", "(continued) Their hardness at last.")
+    ):
+        sheet.image(box, page)
+        sheet.caption(LEFT, 410, "Figure 3.", text, FULL)
+        sheet.body(LEFT, 450, 700, FULL)
+        sheet.next()
+    rows = read(sheet)
+    assert [(row["label"], row["page"]) for row in rows] == [("Figure 3", 0), ("Figure 3", 1)]
+    assert all(iou(row["bbox"], box) > 0.9 for row in rows)

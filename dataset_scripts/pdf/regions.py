@@ -61,7 +61,8 @@ def build_scene(
         for line in block.lines:
             if next(told):
                 continue
-            running = block.paragraph or (len(line.text) > 25 and _in_body_type(line, body))
+            sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
+            running = block.paragraph or (sentence and _in_body_type(line, body))
             if running and not (len(block.lines) <= 2 and _in_graphics(line, atoms)):
                 barriers.append(line.box)
             else:
