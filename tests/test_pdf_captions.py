@@ -198,3 +198,24 @@ def test_a_continued_figure_is_a_row_of_its_own(sheet):
     rows = read(sheet)
     assert [(row["label"], row["page"]) for row in rows] == [("Figure 3", 0), ("Figure 3", 1)]
     assert all(iou(row["bbox"], box) > 0.9 for row in rows)
+
+
+@pytest.mark.parametrize("dot", [".", "\u00b7", "\u2022"])
+def test_entries_of_a_list_of_figures_do_not_take_the_place_of_the_captions(sheet, dot):
+    for k in range(2):  # as sure of themselves as the captions, and before them
+        top = 100 + 16 * k
+        entry = f"The name of a figure. {f'{dot} ' * 24}{k + 1}"
+        sheet.caption(LEFT, top, f"Figure 2.{k + 1}.", entry, FULL)
+    sheet.next()
+    boxes = []
+    for k in range(2):
+        box = [LEFT, 72 + 320 * k, LEFT + COLUMN, 222 + 320 * k]
+        sheet.image(box)
+        sheet.text(LEFT, box[3] + 8, f"Figure 2.{k + 1} The name of a figure.")
+        sheet.body(LEFT, box[3] + 60, box[3] + 160)
+        boxes.append(box)
+    sheet.body(RIGHT, 72, 700)
+    check(
+        read(sheet),
+        [(f"Figure 2.{k + 1}", "The name of a figure.", 1, box) for k, box in enumerate(boxes)],
+    )

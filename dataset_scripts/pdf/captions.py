@@ -26,6 +26,10 @@ _CITES = re.compile(
 )
 
 
+# The end of an entry in a list of figures: leaders, which may be dots of many kinds, and a page.
+_ENTRY_END = re.compile(
+    r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
+)
 _UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
 _SMALLEST = 0.66  # of the body size; smaller text is part of a picture
 
@@ -176,6 +180,7 @@ def _candidate(page, block, index, match, head, body) -> Caption:
     )
     number = re.sub(r"\s+", "", match.group("number"))
     full = join_text([text] + [other.text for other in lines if other not in head])
+    score -= 8 if _ENTRY_END.search(full) else 0
     return Caption(
         kind,
         match.group("label").strip(),
