@@ -1,8 +1,10 @@
 """Eyes before words: a vision tower and its connector learn to read plates as numbers.
 
-Two linear heads, which are thrown away, ask for what the image holds: the von Mises stress in
-small squares, of the tower's features, and the six statistics and whether a crack starts, of
-the connector's tokens. Images are mirrored at random, as a mirrored plate carries the same.
+Three linear heads, which are thrown away, ask for what the image holds: the von Mises stress in
+small squares, of each of the tower's features, and the six statistics and whether a crack starts,
+of the mean of these features and again of the mean of the connector's tokens: what a mean holds,
+the decoder's attention can read. Images are mirrored at random, as a mirrored plate carries the
+same.
 """
 
 import io
@@ -53,7 +55,7 @@ def train_tower(base: Path, plates: Path, out: Path, epochs: float, gpu: bool) -
     arguments = TrainingArguments(
         output_dir=str(out.with_name(out.name + "-steps")),
         num_train_epochs=epochs,
-        learning_rate=2e-3,
+        learning_rate=1e-3,  # with twice that it learns next to nothing in the first epochs
         use_cpu=not gpu,
         bf16=gpu,
         per_device_train_batch_size=64,
@@ -151,7 +153,7 @@ class Mirrored:
 
 
 class PlateReader(nn.Module):
-    """Tower and connector of a model, with the two heads; its loss is what is trained on."""
+    """Tower and connector of a model, with the three heads; its loss is what is trained on."""
 
     def __init__(self, model: Any, rows: Plates) -> None:
         super().__init__()
@@ -159,8 +161,8 @@ class PlateReader(nn.Module):
         self.tower, self.connector = model.model.vision_model, model.model.connector
         self.side = config.vision_config.patch_size // CELL  # squares along a patch
         self.field = nn.Linear(config.vision_config.hidden_size, self.side**2)
-        tokens = config.perceiver_config.resampler_n_latents
-        self.numbers = nn.Linear(tokens * config.text_config.hidden_size, len(STATISTICS) + 1)
+        self.early = nn.Linear(config.vision_config.hidden_size, len(STATISTICS) + 1)
+        self.numbers = nn.Linear(config.text_config.hidden_size, len(STATISTICS) + 1)
         measured = rows.numbers[:, : len(STATISTICS)]
         self.register_buffer("centre", torch.from_numpy(np.nanmean(measured, axis=0)))
         self.register_buffer("spread", torch.from_numpy(np.nanstd(measured, axis=0)))
@@ -173,17 +175,18 @@ class PlateReader(nn.Module):
         """The loss of a batch of Mirrored: stresses, statistics and cracks, each in its spread."""
         count, patches = len(pixel_values), fields.shape[1] // self.side
         seen = torch.ones(count, patches, patches, dtype=torch.bool, device=pixel_values.device)
+        pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)  # less time
         features = self.tower(pixel_values, patch_attention_mask=seen).last_hidden_state
         tokens = self.connector(features, attention_mask=seen.flatten(1))
-        said = self.numbers(tokens.flatten(1))
         cells = fields.reshape(count, patches, self.side, patches, self.side).transpose(2, 3)
         cells = cells.reshape(count, patches**2, self.side**2) / self.field_scale
         truth = (numbers[:, :-1] - self.centre) / self.spread
-        parts = (
-            known(nn.functional.smooth_l1_loss, self.field(features), cells),
-            known(nn.functional.smooth_l1_loss, said[:, :-1], truth),
-            known(nn.functional.binary_cross_entropy_with_logits, said[:, -1], numbers[:, -1]),
-        )
+        parts = [known(nn.functional.smooth_l1_loss, self.field(features), cells)]
+        for said in (self.early(features.mean(1)), self.numbers(tokens.mean(1))):
+            parts += [
+                known(nn.functional.smooth_l1_loss, said[:, :-1], truth),
+                known(nn.functional.binary_cross_entropy_with_logits, said[:, -1], numbers[:, -1]),
+            ]
         return {"loss": sum(parts)}
 
 
