@@ -24,6 +24,14 @@ from cephalo.dataset_scripts.pdf.shard import (
     shard_name,
     unread_scans,
 )
+from cephalo.dataset_scripts.scale.cluster import (
+    Cluster,
+    CpusPerTask,
+    MemPerCpu,
+    Partition,
+    SlurmTasks,
+    TimeLimit,
+)
 from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.sources import read_titles
 from cephalo.dataset_scripts.workers import result_of, worker_pool
@@ -42,12 +50,14 @@ class Job:
 
 @dataclass
 class Counts:
-    """What a run did. `failures` maps a file to its reason, one line."""
+    """What a run did. `failures` maps a file to its reason, one line; `died` are those files of
+    which the reason is that their worker died."""
 
     documents: int = 0
     pages: int = 0
     figures: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    died: set[str] = field(default_factory=set)
 
     def add(self, name: str, outcome: Outcome) -> None:
         """Count the outcome of the document `name`."""
@@ -57,15 +67,16 @@ class Counts:
             self.figures += outcome.figures
         else:
             self.failures[name] = outcome.error
+            self.died |= {name} if outcome.died else set()
         for figure, reason in outcome.left_out.items():
             self.failures[f"{name}: {figure}"] = reason
 
 
 @app.command()
 def extract(
-    out: Annotated[Path, typer.Option(help="Folder for the shards, the page and the failures.")],
+    out: Annotated[str, typer.Option(help="Folder for the shards, the page and the failures.")],
     paths: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(help="PDF and saved HTML files, HTML dumps of wikis, folders of them."),
     ] = None,
     dpi: Annotated[int, typer.Option(min=36, max=1200, help="Resolution of the crops.")] = 200,
@@ -110,6 +121,11 @@ def extract(
         bool,
         typer.Option("--review", help="Also write OUT/review.html: every page with its boxes."),
     ] = False,
+    slurm: SlurmTasks = None,
+    partition: Partition = None,
+    time_limit: TimeLimit = "4:00:00",
+    cpus_per_task: CpusPerTask = 1,
+    mem_per_cpu: MemPerCpu = 2,
 ) -> None:
     """Read figures and captions from PDF files and from pages of Wikipedia.
 
@@ -117,46 +133,66 @@ def extract(
     OUT/failures.jsonl. Run it again after an interruption: it does only what is missing.
     What a wiki answered is kept in OUT/cache and never asked for again.
 
+    With --slurm the PDF files are read by many machines; PATHS and --out may be s3:// or hf://
+    addresses. The command submits what is missing and returns; run it again to see what is done.
+
     \b
     Example:
       cephalo extract papers/ --out runs/figures --text
       cephalo extract --wikipedia Nacre --wikipedia "Category:Biomaterials" \\
         --contact you@example.org --out runs/wikipedia
+      cephalo extract s3://lab/papers --out s3://lab/figures --slurm 200 --partition cpu
     """
     started = time.monotonic()
     settings = Settings(dpi, parse_kinds(kinds), uncaptioned, text)
     asked = [*(wikipedia or []), *(read_titles(titles) if titles else [])]
     if dataset and not text:
         raise CephaloError("--dataset gives text and no figures; add --text")
-    files, web_files = find_files(paths or [], out, bool(asked or dataset))
+    if slurm:
+        if asked or dataset or review or workers:
+            raise CephaloError(
+                "--slurm reads PDF files: without wikis, --dataset and --review, and with "
+                "--cpus-per-task in place of --workers"
+            )
+        from cephalo.dataset_scripts.scale.extraction import submit_extraction
+
+        cluster = Cluster(slurm, partition, time_limit, cpus_per_task, mem_per_cpu)
+        print(submit_extraction(paths or [], out, settings, timeout, cluster))
+        return
+    if remote := [name for name in (out, *(paths or [])) if "://" in name]:
+        raise CephaloError(f"{remote[0]}: addresses are for --slurm; give a folder of this machine")
+    folder = Path(out)
+    files, web_files = find_files(
+        [Path(name) for name in paths or []], folder, bool(asked or dataset)
+    )
     workers = workers or os.cpu_count() or 1
-    prepare(out, settings, thumbnail)
-    with locked(out):
-        jobs, done, unread = plan(files, out / "figures")
-        counts = run_jobs(jobs, unread, out, settings, workers, timeout)
+    prepare(folder, settings, thumbnail)
+    with locked(folder):
+        jobs, done, unread = plan(files, folder / "figures")
+        counts = run_jobs(jobs, unread, folder, settings, workers, timeout)
         if asked or web_files:
             web = WebSettings(wiki, contact, thumbnail, text, timeout)
-            done += run_pages(asked, web_files, out, web, counts)
+            done += run_pages(asked, web_files, folder, web, counts)
         for name in dataset or []:
-            new = read_dataset(name, out / "text") is not None
+            new = read_dataset(name, folder / "text") is not None
             counts.documents += new
             done += not new
-        figures = write_page(out, counts.failures)
+        figures = write_page(folder, counts.failures)
         if review:
             from cephalo.dataset_scripts.review import write_review
 
-            write_review(out, files, workers, timeout)
+            write_review(folder, files, workers, timeout)
     seconds = time.monotonic() - started
     print(
         f"{counts.documents} documents read, {done} read before, {counts.pages} pages, "
         f"{counts.figures} figures ({figures} in all), {len(counts.failures)} failures, "
-        f"{seconds:.1f} s → {out / 'index.html'}"
+        f"{seconds:.1f} s → {folder / 'index.html'}"
     )
     if counts.failures and not counts.documents and not done:
         reason = next(iter(counts.failures.values()))
         raise CephaloError(
             f"none of {len(counts.failures)} documents could be read ({reason}); "
-            f"see {out / 'failures.jsonl'}"
+            f"see {folder / 'failures.jsonl'}"
         )
 
 

@@ -56,7 +56,8 @@ def result_of(future: Any, timeout: float) -> Any:
     except FutureTimeoutError:
         return Outcome(error=f"took longer than {timeout:g} s; raise --timeout to give it more")
     except ProcessExpired as error:
-        return Outcome(error=f"its worker died (exit code {error.exitcode}), maybe out of memory")
+        reason = f"its worker died (exit code {error.exitcode}), maybe out of memory"
+        return Outcome(error=reason, died=True)
     except Exception as error:  # a bug met one document: name it, and read the others
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return Outcome(error=f"internal error: {text[:200]}")

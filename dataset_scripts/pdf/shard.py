@@ -25,12 +25,13 @@ MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its 
 class Outcome:
     """What became of a document. `error` is one line; None where its shard was written.
 
-    `left_out` maps figures that could not be had to the reason.
+    `left_out` maps figures that could not be had to the reason; `died` tells that its worker did.
     """
 
     figures: int = 0
     pages: int = 0
     error: str | None = None
+    died: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,0 +1,1 @@
+"""Extraction and refinement over many machines: manifests, chunks, and datatrove on Slurm."""

@@ -1,0 +1,99 @@
+"""A folder that many machines see: a shared file system, or what fsspec opens."""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+
+
+def is_remote(url: str) -> bool:
+    """Whether `url` names a protocol, such as `s3://bucket/folder`, and no path."""
+    return "://" in url
+
+
+def open_filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec file system of `url` and the path in it; listings are not remembered.
+
+    Raises CephaloError for a protocol that is unknown or whose package is missing.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        return url_to_fs(url, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise CephaloError(
+            f"{url} cannot be opened ({error}); give a folder, hf://, or s3:// with "
+            "pip install 'cephalo[scale]'"
+        ) from error
+
+
+class Store:
+    """Files below `url`, by names with slashes. Each appears whole; the same name twice is one
+    file."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url if is_remote(url) else str(Path(url).absolute())
+        self.fs, self.root = open_filesystem(self.url)
+
+    def path(self, name: str) -> str:
+        """The path of a name in the file system."""
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there."""
+        return self.fs.exists(self.path(name))
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder, sorted; none where there is no such folder."""
+        try:
+            found = self.fs.ls(self.path(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in (path.rpartition("/")[2] for path in found) if name)
+
+    def read(self, name: str) -> str | None:
+        """The text of a file; None where there is none."""
+        try:
+            return self.fs.cat_file(self.path(name)).decode()
+        except FileNotFoundError:
+            return None
+
+    def read_json(self, name: str) -> Any:
+        """What a file of JSON says; None where there is none. Raises CephaloError if damaged."""
+        text = self.read(name)
+        try:
+            return None if text is None else json.loads(text)
+        except ValueError as error:
+            raise CephaloError(f"{self.url}/{name} is damaged ({error}); delete it") from error
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of text."""
+        path, aside = self.path(name), self._aside(name)
+        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.fs.pipe_file(aside or path, text.encode())
+        if aside:
+            self.fs.mv(aside, path)
+
+    def put(self, local: Path, name: str) -> None:
+        """Copy a file of this machine here."""
+        path, aside = self.path(name), self._aside(name)
+        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self.fs.put_file(str(local), aside or path)
+        if aside:
+            self.fs.mv(aside, path)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        if self.exists(name):
+            self.fs.rm_file(self.path(name))
+
+    def _aside(self, name: str) -> str | None:
+        """Where a file is written before it gets its name; None in object stores, whose files
+        appear whole. Machines share the folder, so the name tells which one writes."""
+        if is_remote(self.url):
+            return None
+        folder, _, file = name.rpartition("/")
+        return self.path(f"{folder}/.{file}.{socket.gethostname()}.{os.getpid()}.tmp")
