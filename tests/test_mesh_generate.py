@@ -8,13 +8,18 @@ field is known. Everything between the prompt and the files is the real code of 
 import copy
 import json
 import re
+import shutil
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from hub_fixture import hub as hub
+from huggingface_hub import HfApi
 from PIL import Image
 from test_mesh import FILES, command, refused
 
@@ -198,6 +203,35 @@ def test_a_prompt_becomes_a_part_of_the_known_volume(words, tmp_path, capsys):
     assert found["islands_dropped"] == found["hollows_filled"] == 0
     assert found["minimum_wall_mm"] > 20
     assert "watertight, one body" in capsys.readouterr().out
+
+
+def test_a_repository_of_the_hub_like_that_of_shap_e(words, hub, tmp_path):
+    """Its full precision is pickled and its safetensors are of half: only those are read."""
+    folder = shutil.copytree(words, tmp_path / "repository")
+    for weights in folder.glob("*/*.fp16.safetensors"):
+        torch.save({}, weights.with_name(weights.name.replace(".fp16.safetensors", ".bin")))
+    api = HfApi(hub.endpoint, hub.tokens["alice"])
+    api.create_repo("alice/shapes")
+    api.upload_folder(repo_id="alice/shapes", folder_path=folder)
+    given = [
+        "--generator",
+        "alice/shapes",
+        "--num-inference-steps",
+        "1",
+        "--out",
+        tmp_path / "part",
+    ]
+    make = [sys.executable, "-m", "cephalo.cli.main", "make-mesh", "generate", "--prompt", "a ball"]
+    subprocess.run(
+        [*map(str, make + given)],
+        env=hub.environment(tmp_path / "home"),
+        check=True,
+        capture_output=True,
+    )
+    facts = json.loads((tmp_path / "part/parameters.json").read_text())
+    assert facts["part"]["volume_fraction"] == pytest.approx(known_volume(2.8), rel=0.005)
+    assert [*tmp_path.glob("home/**/*.fp16.safetensors")]
+    assert not [*tmp_path.glob("home/**/*.bin")]
 
 
 def test_the_same_seed_makes_the_same_part_and_another_another(words, tmp_path):
