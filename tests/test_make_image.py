@@ -215,7 +215,8 @@ def test_pickled_weights_are_not_read(image, generator, tmp_path):
 
 
 def test_a_missing_package_is_told_with_its_command(monkeypatch):
-    monkeypatch.delitem(sys.modules, "modeling_cephalo.make_image.generator")
+    monkeypatch.delitem(sys.modules, "modeling_cephalo.make_image.generator", raising=False)
+    monkeypatch.delitem(sys.modules, "modeling_cephalo.pipelines", raising=False)
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(CephaloError, match=r"run: pip install 'cephalo\[image\]'"):
         __import__("modeling_cephalo.make_image.generator")

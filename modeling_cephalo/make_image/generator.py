@@ -9,13 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cephalo.cli.errors import CephaloError
 
 from ..model_sources import in_one_line
-
-try:
-    from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image
-except ImportError as error:
-    raise CephaloError(
-        "drawing needs one more package; run: pip install 'cephalo[image]'"
-    ) from error
+from ..pipelines import load_pipeline
 
 
 class GeneratorSettings(BaseModel):
@@ -35,26 +29,12 @@ class GeneratorSettings(BaseModel):
 
 
 class Generator:
-    """A loaded pipeline. Only safetensors are read and no code of the model is run.
-
-    Raises CephaloError for what is no such pipeline.
-    """
+    """A loaded pipeline. Raises CephaloError for what is none that draws images."""
 
     def __init__(self, settings: GeneratorSettings) -> None:
         self.settings = settings
-        on_gpu = torch.cuda.is_available()
-        kind = AutoPipelineForImage2Image if settings.strength else AutoPipelineForText2Image
-        try:
-            pipeline = kind.from_pretrained(
-                settings.model,
-                use_safetensors=True,
-                dtype=torch.float16 if on_gpu else torch.float32,
-            )
-        except Exception as error:  # diffusers raises what its parts raise
-            raise CephaloError(
-                f"cannot load {settings.model} as a pipeline of diffusers: {in_one_line(error)}"
-            ) from error
-        self.pipeline: Any = pipeline.to("cuda" if on_gpu else "cpu")
+        kind = "AutoPipelineForImage2Image" if settings.strength else "AutoPipelineForText2Image"
+        self.pipeline: Any = load_pipeline(kind, settings.model)
 
     def draw(self, prompt: str, seed: int, start: Image.Image) -> Image.Image:
         """An RGB image for `prompt`; `start` is where image-to-image begins.

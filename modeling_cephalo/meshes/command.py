@@ -1,4 +1,4 @@
-"""`cephalo make-mesh`: printable parts from parameters, from an image, or as a model proposes."""
+"""`cephalo make-mesh`: printable parts from parameters or images, proposed or generated."""
 
 import importlib.util
 from pathlib import Path
@@ -14,6 +14,7 @@ from ..images import open_image
 from .designs import (
     Design,
     Extrusion,
+    Generated,
     Gyroid,
     Honeycomb,
     ImagePart,
@@ -30,10 +31,10 @@ app = typer.Typer(
 )
 
 
-def flag(design: type[BaseModel], field: str) -> Any:
-    """The option for a field of a design, with its bounds."""
+def flag(design: type[BaseModel], field: str, more: str = "") -> Any:
+    """The option for a field of a design, with its bounds; `more` follows the description."""
     least, greatest = bounds(design, field)
-    described = design.model_fields[field].description
+    described = ", ".join(filter(None, (design.model_fields[field].description, more)))
     return typer.Option(min=least, max=greatest, help=f"{described}.".capitalize())
 
 
@@ -204,6 +205,54 @@ def propose(
     asked = {"image": image.name, "goal": goal, "model": model, "seed": seed}
     print(f"{model} proposes {proposal.design.name}: {clean(' '.join(proposal.reason.split()))}")
     finish(surface, proposal.design, out, asked | {"reason": proposal.reason})
+
+
+@app.command()
+def generate(
+    generator: Annotated[str, typer.Option(help="A Shap-E pipeline: of the Hub or a folder.")],
+    out: Out,
+    prompt: Annotated[str | None, typer.Option(help="What to make, in words.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="What to make.")] = None,
+    size: Annotated[float, flag(Generated, "size")] = 40,
+    num_inference_steps: Annotated[int, flag(Generated, "num_inference_steps")] = 64,
+    guidance_scale: Annotated[
+        float | None,
+        flag(Generated, "guidance_scale", "by default 15 with --prompt, 3 with --image"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generator's noise.")] = 0,
+) -> None:
+    """A body that Shap-E draws from words (openai/shap-e) or an image (openai/shap-e-img2img).
+
+    The volume fraction is of the box around the part. What cannot be printed is refused by name:
+    loose bodies or hollows of more than 1 % of the volume, walls under 0.4 mm or two cells of the
+    128³ grid. The same seed makes the same part.
+
+    \b
+    Example:
+      cephalo make-mesh generate --prompt "a pollen grain with spikes" --generator openai/shap-e \\
+        --size 40 --seed 1 --out part
+    """
+    need_packages()
+    if (prompt is None) == (image is None):
+        raise CephaloError("give either --prompt or --image")
+    if guidance_scale is None:  # as in the examples of diffusers' documentation
+        guidance_scale = 3 if prompt is None else 15
+    design = checked(
+        Generated,
+        size=size,
+        generator=generator,
+        prompt=prompt,
+        image=image and image.name,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        seed=seed,
+    )
+    picture = image and open_image(image)
+    from ..chat import quiet
+    from . import shap_e
+
+    quiet()
+    finish(shap_e.generate(design, picture), design, out, {})
 
 
 def construct(design: type[Design], out: Path, **values: Any) -> None:

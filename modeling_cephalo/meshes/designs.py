@@ -183,3 +183,18 @@ class Extrusion(ImagePart):
     volume_fraction: float | None = Field(
         ge=0.15, le=0.95, description="solid part of the box; the outlines move to reach it"
     )
+
+
+class Generated(BaseModel):
+    """A body that a Shap-E pipeline of diffusers draws from a prompt or from an image."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+    name: Literal["generated"] = "generated"
+    size: Edge = Field(description="longest edge of the part in mm")
+    generator: str
+    prompt: str | None = Field(min_length=1, max_length=1000)
+    image: str | None = Field(description="name of the file")
+    num_inference_steps: int = Field(ge=1, le=1000, description="steps of denoising")
+    guidance_scale: float = Field(ge=0, le=100, description="how closely the prompt is followed")
+    seed: int = Field(ge=0, lt=2**63)
