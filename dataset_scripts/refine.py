@@ -1,28 +1,35 @@
 """`cephalo refine`: figures become conversations that a teacher wrote and checks let through."""
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.dataset_scripts.scale.cluster import (
+    Cluster,
+    CpusPerTask,
+    GpusPerTask,
+    MemPerCpu,
+    Partition,
+    SlurmTasks,
+    TimeLimit,
+)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-VERSION = "1"  # of the checks and of the rows; with another, all documents are verified again
 TASKS = "describe,explain,questions,design,compare,talk"
 
 
 @app.command()
 def refine(
     figures: Annotated[
-        Path, typer.Argument(metavar="FIGURES", help="The folder that `cephalo extract` wrote.")
+        str, typer.Argument(metavar="FIGURES", help="The folder that `cephalo extract` wrote.")
     ],
     out: Annotated[
         Path, typer.Option(help="Folder for conversations, answers and report; may be FIGURES.")
@@ -89,6 +96,12 @@ def refine(
     retry_rejected: Annotated[
         bool, typer.Option("--retry-rejected", help="Ask again for what was rejected.")
     ] = False,
+    slurm: SlurmTasks = None,
+    partition: Partition = None,
+    time_limit: TimeLimit = "4:00:00",
+    cpus_per_task: CpusPerTask = 1,
+    mem_per_cpu: MemPerCpu = 2,
+    gpus_per_task: GpusPerTask = 0,
 ) -> None:
     """Turn figures into verified conversations, written by a teacher.
 
@@ -96,82 +109,68 @@ def refine(
     reasons, OUT/report.html and OUT/report.json. Every answer is kept in OUT/cache when it
     arrives: run it again after an interruption, and nothing is asked twice.
 
+    With --slurm many machines share the figures, which may be an s3:// or hf:// address; OUT is a
+    folder that all see, keys come from the environment, and limits are for one task. The command
+    submits what is missing and returns; run it again to see what is done.
+
     \b
     Example:
       cephalo refine runs/figures --teacher caption --out runs/figures
       cephalo refine runs/figures --base-url http://127.0.0.1:8000/v1 --model my-model \\
         --out runs/refined --tasks describe,questions --max-requests 1000
     """
+    from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.documents import figure_shards
-    from cephalo.dataset_scripts.refinement.report import Spending, write_report
+    from cephalo.dataset_scripts.refinement.report import write_report
     from cephalo.dataset_scripts.refinement.tasks import parse_tasks
-    from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 
-    shards = figure_shards(figures)
-    wanted = parse_tasks(tasks)
-    spending = Spending(price_in, price_out)
+    parse_tasks(tasks)
+    asking = Asking(
+        teacher=teacher,
+        base_url=base_url,
+        model=model,
+        tasks=tasks,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        seed=seed,
+        max_image_edge=max_image_edge,
+        text_only=text_only,
+        batch_size=batch_size,
+        max_concurrency=max_concurrency,
+        max_retries=max_retries,
+        timeout=timeout,
+        max_requests=max_requests,
+        max_total_tokens=max_total_tokens,
+        price_in=price_in,
+        price_out=price_out,
+        judge_model=judge_model,
+        judge_base_url=judge_base_url,
+        judge_threshold=judge_threshold,
+        retry_rejected=retry_rejected,
+    )
+    keys = Keys(api_key, judge_api_key)
+    if slurm:
+        from cephalo.dataset_scripts.scale.refinement import submit_refinement
+
+        cluster = Cluster(slurm, partition, time_limit, cpus_per_task, mem_per_cpu, gpus_per_task)
+        print(submit_refinement(figures, out, asking, keys, cluster))
+        return
+    if "://" in figures:
+        raise CephaloError(f"{figures}: addresses are for --slurm; give a folder of this machine")
+    folder = Path(figures)
+    shards = figure_shards(folder)
     with prepared(out):
-        models: list[Any] = []
-        who: Any = CaptionTeacher()
-        if teacher != "caption":
-            # Imports torch, which takes seconds.
-            from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
-            from modeling_cephalo.endpoint import Limits
-            from modeling_cephalo.questions import ReplyCache, Respondent, Sampling, Usage
-
-            limits = Limits(max_concurrency, max_retries, timeout, max_image_edge)
-            spending.usage = Usage(max_requests, max_total_tokens)
-            spending.cache = ReplyCache(out / "cache" / "replies.sqlite")
-            if teacher == "endpoint":
-                models.append(connect(base_url, model, api_key, spending.usage, limits))
-            else:
-                models.append(load(teacher, spending.usage, batch_size, max_image_edge))
-            if judge_model:
-                # The teacher's key goes to the teacher's server only.
-                url, key = (
-                    (judge_base_url, judge_api_key) if judge_base_url else (base_url, api_key)
-                )
-                models.append(connect(url, judge_model, key, spending.usage, limits))
-            # A judge is to say the same each time.
-            asked, *judge = [
-                Respondent(
-                    one,
-                    Sampling(warmth, max_tokens, seed),
-                    spending.cache,
-                    spending.usage,
-                    max_retries,
-                )
-                for one, warmth in zip(models, (temperature, 0.0), strict=False)
-            ]
-            who = ModelTeacher(asked, wanted, *judge or [None], judge_threshold, text_only)
         started = time.monotonic()
-        refined = refine_all(who, models, shards, out, max_concurrency, retry_rejected, spending)
-        outcome = asyncio.run(refined)
-        summary = write_report(figures, out, who, outcome, spending, time.monotonic() - started)
+        asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")
+        outcome = asked.outcome
+        summary = write_report(
+            folder, out, asked.teacher, outcome, asked.spending, time.monotonic() - started
+        )
     print(f"{summary} → {out / 'report.html'}")
     if outcome.unanswered and not outcome.answered and not outcome.done_before:
         raise CephaloError(f"no question got an answer; see why in {out / 'report.html'}")
     if outcome.stopped:
         print(f"stopped: {outcome.stopped}; the same command goes on from here")
-
-
-def connect(url: str | None, name: str | None, key: str | None, usage: Any, limits: Any) -> Any:
-    """An endpoint. Raises CephaloError where its name or key is missing."""
-    from modeling_cephalo.endpoint import Endpoint
-
-    if not name:
-        raise CephaloError("no --model; give the name that the endpoint has for the teacher")
-    if not key and not url:
-        raise CephaloError("OpenAI wants a key; set OPENAI_API_KEY, or give another --base-url")
-    return Endpoint(url, name, key or "-", usage, limits)
-
-
-def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
-    """A model in this process. Raises CephaloError where it cannot be loaded."""
-    from modeling_cephalo import inference
-    from modeling_cephalo.local_model import LocalModel
-
-    return LocalModel(inference.load(name), name, usage, batch_size, max_image_edge)
 
 
 @contextmanager
@@ -188,37 +187,3 @@ def prepared(out: Path) -> Iterator[None]:
             yield
         except sqlite3.DatabaseError as error:
             raise CephaloError(f"cannot write below {out}: {error}; make room") from error
-
-
-async def refine_all(
-    teacher: Any,
-    models: list[Any],
-    shards: list[Path],
-    out: Path,
-    max_concurrency: int,
-    retry_rejected: bool,
-    spending: Any,
-) -> Any:
-    """Refine all shards, with progress. `models` are opened for the time of it."""
-    from tqdm import tqdm
-
-    from cephalo.dataset_scripts.refinement.run import Run, count_items
-
-    settings = {
-        "version": VERSION,
-        "teacher": teacher.name,
-        "params": teacher.params(),
-        "tasks": {task.name: task.version for task in teacher.tasks},
-    }
-    async with AsyncExitStack() as stack:
-        for model in models:
-            await stack.enter_async_context(model)
-        total = count_items(shards, teacher.tasks)
-        bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=None))
-
-        def advance(items: int) -> None:
-            bar.set_postfix_str(spending.line(bar.n / total if total else 1.0), refresh=False)
-            bar.update(items)
-
-        run = Run(teacher, out, settings, max_concurrency, retry_rejected, advance)
-        return await run.refine(shards)

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class Item:
 
 @dataclass
 class Document:
-    """A shard of figures on its way through. `items` is None where it was finished before."""
+    """A shard of figures, of one document or of several, on its way through. `items` is None where
+    it was finished before."""
 
     shard: Path
     made_from: str
@@ -202,20 +204,25 @@ class Run:
 
 
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
-    """The questions about the figures of one document, those about one figure together."""
-    numbered = list(enumerate(figures))
+    """The questions about the figures of a shard, those about one figure together; figures are
+    compared within their document."""
     items = []
-    for place, figure in numbered:
-        items += [Item(task, [place], [figure]) for task in tasks if task.figures == 1]
-    for task in tasks:
-        if task.figures > 1:
-            for group in groups(numbered, task.figures):
-                items.append(Item(task, [place for place, _ in group], [row for _, row in group]))
+    numbered = enumerate(figures)
+    for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
+        rows = list(document)
+        for place, figure in rows:
+            items += [Item(task, [place], [figure]) for task in tasks if task.figures == 1]
+        for task in tasks:
+            if task.figures > 1:
+                for group in groups(rows, task.figures):
+                    places, shown = map(list, zip(*group, strict=True))
+                    items.append(Item(task, places, shown))
     return items
 
 
 def count_items(shards: list[Path], tasks: Iterable[Task]) -> int:
-    """How many questions `plan` makes of shards in which every figure has a caption."""
+    """How many questions `plan` makes of shards of one document each in which every figure has a
+    caption."""
     total = 0
     for shard in shards:
         rows = count_rows([shard])

@@ -17,15 +17,17 @@ TimeLimit = Annotated[
 ]
 CpusPerTask = Annotated[int, typer.Option(min=1, help="Cores of a task.")]
 MemPerCpu = Annotated[int, typer.Option(min=1, help="Gigabytes of memory for each core.")]
+GpusPerTask = Annotated[int, typer.Option(min=0, help="GPUs of a task, for a teacher in it.")]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Tasks in all, and for each its partition, time limit as sbatch reads it, cores, and
-    gigabytes of memory a core."""
+    """Tasks in all, and for each its partition, time limit as sbatch reads it, cores,
+    gigabytes of memory a core, and GPUs."""
 
     tasks: int
     partition: str | None
     time: str
     cpus_per_task: int
     mem_per_cpu: int
+    gpus_per_task: int = 0

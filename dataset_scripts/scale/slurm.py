@@ -80,6 +80,7 @@ def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, 
         partition=cluster.partition,
         cpus_per_task=cluster.cpus_per_task,
         mem_per_cpu_gb=cluster.mem_per_cpu,
+        gpus_per_task=cluster.gpus_per_task,
         job_name=name,
         qos="",  # the cluster's own; what datatrove would ask for is not everywhere
         venv_path=str(activate) if activate.exists() else None,

@@ -1,0 +1,172 @@
+"""Refinement by tasks: packed shards of several papers, the same conversations in any division.
+The endpoint is a fake one with a real server."""
+
+import json
+import pickle
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from figure_samples import figure_row
+from teacher_server import TeacherServer, error, faithful
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.main import run_command
+from cephalo.dataset_scripts.refinement.run import plan
+from cephalo.dataset_scripts.refinement.tasks import load_task
+from cephalo.dataset_scripts.scale import refinement
+from cephalo.dataset_scripts.schema import FIGURES
+
+WORDS = ["nacre", "bone", "silk", "antler", "wood", "bamboo", "chitin", "enamel", "coral", "horn"]
+KEY = "sk-secret-key"
+
+
+@pytest.fixture
+def figures(tmp_path):
+    """Three shards of two papers each, of two figures each but for the last, which has none."""
+    folder = tmp_path / "read" / "figures"
+    folder.mkdir(parents=True)
+    for shard in range(3):
+        rows = [
+            figure_row(
+                document,
+                number + 1,
+                caption=f"Tablets of {WORDS[2 * document + number]} bent at layered borders.",
+            )
+            for document in (2 * shard, 2 * shard + 1)
+            for number in range(2)
+            if document < 5
+        ]
+        table = pa.Table.from_pylist(rows, schema=FIGURES.arrow_schema)
+        pq.write_table(table, folder / f"{shard:06d}.parquet")
+    return folder.parent
+
+
+@pytest.fixture
+def server():
+    with TeacherServer(faithful) as server:
+        yield server
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Steps in place of their submission to Slurm."""
+    steps = []
+
+    def submit(run, step, chunks, cluster):
+        steps.append(pickle.dumps(step))
+        return None if len(run.done()) == chunks else "12"
+
+    monkeypatch.setattr(refinement, "submit", submit)
+    return steps
+
+
+def refine(figures, out, server, *more: str) -> None:
+    asked = [str(figures), "--out", str(out), "--base-url", server.url, "--model", "fake"]
+    asked += ["--tasks", "describe,compare", "--api-key", KEY, *more]
+    run_command("refine", asked)
+
+
+def conversations(out) -> list[dict]:
+    shards = sorted((out / "conversations").glob("*.parquet"))
+    return [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+
+
+def run_all(steps: list[bytes], tasks: int) -> None:
+    for rank in range(tasks):
+        pickle.loads(steps[-1])(None, rank, tasks)
+
+
+def test_figures_are_compared_within_their_paper_in_a_shard_of_several():
+    rows = [
+        {"document_sha256": paper, "caption": caption}
+        for paper, caption in [("a", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("c", "5")]
+    ]
+    items = plan(rows, [load_task("describe"), load_task("compare")])
+    assert [(item.task.name, item.places) for item in items] == [
+        *[("describe", [0]), ("describe", [1]), ("compare", [0, 1]), ("describe", [2])],
+        *[("describe", [3]), ("describe", [4]), ("compare", [3, 4])],
+    ]
+    assert [[row["caption"] for row in item.figures] for item in items[-1:]] == [["4", "5"]]
+
+
+def test_tasks_give_the_conversations_of_one_machine(figures, server, submitted, tmp_path, capsys):
+    refine(figures, tmp_path / "alone", server)
+    asked = len(server.requests)
+    out = tmp_path / "out"
+    refine(figures, out, server, "--slurm", "2")
+    assert "submitted job 12: 0 of 3 shards are done" in capsys.readouterr().out
+    run_all(submitted, 2)
+    alone = conversations(tmp_path / "alone")
+    assert len(alone) >= 10
+    assert conversations(out) == alone
+    assert len(server.requests) == 2 * asked
+    run_all(submitted, 3)
+    assert len(server.requests) == 2 * asked
+    refine(figures, out, server, "--slurm", "2")
+    assert "all 3 shards are done" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert report["run"]["requests"] == asked
+    one = json.loads((tmp_path / "alone" / "report.json").read_text())
+    for name in ("teacher", "params", "tasks", "checks"):
+        assert report[name] == one[name]
+
+
+def test_no_file_and_no_step_holds_a_key(figures, server, submitted, tmp_path):
+    out = tmp_path / "out"
+    refine(figures, out, server, "--slurm", "1")
+    run_all(submitted, 1)
+    assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+    assert KEY.encode() not in submitted[0]
+    for path in out.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_task_whose_server_is_gone_is_not_done_and_asks_nothing_twice(
+    figures, server, submitted, tmp_path
+):
+    out = tmp_path / "out"
+    more = ["--max-retries", "0", "--max-concurrency", "1"]
+    refine(figures, out, server, "--slurm", "1", *more)
+    with pytest.raises(CephaloError, match="answers 401 to model fake"):
+        step = pickle.loads(submitted[0])
+        server.faults = [None] * 6 + [error(401, "no")] * 50
+        step(None, 0, 1)
+    assert sorted(path.name for path in (out / "refine-run" / "chunks").iterdir()) == [
+        "000000.json"
+    ]
+    server.faults = []
+    before = len(server.requests)
+    run_all(submitted, 1)
+    # Four questions and one comparison of each pair; the last shard has one paper.
+    assert len(server.requests) - before == 6 + 3
+    assert len(list((out / "refine-run" / "chunks").iterdir())) == 3
+
+
+def test_rejected_answers_are_asked_again(figures, server, submitted, tmp_path):
+    out = tmp_path / "out"
+    server.faults = ['"no form"'] * 6
+    refine(figures, out, server, "--slurm", "1", "--max-retries", "2", "--max-concurrency", "1")
+    run_all(submitted, 1)
+    rejected = [path.stem for path in (out / "rejected").iterdir()]
+    assert "000000" in rejected
+    again = ["--retry-rejected", "--max-retries", "2", "--max-concurrency", "1"]
+    refine(figures, out, server, "--slurm", "1", *again)
+    open_ = {"000000", "000001", "000002"} - set(rejected)
+    done = {path.stem for path in (out / "refine-run" / "chunks").iterdir()}
+    assert done == open_
+    run_all(submitted, 1)
+    assert "000000" not in [path.stem for path in (out / "rejected").iterdir()]
+
+
+def test_other_settings_and_places_are_refused(figures, server, submitted, tmp_path):
+    out = tmp_path / "out"
+    refine(figures, out, server, "--slurm", "1")
+    with pytest.raises(CephaloError, match=r"was made with seed 0; use the same or another --out"):
+        refine(figures, out, server, "--slurm", "1", "--seed", "1")
+    with pytest.raises(CephaloError, match="give --out a folder that all machines see"):
+        refine(figures, "s3://lab/out", server, "--slurm", "1")
+    with pytest.raises(CephaloError, match="s3://lab/read: addresses are for --slurm"):
+        refine("s3://lab/read", out, server)
+    with pytest.raises(CephaloError, match="figures: no such file or folder"):
+        refine(tmp_path / "nothing", tmp_path / "other", server, "--slurm", "1")
