@@ -52,6 +52,17 @@ def test_stem_makes_a_patch_a_token_and_sees_each_image_apart(saved):
         assert torch.equal(stem(images)[1:], together[1:])
 
 
+def test_convolutions_begin_as_large_as_he_et_al_say():
+    with weights_of(seed=0):
+        model = CephaloStemForConditionalGeneration(config(stem_channels=[64, 128, 128]))
+    stem = model.model.vision_model.embeddings.patch_embedding
+    for block in stem:
+        for convolution in (block.first, block.second, block.shortcut):
+            outputs, _, *kernel = convolution.weight.shape
+            expected = (2 / (outputs * kernel[0] * kernel[1])) ** 0.5
+            assert convolution.weight.std().item() == pytest.approx(expected, rel=0.1)
+
+
 def test_loads_without_this_package_in_a_clean_process(saved):
     model = AutoModelForImageTextToText.from_pretrained(saved)
     stem = model.model.vision_model.embeddings.patch_embedding

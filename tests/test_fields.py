@@ -146,6 +146,7 @@ def peak(plate: np.ndarray) -> float:
         middle = (low + high) / 2
         weak = fracture.weak_pixels(plate, fields, middle).any()
         low, high = (middle, high) if weak else (low, middle)
+    assert fracture.peak_energy(plate, fields) == pytest.approx(low, rel=1e-9)
     return low
 
 

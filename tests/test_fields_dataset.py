@@ -14,6 +14,7 @@ from huggingface_hub import DatasetCard
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.fields import build as building
+from cephalo.dataset_scripts.fields import fracture
 from cephalo.dataset_scripts.fields.build import Plan, build, chunks, make_chunk
 from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN
 from cephalo.dataset_scripts.fields.rows import (
@@ -138,6 +139,8 @@ def test_crack_row_tells_what_broke():
     for row, talks in rows:
         cracked = talks[0]["answer"] == "yes"
         assert row["initiate"] == cracked == (row["diff_proportion"] > 0) == (row["damage"] > 1e-9)
+        assert (row["peak_energy"] >= fracture.TOUGHNESS) == cracked
+        assert row["von_mises_scale"] > 1  # MPa; 2 in a uniform plate without a notch
         assert len(row["epotfield_list"]) == row["frames"] == 10
         assert row["last_epotfield"] == row["epotfield_list"][-1] != row["start_epotfield"]
 

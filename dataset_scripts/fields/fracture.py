@@ -25,6 +25,7 @@ LONGEST_NOTCH = 0.35  # in heights of the plate
 class Growth:
     """What a plate went through."""
 
+    start: Fields  # whole, at the full elongation
     energies: list[np.ndarray]  # strain energy density at each frame, (n, n), kJ/m³
     broken: np.ndarray  # (n, n) bool: pixels lost by the last frame
     damage: float  # loss of the plate's stiffness, 0 (none) to 1 (in two pieces)
@@ -52,8 +53,7 @@ def grow(stiffness: np.ndarray) -> Growth:
     """Pull a plate in `FRAMES` steps and break what cannot hold; `stiffness`: (n, n), relative."""
     state = stiffness.copy()
     fields = solve(state, STRAIN)
-    first_force = fields.force
-    energies = []
+    start, energies = fields, []
     for frame in range(1, FRAMES + 1):
         share = (frame / FRAMES) ** 2  # energy grows with the square of the elongation
         while (weak := weak_pixels(state, fields, TOUGHNESS / share)).any():
@@ -61,15 +61,27 @@ def grow(stiffness: np.ndarray) -> Growth:
             fields = solve(state, STRAIN)
         energies.append(share * fields.energy * (state > 0))
     lost = (stiffness > 0) & (state == 0)
-    return Growth(energies, lost, float(1 - fields.force / first_force))
+    return Growth(start, energies, lost, float(1 - fields.force / start.force))
 
 
 def weak_pixels(state: np.ndarray, fields: Fields, limit: float) -> np.ndarray:
     """The pixels that break next: those in tension whose mean energy is over `limit` and near the
     highest; none where none is over it."""
+    mean = pulling_energy(state, fields)
+    return (mean >= limit) & (mean >= AT_ONCE * mean.max())
+
+
+def pulling_energy(state: np.ndarray, fields: Fields) -> np.ndarray:
+    """The strain energy density around each pixel in tension, kJ/m³, (n, n); 0 elsewhere."""
     solid = state > 0
     width = LENGTH * len(state)
     weight = gaussian_filter(solid.astype(float), width, mode="nearest")
     mean = gaussian_filter(fields.energy * solid, width, mode="nearest") / np.maximum(weight, 1e-9)
     mean[~solid | (fields.mean_stress <= 0)] = 0
-    return (mean >= limit) & (mean >= AT_ONCE * mean.max())
+    return mean
+
+
+def peak_energy(stiffness: np.ndarray, fields: Fields) -> float:
+    """The highest `pulling_energy` of a whole plate at the full elongation, kJ/m³: a crack starts
+    where it reaches `TOUGHNESS`."""
+    return float(pulling_energy(stiffness, fields).max())

@@ -11,9 +11,15 @@ import numpy as np
 from datasets import Features, Image, List, Value
 
 from cephalo.dataset_scripts.conversations import conversation
-from cephalo.dataset_scripts.fields.elasticity import solve
+from cephalo.dataset_scripts.fields.elasticity import Fields, solve
 from cephalo.dataset_scripts.fields.families import draw_plate, generator
-from cephalo.dataset_scripts.fields.fracture import FRAMES, Growth, draw_notched, grow
+from cephalo.dataset_scripts.fields.fracture import (
+    FRAMES,
+    Growth,
+    draw_notched,
+    grow,
+    peak_energy,
+)
 from cephalo.dataset_scripts.fields.render import (
     field_png,
     mask_png,
@@ -40,12 +46,16 @@ FIELDS = Features(
         "energy_peratom_std_dev": Value("float64"),  # kJ/m³, strain energy, over the solid
         "energy_peratom_mean": Value("float64"),
         "energy_peratom_median": Value("float64"),
+        "peak_energy": Value("float64"),  # kJ/m³, the highest around a pixel in tension
         **KEYS,
     }
 )
 CRACKS = Features(
     {
         "microstructure": Image(),
+        "von_mises": Image(),  # before anything breaks, at the full elongation
+        "von_mises_scale": Value("float64"),
+        "peak_energy": Value("float64"),  # kJ/m³, as above, before anything breaks
         "epotfield_list": List(Image()),  # strain energy density, one picture a frame
         "start_epotfield": Image(),
         "last_epotfield": Image(),
@@ -73,15 +83,14 @@ def stress_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[
     plate = draw_plate(family, generator(seed, f"fields/{family}", index), n)
     fields, solid = solve(plate), plate > 0
     stress, energy = statistics(fields.von_mises[solid]), statistics(fields.energy[solid])
-    top = scale_top(fields.von_mises[solid])
     row = {
         "microstructure": picture(plate_png(plate)),
-        "von_mises": picture(field_png(fields.von_mises, solid, top, "MPa")),
-        "von_mises_scale": top,
+        **stress_picture(plate, fields),
         **dict(zip(("stress_stdev", "stress_mean", "stress_median"), stress, strict=True)),
         "energy_peratom_std_dev": energy[0],
         "energy_peratom_mean": energy[1],
         "energy_peratom_median": energy[2],
+        "peak_energy": peak_energy(plate, fields),
         **keys(family, index, plate),
     }
     return row, [talk(row, STRESS, vector(stress)), talk(row, ENERGY, vector(energy))]
@@ -94,6 +103,8 @@ def crack_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[d
     frames = energy_pictures(growth, solid)
     row = {
         "microstructure": picture(plate_png(plate)),
+        **stress_picture(plate, growth.start),
+        "peak_energy": peak_energy(plate, growth.start),
         "epotfield_list": frames,
         "start_epotfield": frames[0],
         "last_epotfield": frames[-1],
@@ -105,6 +116,14 @@ def crack_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[d
         **keys(family, index, plate),
     }
     return row, [talk(row, CRACK, "yes" if growth.initiated else "no")]
+
+
+def stress_picture(plate: np.ndarray, fields: Fields) -> dict[str, Any]:
+    """The von Mises stress of a plate as a picture, and the top of its scale in MPa."""
+    solid = plate > 0
+    top = scale_top(fields.von_mises[solid])
+    shown = picture(field_png(fields.von_mises, solid, top, "MPa"))
+    return {"von_mises": shown, "von_mises_scale": top}
 
 
 def energy_pictures(growth: Growth, solid: np.ndarray) -> list[dict[str, Any]]:
