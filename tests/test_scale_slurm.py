@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -39,8 +40,11 @@ def cluster(tmp_path_factory):
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("papers")
+    letters = random.Random(0)
     for number in range(PAPERS):
-        one_figure(folder / f"{number:04d}.pdf", f"Hardness of sample {number}.", seed=number)
+        words = ["".join(letters.choices("abdeilmnorstu", k=6)) for _ in range(4)]
+        caption = "Tablets of {} and {} bent at {} borders of {}.".format(*words)
+        one_figure(folder / f"{number:04d}.pdf", caption, seed=number)
     (folder / "twin.pdf").write_bytes((folder / "0000.pdf").read_bytes())
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
     return folder
