@@ -188,6 +188,21 @@ def test_a_document_that_kills_its_worker_is_set_aside_at_the_third_time(
     assert documents == {row["document"] for row in alone["figures"]} - {"b.pdf"}
 
 
+def test_only_the_document_that_was_read_alone_gets_a_strike(papers, alone, tmp_path):
+    run, step = begin(papers, tmp_path / "out", chunk=7)
+    key = {row["document"]: row["document_sha256"] for row in alone["figures"]}
+    attempts = run.name("attempts/000000.json")
+    run.store.write(attempts, extraction.dump(key["b.pdf"], {key["b.pdf"]: 2, key["e.pdf"]: 2}))
+    step(None, 0, 2)
+    [facts] = run.facts()
+    reason = "set aside after 3 attempts: its task did not come to its end"
+    assert facts["failures"].pop(str(papers / "b.pdf")) == reason
+    assert list(facts["failures"]) == [str(papers / "broken.pdf")]
+    documents = {row["document"] for row in rows(str(tmp_path / "out"), "figures")}
+    assert documents == key.keys() - {"b.pdf"}
+
+
+@pytest.mark.slow
 def test_a_document_that_kills_its_task_is_found_and_no_other_is_blamed(papers, alone, tmp_path):
     run, _ = begin(papers, tmp_path / "out", chunk=7)
     code = (

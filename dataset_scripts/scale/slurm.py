@@ -13,6 +13,7 @@ from typing import Any
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.scale.cluster import Cluster
 from cephalo.dataset_scripts.scale.runs import Run
+from cephalo.dataset_scripts.scale.store import is_remote
 
 
 def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | None:
@@ -33,6 +34,9 @@ def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | Non
         )
     ranks = sorted({number % cluster.tasks for number in missing})
     executor = make_executor(run, step, ranks, cluster, name)
+    from loguru import logger  # datatrove's
+
+    logger.disable("datatrove")  # the command tells what it did in a line
     try:
         executor.run()
     except subprocess.CalledProcessError as error:
@@ -71,6 +75,7 @@ def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, 
     except ImportError as error:
         raise CephaloError("--slurm needs datatrove; pip install 'cephalo[scale]'") from error
     started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    remote = is_remote(run.store.url)
     activate = Path(sys.prefix) / "bin" / "activate"
     return RanksExecutor(
         ranks=ranks,
@@ -84,5 +89,7 @@ def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, 
         job_name=name,
         qos="",  # the cluster's own; what datatrove would ask for is not everywhere
         venv_path=str(activate) if activate.exists() else None,
+        # What Slurm itself writes needs a path of this machine's.
+        slurm_logs_folder=str(Path("slurm_logs").absolute() / started) if remote else None,
         logging_dir=f"{run.store.url}/{run.name('logs')}/{started}",
     )
