@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hub_fixture import hub as hub  # the fixture
 from hypothesis import given
 from hypothesis import strategies as st
 from pdf_samples import one_figure
@@ -60,7 +61,7 @@ def rows(out: str, table: str) -> list[dict]:
             for row in pq.read_table(file).to_pylist():
                 if seen.setdefault(row["document_sha256"], name) == name:
                     found.append(row)
-    return sorted(found, key=lambda row: (row["document_sha256"], row["page"]))
+    return sorted(found, key=lambda row: (row["document_sha256"], row.get("page", 0)))
 
 
 def begin(papers, out, chunk: int = 2) -> tuple[Run, ExtractChunks]:
@@ -332,3 +333,28 @@ def test_papers_and_rows_on_s3(papers, alone, bucket, tmp_path):
     assert f"{bucket}/in/broken.pdf" in failures
     with pytest.raises(CephaloError, match="of 8 other files than the 7"):
         begin(f"{bucket}/in", out)
+
+
+ON_THE_HUB = """
+import sys
+from pathlib import Path
+from huggingface_hub import HfApi
+sys.path.insert(0, sys.argv[3])
+from test_scale import begin, rows
+
+papers, out = Path(sys.argv[1]), sys.argv[2]
+HfApi().create_repo("alice/papers", repo_type="dataset")
+HfApi().upload_folder(repo_id="alice/papers", repo_type="dataset", folder_path=papers)
+run, step = begin("hf://datasets/alice/papers", out)
+step(None, 0, 1)
+print(sorted(name for facts in run.facts() for name in facts["failures"]))
+"""
+
+
+def test_papers_on_the_hub(papers, alone, hub, tmp_path):
+    out = tmp_path / "out"
+    home = tmp_path / "home"
+    home.mkdir()
+    printed = hub.run(ON_THE_HUB, home, papers, out, Path(__file__).parent)
+    assert printed.splitlines()[-1] == "['hf://datasets/alice/papers/broken.pdf']"
+    assert_same(out, alone)
