@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NODE = b"SLURMD_NODENAME="
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 
 CONFIGURATION = """
@@ -79,9 +78,11 @@ class Cluster:
                         os.kill(one, signal.SIGKILL)
 
     def processes(self, node: str) -> list[int]:
-        """The processes that tasks of a node are running."""
+        """The processes that tasks of a node are running; other clusters may have such a node."""
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if node_of(pid) == node]
+        conf = self.environment["SLURM_CONF"]
+        wanted = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={conf}".encode()}
+        return [pid for pid in pids if wanted <= variables(pid)]
 
     def tasks(self, state: str | None = None) -> list[str]:
         """The tasks that wait or run (or are in one state), such as "12_3"."""
@@ -93,14 +94,12 @@ class Cluster:
         wait_for(lambda: not self.tasks(), seconds, "Slurm's tasks to end")
 
 
-def node_of(pid: int) -> str:
-    """The node whose daemon started a process of a task, or one above it; "" for others."""
+def variables(pid: int) -> set[bytes]:
+    """The environment of a process, such as {b"HOME=/root"}; empty where it has ended."""
     try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
-        return ""
-    names = [line.partition(b"=")[2].decode() for line in variables if line.startswith(NODE)]
-    return names[0] if names else ""
+        return set()
 
 
 def parent_if_stepd(pid: int) -> int | None:
