@@ -1,0 +1,285 @@
+"""A job array with stragglers and failures, simulated: how long it takes and what is lost.
+
+What is simulated is what `cephalo extract --slurm` does: task r of T reads the chunks r, r + T,
+... one after the other; a chunk in work is lost with its task, and is read document by document
+the next time; a task that was killed waits until the array has ended and the command is given
+again, one whose node was lost is queued again by Slurm after some time.
+"""
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Nodes that each run so many tasks at a time, some of them slower.
+
+    `speeds` divides the seconds of a chunk, node by node; without any, all are 1.
+    """
+
+    nodes: int
+    tasks_a_node: int = 1
+    speeds: tuple[float, ...] = ()
+
+    @property
+    def slots(self) -> int:
+        """Tasks at a time."""
+        return self.nodes * self.tasks_a_node
+
+    def speed(self, node: int) -> float:
+        """How fast a node is."""
+        return self.speeds[node] if self.speeds else 1.0
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What goes wrong, at known seconds or by chance, and how long it takes to go on; seconds.
+
+    `kills` are (second, rank) of tasks that end, `losses` (second, node) of nodes that do. The
+    means are of exponential times: of a task's running until it is killed, of a node's being up
+    until it is lost.
+    """
+
+    kills: tuple[tuple[float, int], ...] = ()
+    losses: tuple[tuple[float, int], ...] = ()
+    mean_to_kill: float = float("inf")
+    mean_to_loss: float = float("inf")
+    detection: float = 30.0  # from a node's loss until Slurm lets its tasks start again
+    repair: float = 3600.0  # from a node's loss until it takes tasks again
+    resubmission: float = 0.0  # from an array's end until what is missing is submitted
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Seconds until the last chunk was done, and what they were used for.
+
+    `work` is the seconds of chunks that were done, `lost` those of chunks that were not, or were
+    read slower because they had been begun before; `efficiency` is the share of all slots' time
+    that would be needed without any of that, start-ups, waiting, slow nodes.
+    """
+
+    makespan: float
+    efficiency: float
+    lost: float
+    kills: int
+    losses: int
+    submissions: int
+    done_at: NDArray[np.float64] = field(repr=False)  # seconds, by chunk
+
+
+@dataclass
+class Task:
+    """A task of the array: its chunks that are not done, and what it does just now."""
+
+    chunks: deque[int]
+    node: int | None = None  # None while it waits
+    attempt: int = 0  # counts ends, so that events of an ended attempt are known
+    began: float = 0.0  # second at which the chunk in work, or the start-up, began
+    in_chunk: bool = False
+
+
+class Simulation:
+    """One run of an array; `run` gives its Outcome."""
+
+    def __init__(
+        self,
+        chunk_seconds: Sequence[float],
+        tasks: int,
+        cluster: Cluster,
+        startup: float = 0.0,
+        failures: Failures | None = None,
+        again: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        """Chunk n takes `chunk_seconds[n]`, and `again` times as long if it was begun before.
+
+        `startup` seconds pass from a slot's being free until its task reads. `seed` is of the
+        failures by chance.
+        """
+        self.seconds, self.cluster, self.startup = chunk_seconds, cluster, startup
+        self.failures, self.again = failures or Failures(), again
+        self.rng = np.random.default_rng(seed)
+        self.tasks = [
+            Task(deque(range(rank, len(chunk_seconds), tasks)))
+            for rank in range(min(tasks, len(chunk_seconds)))
+        ]
+        self.waiting = deque(range(len(self.tasks)))
+        self.alive = len(self.tasks)  # waiting, running, or on a lost node and not yet noticed
+        self.failed: set[int] = set()  # killed, until the next submission
+        self.free = [cluster.tasks_a_node] * cluster.nodes
+        self.up = [True] * cluster.nodes
+        self.begun: set[int] = set()
+        self.done_at = np.full(len(chunk_seconds), np.nan)
+        self.left, self.now, self.lost = len(chunk_seconds), 0.0, 0.0
+        self.kills = self.losses = 0
+        self.submissions = 1
+        self.events: list[tuple] = []
+        self.order = itertools.count()  # of events at the same second
+
+    def run(self) -> Outcome:
+        """Let events happen until all chunks are done."""
+        for second, rank in self.failures.kills:
+            self.at(second, self.kill, rank, None)
+        for second, node in self.failures.losses:
+            self.at(second, self.lose, node)
+        for node in range(self.cluster.nodes):
+            self.lose_by_chance(node)
+        self.fill()
+        while self.left:
+            self.now, _, event, arguments = heapq.heappop(self.events)
+            event(*arguments)
+        return Outcome(
+            makespan=self.now,
+            efficiency=float(np.sum(self.seconds)) / (self.cluster.slots * self.now),
+            lost=self.lost,
+            kills=self.kills,
+            losses=self.losses,
+            submissions=self.submissions,
+            done_at=self.done_at,
+        )
+
+    def at(self, second: float, event, *arguments) -> None:
+        """Let an event happen at a second."""
+        heapq.heappush(self.events, (second, next(self.order), event, arguments))
+
+    # --- what happens
+
+    def fill(self) -> None:
+        """Start waiting tasks, in order, where slots are free."""
+        for node in range(self.cluster.nodes):
+            while self.waiting and self.up[node] and self.free[node]:
+                self.free[node] -= 1
+                self.start(self.waiting.popleft(), node)
+
+    def start(self, rank: int, node: int) -> None:
+        """Start a task on a node."""
+        task = self.tasks[rank]
+        task.node, task.began, task.in_chunk = node, self.now, False
+        self.at(self.now + self.startup, self.next_chunk, rank, task.attempt)
+        if np.isfinite(self.failures.mean_to_kill):
+            second = self.now + self.rng.exponential(self.failures.mean_to_kill)
+            self.at(second, self.kill, rank, task.attempt)
+
+    def next_chunk(self, rank: int, attempt: int) -> None:
+        """Begin a task's next chunk, or end the task."""
+        task = self.tasks[rank]
+        if task.attempt != attempt:
+            return
+        if task.chunks:
+            task.began, task.in_chunk = self.now, True
+            second = self.now + self.takes(task.chunks[0], task.node)
+            self.at(second, self.finish, rank, attempt)
+        else:
+            self.stop(rank)
+            self.leave()
+
+    def takes(self, chunk: int, node: int) -> float:
+        """Seconds of a chunk on a node."""
+        times = self.again if chunk in self.begun else 1.0
+        return times * self.seconds[chunk] / self.cluster.speed(node)
+
+    def finish(self, rank: int, attempt: int) -> None:
+        """A task's chunk is done."""
+        task = self.tasks[rank]
+        if task.attempt != attempt:
+            return
+        chunk = task.chunks.popleft()
+        self.done_at[chunk] = self.now
+        self.left -= 1
+        if chunk in self.begun:
+            self.lost += (1 - 1 / self.again) * self.takes(chunk, task.node)
+        self.next_chunk(rank, attempt)
+
+    def kill(self, rank: int, attempt: int | None) -> None:
+        """A task is killed, if it runs; `attempt` None: whichever runs."""
+        task = self.tasks[rank]
+        if task.node is None or attempt not in (None, task.attempt):
+            return
+        self.kills += 1
+        self.stop(rank)
+        self.failed.add(rank)
+        self.leave()
+
+    def lose(self, node: int) -> None:
+        """A node is lost with its tasks, which are queued again when that is noticed."""
+        if not self.up[node]:
+            return
+        self.losses += 1
+        ranks = [rank for rank, task in enumerate(self.tasks) if task.node == node]
+        for rank in ranks:
+            self.stop(rank)
+        self.up[node] = False
+        self.at(self.now + self.failures.detection, self.requeue, ranks)
+        self.at(self.now + self.failures.repair, self.return_node, node)
+
+    def requeue(self, ranks: list[int]) -> None:
+        """Tasks of a lost node wait again."""
+        self.waiting.extend(ranks)
+        self.fill()
+
+    def return_node(self, node: int) -> None:
+        """A lost node takes tasks again."""
+        self.up[node] = True
+        self.lose_by_chance(node)
+        self.fill()
+
+    def lose_by_chance(self, node: int) -> None:
+        """Draw the second at which a node is lost."""
+        if np.isfinite(self.failures.mean_to_loss):
+            second = self.now + self.rng.exponential(self.failures.mean_to_loss)
+            self.at(second, self.lose, node)
+
+    def stop(self, rank: int) -> None:
+        """Take a task from its node; a chunk in work is lost."""
+        task = self.tasks[rank]
+        if task.in_chunk and task.chunks:
+            self.begun.add(task.chunks[0])
+            self.lost += self.now - task.began
+        self.free[task.node] += 1
+        task.node, task.in_chunk = None, False
+        task.attempt += 1
+
+    def leave(self) -> None:
+        """A task has ended: another takes its slot, or, after the last one, the command is given
+        again for what is missing."""
+        self.alive -= 1
+        self.fill()
+        if not self.alive and self.failed:
+            self.at(self.now + self.failures.resubmission, self.submit)
+
+    def submit(self) -> None:
+        """Submit the tasks that were killed."""
+        self.submissions += 1
+        self.waiting.extend(sorted(self.failed))
+        self.alive = len(self.failed)
+        self.failed.clear()
+        self.fill()
+
+
+def draw_chunks(
+    document_seconds: Sequence[float],
+    documents: int,
+    chunk: int,
+    workers: int = 1,
+    overhead: float = 0.0,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Seconds of each chunk of `chunk` documents whose seconds are drawn from those given.
+
+    The workers of a task take one document after the other; `overhead` is for each chunk.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(np.asarray(document_seconds, float), size=documents)
+    padded = np.zeros(-(-documents // chunk) * chunk)
+    padded[:documents] = drawn
+    load = np.zeros((len(padded) // chunk, workers))
+    rows = np.arange(len(load))
+    for column in padded.reshape(-1, chunk).T:
+        load[rows, load.argmin(axis=1)] += column
+    return load.max(axis=1) + overhead
