@@ -9,7 +9,7 @@ import time
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -312,20 +312,19 @@ def run_jobs(
     if not jobs:
         return counts
     with worker_pool(min(workers, len(jobs))) as pool:
-        futures = {
-            pool.schedule(
-                extract_to_shard,
-                args=[job.path, job.sha256, job.shard, settings],
-                timeout=timeout,
-            ): job
-            for job in jobs
-        }
+        futures = {schedule(pool, job, settings, timeout): job for job in jobs}
         for future in tqdm(as_completed(futures), total=len(jobs), unit=" documents", disable=None):
             outcome = result_of(future, timeout)
             counts.add(str(futures[future].path), outcome)
             if outcome.error or outcome.left_out:
                 write_failures(out, counts.failures)
     return counts
+
+
+def schedule(pool: Any, job: Job, settings: Settings, timeout: float) -> Any:
+    """Hand a document to a worker of the pool; returns its future."""
+    work = [job.path, job.sha256, job.shard, settings]
+    return pool.schedule(extract_to_shard, args=work, timeout=timeout)
 
 
 def run_pages(

@@ -15,14 +15,16 @@ from typing import Any
 import pyarrow.parquet as pq
 from datasets import Features
 
-from cephalo.dataset_scripts.extract import Counts, Job, plan, prepare, run_jobs
+from cephalo.dataset_scripts.extract import Counts, Job, plan, prepare, run_jobs, schedule
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES, Settings
+from cephalo.dataset_scripts.pdf.shard import Outcome
 from cephalo.dataset_scripts.scale.cluster import Cluster
 from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share
 from cephalo.dataset_scripts.scale.runs import Run
 from cephalo.dataset_scripts.scale.slurm import submit
 from cephalo.dataset_scripts.scale.store import is_remote, open_filesystem
 from cephalo.dataset_scripts.schema import FIGURES, TEXT
+from cephalo.dataset_scripts.workers import result_of, worker_pool
 
 CHUNK = 64  # documents: some 1,000 pages, which a core reads in a quarter of a minute
 COUNTED = ("documents", "pages", "figures")
@@ -100,19 +102,27 @@ class ExtractChunks:
             counts = run_jobs(jobs, {}, scratch, self.settings, self.workers, self.timeout)
             alone = [job for job in jobs if str(job.path) in counts.died]
             strikes |= {job.sha256: 1 for job in alone}
-        for job in alone:
-            reason = counts.failures.pop(str(job.path), "its task did not come to its end")
-            while strikes.get(job.sha256, 0) < STRIKES:
-                run.store.write(attempts, dump(job.sha256, strikes))
-                one = run_jobs([job], {}, scratch, self.settings, 1, self.timeout)
-                if not one.died:
-                    add(counts, one)
-                    break
-                reason = one.failures[str(job.path)]
-                strikes[job.sha256] = strikes.get(job.sha256, 0) + 1
-            else:
-                counts.failures[str(job.path)] = f"set aside after {STRIKES} attempts: {reason}"
+        if alone:
+            with worker_pool(1) as pool:
+                for job in alone:
+                    counts.failures.pop(str(job.path), None)
+                    outcome = self.read_alone(run, attempts, pool, job, strikes)
+                    counts.add(str(job.path), outcome)
         return counts
+
+    def read_alone(
+        self, run: Run, attempts: str, pool: Any, job: Job, strikes: dict[str, int]
+    ) -> Outcome:
+        """What became of one document, which the record names while it is read."""
+        reason: str | None = "its task did not come to its end"
+        while strikes.get(job.sha256, 0) < STRIKES:
+            run.store.write(attempts, dump(job.sha256, strikes))
+            outcome = result_of(schedule(pool, job, self.settings, self.timeout), self.timeout)
+            if not outcome.died:
+                return outcome
+            reason = outcome.error
+            strikes[job.sha256] = strikes.get(job.sha256, 0) + 1
+        return Outcome(error=f"set aside after {STRIKES} attempts: {reason}")
 
 
 def submit_extraction(
@@ -146,14 +156,6 @@ def submit_extraction(
 def dump(alone: str | None, strikes: dict[str, int]) -> str:
     """A record of attempts: which document is read alone just now, and how often each died."""
     return json.dumps({"alone": alone, "strikes": strikes}) + "\n"
-
-
-def add(counts: Counts, more: Counts) -> None:
-    """Add the counts of one run to those of another."""
-    counts.documents += more.documents
-    counts.pages += more.pages
-    counts.figures += more.figures
-    counts.failures |= more.failures
 
 
 def fetch(files: list[File], folder: Path) -> tuple[dict[Path, str], dict[str, str]]:
