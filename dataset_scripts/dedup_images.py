@@ -35,7 +35,7 @@ MAX_ASPECT_CHANGE = 1.1  # a factor
 MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
 # How many are compared at a time: hashes with those of a block, which stay in the processor's
 # cache; pairs of tiles, 4 KB each; blocks of pictures read from disk, 64 MB as tiles.
-HASHES, PAIRS, BLOCK = 8, 512, 16384
+HASHES, PAIRS, BLOCK = 8, 1024, 16384
 
 
 class Thumbnail(NamedTuple):
