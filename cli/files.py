@@ -31,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
-    """A new SQLite database for what a run need not hold in memory; it takes about 64 MB.
+    """A new SQLite database for what a run need not hold in memory; it takes up to 100 MB.
 
     What it sorts lies in files beside it. It is not kept from harm and nothing is ever committed:
     a run that ends before its time starts again without it.
@@ -42,7 +42,7 @@ def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
         "journal_mode = OFF",
         "synchronous = OFF",
         "locking_mode = EXCLUSIVE",
-        "cache_size = -64000",  # KiB
+        "cache_size = -32000",  # KiB
         f"temp_store_directory = '{folder}'",
     ):
         database.execute(f"PRAGMA {setting}")

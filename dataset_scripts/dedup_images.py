@@ -32,10 +32,11 @@ FLAT = 4  # standard deviation of the grey levels of a tile that shows nothing
 # another panel letter or lie at an edge that was cut.
 MIN_CORRELATION = 0.5
 MAX_ASPECT_CHANGE = 1.1  # a factor
+WIDEST = MAX_ASPECT_CHANGE * (1 + 1e-9)  # above all that a quotient rounds to it
 MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
 # How many are compared at a time: hashes with those of a block, which stay in the processor's
 # cache; pairs of tiles, 4 KB each; blocks of pictures read from disk, 64 MB as tiles.
-HASHES, PAIRS, BLOCK = 8, 1024, 16384
+HASHES, PAIRS, BLOCK = 32, 1024, 16384
 
 
 class Thumbnail(NamedTuple):
@@ -109,16 +110,14 @@ class Pictures(NamedTuple):
 
 def alike(
     phash: np.ndarray, aspect: np.ndarray, phashes: np.ndarray, aspects: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The pairs of n pictures with m others that have like hashes and aspects, some at a time:
-    their numbers among the ones, and among the others."""
-    for start in range(0, len(phash), HASHES):
-        distances = np.bitwise_count(phash[start : start + HASHES, None] ^ phashes)
-        one, other = np.divmod(np.flatnonzero(distances <= MAX_HASH_DISTANCE), len(phashes))
-        one += start
-        ratios = aspects[other] / aspect[one]
-        like = (ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)
-        yield one[like], other[like]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of n pictures with m others that have like hashes and aspects: their numbers among
+    the ones, and among the others."""
+    distances = np.bitwise_count(phash[:, None] ^ phashes)
+    one, other = np.divmod(np.flatnonzero(distances <= MAX_HASH_DISTANCE), len(phashes))
+    ratios = aspects[other] / aspect[one]
+    like = (ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)
+    return one[like], other[like]
 
 
 def tiles_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -171,8 +170,8 @@ class ImageIndex:
     def near(self, picture: Thumbnail) -> list[int]:
         """The numbers of all near-copies of a picture."""
         phash, aspect = np.array([picture.phash], np.uint64), np.array([picture.aspect])
-        pairs = alike(phash, aspect, self._hashes[: self.size], self._aspects[: self.size])
-        [(_, found)] = pairs
+        hashes, aspects = self._hashes[: self.size], self._aspects[: self.size]
+        _, found = alike(phash, aspect, hashes, aspects)
         near = [
             some[agree(*tiles_of(self._pixels[some]), *tiles_of(picture.pixels[None]))]
             for some in in_parts(found)
@@ -222,10 +221,9 @@ class NearCopies:
             for start in range(0, self.size, BLOCK):
                 numbers, ones = self._read(start)
                 merge_near(groups, numbers, ones, numbers, ones)
-                widest = ones.aspect[-1] * MAX_ASPECT_CHANGE * (1 + 1e-9)  # rounding
                 for behind in range(start + BLOCK, self.size, BLOCK):
                     other_numbers, others = self._read(behind)
-                    if others.aspect[0] > widest:
+                    if others.aspect[0] > ones.aspect[-1] * WIDEST:
                         break
                     merge_near(groups, numbers, ones, other_numbers, others)
                 progress.update(len(numbers))
@@ -263,20 +261,27 @@ def merge_near(
 ) -> None:
     """Make one group of near-copies in two blocks of pictures, or within one, by their numbers.
 
-    Those that are of one group already are not compared.
+    Both are sorted by aspect. Those that are of one group already are not compared.
     """
     roots = np.array([groups.find(number) for number in numbers])
     other_roots = np.array([groups.find(number) for number in other_numbers])
-    for found in alike(ones.phash, ones.aspect, others.phash, others.aspect):
-        apart = roots[found[0]] != other_roots[found[1]]
+    for start in range(0, len(numbers), HASHES):
+        phash, aspect = ones.phash[start : start + HASHES], ones.aspect[start : start + HASHES]
+        first = start if ones is others else 0
+        last = np.searchsorted(others.aspect, aspect[-1] * WIDEST, side="right")
+        if first >= last:
+            continue
+        one, other = alike(phash, aspect, others.phash[first:last], others.aspect[first:last])
+        one, other = one + start, other + first
+        apart = roots[one] != other_roots[other]
         if ones is others:
-            apart &= found[0] < found[1]
-        for one, other in zip(*(in_parts(side[apart]) for side in found), strict=True):
+            apart &= one < other
+        for some, more in zip(in_parts(one[apart]), in_parts(other[apart]), strict=True):
             near = agree(
-                ones.tiles[one], ones.deviation[one], others.tiles[other], others.deviation[other]
+                ones.tiles[some], ones.deviation[some], others.tiles[more], others.deviation[more]
             )
-            for first, second in zip(one[near], other[near], strict=True):
-                kept, gone = sorted((int(roots[first]), int(other_roots[second])))
+            for place, behind in zip(some[near], more[near], strict=True):
+                kept, gone = sorted((int(roots[place]), int(other_roots[behind])))
                 if kept != gone:
                     groups.merge(kept, gone)
                     roots[roots == gone] = kept

@@ -4,6 +4,8 @@ from array import array
 
 import numpy as np
 
+PART = 1_000_000  # numbers at a time
+
 
 class Groups:
     """A disjoint-set forest over the numbers 0 to `size` - 1; 4 bytes each.
@@ -27,8 +29,11 @@ class Groups:
         self._parents[max(one, other)] = min(one, other)
 
     def roots(self) -> np.ndarray:
-        """`find` of every number, (size,) int32."""
-        roots = np.array(self._parents, np.int32)
-        while (roots[roots] != roots).any():
-            roots = roots[roots]
-        return roots
+        """`find` of every number, (size,) int32, in place."""
+        parents = np.frombuffer(self._parents, np.int32)
+        # No parent is above its number, so those of the parts before are roots already.
+        for start in range(0, len(parents), PART):
+            some = parents[start : start + PART]
+            while ((above := parents[some]) != some).any():
+                some[:] = above
+        return parents

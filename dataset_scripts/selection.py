@@ -133,11 +133,8 @@ class Selection:
         """The numbers of the figures of each group of images, in order; only where there are
         several."""
         self.database.execute("CREATE TABLE copies (image INTEGER PRIMARY KEY, of INTEGER)")
-        roots = groups.roots()
-        copies = (
-            (int(image), int(roots[image]))
-            for image in np.flatnonzero(roots != np.arange(len(roots)))
-        )
+        roots = enumerate(groups.roots())
+        copies = ((image, int(root)) for image, root in roots if image != root)
         self.database.executemany("INSERT INTO copies VALUES (?, ?)", copies)
         self.database.execute(
             "CREATE TABLE grouped AS SELECT figure, image FROM (SELECT figure, image, "
