@@ -43,7 +43,7 @@ def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
         "synchronous = OFF",
         "locking_mode = EXCLUSIVE",
         "cache_size = -32000",  # KiB
-        f"temp_store_directory = '{folder}'",
+        f"temp_store_directory = '{folder}'",  # of the process; passed over once it is gone
     ):
         database.execute(f"PRAGMA {setting}")
     database.executescript(schema)

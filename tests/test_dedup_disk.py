@@ -5,6 +5,7 @@ import io
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from cephalo.dataset_scripts import dedup_images
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import scratch_database
+from cephalo.dataset_scripts import bench_publish, dedup_images, selection
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import TEXT
@@ -238,6 +241,38 @@ def test_a_run_that_was_killed_gives_the_same_when_repeated(tmp_path, place):
         "figures",
         "text",
     ]
+
+
+def test_a_disk_that_is_full_is_one_line(tmp_path, monkeypatch):
+    write(tmp_path, "text", [("made/0", make_passage(n, sentence(n))) for n in range(40)])
+
+    def small_disk(path: Path, schema: str) -> sqlite3.Connection:
+        database = scratch_database(path, schema)
+        database.execute("PRAGMA max_page_count = 20")
+        return database
+
+    monkeypatch.setattr(selection, "scratch_database", small_disk)
+    with pytest.raises(
+        CephaloError, match=r"dataset.compared: database or disk is full; make room"
+    ):
+        build_dataset([tmp_path / "made"], "a/b")
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [".lock", "text"]
+
+
+def test_bench_tells_what_more_papers_cost(tmp_path, monkeypatch, capsys):
+    rows = [("made/0", make_figure(n, 3 * n, sentence(n), width=600)) for n in range(4)]
+    write(tmp_path, "figures", rows)
+    arguments = ["bench", str(tmp_path / "made"), "--pictures", "300"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    bench_publish.main()
+    told = capsys.readouterr().out
+    assert "4 documents, 4 figures, 8 rows of all configs: " in told
+    costs = [line.split() for line in told.splitlines()[-3:]]
+    assert [papers for papers, *_ in costs] == ["10,000", "1,000,000", "10,000,000"]
+    _, million, ten = ([float(value) for value in values] for _, *values in costs)
+    assert ten[0] == pytest.approx(10 * million[0], rel=0.02)  # by the paper
+    assert ten[1] == pytest.approx(100 * million[1], rel=0.2)  # by the pair
+    assert ten[2] > 10  # GB
 
 
 MEASURE = """
