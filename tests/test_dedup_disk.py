@@ -36,9 +36,14 @@ WORDS = [hashlib.sha256(b"%d" % number).hexdigest()[:6] for number in range(200)
 
 
 def sentence(seed: int, changed: int = 0, length: int = 40) -> str:
-    """Words by chance, of which the last ones may be others."""
+    """Words by chance; so many at the end, or at the start if negative, are others."""
     words = random.Random(seed).choices(WORDS, k=length)
-    return " ".join([*words[: length - changed], *WORDS[:changed]])
+    others = [f"other{number}" for number in range(abs(changed))]
+    if changed < 0:
+        words[:-changed] = others
+    else:
+        words[length - changed :] = others
+    return " ".join(words)
 
 
 def drawing(seed: int, copy: int = 0) -> tuple[bytes, str]:
@@ -57,9 +62,10 @@ def drawing(seed: int, copy: int = 0) -> tuple[bytes, str]:
 
 
 DRAWINGS = [drawing(seed, copy) for seed in range(5) for copy in range(3)]
-# 2 words, 4 words, and near-copies on both sides of the threshold: 38 runs of three words.
+# 2 words, 4 words, and 38 runs of three words each: 3 others at either end are a near-copy of the
+# whole and not of each other, 6 are none.
 CAPTIONS = ["", "Optical image", "A figure of merit"]
-CAPTIONS += [sentence(seed, changed) for seed in range(3) for changed in (0, 2, 6)]
+CAPTIONS += [sentence(seed, changed) for seed in range(2) for changed in (0, 3, -3, 6)]
 
 
 def make_figure(document: int, drawn: int, caption: str, **changes: Any) -> dict[str, Any]:
@@ -181,6 +187,17 @@ def test_two_folders_may_hold_other_rows_of_one_document(tmp_path):
         "At 20 K",
         "At 30 K",
     ]
+
+
+def test_documents_that_share_a_fifth_of_the_shorter_text_are_linked(tmp_path):
+    """One text in 5, and one in 6, that an earlier document has too."""
+    rows = []
+    for document, count in enumerate([9, 5, 6]):
+        own = [sentence(100 * document + n) for n in range(count - 1)]
+        rows += [(f"a/{document}", make_passage(document, text)) for text in (sentence(7), *own)]
+    write(tmp_path, "text", rows)
+    with closing(select_rows(tmp_path / "compared", find_tables([tmp_path / "a"]))) as made:
+        assert list(made.links()) == [(0, 1)]
 
 
 KILLED = """
