@@ -159,10 +159,11 @@ def recurs(figures: Iterable[Figure]) -> bool:
 def select_conversations(selection: Selection, only_open: bool) -> None:
     """Decide on the conversations; of answers that agree across documents the first is kept."""
     answers = TextCopies(selection.database, "answers")
+    made_from = source("conversations", selection.tables)
     for shard, row in read_with_progress("conversations", selection.tables, images=False):
         document = selection.document(row["document_sha256"])
         reason = None
-        if selection.is_repeated("conversations", document, shard):
+        if selection.is_repeated(made_from, document, shard):
             reason = "repeated"
         elif only_open and not is_open(row["license"]):
             reason = "licence"
