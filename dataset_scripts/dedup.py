@@ -46,7 +46,7 @@ def select_rows(
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
-    Earlier rows win over later ones. `folder`, which is made, takes what is compared: about 2 KB a
+    Earlier rows win over later ones. `folder`, which is made, takes what is compared: about 5 KB a
     figure, and 1 KB beside its own length for a passage or an answer. Raises CephaloError for a
     shard or an image that cannot be read.
     """

@@ -122,8 +122,9 @@ def build_dataset(
 ) -> Path:
     """Write the configs and the card below the first folder's `dataset` and return that.
 
-    It appears whole: it is written beside and renamed. `exclude` maps a dataset's name to the
-    images that are kept out. Raises CephaloError where the folders hold no rows.
+    It appears whole: it is written beside and renamed. What is compared lies in the first folder's
+    `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
+    Raises CephaloError where the folders hold no rows.
     """
     folders = list(folders)
     tables = find_tables(folders)
