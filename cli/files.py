@@ -1,6 +1,7 @@
-"""Files that appear whole, and folders that one run at a time writes to."""
+"""Files that appear whole, folders that one run at a time writes to, databases of one run."""
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +28,24 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise CephaloError(f"another run is writing to {folder}; wait for its end") from error
         yield
+
+
+def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
+    """A new SQLite database for what a run need not hold in memory; it takes up to 100 MB.
+
+    What it sorts lies in files beside it. It is not kept from harm and nothing is ever committed:
+    a run that ends before its time starts again without it.
+    """
+    database = sqlite3.connect(path, isolation_level=None)
+    folder = str(path.parent.absolute()).replace("'", "''")
+    for setting in (
+        "journal_mode = OFF",
+        "synchronous = OFF",
+        "locking_mode = EXCLUSIVE",
+        "cache_size = -32000",  # KiB
+        f"temp_store_directory = '{folder}'",  # of the process; passed over once it is gone
+    ):
+        database.execute(f"PRAGMA {setting}")
+    database.executescript(schema)
+    database.execute("BEGIN")
+    return database

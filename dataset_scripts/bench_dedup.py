@@ -17,8 +17,8 @@ from PIL import Image, ImageEnhance
 from tqdm import tqdm
 
 from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
-from cephalo.dataset_scripts.publish import find_tables
 from cephalo.dataset_scripts.shards import read_rows
+from cephalo.dataset_scripts.tables import find_tables
 
 
 def scaled(factor: float) -> Callable[[Image.Image], Image.Image]:

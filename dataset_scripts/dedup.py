@@ -2,28 +2,28 @@
 
 A row is dropped for the first of these reasons that holds:
 
+- "repeated": its document stands in an earlier shard of the same folder;
 - "licence": its licence is not open, where only open ones are asked for;
 - "excluded": its image is, nearly, one of a dataset that is kept out;
 - "recurring": it is a publisher's logo or a licence's badge;
 - "duplicate": an earlier row shows the same with the same text;
 - "figure": a conversation about a figure that is not published.
+
+What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies, thumbnail
-from cephalo.dataset_scripts.dedup_text import TextIndex, same_text, words
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
-from cephalo.dataset_scripts.shards import count_rows, read_rows
+from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies, words
+from cephalo.dataset_scripts.selection import Figure, Selection
+from cephalo.dataset_scripts.shards import count_rows
+from cephalo.dataset_scripts.tables import Tables, config_rows, source
 from cephalo.model_cards.licenses import is_open
 
 # An image in so many documents, or on so many pages, recurs; it is furniture if besides it is
@@ -36,255 +36,184 @@ NO_CAPTION_WORDS = 4  # fewer say nothing
 # passages recur between strangers (a publisher's notices).
 SHARED_TEXT = 0.2
 
-Tables = Mapping[str, list[Path]]
-"""The shards of each config: "figures", "conversations", "text"."""
-
-
-class Figure(NamedTuple):
-    """What is compared of a figure; `small` as printed."""
-
-    document: str
-    image: str  # the sha256 of its pixels
-    caption: str
-    page: int | None
-    small: bool
-
-
-@dataclass
-class Selection:
-    """What is published.
-
-    `kept[config][n]` tells whether row n of a config's rows is; `links` are pairs of documents
-    that must share a split; `dropped` counts rows by (config, reason), `excluded` figures by the
-    dataset that keeps them out; `near_copies` are the figures that have a near-copy elsewhere.
-    """
-
-    kept: dict[str, list[bool]] = field(default_factory=dict)
-    documents: set[str] = field(default_factory=set)  # those with a row that is kept
-    links: list[tuple[str, str]] = field(default_factory=list)
-    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
-    excluded: Counter[str] = field(default_factory=Counter)
-
 
 def select_rows(
-    tables: Tables, *, only_open: bool = False, exclude: Mapping[str, ImageIndex] | None = None
+    folder: Path,
+    tables: Tables,
+    *,
+    only_open: bool = False,
+    exclude: Mapping[str, ImageIndex] | None = None,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
-    Earlier rows win over later ones. Memory grows by about 2 KB a figure and 10 KB a passage or
-    answer, not with the images. Raises CephaloError for a shard or an image that cannot be read.
+    Earlier rows win over later ones. `folder`, which is made, takes what is compared: about 5 KB a
+    figure, and 1 KB beside its own length for a passage or an answer. Raises CephaloError for a
+    shard or an image that cannot be read.
     """
-    selection = Selection(excluded=Counter(dict.fromkeys(exclude or {}, 0)))
-    published = select_figures(tables, selection, only_open, exclude or {})
-    select_conversations(tables, selection, only_open, published)
-    select_text(tables, selection, only_open)
+    selection = Selection(folder, tables, exclude or {})
+    select_figures(selection, only_open, exclude or {})
+    select_conversations(selection, only_open)
+    select_text(selection, only_open)
     return selection
-
-
-# --- the rows of each config, always in the same order
-
-
-def figure_rows(tables: Tables) -> Iterator[dict[str, Any]]:
-    """The rows of the figures table, with undecoded images."""
-    return read_rows(tables["figures"], FIGURES, batch_rows=8)
-
-
-def conversation_rows(tables: Tables, images: bool = True) -> Iterator[dict[str, Any]]:
-    """The conversations; where no table holds any, those that the captions make.
-
-    Without `images` the rows have none, and many are read at a time.
-    """
-    batch, left_out = (8, set()) if images else (500, {"image", "images"})
-    if tables["conversations"]:
-        columns = [name for name in CONVERSATIONS if name not in left_out]
-        yield from read_rows(tables["conversations"], columns, batch)
-        return
-    columns = [name for name in FIGURES if name not in left_out]
-    for figure in read_rows(tables["figures"], columns, batch):
-        if figure["caption"]:
-            yield caption_conversation({"image": None} | figure)
-
-
-def text_rows(tables: Tables) -> Iterator[dict[str, Any]]:
-    """The rows of the text table."""
-    return read_rows(tables["text"], TEXT, batch_rows=500)
 
 
 # --- figures
 
 
 def select_figures(
-    tables: Tables, selection: Selection, only_open: bool, exclude: Mapping[str, ImageIndex]
-) -> set[tuple[str, str]]:
-    """Decide on the figures; returns (document, image) of those that are published."""
-    figures: list[Figure] = []
-    reasons: list[str | None] = []
-    copies = NearCopies()
-    for figure, license, data in compared_figures(tables):
-        figures.append(figure)
-        picture = thumbnail(data, f"a figure of document {figure.document}")
-        excluding = [name for name, images in exclude.items() if images.near(picture)]
-        if only_open and not is_open(license):
-            reasons.append("licence")
-        elif excluding:
-            reasons.append("excluded")
-            selection.excluded.update(excluding)
+    selection: Selection, only_open: bool, exclude: Mapping[str, ImageIndex]
+) -> None:
+    """Decide on the figures."""
+    copies = NearCopies(selection.folder, selection.database)
+    for shard, figure, license, data in compared_figures(selection):
+        reason = image = None
+        if selection.is_repeated("figures", figure.document, shard):
+            reason = "repeated"
         else:
-            reasons.append(None)
-            copies.add(figure.image, picture)
-    groups = defaultdict(list)
-    for number, figure in enumerate(figures):
-        if reasons[number] is None:
-            groups[copies.group(figure.image)].append(number)
-    for numbers in groups.values():
-        judge_near_copies(figures, numbers, reasons, selection.links)
-    if tables["figures"]:
-        record(selection, "figures", reasons, [figure.document for figure in figures])
-    return {
-        (figure.document, figure.image)
-        for figure, reason in zip(figures, reasons, strict=True)
-        if reason is None
-    }
+            picture = thumbnail(data, f"a figure of document {selection.sha256(figure.document)}")
+            excluding = [name for name, images in exclude.items() if images.near(picture)]
+            if only_open and not is_open(license):
+                reason = "licence"
+            elif excluding:
+                reason = "excluded"
+                selection.excluded.update(excluding)
+            else:
+                image = copies.add(figure.image, picture)
+        selection.enter_figure(figure, reason, image)
+    for numbers in selection.figures_of_groups(copies.group()):
+        judge_near_copies(selection, numbers)
 
 
-def compared_figures(tables: Tables) -> Iterator[tuple[Figure, str | None, bytes]]:
-    """Every figure with its licence and its encoded image.
+def compared_figures(
+    selection: Selection,
+) -> Iterator[tuple[Path, Figure, str | None, bytes]]:
+    """Every figure with its shard, its licence and its encoded image.
 
     They are the rows of the figures table; without one, the images of the conversations.
     """
-    progress = {"unit": " images", "desc": "Comparing", "disable": None}
-    if tables["figures"]:
-        for row in tqdm(figure_rows(tables), total=count_rows(tables["figures"]), **progress):
+    if selection.tables["figures"]:
+        for shard, row in read_with_progress("figures", selection.tables):
             inches = min(row["width"], row["height"]) / (row["dpi"] or WEB_DPI)
-            yield (
-                Figure(
-                    row["document_sha256"],
-                    row["image_sha256"],
-                    row["caption"] or "",
-                    row["page"],
-                    inches < SMALL_INCHES,
-                ),
-                row["license"],
-                row["image"]["bytes"],
+            figure = Figure(
+                selection.document(row["document_sha256"]),
+                row["image_sha256"],
+                row["caption"] or "",
+                row["page"],
+                inches < SMALL_INCHES,
             )
+            yield shard, figure, row["license"], row["image"]["bytes"]
         return
-    seen = set()
-    for row in tqdm(conversation_rows(tables), **progress):
+    for shard, row in read_with_progress("conversations", selection.tables):
         if len(row["figures"]) != len(row["images"]):
             raise CephaloError(
                 f"a conversation about {row['document']} has {len(row['images'])} images and the "
                 f"keys of {len(row['figures'])}; make it again with `cephalo refine`"
             )
+        document = selection.document(row["document_sha256"])
         for key, image in zip(row["figures"], row["images"], strict=True):
-            if (row["document_sha256"], key["image_sha256"]) not in seen:
-                seen.add((row["document_sha256"], key["image_sha256"]))
-                figure = Figure(
-                    row["document_sha256"],
-                    key["image_sha256"],
-                    row["orig_caption"] or "",
-                    key["page"],
-                    small=False,
-                )
-                yield figure, row["license"], image["bytes"]
+            if not selection.has_figure(document, key["image_sha256"]):
+                caption = row["orig_caption"] or ""
+                figure = Figure(document, key["image_sha256"], caption, key["page"], small=False)
+                yield shard, figure, row["license"], image["bytes"]
 
 
-def judge_near_copies(
-    figures: list[Figure],
-    numbers: list[int],
-    reasons: list[str | None],
-    links: list[tuple[str, str]],
-) -> None:
-    """Give a reason to the furniture and the duplicates among near-copies; link the rest.
+def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
+    """Drop the furniture and the duplicates among near-copies; link the documents of the rest.
 
     Within a document only equal pixels are duplicates: a series of like plots is no copy.
     """
-    documents = {figures[number].document for number in numbers}
-    pages = {(figures[number].document, figures[number].page) for number in numbers}
-    recurring = len(documents) >= RECURRING_DOCUMENTS or len(pages) >= RECURRING_PAGES
-    linked: list[str] = []
-    kept: list[Figure] = []
+    recurring = recurs(map(selection.figure, numbers))
+    kept = KeptTexts()
+    last = None
     for number in numbers:
-        figure = figures[number]
+        figure = selection.figure(number)
         if recurring and (figure.small or len(words(figure.caption)) < NO_CAPTION_WORDS):
-            reasons[number] = "recurring"
+            selection.drop("figures", number, "recurring")
             continue
-        linked.append(figure.document)
-        if any(is_duplicate(figure, earlier) for earlier in kept):
-            reasons[number] = "duplicate"
+        if last is not None:
+            selection.link(last, figure.document)
+        last = figure.document
+        if any(
+            figure.document != earlier.document or figure.image == earlier.image
+            for earlier in kept.near(figure.caption)
+        ):
+            selection.drop("figures", number, "duplicate")
         else:
-            kept.append(figure)
-    links.extend((one, other) for one, other in pairwise(linked) if one != other)
+            kept.add(figure.caption, figure)
 
 
-def is_duplicate(figure: Figure, earlier: Figure) -> bool:
-    """Whether a near-copy of an earlier figure has nothing to add to it."""
-    another = figure.document != earlier.document or figure.image == earlier.image
-    return another and same_text(figure.caption, earlier.caption)
+def recurs(figures: Iterable[Figure]) -> bool:
+    """Whether near-copies stand in many documents or on many pages."""
+    documents, pages = set(), set()
+    for figure in figures:
+        documents.add(figure.document)
+        pages.add((figure.document, figure.page))
+        if len(documents) >= RECURRING_DOCUMENTS or len(pages) >= RECURRING_PAGES:
+            return True
+    return False
 
 
 # --- text
 
 
-def select_conversations(
-    tables: Tables, selection: Selection, only_open: bool, published: set[tuple[str, str]]
-) -> None:
+def select_conversations(selection: Selection, only_open: bool) -> None:
     """Decide on the conversations; of answers that agree across documents the first is kept."""
-    answers = TextIndex()
-    reasons: list[str | None] = []
-    documents: list[str] = []
-    for row in conversation_rows(tables, images=False):
-        document = row["document_sha256"]
-        documents.append(document)
-        if only_open and not is_open(row["license"]):
-            reasons.append("licence")
-        elif any((document, key["image_sha256"]) not in published for key in row["figures"]):
-            reasons.append("figure")
-        else:
-            original = answers.add(document, row["answer"])
-            reasons.append("duplicate" if original not in (None, document) else None)
-    record(selection, "conversations", reasons, documents)
+    answers = TextCopies(selection.database, "answers")
+    made_from = source("conversations", selection.tables)
+    for shard, row in read_with_progress("conversations", selection.tables, images=False):
+        document = selection.document(row["document_sha256"])
+        reason = None
+        if selection.is_repeated(made_from, document, shard):
+            reason = "repeated"
+        elif only_open and not is_open(row["license"]):
+            reason = "licence"
+        elif not all(
+            selection.has_figure(document, key["image_sha256"], published=True)
+            for key in row["figures"]
+        ):
+            reason = "figure"
+        number = selection.enter("conversations", document, reason)
+        if reason is None:
+            answers.add(document, row["answer"], number)
+    for number, document, original in answers.originals():
+        if original != document:
+            selection.drop("conversations", number, "duplicate")
 
 
-def select_text(tables: Tables, selection: Selection, only_open: bool) -> None:
+def select_text(selection: Selection, only_open: bool) -> None:
     """Decide on the passages, and link documents whose captions and passages agree."""
-    seen = TextIndex()
-    texts: Counter[str] = Counter()  # by document
-    shared: Counter[tuple[str, str]] = Counter()
-
-    def compare(document: str, text: str) -> bool:
-        """Whether an earlier text agrees; count it for the documents that share it."""
-        texts[document] += 1
-        original = seen.add(document, text)
-        if original not in (None, document):
-            shared[original, document] += 1
-        return original is not None
-
-    figures = read_rows(tables["figures"], ["document_sha256", "caption"], batch_rows=500)
-    for row, kept in zip(figures, selection.kept.get("figures", []), strict=True):
-        if kept:
-            compare(row["document_sha256"], row["caption"] or "")
-    reasons: list[str | None] = []
-    documents: list[str] = []
-    for row in text_rows(tables):
-        documents.append(row["document_sha256"])
-        if only_open and not is_open(row["license"]):
-            reasons.append("licence")
-        else:
-            reasons.append("duplicate" if compare(documents[-1], row["text"]) else None)
-    record(selection, "text", reasons, documents)
-    selection.links.extend(
-        pair
-        for pair, count in shared.items()
-        if count >= SHARED_TEXT * min(texts[pair[0]], texts[pair[1]])
-    )
+    texts = TextCopies(selection.database, "passages")
+    if selection.tables["figures"]:
+        for document, caption in selection.captions():
+            texts.add(document, caption)
+    for shard, row in read_with_progress("text", selection.tables):
+        document = selection.document(row["document_sha256"])
+        reason = None
+        if selection.is_repeated("text", document, shard):
+            reason = "repeated"
+        elif only_open and not is_open(row["license"]):
+            reason = "licence"
+        number = selection.enter("text", document, reason)
+        if reason is None:
+            texts.add(document, row["text"], number)
+    for number, document, original in texts.originals():
+        if number is not None:
+            selection.drop("text", number, "duplicate")
+        if original != document:
+            selection.share(original, document)
+    selection.link_by_shared_text(texts.table, SHARED_TEXT)
 
 
-def record(
-    selection: Selection, config: str, reasons: list[str | None], documents: list[str]
-) -> None:
-    """Enter the decisions on a config's rows, which belong to `documents`."""
-    selection.kept[config] = [reason is None for reason in reasons]
-    selection.dropped.update((config, reason) for reason in reasons if reason)
-    selection.documents.update(
-        document for document, reason in zip(documents, reasons, strict=True) if reason is None
+def read_with_progress(
+    config: str, tables: Tables, images: bool = True
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """`config_rows` with a progress bar."""
+    return iter(
+        tqdm(
+            config_rows(config, tables, images),
+            total=count_rows(tables[source(config, tables)]),
+            desc=f"Reading {config}",
+            unit=" rows",
+            disable=None,
+        )
     )

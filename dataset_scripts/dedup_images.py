@@ -3,16 +3,25 @@
 Plots look alike to a hash of 64 bits, and a micrograph beside a plot looks like any other to the
 thumbnail as a whole. So the thumbnail's tiles are compared one by one, and most must agree.
 `python -m cephalo.dataset_scripts.bench_dedup FOLDER` measures the thresholds.
+
+Every picture is compared with every other of a like aspect: no index over the hashes finds all
+that differ in up to a quarter of their bits with fewer looks. Pictures sorted by aspect make that
+a tenth of all pairs, and a core compares a billion hashes a second.
 """
 
 import io
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy.cluster.hierarchy import DisjointSet
+from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
 
 SIDE = 32  # pixels of a thumbnail
@@ -23,7 +32,11 @@ FLAT = 4  # standard deviation of the grey levels of a tile that shows nothing
 # another panel letter or lie at an edge that was cut.
 MIN_CORRELATION = 0.5
 MAX_ASPECT_CHANGE = 1.1  # a factor
+WIDEST = MAX_ASPECT_CHANGE * (1 + 1e-9)  # above all that a quotient rounds to it
 MARGIN_CONTRAST = 32  # grey levels between a margin and what is drawn
+# How many are compared at a time: hashes with those of a block, which stay in the processor's
+# cache; pairs of tiles, 4 KB each; blocks of pictures read from disk, 64 MB as tiles.
+HASHES, PAIRS, BLOCK = 32, 1024, 16384
 
 
 class Thumbnail(NamedTuple):
@@ -71,6 +84,68 @@ def without_margins(grey: Image.Image) -> Image.Image:
     return grey.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
 
 
+PICTURE = np.dtype(
+    [
+        ("number", np.int32),
+        ("phash", np.uint64),
+        ("pixels", np.uint8, (SIDE, SIDE)),
+        ("aspect", "f8"),
+    ]
+)
+"""A picture on disk, with the number of its image."""
+
+
+class Pictures(NamedTuple):
+    """What is compared of n pictures.
+
+    `phash` (n,) uint64, `aspect` (n,) float64; `tiles` (n, TILES², pixels) float32 of mean 0 and
+    deviation 1, and the `deviation` that each had, (n, TILES²).
+    """
+
+    phash: np.ndarray
+    aspect: np.ndarray
+    tiles: np.ndarray
+    deviation: np.ndarray
+
+
+def alike(
+    phash: np.ndarray, aspect: np.ndarray, phashes: np.ndarray, aspects: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of n pictures with m others that have like hashes and aspects: their numbers among
+    the ones, and among the others."""
+    distances = np.bitwise_count(phash[:, None] ^ phashes)
+    one, other = np.divmod(np.flatnonzero(distances <= MAX_HASH_DISTANCE), len(phashes))
+    ratios = aspects[other] / aspect[one]
+    like = (ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)
+    return one[like], other[like]
+
+
+def tiles_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `tiles` and their `deviation`, as `Pictures` has them, of (n, SIDE, SIDE) thumbnails."""
+    step = SIDE // TILES
+    grid = pixels.astype(np.float32).reshape(-1, TILES, step, TILES, step)
+    tiles = grid.swapaxes(2, 3).reshape(len(pixels), TILES * TILES, step * step)
+    tiles -= tiles.mean(-1, keepdims=True)
+    deviation = np.sqrt(np.einsum("ntp,ntp->nt", tiles, tiles) / step**2)
+    tiles /= np.maximum(deviation, 1e-6)[..., None]
+    return tiles, deviation
+
+
+def agree(
+    tiles: np.ndarray, deviation: np.ndarray, others: np.ndarray, deviations: np.ndarray
+) -> np.ndarray:
+    """Whether the lower quartile of the correlations of all tiles of n pictures with those of n
+    others, or of one, reaches `MIN_CORRELATION`, (n,) bool; tiles flat in both are passed over."""
+    correlations = np.einsum("ntp,ntp->nt", tiles, others) / tiles.shape[-1]
+    seen = np.maximum(deviation, deviations) >= FLAT
+    low = ((correlations < MIN_CORRELATION) & seen).sum(1)
+    # With more than a quarter of all tiles too low, whichever are passed over, so is the quartile.
+    near = seen.any(1) & (low <= TILES * TILES // 4)
+    known = np.where(seen[near], correlations[near], np.nan)
+    near[near] = np.nanquantile(known, 0.25, axis=1) >= MIN_CORRELATION
+    return near
+
+
 class ImageIndex:
     """Thumbnails, numbered as they are added, about 1 KB each; `near` compares with all of them."""
 
@@ -94,57 +169,120 @@ class ImageIndex:
 
     def near(self, picture: Thumbnail) -> list[int]:
         """The numbers of all near-copies of a picture."""
-        distances = np.bitwise_count(self._hashes[: self.size] ^ np.uint64(picture.phash))
-        found = np.flatnonzero(distances <= MAX_HASH_DISTANCE)
-        ratios = self._aspects[found] / picture.aspect
-        found = found[(ratios <= MAX_ASPECT_CHANGE) & (ratios >= 1 / MAX_ASPECT_CHANGE)]
-        agreement = tile_agreement(self._pixels[found], picture.pixels)
-        return found[agreement >= MIN_CORRELATION].tolist()
+        phash, aspect = np.array([picture.phash], np.uint64), np.array([picture.aspect])
+        hashes, aspects = self._hashes[: self.size], self._aspects[: self.size]
+        _, found = alike(phash, aspect, hashes, aspects)
+        near = [
+            some[agree(*tiles_of(self._pixels[some]), *tiles_of(picture.pixels[None]))]
+            for some in in_parts(found)
+        ]
+        return np.concatenate(near).tolist() if near else []
 
 
-def tile_agreement(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The lower quartile of the correlations of all tiles between (n, SIDE, SIDE) thumbnails and
-    another; tiles flat in both are passed over. Returns (n,); -1 where all are flat."""
-    tiles, deviation = tiles_of(pixels)
-    other_tiles, other_deviation = tiles_of(other[None])
-    correlations = np.where(
-        np.maximum(deviation, other_deviation) < FLAT, np.nan, (tiles * other_tiles).mean(-1)
-    )
-    seen = ~np.isnan(correlations).all(1)
-    agreement = np.full(len(pixels), -1.0)
-    agreement[seen] = np.nanquantile(correlations[seen], 0.25, axis=1)
-    return agreement
-
-
-def tiles_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The tiles of (n, SIDE, SIDE) thumbnails, (n, TILES², pixels), of mean 0 and deviation 1, and
-    the deviation that each had, (n, TILES²)."""
-    step = SIDE // TILES
-    grid = pixels.astype(np.float32).reshape(-1, TILES, step, TILES, step)
-    tiles = grid.swapaxes(2, 3).reshape(len(pixels), TILES * TILES, step * step)
-    tiles = tiles - tiles.mean(-1, keepdims=True)
-    deviation = tiles.std(-1)
-    return tiles / np.maximum(deviation, 1e-6)[..., None], deviation
+def in_parts(numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """An array in parts of `PAIRS`."""
+    for start in range(0, len(numbers), PAIRS):
+        yield numbers[start : start + PAIRS]
 
 
 class NearCopies:
-    """Groups of images, named by the sha256 of their pixels: each is near to one of its group."""
+    """Images by the sha256 of their pixels, kept on disk, about 1.2 KB each, and their groups.
 
-    def __init__(self) -> None:
-        self._groups = DisjointSet()
-        self._index = ImageIndex()
-        self._names: list[str] = []  # by the numbers of the index
+    Each image is near to another of its group, where that has others. Memory: 4 bytes an image.
+    """
 
-    def add(self, name: str, picture: Thumbnail) -> None:
-        """Enter an image; one that is known already changes nothing."""
-        if name in self._groups:
-            return
-        self._groups.add(name)
-        for number in self._index.near(picture):
-            self._groups.merge(name, self._names[number])
-        self._index.add(picture)
-        self._names.append(name)
+    def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
+        self.size = 0
+        self._database, self._folder = database, folder
+        self._pixels = (folder / "pixels").open("w+b")
+        database.execute(
+            "CREATE TABLE images (number INTEGER PRIMARY KEY, sha256 TEXT UNIQUE, "
+            "phash BLOB, aspect REAL)"
+        )
 
-    def group(self, name: str) -> str:
-        """The image that stands for the group of this one."""
-        return self._groups[name]
+    def add(self, name: str, picture: Thumbnail) -> int:
+        """The number of an image, which is entered unless it is known already."""
+        found = self._database.execute("SELECT number FROM images WHERE sha256 = ?", (name,))
+        if known := found.fetchone():
+            return known[0]
+        phash = picture.phash.to_bytes(8, "little")
+        row = (self.size, name, phash, picture.aspect)
+        self._database.execute("INSERT INTO images VALUES (?, ?, ?, ?)", row)
+        self._pixels.write(picture.pixels.tobytes())
+        self.size += 1
+        return self.size - 1
+
+    def group(self) -> Groups:
+        """The groups of all images, by number; each block of them is compared with those behind it
+        that are of a like aspect."""
+        self._sort()
+        groups = Groups(self.size)
+        with tqdm(total=self.size, desc="Comparing", unit=" images", disable=None) as progress:
+            for start in range(0, self.size, BLOCK):
+                numbers, ones = self._read(start)
+                merge_near(groups, numbers, ones, numbers, ones)
+                for behind in range(start + BLOCK, self.size, BLOCK):
+                    other_numbers, others = self._read(behind)
+                    if others.aspect[0] > ones.aspect[-1] * WIDEST:
+                        break
+                    merge_near(groups, numbers, ones, other_numbers, others)
+                progress.update(len(numbers))
+        return groups
+
+    def _sort(self) -> None:
+        """Write the file of all pictures in the order of their aspects."""
+        rows = self._database.execute("SELECT number, phash, aspect FROM images ORDER BY aspect")
+        size = SIDE * SIDE
+        with self._pixels, (self._folder / "sorted").open("wb") as file:
+            self._pixels.flush()
+            while some := rows.fetchmany(BLOCK):
+                block = np.empty(len(some), PICTURE)
+                for place, (number, phash, aspect) in enumerate(some):
+                    pixels = os.pread(self._pixels.fileno(), size, number * size)
+                    picture = np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE)
+                    block[place] = number, int.from_bytes(phash, "little"), picture, aspect
+                file.write(block.tobytes())
+        (self._folder / "pixels").unlink()
+
+    def _read(self, start: int) -> tuple[np.ndarray, Pictures]:
+        """A block of the sorted pictures, and the numbers of their images."""
+        offset = start * PICTURE.itemsize
+        block = np.fromfile(self._folder / "sorted", PICTURE, BLOCK, offset=offset)
+        phash, aspect = block["phash"].copy(), block["aspect"].copy()
+        return block["number"].copy(), Pictures(phash, aspect, *tiles_of(block["pixels"]))
+
+
+def merge_near(
+    groups: Groups,
+    numbers: np.ndarray,
+    ones: Pictures,
+    other_numbers: np.ndarray,
+    others: Pictures,
+) -> None:
+    """Make one group of near-copies in two blocks of pictures, or within one, by their numbers.
+
+    Both are sorted by aspect. Those that are of one group already are not compared.
+    """
+    roots = np.array([groups.find(number) for number in numbers])
+    other_roots = np.array([groups.find(number) for number in other_numbers])
+    for start in range(0, len(numbers), HASHES):
+        phash, aspect = ones.phash[start : start + HASHES], ones.aspect[start : start + HASHES]
+        first = start if ones is others else 0
+        last = np.searchsorted(others.aspect, aspect[-1] * WIDEST, side="right")
+        if first >= last:
+            continue
+        one, other = alike(phash, aspect, others.phash[first:last], others.aspect[first:last])
+        one, other = one + start, other + first
+        apart = roots[one] != other_roots[other]
+        if ones is others:
+            apart &= one < other
+        for some, more in zip(in_parts(one[apart]), in_parts(other[apart]), strict=True):
+            near = agree(
+                ones.tiles[some], ones.deviation[some], others.tiles[more], others.deviation[more]
+            )
+            for place, behind in zip(some[near], more[near], strict=True):
+                kept, gone = sorted((int(roots[place]), int(other_roots[behind])))
+                if kept != gone:
+                    groups.merge(kept, gone)
+                    roots[roots == gone] = kept
+                    other_roots[other_roots == gone] = kept

@@ -1,43 +1,34 @@
 """`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
 
 import shutil
+import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import typer
 from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.dataset_scripts.dedup import (
-    Selection,
-    Tables,
-    conversation_rows,
-    figure_rows,
-    select_rows,
-    text_rows,
-)
+from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex
 from cephalo.dataset_scripts.exclude import images_of
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
+from cephalo.dataset_scripts.selection import Selection
 from cephalo.dataset_scripts.shards import ShardWriter, read_rows
-from cephalo.dataset_scripts.splits import SPLITS, split_documents
+from cephalo.dataset_scripts.splits import SPLITS
+from cephalo.dataset_scripts.tables import CONFIGS, config_rows, find_tables
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_open
+from cephalo.model_cards.sources import Sources
 from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
-CONFIGS = {"figures": FIGURES, "conversations": CONVERSATIONS, "text": TEXT}
-ROWS: dict[str, Callable[[Tables], Iterator[dict[str, Any]]]] = {
-    "figures": figure_rows,
-    "conversations": conversation_rows,
-    "text": text_rows,
-}
 
 
 @app.command()
@@ -108,24 +99,6 @@ def publish(
     print(f"published {api.endpoint}/datasets/{repo_id} at {revision}")
 
 
-def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
-    """The shards of each config in the folders, sorted within each.
-
-    Raises CephaloError where there are none.
-    """
-    folders = list(dict.fromkeys(folder.resolve() for folder in folders))
-    tables = {
-        config: [
-            shard for folder in folders for shard in sorted((folder / config).glob("*.parquet"))
-        ]
-        for config in CONFIGS
-    }
-    if not any(tables.values()):
-        named = ", ".join(map(str, folders))
-        raise CephaloError(f"{named}: no figures in it; run `cephalo extract` into it first")
-    return tables
-
-
 def check_licenses(folders: Iterable[Path]) -> None:
     """Raise CephaloError if rows have no open licence, with how many and which."""
     for config, shards in find_tables(folders).items():
@@ -149,52 +122,68 @@ def build_dataset(
 ) -> Path:
     """Write the configs and the card below the first folder's `dataset` and return that.
 
-    It appears whole: it is written beside and renamed. `exclude` maps a dataset's name to the
-    images that are kept out. Raises CephaloError where the folders hold no rows.
+    It appears whole: it is written beside and renamed. What is compared lies in the first folder's
+    `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
+    Raises CephaloError where the folders hold no rows.
     """
     folders = list(folders)
     tables = find_tables(folders)
     aside, folder = folders[0] / "dataset.partial", folders[0] / "dataset"
+    compared = folders[0] / "dataset.compared"
     with locked(folders[0]):
-        shutil.rmtree(aside, ignore_errors=True)
-        selection = select_rows(tables, only_open=only_open, exclude=exclude)
-        for (config, reason), count in selection.dropped.items():
-            print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
-        if not selection.documents:
-            raise CephaloError(
-                f"{folders[0]}: no figures to publish, {selection.dropped.total()} were left out; "
-                "run `cephalo extract` on more papers"
-            )
+        for left in (aside, compared):
+            shutil.rmtree(left, ignore_errors=True)
         try:
-            write_dataset(aside, tables, selection, repo_id, folders)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
+            selected = select_rows(compared, tables, only_open=only_open, exclude=exclude)
+            with closing(selected) as selection:
+                write_dataset(aside, selection, repo_id, folders)
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+        except sqlite3.OperationalError as error:
+            raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
+        finally:
+            for left in (aside, compared):
+                shutil.rmtree(left, ignore_errors=True)
     return folder
 
 
-def write_dataset(
-    folder: Path, tables: Tables, selection: Selection, repo_id: str, folders: list[Path]
-) -> None:
-    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card."""
-    split_of = split_documents(selection.documents, selection.links)
+def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: list[Path]) -> None:
+    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card.
+
+    Raises CephaloError where none are.
+    """
+    dropped = selection.dropped()
+    for (config, reason), count in dropped.items():
+        print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
+    split_of = selection.splits()
+    counts = np.bincount(split_of[split_of >= 0], minlength=len(SPLITS)).tolist()
+    documents = +Counter(dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
+    if not documents:
+        raise CephaloError(
+            f"{folders[0]}: no figures to publish, {dropped.total()} were left out; "
+            "run `cephalo extract` on more papers"
+        )
     facts = DatasetFacts(
         repo_id=repo_id,
-        documents=Counter(split_of.values()),
-        dropped=selection.dropped,
+        documents=documents,
+        dropped=dropped,
         excluded=selection.excluded,
         reports=read_reports(folders),
+        figures_a_document=selection.figures_a_document(),
+        sources=Sources(selection.folder / "sources.sqlite"),
     )
     infos = {}
-    for config, features in CONFIGS.items():
+    for config in selection.configs():
+        features = CONFIGS[config]
         writers = {split: ShardWriter(folder / config, split, features) for split in SPLITS}
-        kept = selection.kept.get(config, [])
-        rows = tqdm(ROWS[config](tables), total=len(kept), desc=config, unit=" rows", disable=None)
-        for row, keep in zip(rows, kept, strict=True):
+        rows = config_rows(config, selection.tables)
+        decided = zip(rows, selection.decisions(config), strict=True)
+        total = selection.count_rows(config)
+        for (_, row), (document, keep) in tqdm(
+            decided, total=total, desc=f"Writing {config}", unit=" rows", disable=None
+        ):
             if keep:
-                split = split_of[row["document_sha256"]]
+                split = SPLITS[split_of[document]]
                 writers[split].add(row)
                 facts.count(config, row, split)
         for writer in writers.values():

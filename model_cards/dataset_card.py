@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from datasets import DatasetInfo
 from datasets.info import DatasetInfosDict
@@ -20,47 +19,20 @@ from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
 from cephalo.model_cards.markdown import escape_cell, link
+from cephalo.model_cards.sources import Sources
 
 HERE = Path(__file__).parent
 SAMPLES = 4  # rows of as many documents
 SAMPLE_SIDE = 480  # pixels
-SOURCE = ("document", "title", "author", "doi", "license", "source_url")
 # Why rows are left out; the names are those of `cephalo.dataset_scripts.dedup`.
 REASONS = {
+    "repeated": "of a document that stands in an earlier shard, under another name",
     "licence": "no known open licence",
     "excluded": "equal or near to an image of a dataset that is kept out",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
     "figure": "about a figure that was left out",
 }
-
-
-@dataclass
-class Source:
-    """A document, or an image with an author or a licence of its own, to be named with it."""
-
-    document: str
-    title: str | None = None
-    author: str | None = None
-    doi: str | None = None
-    license: str | None = None
-    source_url: str | None = None
-    figures: int = 0
-    passages: int = 0
-
-    @property
-    def url(self) -> str | None:
-        """Where it was had, if that is a web address."""
-        url = self.source_url or (f"https://doi.org/{self.doi}" if self.doi else self.document)
-        try:
-            return url if urlsplit(url).scheme in ("http", "https") else None
-        except ValueError:  # no address at all
-            return None
-
-    @property
-    def host(self) -> str:
-        """The name of the web site it was had from, "" without one."""
-        return urlsplit(self.url or "").hostname or ""
 
 
 @dataclass
@@ -75,44 +47,36 @@ class Sample:
 
 @dataclass
 class DatasetFacts:
-    """What the card tells. The first five fields are given; `count` fills in the others."""
+    """What the card tells. The first seven fields are given; `count` fills in the others."""
 
     repo_id: str
     documents: Counter[str]  # by split
-    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # by config and reason
-    excluded: Counter[str] = field(default_factory=Counter)  # figures by the excluding dataset
-    reports: list[dict[str, Any]] = field(default_factory=list)  # of refinement
+    figures_a_document: Counter[int]  # documents by the number of their figures
+    dropped: Counter[tuple[str, str]]  # rows by config and reason
+    excluded: Counter[str]  # figures by the excluding dataset
+    reports: list[dict[str, Any]]  # of refinement
+    sources: Sources
     kinds: Counter[str] = field(default_factory=Counter)  # figures by kind
     licenses: dict[str, Counter[str]] = field(default_factory=dict)  # rows by config and licence
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Conversations by teacher, task and version of the task's prompt."""
-    caption_words: list[int] = field(default_factory=list)
-    figures: Counter[str] = field(default_factory=Counter)  # by the document's sha256
-    sources: dict[tuple[str | None, ...], Source] = field(default_factory=dict)
+    caption_words: Counter[int] = field(default_factory=Counter)  # figures by length of caption
     samples: list[Sample] = field(default_factory=list)
-    _cited: set[str] = field(default_factory=set)  # documents among `sources`, by sha256
 
     def count(self, config: str, row: dict[str, Any], split: str) -> None:
         """Count one row that is published, figures before conversations."""
         self.licenses.setdefault(config, Counter())[row["license"] or "unknown"] += 1
         if config == "figures":
             self.kinds[row["kind"]] += 1
-            self.caption_words.append(len((row["caption"] or "").split()))
-            self.figures[row["document_sha256"]] += 1
-            self.cite(row).figures += 1
+            self.caption_words[len((row["caption"] or "").split())] += 1
+            self.sources.cite(row, "figures")
         elif config == "text":
-            self.cite(row).passages += 1
+            self.sources.cite(row, "passages")
         else:
             self.teachers[row["teacher"], row["task"] or "", row["task_version"] or ""] += 1
             self.sample(row, split)
-            if row["document_sha256"] not in self._cited:
-                self.cite(row)
-
-    def cite(self, row: dict[str, Any]) -> Source:
-        """The source of a row, entered where it is new."""
-        told = tuple(row.get(name) for name in SOURCE)
-        self._cited.add(row["document_sha256"])
-        return self.sources.setdefault(told, Source(*told))
+            if not self.sources.is_cited(row["document_sha256"]):
+                self.sources.cite(row)
 
     def sample(self, row: dict[str, Any], split: str) -> None:
         """Keep a row of train for the card if it is the first of its document."""
@@ -125,13 +89,7 @@ class DatasetFacts:
     @property
     def captions_missing(self) -> int:
         """The figures without a caption."""
-        return self.caption_words.count(0)
-
-    @property
-    def web_pages(self) -> int:
-        """The documents that are web pages."""
-        names = {source.document for source in self.sources.values()}
-        return sum(name.startswith(("http://", "https://")) for name in names)
+        return self.caption_words[0]
 
     @property
     def answers(self) -> Counter[str]:
@@ -180,7 +138,7 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
     environment.globals.update(escape=escape_cell, link=link, license_url=license_url)
     template = environment.get_template("attribution.md.jinja")
     with (folder / "ATTRIBUTION.md").open("w", encoding="utf-8", errors="replace") as file:
-        file.writelines(template.generate(sources=facts.sources.values()))
+        file.writelines(template.generate(sources=facts.sources))
     card = str(dataset_card(facts, infos))
     (folder / "README.md").write_text(card, encoding="utf-8", errors="replace")
 
@@ -218,6 +176,7 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         data,
         template_path=str(HERE / "dataset_card.md.jinja"),
         facts=facts,
+        web_pages=facts.sources.web_pages(),
         infos=infos,
         escape=escape_cell,
         license_url=license_url,

@@ -1,5 +1,6 @@
 """The plots of a dataset's card, in one PNG file."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,18 @@ def write_plots(path: Path, facts: "DatasetFacts") -> None:
         figure = Figure(figsize=(10, 2.8), dpi=120, layout="constrained")
         licenses, captions, documents = figure.subplots(1, 3)
         draw_licenses(licenses, facts)
-        captions.hist(facts.caption_words, bins=BINS)
+        draw_histogram(captions, facts.caption_words)
         captions.set(title="length of captions", xlabel="words", ylabel="figures")
-        documents.hist(list(facts.figures.values()), bins=BINS)
+        draw_histogram(documents, facts.figures_a_document)
         documents.set(title="figures a document", xlabel="figures", ylabel="documents")
         for axes in (captions, documents):
             axes.yaxis.get_major_locator().set_params(integer=True)
         figure.savefig(path, metadata={"Software": None})
+
+
+def draw_histogram(axes: Axes, counts: Counter[int]) -> None:
+    """A histogram of numbers, each counted so many times."""
+    axes.hist(list(counts), weights=list(counts.values()), bins=BINS)
 
 
 def draw_licenses(axes: Axes, facts: "DatasetFacts") -> None:

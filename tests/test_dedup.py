@@ -4,8 +4,12 @@ import hashlib
 import io
 import itertools
 import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +24,11 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
-from cephalo.dataset_scripts.dedup_text import TextIndex, same_text
+from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies
 from cephalo.dataset_scripts.exclude import images_of
-from cephalo.dataset_scripts.publish import CONFIGS, build_dataset, find_tables
+from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import TEXT
+from cephalo.dataset_scripts.tables import CONFIGS, find_tables
 
 PASSAGE = (
     "Nacre is a layered composite of aragonite tablets and organic matrix whose toughness exceeds "
@@ -132,17 +137,40 @@ def test_bytes_that_are_no_image_name_their_place():
 
 def test_text_is_compared_by_its_runs_of_words():
     edited = PASSAGE.replace("Nacre", "NACRE,").replace("three orders", "three  orders")
-    assert same_text(PASSAGE, edited) and same_text("", "")
-    assert not same_text(PASSAGE, PASSAGE.replace("aragonite", "calcite").replace("cracks", "x"))
-    assert not same_text("", "Figure")
-    texts = TextIndex()
-    assert texts.add("a", PASSAGE) is None
-    assert texts.add("b", edited) == "a"
-    assert texts.add("b", "Experimental setup.") is texts.add("c", "Experimental setup.") is None
+    other = PASSAGE.replace("aragonite", "calcite").replace("cracks", "x")
+    kept = KeptTexts()
+    for text in (PASSAGE, ""):
+        kept.add(text, text)
+    found = [list(kept.near(text)) for text in (edited, "", other, "Figure")]
+    assert found == [[PASSAGE], [""], [], []]
+    texts = TextCopies(sqlite3.connect(":memory:"), "some")
+    for number, text in enumerate([PASSAGE, edited, "Experimental setup.", "Experimental setup."]):
+        texts.add(10 + number, text, number)
+    assert list(texts.originals()) == [(1, 11, 10)]
+
+
+class Decisions(NamedTuple):
+    """What was decided on a folder's rows; documents by their sha256."""
+
+    kept: dict[str, list[bool]]
+    dropped: Counter[tuple[str, str]]
+    links: list[tuple[str, str]]
+
+
+def decide(*folders: Path, **options: Any) -> Decisions:
+    with (
+        TemporaryDirectory() as scratch,
+        closing(select_rows(Path(scratch, "compared"), find_tables(folders), **options)) as made,
+    ):
+        return Decisions(
+            {config: [keep for _, keep in made.decisions(config)] for config in made.configs()},
+            made.dropped(),
+            [(made.sha256(one), made.sha256(other)) for one, other in made.links()],
+        )
 
 
 def kept(folder: Path, config: str, **options: Any) -> list[bool]:
-    return select_rows(find_tables([folder]), **options).kept[config]
+    return decide(folder, **options).kept[config]
 
 
 def test_a_copy_with_the_same_caption_is_dropped_and_with_another_is_linked(tmp_path):
@@ -157,7 +185,7 @@ def test_a_copy_with_the_same_caption_is_dropped_and_with_another_is_linked(tmp_
             row(3, plot(2), "Another plot"),
         ],
     )
-    selection = select_rows(find_tables([tmp_path]))
+    selection = decide(tmp_path)
     assert selection.kept["figures"] == [True, False, True, True]
     # The captions are the answers; that of the copy went with its figure.
     assert selection.kept["conversations"] == [True, False, True, True]
@@ -186,7 +214,7 @@ def test_recurring_logos_are_dropped_and_a_reproduced_figure_is_not(tmp_path):
             row(document, wide, ""),  # without a caption
             row(document, plot(9), f"Reproduced curve, with the comments of group {document}"),
         ]
-    selection = select_rows(find_tables([write(tmp_path, "figures", rows)]))
+    selection = decide(write(tmp_path, "figures", rows))
     assert selection.kept["figures"] == [False, False, True] * 3
     assert selection.dropped["figures", "recurring"] == 6
     assert len(selection.links) == 2  # by the reproduced figure
@@ -196,7 +224,7 @@ def test_passages_and_answers_are_kept_once_across_documents(tmp_path):
     write(tmp_path, "figures", [row(n, plot(n), PASSAGE) for n in range(2)])
     other = "Spider silk owes its strength to crystallites of protein in a soft amorphous matrix."
     write(tmp_path, "text", [passage(0, other), passage(1, other), passage(1, PASSAGE[::-1])])
-    selection = select_rows(find_tables([tmp_path]))
+    selection = decide(tmp_path)
     assert selection.kept == {
         "figures": [True, True],
         "conversations": [True, False],  # two pictures, one answer
@@ -214,7 +242,7 @@ def test_a_notice_that_recurs_links_no_documents(tmp_path):
             *(" ".join(f"w{document}{n}{k}" for k in range(20)) for n in range(9)),
         ]
     ]
-    selection = select_rows(find_tables([write(tmp_path, "text", rows)]))
+    selection = decide(write(tmp_path, "text", rows))
     assert selection.links == [] and selection.dropped == {("text", "duplicate"): 4}
 
 
@@ -222,7 +250,7 @@ def test_only_open_licences_are_kept_where_asked_and_the_first_of_them(tmp_path)
     closed = row(0, plot(1), PASSAGE, license="CC-BY-NC-4.0")
     write(tmp_path, "figures", [closed, row(1, plot(1), PASSAGE), row(2, plot(2), "x")])
     write(tmp_path, "text", [passage(0, PASSAGE[::-1], license=None)])
-    selection = select_rows(find_tables([tmp_path]), only_open=True)
+    selection = decide(tmp_path, only_open=True)
     assert selection.kept["figures"] == [False, True, True]
     assert selection.dropped == {
         ("figures", "licence"): 1,
@@ -234,12 +262,12 @@ def test_only_open_licences_are_kept_where_asked_and_the_first_of_them(tmp_path)
 def test_conversations_alone_are_compared_by_their_images(tmp_path):
     rows = [caption_conversation(row(n, plot(5), PASSAGE)) for n in range(2)]
     write(tmp_path, "conversations", rows)
-    selection = select_rows(find_tables([tmp_path]))
-    assert selection.kept == {"conversations": [True, False], "text": []}
+    selection = decide(tmp_path)
+    assert selection.kept == {"conversations": [True, False]}
     rows[0]["figures"] = []
     write(tmp_path, "conversations", rows)
     with pytest.raises(CephaloError, match=r"about paper-0.pdf has 1 images and the keys of 0"):
-        select_rows(find_tables([tmp_path]))
+        decide(tmp_path)
 
 
 def benchmark(folder: Path, images: list[Image.Image]) -> Path:

@@ -1,13 +1,32 @@
 """Groups of documents, not rows, are split; adding papers moves none towards test."""
 
 import hashlib
+from collections.abc import Iterable
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cephalo.dataset_scripts.splits import place, split_documents
+from cephalo.dataset_scripts import splits
+from cephalo.dataset_scripts.splits import SPLITS, place
 
 DOCUMENTS = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(1000)]
+
+
+def split_documents(
+    documents: Iterable[str], links: Iterable[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """The split of every document; others that are linked are not published."""
+    published, links = set(documents), list(links)
+    names = [*published, *{name for link in links for name in link} - published]
+    numbers = {name: number for number, name in enumerate(names)}
+    given = splits.split_documents(
+        np.array([place(name) for name in names], np.float64),
+        np.array([name in published for name in names], bool),
+        [(numbers[one], numbers[other]) for one, other in links],
+    )
+    assert all((given[numbers[name]] == -1) == (name not in published) for name in names)
+    return {name: SPLITS[given[numbers[name]]] for name in published}
 
 
 def count(splits: dict[str, str]) -> tuple[int, int, int]:
