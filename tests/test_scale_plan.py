@@ -13,7 +13,6 @@ from pdf_samples import one_figure
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.scale import measure, plan
 from cephalo.dataset_scripts.scale.simulate import Cluster, Failures, Simulation, draw_chunks
 
@@ -156,17 +155,6 @@ def test_a_task_is_measured(tmp_path):
     assert facts["bytes_figures"] > 0 < facts["bytes_text"]
     assert facts["cpu_seconds"] > 0 < facts["peak_mb_of_a_process"]
     assert len(measure.document_seconds(tmp_path)) == 3
-
-
-@pytest.mark.slow
-def test_a_publication_is_measured(tmp_path):
-    one_figure(tmp_path / "paper.pdf")
-    run_command("extract", [str(tmp_path / "paper.pdf"), "--out", str(tmp_path / "made")])
-    (tmp_path / "hub").mkdir()
-    seconds, megabytes = measure.publish_to_own_hub([tmp_path / "made"], tmp_path / "hub")
-    assert 0.1 < seconds < 60
-    assert 50 < megabytes < 2000
-    assert not (tmp_path / "made" / "dataset").exists()
 
 
 def test_tokens_of_a_request_are_counted():

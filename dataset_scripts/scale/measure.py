@@ -1,7 +1,6 @@
-"""Measure what the plan for many papers rests on: `measured.yaml` holds what these commands print.
+"""Measure what extraction of many papers needs: `measured.yaml` holds what this prints.
 
-    python -m cephalo.dataset_scripts.scale.measure extract ../shared/bench/real/pdf
-    python -m cephalo.dataset_scripts.scale.measure publish runs/examples runs/real
+    python -m cephalo.dataset_scripts.scale.measure ../shared/bench/real/pdf
 
 Times are seconds of processor time, which other work on the machine changes least; seconds by the
 clock stand beside them, and their ratio within one run tells what another worker adds.
@@ -101,57 +100,6 @@ def run_task(papers: Path, workers: int, chunk: int, begun: bool) -> dict[str, A
     total["seconds"] = round(seconds, 2)
     total["seconds_in_chunks"] = round(sum(chunk["seconds"] for chunk in facts), 2)
     return total | {"peak_mb_of_a_process": round(usage.ru_maxrss / 1024)}
-
-
-@app.command()
-def publish(
-    folders: Annotated[list[Path], typer.Argument(help="Folders that `cephalo extract` wrote.")],
-) -> None:
-    """Print, as JSON, what `cephalo publish` needs, to a hub of its own on loopback.
-
-    Twice, with the first folder alone and with all, so that start-up can be told from figures.
-    """
-    from cephalo.dataset_scripts.shards import count_rows
-
-    for given in [folders[:1], folders] if len(folders) > 1 else [folders]:
-        with tempfile.TemporaryDirectory() as folder:
-            cpu, peak = publish_to_own_hub(given, Path(folder))
-        shards = [shard for one in given for shard in sorted((one / "figures").glob("*.parquet"))]
-        facts = {"figures": count_rows(shards), "cpu_seconds": round(cpu, 1)}
-        print(json.dumps(facts | {"peak_mb": round(peak)}), flush=True)
-
-
-def publish_to_own_hub(given: list[Path], folder: Path) -> tuple[float, float]:
-    """Seconds of processor time and the peak memory in MB of one publication."""
-    copies = [folder / str(number) for number in range(len(given))]
-    for source, copy in zip(given, copies, strict=True):  # `publish` writes into the first
-        copy.mkdir()
-        for table in ("figures", "text"):
-            if (source / table).is_dir():
-                (copy / table).symlink_to((source / table).absolute())
-    cephalo = [sys.executable, "-m", "cephalo.cli.main"]
-    (folder / "hub").mkdir()
-    (folder / "hub" / "tokens.json").write_text('{"local": "hf_local_for_measuring"}')
-    hub = subprocess.Popen(
-        [*cephalo, "hub", "serve", "--root", str(folder / "hub"), "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        lines = (line for line in hub.stdout if line.startswith("export HF_ENDPOINT="))
-        address = next(lines).strip().partition("=")[2]
-        home = {"HF_ENDPOINT": address, "HF_TOKEN": "hf_local_for_measuring"}
-        home |= {"HF_HOME": str(folder / "home")}
-        name = ["local/figures", "--private"]
-        command = [*cephalo, "publish", *map(str, copies), *name]
-        process = subprocess.Popen(command, env=os.environ | home, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            sys.exit(f"cephalo publish failed on {', '.join(map(str, given))}")
-        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    finally:
-        hub.terminate()
-        hub.wait()
 
 
 if __name__ == "__main__":
