@@ -335,6 +335,20 @@ def test_papers_and_rows_on_s3(papers, alone, bucket, tmp_path):
         begin(f"{bucket}/in", out)
 
 
+def test_a_store_that_does_not_answer_is_named(tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    ask = ["--out", str(tmp_path / "out"), "--slurm", "2"]
+    with pytest.raises(CephaloError, match=r"s3://other/in cannot be reached \(Endpoint"):
+        run_command("extract", ["s3://other/in", *ask])
+    with pytest.raises(CephaloError, match="s3://other cannot be reached"):
+        Store("s3://other").read("run.json")
+    assert not (tmp_path / "out").exists()
+    Store("s3://other").fs.clear_instance_cache()
+
+
 ON_THE_HUB = """
 import sys
 from pathlib import Path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.scale.store import Store, is_remote, open_filesystem
+from cephalo.dataset_scripts.scale.store import Store, is_remote, open_filesystem, reached
 
 
 class File(NamedTuple):
@@ -29,7 +29,8 @@ def list_files(inputs: Iterable[str], suffix: str, out: str) -> Iterator[File]:
         url = one if is_remote(one) else str(Path(one).absolute())
         fs, path = open_filesystem(url)
         try:
-            found = fs.info(path)
+            with reached(url):
+                found = fs.info(path)
         except FileNotFoundError as error:
             raise CephaloError(f"{one}: no such file or folder; give files or folders") from error
         prefix = fs.unstrip_protocol("") if is_remote(url) else ""
@@ -41,7 +42,9 @@ def list_files(inputs: Iterable[str], suffix: str, out: str) -> Iterator[File]:
 
 def walk(fs, folder: str, suffix: str, ours: str | None) -> Iterator[dict]:
     """The entries of files below a folder; a folder of a saved web page holds its parts."""
-    for entry in sorted(fs.ls(folder, detail=True), key=lambda entry: entry["name"]):
+    with reached(fs.unstrip_protocol(folder)):
+        entries = sorted(fs.ls(folder, detail=True), key=lambda entry: entry["name"])
+    for entry in entries:
         name = entry["name"].rstrip("/")
         if entry["type"] == "directory":
             if name not in (ours, folder.rstrip("/")) and not name.endswith("_files"):

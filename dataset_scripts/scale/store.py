@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,23 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         raise CephaloError(
             f"{url} cannot be opened ({error}); give a folder, hf://, or s3:// with "
             "pip install 'cephalo[scale]'"
+        ) from error
+
+
+@contextmanager
+def reached(url: str) -> Iterator[None]:
+    """Around what is asked of `url`. Raises CephaloError where a store does not answer or refuses:
+    its clients raise errors of their own. What is not there stays a FileNotFoundError."""
+    try:
+        yield
+    except (CephaloError, FileNotFoundError):
+        raise
+    except Exception as error:
+        if not is_remote(url):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CephaloError(
+            f"{url} cannot be reached ({said[:200]}); check address, network and credentials"
         ) from error
 
 
@@ -57,7 +76,8 @@ class Store:
     def read(self, name: str) -> str | None:
         """The text of a file; None where there is none."""
         try:
-            return self.fs.cat_file(self.path(name)).decode()
+            with reached(self.url):
+                return self.fs.cat_file(self.path(name)).decode()
         except FileNotFoundError:
             return None
 
