@@ -118,6 +118,8 @@ def refine(
       cephalo refine runs/figures --teacher caption --out runs/figures
       cephalo refine runs/figures --base-url http://127.0.0.1:8000/v1 --model my-model \\
         --out runs/refined --tasks describe,questions --max-requests 1000
+      cephalo refine s3://lab/figures --base-url http://gpu1:8000/v1 --model my-model \\
+        --out /shared/refined --slurm 20
     """
     from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.documents import figure_shards
