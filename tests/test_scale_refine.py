@@ -112,6 +112,18 @@ def test_tasks_give_the_conversations_of_one_machine(figures, server, submitted,
         assert report[name] == one[name]
 
 
+def test_captions_make_the_report_of_one_machine(figures, submitted, tmp_path):
+    for name, more in (("alone", []), ("out", ["--slurm", "2"])):
+        ask = [str(figures), "--out", str(tmp_path / name), "--teacher", "caption", *more]
+        run_command("refine", ask)
+    run_all(submitted, 2)
+    run_command("refine", ask)
+    found = [json.loads((tmp_path / n / "report.json").read_text()) for n in ("alone", "out")]
+    assert list(found[1]["tasks"]) == ["caption"]
+    for name in ("teacher", "params", "tasks", "checks", "all_runs"):
+        assert found[0][name] == found[1][name]
+
+
 def test_no_file_and_no_step_holds_a_key(figures, server, submitted, tmp_path):
     out = tmp_path / "out"
     refine(figures, out, server, "--slurm", "1")

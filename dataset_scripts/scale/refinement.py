@@ -17,6 +17,7 @@ from cephalo.dataset_scripts.refinement.asking import VERSION, Asking, Keys, ref
 from cephalo.dataset_scripts.refinement.report import Spending, write_report
 from cephalo.dataset_scripts.refinement.run import Outcome
 from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
+from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 from cephalo.dataset_scripts.scale.cluster import Cluster
 from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share
 from cephalo.dataset_scripts.scale.runs import Run
@@ -142,11 +143,13 @@ def sum_up(run: Run, figures: Path, out: Path, asking: Asking) -> str:
     facts: dict[str, Any] = {}
     for facts in run.facts():
         counts.update({name: facts[name] for name in (*OUTCOME, *USAGE, "seconds")})
+    captions = asking.teacher == "caption"
     spending = Spending(asking.price_in, asking.price_out)
-    if asking.teacher != "caption":
+    if not captions:
         from modeling_cephalo.questions import Usage  # imports torch
 
         spending.usage = Usage(**{name: counts[name] for name in USAGE})
-    teacher = Told(facts["teacher"], facts["params"], parse_tasks(asking.tasks))
+    tasks = CaptionTeacher.tasks if captions else tuple(parse_tasks(asking.tasks))
+    teacher = Told(facts["teacher"], facts["params"], tasks)
     outcome = Outcome(**{name: counts[name] for name in OUTCOME})
     return write_report(figures, out, teacher, outcome, spending, counts["seconds"])
