@@ -38,7 +38,7 @@ STATISTICS = (
     "energy_peratom_mean",
     "energy_peratom_median",
 )
-PEAK = "peak_energy"  # its logarithm is asked for: it spreads over a factor of a hundred
+PEAK = "peak_energy"  # its logarithm is asked for, since it has a long tail
 NUMBERS = len(STATISTICS) + 2
 CELL = 4  # pixels, a side of the squares in which the field is asked for
 UNKNOWN = float("nan")
