@@ -2,12 +2,12 @@
 
 import html
 import json
-import string
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from diffusion_samples import clip_tokenizer
 from phi3_v_samples import TEXTS, picture
 from PIL import Image
 from teacher_server import TeacherServer, error, user_text
@@ -30,14 +30,10 @@ def generator(tmp_path_factory) -> Path:
         StableDiffusionPipeline,
         UNet2DConditionModel,
     )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(0)
-    signs = string.ascii_lowercase + string.punctuation
-    words = [*signs, *(f"{sign}</w>" for sign in signs), "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(
-        vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=77
-    )
+    tokenizer = clip_tokenizer()
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,

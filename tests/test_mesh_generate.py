@@ -1,15 +1,12 @@
 """`cephalo make-mesh generate`: tiny Shap-E pipelines, of random weights and of a known body.
 
-The renderer's first weights come from the latent: a layer norm over the channels, plus a bias. With
-the norm's scale at (nearly) zero the biases are the weights, so a network can be written down whose
-field is known. Everything between the prompt and the files is the real code of diffusers and ours.
+Everything between the prompt and the files is the real code of diffusers and ours.
 """
 
 import copy
 import json
 import re
 import shutil
-import string
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +15,14 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from diffusion_samples import (
+    LATENT,
+    WIDTH,
+    image_pipeline,
+    known_renderer,
+    random_renderer,
+    text_pipeline,
+)
 from hub_fixture import hub as hub
 from huggingface_hub import HfApi
 from PIL import Image
@@ -29,115 +34,6 @@ from modeling_cephalo.meshes.measure import check, measures
 from modeling_cephalo.meshes.shap_e import body, printable, signed_field
 
 diffusers = pytest.importorskip("diffusers", reason="pip install 'cephalo[image]'")
-
-WIDTH = 8  # of the renderer's network
-LATENT = 16
-PASSED = 20.0  # silu(x + 20) is x + 20 to seven digits
-
-
-def known_renderer(level: float, octave: int = 0, noise: float = 1e-5):
-    """A renderer with the field tanh(cos(kx) + cos(ky) + cos(kz) - level), k = 2 ** octave, but for
-    what the latent changes by `noise`."""
-    renderer = random_renderer()
-    cosines = 3 + 45 + 3 * octave  # after the position and 45 sines
-    with torch.no_grad():
-        for number, layer in enumerate(renderer.mlp.mlp):
-            layer.weight.zero_()
-            layer.bias.zero_()
-            layer.bias[0] = {0: PASSED, len(renderer.mlp.mlp) - 1: -PASSED - level}.get(number, 0)
-            layer.weight[0, 0] = 1.0
-        for number, projection in enumerate(renderer.params_proj.projections.values()):
-            projection.norm.weight.fill_(noise if number == 0 else 0)
-            projection.norm.bias.zero_()
-            projection.proj.bias.zero_()
-            taken = slice(cosines, cosines + 3) if number == 0 else slice(0, 1)
-            projection.proj.bias[taken] = 1.0  # of the first of WIDTH rows
-    return renderer
-
-
-def random_renderer():
-    from diffusers.pipelines.shap_e.renderer import ShapERenderer
-
-    shapes = ((WIDTH, 93), *[(WIDTH, WIDTH)] * 3)
-    return ShapERenderer(
-        param_shapes=shapes, d_latent=LATENT, d_hidden=WIDTH, background=(0.1, 0.1, 0.1)
-    )
-
-
-def prior_and_scheduler(width: int, **more) -> dict:
-    prior = diffusers.PriorTransformer(
-        num_attention_heads=2,
-        attention_head_dim=16,
-        embedding_dim=LATENT,
-        num_embeddings=4 * WIDTH,
-        embedding_proj_dim=width,
-        time_embed_dim=64,
-        num_layers=1,
-        clip_embed_dim=2 * LATENT,
-        additional_embeddings=0,
-        time_embed_act_fn="gelu",
-        norm_in_type="layer",
-        encoder_hid_proj_type=None,
-        added_emb_type=None,
-        **more,
-    )
-    scheduler = diffusers.HeunDiscreteScheduler(
-        beta_schedule="exp",
-        num_train_timesteps=1024,
-        prediction_type="sample",
-        use_karras_sigmas=True,
-        clip_sample=True,
-        clip_sample_range=1.0,
-    )
-    return {"prior": prior, "scheduler": scheduler}
-
-
-def text_pipeline(renderer):
-    from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
-
-    torch.manual_seed(0)
-    signs = string.ascii_lowercase + string.punctuation
-    words = [*signs, *(f"{sign}</w>" for sign in signs), "<|startoftext|>", "<|endoftext|>"]
-    tokenizer = CLIPTokenizer(
-        vocab={word: number for number, word in enumerate(words)}, merges=[], model_max_length=77
-    )
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        projection_dim=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-    )
-    return diffusers.ShapEPipeline(
-        **prior_and_scheduler(16),
-        text_encoder=CLIPTextModelWithProjection(config),
-        tokenizer=tokenizer,
-        shap_e_renderer=renderer,
-    )
-
-
-def image_pipeline(renderer):
-    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
-
-    torch.manual_seed(0)
-    config = CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=16,
-        patch_size=8,
-    )
-    return diffusers.ShapEImg2ImgPipeline(
-        **prior_and_scheduler(16, embedding_proj_norm_type="layer"),
-        image_encoder=CLIPVisionModel(config),
-        image_processor=CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=16),
-        shap_e_renderer=renderer,
-    )
 
 
 @pytest.fixture(scope="module")

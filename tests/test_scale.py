@@ -46,8 +46,11 @@ def papers(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(papers, tmp_path_factory) -> dict[str, list[dict]]:
+    return read_alone(papers, tmp_path_factory.mktemp("alone"))
+
+
+def read_alone(papers: Path, out: Path) -> dict[str, list[dict]]:
     """The rows that one machine reads."""
-    out = tmp_path_factory.mktemp("alone")
     run_command("extract", [str(papers), "--out", str(out), "--workers", "2", "--text"])
     return {table: rows(str(out), table) for table in ("figures", "text")}
 

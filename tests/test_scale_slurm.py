@@ -13,7 +13,7 @@ from pdf_samples import one_figure
 from slurm_cluster import Cluster, missing_programs, slurm_cluster, wait_for
 from teacher_server import TeacherServer, faithful
 from test_scale import bucket as bucket  # the fixture
-from test_scale import rows
+from test_scale import read_alone, rows
 
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.scale.runs import Run
@@ -52,10 +52,7 @@ def papers(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(papers, tmp_path_factory) -> dict[str, list[dict]]:
-    """The rows that one machine reads."""
-    out = tmp_path_factory.mktemp("alone")
-    run_command("extract", [str(papers), "--out", str(out), "--workers", "2", "--text"])
-    return {table: rows(str(out), table) for table in ("figures", "text")}
+    return read_alone(papers, tmp_path_factory.mktemp("alone"))
 
 
 def extract(cluster: Cluster, papers, out, **environment: str) -> subprocess.CompletedProcess:
