@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run all steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, help="plates for stress; 20,000, or 100,000 --gpu")
-    parser.add_argument("--cracks", type=int, help="notched plates; 8,000, or 40,000 with --gpu")
+    parser.add_argument("--notched", type=int, help="plates with a notch; as many as --samples")
+    parser.add_argument("--cracks", type=int, default=1000, help="notched plates whose cracks grow")
     parser.add_argument("--pixels", type=int, default=64, help="a side of a plate")
     parser.add_argument("--tower-epochs", type=float, default=10, help="of the variant `tower`")
     parser.add_argument("--variant", choices=VARIANTS, default="tower", help="how it learns")
@@ -53,9 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
     options, training = parser.parse_known_args(arguments)
     out: Path = options.out
     plates, own = out / "plates", out / options.variant
-    samples, cracks = (100_000, 40_000) if options.gpu else (20_000, 8_000)
-    command = ["--out", plates, "--samples", options.samples or samples]
-    command += ["--cracks", options.cracks or cracks]
+    samples = options.samples or (100_000 if options.gpu else 20_000)
+    command = ["--out", plates, "--samples", samples, "--notched", options.notched or samples]
+    command += ["--cracks", options.cracks]
     fields([*map(str, command), "--pixels", str(options.pixels)], standalone_mode=False)
     if not (out / "baselines" / SPLITS[-1] / "results.json").exists():
         baselines(

@@ -96,9 +96,9 @@ class Plates(torch.utils.data.Dataset):
 
 
 def read_rows(plates: Path, image_processor: Any) -> Plates:
-    """The train split of the configs `fields` and `cracks`."""
+    """The train split of the configs that tell all or some of the numbers."""
     pixels, fields, numbers = [], [], []
-    for config in ("fields", "cracks"):
+    for config in ("fields", "notched", "cracks"):
         data = load_dataset(str(plates), config, split="train")
         for name in ("microstructure", "von_mises"):
             data = data.cast_column(name, ImageColumn(decode=False))
@@ -134,7 +134,7 @@ def codes(colours: np.ndarray) -> np.ndarray:
 
 
 class Mirrored:
-    """A batch of `rows`, mirrored left to right and upside down or not."""
+    """A batch of `rows`, each mirrored left to right and upside down or not."""
 
     def __init__(self, rows: Plates) -> None:
         self.rows = rows
@@ -144,8 +144,9 @@ class Mirrored:
         pixels = torch.from_numpy(self.rows.pixels[indices]).float()
         fields = torch.from_numpy(self.rows.fields[indices]).float()
         for axis in (1, 2):
-            if torch.rand(()) < 0.5:
-                pixels, fields = pixels.flip(axis), fields.flip(axis)
+            turned = torch.rand(len(indices)) < 0.5
+            for images in (pixels, fields):
+                images[turned] = images[turned].flip(axis)
         return {
             "pixel_values": pixels[:, None].expand(-1, 3, -1, -1).contiguous(),
             "fields": fields,

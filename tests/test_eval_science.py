@@ -97,8 +97,25 @@ def test_field_is_read_off_its_picture(example):
     np.testing.assert_allclose(found, cells, atol=5 / 255)
 
 
+def test_each_plate_of_a_batch_is_mirrored_by_itself_with_its_field(example):
+    tower = example("science_tower")
+    pixels = np.random.default_rng(0).random((40, 8, 8)).astype(np.float16)
+    rows = tower.Plates(pixels, 2 * pixels, np.zeros((40, tower.NUMBERS), np.float32))
+    torch.manual_seed(0)
+    batch = tower.Mirrored(rows)(list(range(40)))
+    assert torch.equal(batch["fields"], 2 * batch["pixel_values"][:, 1])
+    seen = batch["fields"].numpy()
+    turns = [
+        [np.array_equal(one, turn) for turn in (own, own[::-1], own[:, ::-1], own[::-1, ::-1])]
+        for one, own in zip(seen, 2 * pixels.astype(np.float32), strict=True)
+    ]
+    assert (np.array(turns).sum(axis=1) == 1).all()
+    assert (np.array(turns).sum(axis=0) > 3).all()
+
+
 def test_the_whole_way_at_toy_size(example, tmp_path):
-    toy = ["--samples", "64", "--cracks", "32", "--pixels", "16", "--out", str(tmp_path)]
+    toy = ["--samples", "64", "--notched", "32", "--cracks", "16", "--pixels", "16"]
+    toy += ["--out", str(tmp_path)]
     training = ["--max_steps", "2", "--per_device_train_batch_size", "4", "--report_to", "none"]
     example("science").main([*toy, "--tower-epochs", "3", *training])
     lines = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()

@@ -16,18 +16,22 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.fields import build as building
 from cephalo.dataset_scripts.fields import fracture
 from cephalo.dataset_scripts.fields.build import Plan, build, chunks, make_chunk
-from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN
+from cephalo.dataset_scripts.fields.elasticity import solve
+from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN, generator
+from cephalo.dataset_scripts.fields.fracture import draw_notched, grow
 from cephalo.dataset_scripts.fields.rows import (
     CRACKS,
     FIELDS,
+    NOTCHED,
     TALKS,
     crack_rows,
     keys,
+    notched_rows,
     split_of,
     stress_rows,
 )
 
-PLAN = Plan(samples=60, cracks=24, seed=0, pixels=32)
+PLAN = Plan(samples=60, notched=32, cracks=24, seed=0, pixels=32)
 COMMAND = [sys.executable, "-m", "cephalo.dataset_scripts.fields", "--pixels", "32"]
 
 
@@ -53,14 +57,15 @@ def contents(folder):
 
 def test_load_dataset_opens_every_config_and_split(folder):
     counts = {}
-    for config, features in {"fields": FIELDS, "cracks": CRACKS, "conversations": TALKS}.items():
+    made = {"fields": FIELDS, "notched": NOTCHED, "cracks": CRACKS, "conversations": TALKS}
+    for config, features in made.items():
         splits, found = rows_of(folder, config)
         assert found == features
         counts[config] = {split: len(rows) for split, rows in splits.items()}
     assert counts["fields"]["unseen_families"] == 12
-    assert counts["cracks"]["unseen_families"] == 4
-    assert sum(counts["fields"].values()) == 72 and sum(counts["cracks"].values()) == 28
-    assert sum(counts["conversations"].values()) == 2 * 72 + 28
+    assert counts["notched"]["unseen_families"] == 6 and counts["cracks"]["unseen_families"] == 4
+    totals = {config: sum(found.values()) for config, found in counts.items()}
+    assert totals == {"fields": 72, "notched": 38, "cracks": 28, "conversations": 2 * 72 + 38 + 28}
     assert counts["fields"]["train"] > counts["fields"]["test"] > 0
 
 
@@ -145,6 +150,18 @@ def test_crack_row_tells_what_broke():
         assert row["last_epotfield"] == row["epotfield_list"][-1] != row["start_epotfield"]
 
 
+def test_notched_row_is_solved_once_and_tells_whether_a_crack_would_start():
+    found = set()
+    for index in range(8):
+        row, [talk] = notched_rows("notches", seed=0, index=index, n=32)
+        plate = draw_notched("notches", generator(0, "notched/notches", index), 32)
+        assert row["initiate"] == grow(plate).initiated == (talk["answer"] == "yes")
+        assert row["stress_mean"] == pytest.approx(solve(plate).von_mises[plate > 0].mean())
+        assert talk["task"] == "CrackInitiation"
+        found.add(row["initiate"])
+    assert found == {0, 1}
+
+
 def test_run_again_makes_only_what_is_missing_and_the_same_bytes(tmp_path, folder, monkeypatch):
     copy = tmp_path / "plates"
     shutil.copytree(folder, copy)
@@ -170,7 +187,12 @@ def test_run_again_makes_only_what_is_missing_and_the_same_bytes(tmp_path, folde
 
 def test_another_plan_is_refused(folder):
     with pytest.raises(CephaloError, match="give the same options or another"):
-        build(folder, Plan(samples=61, cracks=24, seed=0, pixels=32), "lab/plates", workers=1)
+        build(
+            folder,
+            Plan(samples=61, notched=32, cracks=24, seed=0, pixels=32),
+            "lab/plates",
+            workers=1,
+        )
 
 
 def test_card_tells_units_families_and_splits(folder):
@@ -180,6 +202,7 @@ def test_card_tells_units_families_and_splits(folder):
         "conversations",
         "cracks",
         "fields",
+        "notched",
     ]
     for text in (
         "| MPa |",
@@ -187,7 +210,7 @@ def test_card_tells_units_families_and_splits(folder):
         "| Voronoi foam (unseen) | 6 |",
         "| uniform bar | 8 |",
         "pulled along x by 0.2 % of its width",
-        "--samples 60 --cracks 24",
+        "--samples 60 --notched 32 --cracks 24",
     ):
         assert text in card.text
     assert (folder / "card" / "samples.png").stat().st_size > 10_000
@@ -203,7 +226,8 @@ def group_lives(group: int) -> bool:
 def test_killed_run_goes_on_and_arrives_on_the_hub(tmp_path, hub):
     out, home = tmp_path / "plates", tmp_path / "home"
     home.mkdir()
-    command = [*COMMAND, "--out", str(out), "--samples", "400", "--cracks", "0", "--workers", "1"]
+    command = [*COMMAND, "--out", str(out), "--samples", "400", "--notched", "0", "--cracks", "0"]
+    command += ["--workers", "1"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list(out.glob(".progress/fields-*")) and time.monotonic() < deadline:

@@ -16,6 +16,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def fields(
     out: Annotated[Path, typer.Option(help="The folder of the dataset.")],
     samples: Annotated[int, typer.Option(min=1, help="Plates for stress statistics.")] = 2000,
+    notched: Annotated[
+        int, typer.Option(min=0, help="Notched plates, for whether a crack starts.")
+    ] = 2000,
     cracks: Annotated[int, typer.Option(min=0, help="Notched plates for crack growth.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other plates.")] = 0,
     pixels: Annotated[int, typer.Option(min=16, max=256, help="A side of a plate.")] = 64,
@@ -46,7 +49,7 @@ def fields(
         ) from error
     api = hub_api() if push else None
     name = check_repo_id(push) if push else out.resolve().name
-    files = build(out, Plan(samples, cracks, seed, pixels), name, workers)
+    files = build(out, Plan(samples, notched, cracks, seed, pixels), name, workers)
     print(f"{len(files)} files in {out}")
     if api:
         revision = push_folder(
@@ -56,7 +59,7 @@ def fields(
             repo_type="dataset",
             private=private,
             files=files,
-            delete_patterns=["conversations/*", "fields/*", "cracks/*", "card/*"],
+            delete_patterns=["conversations/*", "fields/*", "notched/*", "cracks/*", "card/*"],
         )
         print(f"published {api.endpoint}/datasets/{push} at {revision}")
 

@@ -22,8 +22,10 @@ from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN
 from cephalo.dataset_scripts.fields.rows import (
     CRACKS,
     FIELDS,
+    NOTCHED,
     TALKS,
     crack_rows,
+    notched_rows,
     split_of,
     stress_rows,
 )
@@ -31,9 +33,15 @@ from cephalo.dataset_scripts.fields.rows import (
 CHUNK = 200  # plates that one process makes at a time
 UNSEEN_SPLIT = "unseen_families"
 UNSEEN_SHARE = 5  # one plate of the unseen families for so many of the others
-CONFIGS: dict[str, Features] = {"conversations": TALKS, "fields": FIELDS, "cracks": CRACKS}
+CONFIGS: dict[str, Features] = {
+    "conversations": TALKS,
+    "fields": FIELDS,
+    "notched": NOTCHED,
+    "cracks": CRACKS,
+}
 MAKERS: dict[str, Callable[[str, int, int, int], tuple[dict, list[dict]]]] = {
     "fields": stress_rows,
+    "notched": notched_rows,
     "cracks": crack_rows,
 }
 
@@ -43,6 +51,7 @@ class Plan:
     """What a folder holds: plates of the seen families, and how they are drawn."""
 
     samples: int  # for stress statistics
+    notched: int  # for whether a crack starts
     cracks: int  # for crack growth
     seed: int
     pixels: int  # a side
@@ -50,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Plates `start` to `stop` of a set: "fields" or "cracks", of families seen or not."""
+    """Plates `start` to `stop` of a set, which is a config, of families seen or not."""
 
     kind: str
     seen: bool
@@ -94,7 +103,9 @@ def check_plan(path: Path, plan: Plan) -> None:
 
 def chunks(plan: Plan) -> Iterator[Chunk]:
     """All chunks of a plan; crack growth, which is slower, first."""
-    for kind, samples in (("cracks", plan.cracks), ("fields", plan.samples)):
+    for kind, samples in zip(
+        ("cracks", "notched", "fields"), (plan.cracks, plan.notched, plan.samples), strict=True
+    ):
         for seen, count in ((True, samples), (False, samples // UNSEEN_SHARE)):
             for start in range(0, count, CHUNK):
                 yield Chunk(kind, seen, start, min(start + CHUNK, count))

@@ -83,9 +83,10 @@ def family_table(folder: Path) -> list[dict[str, Any]]:
     fields = read_columns(folder, "fields", ["family", "stress_mean"])
     for family, stress in zip(fields["family"], fields["stress_mean"], strict=True):
         stresses[family].append(stress)
-    cracks = read_columns(folder, "cracks", ["family", "initiate"])
-    for family, initiate in zip(cracks["family"], cracks["initiate"], strict=True):
-        cracked[family].append(initiate)
+    for config in ("notched", "cracks"):
+        rows = read_columns(folder, config, ["family", "initiate"])
+        for family, initiate in zip(rows["family"], rows["initiate"], strict=True):
+            cracked[family].append(initiate)
     return [
         {
             "family": family,

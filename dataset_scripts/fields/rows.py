@@ -5,6 +5,7 @@ crack-dynamics_1-5k) keep their names; the card says what each means here.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from cephalo.dataset_scripts.fields.elasticity import Fields, solve
 from cephalo.dataset_scripts.fields.families import draw_plate, generator
 from cephalo.dataset_scripts.fields.fracture import (
     FRAMES,
+    TOUGHNESS,
     Growth,
     draw_notched,
     grow,
@@ -35,21 +37,20 @@ KEYS = {
     "index": Value("int64"),  # of the plate in its family and set
     "geometry_sha256": Value("string"),  # equal for plates that are each other's mirror image
 }
-FIELDS = Features(
-    {
-        "microstructure": Image(),
-        "von_mises": Image(),
-        "von_mises_scale": Value("float64"),  # MPa at the top of the picture's scale
-        "stress_stdev": Value("float64"),  # MPa, von Mises, over the solid
-        "stress_mean": Value("float64"),
-        "stress_median": Value("float64"),
-        "energy_peratom_std_dev": Value("float64"),  # kJ/m³, strain energy, over the solid
-        "energy_peratom_mean": Value("float64"),
-        "energy_peratom_median": Value("float64"),
-        "peak_energy": Value("float64"),  # kJ/m³, the highest around a pixel in tension
-        **KEYS,
-    }
-)
+SOLVED = {
+    "microstructure": Image(),
+    "von_mises": Image(),
+    "von_mises_scale": Value("float64"),  # MPa at the top of the picture's scale
+    "stress_stdev": Value("float64"),  # MPa, von Mises, over the solid
+    "stress_mean": Value("float64"),
+    "stress_median": Value("float64"),
+    "energy_peratom_std_dev": Value("float64"),  # kJ/m³, strain energy, over the solid
+    "energy_peratom_mean": Value("float64"),
+    "energy_peratom_median": Value("float64"),
+    "peak_energy": Value("float64"),  # kJ/m³, the highest around a pixel in tension
+}
+FIELDS = Features({**SOLVED, **KEYS})
+NOTCHED = Features({**SOLVED, "initiate": Value("int32"), **KEYS})  # 1 where a crack starts, else 0
 CRACKS = Features(
     {
         "microstructure": Image(),
@@ -69,6 +70,8 @@ CRACKS = Features(
 )
 TALKS = Features({**CONVERSATIONS, "family": Value("string")})
 
+STRESSES = ("stress_stdev", "stress_mean", "stress_median")
+ENERGIES = ("energy_peratom_std_dev", "energy_peratom_mean", "energy_peratom_median")
 STRESS = "CalculateVonMisesStressStatistics <stress_stdev, stress_mean, stress_median>"
 ENERGY = (
     "CalculatePotentialEnergyStatistics "
@@ -81,19 +84,33 @@ LICENSE = "CC0-1.0"
 def stress_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[dict]]:
     """One row of FIELDS and its two rows of TALKS, for a plate of n x n pixels."""
     plate = draw_plate(family, generator(seed, f"fields/{family}", index), n)
+    row = {**solved(plate), **keys(family, index, plate)}
+    stress, energy = ([row[name] for name in names] for names in (STRESSES, ENERGIES))
+    return row, [talk(row, STRESS, vector(stress)), talk(row, ENERGY, vector(energy))]
+
+
+def notched_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[dict]]:
+    """One row of NOTCHED and its row of TALKS, for a notched plate of n x n pixels.
+
+    Whether a crack starts takes one solution, how it grows takes a dozen (`crack_rows`).
+    """
+    plate = draw_notched(family, generator(seed, f"notched/{family}", index), n)
+    row = solved(plate)
+    starts = row["peak_energy"] >= TOUGHNESS
+    row |= {"initiate": int(starts), **keys(family, index, plate)}
+    return row, [talk(row, CRACK, "yes" if starts else "no")]
+
+
+def solved(plate: np.ndarray) -> dict[str, Any]:
+    """The columns of SOLVED, of a plate at the full elongation."""
     fields, solid = solve(plate), plate > 0
-    stress, energy = statistics(fields.von_mises[solid]), statistics(fields.energy[solid])
-    row = {
+    return {
         "microstructure": picture(plate_png(plate)),
         **stress_picture(plate, fields),
-        **dict(zip(("stress_stdev", "stress_mean", "stress_median"), stress, strict=True)),
-        "energy_peratom_std_dev": energy[0],
-        "energy_peratom_mean": energy[1],
-        "energy_peratom_median": energy[2],
+        **dict(zip(STRESSES, statistics(fields.von_mises[solid]), strict=True)),
+        **dict(zip(ENERGIES, statistics(fields.energy[solid]), strict=True)),
         "peak_energy": peak_energy(plate, fields),
-        **keys(family, index, plate),
     }
-    return row, [talk(row, STRESS, vector(stress)), talk(row, ENERGY, vector(energy))]
 
 
 def crack_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[dict]]:
@@ -137,7 +154,7 @@ def statistics(values: np.ndarray) -> tuple[float, float, float]:
     return float(values.std()), float(values.mean()), float(np.median(values))
 
 
-def vector(numbers: tuple[float, ...]) -> str:
+def vector(numbers: Sequence[float]) -> str:
     """The answer of the published sets: three decimals in brackets."""
     return f"[{', '.join(f'{number:.3f}' for number in numbers)}]"
 
