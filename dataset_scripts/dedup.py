@@ -2,7 +2,7 @@
 
 A row is dropped for the first of these reasons that holds:
 
-- "repeated": its document stands in an earlier shard of the same folder;
+- "repeated": an earlier shard of the same folder has it, of the same document;
 - "licence": its licence is not open, where only open ones are asked for;
 - "excluded": its image is, nearly, one of a dataset that is kept out;
 - "recurring": it is a publisher's logo or a licence's badge;
@@ -21,7 +21,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies, thumbnail
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies, words
-from cephalo.dataset_scripts.selection import Figure, Selection
+from cephalo.dataset_scripts.selection import Figure, Selection, content_hash
 from cephalo.dataset_scripts.shards import count_rows
 from cephalo.dataset_scripts.tables import Tables, config_rows, source
 from cephalo.model_cards.licenses import is_open
@@ -67,7 +67,9 @@ def select_figures(
     copies = NearCopies(selection.folder, selection.database)
     for shard, figure, license, data in compared_figures(selection):
         reason = image = None
-        if selection.is_repeated("figures", figure.document, shard):
+        if selection.in_earlier_shard("figures", figure.document, shard) and selection.has_figure(
+            figure.document, figure.image, figure.caption
+        ):
             reason = "repeated"
         else:
             picture = thumbnail(data, f"a figure of document {selection.sha256(figure.document)}")
@@ -162,17 +164,18 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
     made_from = source("conversations", selection.tables)
     for shard, row in read_with_progress("conversations", selection.tables, images=False):
         document = selection.document(row["document_sha256"])
+        images = [key["image_sha256"] for key in row["figures"]]
+        content = content_hash(*images, row["query"], row["answer"])
         reason = None
-        if selection.is_repeated(made_from, document, shard):
+        if selection.in_earlier_shard(made_from, document, shard) and selection.has_row(
+            "conversations", document, content
+        ):
             reason = "repeated"
         elif only_open and not is_open(row["license"]):
             reason = "licence"
-        elif not all(
-            selection.has_figure(document, key["image_sha256"], published=True)
-            for key in row["figures"]
-        ):
+        elif not all(selection.has_figure(document, image, published=True) for image in images):
             reason = "figure"
-        number = selection.enter("conversations", document, reason)
+        number = selection.enter("conversations", document, reason, content)
         if reason is None:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
@@ -188,12 +191,15 @@ def select_text(selection: Selection, only_open: bool) -> None:
             texts.add(document, caption)
     for shard, row in read_with_progress("text", selection.tables):
         document = selection.document(row["document_sha256"])
+        content = content_hash(row["text"])
         reason = None
-        if selection.is_repeated("text", document, shard):
+        if selection.in_earlier_shard("text", document, shard) and selection.has_row(
+            "text", document, content
+        ):
             reason = "repeated"
         elif only_open and not is_open(row["license"]):
             reason = "licence"
-        number = selection.enter("text", document, reason)
+        number = selection.enter("text", document, reason, content)
         if reason is None:
             texts.add(document, row["text"], number)
     for number, document, original in texts.originals():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,7 +16,8 @@ from cephalo.dataset_scripts.splits import place, split_documents
 from cephalo.dataset_scripts.tables import CONFIGS, Tables, source
 
 # Documents are numbered from 0 as they are met, the rows of a config from 1; `reason` is null for
-# rows that are published. `image` is the number that `NearCopies` gave.
+# rows that are published. `image` is the number that `NearCopies` gave, `content` a hash of what a
+# row says.
 SCHEMA = """
 CREATE TABLE documents (number INTEGER PRIMARY KEY, sha256 TEXT UNIQUE);
 CREATE TABLE shards (
@@ -27,11 +29,21 @@ CREATE TABLE figures (
     image INTEGER, image_sha256 TEXT, caption TEXT, page INTEGER, small INTEGER
 );
 CREATE INDEX figures_of_documents ON figures (document, image_sha256);
-CREATE TABLE conversations (number INTEGER PRIMARY KEY, document INTEGER, reason TEXT);
-CREATE TABLE text (number INTEGER PRIMARY KEY, document INTEGER, reason TEXT);
+CREATE TABLE conversations (
+    number INTEGER PRIMARY KEY, document INTEGER, reason TEXT, content INTEGER
+);
+CREATE INDEX conversations_of_documents ON conversations (document, content);
+CREATE TABLE text (number INTEGER PRIMARY KEY, document INTEGER, reason TEXT, content INTEGER);
+CREATE INDEX text_of_documents ON text (document, content);
 CREATE TABLE links (one INTEGER, other INTEGER);
 CREATE TABLE shared_text (one INTEGER, other INTEGER);
 """
+
+
+def content_hash(*texts: str) -> int:
+    """64 bits of what a row says, as SQLite's whole numbers are."""
+    digest = blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 class Figure(NamedTuple):
@@ -76,11 +88,10 @@ class Selection:
         query = "SELECT sha256 FROM documents WHERE number = ?"
         return self.database.execute(query, (document,)).fetchone()[0]
 
-    def is_repeated(self, config: str, document: int, shard: Path) -> bool:
+    def in_earlier_shard(self, config: str, document: int, shard: Path) -> bool:
         """Whether rows of the document stand in an earlier shard of the same folder.
 
-        One run reads a document once, as a whole; a second shard has the same bytes, met under
-        another name. Another folder may hold other rows of it: of other kinds or tasks.
+        Then it was read again there, under another name, or its rows go on from shard to shard.
         """
         key = config, document, shard
         if key != self._last_shard[0]:
@@ -94,10 +105,18 @@ class Selection:
             self._last_shard = key, first != shard.name
         return self._last_shard[1]
 
-    def enter(self, config: str, document: int, reason: str | None) -> int:
-        """Append a row of a config with its reason, None so far; returns its number."""
-        statement = f"INSERT INTO {config} (document, reason) VALUES (?, ?)"
-        return self.database.execute(statement, (document, reason)).lastrowid
+    def enter(self, config: str, document: int, reason: str | None, content: int) -> int:
+        """Append a conversation or passage with its reason, None so far; returns its number.
+
+        `content` is the hash of what it says (`content_hash`).
+        """
+        statement = f"INSERT INTO {config} (document, reason, content) VALUES (?, ?, ?)"
+        return self.database.execute(statement, (document, reason, content)).lastrowid
+
+    def has_row(self, config: str, document: int, content: int) -> bool:
+        """Whether a conversation or passage of a document says the same."""
+        query = f"SELECT 1 FROM {config} WHERE document = ? AND content = ?"
+        return self.database.execute(query, (document, content)).fetchone() is not None
 
     def drop(self, config: str, number: int, reason: str) -> None:
         """Give a row that was entered without one a reason."""
@@ -117,12 +136,18 @@ class Selection:
         query = f"SELECT {columns} FROM figures WHERE number = ?"
         return Figure(*self.database.execute(query, (number,)).fetchone())
 
-    def has_figure(self, document: int, image: str, published: bool = False) -> bool:
-        """Whether a document has a figure with this image, or one that is published."""
+    def has_figure(
+        self, document: int, image: str, caption: str | None = None, published: bool = False
+    ) -> bool:
+        """Whether a document has a figure with this image, and caption, or one that is
+        published."""
         query = "SELECT 1 FROM figures WHERE document = ? AND image_sha256 = ?"
+        values: tuple[int | str, ...] = document, image
+        if caption is not None:
+            query, values = query + " AND caption = ?", (*values, caption)
         if published:
             query += " AND reason IS NULL"
-        return self.database.execute(query, (document, image)).fetchone() is not None
+        return self.database.execute(query, values).fetchone() is not None
 
     def captions(self) -> Iterator[tuple[int, str]]:
         """The document and the caption of every figure that is published."""

@@ -26,7 +26,7 @@ SAMPLES = 4  # rows of as many documents
 SAMPLE_SIDE = 480  # pixels
 # Why rows are left out; the names are those of `cephalo.dataset_scripts.dedup`.
 REASONS = {
-    "repeated": "of a document that stands in an earlier shard, under another name",
+    "repeated": "of a document that was read again, under another name",
     "licence": "no known open licence",
     "excluded": "equal or near to an image of a dataset that is kept out",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",

@@ -60,13 +60,18 @@ class Texts:
         return None
 
 
-def repeated(rows: list[Row]) -> list[str | None]:
-    """The reason "repeated" of rows whose document stands in an earlier shard of the folder."""
+def repeated(rows: list[Row], *says: str) -> list[str | None]:
+    """The reason "repeated" of rows whose document stands in an earlier shard of the folder, and
+    says the same in an earlier row, by the columns `says`."""
     first: dict[tuple[str, str], str] = {}
+    met: set[tuple[str, ...]] = set()
     reasons = []
     for shard, row in rows:
-        key = shard.split("/")[0], row["document_sha256"]
-        reasons.append("repeated" if first.setdefault(key, shard) != shard else None)
+        document = row["document_sha256"]
+        again = first.setdefault((shard.split("/")[0], document), shard) != shard
+        content = document, *(row[name] for name in says)
+        reasons.append("repeated" if again and content in met else None)
+        met.add(content)
     return reasons
 
 
@@ -78,7 +83,8 @@ def decide(
     The conversations are those that the captions make.
     """
     links: set[frozenset[str]] = set()
-    reasons = {"figures": repeated(figures), "conversations": [], "text": repeated(passages)}
+    again = repeated(figures, "image_sha256", "caption")
+    reasons = {"figures": again.copy(), "conversations": [], "text": repeated(passages, "text")}
     for rows, why in ((figures, reasons["figures"]), (passages, reasons["text"])):
         for number, (_, row) in enumerate(rows):
             if why[number] is None and only_open and row["license"] not in OPEN:
@@ -91,8 +97,8 @@ def decide(
         if reason is None
     }
     answers = Texts()
-    for (_, row), again in zip(figures, repeated(figures), strict=True):
-        reason, document = again, row["document_sha256"]
+    for (_, row), reason in zip(figures, again, strict=True):
+        document = row["document_sha256"]
         if not row["caption"]:
             continue
         if reason is None and only_open and row["license"] not in OPEN:

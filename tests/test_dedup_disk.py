@@ -176,7 +176,22 @@ def test_a_document_in_two_chunks_is_published_once(tmp_path):
     ]
     card = (dataset / "README.md").read_text(encoding="utf-8")
     for config in ("figures", "conversations", "text"):
-        assert f"| `{config}` | of a document that stands in an earlier shard" in card
+        assert f"| `{config}` | of a document that was read again" in card
+
+
+def test_a_document_that_goes_on_in_the_next_shard_keeps_all_its_rows(tmp_path):
+    """As published folders are: published again, and of two shards, they lose nothing."""
+    rows = [(f"a/{n // 3}", make_figure(n // 4, 3 * (n % 5), f"At {n} K")) for n in range(8)]
+    write(tmp_path, "figures", rows)
+    passages = [(f"a/{n // 3}", make_passage(n // 4, f"Result {n}.")) for n in range(8)]
+    write(tmp_path, "text", passages)
+    dataset = build_dataset([tmp_path / "a"], "a/b")
+    captions = [f"At {n} K" for n in range(8)]
+    assert [caption for _, caption in published(dataset, "figures", "caption")] == captions
+    assert [answer for _, answer in published(dataset, "conversations", "answer")] == captions
+    assert [text for _, text in published(dataset, "text", "text")] == [
+        f"Result {n}." for n in range(8)
+    ]
 
 
 def test_two_folders_may_hold_other_rows_of_one_document(tmp_path):
