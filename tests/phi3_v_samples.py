@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from datasets import Dataset
 from PIL import Image
@@ -44,6 +45,18 @@ def load(folder: Path, **kwargs: object) -> tuple[torch.nn.Module, object]:
     """The model, ready to run, and its processor."""
     model = AutoModelForImageTextToText.from_pretrained(folder, **kwargs)
     return model.eval(), AutoProcessor.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A checkpoint for the tests of a module."""
+    return make_model(tmp_path_factory.mktemp("phi3_v"))
+
+
+@pytest.fixture(scope="module")
+def loaded(folder):
+    """Its model and its processor."""
+    return load(folder)
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from hub_fixture import TOKENS, HubServer, hub_in_process
 
-OPERATIONS = Path(__file__).with_name("hub_client_operations.py")
+OPERATIONS = [
+    Path(__file__).with_name(name)
+    for name in ("hub_client_operations.py", "hub_library_operations.py")
+]
 
 
 def run_operations(server: HubServer, home: Path, xet: bool) -> None:
     environment = server.environment(home, xet=xet) | {"BOB_TOKEN": TOKENS["bob"]}
     options = ["-o", "addopts=", "-q", "-p", "no:cacheprovider", "--basetemp", str(home / "tmp")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(OPERATIONS)],
+        [sys.executable, "-m", "pytest", *options, *map(str, OPERATIONS)],
         env=environment,
         cwd=home,
         capture_output=True,
@@ -22,7 +25,8 @@ def run_operations(server: HubServer, home: Path, xet: bool) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    tests = len(re.findall(r"^def test_", OPERATIONS.read_text(), re.MULTILINE))
+    code = "".join(path.read_text() for path in OPERATIONS)
+    tests = len(re.findall(r"^def test_", code, re.MULTILINE))
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])
     assert passed >= tests > 20
     assert "skipped" not in done.stdout
