@@ -2,10 +2,11 @@
 
     python -m cephalo.eval.baselines --dataset plates/ --out runs/baselines
 
-Rows are the stress questions of `python -m cephalo.dataset_scripts.fields`. Each baseline learns
-from the train split and writes its answers as text, so that it is scored as a model is:
+Rows are the questions of `python -m cephalo.dataset_scripts.fields` about stress and about cracks,
+where yes is 1 and no is 0. Each baseline learns from the train split and writes its answers as
+text, so that it is scored as a model is:
 
-- mean: the mean of train, whatever is shown;
+- mean: the mean of train, whatever is shown, which of yes and no is the more frequent;
 - porosity: linear in the share of void;
 - porosity and stiffness: cubic in that and the mean stiffness of the solid;
 - nearest image: the answer of the most similar image of train, which is what memory gains;
@@ -15,6 +16,8 @@ from the train split and writes its answers as text, so that it is scored as a m
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import combinations_with_replacement, pairwise
 from pathlib import Path
 from typing import Annotated
@@ -33,34 +36,62 @@ from cephalo.eval.parsing import vector_in
 from cephalo.eval.questions import Question, Source, hub_revision, load_questions, rows_sha256
 from cephalo.eval.report import write_report
 from cephalo.eval.results import Evaluated, build_results
-from cephalo.eval.scores import vector_regression
+from cephalo.eval.scores import Scores, classification, vector_regression
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 SIDE = 64  # pixels that the CNN sees
 SMALL_SIDE = 16  # pixels in which images are compared
-NUMBERS = 3
 COMPONENTS = ["stress_stdev", "stress_mean", "stress_median"]
-STRESS_ROWS = "task=CalculateVonMisesStressStatistics"
 
-Arrays = tuple[np.ndarray, np.ndarray]  # images (n, SIDE, SIDE) from 0 to 1, numbers (n, NUMBERS)
+Arrays = tuple[np.ndarray, np.ndarray]  # images (n, SIDE, SIDE) from 0 to 1, numbers (n, k)
 Baseline = Callable[[Arrays, np.ndarray], np.ndarray]
 
 
-def arrays(questions: Sequence[Question]) -> Arrays:
+@dataclass(frozen=True)
+class Task:
+    """Rows of the conversations, the metric of `cephalo eval` for them and its scores; answers as
+    numbers, and numbers as an answer."""
+
+    where: str
+    metric: str
+    scores: Callable[[Sequence[str], Sequence[str]], Scores]
+    read: Callable[[str], Sequence[float]]
+    write: Callable[[np.ndarray], str]
+
+
+TASKS = {
+    "stress": Task(
+        "task=CalculateVonMisesStressStatistics",
+        "vector_regression",
+        partial(vector_regression, components=COMPONENTS),
+        lambda answer: vector_in(answer, len(COMPONENTS)),
+        lambda numbers: f"[{', '.join(f'{number:.3f}' for number in numbers)}]",
+    ),
+    "crack": Task(
+        "task=CrackInitiation",
+        "classification",
+        classification,
+        lambda answer: [float(answer == "yes")],
+        lambda numbers: "yes" if numbers[0] > 0.5 else "no",
+    ),
+}
+
+
+def arrays(questions: Sequence[Question], task: Task) -> Arrays:
     """Images as relative stiffness, and the true numbers."""
     images = []
     for question in questions:
         image = Image.open(io.BytesIO(question.images[0])).convert("L")
         small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
         images.append(1 - np.asarray(small, dtype=np.float32) / 255)
-    numbers = [vector_in(question.answer, NUMBERS) for question in questions]
+    numbers = [task.read(question.answer) for question in questions]
     return np.stack(images), np.array(numbers, dtype=np.float32)
 
 
 def mean(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """The mean of train for every image, (n, NUMBERS)."""
-    return np.broadcast_to(train[1].mean(axis=0), (len(images), NUMBERS))
+    """The mean of train for every image, (n, k)."""
+    return np.broadcast_to(train[1].mean(axis=0), (len(images), train[1].shape[1]))
 
 
 def porosity(train: Arrays, images: np.ndarray) -> np.ndarray:
@@ -115,7 +146,7 @@ def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
     pictures = torch.from_numpy(train[0])[:, None]
     centre, spread = train[1].mean(axis=0), train[1].std(axis=0).clip(min=1e-6)
     numbers = torch.from_numpy((train[1] - centre) / spread)
-    model, size = network(), min(64, len(pictures))
+    model, size = network(numbers.shape[1]), min(64, len(pictures))
     steps = epochs * (len(pictures) // size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(steps, 1))
@@ -156,12 +187,12 @@ class Residual(nn.Module):
         return nn.functional.gelu(self.body(images) + self.shortcut(images))
 
 
-def network() -> nn.Sequential:
-    """Images (n, 1, SIDE, SIDE) to standardized numbers (n, NUMBERS)."""
+def network(numbers: int) -> nn.Sequential:
+    """Images (n, 1, SIDE, SIDE) to so many standardized numbers, (n, numbers)."""
     widths = (1, 32, 64, 128, 256)
     blocks = [Residual(*pair) for pair in pairwise(widths)]
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*blocks, *pool, nn.Linear(widths[-1], NUMBERS))
+    return nn.Sequential(*blocks, *pool, nn.Linear(widths[-1], numbers))
 
 
 BASELINES: dict[str, Baseline] = {
@@ -176,7 +207,9 @@ BASELINES: dict[str, Baseline] = {
 @app.command()
 def baselines(
     dataset: Annotated[str, typer.Option(help="A dataset of plates: of the Hub, or a folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for results.json and report.html by split.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for results.json and report.html by task and split.")
+    ],
     split: Annotated[
         list[str] | None, typer.Option(help="Splits to answer; test and unseen_families.")
     ] = None,
@@ -188,15 +221,25 @@ def baselines(
       python -m cephalo.eval.baselines --dataset plates/ --out runs/baselines
     """
     revision = hub_revision(dataset, None, "dataset")
-    splits = split or ["test", "unseen_families"]
+    for name, task in TASKS.items():
+        answer_task(task, dataset, revision, split or ["test", "unseen_families"], out / name)
+
+
+def answer_task(
+    task: Task, dataset: str, revision: str | None, splits: Sequence[str], out: Path
+) -> None:
+    """Let each baseline learn a task from train and answer it on each split; write the results."""
     sources = {
-        name: Source(dataset, "conversations", name, where=STRESS_ROWS)
+        name: Source(dataset, "conversations", name, where=task.where)
         for name in ["train", *splits]
     }
     asked = {name: load_questions(source, group="family") for name, source in sources.items()}
-    train = arrays(asked["train"])
-    images = np.concatenate([arrays(asked[name])[0] for name in splits])
-    said = {name: answers(baseline(train, images)) for name, baseline in BASELINES.items()}
+    train = arrays(asked["train"], task)
+    images = np.concatenate([arrays(asked[name], task)[0] for name in splits])
+    said = {
+        name: [Answer(task.write(numbers)) for numbers in baseline(train, images)]
+        for name, baseline in BASELINES.items()
+    }
     start = 0
     for name in splits:
         questions, rows = asked[name], slice(start, start + len(asked[name]))
@@ -207,23 +250,18 @@ def baselines(
                 baseline,
                 revision,
                 texts[rows],
-                vector_regression([one.answer for one in texts[rows]], truths, COMPONENTS),
+                task.scores([one.answer for one in texts[rows]], truths),
             )
             for baseline, texts in said.items()
         ]
         results = build_results(
-            "vector_regression", sources[name], revision, rows_sha256(questions), questions, models
+            task.metric, sources[name], revision, rows_sha256(questions), questions, models
         )
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "results.json", json.dumps(results, indent=2) + "\n")
         write_report(folder / "report.html", results, questions, models)
         print(folder / "report.html")
-
-
-def answers(numbers: np.ndarray) -> list[Answer]:
-    """Predictions as a model would write them."""
-    return [Answer(f"[{', '.join(f'{number:.3f}' for number in row)}]") for row in numbers]
 
 
 if __name__ == "__main__":

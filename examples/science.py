@@ -17,14 +17,11 @@ from science_tower import train_tower
 
 from cephalo.cli.main import main as cephalo
 from cephalo.dataset_scripts.fields.__main__ import app as fields
+from cephalo.eval.baselines import TASKS
 from cephalo.eval.baselines import app as baselines
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SPLITS = ("test", "unseen_families")
-TASKS = {
-    "stress": ("vector_regression", "task=CalculateVonMisesStressStatistics"),
-    "crack": ("classification", "task=CrackInitiation"),
-}
 VARIANTS = {
     "tower": "convolutions, tower and connector taught numbers first and then frozen",
     "stem": "convolutions, everything learns from answers alone",
@@ -58,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     command = ["--out", plates, "--samples", samples, "--notched", options.notched or samples]
     command += ["--cracks", options.cracks]
     fields([*map(str, command), "--pixels", str(options.pixels)], standalone_mode=False)
-    if not (out / "baselines" / SPLITS[-1] / "results.json").exists():
+    if not (out / "baselines" / [*TASKS][-1] / SPLITS[-1] / "results.json").exists():
         baselines(
             ["--dataset", str(plates), "--out", str(out / "baselines")], standalone_mode=False
         )
@@ -76,11 +73,12 @@ def main(arguments: list[str] | None = None) -> None:
         train += ["--use_cpu", False, "--bf16", True]
     if not (model / "README.md").exists():  # the card is what training writes last
         cephalo([*map(str, train), *training])
-    for task, (metric, where) in TASKS.items():
+    for name, task in TASKS.items():
         for split in SPLITS:
-            ask = ["eval", model, "--task", metric, "--dataset", plates, "--where", where]
-            ask += ["--config", "conversations", "--split", split, "--group-by", "family"]
-            ask += ["--max-new-tokens", 32, "--batch-size", 64, "--out", model / task / split]
+            ask = ["eval", model, "--task", task.metric, "--dataset", plates]
+            ask += ["--where", task.where, "--config", "conversations", "--split", split]
+            ask += ["--group-by", "family", "--max-new-tokens", 32, "--batch-size", 64]
+            ask += ["--out", model / name / split]
             cephalo([*map(str, ask)])
     cephalo(["card", str(model)])
     (out / "report.md").write_text(report(out, options.variant), encoding="utf-8")
@@ -93,12 +91,12 @@ def report(out: Path, variant: str) -> str:
     found = {}
     tried = [name for name in VARIANTS if (out / name / "model" / "crack" / SPLITS[-1]).exists()]
     for split in SPLITS:
-        folders = [out / "baselines" / split]
+        folders = [out / "baselines" / task / split for task in TASKS]
         folders += [out / name / "model" / task / split for name in tried for task in TASKS]
         for folder in folders:
             results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
             for reader in results["models"]:
-                own = folder.parent.name in TASKS
+                own = folder.parents[1].name == "model"
                 name = f"Cephalo, {folder.parents[2].name}" if own else reader["model"]
                 groups = {"all": reader, **reader.get("groups", {})}
                 for group, numbers in groups.items():

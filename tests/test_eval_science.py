@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets import load_dataset
 from transformers import AutoModelForImageTextToText
 
 from cephalo.dataset_scripts.fields.render import field_png
@@ -113,6 +114,14 @@ def test_each_plate_of_a_batch_is_mirrored_by_itself_with_its_field(example):
     assert (np.array(turns).sum(axis=0) > 3).all()
 
 
+def cracks(plates: Path, split: str) -> list[str]:
+    """The answers about cracks."""
+    rows = load_dataset(
+        str(plates), "conversations", split=split, cache_dir=str(plates.parent / "cache")
+    )
+    return [row["answer"] for row in rows if row["task"] == "CrackInitiation"]
+
+
 def test_the_whole_way_at_toy_size(example, tmp_path):
     toy = ["--samples", "64", "--notched", "32", "--cracks", "16", "--pixels", "16"]
     toy += ["--out", str(tmp_path)]
@@ -128,6 +137,11 @@ def test_the_whole_way_at_toy_size(example, tmp_path):
             assert float(rows["CNN", split, "all", measure]) < 1
             assert float(rows[own, split, "all", measure]) < 0.5
         assert 0 <= float(rows[own, split, "all", "accuracy"]) <= 1
+        assert 0 <= float(rows["CNN", split, "all", "accuracy"]) <= 1
+        known = {part: cracks(tmp_path / "plates", part) for part in ("train", split)}
+        usual = max(("yes", "no"), key=known["train"].count)
+        share = known[split].count(usual) / len(known[split])
+        assert float(rows["mean", split, "all", "accuracy"]) == pytest.approx(share, abs=6e-4)
     assert (own, "unseen_families", "Voronoi foam", "r2/stress_mean") in rows
     assert any(line == "r2/stress_mean: bar 0.92, not met." for line in lines)
     results = json.loads((tmp_path / "tower/model/crack/test/results.json").read_text())
