@@ -13,7 +13,7 @@ help:
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
-	@echo "make science               a model that reads stresses off plates, from nothing (an hour)"
+	@echo "make science               a model that reads stresses off plates, from nothing (40 minutes)"
 	@echo "make papers                build examples/papers again"
 	@echo "make clean                 remove runs/"
 

@@ -18,7 +18,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -41,6 +41,16 @@ Message = dict[str, Any]
 Picture = str | Path | Image.Image
 
 MAX_NEW_TOKENS = 512
+
+
+class Answer(NamedTuple):
+    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole`
+    tells whether something did, or else it was cut at the most that were allowed."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    whole: bool
 
 
 def load(
@@ -141,7 +151,7 @@ class Cephalo:
     ) -> list[str]:
         """The answers to several (question, images) at once; a question may have no images."""
         talks = [[user_message(question, images)] for question, images in questions]
-        return self.answer_batch(talks, **settings)
+        return [answer.text for answer in self.answer_batch(talks, **settings)]
 
     def stream(
         self,
@@ -159,16 +169,32 @@ class Cephalo:
 
     def answer(self, messages: Sequence[Message], **settings: Any) -> str:
         """The assistant's turn after `messages`."""
-        return self.answer_batch([messages], **settings)[0]
+        return self.answer_batch([messages], **settings)[0].text
 
-    def answer_batch(self, talks: Sequence[Sequence[Message]], **settings: Any) -> list[str]:
+    def answer_batch(self, talks: Sequence[Sequence[Message]], **settings: Any) -> list[Answer]:
         """The assistant's turns after several talks."""
         inputs = self.prepare(talks)
         with torch.inference_mode():
             ids = self.model.generate(**inputs, **self.generation_settings(inputs, settings))
         new = ids[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(new, skip_special_tokens=True)
-        return [self.without_stop(text) for text in texts]
+        prompts = inputs["attention_mask"].sum(1).tolist()
+        return [
+            Answer(self.without_stop(text), prompt_tokens, *self.measure(row, text))
+            for text, prompt_tokens, row in zip(texts, prompts, new.tolist(), strict=True)
+        ]
+
+    def measure(self, row: list[int], text: str) -> tuple[int, bool]:
+        """`tokens` and `whole` of an Answer, from a row of new ids and its text."""
+        settings = self.model.generation_config
+        ends = [place for place, token in enumerate(row) if token in settings.eos_token_id]
+        if ends:
+            return ends[0] + 1, True
+        if any(stop in text for stop in self.stop_strings):
+            while row[-1] == settings.pad_token_id:  # up to the end of the batch's longest
+                row = row[:-1]
+            return len(row), True
+        return len(row), False
 
     def stream_answer(self, messages: Sequence[Message], **settings: Any) -> Iterator[str]:
         """The assistant's turn after `messages`, piece by piece. Left early, it stops."""

@@ -86,17 +86,14 @@ class LocalModel:
     def generate(self, questions: list[Question], sampling: Sampling) -> list[Reply]:
         """The replies to several questions. Raises CephaloError where one cannot be read."""
         talks = [[self.message(question)] for question in questions]
-        prompts = self.cephalo.prepare(talks)["attention_mask"].sum(1).tolist()
         torch.manual_seed(sampling.seed)
-        texts = self.cephalo.answer_batch(
+        answers = self.cephalo.answer_batch(
             talks, max_new_tokens=sampling.max_tokens, temperature=sampling.temperature
         )
-        replies = []
-        for text, prompt_tokens in zip(texts, prompts, strict=True):
-            tokens = len(self.cephalo.processor.tokenizer(text).input_ids)
-            reason = "length" if tokens >= sampling.max_tokens else "stop"
-            replies.append(Reply(text, reason, prompt_tokens, tokens))
-        return replies
+        return [
+            Reply(text, "stop" if whole else "length", prompt_tokens, tokens)
+            for text, prompt_tokens, tokens, whole in answers
+        ]
 
     def message(self, question: Question) -> dict[str, Any]:
         """The question as one user's turn: not every family's template has a system's."""

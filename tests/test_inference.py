@@ -97,6 +97,24 @@ def test_answers_end_with_the_turn_of_the_template(cephalo):
     assert cephalo.stop_strings == []
 
 
+def test_answers_tell_whether_they_were_cut_and_count_what_was_generated(cephalo):
+    talks = [
+        [inference.user_message("What is shown?", picture(60, 50))],
+        [inference.user_message("Why?")],
+    ]
+    cut = cephalo.answer_batch(talks, max_new_tokens=3)
+    assert [(answer.tokens, answer.whole) for answer in cut] == [(3, False)] * 2
+    for answer, talk in zip(cut, talks, strict=True):
+        assert answer.prompt_tokens == cephalo.prepare([talk])["input_ids"].shape[1]
+    end = cephalo.processor.tokenizer.eos_token_id
+    whole = cephalo.answer_batch(talks, max_new_tokens=5, forced_eos_token_id=end)
+    assert [(answer.tokens, answer.whole) for answer in whole] == [(5, True)] * 2
+    assert [answer.text for answer in whole] == cephalo.ask_batch(
+        [("What is shown?", [picture(60, 50)]), ("Why?", [])], max_new_tokens=4
+    )
+    assert cephalo.measure([9, 9, end, 9], "any") == (3, True)
+
+
 def test_the_prompt_is_that_of_the_chat_template(cephalo):
     messages = [inference.user_message("What is nacre?")]
     prompt = cephalo.processor.apply_chat_template(messages, add_generation_prompt=True)
@@ -249,6 +267,10 @@ def test_turns_that_end_in_plain_text_give_stop_strings(folder):
     again = inference.Cephalo(cephalo.model, cephalo.processor)
     assert again.stop_strings == ["###"]
     assert again.without_stop(" nacre \n###\nuser: no") == "nacre"
+    pad = again.model.generation_config.pad_token_id
+    row = [9, 9, 9, pad, pad]
+    assert again.measure(row, "nacre ###") in ((3, True), (4, True))  # a padding that ends too
+    assert again.measure([9, 9, 9], "nacre ##") == (3, False)
     assert len(again.ask("What is nacre?", **SHORT)) > 0
     pieces = ["na", "cre #", "## user", ": no"]
     assert "".join(inference.until_stop(pieces, ["###"])) == "nacre "

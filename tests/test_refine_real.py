@@ -75,7 +75,7 @@ def test_a_model_in_this_process_answers_in_batches(taught):
     assert all(reply.prompt_tokens > 5 and reply.completion_tokens > 1 for reply in replies)
     assert {reply.finish_reason for reply in replies} == {"stop"}
     assert isinstance(failure, NoAnswerError) and "control token <|end|>" in str(failure)
-    assert sizes == [3, 1]  # the second batch of two could not be read as one
+    assert sizes == [3, 2, 1, 1]  # the second batch of two could not be read as one
     assert usage.requests == 5
 
 
