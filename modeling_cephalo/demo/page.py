@@ -141,7 +141,7 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
     """Pages of figures; a chosen one is shown with its texts and can be asked about."""
     number, chosen = gr.State(1), gr.State(0)  # of the page and of the figure shown
     page = gr.Number(
-        1, precision=0, minimum=1, maximum=figures.pages, label=f"Page of {figures.pages}"
+        1, precision=0, minimum=1, maximum=figures.pages, label=f"Page (1 to {figures.pages})"
     )
     gallery = gr.Gallery(
         figures.page(1),
