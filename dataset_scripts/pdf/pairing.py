@@ -121,15 +121,20 @@ def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
 
 def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
     """The side for each caption that together explain the page's graphics best."""
-    options = [[side for side in SIDES if seen[side]] or [None] for seen in reach]
+    options = [
+        [side for side in SIDES if seen[side]] + [None] * _is_contested(index, figures, reach)
+        or [None]
+        for index, seen in enumerate(reach)
+    ]
     combinations = 1
     for choice in options:
         combinations *= len(choice)
     if combinations > _MAX_CHOICES:
         options = [
-            sorted(choice, key=lambda s, k=k: -_alone(reach[k][s], weights[s], body))[:2]
-            if choice != [None]
-            else choice
+            sorted(filter(None, choice), key=lambda s, k=k: -_alone(reach[k][s], weights[s], body))[
+                :2
+            ]
+            or [None]
             for k, choice in enumerate(options)
         ]
     if np.prod([len(choice) for choice in options]) > _MAX_CHOICES:
@@ -138,7 +143,7 @@ def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
     whole = sum(sizes) or 1.0
     best, choice = -np.inf, tuple(option[0] for option in options)
     for sides in product(*options):
-        owner = _owners(figures, sides, reach, scene)
+        owner = _owners(figures, sides, reach, scene, body)
         total = 0.0
         for index, side in enumerate(sides):
             own = [k for k, who in owner.items() if who == index]
@@ -154,6 +159,13 @@ def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
         if total > best:
             best, choice = total, sides
     return list(choice)
+
+
+def _is_contested(index: int, figures: list[Caption], reach: list[dict]) -> bool:
+    """Whether a caption sees only what others see too: its figure may be on another page."""
+    seen = [{atom for side in sides.values() for atom in side} for sides in reach]
+    own = seen.pop(index)
+    return figures[index].kind not in _TABLES and bool(own) and own <= set().union(*seen)
 
 
 def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene, body: BodyStyle) -> float:
@@ -189,7 +201,7 @@ def _alone(seen: dict[int, float], weight: float, body: BodyStyle) -> float:
     return weight - 0.25 * min(seen.values()) / body.size if seen else -99.0
 
 
-def _owners(figures, sides, reach, scene) -> dict[int, int]:
+def _owners(figures, sides, reach, scene, body) -> dict[int, int]:
     """Atom index → caption index, for the atoms that captions see on their chosen sides."""
     owner: dict[int, tuple[float, int]] = {}
     for index, side in enumerate(sides):
@@ -200,7 +212,14 @@ def _owners(figures, sides, reach, scene) -> dict[int, int]:
         nearest = scene.atoms[min(seen, key=seen.get)].box
         for atom, gap in seen.items():
             # The legend beside another figure may be seen past that figure's caption.
-            if hits(others, _inset(union([nearest, scene.atoms[atom].box]))).any():
+            hull = _inset(union([nearest, scene.atoms[atom].box]))
+            if hits(others, hull).any():
+                continue
+            # A logo above the title may be seen past the title's end.
+            box = scene.atoms[atom].box
+            past = overlap_x(figures[index].box, box) < 0.5 * (box[2] - box[0])
+            far = gap > min(seen.values()) + 12 * body.size
+            if past and far and side in (ABOVE, BELOW) and hits(scene.barriers, hull).any():
                 continue
             cost = gap + _off_centre(figures[index].box, scene.atoms[atom].box, side)
             if atom not in owner or cost < owner[atom][0]:
@@ -215,7 +234,7 @@ def _off_centre(cap: Box, box: Box, side: str) -> float:
 
 def _claim(figures, sides, reach, scene, walls, body) -> list[list[int]]:
     """The atoms of each caption: those it sees, then their neighbours that nobody sees."""
-    owner = _owners(figures, sides, reach, scene)
+    owner = _owners(figures, sides, reach, scene, body)
     free = set(range(len(scene.atoms))) - set(owner)
     while free:
         links = []
