@@ -1,7 +1,7 @@
 """Figures that are text: programs under or over a caption, and what is none."""
 
 import pytest
-from pdf_samples import FULL, LEFT, RIGHT, Sheet, check, read
+from pdf_samples import COLUMN, FULL, LEFT, RIGHT, Sheet, check, read
 
 PROGRAM = (
     ("graph G {", ""),
@@ -64,3 +64,31 @@ def test_a_caption_without_its_figure_does_not_take_running_text(sheet):
         sheet.text(RIGHT, 510 + 10 * row, text, size=8)
     sheet.caption(RIGHT, 640, "Figure 2.", "Another one.")
     assert read(sheet) == []
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_a_framed_text_is_the_figure_of_the_caption_under_it(sheet, head):
+    sheet.body(LEFT, 72, 200)
+    box = [LEFT, 215, LEFT + COLUMN, 340]
+    sheet.canvas.rect(LEFT, 792 - 340, COLUMN, 125)
+    if head:
+        sheet.canvas.setFillGray(0.8)
+        sheet.canvas.rect(LEFT, 792 - 231, COLUMN, 16, fill=1)
+        sheet.canvas.setFillGray(0)
+        sheet.text(LEFT + 6, 218, "Prompt")
+    sheet.body(LEFT + 6, 236, 330, COLUMN - 12)
+    sheet.caption(LEFT, 350, "Figure 1.", "What the model was told.")
+    sheet.body(LEFT, 380, 700)
+    sheet.body(RIGHT, 72, 700)
+    check(read(sheet), [("Figure 1", "What the model was told.", 0, box)])
+
+
+def test_a_framed_text_is_no_figure_of_a_caption_that_has_one(sheet):
+    box = [LEFT, 72, LEFT + COLUMN, 200]
+    sheet.image(box)
+    sheet.caption(LEFT, 210, "Figure 1.", "Hardness of the samples.")
+    sheet.canvas.rect(LEFT, 792 - 400, COLUMN, 170)
+    sheet.body(LEFT + 6, 240, 395, COLUMN - 12)
+    sheet.body(LEFT, 420, 700)
+    sheet.body(RIGHT, 72, 700)
+    check(read(sheet), [("Figure 1", "Hardness of the samples.", 0, box)])

@@ -1,9 +1,11 @@
-"""Figures that are text alone: programs, dialogues, rows without rules above or under a caption."""
+"""Figures that are text alone: programs, or a framed text, above or under a caption."""
 
 import re
 
+import numpy as np
+
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, union
+from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, union
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import ABOVE, BELOW, Pair
 from cephalo.dataset_scripts.pdf.text import Line
@@ -23,23 +25,67 @@ def find_listings(
 ) -> list[Pair]:
     """Pairs for the captions of figures that have none among `pairs`, the page's own.
 
-    The lines that follow each other from the caption, up to running text, another caption or
-    another figure, are the figure.
+    A frame around text next to the caption is the figure; else the lines are that follow each
+    other from the caption, up to running text, another caption or another figure. Of `pairs`,
+    those that have only a part of a frame, as its coloured head, get all of it.
     """
-    paired = {id(pair.caption) for pair in pairs}
+    drawn = {id(pair.caption): pair for pair in pairs}
     found = []
     for caption in captions:
-        if caption.kind != "figure" or id(caption) in paired or not caption.text:
+        own = drawn.get(id(caption))
+        if caption.kind != "figure" or not caption.text:
             continue
         others = [other.box for other in captions if other is not caption]
-        others += [pair.box for pair in pairs + found]
+        others += [pair.box for pair in pairs + found if pair is not own]
         for side in (ABOVE, BELOW):
-            lines = _rows(caption, side, page, blocks, others, body)
-            if lines:
-                box = union([line.box for line in lines])
+            frame = _frame(caption, side, page, blocks, others, body, own)
+            if own:
+                own.box = frame or own.box
+                continue
+            lines = [] if frame else _rows(caption, side, page, blocks, others, body)
+            if frame or lines:
+                box = frame or union([line.box for line in lines])
                 found.append(Pair(caption, box, side, [], lines))
                 break
     return found
+
+
+def _frame(
+    caption: Caption,
+    side: str,
+    page: PageContent,
+    blocks: list[Block],
+    others: list[Box],
+    body: BodyStyle,
+    part: Pair | None,
+) -> Box | None:
+    """The largest graphic next to a caption that holds text, and no caption or other figure.
+
+    And that holds `part`, all but the edges, where the caption has a figure already.
+    """
+    cap = caption.box
+    x0, y0, x1, y1 = page.boxes.T
+    gap = cap[1] - y1 if side == ABOVE else y0 - cap[3]
+    fits = (gap > -2) & (gap < _FIRST * body.leading)
+    fits &= (y1 - y0 > _ROWS * body.leading) & (y1 - y0 < 0.9 * page.height)
+    fits &= np.minimum(x1, cap[2]) - np.maximum(x0, cap[0]) > 0.5 * (cap[2] - cap[0])
+    if part:
+        left, top, right, bottom = part.box
+        fits &= (x0 < left + 2) & (y0 < top + 2) & (x1 > right - 2) & (y1 > bottom - 2)
+        fits &= (x1 - x0) * (y1 - y0) > 1.5 * area(part.box)
+    if not fits.any():
+        return None
+    lines = np.array([line.box for block in blocks for line in block.lines]).reshape(-1, 4)
+    walls = np.array(others).reshape(-1, 4)
+    frames = []
+    for frame in map(tuple, page.boxes[fits].tolist()):
+        between = (frame[0], frame[3], frame[2], cap[1])
+        if side == BELOW:
+            between = (frame[0], cap[3], frame[2], frame[1])
+        rows = hits(lines, frame).sum()
+        if rows >= _ROWS and not hits(walls, frame).any() and not hits(lines, between).any():
+            frames.append(frame)
+    return max(frames, key=area, default=None)
 
 
 def _rows(

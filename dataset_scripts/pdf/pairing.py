@@ -120,12 +120,29 @@ def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
 
 
 def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
-    """The side for each caption that together explain the page's graphics best."""
-    options = [
-        [side for side in SIDES if seen[side]] + [None] * _is_contested(index, figures, reach)
-        or [None]
-        for index, seen in enumerate(reach)
-    ]
+    """The side for each caption that together explain the page's graphics best.
+
+    Where a caption would be left without a graphic, its figure may be on another page: then
+    captions may also do without, and leave what they see to others.
+    """
+    options = [[side for side in SIDES if seen[side]] or [None] for seen in reach]
+    sides, owner = _best_sides(options, figures, reach, scene, weights, body)
+    given = set(owner.values())
+    if any(
+        side and index not in given and figures[index].kind not in _TABLES
+        for index, side in enumerate(sides)
+    ):
+        for choice, caption in zip(options, figures, strict=True):
+            if caption.kind not in _TABLES and choice != [None]:
+                choice.append(None)
+        sides, _ = _best_sides(options, figures, reach, scene, weights, body)
+    return list(sides)
+
+
+def _best_sides(
+    options, figures, reach, scene, weights, body
+) -> tuple[tuple[str | None, ...], dict[int, int]]:
+    """Of all choices from `options`, the best sides, and the owners of the atoms with them."""
     combinations = 1
     for choice in options:
         combinations *= len(choice)
@@ -141,7 +158,7 @@ def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
         options = [choice[:1] for choice in options]
     sizes = [area(atom.box) for atom in scene.atoms]
     whole = sum(sizes) or 1.0
-    best, choice = -np.inf, tuple(option[0] for option in options)
+    best, chosen, owned = -np.inf, tuple(option[0] for option in options), {}
     for sides in product(*options):
         owner = _owners(figures, sides, reach, scene, body)
         total = 0.0
@@ -157,15 +174,8 @@ def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
             total -= _misfit(figures[index], side, [scene.atoms[k].box for k in own], scene, body)
         total += 8 * sum(sizes[k] for k in owner) / whole
         if total > best:
-            best, choice = total, sides
-    return list(choice)
-
-
-def _is_contested(index: int, figures: list[Caption], reach: list[dict]) -> bool:
-    """Whether a caption sees only what others see too: its figure may be on another page."""
-    seen = [{atom for side in sides.values() for atom in side} for sides in reach]
-    own = seen.pop(index)
-    return figures[index].kind not in _TABLES and bool(own) and own <= set().union(*seen)
+            best, chosen, owned = total, sides, owner
+    return chosen, owned
 
 
 def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene, body: BodyStyle) -> float:
@@ -210,17 +220,18 @@ def _owners(figures, sides, reach, scene, body) -> dict[int, int]:
         seen = reach[index][side]
         others = np.array([c.box for c in figures if c is not figures[index]]).reshape(-1, 4)
         nearest = scene.atoms[min(seen, key=seen.get)].box
+        first = min(seen.values())
         for atom, gap in seen.items():
             # The legend beside another figure may be seen past that figure's caption.
             hull = _inset(union([nearest, scene.atoms[atom].box]))
             if hits(others, hull).any():
                 continue
             # A logo above the title may be seen past the title's end.
-            box = scene.atoms[atom].box
-            past = overlap_x(figures[index].box, box) < 0.5 * (box[2] - box[0])
-            far = gap > min(seen.values()) + 12 * body.size
-            if past and far and side in (ABOVE, BELOW) and hits(scene.barriers, hull).any():
-                continue
+            if gap > first + 12 * body.size and side in (ABOVE, BELOW):
+                box = scene.atoms[atom].box
+                past = overlap_x(figures[index].box, box) < 0.5 * (box[2] - box[0])
+                if past and hits(scene.barriers, hull).any():
+                    continue
             cost = gap + _off_centre(figures[index].box, scene.atoms[atom].box, side)
             if atom not in owner or cost < owner[atom][0]:
                 owner[atom] = cost, index

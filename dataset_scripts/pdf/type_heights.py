@@ -20,7 +20,7 @@ _ASCENDER = 0.69  # the height of "b" and of capitals over the size, in Computer
 class CharBoxes:
     """The boxes of a page's characters, by their numbers.
 
-    `sizes` has the size in points of the fonts that had to be measured, by pdfium's handle.
+    `sizes` has the sizes in points of the fonts that had to be measured, by pdfium's handle.
     `solid` tells which characters are no spaces.
     """
 
@@ -28,6 +28,9 @@ class CharBoxes:
         self.page = page
         self.textpage = textpage
         self.sizes: dict[int, float] = {}
+        # Of each character in such a font: size and baseline, in user space; 0 for all others.
+        self._size = np.zeros(len(solid))
+        self._base = np.zeros(len(solid))
         chars = np.flatnonzero(solid)
         sample = chars[:: max(1, len(chars) // _SAMPLE)]
         if any(_is_vague(font) for font in set(self._fonts(sample))):
@@ -36,13 +39,11 @@ class CharBoxes:
     def __call__(self, chars: np.ndarray) -> np.ndarray:
         """Boxes (n, 4) of some characters on the displayed page, in points."""
         boxes = fast.loose_boxes(self.textpage, chars)
-        if self.sizes and len(chars):
-            sizes = np.array([self.sizes.get(font, 0.0) for font in self._fonts(chars)])
-            sizes[~self._level(chars)] = 0
-            base = fast.origins(self.textpage, chars.tolist())[:, 1]
-            measured = sizes > 0
-            boxes[measured, 1] = (base - 0.2 * sizes)[measured]
-            boxes[measured, 3] = (base + 0.8 * sizes)[measured]
+        if self.sizes:
+            size, base = self._size[chars], self._base[chars]
+            measured = size > 0
+            boxes[measured, 1] = (base - 0.2 * size)[measured]
+            boxes[measured, 3] = (base + 0.8 * size)[measured]
         return fast.map_boxes(boxes, self.page.to_display)
 
     def _fonts(self, chars: np.ndarray) -> list[int]:
@@ -56,24 +57,27 @@ class CharBoxes:
         return np.cos(np.fromiter(angles, float, len(chars))) > 0.99
 
     def _measure(self, chars: np.ndarray) -> None:
-        """Set `sizes` from the ink over the baseline of one character in ten.
+        """Set the sizes of fonts from how high the ink of nine characters in ten is.
 
         A font's own size is right where it fits that ink; that of bitmaps often means nothing.
         """
         fonts = np.array(self._fonts(chars), np.uint64)
-        level = self._level(chars)
         for font in np.unique(fonts).tolist():
-            own = chars[(fonts == font) & level]
-            if not len(own) or not _is_vague(font):
+            if not _is_vague(font):
                 continue
-            boxes = fast.loose_boxes(self.textpage, own)
+            own = chars[fonts == font]
+            own = own[self._level(own)]
+            if not len(own):
+                continue
             base = fast.origins(self.textpage, own.tolist())[:, 1]
-            ink = float(np.quantile(boxes[:, 3] - base, 0.9))
+            ink = float(np.quantile(fast.loose_boxes(self.textpage, own)[:, 3] - base, 0.9))
+            if ink <= 0:
+                continue
             first = own[:1].tolist()
             told = fast.text_font_size(self.textpage, first[0])
             told *= fast.text_scales(self.textpage, first)[0]
-            if ink > 0:
-                self.sizes[font] = told if 1.1 < told / ink < 2.6 else ink / _ASCENDER
+            self.sizes[font] = told if 1.1 < told / ink < 2.6 else ink / _ASCENDER
+            self._size[own], self._base[own] = self.sizes[font], base
 
 
 def _is_vague(font: int) -> bool:
