@@ -219,12 +219,11 @@ def _owners(figures, sides, reach, scene, body) -> dict[int, int]:
             continue
         seen = reach[index][side]
         others = np.array([c.box for c in figures if c is not figures[index]]).reshape(-1, 4)
-        nearest = scene.atoms[min(seen, key=seen.get)].box
-        first = min(seen.values())
+        first, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
         for atom, gap in seen.items():
             # The legend beside another figure may be seen past that figure's caption.
             hull = _inset(union([nearest, scene.atoms[atom].box]))
-            if hits(others, hull).any():
+            if len(others) and hits(others, hull).any():
                 continue
             # A logo above the title may be seen past the title's end.
             if gap > first + 12 * body.size and side in (ABOVE, BELOW):
