@@ -28,6 +28,7 @@ from cephalo.dataset_scripts.pdf.panels import caption_parts
         ("Şekil 2. Pil", "Şekil 2", "figure"),
         ("그림 2 전지", "그림 2", "figure"),
         ("Graph 1. The shares", "Graph 1", "figure"),
+        ("Carte 2 : La puissance", "Carte 2", "figure"),
         ("Scheme 1. The route", "Scheme 1", "scheme"),
         ("Chart 2. The shares", "Chart 2", "chart"),
     ],
@@ -47,6 +48,7 @@ def test_labels_as_printed(text, label, kind):
         "Configuration 3",
         "Tablet 3",
         "Image 3",
+        "Carte 3 de la France",
         "",
     ],
 )

@@ -46,7 +46,7 @@ def line(text: str, box: tuple) -> Line:
 def test_each_line_goes_to_its_nearest_atom():
     atoms = [Atom((0, 0, 100, 100)), Atom((0, 130, 100, 200))]
     lines = [line("time (h)", (40, 104, 60, 112)), line("(b)", (0, 120, 10, 128))]
-    add_text(atoms, lines, NO_WALLS, 13)
+    add_text(atoms, lines, NO_WALLS, np.full(2, 13))
     assert [[own.text for own in atom.lines] for atom in atoms] == [["time (h)"], ["(b)"]]
     assert atoms[0].box == (0, 0, 100, 112)
 

@@ -12,6 +12,7 @@ from cephalo.dataset_scripts.pdf.labels import (
     WORD_ALONE,
     kind_of,
     match_label,
+    series_of,
 )
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
 from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
@@ -184,7 +185,7 @@ def _candidate(page, block, index, match, head, body) -> Caption:
     return Caption(
         kind,
         match.group("label").strip(),
-        f"{word.split()[0][:3] if ' ' in word else ''}{number}".lower(),
+        f"{series_of(word)}{number}".lower(),
         full,
         union([other.box for other in lines]),
         page.number,
@@ -230,6 +231,8 @@ def grow(first: Line, kind: str, page: PageContent, body: BodyStyle) -> list[Lin
         if not below:
             return lines
         head = below[0]
+        if len(below) == 1 and _is_stray(head, left):
+            return lines
         full = row[-1].box[2] > right - 2.5 * size
         if match_label(head.text) and not (full and len(lines) > 1):
             return lines
@@ -243,6 +246,11 @@ def grow(first: Line, kind: str, page: PageContent, body: BodyStyle) -> list[Lin
             step = distance if step is None else min(step, distance)
         row = below
         lines += below
+
+
+def _is_stray(line: Line, left: float) -> bool:
+    """Whether a line under a caption from `left` is a page number, or the name of an axis."""
+    return line.box[0] > left + 2 * line.size and len(line.text) < 4 and line.text.isalnum()
 
 
 def _of_size(lines: list[Line], size: float, slack: float = 0.12) -> list[Line]:

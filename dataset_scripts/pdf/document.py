@@ -30,6 +30,7 @@ from cephalo.dataset_scripts.pdf.layout import (
     to_contents,
 )
 from cephalo.dataset_scripts.pdf.legends import give_legends
+from cephalo.dataset_scripts.pdf.listings import find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.page_breaks import continue_captions
@@ -41,7 +42,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import drop_unseen, read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 6  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 7  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -201,7 +202,9 @@ def find_pairs(
         found = pair_page(scene, own, body, prior) if own else []
         figures = [pair for pair in found if pair.caption.kind != "table"]
         tables = find_tables(scene.page, own, scene.blocks, found, body) if own else []
-        pairs.append(sorted(figures + tables, key=_place))
+        own_pairs = figures + tables
+        own_pairs += find_listings(scene.page, own, scene.blocks, own_pairs, body) if own else []
+        pairs.append(sorted(own_pairs, key=_place))
     pairs = give_legends(captions, pairs)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)

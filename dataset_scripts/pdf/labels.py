@@ -2,6 +2,8 @@
 
 import re
 
+# Sorts of figures, which some documents count apart from the others.
+_SORTS = "graph|photo|photograph|image|illustration|diagram|map|carte|karte|mapa"
 _KINDS = {
     "table": r"tables?|tab\.?|tabelle|tabla|tableau|tabela|表格?",
     "scheme": r"schemes?|esquema|schéma",
@@ -12,7 +14,7 @@ _KINDS = {
         r"figures?|figs?\.?|abbildung|abb\.?|figuras?|figur|figuur|slika|şekil|kuva|gambar|hình"
         r"|rys(?:unek)?\.?|obr(?:ázek)?\.?|рис(?:унок)?\.?|图|圖|図|그림"
         # Inside a picture these words are labels of its parts, and no mark follows them.
-        r"|(?:graph|photo|photograph|image|illustration|diagram|map)(?=\s*\d{1,3}\s*[.:|])"
+        rf"|(?:{_SORTS})(?=\s*\d{{1,3}}\s*[.:|])"
     ),
 }
 _PREFIX = (
@@ -48,3 +50,12 @@ def kind_of(match: re.Match) -> str:
     if word.startswith("表"):
         return "table"
     return next(kind for kind in _KINDS if match.group(kind))
+
+
+def series_of(word: str) -> str:
+    """What tells labels apart that have the same number: "sup" for "Supplementary Fig. 1".
+
+    Empty for the main series of a document.
+    """
+    apart = " " in word or re.fullmatch(_SORTS, word)
+    return word.split()[0][:3] if apart else ""

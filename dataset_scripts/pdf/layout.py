@@ -306,7 +306,11 @@ def _is_paragraph(block: Block, page: PageContent, body: BodyStyle) -> bool:
     if in_body_type and at_edge and width > 0.55 * column and chars > 20:
         return True
     flush = any(abs(block.box[0] - a) < 0.3 * body.size for a, _ in page.columns)
-    return flush and chars > 5 and (in_body_type or first.bold or first.size > 1.05 * body.size)
+    if not flush or chars <= 5:
+        return False
+    # Bold type smaller than the body's names parts of a figure that fills its column.
+    heading = first.size > 1.05 * body.size or (first.size > 0.9 * body.size and first.bold)
+    return in_body_type or heading
 
 
 def in_one_column(box: Box, page: PageContent) -> tuple[float, float] | None:

@@ -120,25 +120,47 @@ def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
 
 
 def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
-    """The side for each caption that together explain the page's graphics best."""
+    """The side for each caption that together explain the page's graphics best.
+
+    Where a caption would be left without a graphic, its figure may be on another page: then
+    captions may also do without, and leave what they see to others.
+    """
     options = [[side for side in SIDES if seen[side]] or [None] for seen in reach]
+    sides, owner = _best_sides(options, figures, reach, scene, weights, body)
+    given = set(owner.values())
+    if any(
+        side and index not in given and figures[index].kind not in _TABLES
+        for index, side in enumerate(sides)
+    ):
+        for choice, caption in zip(options, figures, strict=True):
+            if caption.kind not in _TABLES and choice != [None]:
+                choice.append(None)
+        sides, _ = _best_sides(options, figures, reach, scene, weights, body)
+    return list(sides)
+
+
+def _best_sides(
+    options, figures, reach, scene, weights, body
+) -> tuple[tuple[str | None, ...], dict[int, int]]:
+    """Of all choices from `options`, the best sides, and the owners of the atoms with them."""
     combinations = 1
     for choice in options:
         combinations *= len(choice)
     if combinations > _MAX_CHOICES:
         options = [
-            sorted(choice, key=lambda s, k=k: -_alone(reach[k][s], weights[s], body))[:2]
-            if choice != [None]
-            else choice
+            sorted(filter(None, choice), key=lambda s, k=k: -_alone(reach[k][s], weights[s], body))[
+                :2
+            ]
+            or [None]
             for k, choice in enumerate(options)
         ]
     if np.prod([len(choice) for choice in options]) > _MAX_CHOICES:
         options = [choice[:1] for choice in options]
     sizes = [area(atom.box) for atom in scene.atoms]
     whole = sum(sizes) or 1.0
-    best, choice = -np.inf, tuple(option[0] for option in options)
+    best, chosen, owned = -np.inf, tuple(option[0] for option in options), {}
     for sides in product(*options):
-        owner = _owners(figures, sides, reach, scene)
+        owner = _owners(figures, sides, reach, scene, body)
         total = 0.0
         for index, side in enumerate(sides):
             own = [k for k, who in owner.items() if who == index]
@@ -152,8 +174,8 @@ def _choose_sides(figures, reach, scene, weights, body) -> list[str | None]:
             total -= _misfit(figures[index], side, [scene.atoms[k].box for k in own], scene, body)
         total += 8 * sum(sizes[k] for k in owner) / whole
         if total > best:
-            best, choice = total, sides
-    return list(choice)
+            best, chosen, owned = total, sides, owner
+    return chosen, owned
 
 
 def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene, body: BodyStyle) -> float:
@@ -189,7 +211,7 @@ def _alone(seen: dict[int, float], weight: float, body: BodyStyle) -> float:
     return weight - 0.25 * min(seen.values()) / body.size if seen else -99.0
 
 
-def _owners(figures, sides, reach, scene) -> dict[int, int]:
+def _owners(figures, sides, reach, scene, body) -> dict[int, int]:
     """Atom index → caption index, for the atoms that captions see on their chosen sides."""
     owner: dict[int, tuple[float, int]] = {}
     for index, side in enumerate(sides):
@@ -197,11 +219,18 @@ def _owners(figures, sides, reach, scene) -> dict[int, int]:
             continue
         seen = reach[index][side]
         others = np.array([c.box for c in figures if c is not figures[index]]).reshape(-1, 4)
-        nearest = scene.atoms[min(seen, key=seen.get)].box
+        first, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
         for atom, gap in seen.items():
             # The legend beside another figure may be seen past that figure's caption.
-            if hits(others, _inset(union([nearest, scene.atoms[atom].box]))).any():
+            hull = _inset(union([nearest, scene.atoms[atom].box]))
+            if len(others) and hits(others, hull).any():
                 continue
+            # A logo above the title may be seen past the title's end.
+            if gap > first + 12 * body.size and side in (ABOVE, BELOW):
+                box = scene.atoms[atom].box
+                past = overlap_x(figures[index].box, box) < 0.5 * (box[2] - box[0])
+                if past and hits(scene.barriers, hull).any():
+                    continue
             cost = gap + _off_centre(figures[index].box, scene.atoms[atom].box, side)
             if atom not in owner or cost < owner[atom][0]:
                 owner[atom] = cost, index
@@ -215,7 +244,7 @@ def _off_centre(cap: Box, box: Box, side: str) -> float:
 
 def _claim(figures, sides, reach, scene, walls, body) -> list[list[int]]:
     """The atoms of each caption: those it sees, then their neighbours that nobody sees."""
-    owner = _owners(figures, sides, reach, scene)
+    owner = _owners(figures, sides, reach, scene, body)
     free = set(range(len(scene.atoms))) - set(owner)
     while free:
         links = []

@@ -74,11 +74,11 @@ def build_scene(
             barriers.append(line.box)
         else:
             free.append(line)
-    loose, far = _near_graphics(free, atoms, body)
-    # A lone line that is not in the type of the body (a legend, a tick) is no wall.
-    barriers += [line.box for line in far if _in_body_type(line, body)]
+    loose, far = _near_graphics(free, atoms, body, page.quarters)
+    # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
+    barriers += [line.box for line in far if _in_body_type(line, body) and len(line.text) > 3]
     walls = np.array(barriers + list(captions)).reshape(-1, 4)
-    atoms = _take_in_text(atoms, loose, walls, body)
+    atoms = _take_in_text(atoms, loose, walls, body, page.quarters)
     return Scene(page, atoms, loose, walls[: len(walls) - len(captions)], blocks)
 
 
@@ -103,13 +103,14 @@ def _in_body_type(line: Line, body: BodyStyle) -> bool:
 
 
 def _take_in_text(
-    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: BodyStyle
+    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: BodyStyle, quarters: int
 ) -> list[Atom]:
     """Give every loose line to the atom it stands at, and merge atoms that come to touch.
 
     The gap between two plots is that between their axis labels, not between their frames.
     """
-    add_text(atoms, loose, walls, 1.3 * body.size)
+    reach = 1.3 * body.size + _stand_off(loose, quarters, body)
+    add_text(atoms, loose, walls, reach)
     merged = _merge_groups([atom.box for atom in atoms], 0.0, walls)
     result = []
     for box in merged:
@@ -121,19 +122,29 @@ def _take_in_text(
     return result
 
 
-def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: float) -> None:
-    """Grow `atoms` over lines within `reach` points, the nearest first, from line to line.
+def _stand_off(lines: list[Line], quarters: int, body: BodyStyle) -> np.ndarray:
+    """How much farther than others each line may be from its figure, in points.
+
+    The name of an upright axis stands off from the numbers at its ticks.
+    """
+    return 0.9 * body.size * np.array([float(line.quarters != quarters) for line in lines])
+
+
+def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: np.ndarray) -> None:
+    """Grow `atoms` over lines within their `reach` (points, one a line), from line to line.
+
+    The nearest go first, in parts of their reach.
 
     A line goes to one atom only, and to none where the atom would come to overlap a wall (n, 4).
     """
     if not atoms or not loose:
         return
     boxes = np.array([line.box for line in loose], np.float64)
-    gaps = np.stack([_gaps(boxes, atom.box) for atom in atoms])  # (atoms, lines)
+    gaps = np.stack([_gaps(boxes, atom.box) / reach for atom in atoms])  # (atoms, lines)
     owner = gaps.argmin(axis=0)
     nearest = gaps.min(axis=0)
     crossed = [hits(walls, atom.box) for atom in atoms]
-    while nearest.min() <= reach:
+    while nearest.min() <= 1:
         index = int(nearest.argmin())
         atom = atoms[owner[index]]
         nearest[index] = np.inf
@@ -146,7 +157,7 @@ def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: flo
         crossed[owner[index]] = crossing
         atom.box = wide
         atom.lines.append(line)
-        onward = _gaps(boxes, wide)
+        onward = _gaps(boxes, wide) / reach
         closer = onward < nearest
         nearest[closer] = onward[closer]
         owner[closer] = owner[index]
@@ -160,7 +171,7 @@ def _gaps(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _near_graphics(
-    lines: list[Line], atoms: list[Atom], body: BodyStyle
+    lines: list[Line], atoms: list[Atom], body: BodyStyle, quarters: int
 ) -> tuple[list[Line], list[Line]]:
     """Split lines into those at graphics, or at lines that are, and the others.
 
@@ -168,6 +179,7 @@ def _near_graphics(
     of the axis and the caption of a panel follow each other.
     """
     boxes = np.array([line.box for line in lines]).reshape(-1, 4)
+    boxes += np.outer(_stand_off(lines, quarters, body), (-1, -1, 1, 1))
     near = np.zeros(len(lines), bool)
     for atom in atoms:
         near |= hits(boxes, grow(atom.box, 2 * body.size))

@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
+from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 HYPHENS = "\x02\xad\ufffe"  # how pdfium writes a hyphen at the end of a line
@@ -58,7 +59,7 @@ class Line:
 def is_bold(font: str) -> bool:
     """Whether a PostScript font name is that of a bold face ("Times-Bold", "CMBX10")."""
     name = font.lower()
-    bold = ("bold", "black", "heavy", "cmbx", "-bd", "semibold", "demi", "medi")
+    bold = ("bold", "black", "heavy", "cmbx", "ssbx", "sfbx", "sfsx", "-bd", "demi", "medi")
     return any(part in name for part in bold) or name.endswith((".b", "-b"))
 
 
@@ -99,14 +100,15 @@ def _is_on(line: Line, page: fast.Page, graphics: np.ndarray) -> bool:
 def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
     codes = _codes(textpage, handle, count)
     solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
-    marks = _read_marks(page, handle, solid, hidden)
+    boxes = CharBoxes(page, handle, solid)
+    marks = _read_marks(boxes, solid, hidden)
     if not len(marks.chars):
         return []
     string = _string(codes)
     lines = []
     for turns in np.unique(marks.quarters).tolist():
         own = marks if (marks.quarters == turns).all() else marks.of(marks.quarters == turns)
-        lines += _runs(page, handle, string, solid, own, turns)
+        lines += _runs(boxes, string, solid, own, turns)
     return lines
 
 
@@ -131,19 +133,20 @@ class _Marks:
         )
 
 
-def _read_marks(page: fast.Page, handle: int, solid: np.ndarray, hidden: set[int]) -> _Marks:
+def _read_marks(char_boxes: CharBoxes, solid: np.ndarray, hidden: set[int]) -> _Marks:
     """Read the ends of plain words, and every character of all others.
 
     A call for each character is what costs most; a word in level type of one size needs two.
     """
+    page, handle = char_boxes.page, char_boxes.textpage
     edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
     first, last = edges[::2], edges[1::2] - 1
     ends = np.stack([first, last], axis=1)
-    boxes = _boxes(page, handle, ends.ravel()).reshape(-1, 2, 4)
+    boxes = char_boxes(ends.ravel()).reshape(-1, 2, 4)
     plain = _is_plain(page, boxes, last - first + 1) if not hidden else np.zeros(len(first), bool)
     spread = np.repeat(~plain, last - first + 1)
     others = np.flatnonzero(solid)[spread]
-    other_boxes = _boxes(page, handle, others)
+    other_boxes = char_boxes(others)
     seen = _is_seen(page, handle, others, other_boxes, hidden)
     others, other_boxes = others[seen], other_boxes[seen]
     begins = np.ones(len(others), bool)
@@ -156,10 +159,6 @@ def _read_marks(page: fast.Page, handle: int, solid: np.ndarray, hidden: set[int
     order = np.argsort(chars, kind="stable")
     every = np.concatenate([boxes[plain].reshape(-1, 4), other_boxes])
     return _Marks(chars[order], every[order], quarters[order], joined[order])
-
-
-def _boxes(page: fast.Page, handle: int, chars: np.ndarray) -> np.ndarray:
-    return fast.map_boxes(fast.loose_boxes(handle, chars), page.to_display)
 
 
 def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -236,9 +235,10 @@ def _orientations(
 
 
 def _runs(
-    page: fast.Page, handle: int, string: str, solid: np.ndarray, marks: _Marks, turns: int
+    char_boxes: CharBoxes, string: str, solid: np.ndarray, marks: _Marks, turns: int
 ) -> list[Line]:
     """Cut marks of one orientation into runs, then join the runs that share a baseline."""
+    page = char_boxes.page
     boxes = turn(marks.boxes, turns, page.width, page.height)
     x0, y0, x1, y1 = boxes.T
     high = y1 - y0
@@ -255,7 +255,7 @@ def _runs(
     lows = np.minimum.reduceat(boxes[:, :2], starts).tolist()
     highs = np.maximum.reduceat(boxes[:, 2:], starts).tolist()
     first, last = marks.chars[starts], marks.chars[ends]
-    styles = _Styles(handle)
+    styles = _Styles(char_boxes)
     leads, mains, bases = _choose_styles(styles, solid, first, last)
     lines = [
         Line(_whole(string[a : b + 1]), (*low, *upper), size, font, lead, turns, visible, (a, b))
@@ -263,7 +263,7 @@ def _runs(
             first.tolist(), last.tolist(), lows, highs, leads, mains, strict=True
         )
     ]
-    _set_heights(page, handle, lines, bases, turns)
+    _set_heights(char_boxes, lines, bases, turns)
     return join_runs(lines)
 
 
@@ -294,17 +294,16 @@ def _choose_styles(
     return leads, mains, bases
 
 
-def _set_heights(
-    page: fast.Page, handle: int, lines: list[Line], bases: list[int], turns: int
-) -> None:
+def _set_heights(char_boxes: CharBoxes, lines: list[Line], bases: list[int], turns: int) -> None:
     """Make each line as high as its type: 0.8 sizes above the baseline, 0.2 below.
 
     What fonts say of their height differs by a factor of two, even within one line where a
     font is split into subsets. `bases` has a character of each line in its main style.
     """
-    points = fast.origins(handle, bases) @ page.to_display[:2] + page.to_display[2]
+    page = char_boxes.page
+    points = fast.origins(char_boxes.textpage, bases) @ page.to_display[:2] + page.to_display[2]
     upright = turn(np.concatenate([points, points], axis=1), turns, page.width, page.height)
-    boxes = turn(_boxes(page, handle, np.array(bases)), turns, page.width, page.height)
+    boxes = turn(char_boxes(np.array(bases)), turns, page.width, page.height)
     heights = (boxes[:, 3] - boxes[:, 1]).tolist()
     for line, high, base in zip(lines, heights, upright[:, 1].tolist(), strict=True):
         x0, y0, x1, y1 = line.box
@@ -317,8 +316,9 @@ def _set_heights(
 class _Styles:
     """Font name, size in points and visibility of characters, remembered by text object."""
 
-    def __init__(self, textpage: int) -> None:
-        self.textpage = textpage
+    def __init__(self, boxes: CharBoxes) -> None:
+        self.textpage = boxes.textpage
+        self.measured = boxes.sizes
         self.objects: dict[int | None, tuple[str, float, bool]] = {}
         self.fonts: dict[int, str] = {}
         self.buffer = ctypes.create_string_buffer(256)
@@ -339,7 +339,9 @@ class _Styles:
         scales = fast.text_scales(self.textpage, chars)
         for owner, size, scale in zip(new, sizes, scales, strict=True):
             visible = not owner or self._is_visible(owner)
-            self.objects[owner] = self._font(owner), size * scale, visible
+            font = fast.text_font(owner) if owner else None
+            size = self.measured.get(font) or size * scale
+            self.objects[owner] = self._name(font), size, visible
 
     def _is_visible(self, text_object: int) -> bool:
         """Whether text leaves a mark on white paper."""
@@ -349,8 +351,7 @@ class _Styles:
         red, green, blue, alpha = self.colour
         return alpha > 5 and min(red, green, blue) < fast.WHITE
 
-    def _font(self, text_object: int | None) -> str:
-        font = fast.text_font(text_object) if text_object else None
+    def _name(self, font: int | None) -> str:
         if not font:
             return ""
         if font not in self.fonts:
