@@ -40,7 +40,7 @@ def fields(
     from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
     try:
-        from cephalo.dataset_scripts.fields.build import Plan, build
+        from cephalo.dataset_scripts.fields.build import CONFIGS, Plan, build
     except ModuleNotFoundError as error:
         if error.name != "skfem":
             raise
@@ -59,7 +59,7 @@ def fields(
             repo_type="dataset",
             private=private,
             files=files,
-            delete_patterns=["conversations/*", "fields/*", "notched/*", "cracks/*", "card/*"],
+            delete_patterns=[*(f"{config}/*" for config in CONFIGS), "card/*"],
         )
         print(f"published {api.endpoint}/datasets/{push} at {revision}")
 
