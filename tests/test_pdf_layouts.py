@@ -22,6 +22,7 @@ from reportlab.lib.units import inch
 
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.pdf.text import is_bold
 
 
 @pytest.fixture
@@ -387,3 +388,9 @@ def test_graphical_abstracts_are_kept_only_on_request_and_logos_never(sheet):
     )
     assert rows[1:] == captioned
     assert rows[0]["kind"] == "figure" and rows[0]["mentions"] == []
+
+
+def test_bold_faces_are_known_by_their_names():
+    faces = ("Times-Bold", "CMBX10", "SFBX1000", "SFSX0900", "CMSSBX10", "NimbusRomNo9L-Medi")
+    assert all(map(is_bold, faces))
+    assert not any(map(is_bold, ("Times-Roman", "CMR10", "SFRM1000", "CMSS10", "Helvetica")))
