@@ -7,8 +7,8 @@ from reportlab.lib.utils import simpleSplit
 
 from cephalo.dataset_scripts.pdf.document import extract_document, read_pages
 from cephalo.dataset_scripts.pdf.geometry import iou
-from cephalo.dataset_scripts.pdf.layout import body_style
 from cephalo.dataset_scripts.pdf.pdfium import Pages, open_document
+from cephalo.dataset_scripts.pdf.profile import body_style
 
 _CHARACTERS = "".join(chr(code) for code in range(33, 127))
 _LOW = set("acegmnopqrsuvwxyz")  # no higher than an "x"

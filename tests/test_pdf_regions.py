@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import covered
-from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent
+from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import pair_page
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Atom, Scene, add_text, merge_boxes
 from cephalo.dataset_scripts.pdf.text import Line
 
-BODY = BodyStyle(10.0, 12.0, frozenset({"Times-Roman"}))
+BODY = TypeProfile(10.0, 12.0, frozenset({"Times-Roman"}))
 NO_WALLS = np.zeros((0, 4))
 boxes = st.lists(
     st.tuples(st.integers(0, 500), st.integers(0, 700), st.integers(0, 80), st.integers(0, 80)),

@@ -14,7 +14,8 @@ from cephalo.dataset_scripts.pdf.labels import (
     match_label,
     series_of,
 )
-from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
 
 _CITES = re.compile(
@@ -56,7 +57,7 @@ class Caption:
 
 
 def find_captions(
-    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> list[list[Caption]]:
     """The captions of each page of a document, from top to bottom.
 
@@ -127,7 +128,7 @@ def _choose(family: list[Caption]) -> list[Caption]:
     return kept
 
 
-def _candidates(page: PageContent, blocks: list[Block], body: BodyStyle) -> list[Caption]:
+def _candidates(page: PageContent, blocks: list[Block], body: TypeProfile) -> list[Caption]:
     found = []
     for block in blocks:
         for index, line in enumerate(block.lines):
@@ -201,7 +202,7 @@ def _full(line: Line, block: Block) -> bool:
     return line.box[2] > block.box[2] - 2 * line.size
 
 
-def grow(first: Line, kind: str, page: PageContent, body: BodyStyle) -> list[Line]:
+def grow(first: Line, kind: str, page: PageContent, body: TypeProfile) -> list[Line]:
     """The lines of the caption that begins with `first`, in reading order.
 
     Rows are added downwards while they have the caption's size, keep its distance of baselines

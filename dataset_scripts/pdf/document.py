@@ -20,9 +20,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
     Block,
-    BodyStyle,
     PageContent,
-    body_style,
     document_columns,
     find_blocks,
     find_text_area,
@@ -36,6 +34,7 @@ from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.page_breaks import continue_captions
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
+from cephalo.dataset_scripts.pdf.profile import TypeProfile, body_style
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
@@ -176,7 +175,7 @@ def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], str |
 
 
 def find_pairs(
-    contents: list[PageContent], body: BodyStyle, uncaptioned: bool = False
+    contents: list[PageContent], body: TypeProfile, uncaptioned: bool = False
 ) -> tuple[list[list[Block]], list[list[Pair]]]:
     """Blocks of text, and captions with their regions, for each of `contents`.
 
@@ -216,7 +215,7 @@ def _place(pair: Pair) -> tuple[float, float]:
     return pair.caption.box[1], pair.caption.box[0]
 
 
-def _scene(content: PageContent, captions: list[Caption], body: BodyStyle) -> Scene:
+def _scene(content: PageContent, captions: list[Caption], body: TypeProfile) -> Scene:
     for caption in captions:
         for line in caption.lines:
             line.tags.add("caption")

@@ -11,6 +11,7 @@ import numpy as np
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x, turn, union
 from cephalo.dataset_scripts.pdf.graphics import Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
 _EDGE = 0.075  # of the height of a page; no text is set nearer to its edge, but crests are
@@ -44,15 +45,6 @@ class PageContent:
         return 0.0, 0.0, self.width, self.height
 
 
-@dataclass(frozen=True)
-class BodyStyle:
-    """The type of the running text: font size and distance of baselines in points."""
-
-    size: float
-    leading: float
-    fonts: frozenset[str]
-
-
 @dataclass
 class Block:
     """Lines of one size that follow each other at one distance. `paragraph`: running text."""
@@ -62,36 +54,7 @@ class Block:
     paragraph: bool = False
 
 
-def body_style(pages: list[PageContent]) -> BodyStyle:
-    """The style of most characters of the document; 10 on 12 points where there is no text."""
-    sizes: Counter[float] = Counter()
-    for page in pages:
-        for line in page.lines:
-            if len(line.text) >= 20:
-                sizes[round(line.size * 2) / 2] += len(line.text)
-    if not sizes:
-        return BodyStyle(10.0, 12.0, frozenset())
-    size = sizes.most_common(1)[0][0]
-    fonts: Counter[str] = Counter()
-    steps: Counter[float] = Counter()
-    for page in pages:
-        last = None
-        for line in page.lines:
-            if abs(line.size - size) > 0.3:
-                continue
-            fonts[line.font] += len(line.text)
-            if last is not None and abs(line.box[0] - last.box[0]) < size:
-                step = line.box[3] - last.box[3]
-                if 0.8 * size < step < 3 * size:
-                    steps[round(step * 2) / 2] += 1
-            last = line
-    total = sum(fonts.values())
-    main = frozenset(font for font, count in fonts.items() if count > 0.1 * total)
-    leading = steps.most_common(1)[0][0] if steps else 1.2 * size
-    return BodyStyle(size, leading, main)
-
-
-def find_columns(page: PageContent, body: BodyStyle) -> list[tuple[float, float]]:
+def find_columns(page: PageContent, body: TypeProfile) -> list[tuple[float, float]]:
     """The x ranges of the columns of running text on a page, from left to right."""
     wide = [
         line
@@ -114,7 +77,7 @@ def find_columns(page: PageContent, body: BodyStyle) -> list[tuple[float, float]
     return sorted(spans)
 
 
-def document_columns(pages: list[PageContent], body: BodyStyle) -> None:
+def document_columns(pages: list[PageContent], body: TypeProfile) -> None:
     """Set `columns` of every page; a page of little running text takes the most common ones."""
     found = [find_columns(page, body) for page in pages]
     shapes = Counter(tuple((round(a), round(b)) for a, b in spans) for spans in found if spans)
@@ -126,7 +89,7 @@ def document_columns(pages: list[PageContent], body: BodyStyle) -> None:
         page.columns = own or usual or [(0.1 * page.width, 0.9 * page.width)]
 
 
-def _much_text(page: PageContent, spans: list[tuple[float, float]], body: BodyStyle) -> bool:
+def _much_text(page: PageContent, spans: list[tuple[float, float]], body: TypeProfile) -> bool:
     """Whether a page holds ten lines in its columns, more than a caption set beside a figure."""
     lines = [
         line
@@ -139,7 +102,7 @@ def _much_text(page: PageContent, spans: list[tuple[float, float]], body: BodySt
     return len(lines) >= 10
 
 
-def mark_furniture(pages: list[PageContent], body: BodyStyle) -> None:
+def mark_furniture(pages: list[PageContent], body: TypeProfile) -> None:
     """Tag running heads, page numbers and line numbers; drop graphics that repeat.
 
     Furniture stands in one place on many pages. A figure may by chance share its box with
@@ -232,7 +195,7 @@ def _mark_line_numbers(page: PageContent) -> None:
                 line.tags.add("furniture")
 
 
-def find_blocks(page: PageContent, body: BodyStyle) -> list[Block]:
+def find_blocks(page: PageContent, body: TypeProfile) -> list[Block]:
     """Group the lines of a page and tell which groups are running text.
 
     Furniture is left out, and so are the lines that are known to be of captions.
@@ -287,7 +250,7 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
     return found
 
 
-def _is_paragraph(block: Block, page: PageContent, body: BodyStyle) -> bool:
+def _is_paragraph(block: Block, page: PageContent, body: TypeProfile) -> bool:
     """Whether a block is running text: long filled lines, or body type at a column's edge."""
     first = block.lines[0]
     width = block.box[2] - block.box[0]

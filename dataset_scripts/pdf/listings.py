@@ -6,8 +6,9 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, union
-from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, in_one_column
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import ABOVE, BELOW, Pair
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
 # Faces in which all characters are equally wide, as programs are printed.
@@ -21,7 +22,7 @@ def find_listings(
     captions: list[Caption],
     blocks: list[Block],
     pairs: list[Pair],
-    body: BodyStyle,
+    body: TypeProfile,
 ) -> list[Pair]:
     """Pairs for the captions of figures that have none among `pairs`, the page's own.
 
@@ -56,7 +57,7 @@ def _frame(
     page: PageContent,
     blocks: list[Block],
     others: list[Box],
-    body: BodyStyle,
+    body: TypeProfile,
     part: Pair | None,
 ) -> Box | None:
     """The largest graphic next to a caption that holds text, and no caption or other figure.
@@ -94,7 +95,7 @@ def _rows(
     page: PageContent,
     blocks: list[Block],
     others: list[Box],
-    body: BodyStyle,
+    body: TypeProfile,
 ) -> list[Line]:
     """The lines of a listing on one side of a caption; none where they are no listing."""
     cap = caption.box
@@ -124,7 +125,7 @@ def _rows(
     return taken if len(rows) >= _ROWS else []
 
 
-def _is_row(line: Line, block: Block, body: BodyStyle) -> bool:
+def _is_row(line: Line, block: Block, body: TypeProfile) -> bool:
     """Whether a line may be of a listing: in a typewriter's face, or not in that of the body."""
     if _TYPEWRITER.search(line.font):
         return True

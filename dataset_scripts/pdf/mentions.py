@@ -6,7 +6,8 @@ from collections import defaultdict
 from itertools import pairwise
 
 from cephalo.dataset_scripts.pdf.captions import join_text
-from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 
 _WORD = (
     r"(?P<word>(?:extended\s+data\s+|supplementary\s+)?"
@@ -63,7 +64,7 @@ def citation_key(kind: str, number: str) -> tuple[str, str]:
 
 
 def find_mentions(
-    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> dict[tuple[str, str], list[str]]:
     """For each cited (kind, number) the paragraphs that cite it, in reading order."""
     mentions: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -74,7 +75,7 @@ def find_mentions(
 
 
 def paragraphs(
-    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> list[tuple[int, str]]:
     """The paragraphs of the running text, whole across columns and pages.
 
@@ -103,7 +104,7 @@ def paragraphs(
     ]
 
 
-def is_running(block: Block, body: BodyStyle) -> bool:
+def is_running(block: Block, body: TypeProfile) -> bool:
     """Whether a block is a paragraph in body type, and no caption."""
     return (
         block.paragraph

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 from cephalo.dataset_scripts.pdf.captions import join_text
-from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent
+from cephalo.dataset_scripts.pdf.layout import PageContent
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^\[\]`]+[^\s\"<>{}|\\^\[\]`.,;:)]", re.I)
 _OWN_DOI = re.compile(r"doi(?:\.org)?\s*[:/]?\s*/?\s*$", re.I)
@@ -36,7 +37,7 @@ class Metadata:
 
 
 def read_metadata(
-    pages: list[PageContent], body: BodyStyle, information: dict[str, str]
+    pages: list[PageContent], body: TypeProfile, information: dict[str, str]
 ) -> Metadata:
     """Metadata of a document. `information` is its information dictionary ("Title", "doi", ...)."""
     texts = [page_text(page) for page in pages[:2]] + [page_text(page) for page in pages[-2:]]
@@ -104,7 +105,7 @@ def _from_words(rest: str) -> str:
     return _identifier(terms, version.group(1) if version else None)
 
 
-def find_title(pages: list[PageContent], body: BodyStyle, stated: str) -> str | None:
+def find_title(pages: list[PageContent], body: TypeProfile, stated: str) -> str | None:
     """The title: the metadata's where the first page has it too, else the largest type there."""
     if not pages:
         return None

@@ -6,14 +6,15 @@ from itertools import pairwise
 from cephalo.dataset_scripts.pdf.captions import Caption, grow, join_text
 from cephalo.dataset_scripts.pdf.geometry import overlap_x
 from cephalo.dataset_scripts.pdf.labels import match_label
-from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent
+from cephalo.dataset_scripts.pdf.layout import PageContent
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
 _ENDED = re.compile(r"[.!?\u3002]\W{0,3}$")
 
 
 def continue_captions(
-    pages: list[PageContent], captions: list[list[Caption]], body: BodyStyle
+    pages: list[PageContent], captions: list[list[Caption]], body: TypeProfile
 ) -> None:
     """Give captions that break off at the foot of a page what follows on the next one.
 
@@ -45,7 +46,7 @@ def _breaks_off(caption: Caption, page: PageContent) -> bool:
     )
 
 
-def _head(page: PageContent, caption: Caption, body: BodyStyle) -> Line | None:
+def _head(page: PageContent, caption: Caption, body: TypeProfile) -> Line | None:
     """The first line of a page under a caption's left edge, where it is in the caption's type.
 
     None where it is not, or where that is the type of the body.

@@ -7,7 +7,8 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, overlap_x, overlap_y, union
-from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent, in_one_column
+from cephalo.dataset_scripts.pdf.layout import PageContent, in_one_column
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Atom, Scene
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -31,7 +32,7 @@ class Pair:
 
 
 def pair_page(
-    scene: Scene, captions: list[Caption], body: BodyStyle, prior: dict[str, float] | None = None
+    scene: Scene, captions: list[Caption], body: TypeProfile, prior: dict[str, float] | None = None
 ) -> list[Pair]:
     """Give every atom of a page to at most one caption and every caption its region.
 
@@ -72,7 +73,7 @@ def pair_page(
 
 
 def _direct(
-    caption: Caption, side: str, atoms: list[Atom], walls: np.ndarray, body: BodyStyle
+    caption: Caption, side: str, atoms: list[Atom], walls: np.ndarray, body: TypeProfile
 ) -> dict[int, float]:
     """The atoms that `caption` sees on one side: index → distance in points."""
     seen = {}
@@ -88,7 +89,7 @@ def _direct(
     return seen
 
 
-def _gap(cap: Box, box: Box, side: str, body: BodyStyle) -> float | None:
+def _gap(cap: Box, box: Box, side: str, body: TypeProfile) -> float | None:
     """Distance from a caption to a box on one side; None where the box is not on that side."""
     slack = min(0.35 * (box[3] - box[1]), 4 * body.size)
     if side in (ABOVE, BELOW):
@@ -178,7 +179,9 @@ def _best_sides(
     return chosen, owned
 
 
-def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene, body: BodyStyle) -> float:
+def _misfit(
+    caption: Caption, side: str, boxes: list[Box], scene: Scene, body: TypeProfile
+) -> float:
     """How little the width of a caption fits to lie above or below its figure.
 
     There it is broken at the width of the figure or of the column; beside the figure, at what
@@ -207,7 +210,7 @@ def _measure(caption: Caption) -> float:
     return max(*ends, caption.box[2]) - caption.box[0]
 
 
-def _alone(seen: dict[int, float], weight: float, body: BodyStyle) -> float:
+def _alone(seen: dict[int, float], weight: float, body: TypeProfile) -> float:
     return weight - 0.25 * min(seen.values()) / body.size if seen else -99.0
 
 
@@ -276,7 +279,7 @@ def _link(
     side: str,
     walls: np.ndarray,
     page: PageContent,
-    body: BodyStyle,
+    body: TypeProfile,
 ) -> float | None:
     """Distance of an atom to one that the caption has; None where they do not belong together."""
     cap = caption.box

@@ -13,8 +13,9 @@ from typing import Any
 from cephalo.dataset_scripts.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import scan
 from cephalo.dataset_scripts.pdf.geometry import overlap_y
-from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
 GAP = "\ufffc"  # the object replacement character of Unicode
@@ -82,7 +83,7 @@ _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 def find_passages(
     pages: list[PageContent],
     blocks: list[list[Block]],
-    body: BodyStyle,
+    body: TypeProfile,
     document: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """The rows of TEXT of a document whose columns `document` has, in reading order."""
@@ -91,7 +92,7 @@ def find_passages(
 
 
 def prose(
-    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> Iterator[tuple[int, str]]:
     """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
     for page, paragraph in paragraphs(pages, _main_matter(pages, blocks, body), body):
@@ -101,7 +102,7 @@ def prose(
 
 
 def _main_matter(
-    pages: list[PageContent], blocks: list[list[Block]], body: BodyStyle
+    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
 ) -> list[list[Block]]:
     """The running text of every page in order, without headings and back matter.
 
@@ -128,7 +129,7 @@ def _main_matter(
 
 
 def _body_lines(
-    block: Block, page: PageContent, body: BodyStyle, back: bool
+    block: Block, page: PageContent, body: TypeProfile, back: bool
 ) -> tuple[list[Line], bool]:
     """The lines of a block that are running text, and whether back matter follows it.
 
@@ -173,7 +174,7 @@ def _letters(line: str) -> str:
     return re.sub(r"[\W\d_]+", "", _NUMBERING.sub("", line)).casefold()
 
 
-def _is_heading(line: Line, block: Block, page: PageContent, body: BodyStyle) -> bool:
+def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) -> bool:
     """Whether a line of a paragraph is its heading: short, set off by its type or a number."""
     _, edge = page.columns[column_of(block, page)]
     short = line.box[2] < max(block.box[2], edge) - 1.5 * body.size

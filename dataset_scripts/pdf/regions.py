@@ -6,7 +6,8 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
-from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, background
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
 MAX_ATOMS = 100
@@ -41,7 +42,7 @@ class Scene:
 
 
 def build_scene(
-    page: PageContent, blocks: list[Block], captions: list[Box], body: BodyStyle
+    page: PageContent, blocks: list[Block], captions: list[Box], body: TypeProfile
 ) -> Scene:
     """Split a page, captions left out, into graphics, loose text and running text."""
     captioned = np.array(captions).reshape(-1, 4)
@@ -98,12 +99,12 @@ def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
     return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
 
 
-def _in_body_type(line: Line, body: BodyStyle) -> bool:
+def _in_body_type(line: Line, body: TypeProfile) -> bool:
     return line.size > 0.95 * body.size and (line.font in body.fonts or line.bold)
 
 
 def _take_in_text(
-    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: BodyStyle, quarters: int
+    atoms: list[Atom], loose: list[Line], walls: np.ndarray, body: TypeProfile, quarters: int
 ) -> list[Atom]:
     """Give every loose line to the atom it stands at, and merge atoms that come to touch.
 
@@ -122,7 +123,7 @@ def _take_in_text(
     return result
 
 
-def _stand_off(lines: list[Line], quarters: int, body: BodyStyle) -> np.ndarray:
+def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarray:
     """How much farther than others each line may be from its figure, in points.
 
     The name of an upright axis stands off from the numbers at its ticks.
@@ -171,7 +172,7 @@ def _gaps(boxes: np.ndarray, box: Box) -> np.ndarray:
 
 
 def _near_graphics(
-    lines: list[Line], atoms: list[Atom], body: BodyStyle, quarters: int
+    lines: list[Line], atoms: list[Atom], body: TypeProfile, quarters: int
 ) -> tuple[list[Line], list[Line]]:
     """Split lines into those at graphics, or at lines that are, and the others.
 
@@ -230,7 +231,7 @@ def _frames(page: PageContent, captions: list[Box]) -> np.ndarray:
 
 
 def find_atoms(
-    boxes: np.ndarray, kinds: np.ndarray, body: BodyStyle, captions: np.ndarray
+    boxes: np.ndarray, kinds: np.ndarray, body: TypeProfile, captions: np.ndarray
 ) -> list[Atom]:
     """Group boxes (n, 4) that lie within 0.4 body sizes of each other.
 
@@ -246,7 +247,7 @@ def find_atoms(
 
 
 def _large_enough(
-    boxes: np.ndarray, kinds: np.ndarray, body: BodyStyle, captions: np.ndarray, reach: float
+    boxes: np.ndarray, kinds: np.ndarray, body: TypeProfile, captions: np.ndarray, reach: float
 ) -> list[Atom]:
     groups = merge_boxes(boxes, reach, captions)
     atoms = []

@@ -4,8 +4,9 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, hits, overlap_x, union
-from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent, in_one_column
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import Pair
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 
 
 def find_tables(
@@ -13,7 +14,7 @@ def find_tables(
     captions: list[Caption],
     blocks: list[Block],
     pairs: list[Pair],
-    body: BodyStyle,
+    body: TypeProfile,
 ) -> list[Pair]:
     """The tables of a page: for each caption of a table the rows and rules under or over it.
 
@@ -41,7 +42,7 @@ def find_tables(
     return tables
 
 
-def _window(caption: Caption, page: PageContent, body: BodyStyle) -> tuple[float, float]:
+def _window(caption: Caption, page: PageContent, body: TypeProfile) -> tuple[float, float]:
     """The x range in which the rows of a table are looked for."""
     column = in_one_column(caption.box, page)
     left = min(a for a, _ in page.columns)
@@ -54,7 +55,7 @@ def _window(caption: Caption, page: PageContent, body: BodyStyle) -> tuple[float
     return min(left, caption.box[0]), max(right, caption.box[2])
 
 
-def _ruled(caption: Caption, page: PageContent, body: BodyStyle) -> Box | None:
+def _ruled(caption: Caption, page: PageContent, body: TypeProfile) -> Box | None:
     """The rule nearest to a caption, within three lines of it."""
     cap = caption.box
     best, nearest = None, 3 * body.leading
@@ -65,7 +66,7 @@ def _ruled(caption: Caption, page: PageContent, body: BodyStyle) -> Box | None:
     return best
 
 
-def _flat(boxes: np.ndarray, body: BodyStyle) -> np.ndarray:
+def _flat(boxes: np.ndarray, body: TypeProfile) -> np.ndarray:
     """Which boxes (n, 4) are horizontal rules: boolean (n,)."""
     return (boxes[:, 3] - boxes[:, 1] < 2.5) & (boxes[:, 2] - boxes[:, 0] > 5 * body.size)
 
@@ -76,7 +77,7 @@ def _rows(
     page: PageContent,
     blocks: list[Block],
     others: list[Box],
-    body: BodyStyle,
+    body: TypeProfile,
     down: bool,
 ) -> Box | None:
     """Rows and rules one after another from a caption, down or up; None where there are none.
@@ -119,7 +120,7 @@ def _rows(
     return union(taken) if taken else None
 
 
-def _is_running(block: Block, page: PageContent, body: BodyStyle) -> bool:
+def _is_running(block: Block, page: PageContent, body: TypeProfile) -> bool:
     """Whether a block is text of the body: in its type, filled to the width of a column."""
     size = block.lines[0].size
     width = block.box[2] - block.box[0]

@@ -4,8 +4,8 @@ from collections import Counter
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered
-from cephalo.dataset_scripts.pdf.layout import BodyStyle
 from cephalo.dataset_scripts.pdf.pairing import Pair
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Atom, Scene
 
 MIN_LINES = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
@@ -14,7 +14,7 @@ MAX_TEXT = 0.2  # of its area may be lines of text: more is a boxed abstract, a 
 
 
 def find_uncaptioned(
-    scenes: list[Scene], pairs: list[list[Pair]], body: BodyStyle
+    scenes: list[Scene], pairs: list[list[Pair]], body: TypeProfile
 ) -> list[list[Pair]]:
     """For each scene the large graphics outside its pairs, as pairs with an empty caption.
 
