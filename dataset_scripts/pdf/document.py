@@ -14,27 +14,23 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
-from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
+from cephalo.dataset_scripts.pdf.captions import find_captions
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
     Block,
     PageContent,
-    document_columns,
-    find_blocks,
-    find_text_area,
-    mark_furniture,
+    set_layout,
     to_contents,
 )
 from cephalo.dataset_scripts.pdf.legends import give_legends
 from cephalo.dataset_scripts.pdf.listings import find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
-from cephalo.dataset_scripts.pdf.page_breaks import continue_captions
-from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
+from cephalo.dataset_scripts.pdf.pairing import SIDES, Pair, pair_page
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
-from cephalo.dataset_scripts.pdf.profile import TypeProfile, body_style
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
@@ -104,8 +100,8 @@ def extract_document(
         if count > MAX_PAGES:
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
         contents, unread = read_pages(pages, count)
-        body = body_style(contents)
-        blocks, pairs = find_pairs(contents, body, settings.uncaptioned)
+        body, blocks = set_layout(contents)
+        pairs = find_pairs(contents, blocks, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
         whole = asdict(read_metadata(contents, body, information))
         mentions = find_mentions(contents, blocks, body)
@@ -175,63 +171,51 @@ def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], str |
 
 
 def find_pairs(
-    contents: list[PageContent], body: TypeProfile, uncaptioned: bool = False
-) -> tuple[list[list[Block]], list[list[Pair]]]:
-    """Blocks of text, and captions with their regions, for each of `contents`.
+    contents: list[PageContent],
+    blocks: list[list[Block]],
+    body: TypeProfile,
+    uncaptioned: bool = False,
+) -> list[list[Pair]]:
+    """Captions with their regions, for each of `contents`, which have these `blocks` of text.
 
     With `uncaptioned`, also large graphics that no caption claims, under an empty one.
     """
-    document_columns(contents, body)
-    mark_furniture(contents, body)
-    find_text_area(contents)
-    blocks = [find_blocks(content, body) for content in contents]
     captions = find_captions(contents, blocks, body)
-    continue_captions(contents, captions, body)
     scenes = [
-        _scene(content, own, body) if own or uncaptioned else None
+        build_scene(content, own, body) if own or uncaptioned else None
         for content, own in zip(contents, captions, strict=True)
     ]
-    first = [
-        pair_page(scene, own, body) if own else []
-        for scene, own in zip(scenes, captions, strict=True)
-    ]
-    prior = _side_prior([pair for own in first for pair in own])
-    pairs = []
-    for scene, own in zip(scenes, captions, strict=True):
-        found = pair_page(scene, own, body, prior) if own else []
-        figures = [pair for pair in found if pair.caption.kind != "table"]
-        tables = find_tables(scene.page, own, scene.blocks, found, body) if own else []
-        own_pairs = figures + tables
-        own_pairs += find_listings(scene.page, own, scene.blocks, own_pairs, body) if own else []
-        pairs.append(sorted(own_pairs, key=_place))
+    first = [pair_page(scene) if scene else [] for scene in scenes]
+    prior = _side_shares([pair for own in first for pair in own])
+    pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
     pairs = give_legends(captions, pairs)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)
         pairs = [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
-    return blocks, pairs
+    return pairs
 
 
 def _place(pair: Pair) -> tuple[float, float]:
     return pair.caption.box[1], pair.caption.box[0]
 
 
-def _scene(content: PageContent, captions: list[Caption], body: TypeProfile) -> Scene:
-    for caption in captions:
-        for line in caption.lines:
-            line.tags.add("caption")
-    # Without the captions' lines the last line of a figure no longer passes for running text.
-    blocks = find_blocks(content, body)
-    return build_scene(content, blocks, [caption.box for caption in captions], body)
+def _page_pairs(scene: Scene, prior: dict[str, float]) -> list[Pair]:
+    """Figures, tables and listings of a page with their captions, from top to bottom."""
+    found = pair_page(scene, prior)
+    pairs = [pair for pair in found if pair.caption.kind != "table"]
+    pairs += find_tables(scene, found)
+    pairs += find_listings(scene, pairs)
+    return sorted(pairs, key=_place)
 
 
-def _side_prior(pairs: list[Pair]) -> dict[str, float]:
-    """Weights of the sides, from how often the document's figures lie there."""
-    count = Counter(pair.side for pair in pairs)
+def _side_shares(pairs: list[Pair]) -> dict[str, float]:
+    """How often the document's figures lie on each side of their captions, about 0 for a half.
+
+    Few figures say little: half a figure is added to each side.
+    """
+    count = Counter(pair.side for pair in pairs if pair.caption.kind != "table")
     total = sum(count.values())
-    return {
-        side: 3.0 * np.log((count[side] + 0.5) / (total + 1)) / 2
-        for side in ("above", "below", "left", "right")
-    }
+    return {side: float(np.log((count[side] + 0.5) / (total + 1))) for side in SIDES}
 
 
 @dataclass

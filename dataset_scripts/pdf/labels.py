@@ -3,30 +3,39 @@
 import re
 
 # Sorts of figures, which some documents count apart from the others.
-_SORTS = "graph|photo|photograph|image|illustration|diagram|map|carte|karte|mapa"
+_SORTS = (
+    "graph|photo|photograph|image|illustration|diagram|map|carte|karte|mapa"
+    "|imagen|foto|fotografía|gráfico|gráfica|ilustración|ilustração"
+)
+# Small capitals are often set as a large first letter and smaller others, with a gap between.
 _KINDS = {
-    "table": r"tables?|tab\.?|tabelle|tabla|tableau|tabela|表格?",
-    "scheme": r"schemes?|esquema|schéma",
+    "table": r"t\s?ables?|tab\.?|tabelle|tabla|tableau|tabela|tabella|表格?",
+    "scheme": r"s\s?chemes?|esquema|schéma|schema",
     "chart": r"charts?",
     "plate": r"plates?",
     "algorithm": r"algorithm|listing|algorithmus|box",
     "figure": (
-        r"figures?|figs?\.?|abbildung|abb\.?|figuras?|figur|figuur|slika|şekil|kuva|gambar|hình"
-        r"|rys(?:unek)?\.?|obr(?:ázek)?\.?|рис(?:унок)?\.?|图|圖|図|그림"
+        r"f\s?igures?|f\s?igs?\.?|abbildung|abb\.?|bild|figuras?|figur|figuur|slika|şekil|kuva|gambar"
+        r"|hình|rys(?:unek)?\.?|ryc(?:ina)?\.?|obr(?:ázek|ázok)?\.?|рис(?:унок)?\.?|фиг\.?"
+        r"|мал(?:юнок)?\.?|σχήμα|εικόνα|afbeelding|afb\.?|joonis|attēls|图|圖|図|그림"
         # Inside a picture these words are labels of its parts, and no mark follows them.
         rf"|(?:{_SORTS})(?=\s*\d{{1,3}}\s*[.:|])"
     ),
 }
-_PREFIX = (
-    r"(?:(?:extended\s+data|supplementary|supplemental|suppl\.?|supporting|online|appendix)\s+)?"
-)
+_PREFIXES = r"(?:extended\s+data|supplementary|supplemental|suppl\.?|supporting|online|appendix)\s+"
+_PREFIX = rf"(?:{_PREFIXES})?"
 _WORDS = "|".join(f"(?P<{kind}>{words})" for kind, words in _KINDS.items())
 _NUMBER = (
     r"(?:(?-i:[A-Z]{1,2})[.\-]?\s?)?\d{1,3}(?:[.\-\u2013]\d{1,3})*(?:[a-z](?![a-z]))?"
     r"|(?-i:[IVXLC]{1,6})(?![A-Za-z])"
 )
+# Between the word and the number: "Fig. 1", "Figure-1", "Figure. 1", "Fig. (1)".
+_JOINT = r"(?![a-z])[\s.]*(?:[\-\u2010\u2011]\s?)?"
+_SUPPLEMENT = r"(?:\s?[\u2013\u2014-]\s?(?:figure|source data) supplement\s\d{1,3})?"  # eLife
 LABEL = re.compile(
-    rf"^(?P<label>(?P<word>{_PREFIX}(?:{_WORDS}))(?![a-z])\s*(?P<number>{_NUMBER}))(?![\w])", re.I
+    rf"^(?P<label>(?P<word>{_PREFIX}(?:{_WORDS})){_JOINT}"
+    rf"(?:\((?P<inner>{_NUMBER})\)|(?P<number>(?:{_NUMBER}){_SUPPLEMENT})(?![\w])))",
+    re.I,
 )
 WORD_ALONE = re.compile(rf"{_PREFIX}(?:{_WORDS})", re.I)
 LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
@@ -42,6 +51,12 @@ def match_label(text: str) -> re.Match | None:
     return LABEL_CJK.match(text) or LABEL.match(text)
 
 
+def number_of(match: re.Match) -> str:
+    """The number of a label in lower case, without white space ("2", "s1", "iv")."""
+    groups = match.groupdict()
+    return re.sub(r"\s+", "", groups.get("inner") or groups["number"]).lower()
+
+
 def kind_of(match: re.Match) -> str:
     """ "figure", "table", "scheme", "chart", "plate" or "algorithm"."""
     word = match.group("word")
@@ -52,10 +67,16 @@ def kind_of(match: re.Match) -> str:
     return next(kind for kind in _KINDS if match.group(kind))
 
 
+def label_of(match: re.Match) -> str:
+    """The label as printed, without the gap that small capitals leave ("F IGURE 1")."""
+    return re.sub(r"^([A-Z])\s(?=[A-Z]{2})", r"\1", match.group("label").strip())
+
+
 def series_of(word: str) -> str:
     """What tells labels apart that have the same number: "sup" for "Supplementary Fig. 1".
 
     Empty for the main series of a document.
     """
-    apart = " " in word or re.fullmatch(_SORTS, word)
-    return word.split()[0][:3] if apart else ""
+    word = word.lower()
+    apart = re.match(_PREFIXES, word) or re.fullmatch(_SORTS, word)
+    return word[:3] if apart else ""

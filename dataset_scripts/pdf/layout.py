@@ -11,7 +11,7 @@ import numpy as np
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x, turn, union
 from cephalo.dataset_scripts.pdf.graphics import Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
-from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.profile import TypeProfile, body_style
 from cephalo.dataset_scripts.pdf.text import Line
 
 _EDGE = 0.075  # of the height of a page; no text is set nearer to its edge, but crests are
@@ -52,6 +52,18 @@ class Block:
     lines: list[Line]
     box: Box
     paragraph: bool = False
+
+
+def set_layout(pages: list[PageContent]) -> tuple[TypeProfile, list[list[Block]]]:
+    """Find what a document's pages share: the type of the body, columns, furniture, text area.
+
+    Returns the type, and the blocks of text of each page.
+    """
+    profile = body_style(pages)
+    document_columns(pages, profile)
+    mark_furniture(pages, profile)
+    find_text_area(pages)
+    return profile, [find_blocks(page, profile) for page in pages]
 
 
 def find_columns(page: PageContent, body: TypeProfile) -> list[tuple[float, float]]:

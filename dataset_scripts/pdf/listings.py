@@ -9,6 +9,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, union
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import ABOVE, BELOW, Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.text import Line
 
 # Faces in which all characters are equally wide, as programs are printed.
@@ -17,19 +18,14 @@ _ROWS = 3  # fewer are a formula, or what is left of a paragraph
 _FIRST, _NEXT = 3.0, 2.2  # of the leading: how far the first row is, and one row from another
 
 
-def find_listings(
-    page: PageContent,
-    captions: list[Caption],
-    blocks: list[Block],
-    pairs: list[Pair],
-    body: TypeProfile,
-) -> list[Pair]:
+def find_listings(scene: Scene, pairs: list[Pair]) -> list[Pair]:
     """Pairs for the captions of figures that have none among `pairs`, the page's own.
 
     A frame around text next to the caption is the figure; else the lines are that follow each
     other from the caption, up to running text, another caption or another figure. Of `pairs`,
     those that have only a part of a frame, as its coloured head, get all of it.
     """
+    page, captions, blocks, body = scene.page, scene.captions, scene.blocks, scene.profile
     drawn = {id(pair.caption): pair for pair in pairs}
     found = []
     for caption in captions:

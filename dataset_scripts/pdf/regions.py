@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
-from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background, find_blocks
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -31,20 +32,24 @@ class Scene:
 
     `atoms`: groups of graphics. `loose`: lines that may belong to a figure (axis labels, legends,
     letters of panels). `barriers`: boxes of running text, shape (n, 4), which no figure crosses.
-    `blocks`: all text but captions and furniture.
+    `blocks`: all text but captions and furniture. `captions` are those of the page, `profile` is
+    the type of the body.
     """
 
     page: PageContent
+    profile: TypeProfile
+    captions: list[Caption]
     atoms: list[Atom]
     loose: list[Line]
     barriers: np.ndarray
     blocks: list[Block] = field(default_factory=list)
 
 
-def build_scene(
-    page: PageContent, blocks: list[Block], captions: list[Box], body: TypeProfile
-) -> Scene:
-    """Split a page, captions left out, into graphics, loose text and running text."""
+def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> Scene:
+    """Split a page, its captions left out, into graphics, loose text and running text."""
+    # Without the captions' lines the last line of a figure no longer passes for running text.
+    blocks = find_blocks(page, body)
+    captions = [caption.box for caption in owned]
     captioned = np.array(captions).reshape(-1, 4)
     keep = ~background(page, blocks, captions)
     keep &= ~_page_wide(page)
@@ -80,7 +85,8 @@ def build_scene(
     barriers += [line.box for line in far if _in_body_type(line, body) and len(line.text) > 3]
     walls = np.array(barriers + list(captions)).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body, page.quarters)
-    return Scene(page, atoms, loose, walls[: len(walls) - len(captions)], blocks)
+    barriers = walls[: len(walls) - len(captions)]
+    return Scene(page, body, owned, atoms, loose, barriers, blocks)
 
 
 def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:

@@ -7,20 +7,16 @@ from cephalo.dataset_scripts.pdf.geometry import Box, hits, overlap_x, union
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.regions import Scene
 
 
-def find_tables(
-    page: PageContent,
-    captions: list[Caption],
-    blocks: list[Block],
-    pairs: list[Pair],
-    body: TypeProfile,
-) -> list[Pair]:
+def find_tables(scene: Scene, pairs: list[Pair]) -> list[Pair]:
     """The tables of a page: for each caption of a table the rows and rules under or over it.
 
     `pairs` are those that were found by graphics; a table among them (a picture, a grid) keeps
     what it has. A caption without rows gives none.
     """
+    page, captions, blocks, body = scene.page, scene.captions, scene.blocks, scene.profile
     drawn = {id(pair.caption): pair for pair in pairs}
     tables = []
     for caption in captions:

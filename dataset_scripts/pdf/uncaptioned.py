@@ -48,4 +48,4 @@ def _place(box: Box) -> tuple[int, ...]:
 def _no_caption(atom: Atom, scene: Scene) -> Caption:
     """An empty caption at the lower edge of the graphic."""
     x0, _, x1, y1 = atom.box
-    return Caption("figure", "", "", "", (x0, y1, x1, y1), scene.page.number, [], (), 0.0)
+    return Caption("figure", "", "", "", (x0, y1, x1, y1), scene.page.number, [], 0.0)

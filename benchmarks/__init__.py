@@ -1,0 +1,1 @@
+"""Measurements of Cephalo, not part of its wheel: run from the repository root."""

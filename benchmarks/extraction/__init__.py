@@ -1,0 +1,1 @@
+"""Fitting and scoring the decisions of `cephalo extract` on papers with truth."""

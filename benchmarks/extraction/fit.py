@@ -1,0 +1,120 @@
+"""Fit the weights of the line decisions on papers with truth.
+
+    python -m benchmarks.extraction.fit runs/papers ../shared/bench/wide
+
+Each folder is a set in the benchmark's format (`pdf/`, `truth/`). The decisions are fitted one
+after another, since each sees what those before it do; two rounds, since the faces in which
+captions usually go on are known only after the first.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from benchmarks.extraction.examples import (
+    Example,
+    Paper,
+    extent_examples,
+    read_paper,
+    start_examples,
+    usual_of,
+)
+from cephalo.dataset_scripts.pdf import decisions
+
+PENALTY = 0.02  # on squared weights, for examples that weigh 1 in the mean; keeps rare ones small
+ROUNDS = 2
+EMPTY = {"starts_alone": {}, "starts": {}, "continues": {}, "resumes": {}}
+
+
+def main() -> None:
+    """Fit and write the weights, and print how each decision does on what it was fitted on."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", type=Path, nargs="+", help="folders with pdf/ and truth/")
+    parser.add_argument(
+        "--out", type=Path, default=Path(decisions.__file__).parent / "weights.json"
+    )
+    options = parser.parse_args()
+    papers = [paper for folder in options.sets for paper in read_set(folder)]
+    weights = fit(papers)
+    write_weights(options.out, weights)
+    print(f"{len(papers)} papers → {options.out}")
+
+
+def read_set(folder: Path, names: list[str] | None = None) -> list[Paper]:
+    """The papers of a set, but for scans; `names`: only those."""
+    every = sorted(path.stem for path in (folder / "truth").glob("*.json"))
+    papers = (read_paper(folder, name) for name in every if names is None or name in names)
+    return [paper for paper in papers if paper]
+
+
+def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
+    """The weights of all decisions, by model and feature."""
+    weights = {name: {"bias": 0.0} for name in EMPTY}
+    weights["starts_alone"] = {"bias": -1.0}
+    for _ in range(ROUNDS):
+        with decisions.use(weights):
+            usual = {paper.name: usual_of(paper) for paper in papers}
+            extent = [e for p in papers for e in extent_examples(p, usual[p.name])]
+        weights |= {name: fit_model(extent, name, quiet) for name in ("continues", "resumes")}
+        with decisions.use(weights):
+            alone = [e for paper in papers for e in start_examples(paper)[0]]
+        weights["starts_alone"] = fit_model(alone, "starts_alone", quiet)
+        with decisions.use(weights):
+            together = [e for paper in papers for e in start_examples(paper)[1]]
+        weights["starts"] = fit_model(together, "starts", quiet)
+    return weights
+
+
+def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[str, float]:
+    """A logistic regression with a penalty on squared weights.
+
+    Every group (a publisher, a class of layouts) weighs as the square root of its examples, so
+    that one with many does not decide alone.
+    """
+    own = [example for example in examples if example.model == model]
+    names = sorted({name for example in own for name in example.features})
+    if not own or len({example.answer for example in own}) < 2:
+        return {"bias": -1.0}
+    column = {name: k for k, name in enumerate(names)}
+    x = np.zeros((len(own), len(names) + 1))
+    x[:, -1] = 1.0
+    for row, example in enumerate(own):
+        for name, value in example.features.items():
+            x[row, column[name]] = value
+    y = np.array([example.answer for example in own], float)
+    counts = Counter(example.group for example in own)
+    share = np.array([counts[example.group] ** -0.5 for example in own])
+    share *= len(own) / share.sum()
+
+    penalty = PENALTY * len(own) ** 0.5
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        z = x @ w
+        value = share @ (np.logaddexp(0.0, z) - y * z) + penalty * (w[:-1] @ w[:-1])
+        slope = x.T @ (share * (expit(z) - y))
+        slope[:-1] += 2 * penalty * w[:-1]
+        return value, slope
+
+    w = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
+    if not quiet:
+        wrong = ((x @ w > 0) != (y > 0.5)).sum()
+        print(f"{model}: {len(own)} examples, {int(y.sum())} yes, {wrong} wrong", file=sys.stderr)
+    found = {"bias": round(float(w[-1]), 3)}
+    return found | {name: round(float(w[k]), 3) for name, k in column.items()}
+
+
+def write_weights(path: Path, weights: dict[str, dict[str, float]]) -> None:
+    """Write weights as JSON, one feature a line, so that a change of one can be read."""
+    if path.exists():
+        weights = json.loads(path.read_text(encoding="utf-8")) | weights
+    path.write_text(json.dumps(weights, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""The extent of a caption: from its first line on, row by row, to where it ends.
+
+Places where it may go on are proposed by geometry: the rows below, the next column of a caption
+set in two, the text under a figure whose label stands above it, the head of the next page. A
+fitted model weighs each (`caption_features`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.caption_features import (
+    Growing,
+    PageText,
+    resume_features,
+    row_features,
+)
+from cephalo.dataset_scripts.pdf.decisions import load_models
+from cephalo.dataset_scripts.pdf.geometry import overlap_x, overlap_y
+from cephalo.dataset_scripts.pdf.labels import match_label
+from cephalo.dataset_scripts.pdf.rows import joined
+from cephalo.dataset_scripts.pdf.text import Line
+
+REACH = 3.4  # font sizes to the next row's baseline; double spacing with a paragraph's gap is less
+MAX_ROWS = 150  # more than a page holds
+ROWS_SEEN = 3  # rows below that are weighed; the nearest may be a stray mark
+LABEL_GAP = 5.0  # font sizes between a label and its text on one line
+COLUMN_GAP = 6.0  # font sizes; the most between two columns of one caption
+UNDER_REACH = 12.0  # font sizes below the graphics under a label, where its text may stand
+UNDER_SEEN = 6  # rows that are weighed there; the first are often tick labels and names of axes
+_FRAGMENT = 3  # characters; a smaller piece in smaller type is an index of the row beside it
+
+
+@dataclass(frozen=True)
+class Step:
+    """A place where a caption may go on: the pieces of a row, and what speaks for it."""
+
+    model: str
+    row: list[Line]
+    features: dict[str, float]
+    turns: bool = False  # whether the row begins another column
+
+
+Choose = Callable[[Growing, list[Step]], Step | None]
+
+
+def best_step(caption: Growing, steps: list[Step]) -> Step | None:
+    """The step that the fitted model finds likeliest; None where it finds all unlikely."""
+    if not steps:
+        return None
+    models = load_models()
+    scores = [models[step.model].score(step.features) for step in steps]
+    best = int(np.argmax(scores))
+    return steps[best] if scores[best] > 0 else None
+
+
+def grow(
+    first: Line,
+    kind: str,
+    text: PageText,
+    usual: frozenset[tuple[str, float]] = frozenset(),
+    choose: Choose = best_step,
+) -> Growing:
+    """The caption of kind `kind` that begins with the line `first`.
+
+    `usual` are the faces in which other captions of the document go on; empty where unknown.
+    """
+    caption = Growing(kind, text, [_first_row(first, text)], usual=usual)
+    return _grow_on(caption, choose)
+
+
+def grow_on_next_page(
+    caption: Growing, text: PageText, choose: Choose = best_step
+) -> Growing | None:
+    """What of a caption at the foot of its page stands at the head of the next; None without."""
+    if not _at_foot(caption):
+        return None
+    step = choose(caption, steps_on_page(caption, text))
+    if step is None:
+        return None
+    after = Growing(caption.kind, text, [step.row], usual=caption.usual)
+    return _grow_on(after, choose)
+
+
+def page_after(text: PageText, texts: list[PageText]) -> PageText | None:
+    """The page after `text` in the same orientation; None where there is none."""
+    page = text.page
+    same = (
+        other
+        for other in texts
+        if other.page.number == page.number + 1 and other.page.quarters == page.quarters
+    )
+    return next(same, None)
+
+
+def _grow_on(caption: Growing, choose: Choose) -> Growing:
+    while len(caption.rows) < MAX_ROWS:
+        step = choose(caption, steps_below(caption)) or choose(caption, steps_aside(caption))
+        if step is None:
+            break
+        if step.turns:
+            caption.segment = len(caption.rows)
+        caption.rows.append(step.row)
+    return caption
+
+
+def _first_row(first: Line, text: PageText) -> list[Line]:
+    """A first line with the pieces that go on from it: a stretched line, a tabbed label."""
+    level = text.rows.level(first)
+    row = [line for line in joined(first, level, text.page.columns) if line.box[0] >= first.box[0]]
+    if Growing("figure", text, [row]).label_only:
+        for line in level:
+            gap = (line.box[0] - row[-1].box[2]) / first.size
+            tabbed = line.continues(row[-1]) and not match_label(line.text)
+            if 0 < gap < LABEL_GAP and tabbed and line not in row:
+                row += [
+                    piece for piece in joined(line, level, text.page.columns) if piece not in row
+                ]
+    return row
+
+
+def steps_below(caption: Growing) -> list[Step]:
+    """The nearest rows below the last one that overlap the caption."""
+    text, last = caption.text, caption.last
+    left, right = caption.span
+    span = (left, right)
+    if caption.label_only or right - left < 8 * last.size:
+        column = text.column_of(last.box)
+        span = (min(left, column[0]), max(right, column[1]))
+    base = max(line.box[3] for line in caption.rows[-1])
+    taken = {id(line) for line in caption.lines}
+    steps = []
+    for level in text.rows.below(base, REACH * last.size, span, last.size):
+        fresh = [line for line in level if id(line) not in taken and not _is_index(line, last)]
+        if not fresh:
+            continue
+        head = min(fresh, key=lambda line: (not line.continues(last), abs(line.box[0] - left)))
+        row = joined(head, text.rows.level(head), text.page.columns)
+        row = [line for line in row if id(line) not in taken]
+        steps.append(Step("continues", row, row_features(caption, row, level)))
+        if len(steps) == ROWS_SEEN:
+            break
+    return steps
+
+
+def _is_index(line: Line, last: Line) -> bool:
+    return line.size < 0.8 * last.size and len(line.text) <= _FRAGMENT
+
+
+def steps_aside(caption: Growing) -> list[Step]:
+    """The head of the next column, and the text under the figure where the label stands alone."""
+    return [*_in_next_column(caption), *_under_figure(caption)]
+
+
+def _in_next_column(caption: Growing) -> list[Step]:
+    """The row beside the first of the present column, within a column's gap to the right."""
+    rows, text = caption.own, caption.text
+    right = caption.span[1]
+    taken = {id(line) for line in caption.lines}
+    for row in islice(rows, 2):  # the second where the first is a title over both columns
+        level = text.rows.level(row[-1])
+        beyond = [
+            line
+            for line in level
+            if id(line) not in taken
+            and 0.3 * line.size < line.box[0] - right < COLUMN_GAP * line.size
+        ]
+        if beyond:
+            found = joined(beyond[0], level, text.page.columns)
+            found = [line for line in found if line.box[0] > right]
+            return [_resume(caption, found, text, "column")]
+    return []
+
+
+def _under_figure(caption: Growing) -> list[Step]:
+    """The first row under the graphics below a label that has no text."""
+    if not caption.label_only or len(caption.rows) > 1:
+        return []
+    text, first = caption.text, caption.lines[0]
+    column = text.column_of(first.box)
+    window = (min(column[0], first.box[0]), max(column[1], first.box[2]))
+    foot = _foot_of_graphics(text.solid, first, window)
+    if foot is None:
+        return []
+    rows = text.rows.below(foot - first.size, UNDER_REACH * first.size, window, first.size)
+    heads = [row[0] for row in rows if row[0].box[1] > foot - 0.5 * first.size]
+    return [
+        _resume(caption, joined(head, text.rows.level(head), text.page.columns), text, "under")
+        for head in heads[:UNDER_SEEN]
+        if len(head.text) > _FRAGMENT
+    ]
+
+
+def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float]) -> float | None:
+    """The lower end of the graphics below a label, each within a few lines of those above."""
+    foot, found = first.box[3], False
+    inside = (boxes[:, 0] < window[1]) & (boxes[:, 2] > window[0]) & (boxes[:, 3] > foot)
+    for _, top, _, bottom in sorted(boxes[inside].tolist(), key=lambda box: box[1]):
+        if top > foot + 4 * first.size:
+            break
+        found = True
+        foot = max(foot, bottom)
+    return foot if found else None
+
+
+def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
+    """The topmost row of the page `text` that overlaps the caption's x range."""
+    box = caption.span[0], 0.0, caption.span[1], 1.0
+    over = [line for line in text.rows.lines if overlap_x(line.box, box) > 0]
+    if not over:
+        return []
+    first = min(over, key=lambda line: line.box[1])
+    level = text.rows.level(first)
+    head = min([first, *level], key=lambda line: abs(line.box[0] - caption.span[0]))
+    return [_resume(caption, joined(head, text.rows.level(head), text.page.columns), text, "page")]
+
+
+def _resume(caption: Growing, row: list[Line], text: PageText, relation: str) -> Step:
+    base = max(line.box[3] for line in row)
+    following = [
+        line
+        for line in text.rows.between(base, base + 5 * text.profile.leading)
+        if overlap_x(line.box, row[0].box) > 0
+    ]
+    features = resume_features(caption, row, following, relation)
+    return Step("resumes", row, features, turns=True)
+
+
+def _at_foot(caption: Growing) -> bool:
+    """Whether a figure's caption has nothing below it on its page."""
+    last = caption.last
+    box = caption.span[0], last.box[1], caption.span[1], last.box[3]
+    below = (line for line in caption.text.rows.between(last.box[3] + 0.5 * last.size, np.inf))
+    return caption.kind != "table" and not any(
+        overlap_x(line.box, box) > 0 and overlap_y(line.box, box) <= 0.5 * last.size
+        for line in below
+    )

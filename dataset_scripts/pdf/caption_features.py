@@ -1,0 +1,340 @@
+"""Features of the line decisions about captions: numbers with names, weighed by a fitted model.
+
+Lengths are in font sizes of the caption, so that no feature depends on how large a page is set.
+Most features are 0 or 1; "over_…" features grow beyond a limit and are capped.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.geometry import Box
+from cephalo.dataset_scripts.pdf.labels import WORD_ALONE, match_label
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.rows import Rows, box_of
+from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
+
+_SENTENCE_END = re.compile(r"[.!?\u3002:;]\W{0,3}$")
+_SOFT_END = (*HYPHENS, "-", "\u2010")
+_RULE = 2.5  # points; a graphic that is less high is a rule
+_SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
+
+
+@dataclass
+class PageText:
+    """A page as the line decisions see it.
+
+    `rows`: all upright lines but furniture. `blocks`: the block of each line, by its id.
+    """
+
+    page: PageContent
+    profile: TypeProfile
+    blocks: list[Block]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The lines of the page by baseline."""
+        return Rows([line for line in self.page.lines if "furniture" not in line.tags])
+
+    @cached_property
+    def block_of(self) -> dict[int, Block]:
+        """The block of each line, by the id of the line."""
+        return {id(line): block for block in self.blocks for line in block.lines}
+
+    @cached_property
+    def rules(self) -> np.ndarray:
+        """Boxes (n, 4) of horizontal rules."""
+        boxes = self.page.boxes
+        flat = boxes[:, 3] - boxes[:, 1] < _RULE
+        return boxes[flat & (boxes[:, 2] - boxes[:, 0] > 3 * self.profile.size)]
+
+    @cached_property
+    def solid(self) -> np.ndarray:
+        """Boxes (n, 4) of graphics that are no rules and not as large as the page."""
+        boxes = self.page.boxes
+        high, wide = boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]
+        large = (high > 0.93 * self.page.height) & (wide > 0.93 * self.page.width)
+        return boxes[(high >= _RULE) & ~large]
+
+    def column_of(self, box: Box) -> tuple[float, float]:
+        """The column in which a box begins; the page's width where it is in none."""
+        slack = self.profile.size
+        inside = (c for c in self.page.columns if c[0] - slack < box[0] < c[1])
+        return next(inside, (0.0, self.page.width))
+
+    def is_body(self, line: Line) -> bool:
+        """Whether a line is in the type of the running text."""
+        profile = self.profile
+        return abs(line.size - profile.size) < 0.06 * profile.size and (
+            line.font in profile.fonts or not profile.fonts
+        )
+
+    def fills_column(self, line: Line) -> bool:
+        """Whether a line in the body's type begins at a column's edge and is as wide as it."""
+        size = self.profile.size
+        return self.is_body(line) and any(
+            abs(line.box[0] - a) < 2 * size and line.box[2] - line.box[0] > 0.85 * (b - a)
+            for a, b in self.page.columns
+        )
+
+
+@dataclass
+class Growing:
+    """A caption while its rows are looked for, from top to bottom.
+
+    `rows` are all so far; `segment` is where those of the present column begin.
+    """
+
+    kind: str
+    text: PageText
+    rows: list[list[Line]]
+    segment: int = 0
+    usual: frozenset[tuple[str, float]] = frozenset()  # faces of the document's other captions
+    reasons: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[Line]:
+        """All lines so far, in reading order."""
+        return [line for row in self.rows for line in row]
+
+    @property
+    def last(self) -> Line:
+        """The last line so far."""
+        return self.rows[-1][-1]
+
+    @property
+    def own(self) -> list[list[Line]]:
+        """The rows in the present column."""
+        return self.rows[self.segment :]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The x range of the rows in the present column."""
+        box = box_of([line for row in self.own for line in row])
+        return box[0], box[2]
+
+    @property
+    def string(self) -> str:
+        """The text so far, lines joined by spaces."""
+        return " ".join(line.text for line in self.lines)
+
+    @property
+    def label_only(self) -> bool:
+        """Whether nothing but the label has been taken so far."""
+        string = self.string
+        match = match_label(string)
+        if match is None:
+            return WORD_ALONE.fullmatch(string) is not None
+        return not re.sub(r"[\W_]+", "", string[match.end() :])
+
+    def steps(self) -> list[float]:
+        """Distances of the baselines in the present column."""
+        bases = [max(line.box[3] for line in row) for row in self.own]
+        return [b - a for a, b in pairwise(bases)]
+
+
+def face_of(line: Line) -> tuple[str, float]:
+    """Font and size of a line, the size to half a point."""
+    return line.font, round(line.size * 2) / 2
+
+
+def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[str, float]:
+    """Features of "the caption goes on in `row`, below its last one".
+
+    `level` has all lines at the height of `row`, its own among them.
+    """
+    text = caption.text
+    head, last = row[0], caption.last
+    size = max(last.size, 1.0)
+    left, right = caption.span
+    x0, _, x1, base = box_of(row)
+    found = _distance_features(caption, base, size)
+    found |= _type_features(caption, row)
+    found |= _text_features(caption, row)
+    room = last.box[2] + 0.25 * size + head.first_word < max(right, x1)
+    full = not room
+    flush = abs(x0 - left) < 0.35 * size
+    middle = abs((x0 + x1) - (left + right)) / 2 < 0.6 * size
+    tail = abs(x0 - caption.rows[-1][0].box[0]) < 0.35 * size
+    several = len(caption.own) > 1
+    centred = several and _is_centred(caption.own, size)
+    ended = found["ended"] > 0
+    found |= {
+        "full": full,
+        "room": room,
+        "room_after_end": room and ended,
+        "room_inside": room and not ended,
+        "flush": flush,
+        "flush_last": several and tail and not flush,
+        "centred": middle and not flush and not several,
+        "keeps_centre": centred and middle,
+        "breaks_centre": centred and not middle,
+        "indented": not (flush or tail or middle) and 0.35 * size < x0 - left < 4 * size,
+        "indented_after_end": not flush and 0.5 * size < x0 - left < 4 * size and room and ended,
+        "far_right": x0 - left > 4 * size and not middle,
+        "outdented": x0 - left < -0.35 * size and not middle,
+        "overhangs": several and x1 > right + 1.2 * size and not middle,
+        "wider_than_first": len(caption.own) == 1 and x1 > right + 1.2 * size and not middle,
+        "leaves_column": x1 > text.column_of(last.box)[1] + 1.5 * size >= right + 1.5 * size,
+        "in_order": head.continues(last),
+        "elsewhere": head.span[0] < caption.lines[0].span[0] or head.span[0] - last.span[1] > 400,
+        "same_block": text.block_of.get(id(head)) is text.block_of.get(id(last)) is not None,
+        "cells": min(len(level) - len(row), 3) / 3 if _apart(level, row, right) else 0.0,
+        "label_alone": caption.label_only,
+    }
+    if found["label_alone"]:
+        found |= {"label_alone_far": found["over_first"] + found["over_own"]}
+        found |= {name: 0.0 for name in ("room", "room_inside", "room_after_end", "over_first")}
+        found |= {"wider_than_first": 0.0, "overhangs": 0.0, "leaves_column": 0.0}
+    crossed = _between(text.rules, (left, right), last, base, size)
+    found["rule_between"] = crossed
+    found["graphic_between"] = _between(text.solid, (left, right), last, base, size)
+    if caption.kind == "table":
+        found |= {
+            "table_room": found["room"] and not found["label_alone"],
+            "table_rule": crossed,
+            "table_cells": found["cells"],
+        }
+    return {name: float(value) for name, value in found.items()}
+
+
+def _distance_features(caption: Growing, base: float, size: float) -> dict[str, float]:
+    """How far a row is, measured by the caption's own step, or else by what is usual."""
+    step = base - max(line.box[3] for line in caption.rows[-1])
+    steps = caption.steps()
+    profile = caption.text.profile
+    if steps:
+        own = median(steps)
+        return {
+            "over_own": min(max(step / own - 1.08, 0.0), 1.0),
+            "far_own": step > 1.3 * own,
+            "short_own": step < 0.85 * own,
+            "over_first": 0.0,
+            "far_first": False,
+            "at_body_step": False,
+        }
+    leading = profile.leading / profile.size * size
+    return {
+        "over_own": 0.0,
+        "far_own": False,
+        "short_own": False,
+        "over_first": min(max(step / (1.25 * size) - 1.0, 0.0), 1.5),
+        "far_first": step > 1.3 * max(leading, 1.2 * size),
+        "at_body_step": abs(step - profile.leading) < 0.05 * profile.leading,
+    }
+
+
+def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
+    """How a row's type compares with that of the caption, the body, and other captions."""
+    text = caption.text
+    main = max(row, key=lambda line: len(line.text))
+    head = row[0]
+    lines = caption.lines
+    fonts = {line.font for line in lines} | {line.lead for line in lines}
+    sizes = [line.size for line in lines if len(line.text) > 3] or [lines[0].size]
+    change = min(abs(main.size - size) / size for size in sizes)
+    body = text.is_body(main)
+    body_caption = any(text.is_body(line) for line in lines)
+    known = bool(caption.usual)
+    return {
+        "size_differs": change > _SAME_SIZE,
+        "size_far": change > 0.12,
+        "new_font": main.font not in fonts,
+        "turns_bold": head.bold and not caption.last.bold,
+        "all_bold": all(line.bold for line in row) and not lines[-1].bold,
+        "turns_body": body and not body_caption,
+        "stays_body": body and body_caption,
+        "fills_column": text.fills_column(main) and not body_caption,
+        "stays_column": text.fills_column(main) and body_caption,
+        "usual_face": known and face_of(main) in caption.usual,
+        "unusual_face": known and face_of(main) not in caption.usual,
+    }
+
+
+def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
+    """What the words say: an unfinished sentence, a hyphen, a label of its own."""
+    before, head = caption.string.rstrip(), row[0].text
+    ended = bool(_SENTENCE_END.search(before))
+    own = match_label(head)
+    return {
+        "ended": ended,
+        "hyphen": before.endswith(_SOFT_END),
+        "lower": head[:1].islower(),
+        "lower_unfinished": head[:1].islower() and not ended,
+        "open_bracket": before.count("(") > before.count(")"),
+        "own_label": own is not None,
+        "own_label_after_end": own is not None and ended,
+        "short": len(head) < 4 and len(row) == 1,
+    }
+
+
+def _is_centred(rows: list[list[Line]], size: float) -> bool:
+    """Whether rows share their middle but not their left edge."""
+    boxes = [box_of(row) for row in rows]
+    middles = [(box[0] + box[2]) / 2 for box in boxes]
+    lefts = [box[0] for box in boxes]
+    return max(middles) - min(middles) < 0.8 * size and max(lefts) - min(lefts) > 0.5 * size
+
+
+def _apart(level: list[Line], row: list[Line], right: float) -> bool:
+    """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
+    inside = {id(line) for line in row}
+    return any(id(line) not in inside and line.box[0] < right for line in level)
+
+
+def _between(
+    boxes: np.ndarray, span: tuple[float, float], last: Line, base: float, size: float
+) -> bool:
+    """Whether a box lies between the last line and a row with the baseline `base`."""
+    if not len(boxes):
+        return False
+    top, bottom = last.box[3] - 0.3 * size, base - 0.3 * size
+    inside = (boxes[:, 1] > top) & (boxes[:, 3] < bottom)
+    inside &= (boxes[:, 0] < span[1]) & (boxes[:, 2] > span[0])
+    return bool(inside.any())
+
+
+def resume_features(
+    caption: Growing, row: list[Line], following: Iterable[Line], relation: str
+) -> dict[str, float]:
+    """Features of "the caption goes on in `row`", which does not stand below its last one.
+
+    `relation` is "column" (beside it, in the next column of a caption set in two), "page" (at
+    the head of the next page) or "under" (under the figure whose label stands above it).
+    `following` are the lines under `row`, which show what it begins.
+    """
+    text = caption.text
+    left, right = caption.span
+    head, size = row[0], caption.last.size
+    found = _type_features(caption, row) | _text_features(caption, row)
+    full = caption.last.box[2] > right - 2.5 * size
+    unfinished = not found["ended"]
+    found |= {
+        "full": full,
+        "full_unfinished": full and unfinished,
+        "unfinished": unfinished,
+        "in_order": head.continues(caption.last),
+        "same_face": face_of(head) in {face_of(line) for line in caption.lines},
+        "flush": abs(row[0].box[0] - left) < 0.5 * size,
+        "same_lead": row[0].lead == caption.lines[0].lead,
+        "body_follows": sum(text.fills_column(line) for line in following) > 2,
+        "label_alone": caption.label_only,
+    }
+    found = {name: float(value) for name, value in found.items()}
+    return (
+        {f"{relation}": 1.0}
+        | found
+        | {
+            f"{relation}_{name}": found[name]
+            for name in (
+                *("unfinished", "full", "same_face", "same_lead", "in_order", "flush", "lower"),
+                *("usual_face", "unusual_face", "turns_body", "size_far", "label_alone", "short"),
+            )
+        }
+    )

@@ -1,0 +1,327 @@
+"""Where captions start: lines that begin like a label, told from sentences that cite a figure.
+
+A first model ("starts_alone") looks at each candidate by itself; a second one ("starts") also
+sees how the other candidates of the document are set, and which have the same number.
+"""
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.caption_extent import grow
+from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
+from cephalo.dataset_scripts.pdf.decisions import load_models
+from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x
+from cephalo.dataset_scripts.pdf.labels import (
+    CONTINUED,
+    LABEL_CJK,
+    SEPARATOR,
+    WORD_ALONE,
+    kind_of,
+    label_of,
+    match_label,
+    number_of,
+    series_of,
+)
+from cephalo.dataset_scripts.pdf.text import Line
+
+_CITES = re.compile(
+    r"^\s*(?:[,;)]|\(?[a-z]\)?(?:[,\s\u2013-]+\(?[a-z]\)?)*\s+(?:show|illustr|present|and\b)"
+    r"|(?:and|or|to|in|of|for|with|from|is|are|was|were|also|as|can|has|have|shows?|showed|"
+    r"displays?|presents?|illustrates?|depicts?|gives?|lists?|reports?|summari[sz]es?|compares?|"
+    r"demonstrates?|indicates?|reveals?|provides?|plots?|contains?|zeigt|zeigen|stellt|muestra|"
+    r"presenta|und|y|e|et)\b)",
+    re.I,
+)
+# The end of an entry in a list of figures: leaders, which may be dots of many kinds, and a page.
+_ENTRY_END = re.compile(
+    r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
+)
+_SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
+_SMALLEST = 0.6  # of the body size; smaller text is part of a picture
+_SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
+_NEAR = 4.0  # font sizes from a caption to the graphics that count as near
+_MARKS = {".": "dot", ":": "colon", "|": "bar", "\u2502": "bar", ")": "bracket"}
+_STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
+
+
+@dataclass
+class Candidate:
+    """A line that begins like a caption, and what would be the caption.
+
+    `head` is the text of the first row behind the label and its closing mark. `style` is what
+    the captions of one document share: see `_STYLE`. `score` are log-odds.
+    """
+
+    kind: str
+    label: str
+    number: str
+    head: str
+    continued: bool
+    style: tuple
+    growing: Growing
+    features: dict[str, float] = field(default_factory=dict)
+    score: float = 0.0
+
+    @property
+    def first(self) -> Line:
+        """The line that begins with the label."""
+        return self.growing.rows[0][0]
+
+    @property
+    def pieces(self) -> list[str]:
+        """The texts of the caption's rows, without the label."""
+        rest = [line.text for row in self.growing.rows[1:] for line in row]
+        return [self.head, *rest]
+
+
+def find_candidates(text: PageText) -> list[Candidate]:
+    """The candidates of a page, from top to bottom, not yet weighed."""
+    found = []
+    for line in text.rows.lines:
+        if line.size < _SMALLEST * text.profile.size:
+            continue
+        if match_label(line.text) or WORD_ALONE.fullmatch(line.text):
+            candidate = _candidate(line, text)
+            if candidate:
+                found.append(candidate)
+    return found
+
+
+def _candidate(line: Line, text: PageText) -> Candidate | None:
+    growing = grow(line, "figure", text, choose=lambda caption, steps: None)
+    row = growing.rows[0]
+    match = match_label(" ".join(piece.text for piece in row))
+    if match is None:
+        return None
+    rest = match.string[match.end() :]
+    mark = SEPARATOR.match(rest)
+    closing = mark.group("mark")[:1] if mark else ""
+    head = rest[mark.end() :] if mark else rest.strip()
+    word = re.sub(r"\s+", " ", match.group("word")).lower()
+    kind = kind_of(match)
+    growing = grow(line, kind, text)
+    weight = line.bold and line.lead != growing.last.font
+    capitals = match.group("word").isupper()
+    style = word, capitals, closing, weight, round(line.size * 2) / 2, line.lead
+    number = f"{series_of(word)}{number_of(match)}"
+    continued = bool(CONTINUED.match(rest))
+    candidate = Candidate(kind, label_of(match), number, head, continued, style, growing)
+    candidate.features = _start_features(candidate, rest, match.re is LABEL_CJK)
+    return candidate
+
+
+def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, float]:
+    """Features of a candidate by itself. `rest` is the first row behind the label."""
+    growing, line = candidate.growing, candidate.first
+    text, head = growing.text, candidate.head
+    profile = text.profile
+    closing = candidate.style[2]
+    size = line.size / profile.size
+    full = " ".join(candidate.pieces)
+    found = {f"mark_{_MARKS.get(closing, 'dash')}": bool(closing)}
+    found |= {
+        "mark": bool(closing),
+        "mark_upper": bool(closing) and not head[:1].islower(),
+        "no_mark_upper": not closing and head[:1].isupper(),
+        "lower": head[:1].islower(),
+        "no_text": not full.strip(),
+        "cites": not closing and bool(_CITES.match(rest)),
+        "ideographs": cjk and (rest[:1].isspace() or not rest),
+        "glued_ideographs": cjk and bool(rest) and not rest[:1].isspace() and not closing,
+        "own_weight": candidate.style[3],
+        "own_face": line.lead != line.font,
+        "smaller": size < 0.96,
+        "much_smaller": size < 0.8,
+        "larger": size > 1.06,
+        "body_type": text.is_body(line),
+        "fills_column": text.fills_column(line),
+        "capitals": candidate.style[1],
+        "prefix": len(candidate.style[0].split()) > 1,
+        "entry": bool(_ENTRY_END.search(full)),
+        "continued": candidate.continued,
+        "one_row": len(growing.rows) == 1,
+        "many_rows": min(max(len(growing.rows) - 8, 0) / 20, 2.0),
+        "sentence": bool(_SENTENCE_END.search(full)),
+        "table": candidate.kind == "table",
+    }
+    found |= _place_features(growing, line)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _place_features(growing: Growing, line: Line) -> dict[str, float]:
+    """What stands above a candidate's first line, and whether graphics are near."""
+    text, size = growing.text, line.size
+    box = line.box
+    block = text.block_of.get(id(line))
+    index = next((k for k, other in enumerate(block.lines) if other is line), 0) if block else 0
+    above = block.lines[index - 1] if block and index else None
+    full = above is not None and above.box[2] > block.box[2] - 2 * size
+    over = text.rows.between(box[3] - 3.4 * size, box[3] - 0.4 * size)
+    near = [other for other in over if overlap_x(other.box, box) > 0]
+    alike = [o for o in near if abs(o.size - size) < 0.08 * size and len(o.text) > 20]
+    left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
+    graphics = _near_graphics(text.solid, growing, size)
+    return {
+        "first_in_block": index == 0,
+        "above_full": full and abs(above.size - size) < 0.08 * size,
+        "above_in_order": above is not None and line.continues(above),
+        "above_hyphen": above is not None and above.text.endswith(("-", "\xad", "\u2010")),
+        "text_above": bool(alike),
+        "free_above": not near,
+        "text_left": bool(left),
+        **graphics,
+    }
+
+
+def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str, float]:
+    """Whether graphics end just above a caption, begin just below it, lie beside or around it."""
+    if not len(boxes):
+        return {}
+    lines = growing.lines
+    x0, y0 = (min(line.box[k] for line in lines) for k in (0, 1))
+    x1, y1 = (max(line.box[k] for line in lines) for k in (2, 3))
+    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) > 2 * size
+    boxes = boxes[large]
+    across = (boxes[:, 0] < x1) & (boxes[:, 2] > x0)
+    down = (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
+    reach = _NEAR * size
+    over = across & (boxes[:, 3] <= y0 + size) & (boxes[:, 3] > y0 - reach)
+    under = across & (boxes[:, 1] >= y1 - size) & (boxes[:, 1] < y1 + reach)
+    left, right = boxes[:, 0] - x1, x0 - boxes[:, 2]
+    beside = down & (np.maximum(left, right) < reach) & (np.maximum(left, right) >= -size)
+    around = (boxes[:, 0] < x0) & (boxes[:, 2] > x1) & (boxes[:, 1] < y0) & (boxes[:, 3] > y1)
+    return {
+        "graphics_above": float(over.any()),
+        "graphics_below": float(under.any()),
+        "graphics_beside": float(beside.any()),
+        "graphics_around": float(around.any()),
+        "graphics_none": float(not (over.any() or under.any() or beside.any())),
+    }
+
+
+def weigh_alone(candidates: list[Candidate]) -> None:
+    """Set the scores of candidates from what each shows by itself."""
+    model = load_models()["starts_alone"]
+    for candidate in candidates:
+        candidate.score = model.score(candidate.features)
+
+
+def usual_faces(candidates: list[Candidate]) -> dict[str, frozenset[tuple[str, float]]]:
+    """By kind, the faces in which the document's likely captions go on after their first row.
+
+    Empty where fewer than three captions go on in one.
+    """
+    counts: dict[str, Counter] = defaultdict(Counter)
+    totals: Counter[str] = Counter()
+    for candidate in candidates:
+        if candidate.score > 0 and len(candidate.growing.rows) > 1:
+            rows = candidate.growing.rows[1:]
+            totals[candidate.kind] += 1
+            counts[candidate.kind].update({face_of(line) for row in rows for line in row})
+    return {
+        kind: frozenset(
+            face for face, n in counts[kind].items() if n >= max(2, _SHARED_FACE * totals[kind])
+        )
+        if totals[kind] > 2
+        else frozenset()
+        for kind in {candidate.kind for candidate in candidates}
+    }
+
+
+def weigh_together(candidates: list[Candidate]) -> None:
+    """Set the scores of candidates from their features and those of the whole document."""
+    model = load_models()["starts"]
+    found = document_features(candidates)
+    for candidate, more in zip(candidates, found, strict=True):
+        candidate.features |= more
+    for candidate in candidates:
+        candidate.score = model.score(candidate.features)
+
+
+def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
+    """How each candidate agrees with the others of its kind. Their scores are by themselves."""
+    families = defaultdict(list)
+    for candidate in candidates:
+        families[candidate.kind].append(candidate)
+    main = {kind: _main_style(family) for kind, family in families.items()}
+    numbers = defaultdict(list)
+    for candidate in candidates:
+        numbers[candidate.kind, candidate.number].append(candidate)
+    good = {key for key, group in numbers.items() if any(c.score > 0 for c in group)}
+    return [
+        _agreement(candidate, main[candidate.kind])
+        | _rivals(candidate, numbers[candidate.kind, candidate.number])
+        | {"alone_score": max(min(candidate.score, 6.0), -6.0) / 6}
+        | {"follows_number": float((candidate.kind, _before(candidate.number)) in good)}
+        for candidate in candidates
+    ]
+
+
+def _main_style(family: list[Candidate]) -> Counter:
+    """How much of the likely captions of a kind, by part and value of their style."""
+    votes: Counter[tuple] = Counter()
+    seen = set()
+    for candidate in family:
+        key = (candidate.style, candidate.number)
+        if candidate.score > 0 and key not in seen:
+            seen.add(key)
+            votes["all"] += 1
+            for part in zip(_STYLE, candidate.style, strict=True):
+                votes[part] += 1
+    return votes
+
+
+def _agreement(candidate: Candidate, votes: Counter) -> dict[str, float]:
+    """For each part of the style, the share of the other likely captions that have it too.
+
+    Centred on a half, and 0 where there are no others.
+    """
+    own = candidate.score > 0
+    others = votes["all"] - own
+    if others <= 0:
+        return {"only_one": 1.0}
+    weight = min(others, 4) / 4
+    parts = zip(_STYLE, candidate.style, strict=True)
+    shares = {part[0]: (votes[part] - own) / others for part in parts}
+    found = {f"agrees_{name}": weight * (share - 0.5) for name, share in shares.items()}
+    return found | {"agrees_all": weight * (min(shares.values()) - 0.5)}
+
+
+def _rivals(candidate: Candidate, group: list[Candidate]) -> dict[str, float]:
+    """How a candidate stands among those of its number."""
+    others = [other for other in group if other is not candidate]
+    if not others:
+        return {"only_of_number": 1.0}
+    best = max(other.score for other in others)
+    behind = candidate.score < best
+    return {
+        "best_of_number": float(not behind),
+        "behind": min(best - candidate.score, 6.0) / 6 if behind else 0.0,
+        "rival_likely": float(behind and best > 0),
+        "same_style_rival": float(any(o.style == candidate.style and o.score > 0 for o in others)),
+    }
+
+
+def _before(number: str) -> str:
+    """The number before one: "s2" → "s1"; "" before the first."""
+    match = re.fullmatch(r"(.*?)(\d+)", number)
+    if not match or match.group(2) in ("0", "1"):
+        return ""
+    return f"{match.group(1)}{int(match.group(2)) - 1}"
+
+
+def box_of_caption(growing: Growing) -> Box:
+    """The box of a caption: of all its rows, or of the part with the text.
+
+    A label over its figure and the text under it are not one box, for the figure is between.
+    """
+    rows = growing.rows
+    far = growing.segment and (
+        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > _NEAR * 3
+    )
+    lines = [line for row in (growing.own if far else rows) for line in row]
+    boxes = [line.box for line in lines]
+    return tuple(f(box[k] for box in boxes) for k, f in enumerate((min, min, max, max)))

@@ -1,0 +1,81 @@
+"""Rows: the lines of a page by their baselines, for all that walks down a page line by line."""
+
+from bisect import bisect_left, bisect_right
+
+from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y, union
+from cephalo.dataset_scripts.pdf.text import Line
+
+LEVEL = 0.4  # font sizes; baselines that differ by less stand in one row
+TAB_GAP = 3.0  # font sizes; what goes on in the page's content is of one row up to this gap
+WORD_GAP = 0.7  # font sizes; a wider gap parts cells or columns, unless the text goes on over it
+
+
+class Rows:
+    """Lines sorted by baseline. A line's baseline is taken from the lower edge of its box."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = sorted(lines, key=lambda line: (line.box[3], line.box[0]))
+        self._bases = [line.box[3] for line in self.lines]
+
+    def between(self, low: float, high: float) -> list[Line]:
+        """The lines with a baseline above `low` and at most at `high`, from top to bottom."""
+        return self.lines[bisect_right(self._bases, low) : bisect_right(self._bases, high)]
+
+    def level(self, line: Line) -> list[Line]:
+        """The other lines in the row of `line`, from left to right."""
+        reach = LEVEL * line.size
+        start = bisect_left(self._bases, line.box[3] - reach)
+        stop = bisect_right(self._bases, line.box[3] + reach)
+        found = [other for other in self.lines[start:stop] if other is not line]
+        return sorted(found, key=lambda other: other.box[0])
+
+    def below(
+        self, base: float, reach: float, span: tuple[float, float], size: float
+    ) -> list[list[Line]]:
+        """Rows under `base` within `reach` points that overlap the x range `span`.
+
+        From the nearest down; each row from left to right.
+        """
+        rows: list[list[Line]] = []
+        for line in self.between(base + LEVEL * size, base + reach):
+            if min(line.box[2], span[1]) <= max(line.box[0], span[0]):
+                continue
+            if rows and line.box[3] - rows[-1][0].box[3] < LEVEL * size:
+                rows[-1].append(line)
+            else:
+                rows.append([line])
+        return [sorted(row, key=lambda line: line.box[0]) for row in rows]
+
+
+def joined(head: Line, row: list[Line], columns: list[tuple[float, float]]) -> list[Line]:
+    """`head` and the pieces of its row that stand at it without a gap, or go on from it.
+
+    `columns` are the x ranges of the page's columns: what begins one is not joined to what ends
+    another, however narrow the gutter, unless the text goes on over it.
+    """
+    pieces = sorted([head, *row], key=lambda line: line.box[0])
+    start = end = next(k for k, piece in enumerate(pieces) if piece is head)
+    while end + 1 < len(pieces) and _touch(pieces[end], pieces[end + 1], columns):
+        end += 1
+    while start > 0 and _touch(pieces[start - 1], pieces[start], columns):
+        start -= 1
+    return pieces[start : end + 1]
+
+
+def _touch(left: Line, right: Line, columns: list[tuple[float, float]]) -> bool:
+    size = max(left.size, right.size)
+    gap = right.box[0] - left.box[2]
+    level = overlap_y(left.box, right.box) > 0.5 * min(left.size, right.size)
+    if not level or gap < -size:
+        return False
+    if right.continues(left):
+        return gap < TAB_GAP * size
+    # Else they may be line numbers, or lines of another column.
+    numbers = min(left.size, right.size) < 0.85 * size or right.text.isdecimal()
+    apart = any(right.box[0] > a - 2 > left.box[2] - 4 for a, _ in columns[1:])
+    return gap < WORD_GAP * size and not numbers and not apart
+
+
+def box_of(lines: list[Line]) -> Box:
+    """The box around some lines."""
+    return union([line.box for line in lines])
