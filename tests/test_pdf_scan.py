@@ -32,7 +32,7 @@ def picture(tmp_path_factory) -> np.ndarray:
 def judge(path: Path) -> bool:
     with fast.open_document(path) as document, fast.open_page(document, 0) as page:
         graphics = read_graphics(page)
-        return scan.is_scan(page, read_lines(page, graphics.hidden), graphics)
+        return scan.is_scan(page, read_lines(page, graphics.texts), graphics)
 
 
 def check(path: Path, quarters: int = 0, page: int = 0) -> None:

@@ -152,7 +152,7 @@ def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], str |
         try:
             with source.open(number) as page:
                 graphics = read_graphics(page)
-                lines = read_lines(page, graphics.hidden)
+                lines = read_lines(page, graphics.texts)
                 scanned = scan.is_scan(page, lines, graphics)
                 picture = scan.draw(page) if scanned and scan.is_legible(lines) else None
                 if not scanned:

@@ -1,7 +1,11 @@
-"""Graphics of a page: images, paths and shadings, out of form objects, inside their clips."""
+"""Graphics of a page: images, paths and shadings, out of form objects, inside their clips.
+
+What is read of a page is bounded. A page that has more says so (`Graphics.cut`), and its other
+graphics are found by their ink (`scan.add_ink`).
+"""
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
@@ -10,9 +14,23 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 IMAGE, PATH, SHADING = 1, 2, 3
-MAX_OBJECTS = 150_000
-MAX_DEPTH = 8  # forms within forms; deeper is an attack
-_PAGE = 0.7  # of the page; text under a picture that large is the layer of a scan
+MAX_OBJECTS = 150_000  # of a page, 0.3 s; maps and point clouds have more
+MAX_DEPTH = 8  # forms within forms; a deeper one is one graphic as a whole
+MAX_CLIP_POINTS = 200_000  # of all clips of a page, 0.3 s; nearly all clips have 4
+_PAGE = 0.7  # of the page; text under pictures that large is the layer of a scan
+
+
+@dataclass
+class TextObjects:
+    """What is known of the text objects of a page, by pdfium's handles, while the page is open.
+
+    `hidden` are clipped away, or lie under a picture. `beneath` lie under the picture of a scan.
+    `fonts` are those of all; None where not all were seen.
+    """
+
+    hidden: set[int] = field(default_factory=set)
+    beneath: set[int] = field(default_factory=set)
+    fonts: set[int] | None = None
 
 
 @dataclass
@@ -20,15 +38,13 @@ class Graphics:
     """What is drawn on a page besides text.
 
     `boxes`: float64 (n, 4), displayed page, points, clipped. `kinds`: uint8 (n,), one of IMAGE,
-    PATH, SHADING. `handles`: pdfium objects, valid while the page is open. `hidden`: text objects
-    that are clipped away, or lie under a picture.
+    PATH, SHADING. `cut`: whether the page has graphics that were not read.
     """
 
     boxes: np.ndarray
     kinds: np.ndarray
-    handles: list[int]
-    hidden: set[int]
-    truncated: bool = False
+    texts: TextObjects
+    cut: bool = False
 
 
 def read_graphics(page: fast.Page) -> Graphics:
@@ -37,9 +53,9 @@ def read_graphics(page: fast.Page) -> Graphics:
     identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     count = fast.count_objects(page.handle)
     reader.walk(page.handle, fast.get_object, count, identity, 0)
-    reader.hide_covered(page)
+    texts = reader.find_texts(page)
     if not reader.boxes:
-        return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), [], reader.hidden)
+        return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), texts, reader.cut)
     boxes = fast.map_boxes(np.array(reader.boxes, dtype=np.float64), page.to_display)
     whole = np.array([page.width, page.height] * 2)
     boxes = np.clip(boxes, 0, whole)
@@ -47,8 +63,7 @@ def read_graphics(page: fast.Page) -> Graphics:
     # A hairline has no width of its own; what lies off the page has collapsed on an edge.
     on_edge = (boxes[:, :2] == boxes[:, 2:]) & ((boxes[:, :2] <= 0) | (boxes[:, :2] >= whole[:2]))
     keep = np.isfinite(boxes).all(axis=1) & ~on_edge.any(axis=1)
-    handles = [handle for handle, good in zip(reader.handles, keep, strict=True) if good]
-    return Graphics(boxes[keep], kinds[keep], handles, reader.hidden, reader.truncated)
+    return Graphics(boxes[keep], kinds[keep], texts, reader.cut)
 
 
 class _Reader:
@@ -61,7 +76,9 @@ class _Reader:
         self.hidden: set[int] = set()
         self.texts: list[tuple[int, int, tuple[float, ...]]] = []  # object, boxes so far, matrix
         self.seen = 0
-        self.truncated = False
+        self.points = 0
+        self.cut = False
+        self.whole = True  # whether all text objects were met
         self._floats = (ctypes.c_float * 6)()
         start = ctypes.addressof(self._floats)
         self._at = [start + 4 * k for k in range(6)]
@@ -75,7 +92,8 @@ class _Reader:
     def walk(self, owner, get, count: int, matrix: tuple[float, ...], depth: int) -> None:
         """Take in `count` objects of `owner`, whose space `matrix` takes to user space."""
         room = MAX_OBJECTS - self.seen
-        self.truncated |= count > room
+        if count > room:
+            self.cut, self.whole = True, False
         count = min(count, room)
         self.seen += count
         handles = list(filter(None, map(get, repeat(owner), range(count))))
@@ -84,31 +102,37 @@ class _Reader:
                 self.texts.append((handle, len(self.boxes), matrix))
                 clip = fast.object_clip(handle)
                 if clip and fast.clip_count(clip) > 0 and self._clipped_box(handle) is None:
-                    self.hidden.add(handle)
-            elif kind == pdfium.FPDF_PAGEOBJ_FORM:
-                if depth < MAX_DEPTH:
-                    fast.object_matrix(handle, self._at[0])
-                    inner = _concat(tuple(self._floats), matrix)
-                    children = fast.count_form_objects(handle)
-                    self.walk(handle, fast.get_form_object, children, inner, depth + 1)
+                    self.hidden |= set() if self.cut else {handle}
+            elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < MAX_DEPTH:
+                fast.object_matrix(handle, self._at[0])
+                inner = _concat(tuple(self._floats), matrix)
+                children = fast.count_form_objects(handle)
+                self.walk(handle, fast.get_form_object, children, inner, depth + 1)
             else:
+                self.whole &= kind != pdfium.FPDF_PAGEOBJ_FORM
                 self._take(handle, kind, matrix)
 
-    def hide_covered(self, page: fast.Page) -> None:
-        """Add to `hidden` the text objects over which an opaque picture was drawn later."""
+    def find_texts(self, page: fast.Page) -> TextObjects:
+        """The text objects that were met, with those over which an opaque picture was drawn."""
+        fonts = set(map(fast.text_font, [text for text, _, _ in self.texts]))
+        found = TextObjects(self.hidden, fonts=fonts - {None} if self.whole else None)
         images = [number for number, kind in enumerate(self.kinds) if kind == IMAGE]
         texts = [text for text in self.texts if images and text[1] <= images[-1]]
         if not texts:
-            return
+            return found
         order = np.array([before for _, before, _ in texts])
         boxes = np.array([_map(matrix, *self._bounds(text)) for text, _, matrix in texts])
+        covered = set()
         for number in images:
             x0, y0, x1, y1 = self.boxes[number]
             under = (order <= number) & (boxes[:, 0] > x0) & (boxes[:, 2] < x1)
             under &= (boxes[:, 1] > y0) & (boxes[:, 3] < y1)
-            small = (x1 - x0) * (y1 - y0) < _PAGE * page.width * page.height
-            if under.any() and small and _is_opaque(page, self.handles[number]):
-                self.hidden |= {texts[k][0] for k in np.flatnonzero(under)}
+            if under.any() and _is_opaque(page, self.handles[number]):
+                covered |= {texts[k][0] for k in np.flatnonzero(under)}
+        sides = np.array([self.boxes[number] for number in images])
+        whole = (sides[:, 2:] - sides[:, :2]).prod(axis=1).sum() > _PAGE * page.width * page.height
+        (found.beneath if whole else found.hidden).update(covered)
+        return found
 
     def _bounds(self, handle: int) -> tuple[float, float, float, float]:
         """[left, bottom, right, top] of an object in its space; infinite where it has none."""
@@ -132,10 +156,13 @@ class _Reader:
         if not fast.object_bounds(handle, *self._at[:4]):
             return None
         left, bottom, right, top = self._floats[:4]
-        clip = self._clip(handle)
-        if clip is not None:
-            left, bottom = max(left, clip[0]), max(bottom, clip[1])
-            right, top = min(right, clip[2]), min(top, clip[3])
+        clip = fast.object_clip(handle)
+        for path in range(fast.clip_count(clip) if clip else 0):
+            box = self._path_box(clip, path)
+            if box is None:
+                continue
+            left, bottom = max(left, box[0]), max(bottom, box[1])
+            right, top = min(right, box[2]), min(top, box[3])
             if left > right or bottom > top:
                 return None
         return left, bottom, right, top
@@ -155,30 +182,22 @@ class _Reader:
         red, green, blue, alpha = self._colour
         return alpha > 5 and min(red, green, blue) < fast.WHITE
 
-    def _clip(self, handle: int) -> tuple[float, float, float, float] | None:
-        """The box of the object's clip in the space of the object; None where there is none."""
-        clip = fast.object_clip(handle)
-        paths = fast.clip_count(clip) if clip else 0
-        if paths <= 0:
+    def _path_box(self, clip: int, path: int) -> tuple[float, float, float, float] | None:
+        """The box of a path of a clip; None without points, an empty one beyond the bound."""
+        count = fast.clip_segments(clip, path)
+        if count <= 0:
             return None
-        box = (-1e9, -1e9, 1e9, 1e9)
+        self.points += count
+        if self.points > MAX_CLIP_POINTS:
+            self.cut = True
+            return np.inf, np.inf, -np.inf, -np.inf
         x_at, y_at = self._at[4:]
-        for path in range(min(paths, 16)):
-            count = fast.clip_segments(clip, path)
-            if not 0 < count <= 200:
-                continue
-            xs, ys = [], []
-            for number in range(count):
-                fast.segment_point(fast.clip_segment(clip, path, number), x_at, y_at)
-                xs.append(self._floats[4])
-                ys.append(self._floats[5])
-            box = (
-                max(box[0], min(xs)),
-                max(box[1], min(ys)),
-                min(box[2], max(xs)),
-                min(box[3], max(ys)),
-            )
-        return box
+        xs, ys = [], []
+        for number in range(count):
+            fast.segment_point(fast.clip_segment(clip, path, number), x_at, y_at)
+            xs.append(self._floats[4])
+            ys.append(self._floats[5])
+        return min(xs), min(ys), max(xs), max(ys)
 
 
 def _is_opaque(page: fast.Page, image: int) -> bool:

@@ -1,11 +1,18 @@
-"""The type of a document's running text: its size, its leading and its fonts."""
+"""The type of a document's running text: its size, its leading and its fonts.
 
-from collections import Counter
+Running text fills the width of a column line after line, at one distance. Labels of a plot, entries
+of a reference list and cells of a table are of many more characters in some papers, and do not.
+"""
+
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from cephalo.dataset_scripts.pdf.layout import PageContent
+    from cephalo.dataset_scripts.pdf.text import Line
 
 
 @dataclass(frozen=True)
@@ -17,30 +24,165 @@ class TypeProfile:
     fonts: frozenset[str]
 
 
-def body_style(pages: "list[PageContent]") -> TypeProfile:
-    """The type of most characters of the document; 10 on 12 points where there is no text."""
-    sizes: Counter[float] = Counter()
+@dataclass(frozen=True)
+class ProfileParameters:
+    """What makes lines a passage of running text, and what a passage tells about the document.
+
+    Lengths are in font sizes of the line where nothing else is said.
+    """
+
+    least_width: float = 15.0  # three columns on a page leave 20; labels and cells are shorter
+    nearest: float = 0.8  # distance of baselines; a line closer than that overlaps the other
+    farthest: float = 3.2  # distance of baselines; double spacing is 2.4 at most
+    same_size: float = 0.04  # of the size; half a point in ten is another type
+    same_step: float = 0.05  # of the step; what a formula or accents move a line by is more
+    ragged: float = 2.5  # by how much edges of neighbours differ, for the indent of a paragraph
+    ragged_share: float = 0.15  # of the width: by how much unjustified lines differ on the right
+    whole_steps: int = 4  # a passage of that many steps counts in full, of one not at all
+    full_page: float = 0.15  # of a page's area; a page with so much running text has a full vote
+    exact_size: float = 0.01  # of the size; an abstract is set a fiftieth larger in some journals
+    main_font: float = 0.1  # of the running text is in a font that belongs to its type
+
+
+@dataclass(frozen=True)
+class _Passage:
+    """Lines of one type that fill one column at one distance.
+
+    `vote` is its share in what its page says, `step` the distance of baselines in points.
+    """
+
+    lines: "list[Line]"
+    size: float
+    step: float
+    vote: float
+
+
+def body_style(
+    pages: "list[PageContent]", parameters: ProfileParameters | None = None
+) -> TypeProfile:
+    """The type that passages of running text are in on most pages.
+
+    In a document without any, the type of most characters; 10 on 12 points where there is no text.
+    """
+    parameters = parameters or ProfileParameters()
+    passages = [passage for page in pages for passage in _find_passages(page, parameters)]
+    if not passages:
+        return _most_common(pages)
+    votes = np.array([passage.vote for passage in passages])
+    sizes = np.array([passage.size for passage in passages])
+    own = _peak(sizes, votes, parameters.same_size)
+    steps = np.array([passage.step for passage in passages])[own]
+    level = _peak(steps, votes[own], parameters.same_step)
+    size = _weighted_median(sizes[own], votes[own])
+    fonts: Counter[str] = Counter()
+    for k in np.flatnonzero(np.abs(sizes - size) < parameters.exact_size * size):
+        for line in passages[k].lines:
+            fonts[line.font] += passages[k].vote / len(passages[k].lines)
+    total = sum(fonts.values())
+    main = frozenset(font for font, n in fonts.items() if n > parameters.main_font * total)
+    return TypeProfile(size, _weighted_median(steps[level], votes[own][level]), main)
+
+
+def _find_passages(page: "PageContent", parameters: ProfileParameters) -> list[_Passage]:
+    """The passages of running text of a page."""
+    lines = [
+        line
+        for line in page.lines
+        if line.box[2] - line.box[0] > parameters.least_width * line.size
+    ]
+    if len(lines) < 3:
+        return []
+    lines.sort(key=lambda line: line.box[3])
+    boxes = np.array([line.box for line in lines])
+    sizes = np.array([line.size for line in lines])
+    above, steps = _lines_above(boxes, sizes, parameters)
+    members: list[list[int]] = []
+    owner = np.full(len(lines), -1)
+    for number in np.flatnonzero(above >= 0).tolist():
+        over = int(above[number])
+        group = int(owner[over])
+        if group >= 0:
+            last = members[group]
+            step = steps[last[1]]
+            if last[-1] == over and abs(steps[number] - step) <= parameters.same_step * step:
+                last.append(number)
+                owner[number] = group
+                continue
+        owner[number] = len(members)
+        members.append([over, number])
+    found = []
+    for group in members:
+        share = (len(group) - 2) / (parameters.whole_steps - 1)
+        if share > 0:
+            own = np.array(group)
+            size, step = float(np.median(sizes[own])), float(np.median(steps[own[1:]]))
+            width = float((boxes[own, 2] - boxes[own, 0]).mean())
+            # By the size and not by the step, or double spacing would count twice.
+            weight = min(1.0, share) * len(group) * width * size
+            found.append(_Passage([lines[k] for k in group], size, step, weight))
+    total = sum(passage.vote for passage in found)
+    full = max(total, parameters.full_page * page.width * page.height)
+    return [_Passage(p.lines, p.size, p.step, p.vote / full) for p in found]
+
+
+def _lines_above(
+    boxes: np.ndarray, sizes: np.ndarray, parameters: ProfileParameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each line the nearest of its type above it that fills the same column, -1 without one.
+
+    And the distance of their baselines. `boxes` (n, 4) are sorted by their lower edges.
+    """
+    above = np.full(len(boxes), -1)
+    steps = np.zeros(len(boxes))
+    for start in range(1, len(boxes), 256):
+        end = min(start + 256, len(boxes))
+        size = sizes[start:end, None]
+        x0, _, x1, y1 = (boxes[start:end, k, None] for k in range(4))
+        low = np.searchsorted(boxes[:, 3], float((y1 - parameters.farthest * size).min()))
+        over = slice(low, end)
+        step = y1 - boxes[over, 3]
+        slack = parameters.ragged * size
+        fits = (step > parameters.nearest * size) & (step < parameters.farthest * size)
+        fits &= np.abs(boxes[over, 0] - x0) < slack
+        fits &= np.abs(boxes[over, 2] - x1) < slack + parameters.ragged_share * (x1 - x0)
+        fits &= np.abs(sizes[over] - size) < parameters.same_size * size
+        nearest = np.where(fits, step, np.inf).argmin(axis=1)
+        rows = np.flatnonzero(fits.any(axis=1))
+        above[start + rows] = low + nearest[rows]
+        steps[start + rows] = step[rows, nearest[rows]]
+    return above, steps
+
+
+def _peak(values: np.ndarray, weights: np.ndarray, width: float) -> np.ndarray:
+    """Which values lie around the one that most weight is near: boolean (n,).
+
+    Near is within `width` of a value, as a share of it.
+    """
+    order = np.argsort(values)
+    ordered, sums = values[order], np.concatenate([[0.0], np.cumsum(weights[order])])
+    low = np.searchsorted(ordered, ordered * (1 - width), "left")
+    high = np.searchsorted(ordered, ordered * (1 + width), "right")
+    best = int(np.argmax(sums[high] - sums[low]))
+    chosen = np.zeros(len(values), bool)
+    chosen[order[low[best] : high[best]]] = True
+    return chosen
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    share = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(share, share[-1] / 2)])
+
+
+def _most_common(pages: "list[PageContent]") -> TypeProfile:
+    """The type of most characters in lines of some length."""
+    count: defaultdict[float, Counter[str]] = defaultdict(Counter)
     for page in pages:
         for line in page.lines:
             if len(line.text) >= 20:
-                sizes[round(line.size * 2) / 2] += len(line.text)
-    if not sizes:
+                count[round(line.size * 2) / 2][line.font] += len(line.text)
+    if not count:
         return TypeProfile(10.0, 12.0, frozenset())
-    size = sizes.most_common(1)[0][0]
-    fonts: Counter[str] = Counter()
-    steps: Counter[float] = Counter()
-    for page in pages:
-        last = None
-        for line in page.lines:
-            if abs(line.size - size) > 0.3:
-                continue
-            fonts[line.font] += len(line.text)
-            if last is not None and abs(line.box[0] - last.box[0]) < size:
-                step = line.box[3] - last.box[3]
-                if 0.8 * size < step < 3 * size:
-                    steps[round(step * 2) / 2] += 1
-            last = line
-    total = sum(fonts.values())
-    main = frozenset(font for font, count in fonts.items() if count > 0.1 * total)
-    leading = steps.most_common(1)[0][0] if steps else 1.2 * size
-    return TypeProfile(size, leading, main)
+    size, fonts = max(count.items(), key=lambda item: item[1].total())
+    main = frozenset(font for font, n in fonts.items() if n > 0.1 * fonts.total())
+    return TypeProfile(size, 1.2 * size, main)

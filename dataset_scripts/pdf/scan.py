@@ -14,7 +14,7 @@ from PIL import Image
 from cephalo.dataset_scripts.pdf import ocr, rendering
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.geometry import turn
-from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics
+from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics, TextObjects
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.pieces import Piece, main_size, paper_level
 from cephalo.dataset_scripts.pdf.regions import merge_boxes
@@ -248,7 +248,7 @@ def _graphics(page: fast.Page, picture: Straight, text: np.ndarray) -> Graphics:
     boxes = boxes.clip(0, [page.width, page.height] * 2)
     solid = (fill > 0.6) & (sides.min(axis=1) > 30)
     kinds = np.where(solid, IMAGE, PATH).astype(np.uint8)
-    return Graphics(boxes, kinds, [], set())
+    return Graphics(boxes, kinds, TextObjects())
 
 
 def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
+from cephalo.dataset_scripts.pdf.graphics import TextObjects
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
@@ -63,11 +64,11 @@ def is_bold(font: str) -> bool:
     return any(part in name for part in bold) or name.endswith((".b", "-b"))
 
 
-def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
+def read_lines(page: fast.Page, texts: TextObjects | None = None) -> list[Line]:
     """The lines of a page, each in the frame of its own orientation (`Line.quarters`).
 
-    `hidden` are text objects that are clipped away: publishers' tools leave there what stood
-    around a figure in another version of the page.
+    `texts` tells which text objects are hidden: publishers' tools leave there what stood around a
+    figure in another version of the page.
     """
     textpage = pdfium.FPDFText_LoadPage(page.handle)
     if not textpage:
@@ -77,7 +78,7 @@ def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
         count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
         if count <= 0:
             return []
-        return _lines(page, textpage, handle, count, hidden or set())
+        return _lines(page, textpage, handle, count, texts or TextObjects())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
 
@@ -97,11 +98,11 @@ def _is_on(line: Line, page: fast.Page, graphics: np.ndarray) -> bool:
     return bool(hits(graphics, (middle_x, middle_y, middle_x, middle_y)).any())
 
 
-def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
+def _lines(page: fast.Page, textpage, handle: int, count: int, texts: TextObjects) -> list[Line]:
     codes = _codes(textpage, handle, count)
     solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
-    boxes = CharBoxes(page, handle, solid)
-    marks = _read_marks(boxes, solid, hidden)
+    boxes = CharBoxes(page, handle, solid, texts)
+    marks = _read_marks(boxes, solid, texts.hidden)
     if not len(marks.chars):
         return []
     string = _string(codes)
@@ -226,11 +227,11 @@ def _orientations(
     Asked for those that begin a word; the others have that of the word.
     """
     starts = np.flatnonzero(begins)
-    angles = np.fromiter(
-        map(fast.text_angle, repeat(handle), chars[starts].tolist()), float, len(starts)
-    )
+    # Not pdfium's own angle, which is that of the letters' height: bitmap fonts are mirrored.
+    along = fast.text_matrices(handle, chars[starts].tolist())
+    angles = np.arctan2(along[:, 1], along[:, 0])
     # The angle runs counterclockwise in user space; /Rotate turns the page clockwise.
-    turns = np.rint(-angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
+    turns = np.rint(angles / (np.pi / 2)).astype(int) - pdfium.FPDFPage_GetRotation(page.handle)
     return np.repeat(turns % 4, np.diff(np.append(starts, len(chars))))
 
 
@@ -318,7 +319,8 @@ class _Styles:
 
     def __init__(self, boxes: CharBoxes) -> None:
         self.textpage = boxes.textpage
-        self.measured = boxes.sizes
+        self.factors = boxes.factors
+        self.beneath = boxes.texts.beneath
         self.objects: dict[int | None, tuple[str, float, bool]] = {}
         self.fonts: dict[int, str] = {}
         self.buffer = ctypes.create_string_buffer(256)
@@ -338,9 +340,9 @@ class _Styles:
         sizes = map(fast.text_font_size, repeat(self.textpage), chars)
         scales = fast.text_scales(self.textpage, chars)
         for owner, size, scale in zip(new, sizes, scales, strict=True):
-            visible = not owner or self._is_visible(owner)
+            visible = not owner or (owner not in self.beneath and self._is_visible(owner))
             font = fast.text_font(owner) if owner else None
-            size = self.measured.get(font) or size * scale
+            size *= scale * self.factors.get(font, 1.0)
             self.objects[owner] = self._name(font), size, visible
 
     def _is_visible(self, text_object: int) -> bool:
