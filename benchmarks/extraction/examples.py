@@ -81,11 +81,12 @@ class Guide:
     def __call__(self, caption: Growing, steps: list[Step]) -> Step | None:
         """The step whose row comes next in the text; None at its end, or where none does."""
         ends = [self._end_of(" ".join(line.text for line in step.row)) for step in steps]
-        right = [] if self.ended else [k for k, end in enumerate(ends) if end is not None]
+        over = self.place >= len(self.text)
+        right = [] if over else [k for k, end in enumerate(ends) if end is not None]
         examples = [
             Example(step.model, step.features, k in right[:1], self.document, self.group)
             for k, step in enumerate(steps)
-            if k in right[:1] or k not in right
+            if not right or k <= right[0]  # what comes after the right row may be of the text, too
         ]
         if not right:
             self.refused += examples

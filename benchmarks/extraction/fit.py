@@ -29,7 +29,7 @@ from cephalo.dataset_scripts.pdf import decisions
 
 PENALTY = 0.02  # on squared weights, for examples that weigh 1 in the mean; keeps rare ones small
 ROUNDS = 2
-EMPTY = {"starts_alone": {}, "starts": {}, "continues": {}, "resumes": {}}
+EXTENT = ("continues", "column", "page", "under")
 
 
 def main() -> None:
@@ -55,13 +55,12 @@ def read_set(folder: Path, names: list[str] | None = None) -> list[Paper]:
 
 def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
     """The weights of all decisions, by model and feature."""
-    weights = {name: {"bias": 0.0} for name in EMPTY}
-    weights["starts_alone"] = {"bias": -1.0}
+    weights = {name: {"bias": -1.0} for name in (*EXTENT, "starts_alone", "starts")}
     for _ in range(ROUNDS):
         with decisions.use(weights):
             usual = {paper.name: usual_of(paper) for paper in papers}
             extent = [e for p in papers for e in extent_examples(p, usual[p.name])]
-        weights |= {name: fit_model(extent, name, quiet) for name in ("continues", "resumes")}
+        weights |= {name: fit_model(extent, name, quiet) for name in EXTENT}
         with decisions.use(weights):
             alone = [e for paper in papers for e in start_examples(paper)[0]]
         weights["starts_alone"] = fit_model(alone, "starts_alone", quiet)

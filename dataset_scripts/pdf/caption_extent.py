@@ -186,11 +186,15 @@ def _under_figure(caption: Growing) -> list[Step]:
         return []
     rows = text.rows.below(foot - first.size, UNDER_REACH * first.size, window, first.size)
     heads = [row[0] for row in rows if row[0].box[1] > foot - 0.5 * first.size]
-    return [
-        _resume(caption, joined(head, text.rows.level(head), text.page.columns), text, "under")
-        for head in heads[:UNDER_SEEN]
-        if len(head.text) > _FRAGMENT
-    ]
+    steps = []
+    for number, head in enumerate(heads[:UNDER_SEEN]):
+        row = joined(head, text.rows.level(head), text.page.columns)
+        features = {
+            "rank": number / UNDER_SEEN,
+            "gap": (row[0].box[1] - foot) / (UNDER_REACH * first.size),
+        }
+        steps.append(_resume(caption, row, text, "under", features))
+    return steps
 
 
 def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float]) -> float | None:
@@ -217,15 +221,21 @@ def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
     return [_resume(caption, joined(head, text.rows.level(head), text.page.columns), text, "page")]
 
 
-def _resume(caption: Growing, row: list[Line], text: PageText, relation: str) -> Step:
+def _resume(
+    caption: Growing,
+    row: list[Line],
+    text: PageText,
+    model: str,
+    more: dict[str, float] | None = None,
+) -> Step:
     base = max(line.box[3] for line in row)
     following = [
         line
         for line in text.rows.between(base, base + 5 * text.profile.leading)
         if overlap_x(line.box, row[0].box) > 0
     ]
-    features = resume_features(caption, row, following, relation)
-    return Step("resumes", row, features, turns=True)
+    features = resume_features(caption, row, following) | (more or {})
+    return Step(model, row, features, turns=True)
 
 
 def _at_foot(caption: Growing) -> bool:

@@ -192,6 +192,14 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
         found |= {"label_alone_far": found["over_first"] + found["over_own"]}
         found |= {name: 0.0 for name in ("room", "room_inside", "room_after_end", "over_first")}
         found |= {"wider_than_first": 0.0, "overhangs": 0.0, "leaves_column": 0.0}
+    changed = found["size_differs"] or found["turns_body"] or found["turns_bold"]
+    found |= {
+        "in_order_changed": found["in_order"] and changed,
+        "in_order_ended": found["in_order"] and ended and room,
+        "changed_after_end": changed and ended,
+        "same_type": not (changed or found["new_font"]),
+        "label_in_order": found["in_order"] and found["own_label"],
+    }
     crossed = _between(text.rules, (left, right), last, base, size)
     found["rule_between"] = crossed
     found["graphic_between"] = _between(text.solid, (left, right), last, base, size)
@@ -301,40 +309,36 @@ def _between(
 
 
 def resume_features(
-    caption: Growing, row: list[Line], following: Iterable[Line], relation: str
+    caption: Growing, row: list[Line], following: Iterable[Line]
 ) -> dict[str, float]:
     """Features of "the caption goes on in `row`", which does not stand below its last one.
 
-    `relation` is "column" (beside it, in the next column of a caption set in two), "page" (at
-    the head of the next page) or "under" (under the figure whose label stands above it).
-    `following` are the lines under `row`, which show what it begins.
+    It may stand in the next column of a caption set in two, at the head of the next page, or
+    under the figure whose label stands above it. `following` are the lines under `row`, which
+    show what it begins.
     """
     text = caption.text
     left, right = caption.span
     head, size = row[0], caption.last.size
+    middle = (head.box[0] + row[-1].box[2]) / 2
+    words = " ".join(line.text for line in row).split()
     found = _type_features(caption, row) | _text_features(caption, row)
     full = caption.last.box[2] > right - 2.5 * size
     unfinished = not found["ended"]
     found |= {
         "full": full,
-        "full_unfinished": full and unfinished,
         "unfinished": unfinished,
+        "full_unfinished": full and unfinished,
         "in_order": head.continues(caption.last),
         "same_face": face_of(head) in {face_of(line) for line in caption.lines},
-        "flush": abs(row[0].box[0] - left) < 0.5 * size,
-        "same_lead": row[0].lead == caption.lines[0].lead,
+        "same_lead": head.lead == caption.lines[0].lead,
+        "flush": abs(head.box[0] - left) < 0.5 * size,
+        "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
         "body_follows": sum(text.fills_column(line) for line in following) > 2,
-        "label_alone": caption.label_only,
+        "capital": head.text[:1].isupper(),
+        "numeral": head.text[:1].isdecimal(),
+        "words": min(len(words), 10) / 10,
+        "few_words": len(words) < 4,
+        "rows_so_far": min(len(caption.rows), 10) / 10,
     }
-    found = {name: float(value) for name, value in found.items()}
-    return (
-        {f"{relation}": 1.0}
-        | found
-        | {
-            f"{relation}_{name}": found[name]
-            for name in (
-                *("unfinished", "full", "same_face", "same_lead", "in_order", "flush", "lower"),
-                *("usual_face", "unusual_face", "turns_body", "size_far", "label_alone", "short"),
-            )
-        }
-    )
+    return {name: float(value) for name, value in found.items()}
