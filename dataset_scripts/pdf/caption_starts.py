@@ -39,6 +39,12 @@ _CITES = re.compile(
 _ENTRY_END = re.compile(
     r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
 )
+# "(See legend on next page.)", in the place of a caption that stands elsewhere.
+_ELSEWHERE = re.compile(
+    r"^\W*(?:see|for)?\s*(?:the\s+)?(?:figure|fig\.?|caption|legend)s?\b.{0,40}"
+    r"\b(?:next|following|previous|opposite|facing|preceding)\s+page\W*$",
+    re.I,
+)
 _SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
 _SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
@@ -69,6 +75,11 @@ class Candidate:
     def first(self) -> Line:
         """The line that begins with the label."""
         return self.growing.rows[0][0]
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it only tells on which page the caption stands."""
+        return bool(_ELSEWHERE.match(self.head))
 
     @property
     def pieces(self) -> list[str]:

@@ -20,12 +20,6 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
 
-# "(See legend on next page.)", in the place of a caption that stands elsewhere.
-_ELSEWHERE = re.compile(
-    r"^\W*(?:see|for)?\s*(?:the\s+)?(?:figure|fig\.?|caption|legend)s?\b.{0,40}"
-    r"\b(?:next|following|previous|opposite|facing|preceding)\s+page\W*$",
-    re.I,
-)
 _UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
 
 
@@ -67,11 +61,12 @@ def find_captions(
             faces = usual[candidate.kind]
             candidate.growing = grow(candidate.first, candidate.kind, growing.text, faces)
     weigh_together(every)
-    kept = {id(candidate) for candidate in every if candidate.score > 0}
+    kept = {id(c) for c in every if c.score > 0 and not c.elsewhere}
     bare = {id(candidate) for candidate in _bare_labels(every, kept)}
     captions = []
     for text, own in zip(texts, candidates, strict=True):
-        chosen = [c for c in own if id(c) in kept] or [c for c in own if id(c) in bare]
+        chosen = [c for c in own if id(c) in kept or (id(c) in bare and c.elsewhere)]
+        chosen = chosen or [c for c in own if id(c) in bare]
         after = page_after(text, texts) if chosen else None
         captions.append([_caption(candidate, after) for candidate in chosen])
     return captions
@@ -91,12 +86,11 @@ def _caption(candidate: Candidate, after: PageText | None) -> Caption:
                 line.tags.add("caption")
     for line in lines:
         line.tags.add("caption")
-    text = join_text(pieces)
     return Caption(
         candidate.kind,
         candidate.label,
         candidate.number,
-        "" if _ELSEWHERE.match(text) else text,
+        "" if candidate.elsewhere else join_text(pieces),
         box_of_caption(growing),
         page.number,
         lines,
@@ -107,11 +101,13 @@ def _caption(candidate: Candidate, after: PageText | None) -> Caption:
 
 def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]:
     """Labels without a text that stand once, on another page than the caption of their number."""
-    told = {(c.kind, c.number): c for c in candidates if id(c) in kept and any(c.pieces)}
+    texts = (c for c in candidates if id(c) in kept and any(c.pieces))
+    told = {(c.kind, c.number): c for c in texts}
     numbers = defaultdict(list)
     for candidate in candidates:
         key = candidate.kind, candidate.number
-        if not any(candidate.pieces) and id(candidate) not in kept and key in told:
+        bare = candidate.elsewhere or not any(candidate.pieces)
+        if bare and id(candidate) not in kept and key in told:
             numbers[key].append(candidate)
     return [
         group[0]

@@ -15,6 +15,7 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
 from cephalo.dataset_scripts.pdf.captions import find_captions
+from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
@@ -24,7 +25,6 @@ from cephalo.dataset_scripts.pdf.layout import (
     set_layout,
     to_contents,
 )
-from cephalo.dataset_scripts.pdf.legends import give_legends
 from cephalo.dataset_scripts.pdf.listings import find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
@@ -188,7 +188,7 @@ def find_pairs(
     first = [pair_page(scene) if scene else [] for scene in scenes]
     prior = _side_shares([pair for own in first for pair in own])
     pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
-    pairs = give_legends(captions, pairs)
+    pairs = pair_across_pages(contents, scenes, captions, pairs)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)
         pairs = [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
@@ -237,6 +237,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
     crop = keep_jpeg(page, content, pair) or render_crop(page, content, pair, dpi)
     if crop is None:
         return None
+    here = pair.caption.page == page.number
     return {
         "image": {"bytes": crop.data, "path": None},
         "caption": pair.caption.text,
@@ -252,7 +253,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         ],
         "page": page.number,
         "bbox": list(crop.box),
-        "caption_bbox": list(displayed(pair.caption.box, content)),
+        "caption_bbox": list(displayed(pair.caption.box, content)) if here else None,
         "width": crop.pixels.shape[1],
         "height": crop.pixels.shape[0],
         "dpi": crop.dpi,

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
+from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background, find_blocks
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.running import running_features
 from cephalo.dataset_scripts.pdf.text import Line
 
 MAX_ATOMS = 100
@@ -51,28 +53,19 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     blocks = find_blocks(page, body)
     captions = [caption.box for caption in owned]
     captioned = np.array(captions).reshape(-1, 4)
-    keep = ~background(page, blocks, captions)
-    keep &= ~_page_wide(page)
-    keep &= ~_frames(page, captions)
-    boxes, kinds = page.boxes[keep], page.kinds[keep]
-    top, bottom = page.area
-    atoms = [
-        atom
-        for atom in find_atoms(boxes, kinds, body, captioned)
-        if min(atom.box[3], bottom) - max(atom.box[1], top) > 0.5 * (atom.box[3] - atom.box[1])
-    ]
+    atoms = bare_atoms(page, blocks, captions, body)
     free, barriers = [], []
-    told = iter(_in_captions([line for block in blocks for line in block.lines], captioned))
-    for block in blocks:
-        for line in block.lines:
-            if next(told):
-                continue
-            sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
-            running = block.paragraph or (sentence and _in_body_type(line, body))
-            if running and not (len(block.lines) <= 2 and _in_graphics(line, atoms)):
-                barriers.append(line.box)
-            else:
-                free.append(line)
+    model = load_models()["running"]
+    lines = [line for block in blocks for line in block.lines]
+    features = running_features(page, body, blocks, [atom.box for atom in atoms])
+    inside = _in_captions(lines, captioned)
+    for line, found, of_caption in zip(lines, features, inside, strict=True):
+        if of_caption:
+            continue
+        if model.score(found) > 0:
+            barriers.append(line.box)
+        else:
+            free.append(line)
     for line in page.turned:
         if "furniture" in line.tags:
             continue
@@ -89,6 +82,22 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     return Scene(page, body, owned, atoms, loose, barriers, blocks)
 
 
+def bare_atoms(
+    page: PageContent, blocks: list[Block], captions: list[Box], body: TypeProfile
+) -> list[Atom]:
+    """The connected graphics of a page, without their text."""
+    keep = ~background(page, blocks, captions)
+    keep &= ~_page_wide(page)
+    keep &= ~_frames(page, captions)
+    boxes, kinds = page.boxes[keep], page.kinds[keep]
+    top, bottom = page.area
+    return [
+        atom
+        for atom in find_atoms(boxes, kinds, body, np.array(captions).reshape(-1, 4))
+        if min(atom.box[3], bottom) - max(atom.box[1], top) > 0.5 * (atom.box[3] - atom.box[1])
+    ]
+
+
 def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
     """Which lines lie in one of the boxes (n, 4) of captions for more than 0.6 of their area."""
     inside = np.zeros(len(lines), bool)
@@ -99,10 +108,6 @@ def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
         height = np.minimum(y1, bottom) - np.maximum(y0, top)
         inside |= (width > 0) & (height > 0) & (width * height > 0.6 * own)
     return inside.tolist()
-
-
-def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
-    return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
 
 
 def _in_body_type(line: Line, body: TypeProfile) -> bool:
