@@ -1,0 +1,1 @@
+"""Papers with exact ground truth, sampled from the space of layouts and set with Typst."""

@@ -1,0 +1,59 @@
+"""Make papers with ground truth: `python -m benchmarks.papers --count 400 --seed 1 --out runs/papers`."""
+
+import argparse
+import json
+import logging
+import tempfile
+from pathlib import Path
+from random import Random
+
+import matplotlib
+import typst
+
+from benchmarks.papers.paper import compose
+from benchmarks.papers.truth import read_marks, truth, turn_pages
+
+log = logging.getLogger(__name__)
+
+
+def fonts() -> typst.Fonts:
+    """Fonts of Typst, of the system and of matplotlib."""
+    return typst.Fonts(font_paths=[Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
+
+
+def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
+    """Set one paper and write `out`/pdf/`name`.pdf and `out`/truth/`name`.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        paper = compose(rng, set(faces.families()), root)
+        (root / "main.typ").write_text(paper.source, encoding="utf-8")
+        compiler = typst.Compiler(root / "main.typ", root=root, font_paths=faces)
+        coded = compiler.compile(sys_inputs={"coded": "yes"}, timestamp=0, pdf_tags=False)
+        published = compiler.compile(sys_inputs=None, timestamp=0, pdf_tags=False)
+    marks = read_marks(coded)
+    published = turn_pages(published, marks.turned)
+    answer = truth(name, paper, marks, published)
+    (out / "pdf" / f"{name}.pdf").write_bytes(published)
+    text = json.dumps(answer, ensure_ascii=False, indent=1)
+    (out / "truth" / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=400, help="number of papers")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
+    parser.add_argument("--out", type=Path, required=True, help="folder for pdf/ and truth/")
+    options = parser.parse_args()
+    for kind in ("pdf", "truth"):
+        (options.out / kind).mkdir(parents=True, exist_ok=True)
+    faces = fonts()
+    for number in range(options.count):
+        name = f"s{options.seed}-{number:04d}"
+        try:
+            make_paper(name, options.out, Random(f"{options.seed}/{number}"), faces)
+        except ValueError as error:
+            log.warning("%s left out: %s", name, error)
+
+
+if __name__ == "__main__":
+    main()
