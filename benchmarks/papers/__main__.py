@@ -1,4 +1,7 @@
-"""Make papers with ground truth: `python -m benchmarks.papers --count 400 --seed 1 --out runs/papers`."""
+"""Make papers with ground truth; run from the repository root:
+
+python -m benchmarks.papers --count 400 --seed 1 --out runs/papers
+"""
 
 import argparse
 import json
@@ -39,7 +42,7 @@ def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Make papers with ground truth.")
     parser.add_argument("--count", type=int, default=400, help="number of papers")
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
     parser.add_argument("--out", type=Path, required=True, help="folder for pdf/ and truth/")

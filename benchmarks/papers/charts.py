@@ -4,7 +4,7 @@ import math
 from random import Random
 
 from benchmarks.papers.drawing import BLACK, RGB, WHITE, Drawing, text_width
-from benchmarks.papers.words import AXES, LEAVES, STEPS
+from benchmarks.papers.languages import SHARED
 
 Box = tuple[float, float, float, float]
 COLOURS: list[RGB] = [
@@ -41,7 +41,7 @@ def plot(drawing: Drawing, box: Box, rng: Random) -> None:
         for series in range(count):
             y = y0 + 7 + 8 * series
             drawing.line((x0 + 6, y), (x0 + 16, y), stroke=COLOURS[series], width=1)
-            drawing.text(x0 + 19, y, rng.choice(LEAVES)[:14], 6)
+            drawing.text(x0 + 19, y, rng.choice(SHARED.leaves)[:14], 6)
 
 
 def bars(drawing: Drawing, box: Box, rng: Random) -> None:
@@ -78,7 +78,7 @@ def _axes(drawing: Drawing, box: Box, rng: Random) -> Box:
         drawing.line((left, y), (left + 2, y), width=0.5)
         drawing.text(x, bottom + 0.8 * size, str(k * 50), size, anchor="centre")
         drawing.text(left - 2, y, f"{0.2 * k:.1f}", size, anchor="right")
-    across, up = rng.choice(AXES), rng.choice(AXES)
+    across, up = rng.choice(SHARED.axes), rng.choice(SHARED.axes)
     if text_width(across, size) < field[2] - left:
         drawing.text((left + field[2]) / 2, y1 - 0.7 * size, across, size, anchor="centre")
     if text_width(up, size) < bottom - field[1]:
@@ -92,7 +92,7 @@ def tree(drawing: Drawing, box: Box, rng: Random) -> None:
     leaves = max(3, min(int((y1 - y0) / 8), 60))
     step = (y1 - y0) / leaves
     size = min(7.0, 0.8 * step)
-    names = [rng.choice(LEAVES) for _ in range(leaves)]
+    names = [rng.choice(SHARED.leaves) for _ in range(leaves)]
     right = x1 - max(text_width(name, size) for name in names) - 2
     nodes = []
     for k, name in enumerate(names):
@@ -119,7 +119,7 @@ def flow(drawing: Drawing, box: Box, rng: Random) -> None:
             left, top = x0 + wide * column, y0 + high * row
             right, bottom = left + 0.8 * wide, top + 0.62 * high
             drawing.rect(left, top, right, bottom, fill=fill, width=0.7)
-            words = rng.choice(STEPS).split()
+            words = rng.choice(SHARED.steps).split()
             middle = (left + right) / 2
             for k, word in enumerate(words[:2]):
                 y = (top + bottom) / 2 + 8 * (k - (min(len(words), 2) - 1) / 2)

@@ -19,6 +19,8 @@ BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (255, 255, 255)
 # Font of the forms; the faces that Typst draws figures with have its widths, DejaVu's are larger.
 _FONT, _BOLD = "Helvetica", "Helvetica-Bold"
+# Side in points of the empty square that a label is set in, so that it never breaks.
+_LINE = 500
 
 
 @dataclass
@@ -109,19 +111,26 @@ def _typst(mark: Path_ | Disc | Label | Picture, face: str) -> str:
         return f"#place(curve({_pens(mark)}, {', '.join(steps)}))"
     if isinstance(mark, Disc):
         (x, y), r = mark.centre, mark.radius
-        return f"#place(dx: {x - r:.2f}pt, dy: {y - r:.2f}pt, circle(radius: {r:.2f}pt, {_pens(mark)}))"
+        circle = f"circle(radius: {r:.2f}pt, {_pens(mark)})"
+        return f"#place(dx: {x - r:.2f}pt, dy: {y - r:.2f}pt, {circle})"
     if isinstance(mark, Picture):
         x0, y0, x1, y1 = mark.box
         size = f"width: {x1 - x0:.2f}pt, height: {y1 - y0:.2f}pt"
-        return f'#place(dx: {x0:.2f}pt, dy: {y0:.2f}pt, image({quoted(mark.file)}, {size}, fit: "stretch"))'
+        image = f'image({quoted(mark.file)}, {size}, fit: "stretch")'
+        return f"#place(dx: {x0:.2f}pt, dy: {y0:.2f}pt, {image})"
     weight = "bold" if mark.bold else "regular"
-    text = f'text(font: {quoted(face)}, size: {mark.size:.1f}pt, weight: "{weight}", fill: {_rgb(mark.colour)}, {quoted(mark.text)})'
-    body = f"box({text})" if not mark.turned else f"rotate(-90deg, reflow: true, box({text}))"
-    across = {"left": "left", "centre": "center", "right": "right"}[mark.anchor]
-    where = "center + horizon" if mark.turned else f"{across} + horizon"
-    # A box without extent at the anchor: what is placed in it may stand out on every side.
-    x, y = mark.at
-    return f"#place(dx: {x:.2f}pt, dy: {y:.2f}pt, box(width: 0pt, height: 0pt, place({where}, {body})))"
+    style = f'font: {quoted(face)}, size: {mark.size:.1f}pt, weight: "{weight}"'
+    text = f"box(text({style}, fill: {_rgb(mark.colour)}, {quoted(mark.text)}))"
+    (x, y), wide = mark.at, _LINE
+    if mark.turned:
+        line = f"rotate(-90deg, reflow: true, {text})"
+        spot = f"box(width: {wide}pt, height: {wide}pt, align(center + horizon, {line}))"
+        return f"#place(dx: {x - wide / 2:.2f}pt, dy: {y - wide / 2:.2f}pt, {spot})"
+    align, shift = {"left": ("left", 0.0), "centre": ("center", 0.5), "right": ("right", 1.0)}[
+        mark.anchor
+    ]
+    spot = f"box(width: {wide}pt, height: {wide}pt, align({align} + horizon, {text}))"
+    return f"#place(dx: {x - shift * wide:.2f}pt, dy: {y - wide / 2:.2f}pt, {spot})"
 
 
 def _pens(mark: Path_ | Disc) -> str:
@@ -138,7 +147,7 @@ def _rgb(colour: RGB) -> str:
 
 
 def write_form(drawing: Drawing, path: Path) -> None:
-    """Write the drawing as a PDF page of its own, to be placed as a form; pictures lie beside it."""
+    """Write the drawing as a PDF to be placed as a form; its pictures lie in the same folder."""
     canvas = Canvas(str(path), pagesize=(drawing.width, drawing.height), invariant=1)
     canvas.translate(0, drawing.height)
     for mark in drawing.marks:

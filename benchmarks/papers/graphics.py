@@ -7,9 +7,9 @@ from random import Random
 from benchmarks.papers import charts
 from benchmarks.papers.charts import Box
 from benchmarks.papers.drawing import BLACK, WHITE, Drawing, typst_marks, write_form
+from benchmarks.papers.languages import SHARED
 from benchmarks.papers.listings import listing
 from benchmarks.papers.pictures import write_picture
-from benchmarks.papers.words import HEADS
 
 # Labels of the densest maps: as many as a phylogeny of a whole family or a periodic table of maps.
 _DENSEST = 10_000
@@ -142,7 +142,7 @@ class Studio:
                 raster = kind == "raster-grid" or (kind == "mixed-grid" and rng.random() < 0.5)
                 panels.append(self._panel(drawing, box, len(panels), raster))
                 if heads and y == heads:
-                    head = rng.choice(HEADS)[: max(4, int(wide / 5))]
+                    head = rng.choice(SHARED.heads)[: max(4, int(wide / 5))]
                     drawing.text(x + wide / 2, 3.5, head, 7, anchor="centre")
             y += share * unit + gap
         return panels
@@ -178,7 +178,7 @@ class Studio:
         left, top = (16.0, 18.0) if rng.random() < 0.6 else (0.0, 22.0)
         wide, high = (drawing.width - left) / columns, (drawing.height - top) / rows
         for column in range(columns):
-            head = rng.choice(HEADS)[: max(4, int(wide / 5))]
+            head = rng.choice(SHARED.heads)[: max(4, int(wide / 5))]
             drawing.text(left + wide * (column + 0.5), 5, head, 8, anchor="centre")
         for row in range(rows):
             y = top + row * high

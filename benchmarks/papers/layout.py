@@ -58,6 +58,11 @@ class Page:
         return self.width - self.margins[0] - self.margins[2]
 
     @property
+    def side_margin(self) -> float:
+        """How much wider the left margin is than the right one, as of pages with side notes."""
+        return self.margins[0] - self.margins[2]
+
+    @property
     def text_height(self) -> float:
         return self.height - self.margins[1] - self.margins[3]
 
@@ -88,7 +93,7 @@ class Body:
 class Caption:
     """What captions of a paper look like; `place` is where most of them stand."""
 
-    place: str  # below, above, left, right, wrapped, next, legends, end
+    place: str  # below, above, left, right, margin, wrapped, next, before, legends, bare, end
     width: str  # column, figure, narrow
     align: str  # justified, left, centred, hanging
     size: float
@@ -136,6 +141,7 @@ class Extras:
     boxed: bool
     equations: bool
     rules: bool
+    graphical_abstract: bool  # a graphic without a caption on the first page
     pages: float  # about how much text there is
 
 
@@ -181,6 +187,7 @@ def sample(rng: Random, families: set[str]) -> Layout:
         boxed=rng.random() < 0.15,
         equations=rng.random() < 0.35,
         rules=rng.random() < 0.2,
+        graphical_abstract=rng.random() < 0.08,
         pages=rng.uniform(1.5, 5),
     )
     return Layout(page, body, caption, figures, extras)
@@ -190,7 +197,7 @@ def _page(rng: Random) -> Page:
     width, height = rng.choice(PAPERS)
     columns = rng.choices([1, 2, 3], [42, 50, 8])[0]
     side = rng.uniform(36, 60) if columns > 1 else rng.uniform(50, 0.2 * width)
-    outer = side + (rng.uniform(60, 120) if columns == 1 and rng.random() < 0.12 else 0)
+    outer = side + (rng.uniform(90, 150) if columns == 1 and rng.random() < 0.12 else 0)
     return Page(
         width=width,
         height=height,
@@ -208,7 +215,7 @@ def _body(rng: Random, page: Page, families: set[str]) -> Body:
     language = _often(rng, **TONGUES)
     if not any(face in families for face in CJK.get(language, families)):
         language = "en"
-    serifs = CJK[language] if language in CJK else SERIFS
+    serifs = CJK.get(language, SERIFS)
     faces = [face for face in serifs if face in families]
     sans = [face for face in SANS if face in families] if language not in CJK else faces
     plain = rng.choice(sans)
@@ -246,7 +253,20 @@ def _caption(rng: Random, page: Page, body: Body) -> Caption:
         joint = rng.choice(["", " "])
     if joint == ". " and word.endswith("."):
         joint = " "
-    separators = [". ", ". ", ". ", ": ", ": ", " | ", " – ", "—", "\u2003", " ", ".\u2003", ") "]
+    separators = [
+        ". ",
+        ". ",
+        ". ",
+        ": ",
+        ": ",
+        " | ",
+        " \u2013 ",
+        "—",
+        "\u2003",
+        " ",
+        ".\u2003",
+        ") ",
+    ]
     short = (1, 1), (1, 2), (1, 4), (2, 6), (4, 9)
     return Caption(
         place=_place(rng, page),
@@ -275,8 +295,47 @@ def _caption(rng: Random, page: Page, body: Body) -> Caption:
 def _place(rng: Random, page: Page) -> str:
     if page.columns == 1 and rng.random() < 0.14:
         return rng.choice(["legends", "legends", "end", "bare"])
-    return _often(rng, below=64, above=14, left=7, right=7, next=5, wrapped=3)
+    if page.side_margin > 0 and rng.random() < 0.5:
+        return "margin"
+    return _often(rng, below=64, above=14, left=7, right=7, next=4, before=2, wrapped=3)
 
 
 def _often(rng: Random, **weights: float) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
+
+
+def traps(layout: Layout) -> list[str]:
+    """Names of what is out of the ordinary in a layout, to break scores down by."""
+    page, body, look = layout.page, layout.body, layout.caption
+    figures, extras = layout.figures, layout.extras
+    named = {
+        f"place:{look.place}": True,
+        f"columns:{page.columns}": True,
+        f"stand:{look.stand}": look.stand != "inline",
+        f"mark:{look.mark}": True,
+        f"align:{look.align}": True,
+        f"width:{look.width}": look.width != "column",
+        f"face:{look.face}": look.face != "body",
+        f"split:{look.split}": look.split != "none",
+        f"separator:{look.separator!r}": look.stand == "inline",
+        f"joint:{look.joint!r}": look.joint != " ",
+        f"numbering:{look.numbering}": look.numbering != "arabic",
+        f"word:{look.word}": True,
+        f"language:{body.language}": body.language != "en",
+        f"frame:{figures.frame}": figures.frame != "none",
+        "leading:wide": body.leading >= 1.5,
+        "caption-size:body's": look.size >= 1,
+        "caption-gap:small": look.after <= 5,
+        "gutter:narrow": 0 < page.gutter <= 12,
+        "two-column-captions": look.two_columns and page.columns > 1,
+        "line-numbers": page.line_numbers,
+        "densest": figures.densest,
+        "list-of-figures": extras.list_of_figures,
+        "graphical-abstract": extras.graphical_abstract,
+        "references:long": extras.references >= 60,
+        "photographs": extras.photographs > 0,
+        "spice:symbols": look.spice.symbols > 0,
+        "spice:words": look.spice.words > 0,
+        "spice:breaks": look.spice.breaks > 0,
+    }
+    return [name for name, there in named.items() if there]

@@ -2,8 +2,8 @@
 
 from random import Random
 
+from benchmarks.papers.languages import SHARED
 from benchmarks.papers.markup import quoted, to_typst
-from benchmarks.papers.words import LEAVES, STEPS
 
 _CODE = [
     "def relax(cell, steps):",
@@ -49,7 +49,7 @@ def listing(kind: str, rng: Random) -> str:
         return f"#grid(columns: 3, column-gutter: 6pt, row-gutter: 5pt, align: left, {cells})"
     if kind == "algorithm":
         steps = [
-            f"{k}. {rng.choice(STEPS)} of the {rng.choice(LEAVES)}"
+            f"{k}. {rng.choice(SHARED.steps)} of the {rng.choice(SHARED.leaves)}"
             for k in range(1, rng.randint(5, 10))
         ]
         return "#align(left)[" + " #linebreak() ".join(to_typst(step) for step in steps) + "]"

@@ -4,35 +4,32 @@ from dataclasses import dataclass, field
 from random import Random
 
 from benchmarks.papers.captions import Caption, Captioner
+from benchmarks.papers.languages import SHARED
 from benchmarks.papers.layout import Layout
 from benchmarks.papers.markup import to_plain, to_typst
-from benchmarks.papers.words import LEAVES
 from benchmarks.papers.writer import Spice, Writer
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table on paper."""
-
-    caption: Caption
+# Columns narrower than this, in points, take tables of three columns at most.
+_NARROW = 200.0
 
 
 @dataclass
 class Tabler:
-    """Sets the tables of one paper; `done` collects them."""
+    """Sets the tables of one paper; `done` collects their captions."""
 
     layout: Layout
     captioner: Captioner
     writer: Writer
     rng: Random
-    done: list[Table] = field(default_factory=list)
+    done: list[Caption] = field(default_factory=list)
 
-    def flowing(self, number: int) -> str:
-        """Typst source of table `number` with its caption, in the text or at a column's head."""
+    def flowing(self) -> str:
+        """Typst source of the next table with its caption, in the text or at a column's head."""
         rng, figures = self.rng, self.layout.figures
+        number = len(self.done) + 1
         text = self.writer.caption(rng.choice([1, 1, 2]), [], Spice(0, 0, 0))
         caption = Caption(number, self.captioner.label(number, table=True), text, table=True)
-        self.done.append(Table(caption))
+        self.done.append(caption)
         parts = [self.captioner.code(caption), "#v(5pt)", self._cells(number)]
         if figures.table_caption == "below":
             parts.reverse()
@@ -42,24 +39,30 @@ class Tabler:
         code = "#set block(spacing: 0pt)\n" + "\n".join(parts)
         after = self.layout.caption.after
         if rng.random() < figures.float_share:
-            return f'#place({rng.choice(["top", "bottom"])}, float: true, scope: "column", clearance: {after}pt)[{code}]'
+            at = rng.choice(["top", "bottom"])
+            return f'#place({at}, float: true, scope: "column", clearance: {after}pt)[{code}]'
         return f"#block(above: {after}pt, below: {after}pt, breakable: false)[{code}]"
 
     def _cells(self, number: int) -> str:
         rng, rules = self.rng, self.layout.figures.table_rules
-        narrow = self.layout.page.column_width < 200
-        columns, rows = rng.randint(2, 3 if narrow else 5), rng.randint(2, 9)
-        heads = [to_plain(self.writer.sentence(["{prop}"]))[:9].strip() for _ in range(columns - 1)]
-        cells = [["", *heads]]
-        for _ in range(rows):
-            cells.append([rng.choice(LEAVES)[:12], *(f"{rng.uniform(0, 99):.1f}" for _ in heads)])
+        columns = rng.randint(2, 3 if self.layout.page.column_width < _NARROW else 5)
+        heads = [self._head() for _ in range(columns - 1)]
+        rows = [["", *heads]]
+        for _ in range(rng.randint(2, 9)):
+            numbers = [f"{rng.uniform(0, 99):.1f}" for _ in heads]
+            rows.append([rng.choice(SHARED.leaves)[:12], *numbers])
         fill = "none"
         if rules == "striped":
             fill = "(x, y) => if calc.odd(y) { rgb(236, 240, 245) } else { none }"
         stroke = "0.5pt" if rules == "grid" else "none"
-        line = "table.hline(stroke: 0.6pt)," if rules in ("booktabs", "striped") else ""
-        body = [f"[{to_typst(cell)}]" for row in cells for cell in row]
-        head, rest = ", ".join(body[:columns]), ", ".join(body[columns:])
+        line = "table.hline(stroke: 0.6pt)" if rules in ("booktabs", "striped") else None
+        cells = [f"[{to_typst(cell)}]" for row in rows for cell in row]
+        cells = [line, *cells[:columns], line, *cells[columns:], line]
+        inner = ", ".join(cell for cell in cells if cell)
+        style = f"columns: {columns}, inset: 2.5pt, stroke: {stroke}, fill: {fill}, align: left"
         size = rng.choice([0.75, 0.85, 0.95])
-        code = f"#table(columns: {columns}, inset: 2.5pt, stroke: {stroke}, fill: {fill}, align: left, {line} {head}, {line} {rest}, {line})"
-        return f'#hull("table", {number}, text(size: {size}em, hyphenate: false)[#set par(justify: false)\n{code}])'
+        text = f"text(size: {size}em, hyphenate: false)[#set par(justify: false)"
+        return f'#hull("table", {number}, {text}\n#table({style}, {inner})])'
+
+    def _head(self) -> str:
+        return to_plain(self.writer.sentence(["{prop}"]))[:9].strip()

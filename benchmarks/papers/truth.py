@@ -7,6 +7,7 @@ measured on a rendering of the published setting.
 """
 
 import ctypes
+import io
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+from benchmarks.papers.layout import traps
 from benchmarks.papers.paper import Paper
 
 Box = list[float]
@@ -37,6 +39,8 @@ _CAPTION_ROLES = {"caption", "label"}
 _SCALE, _INK = 2.0, 12
 # Points between two pieces of one line; less than the narrowest gutter.
 _APART = 8.0
+# Share of the height of the lower of two pieces of a line that the other covers: indices do.
+_OVERLAP = 0.4
 # Clockwise turn of pages whose content is turned the other way.
 _TURN = 270
 
@@ -49,6 +53,7 @@ class Text:
     index: int
     page: int
     box: Box
+    turned: bool = False
 
 
 @dataclass
@@ -84,7 +89,7 @@ def _read_page(page: pdfium.PdfPage, number: int, marks: Marks) -> None:
         box = [x0, height - y1, x1, height - y0]
         if item.type == raw.FPDF_PAGEOBJ_TEXT:
             if code in ROLES and x1 > x0:
-                _append(texts, Text(ROLES[code], index, number, box))
+                _append(texts, Text(ROLES[code], index, number, box, _is_turned(item)))
         elif code == _FIGURE:
             marks.figures[index] = number, box
         elif code == _PANEL:
@@ -104,29 +109,29 @@ def _fill(item: pdfium.PdfObject) -> tuple[int, int, int]:
     return red.value, green.value, blue.value
 
 
+def _is_turned(item: pdfium.PdfObject) -> bool:
+    matrix = item.get_matrix()
+    return abs(matrix.b) > abs(matrix.a)
+
+
 def _append(texts: list[Text], text: Text) -> None:
     """Add a piece of text, joining it to the line that it goes on."""
     last = texts[-1] if texts else None
-    if (
-        last
-        and (last.role, last.index) == (text.role, text.index)
-        and _same_line(last.box, text.box)
-    ):
+    if last and (last.role, last.index) == (text.role, text.index) and _same_line(last, text):
         pairs = list(zip(last.box, text.box, strict=True))
         last.box = [*(min(pair) for pair in pairs[:2]), *(max(pair) for pair in pairs[2:])]
         return
     texts.append(text)
 
 
-def _same_line(a: Box, b: Box) -> bool:
-    """Whether `b` follows `a` on a line, across or, in turned text, down or up the page."""
-    for along, across in ((0, 1), (1, 0)):
-        overlap = min(a[across + 2], b[across + 2]) - max(a[across], b[across])
-        least = min(a[across + 2] - a[across], b[across + 2] - b[across])
-        gap = max(a[along], b[along]) - min(a[along + 2], b[along + 2])
-        if overlap > 0.3 * least and -1.0 < gap < _APART:
-            return True
-    return False
+def _same_line(last: Text, text: Text) -> bool:
+    """Whether `text` goes on the line of `last`, which in turned text runs up or down the page."""
+    a, b = last.box, text.box
+    along, across = (1, 0) if last.turned else (0, 1)
+    overlap = min(a[across + 2], b[across + 2]) - max(a[across], b[across])
+    least = min(a[across + 2] - a[across], b[across + 2] - b[across])
+    gap = max(a[along], b[along]) - min(a[along + 2], b[along + 2])
+    return last.turned == text.turned and overlap > _OVERLAP * least and gap < _APART
 
 
 def _turn(number: int, width: float, texts: list[Text], marks: Marks) -> None:
@@ -137,7 +142,7 @@ def _turn(number: int, width: float, texts: list[Text], marks: Marks) -> None:
         return [y0, width - x1, y1, width - x0]
 
     for text in texts:
-        text.box = turned(text.box)
+        text.box, text.turned = turned(text.box), not text.turned
     for areas in (marks.figures, marks.tables):
         for index, (page, box) in areas.items():
             if page == number:
@@ -151,8 +156,6 @@ def turn_pages(published: bytes, pages: set[int]) -> bytes:
     """The paper with an entry that displays `pages` turned."""
     if not pages:
         return published
-    import io
-
     out = io.BytesIO()
     with pdfium.PdfDocument(published) as document:
         for number in pages:
@@ -209,13 +212,13 @@ def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
     return {
         "id": name,
         "class": f"{page.columns} column{'s' if page.columns > 1 else ''}, {look.place}",
-        "traps": paper.traps,
+        "traps": traps(paper.layout),
         "scanned": False,
         "n_pages": marks.pages,
         "figures": [
             _figure(placed, look.separator, look.stand, marks, ink) for placed in paper.figures
         ],
-        "tables": [_table(table.caption, marks, ink) for table in paper.tables],
+        "tables": [_table(caption, marks, ink) for caption in paper.tables],
         "texts": [
             {"role": text.role, "index": text.index, "page": text.page, "bbox": _rounded(text.box)}
             for text in marks.texts
@@ -270,7 +273,7 @@ def _lines(index: int, roles: set[str], marks: Marks) -> dict:
         raise ValueError(f"caption {index} is not on paper")
     lines: list[Text] = []
     for text in found:
-        _append(lines, Text("caption", index, text.page, list(text.box)))
+        _append(lines, Text("caption", index, text.page, list(text.box), text.turned))
     page = lines[0].page
     boxes = np.array([line.box for line in lines if line.page == page])
     around = [*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)]

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-from benchmarks.papers.languages import Language
-from benchmarks.papers.words import FORMULAS, JOURNALS, QUANTITIES, SURNAMES, SYMBOLS
+from benchmarks.papers.languages import SHARED, Language
 
+_DASH = "\u2013"
+_INITIALS = "ABCDEFGHJKLMNPRST"
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -54,7 +55,7 @@ class Writer:
         text = self.rng.choice(templates)
         while _SLOT.search(text):
             text = _SLOT.sub(fill, text)
-        return text
+        return text.replace("Supplementary Supplementary", "Supplementary")
 
     def _filler(self, name: str) -> str:
         rng = self.rng
@@ -63,10 +64,10 @@ class Writer:
         if name == "d":
             return str(rng.randint(1, 9))
         if name == "name":
-            return rng.choice(SURNAMES)
+            return rng.choice(SHARED.surnames)
         if name == "cite":
             return self._citation
-        shared = {"q": QUANTITIES, "f": FORMULAS, "s": SYMBOLS}
+        shared = {"q": SHARED.quantities, "f": SHARED.formulas, "s": SHARED.symbols}
         return rng.choice(shared.get(name) or self.language.slots[name])
 
     def paragraph(self, sentences: int, mentions: list[str] = ()) -> str:
@@ -97,12 +98,12 @@ class Writer:
         return CaptionText(_capital(title) + end, self.joined(texts))
 
     def _parts(self, marks: list[str]) -> list[str]:
-        """One description a panel; neighbours share one at times ("(b) and (c)", "(b–d)")."""
+        """One description a panel; neighbours share one at times ("(b) and (c)", a range)."""
         rng, parts, k = self.rng, [], 0
         while k < len(marks):
             mark = marks[k]
             if k + 2 < len(marks) and rng.random() < 0.1:
-                mark, k = f"{mark}–{marks[k + 2]}", k + 2
+                mark, k = f"{mark}{_DASH}{marks[k + 2]}", k + 2
             elif k + 1 < len(marks) and rng.random() < 0.1:
                 mark, k = f"{mark} and {marks[k + 1]}", k + 1
             parts.append(f"{mark} {_capital(self.sentence(self.language.parts))}")
@@ -115,7 +116,7 @@ class Writer:
         """Mark one word of `text`, or follow it by a symbol, as often as `spice` says."""
         rng = self.rng
         if rng.random() < spice.symbols:
-            text += " (" + self.sentence([rng.choice(SYMBOLS)]) + ")"
+            text += " (" + self.sentence([rng.choice(SHARED.symbols)]) + ")"
         if rng.random() < spice.words and "<" not in text and self.language.spaced:
             words = text.split(" ")
             at = rng.randrange(len(words))
@@ -128,21 +129,22 @@ class Writer:
     def reference(self, number: int) -> str:
         """An entry of the list of references; some cite figures of other works."""
         rng = self.rng
-        names = ", ".join(
-            f"{rng.choice('ABCDEFGHJKLMNPRST')}. {rng.choice(SURNAMES)}"
-            for _ in range(rng.randint(1, 6))
-        )
+        names = ", ".join(self._name() for _ in range(rng.randint(1, 6)))
         title = _capital(self.sentence(self.language.titles))
-        volume, page, year = rng.randint(1, 300), rng.randint(1, 9000), rng.randint(1968, 2025)
-        return f"[{number}] {names}, {title}, <i>{rng.choice(JOURNALS)}</i> <b>{volume}</b> ({year}) {page}–{page + rng.randint(2, 15)}."
+        journal, volume = rng.choice(SHARED.journals), rng.randint(1, 300)
+        page, year = rng.randint(1, 9000), rng.randint(1968, 2025)
+        pages = f"{page}{_DASH}{page + rng.randint(2, 15)}"
+        where = f"<i>{journal}</i> <b>{volume}</b> ({year}) {pages}"
+        return f"[{number}] {names}, {title}, {where}."
 
     def authors(self) -> str:
         """The line of authors."""
         rng = self.rng
-        return ", ".join(
-            f"{rng.choice('ABCDEFGHJKLMNPRST')}. {rng.choice(SURNAMES)}<sup>{rng.randint(1, 3)}</sup>"
-            for _ in range(rng.randint(1, 7))
-        )
+        names = [f"{self._name()}<sup>{rng.randint(1, 3)}</sup>" for _ in range(rng.randint(1, 7))]
+        return ", ".join(names)
+
+    def _name(self) -> str:
+        return f"{self.rng.choice(_INITIALS)}. {self.rng.choice(SHARED.surnames)}"
 
 
 def _capital(text: str) -> str:
