@@ -18,6 +18,9 @@ from benchmarks.papers.truth import read_marks, truth, turn_pages
 
 log = logging.getLogger(__name__)
 
+# About one layout in a hundred does not fit its page.
+_ATTEMPTS = 10
+
 
 def fonts() -> typst.Fonts:
     """Fonts of Typst, of the system and of matplotlib."""
@@ -41,6 +44,16 @@ def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
     (out / "truth" / f"{name}.json").write_text(text, encoding="utf-8")
 
 
+def make_sound_paper(name: str, out: Path, faces: typst.Fonts) -> None:
+    """Make a paper, and another in its place where the setting went wrong; `name` is the seed."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return make_paper(name, out, Random(f"{name}/{attempt}"), faces)
+        except ValueError as error:
+            log.info("%s, attempt %d: %s", name, attempt + 1, error)
+    raise RuntimeError(f"{name}: {_ATTEMPTS} layouts could not be set")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make papers with ground truth.")
     parser.add_argument("--count", type=int, default=400, help="number of papers")
@@ -51,11 +64,7 @@ def main() -> None:
         (options.out / kind).mkdir(parents=True, exist_ok=True)
     faces = fonts()
     for number in range(options.count):
-        name = f"s{options.seed}-{number:04d}"
-        try:
-            make_paper(name, options.out, Random(f"{options.seed}/{number}"), faces)
-        except ValueError as error:
-            log.warning("%s left out: %s", name, error)
+        make_sound_paper(f"s{options.seed}-{number:04d}", options.out, faces)
 
 
 if __name__ == "__main__":

@@ -73,10 +73,10 @@ class Captioner:
         word = self._cited if plain else self.look.word
         return word + ("" if not self._words.spaced else " ") + digits
 
-    def label_code(self, caption: Caption) -> str:
-        """The label in its weight, shape and colour."""
+    def label_code(self, caption: Caption, after: str = "") -> str:
+        """The label in its weight, shape and colour, with what stands after it."""
         role = "table-label" if caption.table else "label"
-        return f'#inked("{role}", {caption.index})[{self._marked(caption.label)}]'
+        return f'#inked("{role}", {caption.index})[{self._marked(caption.label)}{to_typst(after)}]'
 
     def _marked(self, label: str) -> str:
         mark, code = self.look.mark, to_typst(label)
@@ -110,7 +110,7 @@ class Captioner:
 
     def over(self, caption: Caption) -> str:
         """The label that stands apart, over its figure."""
-        label = self.label_code(caption) + to_typst(self.look.separator)
+        label = self.label_code(caption, self.look.separator)
         return self._piece(caption, "100%", label, None)
 
     def _bar(self, caption: Caption, width: str) -> str:

@@ -19,7 +19,7 @@ BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (255, 255, 255)
 # Font of the forms; the faces that Typst draws figures with have its widths, DejaVu's are larger.
 _FONT, _BOLD = "Helvetica", "Helvetica-Bold"
-# Side in points of the empty square that a label is set in, so that it never breaks.
+# Width in points of the empty box that a label is set in, so that it never breaks.
 _LINE = 500
 
 
@@ -121,16 +121,14 @@ def _typst(mark: Path_ | Disc | Label | Picture, face: str) -> str:
     weight = "bold" if mark.bold else "regular"
     style = f'font: {quoted(face)}, size: {mark.size:.1f}pt, weight: "{weight}"'
     text = f"box(text({style}, fill: {_rgb(mark.colour)}, {quoted(mark.text)}))"
-    (x, y), wide = mark.at, _LINE
+    anchors = {"left": ("left", 0.0), "centre": ("center", 0.5), "right": ("right", 1.0)}
+    align, shift = anchors["centre" if mark.turned else mark.anchor]
+    wide, high = _LINE, 2 * mark.size
+    spot = f"box(width: {wide}pt, height: {high:.1f}pt, align({align} + horizon, {text}))"
     if mark.turned:
-        line = f"rotate(-90deg, reflow: true, {text})"
-        spot = f"box(width: {wide}pt, height: {wide}pt, align(center + horizon, {line}))"
-        return f"#place(dx: {x - wide / 2:.2f}pt, dy: {y - wide / 2:.2f}pt, {spot})"
-    align, shift = {"left": ("left", 0.0), "centre": ("center", 0.5), "right": ("right", 1.0)}[
-        mark.anchor
-    ]
-    spot = f"box(width: {wide}pt, height: {wide}pt, align({align} + horizon, {text}))"
-    return f"#place(dx: {x - shift * wide:.2f}pt, dy: {y - wide / 2:.2f}pt, {spot})"
+        spot = f"rotate(-90deg, {spot})"
+    x, y = mark.at
+    return f"#place(dx: {x - shift * wide:.2f}pt, dy: {y - high / 2:.2f}pt, {spot})"
 
 
 def _pens(mark: Path_ | Disc) -> str:

@@ -295,7 +295,7 @@ def _caption(rng: Random, page: Page, body: Body) -> Caption:
 def _place(rng: Random, page: Page) -> str:
     if page.columns == 1 and rng.random() < 0.14:
         return rng.choice(["legends", "legends", "end", "bare"])
-    if page.side_margin > 0 and rng.random() < 0.5:
+    if page.side_margin > 0 and not page.line_numbers and rng.random() < 0.5:
         return "margin"
     return _often(rng, below=64, above=14, left=7, right=7, next=4, before=2, wrapped=3)
 

@@ -242,8 +242,9 @@ class Placer:
     def _facing(self, place: str) -> str:
         """A figure that fills a page, its caption at the head of the next or the one before."""
         page, rng, language = self.layout.page, self.rng, self.writer.language
-        width, height = page.text_width, 0.9 * page.text_height
-        caption, graphic = self._new(width, height - 20, [place])
+        # With its clearance it leaves no room for the caption.
+        width, height = page.text_width, page.text_height - self.layout.caption.after - 1
+        caption, graphic = self._new(width, 0.9 * height - 20, [place])
         note = to_typst(language.see if place == "next" else language.before)
         if rng.random() < 0.5:
             note = f"#strong[{to_typst(caption.label)}] {note}"

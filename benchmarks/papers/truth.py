@@ -15,7 +15,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from benchmarks.papers.layout import traps
+from benchmarks.papers.layout import Page, traps
 from benchmarks.papers.paper import Paper
 
 Box = list[float]
@@ -37,10 +37,15 @@ _FIGURE, _PANEL, _TABLE, _TURNED = 129, 130, 131, 132
 _CAPTION_ROLES = {"caption", "label"}
 # Pixels per point at which ink is measured, and the difference from paper that counts as ink.
 _SCALE, _INK = 2.0, 12
+# Points by which outlines hang out of their rectangle.
+_HANG = 1.0
 # Points between two pieces of one line; less than the narrowest gutter.
 _APART = 8.0
 # Share of the height of the lower of two pieces of a line that the other covers: indices do.
 _OVERLAP = 0.4
+# Points by which the lowest line may hang out of the text area, and the share of a line that may
+# be covered by another one, as tight leading has it.
+_OVERHANG, _COVERED = 4.0, 0.3
 # Clockwise turn of pages whose content is turned the other way.
 _TURN = 270
 
@@ -171,26 +176,28 @@ class Ink:
         self._document = pdfium.PdfDocument(published)
         self._pages: dict[int, np.ndarray] = {}
 
-    def within(self, page: int, box: Box, slack: float = 1.0) -> Box:
-        """The part of `box` that is drawn on; `box` itself where nothing is.
+    def within(self, page: int, box: Box, part: Box | None = None) -> Box:
+        """What is drawn on within a figure's place or, exactly, within a `part` of it.
 
         Args:
             page: Page number from 0.
-            box: Points from the top left.
-            slack: Points by which drawings may stand out of the box.
+            box: Place of the figure, in points from the top left; what is drawn may hang out of
+                it by half the width of a line. Beside its corner the page is bare.
+            part: Place of a panel in it.
         """
         pixels = self._render(page)
         x0, y0, x1, y1 = (
-            round((edge + side * slack) * _SCALE)
+            round((edge + side * _HANG) * _SCALE)
             for edge, side in zip(box, (-1, -1, 1, 1), strict=True)
         )
-        x0, y0 = max(x0, 1), max(y0, 1)
-        part = pixels[y0:y1, x0:x1]
-        ground = pixels[y0 - 1, x0 - 1]
-        inked = (np.abs(part - ground) > _INK).any(axis=-1)
+        ground = pixels[max(y0 - 1, 0), max(x0 - 1, 0)]
+        if part is not None:
+            x0, y0, x1, y1 = (round(edge * _SCALE) for edge in part)
+        x0, y0 = max(x0, 0), max(y0, 0)
+        inked = (np.abs(pixels[y0:y1, x0:x1] - ground) > _INK).any(axis=-1)
         rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
         if not len(rows):
-            return box
+            raise ValueError("a figure or panel is bare")
         edges = (x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1, y0 + rows[-1] + 1)
         return [float(edge / _SCALE) for edge in edges]
 
@@ -205,8 +212,9 @@ def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
     """The ground truth of a paper, as ../shared/bench has it, with the role of every text.
 
     Raises:
-        ValueError: A figure, table or caption has not come onto paper.
+        ValueError: A figure, table or caption has not come onto paper, or not as it should.
     """
+    _check(marks, paper.layout.page)
     ink = Ink(published)
     page, look = paper.layout.page, paper.layout.caption
     return {
@@ -226,6 +234,34 @@ def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
     }
 
 
+def _check(marks: Marks, page: Page) -> None:
+    """Raise where the setting went wrong: off the text area, or one thing over another."""
+    bottom = page.height - page.margins[3] + _OVERHANG
+    captions = [text for text in marks.texts if text.role in _CAPTION_ROLES]
+    areas = [*marks.figures.values(), *marks.tables.values()]
+    areas += [(text.page, text.box) for text in captions]
+    if any(box[3] > bottom for number, box in areas if number not in marks.turned):
+        raise ValueError("something runs off its page")
+    for text in captions:
+        for other in marks.texts:
+            apart = other.role in _CAPTION_ROLES or other.page != text.page
+            if not apart and _covered(text.box, other.box) > _COVERED:
+                raise ValueError("a caption stands over other text")
+    for number, box in marks.figures.values():
+        for text in marks.texts:
+            beside = text.role == "figure" or text.page != number
+            if not beside and _covered(text.box, box) > _COVERED:
+                raise ValueError("text stands over a figure")
+
+
+def _covered(box: Box, other: Box) -> float:
+    """Share of `box` that `other` covers."""
+    wide = min(box[2], other[2]) - max(box[0], other[0])
+    high = min(box[3], other[3]) - max(box[1], other[1])
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return wide * high / area if wide > 0 and high > 0 and area > 0 else 0.0
+
+
 def _figure(placed, separator: str, stand: str, marks: Marks, ink: Ink) -> dict:
     caption, graphic = placed.caption, placed.graphic
     if caption.index not in marks.figures:
@@ -240,7 +276,7 @@ def _figure(placed, separator: str, stand: str, marks: Marks, ink: Ink) -> dict:
         "page": page,
         "bbox": _rounded(ink.within(page, slot)),
         "panels": [
-            {"letter": panel.letter, "bbox": _rounded(ink.within(page, panels[k], slack=0))}
+            {"letter": panel.letter, "bbox": _rounded(ink.within(page, slot, panels[k]))}
             for k, panel in enumerate(graphic.panels, start=1)
         ],
         **_lines(caption.index, kinds, marks),
