@@ -121,14 +121,16 @@ def _typst(mark: Path_ | Disc | Label | Picture, face: str) -> str:
     weight = "bold" if mark.bold else "regular"
     style = f'font: {quoted(face)}, size: {mark.size:.1f}pt, weight: "{weight}"'
     text = f"box(text({style}, fill: {_rgb(mark.colour)}, {quoted(mark.text)}))"
-    anchors = {"left": ("left", 0.0), "centre": ("center", 0.5), "right": ("right", 1.0)}
-    align, shift = anchors["centre" if mark.turned else mark.anchor]
-    wide, high = _LINE, 2 * mark.size
-    spot = f"box(width: {wide}pt, height: {high:.1f}pt, align({align} + horizon, {text}))"
+    (x, y), high = mark.at, 2 * mark.size
     if mark.turned:
-        spot = f"rotate(-90deg, {spot})"
-    x, y = mark.at
-    return f"#place(dx: {x - shift * wide:.2f}pt, dy: {y - high / 2:.2f}pt, {spot})"
+        long = 1.3 * text_width(mark.text, mark.size, mark.bold) + mark.size
+        line = f"align(center + horizon, rotate(-90deg, reflow: true, {text}))"
+        spot = f"box(width: {high:.1f}pt, height: {long:.1f}pt, {line})"
+        return f"#place(dx: {x - high / 2:.2f}pt, dy: {y - long / 2:.2f}pt, {spot})"
+    anchors = {"left": ("left", 0.0), "centre": ("center", 0.5), "right": ("right", 1.0)}
+    align, shift = anchors[mark.anchor]
+    spot = f"box(width: {_LINE}pt, height: {high:.1f}pt, align({align} + horizon, {text}))"
+    return f"#place(dx: {x - shift * _LINE:.2f}pt, dy: {y - high / 2:.2f}pt, {spot})"
 
 
 def _pens(mark: Path_ | Disc) -> str:
