@@ -39,6 +39,8 @@ def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
     marks = read_marks(coded)
     published = turn_pages(published, marks.turned)
     answer = truth(name, paper, marks, published)
+    for kind in ("pdf", "truth"):
+        (out / kind).mkdir(parents=True, exist_ok=True)
     (out / "pdf" / f"{name}.pdf").write_bytes(published)
     text = json.dumps(answer, ensure_ascii=False, indent=1)
     (out / "truth" / f"{name}.json").write_text(text, encoding="utf-8")
@@ -60,8 +62,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
     parser.add_argument("--out", type=Path, required=True, help="folder for pdf/ and truth/")
     options = parser.parse_args()
-    for kind in ("pdf", "truth"):
-        (options.out / kind).mkdir(parents=True, exist_ok=True)
     faces = fonts()
     for number in range(options.count):
         make_sound_paper(f"s{options.seed}-{number:04d}", options.out, faces)

@@ -201,7 +201,7 @@ def heat(drawing: Drawing, box: Box, rng: Random) -> None:
         top = y1 - (y1 - y0) * (k + 1) / 10
         drawing.rect(right + 4, top, right + 10, top + (y1 - y0) / 10, fill=_warm(k / 9), width=0)
     for k in range(5):
-        y = y1 - 3 - (y1 - y0 - 6) * k / 4
+        y = y1 - 4 - (y1 - y0 - 8) * k / 4
         drawing.text(right + 12, y, str(20 * k), min(6.0, (x1 - right - 12) / 1.8))
 
 

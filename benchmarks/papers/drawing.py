@@ -19,6 +19,7 @@ BLACK: RGB = (0, 0, 0)
 WHITE: RGB = (255, 255, 255)
 # Font of the forms; the faces that Typst draws figures with have its widths, DejaVu's are larger.
 _FONT, _BOLD = "Helvetica", "Helvetica-Bold"
+_WIDER = 1.2
 # Width in points of the empty box that a label is set in, so that it never breaks.
 _LINE = 500
 
@@ -94,7 +95,7 @@ class Drawing:
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Width of a line of text in points, with room for wider faces."""
-    return 1.12 * stringWidth(text, _BOLD if bold else _FONT, size)
+    return _WIDER * stringWidth(text, _BOLD if bold else _FONT, size)
 
 
 def typst_marks(drawing: Drawing, face: str) -> str:

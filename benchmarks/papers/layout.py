@@ -213,12 +213,10 @@ def _page(rng: Random) -> Page:
 
 def _body(rng: Random, page: Page, families: set[str]) -> Body:
     language = _often(rng, **TONGUES)
-    if not any(face in families for face in CJK.get(language, families)):
+    if not families.intersection(CJK.get(language, families)):
         language = "en"
-    serifs = CJK.get(language, SERIFS)
-    faces = [face for face in serifs if face in families]
-    sans = [face for face in SANS if face in families] if language not in CJK else faces
-    plain = rng.choice(sans)
+    plain = _face(rng, CJK.get(language, SANS), families)
+    serif = _face(rng, CJK.get(language, SERIFS), families)
     manuscript = page.columns == 1 and rng.random() < 0.3
     size = (
         rng.choice([10, 11, 12])
@@ -230,7 +228,7 @@ def _body(rng: Random, page: Page, families: set[str]) -> Body:
     spaced = rng.choice([1.6, 1.8, 2.0])
     return Body(
         language=language,
-        face=plain if rng.random() < 0.2 else rng.choice(faces),
+        face=plain if rng.random() < 0.2 else serif,
         sans=plain,
         size=size,
         leading=spaced if manuscript else rng.choice([1.05, 1.12, 1.18, 1.2, 1.25, 1.35, 1.5]),
@@ -242,6 +240,11 @@ def _body(rng: Random, page: Page, families: set[str]) -> Body:
         heading_size=rng.choice([1.0, 1.1, 1.25, 1.4]),
         numbered=rng.random() < 0.5,
     )
+
+
+def _face(rng: Random, faces: list[str], families: set[str]) -> str:
+    """One of `faces` that is there; what else is drawn does not depend on which are."""
+    return next(face for face in rng.sample(faces, len(faces)) if face in families)
 
 
 def _caption(rng: Random, page: Page, body: Body) -> Caption:

@@ -15,8 +15,10 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+from benchmarks.papers.captions import Caption
 from benchmarks.papers.layout import Page, traps
 from benchmarks.papers.paper import Paper
+from benchmarks.papers.placing import Placed
 
 Box = list[float]
 # As in prelude.typ.
@@ -46,6 +48,8 @@ _OVERLAP = 0.4
 # Points by which the lowest line may hang out of the text area, and the share of a line that may
 # be covered by another one, as tight leading has it.
 _OVERHANG, _COVERED = 4.0, 0.3
+# Ends of separators after which the text goes on without a space.
+_PARTING = (" ", "\u2003", "\u2014")
 # Clockwise turn of pages whose content is turned the other way.
 _TURN = 270
 
@@ -262,7 +266,7 @@ def _covered(box: Box, other: Box) -> float:
     return wide * high / area if wide > 0 and high > 0 and area > 0 else 0.0
 
 
-def _figure(placed, separator: str, stand: str, marks: Marks, ink: Ink) -> dict:
+def _figure(placed: Placed, separator: str, stand: str, marks: Marks, ink: Ink) -> dict:
     caption, graphic = placed.caption, placed.graphic
     if caption.index not in marks.figures:
         raise ValueError(f"figure {caption.index} is not on paper")
@@ -283,7 +287,7 @@ def _figure(placed, separator: str, stand: str, marks: Marks, ink: Ink) -> dict:
     }
 
 
-def _table(caption, marks: Marks, ink: Ink) -> dict:
+def _table(caption: Caption, marks: Marks, ink: Ink) -> dict:
     if caption.index not in marks.tables:
         raise ValueError(f"table {caption.index} is not on paper")
     page, slot = marks.tables[caption.index]
@@ -297,8 +301,10 @@ def _table(caption, marks: Marks, ink: Ink) -> dict:
     }
 
 
-def _words(caption, separator: str) -> dict:
-    printed = f"{caption.label}{separator or ' '}{caption.plain}"
+def _words(caption: Caption, separator: str) -> dict:
+    # A label on a line of its own is parted from the text by the line's end.
+    joint = separator if separator.endswith(_PARTING) else f"{separator} "
+    printed = f"{caption.label}{joint}{caption.plain}"
     return {"label": caption.label, "caption": caption.plain, "caption_printed": printed}
 
 
