@@ -13,7 +13,7 @@ from rapidfuzz import fuzz
 from benchmarks.papers.markup import to_plain, to_typst
 
 typst = pytest.importorskip("typst")
-from benchmarks.papers.__main__ import fonts, make_sound_paper  # noqa: E402
+from benchmarks.papers.__main__ import font_book, make_sound_paper  # noqa: E402
 
 # Seeds of papers: one column and two, with figures in the text, floated and beside captions.
 NAMES = ["s1-0011", "s1-0026", "s1-0033"]
@@ -24,7 +24,7 @@ def papers(tmp_path_factory) -> dict[str, tuple[pdfium.PdfDocument, dict]]:
     out = tmp_path_factory.mktemp("papers")
     made = {}
     for name in NAMES:
-        make_sound_paper(name, out, fonts())
+        make_sound_paper(name, out, font_book())
         truth = json.loads((out / "truth" / f"{name}.json").read_text(encoding="utf-8"))
         made[name] = pdfium.PdfDocument(out / "pdf" / f"{name}.pdf"), truth
     return made
@@ -96,7 +96,7 @@ def test_panels_lie_apart_within_their_figure(papers):
 
 def test_a_seed_makes_the_same_paper(papers, tmp_path: Path):
     name = NAMES[0]
-    make_sound_paper(name, tmp_path, fonts())
+    make_sound_paper(name, tmp_path, font_book())
     again = pdfium.PdfDocument(tmp_path / "pdf" / f"{name}.pdf")
     truth = json.loads((tmp_path / "truth" / f"{name}.json").read_text(encoding="utf-8"))
     assert truth == papers[name][1]

@@ -13,6 +13,7 @@ from random import Random
 import matplotlib
 import typst
 
+from benchmarks.papers.bitmap_fonts import in_bitmap_fonts
 from benchmarks.papers.paper import compose
 from benchmarks.papers.truth import read_marks, truth, turn_pages
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 10
 
 
-def fonts() -> typst.Fonts:
+def font_book() -> typst.Fonts:
     """Fonts of Typst, of the system and of matplotlib."""
     return typst.Fonts(font_paths=[Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
 
@@ -39,6 +40,10 @@ def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
     marks = read_marks(coded)
     published = turn_pages(published, marks.turned)
     answer = truth(name, paper, marks, published)
+    fonts = paper.layout.extras.bitmap_fonts
+    if fonts != "none":
+        graphics = [(figure["page"], figure["bbox"]) for figure in answer["figures"]]
+        published = in_bitmap_fonts(published, graphics, named=fonts == "ascii")
     for kind in ("pdf", "truth"):
         (out / kind).mkdir(parents=True, exist_ok=True)
     (out / "pdf" / f"{name}.pdf").write_bytes(published)
@@ -62,7 +67,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the whole set")
     parser.add_argument("--out", type=Path, required=True, help="folder for pdf/ and truth/")
     options = parser.parse_args()
-    faces = fonts()
+    faces = font_book()
     for number in range(options.count):
         make_sound_paper(f"s{options.seed}-{number:04d}", options.out, faces)
 

@@ -143,6 +143,7 @@ class Extras:
     rules: bool
     graphical_abstract: bool  # a graphic without a caption on the first page
     pages: float  # about how much text there is
+    bitmap_fonts: str  # none, ascii (codes of a font are ASCII's), nameless (they say nothing)
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,7 @@ def sample(rng: Random, families: set[str]) -> Layout:
         rules=rng.random() < 0.2,
         graphical_abstract=rng.random() < 0.08,
         pages=rng.uniform(1.5, 5),
+        bitmap_fonts=_often(rng, none=94, ascii=3, nameless=3),
     )
     return Layout(page, body, caption, figures, extras)
 
@@ -337,6 +339,7 @@ def traps(layout: Layout) -> list[str]:
         "graphical-abstract": extras.graphical_abstract,
         "references:long": extras.references >= 60,
         "photographs": extras.photographs > 0,
+        f"bitmap-fonts:{extras.bitmap_fonts}": extras.bitmap_fonts != "none",
         "spice:symbols": look.spice.symbols > 0,
         "spice:words": look.spice.words > 0,
         "spice:breaks": look.spice.breaks > 0,

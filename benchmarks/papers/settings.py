@@ -80,7 +80,7 @@ def _running(layout: Layout, title: str, studio: Studio, writer: Writer, rng: Ra
         logo = studio.decoration(wide, high, raster=rng.random() < 0.6)
         head = f"#box(width: {wide}pt, height: {high}pt)[{logo.code}] #h(1fr) {head}"
     elif page.running_head == "rule":
-        head = f"{head} #v(-0.6em) #line(length: 100%, stroke: 0.5pt)"
+        head = f"#set block(spacing: 3pt)\n#block[{head}]#line(length: 100%, stroke: 0.5pt)"
     side = {"foot": "center", "outside": "right"}.get(page.page_number)
     foot = f"align({side}, {_small(number)})" if side else "none"
     return f"header: {_small(head) if head else 'none'}, footer: {foot}"

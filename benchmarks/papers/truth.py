@@ -46,8 +46,8 @@ _APART = 8.0
 # Share of the height of the lower of two pieces of a line that the other covers: indices do.
 _OVERLAP = 0.4
 # Points by which the lowest line may hang out of the text area, and the share of a line that may
-# be covered by another one, as tight leading has it.
-_OVERHANG, _COVERED = 4.0, 0.3
+# be covered by another one, as tight leading has it, and by a figure.
+_OVERHANG, _COVERED, _TOUCHED = 4.0, 0.3, 0.1
 # Ends of separators after which the text goes on without a space.
 _PARTING = (" ", "\u2003", "\u2014")
 # Clockwise turn of pages whose content is turned the other way.
@@ -248,13 +248,15 @@ def _check(marks: Marks, page: Page) -> None:
         raise ValueError("something runs off its page")
     for text in captions:
         for other in marks.texts:
-            apart = other.role in _CAPTION_ROLES or other.page != text.page
+            apart = (other.role in _CAPTION_ROLES and other.index == text.index) or (
+                other.page != text.page
+            )
             if not apart and _covered(text.box, other.box) > _COVERED:
                 raise ValueError("a caption stands over other text")
     for number, box in marks.figures.values():
         for text in marks.texts:
             beside = text.role == "figure" or text.page != number
-            if not beside and _covered(text.box, box) > _COVERED:
+            if not beside and _covered(text.box, box) > _TOUCHED:
                 raise ValueError("text stands over a figure")
 
 
