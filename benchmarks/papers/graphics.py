@@ -13,6 +13,8 @@ from benchmarks.papers.pictures import write_picture
 
 # Labels of the densest maps: as many as a phylogeny of a whole family or a periodic table of maps.
 _DENSEST = 10_000
+# Height in points below which the labels of a plot's axis would run into each other.
+_LEAST_PLOT = 55.0
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,10 @@ class Studio:
             for column in range(columns):
                 x = left + column * wide
                 box = (x + 1, y + 1, x + wide - 2, y + high - 2)
-                self._picture(drawing, box) if rng.random() < 0.7 else charts.plot(
-                    drawing, box, rng
-                )
+                if rng.random() < 0.3 and high > _LEAST_PLOT:
+                    charts.plot(drawing, box, rng)
+                else:
+                    self._picture(drawing, box)
 
 
 # Kinds with their share among the figures of all papers.

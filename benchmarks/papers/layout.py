@@ -180,6 +180,7 @@ def sample(rng: Random, families: set[str]) -> Layout:
         table_caption=_often(rng, above=75, below=25),
         table_rules=_often(rng, booktabs=45, grid=25, striped=15, none=15),
     )
+    bitmaps = _often(rng, none=94, ascii=3, nameless=3)
     extras = Extras(
         list_of_figures=rng.random() < 0.06,
         references=rng.choice([8, 15, 30, 60, 120]),
@@ -190,7 +191,8 @@ def sample(rng: Random, families: set[str]) -> Layout:
         rules=rng.random() < 0.2,
         graphical_abstract=rng.random() < 0.08,
         pages=rng.uniform(1.5, 5),
-        bitmap_fonts=_often(rng, none=94, ascii=3, nameless=3),
+        # Japanese and Chinese in fonts of 255 codes are nameless whatever the codes.
+        bitmap_fonts="none" if body.language in CJK else bitmaps,
     )
     return Layout(page, body, caption, figures, extras)
 
