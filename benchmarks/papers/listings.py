@@ -42,7 +42,8 @@ _EQUATIONS = [
 def listing(kind: str, rng: Random) -> str:
     """Typst markup of a text-only figure of `kind`: listing, grammar, equations or algorithm."""
     if kind == "equations":
-        return "\n".join(f"$ {line} $" for line in rng.sample(_EQUATIONS, rng.randint(2, 5)))
+        lines = rng.sample(_EQUATIONS, rng.randint(2, 5))
+        return "#set block(spacing: 0.8em)\n" + "\n".join(f"$ {line} $" for line in lines)
     if kind == "grammar":
         rules = rng.sample(_RULES, rng.randint(3, len(_RULES)))
         cells = ", ".join(f"emph({quoted(name)}), [::=], {quoted(rule)}" for name, rule in rules)

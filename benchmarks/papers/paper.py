@@ -99,9 +99,12 @@ class _Text:
         ):
             inserts += [draw] * (2 if wanted else 0)
         rng.shuffle(inserts)
-        for draw in inserts:
-            # Never before the first heading; beside another insert as often as chance has it.
-            blocks.insert(rng.randint(1, len(blocks)), draw())
+        # Never before the first heading; beside another insert as often as chance has it. Drawn
+        # from the first on, so that labels count up.
+        places = sorted(rng.randint(1, len(blocks)) for _ in inserts)
+        drawn = [draw() for draw in inserts]
+        for place, code in reversed(list(zip(places, drawn, strict=True))):
+            blocks.insert(place, code)
         if extras.list_of_figures:
             blocks.insert(0, self.decoys.list_of_figures())
         return blocks
