@@ -1,1 +1,1 @@
-"""Measurements of Cephalo, not part of its wheel: run from the repository root."""
+"""What measures the project on data that it makes itself; run from the repository root."""

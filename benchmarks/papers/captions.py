@@ -1,0 +1,145 @@
+"""Captions as Typst source: label, separator and text in the styles of a layout."""
+
+from dataclasses import dataclass
+from random import Random
+
+from benchmarks.papers.languages import LANGUAGES
+from benchmarks.papers.layout import Layout
+from benchmarks.papers.markup import to_plain, to_typst
+from benchmarks.papers.writer import CaptionText
+
+_ROMAN = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"]
+_COLOURS = [(0, 80, 150), (150, 30, 30), (0, 110, 90), (60, 60, 60)]
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption with its label, both as a reader sees them.
+
+    Attributes:
+        index: Code of its figure or table in the coded paper, from 1.
+        label: Word and number, without the separator.
+        text: Title and note, with tags.
+        table: Whether it is a table's.
+    """
+
+    index: int
+    label: str
+    text: CaptionText
+    table: bool = False
+
+    @property
+    def plain(self) -> str:
+        """The text without tags."""
+        return to_plain(f"{self.text.title} {self.text.note}")
+
+
+class Captioner:
+    """Sets the captions of one paper."""
+
+    def __init__(self, layout: Layout, rng: Random) -> None:
+        self.look = layout.caption
+        self.body = layout.body
+        self.colour = rng.choice(_COLOURS)
+        self.apart = self.look.stand == "apart"
+        self._chapter = rng.randint(1, 5)
+        self._faux = rng.random() < 0.5
+        self._words = LANGUAGES[layout.body.language]
+        self._table_word = rng.choice(self._words.table)
+        self._cited = rng.choice(self._words.cited)
+
+    def label(self, number: int, table: bool = False) -> str:
+        """The label of figure or table `number`, as printed."""
+        look = self.look
+        word, joint = (self._table_word, " ") if table else (look.word, look.joint)
+        number_text = str(number)
+        if look.numbering == "chapter":
+            number_text = f"{self._chapter}.{number}"
+        elif look.numbering == "roman":
+            number_text = _ROMAN[(number - 1) % len(_ROMAN)]
+        elif look.numbering == "letter" or (word.startswith("Suppl") and self._faux):
+            number_text = f"S{number}"
+        if look.mark == "upper" or (look.mark == "smallcaps" and self._faux):
+            word = word.upper()
+        return word + joint + number_text
+
+    def cited(self, number: int) -> str:
+        """How the text cites figure `number`."""
+        label = self.label(number)
+        digits = label[len(self.look.word + self.look.joint) :]
+        plain = self.look.word in self._words.figure and self.look.word.lower().startswith(
+            ("fig", "abb", "图", "図")
+        )
+        word = self._cited if plain else self.look.word
+        return word + ("" if not self._words.spaced else " ") + digits
+
+    def label_code(self, caption: Caption, after: str = "") -> str:
+        """The label in its weight, shape and colour, with what stands after it."""
+        role = "table-label" if caption.table else "label"
+        return f'#inked("{role}", {caption.index})[{self._marked(caption.label)}{to_typst(after)}]'
+
+    def _marked(self, label: str) -> str:
+        mark, code = self.look.mark, to_typst(label)
+        if mark == "smallcaps":
+            if not self._faux:
+                return f"#smallcaps[{code}]"
+            return f"{to_typst(label[0])}#text(size: 0.8em)[{to_typst(label[1:])}]"
+        if mark == "coloured":
+            return "#tint(rgb({}, {}, {}))[#strong[{}]]".format(*self.colour, code)
+        if mark == "bold_italic":
+            return f"#strong[#emph[{code}]]"
+        return {"bold": f"#strong[{code}]", "italic": f"#emph[{code}]"}.get(mark, code)
+
+    def code(self, caption: Caption, width: str = "100%", gutter: float | None = None) -> str:
+        """The caption, without its label where that stands apart.
+
+        Args:
+            caption: The caption.
+            width: Typst length of its measure.
+            gutter: Distance of its two columns, or None for one column.
+        """
+        stand = self.look.stand if not caption.table or not self.apart else "inline"
+        separator = to_typst(self.look.separator)
+        label, text = self.label_code(caption) + separator, self._text(caption)
+        if stand == "apart":
+            return self._piece(caption, width, text, gutter)
+        if stand == "bar":
+            return f"{self._bar(caption, width)}\n{self._piece(caption, width, text, gutter)}"
+        joint = "#linebreak();" if stand == "own_line" else ""
+        return self._piece(caption, width, label + joint + text, gutter)
+
+    def over(self, caption: Caption) -> str:
+        """The label that stands apart, over its figure."""
+        label = self.label_code(caption, self.look.separator)
+        return self._piece(caption, "100%", label, None)
+
+    def _bar(self, caption: Caption, width: str) -> str:
+        """The label alone in a coloured bar."""
+        dark = self._faux
+        fill = self.colour if dark else (225, 232, 240)
+        label = self.label_code(caption)
+        label = f"#tint(white)[{label}]" if dark and self.look.mark != "coloured" else label
+        piece = self._piece(caption, "100%", label, None)
+        paint = "rgb({}, {}, {})".format(*fill)
+        if dark and self.look.mark == "coloured":
+            paint = "rgb(225, 232, 240)"
+        return f"#block(width: {width}, fill: {paint}, inset: 3pt, below: 3pt)[{piece}]"
+
+    def _text(self, caption: Caption) -> str:
+        title, note = to_typst(caption.text.title), to_typst(caption.text.note)
+        space = to_typst(" ") if note and self._words.spaced else ""
+        split = self.look.split
+        if split == "none":
+            return title + space + note
+        title = f"#strong[{title}]"
+        if split == "bold_title" or not note:
+            return title + space + note
+        if split == "note_sans":
+            note = f'#text(font: "{self.body.sans}", size: 0.9em)[{note}]'
+        return f"{title}#parbreak();{note}"
+
+    def _piece(self, caption: Caption, width: str, body: str, gutter: float | None) -> str:
+        if gutter is not None:
+            body = f"#balanced({gutter}pt)[{body}]"
+        role = "table-caption" if caption.table else "caption"
+        return f'#piece("{role}", {caption.index}, {width})[{body}]'
