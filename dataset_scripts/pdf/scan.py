@@ -7,6 +7,7 @@ captions and pairing in the form in which any other page does. So does a page wh
 drawn as paths, and one whose fonts do not tell what its characters are.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,13 +19,25 @@ from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics, TextObje
 from cephalo.dataset_scripts.pdf.ink import Straight, find_graphics, straighten
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.legibility import is_soup
-from cephalo.dataset_scripts.pdf.pieces import Piece, main_size
+from cephalo.dataset_scripts.pdf.pieces import (
+    Piece,
+    darkness,
+    find_blocks,
+    main_size,
+    measure_piece,
+    number_pieces,
+    paper_level,
+    reach_out,
+)
 from cephalo.dataset_scripts.pdf.text import Line
 
 _DPI = 200
 _MAX_PIXELS = 6_000_000  # of a rendered page: A3 at 150 dots per inch
 _LEAST_TEXT = 60  # characters; a page with fewer is a picture, not the scan of a text
 _UNREAD = 0xF0000
+_REACH = 0.5, 0.16  # of a line's height, across and down: how far its ink is looked for
+_LONG = 20  # characters; a line with more is no label in a picture
+_SPACE = 0.7  # of a line's height: the widest space in it; gutters are wider
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class ScanParameters:
     stamp: int = 300  # characters that publishers print on scans ("Downloaded from ...")
     margin: float = 0.08  # of a side of the page, where stamps stand
     margin_stamp: int = 1500  # characters of them, with the terms of use on all four sides
-    layer: float = 5.0  # times as many characters in the layer of a scan as in its stamps
+    layer: float = 5.0  # times as many characters in the layer of a scan as are printed over it
     # Letters drawn as paths: higher and lower than these, in points.
     lowest: float = 1.5
     highest: float = 16.0
@@ -76,7 +89,7 @@ def is_scan(
         return True
     layer = [line for line in lines if not line.visible and is_on(line, page, boxes)]
     length = sum(len(line.text) for line in layer)
-    least = max(_LEAST_TEXT, parameters.layer * (printed + stamped))
+    least = max(_LEAST_TEXT, parameters.layer * printed, stamped)
     return cover > parameters.cover_with_layer and length > least
 
 
@@ -150,19 +163,26 @@ def read_scan(
 ) -> tuple[list[Line], Graphics]:
     """The lines and graphics of a scan, from its picture as `draw` gives it.
 
-    `lines` and `graphics` are those of the PDF page, which may be closed; they come back unchanged
-    where the picture holds no text to speak of.
+    By OCR, with the text of its layer where that reads no further; by the layer alone where there
+    is no OCR. `lines` and `graphics` are those of the PDF page, which may be closed; they come back
+    unchanged where the picture holds no text to speak of.
     """
-    if has_layer(lines):
-        level = straighten(*drawn, 0, 0.0)
-        mended = [replace(line, text=ocr.mend(line.text)) for line in lines]
-        return mended, _in_layer(page, level, lines)
-    picture, pieces = _read(drawn)
-    read = _lines(picture, pieces)
+    layer = [line for line in lines if is_text(line.text)] if has_layer(lines) else []
+    drawn = _without_sheet(drawn, graphics.boxes[graphics.kinds == IMAGE])
+    if ocr.is_available():
+        picture, pieces = _read(drawn)
+        read = _lines(picture, pieces)
+        _fill_in(read, layer)
+        beside = []
+    else:
+        picture, pieces = _measure_layer(drawn, layer)
+        read = _lines(picture, pieces)
+        beside = [line for line in layer if line.quarters != picture.quarters]
     if sum(len(line.text) for line in read) < _LEAST_TEXT:
         return lines, graphics
-    text = np.array([piece.box for piece in pieces]).reshape(-1, 4)
-    return read, _graphics(page, picture, text)
+    text = [piece.box for piece in pieces]
+    text += [tuple(_displayed(line, page) * picture.scale) for line in beside]
+    return read + beside, _graphics(page, picture, np.array(text).reshape(-1, 4))
 
 
 def read_unmapped(drawn: tuple[np.ndarray, float], lines: list[Line]) -> list[Line]:
@@ -180,6 +200,66 @@ def _read(drawn: tuple[np.ndarray, float]) -> tuple[Straight, list[Piece]]:
     quarters, skew, quads = ocr.find_pose(pixels)
     picture = straighten(pixels, scale, quarters, skew)
     return picture, ocr.read_page(picture.grey, _level_boxes(picture, quads))
+
+
+def _without_sheet(drawn: tuple[np.ndarray, float], images: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture of a page with the sheet around its `images` (n, 4) in the level of their paper.
+
+    White around a grey scan would pass for the paper, and the scan for ink.
+    """
+    pixels, scale = drawn
+    if not len(images):
+        return drawn
+    x0, y0 = np.maximum(images[:, :2].min(axis=0) * scale, 0).astype(int)
+    x1, y1 = (images[:, 2:].max(axis=0) * scale).astype(int)
+    inner = pixels[y0:y1, x0:x1]
+    if not inner.size:
+        return drawn
+    sheet = np.full_like(pixels, int(paper_level(inner)))
+    sheet[y0:y1, x0:x1] = inner
+    return sheet, scale
+
+
+def _fill_in(read: list[Line], layer: list[Line]) -> None:
+    """Give lines that OCR left unread the text that the layer has there."""
+    boxes = np.array([line.box for line in layer]).reshape(-1, 4)
+    middles = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
+    for line in read:
+        if not layer or is_read(line.text):
+            continue
+        own = [layer[k] for k in np.flatnonzero(hits(middles, line.box))]
+        own = [other for other in own if other.quarters == line.quarters]
+        if own:
+            line.text = " ".join(other.text for other in sorted(own, key=lambda line: line.box[0]))
+
+
+def _measure_layer(
+    drawn: tuple[np.ndarray, float], layer: list[Line]
+) -> tuple[Straight, list[Piece]]:
+    """A page's picture, and the lines of its layer that are upright there as pieces of text.
+
+    What OCR programs say of sizes and baselines differs by a fifth from line to line, so that both
+    are measured again.
+    """
+    pixels, scale = drawn
+    count: Counter[int] = Counter()
+    for line in layer:
+        count[line.quarters] += len(line.text)
+    picture = straighten(pixels, scale, count.most_common(1)[0][0], 0.0)
+    dark = darkness(picture.grey)
+    pieces = []
+    for line in layer:
+        if line.quarters == picture.quarters:
+            x0, y0, x1, y1 = (side * scale for side in line.box)
+            # As far as a detector of text reaches: sizes and ends are known to a fifth only.
+            across, down = _REACH[0] * (y1 - y0), _REACH[1] * (y1 - y0)
+            if len(line.text) > _LONG:
+                x0, x1 = reach_out(dark, (x0, y0, x1, y1), _SPACE * (y1 - y0))
+            piece = measure_piece(dark, [x0 - across, y0 - down, x1 + across, y1 + down])
+            piece.text = ocr.mend(line.text)
+            pieces.append(piece)
+    found = number_pieces(find_blocks([piece for piece in pieces if not piece.sideways]))
+    return picture, found
 
 
 def add_ink(page: fast.Page, lines: list[Line], graphics: Graphics) -> Graphics:
