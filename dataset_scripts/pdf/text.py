@@ -14,6 +14,7 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.geometry import Box, turn
 from cephalo.dataset_scripts.pdf.graphics import TextObjects
+from cephalo.dataset_scripts.pdf.gutters import find_gutters
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
@@ -236,6 +237,7 @@ def _runs(
     number = (least < 0.75 * most) & (gap > 0.2 * most)
     cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
     cut &= ~marks.joined[1:]
+    cut |= find_gutters(boxes, cut, marks.joined[1:])
     starts = np.concatenate([[0], np.flatnonzero(cut) + 1])
     ends = np.append(starts[1:], len(boxes)) - 1
     lows = np.minimum.reduceat(boxes[:, :2], starts).tolist()
