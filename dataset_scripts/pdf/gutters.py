@@ -51,10 +51,12 @@ def find_gutters(
         near = np.abs(edges[:, None] - edges) < parameters.edge * high[places, None]
         best = int(near.sum(axis=1).argmax())
         own = places[near[best]]
+        if len(own) < parameters.lines:
+            break
         channel = float((np.median(x1[own]) + edges[best]) / 2)
         through = places[(x1[places] < channel) & (x0[places + 1] > channel)]
         across = np.flatnonzero((x0 < channel) & (reach > channel))
-        if _longest(middle[through], middle[across]) >= parameters.lines <= len(own):
+        if _longest(middle[through], middle[across]) >= parameters.lines:
             found[through] = True
         places = places[~near[best] & ~np.isin(places, through)]
     return found

@@ -71,26 +71,25 @@ def is_scan(
     caption is text.
     """
     parameters = parameters or ScanParameters()
+    boxes = graphics.boxes[graphics.kinds == IMAGE]
+    cover = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum() / (page.width * page.height)
+    if not len(boxes):
+        letters = sum(len(line.text) for line in lines if line.visible)
+        return letters < _LEAST_TEXT and _is_outlined(graphics, parameters)
+    if cover < parameters.cover_with_layer:
+        return False
     shown = [line for line in lines if line.visible and is_text(line.text)]
     if any(match_label(line.text) for line in shown):
         return False
-    aside = {id(line) for line in shown if _is_aside(line, page, parameters.margin)}
-    printed = sum(len(line.text) for line in shown if id(line) not in aside)
-    stamped = sum(len(line.text) for line in shown) - printed
-    boxes = graphics.boxes[graphics.kinds == IMAGE]
-    if not len(boxes):
-        return printed + stamped < _LEAST_TEXT and _is_outlined(graphics, parameters)
-    cover = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum() / (page.width * page.height)
-    if (
-        cover > parameters.cover
-        and printed < parameters.stamp
-        and stamped < parameters.margin_stamp
-    ):
+    aside = [line for line in shown if _is_aside(line, page, parameters.margin)]
+    stamped = sum(len(line.text) for line in aside)
+    printed = sum(len(line.text) for line in shown) - stamped
+    bare = printed < parameters.stamp and stamped < parameters.margin_stamp
+    if cover > parameters.cover and bare:
         return True
     layer = [line for line in lines if not line.visible and is_on(line, page, boxes)]
     length = sum(len(line.text) for line in layer)
-    least = max(_LEAST_TEXT, parameters.layer * printed, stamped)
-    return cover > parameters.cover_with_layer and length > least
+    return length > max(_LEAST_TEXT, parameters.layer * printed, stamped)
 
 
 def _displayed(line: Line, page: fast.Page) -> np.ndarray:
