@@ -15,7 +15,7 @@ from cephalo.dataset_scripts.pdf.geometry import iou
 
 CLOUD = [LEFT, 80.0, LEFT + COLUMN, 300.0]
 PLOT = [LEFT, 360.0, LEFT + COLUMN, 520.0]
-CUT = "1 of 1 pages have too many objects or characters to read them all"
+CUT = "1 of 1 pages have more objects or characters than are read"
 
 
 def crowded(path, count: int = 3000):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
-from pdf_samples import HEIGHT, WIDTH
+from pdf_samples import HEIGHT, SENTENCE, WIDTH
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from reportlab.lib.utils import ImageReader
@@ -14,7 +14,7 @@ from scan_samples import BOXES, CAPTIONS, paper, pictures, soil, turned
 
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.document import extract_document
+from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.text import Line, read_lines
 
@@ -141,6 +141,29 @@ def test_a_layer_without_meaning_is_read_anew(tmp_path, printed):
     sheet.picture(picture)
     sheet.text(lines, shift=1)
     check(sheet.save())
+
+
+@needs_ocr
+def test_text_that_ocr_leaves_unread_comes_from_the_layer(tmp_path, printed):
+    picture, lines = printed
+    sheet = Layered(tmp_path / "scan.pdf")
+    sheet.picture(picture)
+    sheet.text(lines, uneven=0.1)
+    path = sheet.save()
+    check(path)
+    passages = extract_document(path, Settings(text=True)).passages
+    assert any(SENTENCE.strip() in passage["text"] for passage in passages)
+
+
+@needs_ocr
+def test_a_scan_with_more_text_than_is_read_is_said(tmp_path, printed, monkeypatch):
+    picture, _ = printed
+    sheet = Layered(tmp_path / "scan.pdf")
+    sheet.picture(picture)
+    path = sheet.save()
+    assert extract_document(path).cut is None
+    monkeypatch.setattr(ocr, "MAX_READS", 3)
+    assert extract_document(path).cut.startswith("1 of 1 pages have more objects or characters")
 
 
 def test_words_under_a_figure_as_large_as_its_page_are_no_layer(tmp_path, no_ocr):

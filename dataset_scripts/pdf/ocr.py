@@ -304,7 +304,8 @@ class _Budget:
     def read(self, piece: Piece) -> None:
         """Fill in the text and score of a piece."""
         self.left -= 1
-        if self.left < 0:
+        piece.left_out = self.left < 0
+        if piece.left_out:
             return
         crop = self._crop(piece.box, piece)
         if not piece.sideways:
@@ -322,7 +323,8 @@ class _Budget:
     def peek(self, piece: Piece) -> str:
         """The text of the first eight ems of a piece."""
         self.left -= 1
-        if self.left < 0:
+        piece.left_out = self.left < 0
+        if piece.left_out:
             return ""
         x0, y0, x1, y1 = piece.box
         return recognise(self._crop((x0, y0, min(x1, x0 + 8 * piece.size), y1), piece))[0]

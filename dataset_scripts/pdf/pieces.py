@@ -20,7 +20,8 @@ class Piece:
 
     `box` is that of its ink, in pixels. `base` is the y of its baseline and `size` its font size,
     in pixels; for upright text (`sideways`: text that runs from bottom to top) only. `text` is
-    None where it was not read. `block` counts the blocks of its page, `number` the lines in one.
+    None where it was not read; `left_out` tells that this was for want of time. `block` counts the
+    blocks of its page, `number` the lines in one.
     """
 
     box: tuple[float, float, float, float]
@@ -31,6 +32,7 @@ class Piece:
     score: float = 0.0
     block: int = 0
     number: int = 0
+    left_out: bool = False
 
 
 def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:

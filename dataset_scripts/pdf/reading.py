@@ -52,8 +52,8 @@ class Gaps:
         if not self.cut:
             return None
         return (
-            f"{self.cut} of {self.pages} pages have too many objects or characters to read them "
-            "all; the others were taken for graphics"
+            f"{self.cut} of {self.pages} pages have more objects or characters than are read; the "
+            "others are known by their ink only"
         )
 
 
@@ -91,6 +91,7 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps) -> list[PageContent]
     # Only now, since pdfium holds the picture of a scan as long as its page is open.
     if picture and scanned:
         lines, graphics = scan.read_scan(page, picture, lines, graphics)
+        gaps.cut += graphics.cut
     elif picture:
         lines = scan.read_unmapped(picture, lines)
     gaps.scans += scanned and picture is None

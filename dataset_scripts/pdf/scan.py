@@ -164,7 +164,8 @@ def read_scan(
 
     By OCR, with the text of its layer where that reads no further; by the layer alone where there
     is no OCR. `lines` and `graphics` are those of the PDF page, which may be closed; they come back
-    unchanged where the picture holds no text to speak of.
+    unchanged where the picture holds no text to speak of. Graphics are `cut` where there is more
+    text than is read.
     """
     layer = [line for line in lines if is_text(line.text)] if has_layer(lines) else []
     drawn = _without_sheet(drawn, graphics.boxes[graphics.kinds == IMAGE])
@@ -181,7 +182,8 @@ def read_scan(
         return lines, graphics
     text = [piece.box for piece in pieces]
     text += [tuple(_displayed(line, page) * picture.scale) for line in beside]
-    return read + beside, _graphics(page, picture, np.array(text).reshape(-1, 4))
+    found = _graphics(page, picture, np.array(text).reshape(-1, 4))
+    return read + beside, replace(found, cut=any(piece.left_out for piece in pieces))
 
 
 def read_unmapped(drawn: tuple[np.ndarray, float], lines: list[Line]) -> list[Line]:
