@@ -49,7 +49,7 @@ def test_languages_numbers_and_sequences_have_a_meaning(text):
     assert not is_soup([text, text])
 
 
-@pytest.mark.parametrize("by", [1, -1, 3, 5, -29, -31, 0xE000])
+@pytest.mark.parametrize("by", [1, -1, 3, 5, -29, -31, 0xE000, 0xF0000])
 def test_shifted_codes_have_none(by):
     assert is_soup([shifted(line, by) for line in (SENTENCE * 2).split()])
 

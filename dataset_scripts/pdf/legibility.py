@@ -14,6 +14,7 @@ import numpy as np
 _FREQUENT = frozenset("aeinorst")
 _LATIN = frozenset("abcdefghijklmnopqrstuvwxyz")
 _IGNORED = frozenset(" .\x02\xad\ufffe\t\r\n")  # blanks, leaders, hyphens at the ends of lines
+_NO_CHARACTER = ("Cc", "Cn", "Co")  # categories: control, unassigned, private use
 _OTHER, _LETTER, _LOST, _SKIPPED, _RARE, _FREQUENT_LETTER, _ACCENTED_RARE, _ACCENTED = range(8)
 
 
@@ -57,9 +58,9 @@ def _classes() -> np.ndarray:
     for code in range(1 << 16):
         character = chr(code)
         category = unicodedata.category(character)
-        if character in _IGNORED:
+        if character in _IGNORED or 0xDC00 <= code < 0xE000:  # the second half of a pair
             table[code] = _SKIPPED
-        elif category in ("Cc", "Cn", "Co") or code == 0xFFFD:
+        elif 0xDB80 <= code < 0xDC00 or category in _NO_CHARACTER or code == 0xFFFD:
             table[code] = _LOST
         elif category[0] == "L":
             plain = unicodedata.normalize("NFKD", character)[0].lower()
