@@ -21,8 +21,8 @@ from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Setti
 from cephalo.dataset_scripts.pdf.shard import (
     Outcome,
     extract_to_shard,
+    read_left_out,
     shard_name,
-    unread_scans,
 )
 from cephalo.dataset_scripts.scale.cluster import (
     Cluster,
@@ -284,10 +284,10 @@ def plan(files: list[Path], folder: Path) -> tuple[list[Job], int, dict[str, str
             continue
         seen.add(sha256)
         shard = finished.get(sha256[:12])
-        scans = unread_scans(shard) if shard else None
-        if shard and not (scans and ocr.is_available()):
+        left_out = read_left_out(shard) if shard else {}
+        if shard and not ("scans" in left_out and ocr.is_available()):
             done += 1
-            unread |= {f"{path}: scans": scans} if scans else {}
+            unread |= {f"{path}: {what}": reason for what, reason in left_out.items()}
         else:
             jobs.append(Job(path, sha256, shard or folder / shard_name(path.stem, sha256)))
     return jobs, done, unread

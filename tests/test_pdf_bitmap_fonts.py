@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pdf_samples import SENTENCE
+from raw_samples import stream, write_pdf
 from reportlab.lib.utils import simpleSplit
 from scan_samples import turned
 
@@ -30,12 +31,12 @@ def _font(first: int, mirrored: bool = False) -> list[str]:
         low = -17 if character in _DEEP else 0
         ends = sorted((up * low, up * top))
         box = f"4 {ends[0]} 34 {ends[1] - ends[0]}"
-        glyphs.append(_stream(f"40 0 4 {ends[0]} 38 {ends[1]} d1 {box} re f"))
+        glyphs.append(stream(f"40 0 4 {ends[0]} 38 {ends[1]} d1 {box} re f"))
     names = [f"c{ord(character)}" for character in _CHARACTERS]
     procedures = " ".join(f"/{name} {first + 1 + k} 0 R" for k, name in enumerate(names))
     differences = " ".join(f"{ord(c)} /{name}" for c, name in zip(_CHARACTERS, names, strict=True))
     codes = "\n".join(f"<{ord(c):02x}> <{ord(c):04x}>" for c in _CHARACTERS)
-    unicode = _stream(
+    unicode = stream(
         "/CIDInit /ProcSet findresource begin begincmap 1 begincodespacerange <00> <ff> "
         f"endcodespacerange {len(_CHARACTERS)} beginbfchar\n{codes}\nendbfchar endcmap end"
     )
@@ -46,31 +47,6 @@ def _font(first: int, mirrored: bool = False) -> list[str]:
         f"/ToUnicode {first + 1 + len(names)} 0 R >>"
     )
     return [font, *glyphs, unicode]
-
-
-def _stream(text: str) -> str:
-    return f"<< /Length {len(text)} >> stream\n{text}\nendstream"
-
-
-def _write(path: Path, content: str, font: list[str], more: str = "", page: str = "") -> None:
-    """A file of one page; `more` are entries of its fonts, `page` entries of the page."""
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        f"<< /Type /Page /Parent 2 0 R {page or '/MediaBox [0 0 612 792]'} /Contents 4 0 R "
-        f"/Resources << /Font << /F 5 0 R {more} >> >> >>",
-        _stream(content),
-        *font,
-    ]
-    data, offsets = "%PDF-1.4\n", []
-    for number, body in enumerate(objects, 1):
-        offsets.append(len(data))
-        data += f"{number} 0 obj {body} endobj\n"
-    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
-    count = len(objects) + 1
-    data += f"xref\n0 {count}\n0000000000 65535 f \n{table}trailer << /Size {count} /Root 1 0 R >>"
-    data += f"\nstartxref\n{data.index('xref')}\n%%EOF"
-    path.write_text(data)
 
 
 def _text(x: float, y: float, text: str, up: int = 1) -> str:
@@ -99,7 +75,7 @@ def _content(up: int = 1) -> str:
 
 
 def _paper(path: Path) -> None:
-    _write(path, _content(), _font(5))
+    write_pdf(path, _content(), _font(5))
 
 
 def test_lines_in_a_bitmap_font_are_whole_and_have_its_size(tmp_path):
@@ -132,7 +108,7 @@ def test_turned_pages_in_mirrored_bitmap_fonts(tmp_path, quarters, rotate):
     path = tmp_path / "turned.pdf"
     content = f"{_MATRICES[quarters]} cm\n{_content(-1)}"
     sides = "792 612" if quarters % 2 else "612 792"
-    _write(path, content, _font(5, True), page=f"/MediaBox [0 0 {sides}] /Rotate {90 * rotate}")
+    write_pdf(path, content, _font(5, True), page=f"/MediaBox [0 0 {sides}] /Rotate {90 * rotate}")
     (row,) = extract_document(path).rows
     assert row["label"] == "Figure 1"
     assert row["caption"] == (
@@ -149,7 +125,7 @@ def test_a_caption_in_the_one_bitmap_font_of_a_page(tmp_path):
         content.append(f"BT /H 10 Tf 120 {792 - 260 - 12 * row} Td ({line}) Tj ET")
     content.insert(3, _text(120, 210, "Figure 1: so, as by one."))  # few characters among many
     more = "/H << /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>"
-    _write(path, "\n".join(content), _font(5), more)
+    write_pdf(path, "\n".join(content), _font(5), more)
     (row,) = extract_document(path).rows
     assert row["caption"] == "so, as by one."
     assert row["caption_bbox"][3] - row["caption_bbox"][1] == pytest.approx(10, abs=0.5)
@@ -171,7 +147,7 @@ def test_a_font_that_calls_itself_five_times_as_high_as_it_is(tmp_path):
         "<< /Type /FontDescriptor /FontName /Cambria /Flags 32 /FontBBox [-1475 -2463 2867 3117] "
         "/ItalicAngle 0 /Ascent 3117 /Descent -2463 /CapHeight 667 /StemV 80 >>"
     )
-    _write(path, "\n".join(content), [font, metrics])
+    write_pdf(path, "\n".join(content), [font, metrics])
     with open_document(path) as document:
         pages, _ = read_pages(Pages(document), 1)
     assert (body_style(pages).size, body_style(pages).leading) == pytest.approx((10, 12), abs=0.1)

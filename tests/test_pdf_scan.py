@@ -14,7 +14,7 @@ from scan_samples import BOXES, CAPTIONS, Scan, paper, pictures, soil, turned
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
-from cephalo.dataset_scripts.pdf import ocr, scan
+from cephalo.dataset_scripts.pdf import ink, ocr, scan
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
@@ -78,7 +78,7 @@ def test_parts_are_labelled_like_a_flood():
     rng = np.random.default_rng(0)
     for share in (0.1, 0.4, 0.6):
         mask = rng.random((23, 31)) < share
-        labels, count = scan.label_cells(mask)
+        labels, count = ink.label_cells(mask)
         assert ((labels > 0) == mask).all()
         assert len(np.unique(labels[mask])) == count
         assert count == _flood(mask, labels)
@@ -100,8 +100,8 @@ def _flood(mask: np.ndarray, labels: np.ndarray) -> int:
     return count
 
 
-def straight(grey: np.ndarray, skew: float = 0.0, scale: float = 2.0) -> scan.Straight:
-    return scan.straighten(grey, scale, 0, skew)
+def straight(grey: np.ndarray, skew: float = 0.0, scale: float = 2.0) -> ink.Straight:
+    return ink.straighten(grey, scale, 0, skew)
 
 
 def test_graphics_are_the_ink_that_is_no_text():
@@ -114,7 +114,7 @@ def test_graphics_are_the_ink_that_is_no_text():
     grey[:, :15] = 30  # the shadow of the lid
     grey[900:902, 600:602] = 0  # a speck
     grey[800:900:20, 100:400:20] = grey[801:901:20, 100:400:20] = 0  # too pale to be ink
-    found, fill = scan.find_graphics(
+    found, fill = ink.find_graphics(
         straight(grey.clip(0, 255).astype(np.uint8)), np.array([[100, 400, 300, 412.0]])
     )
     expected = [[100, 100, 400, 300], [450, 500, 700, 700]]
@@ -129,14 +129,14 @@ def test_small_marks_make_one_graphic():
     for y in range(100, 300, 40):
         for x in range(100, 300, 40):
             grey[y : y + 12, x : x + 12] = 0
-    found, _ = scan.find_graphics(straight(grey), np.zeros((0, 4)))
+    found, _ = ink.find_graphics(straight(grey), np.zeros((0, 4)))
     assert np.abs(found - [[100, 100, 272, 272]]).max() < 6
 
 
 def test_an_empty_page_has_no_graphics():
-    found, fill = scan.find_graphics(straight(np.full((50, 40), 255, np.uint8)), np.zeros((0, 4)))
+    found, fill = ink.find_graphics(straight(np.full((50, 40), 255, np.uint8)), np.zeros((0, 4)))
     assert found.shape == (0, 4) and fill.shape == (0,)
-    assert scan.find_graphics(straight(np.zeros((1, 1), np.uint8)), found)[0].shape == (0, 4)
+    assert ink.find_graphics(straight(np.zeros((1, 1), np.uint8)), found)[0].shape == (0, 4)
 
 
 @pytest.mark.parametrize("degrees", [-1.5, 0.5])

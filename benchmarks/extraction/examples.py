@@ -32,10 +32,10 @@ from cephalo.dataset_scripts.pdf.caption_starts import (
     weigh_alone,
 )
 from cephalo.dataset_scripts.pdf.captions import find_captions
-from cephalo.dataset_scripts.pdf.document import read_pages
 from cephalo.dataset_scripts.pdf.geometry import Box, covered
 from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.layout import find_blocks, set_layout
+from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import bare_atoms
 from cephalo.dataset_scripts.pdf.running import running_features
 

@@ -18,12 +18,10 @@ from cephalo.dataset_scripts.pdf.captions import find_captions
 from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
-from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.layout import (
     Block,
     PageContent,
     set_layout,
-    to_contents,
 )
 from cephalo.dataset_scripts.pdf.listings import find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
@@ -32,9 +30,9 @@ from cephalo.dataset_scripts.pdf.pairing import SIDES, Pair, pair_page
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
+from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
-from cephalo.dataset_scripts.pdf.text import drop_unseen, read_lines
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 7  # raise it when the same file would give other rows
@@ -64,12 +62,14 @@ class Extraction:
     """What a document gave: rows of the `figures` table, its number of pages, and rows of the
     `text` table, None where they were not asked for.
 
-    `unread` is one line about pages that are scans and were not read for want of OCR."""
+    `unread` is one line about pages that were not read for want of OCR, `cut` one about pages with
+    more on them than is read."""
 
     rows: list[dict]
     pages: int
     passages: list[dict] | None = None
     unread: str | None = None
+    cut: str | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -99,7 +99,8 @@ def extract_document(
             raise fast.UnreadableError("it has no pages")
         if count > MAX_PAGES:
             raise fast.UnreadableError(f"{count} pages; the limit is {MAX_PAGES}")
-        contents, unread = read_pages(pages, count)
+        contents, gaps = read_pages(pages, count)
+        unread = gaps.check_read()
         body, blocks = set_layout(contents)
         pairs = find_pairs(contents, blocks, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
@@ -124,7 +125,7 @@ def extract_document(
         if settings.text:
             document = {"document": path.name, "document_sha256": sha256, **whole}
             passages = find_passages(contents, blocks, body, document)
-    return Extraction(rows, count, passages, unread)
+    return Extraction(rows, count, passages, unread, gaps.describe_cut())
 
 
 @contextmanager
@@ -137,37 +138,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], str | None]:
-    """Text lines and graphics of every page; a damaged page counts as empty.
-
-    A page with captions in two orientations comes twice, in two frames. Also returns one line about
-    scans that were not read, None where there are none. Raises UnreadableError
-    where most pages are scans that cannot be read without the OCR extra.
-    """
-    pages = []
-    unread = 0
-    for number in range(count):
-        try:
-            with source.open(number) as page:
-                graphics = read_graphics(page)
-                lines = read_lines(page, graphics.texts)
-                scanned = scan.is_scan(page, lines, graphics)
-                picture = scan.draw(page) if scanned and scan.is_legible(lines) else None
-                if not scanned:
-                    source.keep(page)
-                    lines = drop_unseen(lines, page, graphics.boxes)
-            # Only now, since pdfium holds the picture of a scan as long as its page is open.
-            if picture:
-                lines, graphics = scan.read_scan(page, picture, lines, graphics)
-            unread += scanned and picture is None
-            pages += to_contents(number, page.width, page.height, lines, graphics)
-        except fast.UnreadableError:
-            pages.append(
-                PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))
-            )
-    return pages, scan.check_read(unread, count)
 
 
 def find_pairs(

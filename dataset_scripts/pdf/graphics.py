@@ -120,17 +120,19 @@ class _Reader:
         texts = [text for text in self.texts if images and text[1] <= images[-1]]
         if not texts:
             return found
+        sides = np.array([self.boxes[number] for number in images])
+        areas = (sides[:, 2:] - sides[:, :2]).prod(axis=1)
+        whole = areas.sum() > _PAGE * page.width * page.height
         order = np.array([before for _, before, _ in texts])
         boxes = np.array([_map(matrix, *self._bounds(text)) for text, _, matrix in texts])
+        if whole:  # a scan in strips cuts through lines
+            boxes = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
         covered = set()
-        for number in images:
-            x0, y0, x1, y1 = self.boxes[number]
+        for number, (x0, y0, x1, y1) in zip(images, sides.tolist(), strict=True):
             under = (order <= number) & (boxes[:, 0] > x0) & (boxes[:, 2] < x1)
             under &= (boxes[:, 1] > y0) & (boxes[:, 3] < y1)
             if under.any() and _is_opaque(page, self.handles[number]):
                 covered |= {texts[k][0] for k in np.flatnonzero(under)}
-        sides = np.array([self.boxes[number] for number in images])
-        whole = (sides[:, 2:] - sides[:, :2]).prod(axis=1).sum() > _PAGE * page.width * page.height
         (found.beneath if whole else found.hidden).update(covered)
         return found
 

@@ -23,6 +23,7 @@ from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.pieces import (
     CAP_HEIGHT,
     Piece,
+    darkness,
     find_blocks,
     follows,
     heads,
@@ -30,7 +31,7 @@ from cephalo.dataset_scripts.pdf.pieces import (
     join,
     main_size,
     measure,
-    paper_level,
+    number_pieces,
     resize_ideographs,
 )
 
@@ -262,9 +263,7 @@ def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     figures only its place matters, and it would take three times as long as all the rest. What is
     no text is left out. The lines come block by block.
     """
-    paper = paper_level(grey)
-    levels = (paper - np.arange(256, dtype=np.float32)) / max(0.7 * paper, 1.0)
-    pieces = measure(levels.clip(0, 1)[grey], boxes)
+    pieces = measure(darkness(grey), boxes)
     main = main_size(pieces)
     pieces = [piece for piece in pieces if piece.size < _LARGEST * main]
     budget = _Budget(grey)
@@ -285,13 +284,8 @@ def read_page(grey: np.ndarray, boxes: np.ndarray) -> list[Piece]:
         if piece.sideways:
             budget.read(piece)
             blocks.append([piece])
-    kept = []
-    for place, block in enumerate(blocks):
-        for number, piece in enumerate(block):
-            piece.block, piece.number = place, number
-            if piece.text is None or piece.score > _LEAST:
-                kept.append(piece)
-    return kept
+    found = number_pieces(blocks)
+    return [piece for piece in found if piece.text is None or piece.score > _LEAST]
 
 
 def starts_caption(text: str) -> bool:
@@ -310,7 +304,8 @@ class _Budget:
     def read(self, piece: Piece) -> None:
         """Fill in the text and score of a piece."""
         self.left -= 1
-        if self.left < 0:
+        piece.left_out = self.left < 0
+        if piece.left_out:
             return
         crop = self._crop(piece.box, piece)
         if not piece.sideways:
@@ -328,7 +323,8 @@ class _Budget:
     def peek(self, piece: Piece) -> str:
         """The text of the first eight ems of a piece."""
         self.left -= 1
-        if self.left < 0:
+        piece.left_out = self.left < 0
+        if piece.left_out:
             return ""
         x0, y0, x1, y1 = piece.box
         return recognise(self._crop((x0, y0, min(x1, x0 + 8 * piece.size), y1), piece))[0]
@@ -345,7 +341,7 @@ class _Budget:
 
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x3002: 0x2E}
 _LABEL = re.compile(
-    r"^(?P<word>F[i1lI|!]g(?:ure)?s?|F[I1l|!]G(?:URE)?S?|[Tt]ab[l1I|]e|TAB[L1l|]E|"
+    r"^(?P<word>F[i1lI|!][gGcC](?:ure)?s?|F[I1l|!][GC](?:URE)?S?|[Tt]ab[l1I|]e|TAB[L1l|]E|"
     r"Scheme|SCHEME)(?P<stop>\.?\s*)(?P<number>[0-9O]*[lI|]?[0-9O]+|[l|])(?=[\s.:,|)]|$)"
 )
 _DIGITS = str.maketrans("lI|O", "1110")
@@ -354,7 +350,8 @@ _DIGITS = str.maketrans("lI|O", "1110")
 def mend(text: str) -> str:
     """Undo what OCR confuses in a label, and full-width signs in Latin text.
 
-    "F1gure l." → "Figure 1.", "Fig. 1O:" → "Fig. 10:". In a number, letters before a digit and an
+    "F1gure l." → "Figure 1.", "Fig. 1O:" → "Fig. 10:", "FiGure 2", "Ficure 2" (small capitals) →
+    "Figure 2". In a number, letters before a digit and an
     "O" after one are digits; a letter at its end may name a panel, and "I" alone is Roman.
     """
     if not re.search(r"[\u2e80-\ud7ff\uf900-\ufaff]", text):
@@ -365,7 +362,9 @@ def mend(text: str) -> str:
         return text
     word, stop, number = match.group("word", "stop", "number")
     if word[0] == "F":
-        word = f"F{'I' if word[2] == 'G' else 'i'}{word[2:]}"
+        rest = word[3:].rstrip("s")
+        capitals = rest.isupper() if rest else word[2] == "G"
+        word = f"F{'IG' if capitals else 'ig'}{word[3:]}"
     elif word[0] in "Tt":
         word = f"{word[:3]}{'L' if word[2] == 'B' else 'l'}{word[4:]}"
     if re.search(r"\d", number) or number in "l|":

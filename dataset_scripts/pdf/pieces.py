@@ -20,7 +20,8 @@ class Piece:
 
     `box` is that of its ink, in pixels. `base` is the y of its baseline and `size` its font size,
     in pixels; for upright text (`sideways`: text that runs from bottom to top) only. `text` is
-    None where it was not read. `block` counts the blocks of its page, `number` the lines in one.
+    None where it was not read; `left_out` tells that this was for want of time. `block` counts the
+    blocks of its page, `number` the lines in one.
     """
 
     box: tuple[float, float, float, float]
@@ -31,6 +32,7 @@ class Piece:
     score: float = 0.0
     block: int = 0
     number: int = 0
+    left_out: bool = False
 
 
 def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:
@@ -41,9 +43,9 @@ def measure(dark: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     pieces = []
     large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 3
     for box in boxes[large].tolist():
-        piece = _measure(dark, box)
+        piece = measure_piece(dark, box)
         for left, right in _columns(dark, piece):
-            pieces.append(_measure(dark, [left, box[1], right, box[3]]))
+            pieces.append(measure_piece(dark, [left, box[1], right, box[3]]))
     return pieces
 
 
@@ -79,7 +81,7 @@ def _is_gutter(dark: np.ndarray, piece: Piece, start: int, end: int) -> bool:
     return False
 
 
-def _measure(dark: np.ndarray, box: list[float]) -> Piece:
+def measure_piece(dark: np.ndarray, box: list[float]) -> Piece:
     """A piece from the box of the detector: its ink, its baseline, and its font size.
 
     The x-height is the band of rows that hold the most ink; where there is no such band (white on
@@ -114,6 +116,22 @@ def _measure(dark: np.ndarray, box: list[float]) -> Piece:
         top, bottom = y0 + low + rows[0], y0 + low + rows[-1] + 1
         plain.box = (float(x0 + columns[0]), float(top), float(x0 + columns[-1] + 1), float(bottom))
     return plain
+
+
+def reach_out(
+    dark: np.ndarray, box: tuple[float, float, float, float], space: float
+) -> tuple[float, float]:
+    """The left and right ends of the line in a box, past ink with no more than `space` between."""
+    x0, y0, x1, y1 = (max(0, round(side)) for side in box)
+    inked = np.flatnonzero((dark[y0:y1] > 0.5).any(axis=0))
+    if not len(inked):
+        return box[0], box[2]
+    ends = np.flatnonzero(np.diff(inked) > space)
+    left, right = inked[np.append(0, ends + 1)], inked[np.append(ends, len(inked) - 1)]
+    own = (left < x1) & (right >= x0)
+    if not own.any():
+        return box[0], box[2]
+    return min(box[0], float(left[own][0])), max(box[2], float(right[own][-1] + 1))
 
 
 def _band(rows: np.ndarray) -> tuple[float, float]:
@@ -248,6 +266,21 @@ def paper_level(grey: np.ndarray) -> float:
     The upper quartile, so that pictures may cover more than half of the page.
     """
     return float(np.percentile(grey[::4, ::4], 75))
+
+
+def darkness(grey: np.ndarray) -> np.ndarray:
+    """How dark a page picture, uint8 (height, width), is: float32, 0 for paper to 1 for ink."""
+    paper = paper_level(grey)
+    levels = (paper - np.arange(256, dtype=np.float32)) / max(0.7 * paper, 1.0)
+    return levels.clip(0, 1)[grey]
+
+
+def number_pieces(blocks: list[list[Piece]]) -> list[Piece]:
+    """The pieces of blocks in order, each with the numbers of its block and of its line."""
+    for place, block in enumerate(blocks):
+        for number, piece in enumerate(block):
+            piece.block, piece.number = place, number
+    return [piece for block in blocks for piece in block]
 
 
 def heads(block: list[Piece]) -> list[int]:

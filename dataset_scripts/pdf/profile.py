@@ -6,6 +6,7 @@ of a reference list and cells of a table are of many more characters in some pap
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,14 +98,16 @@ def _find_passages(page: "PageContent", parameters: ProfileParameters) -> list[_
     sizes = np.array([line.size for line in lines])
     above, steps = _lines_above(boxes, sizes, parameters)
     members: list[list[int]] = []
-    owner = np.full(len(lines), -1)
-    for number in np.flatnonzero(above >= 0).tolist():
-        over = int(above[number])
-        group = int(owner[over])
+    owner = [-1] * len(lines)
+    distances = steps.tolist()
+    for number, over in enumerate(above.tolist()):
+        if over < 0:
+            continue
+        group = owner[over]
         if group >= 0:
             last = members[group]
-            step = steps[last[1]]
-            if last[-1] == over and abs(steps[number] - step) <= parameters.same_step * step:
+            step = distances[last[1]]
+            if last[-1] == over and abs(distances[number] - step) <= parameters.same_step * step:
                 last.append(number)
                 owner[number] = group
                 continue
@@ -114,12 +117,13 @@ def _find_passages(page: "PageContent", parameters: ProfileParameters) -> list[_
     for group in members:
         share = (len(group) - 2) / (parameters.whole_steps - 1)
         if share > 0:
-            own = np.array(group)
-            size, step = float(np.median(sizes[own])), float(np.median(steps[own[1:]]))
-            width = float((boxes[own, 2] - boxes[own, 0]).mean())
+            own = [lines[k] for k in group]
+            size = median([line.size for line in own])
+            width = sum([line.box[2] - line.box[0] for line in own])
             # By the size and not by the step, or double spacing would count twice.
-            weight = min(1.0, share) * len(group) * width * size
-            found.append(_Passage([lines[k] for k in group], size, step, weight))
+            weight = min(1.0, share) * width * size
+            step = median([distances[k] for k in group[1:]])
+            found.append(_Passage(own, size, step, weight))
     total = sum(passage.vote for passage in found)
     full = max(total, parameters.full_page * page.width * page.height)
     return [_Passage(p.lines, p.size, p.step, p.vote / full) for p in found]

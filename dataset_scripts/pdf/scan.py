@@ -3,76 +3,132 @@
 A scan has no text layer, or one that OCR left on it, unseen, and no graphics but the picture. The
 picture is rendered and turned and rotated until its lines are level; the text is read (`ocr`) or
 taken from the layer, and what is left as ink are the graphics. So the page reaches layout,
-captions and pairing in the form in which any other page does.
+captions and pairing in the form in which any other page does. So does a page whose letters are
+drawn as paths, and one whose fonts do not tell what its characters are.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
 from cephalo.dataset_scripts.pdf import ocr, rendering
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.geometry import turn
+from cephalo.dataset_scripts.pdf.geometry import hits, turn
 from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics, TextObjects
+from cephalo.dataset_scripts.pdf.ink import Straight, find_graphics, straighten
 from cephalo.dataset_scripts.pdf.labels import match_label
-from cephalo.dataset_scripts.pdf.pieces import Piece, main_size, paper_level
-from cephalo.dataset_scripts.pdf.regions import merge_boxes
+from cephalo.dataset_scripts.pdf.legibility import is_soup
+from cephalo.dataset_scripts.pdf.pieces import (
+    Piece,
+    darkness,
+    find_blocks,
+    main_size,
+    measure_piece,
+    number_pieces,
+    paper_level,
+    reach_out,
+)
 from cephalo.dataset_scripts.pdf.text import Line
 
 _DPI = 200
 _MAX_PIXELS = 6_000_000  # of a rendered page: A3 at 150 dots per inch
-_COVER = 0.7  # of the page that the images of a scan cover
-_STAMP = 300  # characters; publishers print as much on scans ("Downloaded from ...")
 _LEAST_TEXT = 60  # characters; a page with fewer is a picture, not the scan of a text
 _UNREAD = 0xF0000
-_CELL = 1.5  # points; graphics are found to within this
+_REACH = 0.5, 0.16  # of a line's height, across and down: how far its ink is looked for
+_LONG = 20  # characters; a line with more is no label in a picture
+_SPACE = 0.7  # of a line's height: the widest space in it; gutters are wider
 
 
 @dataclass(frozen=True)
-class Straight:
-    """A page picture with level lines.
+class ScanParameters:
+    """What makes a page a scan."""
 
-    `grey`: uint8 (height, width), the least of the three channels, so that all colours are dark.
-    `scale`: pixels in a point. `quarters`, then `skew` (radians clockwise) lead here from the
-    displayed page.
-    """
-
-    grey: np.ndarray
-    scale: float
-    quarters: int
-    skew: float
-
-    def to_points(self, boxes: np.ndarray, anchors: np.ndarray | None = None) -> np.ndarray:
-        """Boxes (n, 4) in pixels as boxes in points on the page before the skew was undone.
-
-        A box keeps its size, so that level lines stay level, and moves as its middle does, or as
-        the point at the x of `anchors` (n,) and its middle's y.
-        """
-        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        if anchors is not None:
-            middle[:, 0] = anchors
-        before = middle
-        height, width = self.grey.shape
-        centre = np.array([width, height]) / 2
-        cos, sin = np.cos(self.skew), np.sin(self.skew)
-        middle = (middle - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
-        return (boxes + np.tile(middle - before, 2)) / self.scale
+    cover: float = 0.7  # of the page that its images cover
+    # Of the page, where text lies under them that is not seen: a scan set on a larger sheet.
+    cover_with_layer: float = 0.3
+    stamp: int = 300  # characters that publishers print on scans ("Downloaded from ...")
+    margin: float = 0.08  # of a side of the page, where stamps stand
+    margin_stamp: int = 1500  # characters of them, with the terms of use on all four sides
+    layer: float = 5.0  # times as many characters in the layer of a scan as are printed over it
+    # Letters drawn as paths: higher and lower than these, in points.
+    lowest: float = 1.5
+    highest: float = 16.0
+    row: int = 20  # of them or more stand on one baseline
+    rows: int = 12  # such baselines or more are on a page of text
+    uneven: float = 0.2  # deviation of their widths over the mean; cells of a map have none
 
 
-def is_scan(page: fast.Page, lines: list[Line], graphics: Graphics) -> bool:
+def is_scan(
+    page: fast.Page,
+    lines: list[Line],
+    graphics: Graphics,
+    parameters: ScanParameters | None = None,
+) -> bool:
     """Whether images cover a page and nothing is printed over them but a stamp.
 
-    A figure that fills its page is none, where its caption is text.
+    Also whether its letters are drawn as paths. A figure that fills its page is no scan, where its
+    caption is text.
     """
+    parameters = parameters or ScanParameters()
     boxes = graphics.boxes[graphics.kinds == IMAGE]
-    sides = boxes[:, 2:] - boxes[:, :2]
-    if not len(boxes) or sides.prod(axis=1).sum() < _COVER * page.width * page.height:
+    cover = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum() / (page.width * page.height)
+    if not len(boxes):
+        letters = sum(len(line.text) for line in lines if line.visible)
+        return letters < _LEAST_TEXT and _is_outlined(graphics, parameters)
+    if cover < parameters.cover_with_layer:
         return False
     shown = [line for line in lines if line.visible and is_text(line.text)]
     if any(match_label(line.text) for line in shown):
         return False
-    return sum(len(line.text) for line in shown) < _STAMP
+    aside = [line for line in shown if _is_aside(line, page, parameters.margin)]
+    stamped = sum(len(line.text) for line in aside)
+    printed = sum(len(line.text) for line in shown) - stamped
+    bare = printed < parameters.stamp and stamped < parameters.margin_stamp
+    if cover > parameters.cover and bare:
+        return True
+    layer = [line for line in lines if not line.visible and is_on(line, page, boxes)]
+    length = sum(len(line.text) for line in layer)
+    return length > max(_LEAST_TEXT, parameters.layer * printed, stamped)
+
+
+def _displayed(line: Line, page: fast.Page) -> np.ndarray:
+    """The box of a line on the displayed page."""
+    sides = (page.height, page.width) if line.quarters % 2 else (page.width, page.height)
+    return turn(np.array([line.box]), -line.quarters, *sides)[0]
+
+
+def _is_aside(line: Line, page: fast.Page, margin: float) -> bool:
+    """Whether a line lies within the margins, a share of the sides of the page."""
+    x0, y0, x1, y1 = _displayed(line, page)
+    across, down = margin * page.width, margin * page.height
+    beside = x1 < across or x0 > page.width - across
+    return bool(beside or y1 < down or y0 > page.height - down)
+
+
+def is_on(line: Line, page: fast.Page, boxes: np.ndarray) -> bool:
+    """Whether the middle of a line lies in one of some boxes (n, 4) on the displayed page."""
+    x0, y0, x1, y1 = _displayed(line, page)
+    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
+    return bool(hits(boxes, (middle_x, middle_y, middle_x, middle_y)).any())
+
+
+def _is_outlined(graphics: Graphics, parameters: ScanParameters) -> bool:
+    """Whether paths stand in rows like letters: of all widths on common baselines."""
+    sides = graphics.boxes[:, 2:] - graphics.boxes[:, :2]
+    like = (sides[:, 1] > parameters.lowest) & (sides < parameters.highest).all(axis=1)
+    if like.sum() < parameters.row * parameters.rows:
+        return False
+    _, count = np.unique(np.rint(2 * graphics.boxes[like, 3]), return_counts=True)
+    widths = sides[like, 0]
+    uneven = widths.std() > parameters.uneven * widths.mean()
+    return bool(uneven and (count >= parameters.row).sum() >= parameters.rows)
+
+
+def is_unmapped(lines: list[Line]) -> bool:
+    """Whether what is printed on a page reads as characters without meaning."""
+    shown = [line.text for line in lines if line.visible]
+    return is_soup(shown) and not any(map(match_label, shown))
 
 
 def is_text(text: str) -> bool:
@@ -82,23 +138,10 @@ def is_text(text: str) -> bool:
 
 
 def has_layer(lines: list[Line]) -> bool:
-    """Whether a scan carries text that OCR left there: enough of it, and in letters."""
+    """Whether a scan carries text that OCR left there: enough of it, and legible."""
     hidden = [line.text for line in lines if not line.visible]
-    return sum(map(len, hidden)) > _LEAST_TEXT and is_text("".join(hidden))
-
-
-def check_read(unread: int, count: int) -> str | None:
-    """What to say of the `unread` scans among `count` pages, one line; None without any.
-
-    Raises UnreadableError with it where they are most pages. A document with fewer of them gives
-    the rows of its other pages.
-    """
-    if not unread:
-        return None
-    reason = f"{unread} of {count} pages are scans, which need OCR: {ocr.INSTALL}"
-    if unread > count / 2:
-        raise fast.UnreadableError(reason)
-    return reason
+    enough = sum(map(len, hidden)) > _LEAST_TEXT
+    return enough and is_text("".join(hidden)) and not is_soup(hidden)
 
 
 def is_legible(lines: list[Line]) -> bool:
@@ -119,47 +162,126 @@ def read_scan(
 ) -> tuple[list[Line], Graphics]:
     """The lines and graphics of a scan, from its picture as `draw` gives it.
 
-    `lines` and `graphics` are those of the PDF page, which may be closed; they come back unchanged
-    where the picture holds no text to speak of.
+    By OCR, with the text of its layer where that reads no further; by the layer alone where there
+    is no OCR. `lines` and `graphics` are those of the PDF page, which may be closed; they come back
+    unchanged where the picture holds no text to speak of. Graphics are `cut` where there is more
+    text than is read.
     """
-    pixels, scale = drawn
-    if has_layer(lines):
-        return lines, _in_layer(page, straighten(pixels, scale, 0, 0.0), lines)
-    quarters, skew, quads = ocr.find_pose(pixels)
-    picture = straighten(pixels, scale, quarters, skew)
-    pieces = ocr.read_page(picture.grey, _level_boxes(picture, quads))
-    read = _lines(picture, pieces)
+    layer = [line for line in lines if is_text(line.text)] if has_layer(lines) else []
+    drawn = _without_sheet(drawn, graphics.boxes[graphics.kinds == IMAGE])
+    if ocr.is_available():
+        picture, pieces = _read(drawn)
+        read = _lines(picture, pieces)
+        _fill_in(read, layer)
+        beside = []
+    else:
+        picture, pieces = _measure_layer(drawn, layer)
+        read = _lines(picture, pieces)
+        beside = [line for line in layer if line.quarters != picture.quarters]
     if sum(len(line.text) for line in read) < _LEAST_TEXT:
         return lines, graphics
-    text = np.array([piece.box for piece in pieces]).reshape(-1, 4)
-    return read, _graphics(page, picture, text)
+    text = [piece.box for piece in pieces]
+    text += [tuple(_displayed(line, page) * picture.scale) for line in beside]
+    found = _graphics(page, picture, np.array(text).reshape(-1, 4))
+    return read + beside, replace(found, cut=any(piece.left_out for piece in pieces))
+
+
+def read_unmapped(drawn: tuple[np.ndarray, float], lines: list[Line]) -> list[Line]:
+    """The lines of a page whose characters have no meaning, from its picture.
+
+    `lines` come back where the picture holds no text to speak of.
+    """
+    read = _lines(*_read(drawn))
+    return read if sum(len(line.text) for line in read) >= _LEAST_TEXT else lines
+
+
+def _read(drawn: tuple[np.ndarray, float]) -> tuple[Straight, list[Piece]]:
+    """A page's picture with level lines, and the pieces of text in it."""
+    pixels, scale = drawn
+    quarters, skew, quads = ocr.find_pose(pixels)
+    picture = straighten(pixels, scale, quarters, skew)
+    return picture, ocr.read_page(picture.grey, _level_boxes(picture, quads))
+
+
+def _without_sheet(drawn: tuple[np.ndarray, float], images: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture of a page with the sheet around its `images` (n, 4) in the level of their paper.
+
+    White around a grey scan would pass for the paper, and the scan for ink.
+    """
+    pixels, scale = drawn
+    if not len(images):
+        return drawn
+    x0, y0 = np.maximum(images[:, :2].min(axis=0) * scale, 0).astype(int)
+    x1, y1 = (images[:, 2:].max(axis=0) * scale).astype(int)
+    inner = pixels[y0:y1, x0:x1]
+    if not inner.size:
+        return drawn
+    sheet = np.full_like(pixels, int(paper_level(inner)))
+    sheet[y0:y1, x0:x1] = inner
+    return sheet, scale
+
+
+def _fill_in(read: list[Line], layer: list[Line]) -> None:
+    """Give lines that OCR left unread the text that the layer has there."""
+    boxes = np.array([line.box for line in layer]).reshape(-1, 4)
+    middles = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
+    for line in read:
+        if not layer or is_read(line.text):
+            continue
+        own = [layer[k] for k in np.flatnonzero(hits(middles, line.box))]
+        own = [other for other in own if other.quarters == line.quarters]
+        if own:
+            line.text = " ".join(other.text for other in sorted(own, key=lambda line: line.box[0]))
+
+
+def _measure_layer(
+    drawn: tuple[np.ndarray, float], layer: list[Line]
+) -> tuple[Straight, list[Piece]]:
+    """A page's picture, and the lines of its layer that are upright there as pieces of text.
+
+    What OCR programs say of sizes and baselines differs by a fifth from line to line, so that both
+    are measured again.
+    """
+    pixels, scale = drawn
+    count: Counter[int] = Counter()
+    for line in layer:
+        count[line.quarters] += len(line.text)
+    picture = straighten(pixels, scale, count.most_common(1)[0][0], 0.0)
+    dark = darkness(picture.grey)
+    pieces = []
+    for line in layer:
+        if line.quarters == picture.quarters:
+            x0, y0, x1, y1 = (side * scale for side in line.box)
+            # As far as a detector of text reaches: sizes and ends are known to a fifth only.
+            across, down = _REACH[0] * (y1 - y0), _REACH[1] * (y1 - y0)
+            if len(line.text) > _LONG:
+                x0, x1 = reach_out(dark, (x0, y0, x1, y1), _SPACE * (y1 - y0))
+            piece = measure_piece(dark, [x0 - across, y0 - down, x1 + across, y1 + down])
+            piece.text = ocr.mend(line.text)
+            pieces.append(piece)
+    found = number_pieces(find_blocks([piece for piece in pieces if not piece.sideways]))
+    return picture, found
+
+
+def add_ink(page: fast.Page, lines: list[Line], graphics: Graphics) -> Graphics:
+    """The graphics of a page of which not all were read, with its ink that is no text."""
+    more = _in_layer(page, straighten(*draw(page), 0, 0.0), lines)
+    return replace(
+        graphics,
+        boxes=np.concatenate([graphics.boxes, more.boxes]),
+        kinds=np.concatenate([graphics.kinds, more.kinds]),
+    )
 
 
 def _in_layer(page: fast.Page, picture: Straight, lines: list[Line]) -> Graphics:
-    boxes = np.zeros((0, 4))
-    for quarters in {line.quarters for line in lines}:
-        own = np.array([line.box for line in lines if line.quarters == quarters])
-        sides = (page.height, page.width) if quarters % 2 else (page.width, page.height)
-        boxes = np.concatenate([boxes, turn(own, -quarters, *sides)])
+    """The ink of a level picture that lies outside of `lines`."""
+    boxes = np.array([_displayed(line, page) for line in lines]).reshape(-1, 4)
     return _graphics(page, picture, boxes * picture.scale)
 
 
 def is_read(text: str) -> bool:
     """Whether a text holds no lines that OCR left unread."""
     return not text or max(text) < chr(_UNREAD)
-
-
-def straighten(grey: np.ndarray, scale: float, quarters: int, skew: float) -> Straight:
-    """Turn a picture, uint8 (height, width), by quarters, then back by its skew (radians)."""
-    grey = np.ascontiguousarray(np.rot90(grey, -quarters))
-    if abs(skew) > 5e-4:  # half a point across a page
-        image = Image.fromarray(grey)
-        paper = int(paper_level(grey))
-        turned = image.rotate(np.degrees(skew), Image.Resampling.BILINEAR, fillcolor=paper)
-        grey = np.asarray(turned)
-    else:
-        skew = 0.0
-    return Straight(grey, scale, quarters % 4, skew)
 
 
 def _level_boxes(picture: Straight, quads: np.ndarray) -> np.ndarray:
@@ -249,97 +371,3 @@ def _graphics(page: fast.Page, picture: Straight, text: np.ndarray) -> Graphics:
     solid = (fill > 0.6) & (sides.min(axis=1) > 30)
     kinds = np.where(solid, IMAGE, PATH).astype(np.uint8)
     return Graphics(boxes, kinds, TextObjects())
-
-
-def find_graphics(picture: Straight, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ink of a picture that is no text: boxes (n, 4) in pixels, and how full each is, 0 to 1.
-
-    Ink is what is darker than the paper by more than its noise, in cells of _CELL points. Specks
-    and the shadows at the edges of a scan are left out.
-    """
-    cell = max(1, round(_CELL * picture.scale))
-    rows, columns = (side // cell for side in picture.grey.shape)
-    if not rows or not columns:
-        return np.zeros((0, 4)), np.zeros(0)
-    grey = picture.grey[: rows * cell, : columns * cell].astype(np.float32)
-    paper = paper_level(picture.grey)
-    outwards = np.array([-0.25, -0.25, 0.25, 0.25]) * cell
-    for x0, y0, x1, y1 in np.rint(text + outwards).astype(int).tolist():
-        grey[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = paper
-    means = grey.reshape(rows, cell, columns, cell).mean(axis=(1, 3))
-    dark = paper - means
-    noise = 3.1 * float(np.percentile(np.abs(dark), 25))  # the deviation of a normal one
-    labels, count = label_cells(dark > max(12.0, 5 * noise))
-    boxes, cells = _cell_boxes(labels, count)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    fill = cells / np.maximum(sides.prod(axis=1), 1)
-    slack = 2 + abs(np.sin(picture.skew)) * max(rows, columns) / 2
-    at_edge = (boxes[:, :2].min(axis=1, initial=1e9) < slack) | (
-        (np.array([columns, rows]) - boxes[:, 2:]).min(axis=1, initial=1e9) < slack
-    )
-    shadow = at_edge & ((sides.min(axis=1) < 0.05 * min(rows, columns)) | (fill < 0.3))
-    keep = ~shadow & (cells > 2)
-    return _gather_marks(boxes[keep] * float(cell), fill[keep], text, 25 * picture.scale)
-
-
-def _gather_marks(
-    boxes: np.ndarray, fill: np.ndarray, text: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Join marks smaller than `reach` that lie within it of each other: dots, atoms, arrows.
-
-    Each alone is too small for a figure. They are not joined across text.
-    """
-    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) < reach
-    groups = merge_boxes(boxes[small], reach, text)
-    whole = np.array(groups).reshape(-1, 4)
-    full = np.zeros(len(whole))
-    return np.concatenate([boxes[~small], whole]), np.concatenate([fill[~small], full])
-
-
-def label_cells(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the connected parts (eight neighbours) of a boolean (rows, columns).
-
-    Returns int (rows, columns), 0 outside and 1 to n inside, and n. Runs of a row are joined
-    with those that they touch in the row above (Rosenfeld and Pfaltz, 1966).
-    """
-    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), np.int8)
-    padded[:, 1:-1] = mask
-    steps = np.diff(padded, axis=1)
-    row, start = np.nonzero(steps == 1)
-    _, end = np.nonzero(steps == -1)
-    parent = list(range(len(row)))
-
-    def root(run: int) -> int:
-        while parent[run] != run:
-            parent[run] = parent[parent[run]]
-            run = parent[run]
-        return run
-
-    first = np.searchsorted(row, np.arange(mask.shape[0] + 1)).tolist()
-    starts, ends = start.tolist(), end.tolist()
-    for line in range(1, mask.shape[0]):
-        above, here = first[line - 1], first[line]
-        while above < first[line] and here < first[line + 1]:
-            if starts[above] <= ends[here] and starts[here] <= ends[above]:
-                parent[root(here)] = root(above)
-            if ends[above] < ends[here]:
-                above += 1
-            else:
-                here += 1
-    roots = np.array([root(run) for run in range(len(parent))], int)
-    names, numbers = np.unique(roots, return_inverse=True)
-    labels = np.zeros(mask.shape, int)
-    labels[mask] = np.repeat(numbers + 1, end - start)
-    return labels, len(names)
-
-
-def _cell_boxes(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes, int (n, 4), and the numbers of cells, int (n,), of labelled parts."""
-    rows, columns = np.nonzero(labels)
-    own = labels[rows, columns] - 1
-    low = np.full((count, 2), np.iinfo(int).max)
-    high = np.zeros((count, 2), int)
-    places = np.stack([columns, rows], axis=1)
-    np.minimum.at(low, own, places)
-    np.maximum.at(high, own, places + 1)
-    return np.concatenate([low, high], axis=1), np.bincount(own, minlength=count)

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.pdfium import UnreadableError
 
-_UNREAD = b"cephalo.unread_scans"  # in the metadata of a shard's Parquet file
+# What was left out of a document, in the metadata of its shard's Parquet file.
+_LEFT_OUT = {"scans": b"cephalo.unread_scans", "cut pages": b"cephalo.cut_pages"}
 MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its worker only
 
 
@@ -91,34 +92,40 @@ def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -
         return Outcome(error=f"needs more than {MEMORY_LIMIT >> 30} GB of memory")
     except OSError as error:
         return Outcome(error=f"the file cannot be read: {error.strerror or error}")
-    write_shards(shard, result.rows, result.passages, result.unread)
-    left_out = {"scans": result.unread} if result.unread else {}
+    told = {"scans": result.unread, "cut pages": result.cut}
+    left_out = {what: reason for what, reason in told.items() if reason}
+    write_shards(shard, result.rows, result.passages, left_out)
     return Outcome(len(result.rows), result.pages, left_out=left_out)
 
 
 def write_shards(
-    shard: Path, rows: list[dict], passages: list[dict] | None, unread: str | None = None
+    shard: Path,
+    rows: list[dict],
+    passages: list[dict] | None,
+    left_out: dict[str, str] | None = None,
 ) -> None:
     """Write OUT/figures/NAME and, where passages were asked for, OUT/text/NAME before it.
 
-    A document is done when its `figures` shard is there; what it says of `unread` scans is kept in
-    that. Raises ShardError.
+    A document is done when its `figures` shard is there; what it says was `left_out` ("scans",
+    "cut pages") is kept in that. Raises ShardError.
     """
     if passages is not None:
         _write_shard(shard.parents[1] / "text" / shard.name, passages, "text")
-    _write_shard(shard, rows, "figures", unread)
+    _write_shard(shard, rows, "figures", left_out)
 
 
-def unread_scans(shard: Path) -> str | None:
-    """What `write_shards` was told of scans that were not read; None without any."""
-    reason = (pq.read_metadata(shard).metadata or {}).get(_UNREAD)
-    return reason.decode() if reason else None
+def read_left_out(shard: Path) -> dict[str, str]:
+    """What `write_shards` was told of pages that were left out, with the reasons."""
+    metadata = pq.read_metadata(shard).metadata or {}
+    return {what: metadata[key].decode() for what, key in _LEFT_OUT.items() if key in metadata}
 
 
-def _write_shard(shard: Path, rows: list[dict], table: str, unread: str | None = None) -> None:
+def _write_shard(
+    shard: Path, rows: list[dict], table: str, left_out: dict[str, str] | None = None
+) -> None:
     aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")
     try:
-        write_rows(rows, aside, table, unread)
+        write_rows(rows, aside, table, left_out)
         aside.replace(shard)
     except OSError as error:
         aside.unlink(missing_ok=True)
@@ -126,7 +133,7 @@ def _write_shard(shard: Path, rows: list[dict], table: str, unread: str | None =
 
 
 def write_rows(
-    rows: list[dict], path: Path, table: str = "figures", unread: str | None = None
+    rows: list[dict], path: Path, table: str = "figures", left_out: dict[str, str] | None = None
 ) -> None:
     """Write rows of a table. Images are compressed already, the rest is small."""
     schema = _schemas[table]
@@ -134,7 +141,8 @@ def write_rows(
         with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
             if rows:  # `datasets` stumbles over a row group without rows
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            if unread:
-                writer.add_key_value_metadata({_UNREAD: unread})
+            if left_out:
+                told = {_LEFT_OUT[what]: reason for what, reason in left_out.items()}
+                writer.add_key_value_metadata(told)
         file.flush()
         os.fsync(file.fileno())

@@ -12,8 +12,9 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
+from cephalo.dataset_scripts.pdf.geometry import Box, turn
 from cephalo.dataset_scripts.pdf.graphics import TextObjects
+from cephalo.dataset_scripts.pdf.gutters import find_gutters
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
@@ -81,21 +82,6 @@ def read_lines(page: fast.Page, texts: TextObjects | None = None) -> list[Line]:
         return _lines(page, textpage, handle, count, texts or TextObjects())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
-
-
-def drop_unseen(lines: list[Line], page: fast.Page, graphics: np.ndarray) -> list[Line]:
-    """Leave out lines that are not visible, but for those on `graphics` (n, 4): white on black.
-
-    `graphics` are boxes on the displayed page, in points.
-    """
-    return [line for line in lines if line.visible or _is_on(line, page, graphics)]
-
-
-def _is_on(line: Line, page: fast.Page, graphics: np.ndarray) -> bool:
-    sides = (page.height, page.width) if line.quarters % 2 else (page.width, page.height)
-    x0, y0, x1, y1 = turn(np.array([line.box]), -line.quarters, *sides)[0]
-    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
-    return bool(hits(graphics, (middle_x, middle_y, middle_x, middle_y)).any())
 
 
 def _lines(page: fast.Page, textpage, handle: int, count: int, texts: TextObjects) -> list[Line]:
@@ -251,6 +237,7 @@ def _runs(
     number = (least < 0.75 * most) & (gap > 0.2 * most)
     cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
     cut &= ~marks.joined[1:]
+    cut |= find_gutters(boxes, cut, marks.joined[1:])
     starts = np.concatenate([[0], np.flatnonzero(cut) + 1])
     ends = np.append(starts[1:], len(boxes)) - 1
     lows = np.minimum.reduceat(boxes[:, :2], starts).tolist()
