@@ -30,6 +30,10 @@ def _fast(function, result, *arguments):
 text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT, _POINTER, _INT)
 text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT, _POINTER, _INT, _POINTER)
 text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT, _POINTER, _INT, _POINTER, _POINTER)
+text_char_box = _fast(
+    pdfium.FPDFText_GetCharBox, _INT, _POINTER, _INT, _POINTER, _POINTER, _POINTER, _POINTER
+)
+text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT, _POINTER, _INT)
 text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
 text_object = _fast(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
 text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
@@ -204,6 +208,15 @@ def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
     return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
 
 
+def ink_boxes(textpage: int, chars: list[int]) -> np.ndarray:
+    """Boxes of the ink of some characters in user space: float64 (n, 4), [left, bottom, right, top]."""
+    buffer = np.zeros((len(chars), 4))  # pdfium gives left, right, bottom, top
+    start = buffer.ctypes.data
+    sides = [range(start + 8 * k, start + 8 * k + 32 * len(chars), 32) for k in range(4)]
+    deque(map(text_char_box, repeat(textpage), chars, *sides), 0)
+    return buffer[:, [0, 2, 1, 3]]
+
+
 def origins(textpage: int, chars: list[int]) -> np.ndarray:
     """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
     buffer = np.zeros((len(chars), 2))
@@ -214,14 +227,20 @@ def origins(textpage: int, chars: list[int]) -> np.ndarray:
     return buffer
 
 
-def text_scales(textpage: int, chars: list[int]) -> list[float]:
-    """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
+def text_matrices(textpage: int, chars: list[int]) -> np.ndarray:
+    """The matrices of some characters, [a, b, c, d, e, f]: float32 (n, 6)."""
     buffer = np.zeros((len(chars), 6), np.float32)
-    buffer[:, 3] = 1
+    buffer[:, [0, 3]] = 1  # of a character without one
     start = buffer.ctypes.data
     addresses = range(start, start + 24 * len(chars), 24)
     deque(map(text_matrix, repeat(textpage), chars, addresses), 0)
-    return np.hypot(buffer[:, 2], buffer[:, 3], dtype=np.float64).tolist()
+    return buffer
+
+
+def text_scales(textpage: int, chars: list[int]) -> list[float]:
+    """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
+    matrices = text_matrices(textpage, chars)
+    return np.hypot(matrices[:, 2], matrices[:, 3], dtype=np.float64).tolist()
 
 
 def metadata(document: ctypes.c_void_p, key: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf import text_layer
 from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
@@ -98,7 +99,7 @@ def _is_on(line: Line, page: fast.Page, graphics: np.ndarray) -> bool:
 
 
 def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
-    codes = _codes(textpage, handle, count)
+    codes = text_layer.repair(page, handle, _codes(textpage, handle, count))
     solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
     boxes = CharBoxes(page, handle, solid)
     marks = _read_marks(boxes, solid, hidden)
@@ -215,6 +216,7 @@ def _whole(text: str) -> str:
     text = " ".join(text.split())
     if text.isascii():
         return text
+    text = text.translate(text_layer.EXPANSIONS)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

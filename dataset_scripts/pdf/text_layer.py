@@ -1,0 +1,302 @@
+"""What the text layer of a page says, put right where other glyphs are drawn.
+
+Fonts of signs often come without a table of their characters, or with a wrong one. Then a minus
+is read as a control character, and is lost, or as "2", "$" or "¼". Glyphs that cannot be what the
+layer says, by their code or by their extent, are drawn and recognised by their shape (`glyphs`).
+What is not recognised becomes UNREAD, so that a row can say so.
+"""
+
+import ctypes
+import re
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf import glyphs
+from cephalo.dataset_scripts.pdf import pdfium as fast
+
+UNREAD = "\ufffd"  # stands for a glyph that the text layer names wrongly or not at all
+HYPHEN_CODES = (2, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
+_MAX_DRAWN = 200  # glyphs of a page; a text layer with more that are doubtful has no sense
+_TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
+_FEW = 4  # characters of a font; of so few, most may be misnamed
+_CLEARLY = 0.1  # how much less like the named character than another a glyph must be
+
+# Fonts of signs and Greek letters in which ASCII codes stand for others: Arbortext's, MathPi,
+# MathType's. A font that is not known here is found by the extents of its glyphs.
+_SIGN_FONT = re.compile(
+    r"AdvP(?:S|i|SMP)?[\dA-F]+|Adv\w*sym|math.?pi|^PI_|TeX_CM_Math|greek|MT-?Extra|EuclidExtra"
+    r"|SymbolMT|^Symbol|\+Symbol|Wingding|Webding",
+    re.I,
+)
+
+# Heights of the ink of characters and how far it goes down and up, in ems. The fonts of 89 papers
+# keep to it, small capitals and old-style figures too: least and greatest height, lowest bottom,
+# highest top.
+_EXTENTS = {
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ": (0.35, 1.3, -0.4, 1.4),
+    "abcdehiklmnorstuvwx": (0.28, 1.2, -0.15, 1.4),
+    "fgjpqyz": (0.28, 1.3, -0.5, 1.4),
+    "0123456789": (0.28, 1.1, -0.4, 1.2),
+    "()[]{}/\\|": (0.5, 9.0, -9.0, 9.0),
+    "$%&#@!?§¶£¥¢": (0.4, 1.5, -0.5, 1.4),
+    "+": (0.2, 0.9, -0.3, 0.95),
+    "=": (0.08, 0.55, -0.2, 0.8),
+    "<>": (0.2, 0.9, -0.3, 0.95),
+    "-": (0.0, 0.25, -0.1, 0.8),
+    ",": (0.0, 0.5, -0.4, 0.35),
+    ".": (0.0, 0.35, -0.15, 0.35),
+    ";:": (0.25, 0.95, -0.4, 0.9),
+    "¼½¾": (0.4, 1.3, -0.3, 1.3),
+    "ðÞ": (0.45, 1.2, -0.12, 1.3),
+    "þ": (0.65, 1.3, -0.5, 1.3),
+    "ªº": (0.1, 0.55, 0.05, 1.2),
+}
+
+
+def _extent_table() -> np.ndarray:
+    """`_EXTENTS` by code: (257, 4). What has none, and the last row for all other codes, is free."""
+    table = np.full((257, 4), (0.0, np.inf, -np.inf, np.inf))
+    for chars, extent in _EXTENTS.items():
+        table[[ord(char) for char in chars]] = extent
+    return table
+
+
+_EXTENT_OF = _extent_table()
+
+# Codes of Adobe's Symbol font from 0x21 and from 0xA1, which fonts with a table for Windows have
+# as U+F021 and on.
+_SYMBOL_LOW = (
+    "!∀#∃%&∋()*+,\u2212./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_\u203eαβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}\u223c"
+)
+_SYMBOL_HIGH = (
+    "ϒ\u2032≤\u2044∞ƒ♣♦♥♠↔←↑→↓°±\u2033≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√·¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪"
+    "\ufffd〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭"
+)
+_SYMBOL = {0xF021 + k: ord(char) for k, char in enumerate(_SYMBOL_LOW)}
+_SYMBOL |= {0xF0A1 + k: ord(char) for k, char in enumerate(_SYMBOL_HIGH)}
+# Adobe's own private codes: small capitals and old-style figures; pieces of brackets.
+_ADOBE = {0xF700 + code: code for code in range(0x21, 0x7B)}
+_ADOBE |= {0xF761 + k: ord("A") + k for k in range(26)}
+_ADOBE |= {0xF8E6 + k: ord(char) for k, char in enumerate("⏐⎯®©™⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭")}
+
+_PLACEHOLDERS = 0x10F000  # private codes for glyphs that are several characters
+EXPANSIONS = {_PLACEHOLDERS + k: text for k, text in enumerate(glyphs.LIGATURES)}
+"""What to put for the codes of ligatures that `repair` gives, for `str.translate`."""
+_CODES = {text: code for code, text in EXPANSIONS.items()}
+
+
+@dataclass
+class _Kinds:
+    """The different characters of a page, one for each pair of a font and a code.
+
+    Arrays (n,): `fonts` are numbers, `codes` as the text layer has them, `samples` the numbers of
+    a character of each, `owners` the addresses of these characters' text objects, `unmapped`
+    tells for which pdfium found no character and gives the code in the font instead. `names` are
+    those of the fonts.
+    """
+
+    fonts: np.ndarray
+    codes: np.ndarray
+    samples: np.ndarray
+    owners: np.ndarray
+    unmapped: np.ndarray
+    names: list[str]
+
+
+def repair(page: fast.Page, textpage: int, codes: np.ndarray) -> np.ndarray:
+    """The codes of the characters of a page, uint32 (n,), with those put right that are wrong."""
+    chars = np.flatnonzero(is_solid(codes))
+    if not len(chars):
+        return codes
+    owners = _owners(textpage, chars)
+    kinds, members = _kinds(textpage, chars, owners, codes)
+    found = _Drawn(page, textpage, kinds).read()
+    if not found:
+        return codes
+    new = kinds.codes.copy()
+    new[list(found)] = list(found.values())
+    codes = codes.copy()
+    codes[chars] = new[members]
+    return codes
+
+
+def is_solid(codes: np.ndarray) -> np.ndarray:
+    """Which codes are not of white space: bool (n,). Control characters may be glyphs."""
+    return ~((codes == 32) | (codes == 0xA0) | (codes == 10) | (codes == 13) | (codes == 9))
+
+
+def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
+    """Addresses of the text objects of some characters, in order: uint64 (n,).
+
+    Those between two of one object, in one word, are asked for no more: a change of font begins
+    another object.
+    """
+    begins = np.concatenate([[True], np.diff(chars) > 1])
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(chars)) - 1
+    ends = np.stack([first, last], axis=1)
+    asked = map(fast.text_object, repeat(textpage), chars[ends.ravel()].tolist())
+    found = np.array([owner or 0 for owner in asked], np.uint64).reshape(-1, 2)
+    owners = np.repeat(found[:, 0], last - first + 1)
+    mixed = np.flatnonzero(np.repeat(found[:, 0] != found[:, 1], last - first + 1))
+    asked = map(fast.text_object, repeat(textpage), chars[mixed].tolist())
+    owners[mixed] = [owner or 0 for owner in asked]
+    return owners
+
+
+def _kinds(
+    textpage: int, chars: np.ndarray, owners: np.ndarray, codes: np.ndarray
+) -> tuple[_Kinds, np.ndarray]:
+    """The different characters among `chars`, and for each of these the number of its kind."""
+    objects, which = np.unique(owners, return_inverse=True)
+    handles = [fast.text_font(owner) or 0 if owner else 0 for owner in objects.tolist()]
+    numbers = {font: number for number, font in enumerate(dict.fromkeys(handles))}
+    fonts = np.array([numbers[font] for font in handles])[which]
+    keys = fonts.astype(np.int64) << 32 | codes[chars]
+    _, first, members = np.unique(keys, return_index=True, return_inverse=True)
+    samples = chars[first]
+    unmapped = map(fast.text_unmapped, repeat(textpage), samples.tolist())
+    kinds = _Kinds(
+        fonts[first],
+        codes[samples],
+        samples,
+        owners[first],
+        np.fromiter(unmapped, int, len(samples)) == 1,
+        [font_name(font) for font in numbers],
+    )
+    return kinds, members
+
+
+def font_name(font: int) -> str:
+    """The PostScript name of a font as the document has it, "" without one."""
+    if not font:
+        return ""
+    buffer = ctypes.create_string_buffer(256)
+    fast.font_name(font, ctypes.addressof(buffer), 256)
+    return buffer.value.decode("latin-1")
+
+
+class _Drawn:
+    """The kinds of characters of a page as they are drawn."""
+
+    def __init__(self, page: fast.Page, textpage: int, kinds: _Kinds) -> None:
+        self.page = page
+        self.kinds = kinds
+        samples = kinds.samples.tolist()
+        self.boxes = fast.ink_boxes(textpage, samples)
+        matrices = fast.text_matrices(textpage, samples).astype(float)
+        sizes = np.fromiter(map(fast.text_font_size, repeat(textpage), samples), float)
+        self.ems = np.maximum(sizes * np.hypot(matrices[:, 2], matrices[:, 3]), 1e-6)
+        self.turns = np.rint(np.arctan2(matrices[:, 1], matrices[:, 0]) / (np.pi / 2)).astype(int)
+        self.extents = self._extents(fast.origins(textpage, samples))
+
+    def read(self) -> dict[int, int]:
+        """The codes to put for kinds, by their number, where they differ from the text layer's."""
+        kinds = self.kinds
+        unnamed, doubtful = self._suspects()
+        found: dict[int, int] = {}
+        for kind in np.flatnonzero(unnamed)[:_MAX_DRAWN].tolist():
+            code = self._name(kind)
+            if code:
+                found[kind] = code
+        suspects = np.flatnonzero(doubtful & ~unnamed)[:_MAX_DRAWN].tolist()
+        wrong = {kind: code for kind in suspects if (code := self._correct(kind))}
+        # One misnamed sign makes all of its font doubtful.
+        others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~_sets_words(kinds)[kinds.fonts]
+        others &= (kinds.codes < 256) & ~doubtful & ~unnamed
+        for kind in np.flatnonzero(others)[:_MAX_DRAWN].tolist():
+            code = self._correct(kind)
+            if code:
+                wrong[kind] = code
+        return found | wrong
+
+    def _extents(self, origins: np.ndarray) -> np.ndarray:
+        """Bottom and top of the ink above the baseline, and its width, in ems: (n, 3)."""
+        down_left, up_right = self.boxes[:, :2] - origins, self.boxes[:, 2:] - origins
+        turns = self.turns % 4
+        level = np.stack([down_left[:, 1], up_right[:, 1]], axis=1)
+        level[turns == 1] = np.stack([-up_right[:, 0], -down_left[:, 0]], axis=1)[turns == 1]
+        level[turns == 2] = np.stack([-up_right[:, 1], -down_left[:, 1]], axis=1)[turns == 2]
+        level[turns == 3] = np.stack([down_left[:, 0], up_right[:, 0]], axis=1)[turns == 3]
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        width = np.where(turns % 2, sides[:, 1], sides[:, 0])
+        return np.column_stack([level, width]) / self.ems[:, None]
+
+    def _suspects(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which kinds the layer does not name, and which it may name wrongly: bool (n,) each."""
+        kinds = self.kinds
+        codes, fonts = kinds.codes, kinds.fonts
+        controls = (codes < 32) | (codes >= 0x7F) & (codes < 0xA0)
+        hyphens = np.isin(codes, HYPHEN_CODES) & ~kinds.unmapped
+        private = (codes >= 0xE000) & (codes < 0xF900) | (codes == ord(UNREAD))
+        # A font all of whose characters are unmapped has the codes of ASCII, most often.
+        count = np.bincount(fonts)
+        some = np.bincount(fonts, kinds.unmapped) < 0.5 * count
+        unnamed = (controls & ~hyphens) | private
+        unnamed |= kinds.unmapped & (some[fonts] | (codes > 255))
+        height = self.extents[:, 1] - self.extents[:, 0]
+        least, greatest, bottom, top = _EXTENT_OF[np.minimum(codes, 256)].T
+        odd = (height < least) | (height > greatest)
+        odd |= (self.extents[:, 0] < bottom) | (self.extents[:, 1] > top)
+        odd &= height > 0
+        # Where most are odd, the font's size is not that of its type.
+        strange = (np.bincount(fonts, odd) > 0.5 * count) & (count > _FEW)
+        signs = np.array([bool(_SIGN_FONT.search(name)) for name in kinds.names])
+        words = _sets_words(kinds)
+        letters = (codes >= ord("a")) & (codes <= ord("z"))
+        doubtful = odd & ~strange[fonts] & ~(words[fonts] & letters)
+        doubtful |= (signs & ~words)[fonts] & (codes < 256)
+        return unnamed & (height > 0), doubtful & ~hyphens & (codes > 32)
+
+    def _name(self, kind: int) -> int:
+        """The code of a kind that the text layer does not name; 0 where nothing is drawn."""
+        code, name = int(self.kinds.codes[kind]), self.kinds.names[self.kinds.fonts[kind]]
+        if code in _ADOBE:
+            return _ADOBE[code]
+        if code in _SYMBOL and "symbol" in name.lower():
+            return _SYMBOL[code]
+        glyph = self._glyph(kind)
+        if glyph is None:
+            return 0
+        known = glyphs.known_glyphs()
+        text = known.recognise(glyph)
+        if not text and self.kinds.unmapped[kind] and 32 < code < 127:
+            text = chr(code) if known.is_like(glyph, chr(code)) else ""
+        if not text and 0xF021 <= code < 0xF07F:  # of a font with a table for Windows
+            text = chr(code - 0xF000) if known.is_like(glyph, chr(code - 0xF000)) else ""
+        return _code(text or UNREAD)
+
+    def _correct(self, kind: int) -> int:
+        """The code of a sign that is drawn for a kind instead of what the layer says; 0 if none."""
+        glyph = self._glyph(kind)
+        if glyph is None:
+            return 0
+        known = glyphs.known_glyphs()
+        text = known.recognise(glyph)
+        if not text or (text.isascii() and text.isalnum()):
+            return 0
+        distances = known.distances(glyph)
+        named = chr(self.kinds.codes[kind])
+        own = distances.get(glyphs.SPELLINGS.get(named, named), np.inf)
+        return _code(text) if own - distances[text] > _CLEARLY else 0
+
+    def _glyph(self, kind: int) -> glyphs.Glyph | None:
+        """A kind as it is drawn, upright."""
+        owner = ctypes.cast(int(self.kinds.owners[kind]), glyphs.PageObject)
+        coverage = glyphs.draw_part(self.page, owner, self.boxes[kind])
+        if coverage is None:
+            return None
+        upright = np.rot90(coverage, -self.turns[kind])
+        return glyphs.make_glyph(np.ascontiguousarray(upright), *self.extents[kind].tolist())
+
+
+def _sets_words(kinds: _Kinds) -> np.ndarray:
+    """Which fonts set words, by how many small letters of them are used: bool (fonts,)."""
+    letters = (kinds.codes >= ord("a")) & (kinds.codes <= ord("z"))
+    return np.bincount(kinds.fonts, letters, len(kinds.names)) >= _TEXT_FONT
+
+
+def _code(text: str) -> int:
+    return _CODES[text] if text in _CODES else ord(text)
