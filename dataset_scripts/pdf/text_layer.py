@@ -31,6 +31,8 @@ _SIGN_FONT = re.compile(
     re.I,
 )
 
+_GREEK = re.compile("[α-ωΑ-Ω]")
+
 # Heights of the ink of characters and how far it goes down and up, in ems. The fonts of 89 papers
 # keep to it, small capitals and old-style figures too: least and greatest height, lowest bottom,
 # highest top.
@@ -275,7 +277,7 @@ class _Drawn:
             return 0
         known = glyphs.known_glyphs()
         text = known.recognise(glyph)
-        if not text or (text.isascii() and text.isalnum()):
+        if not text or (text.isalnum() and not _GREEK.fullmatch(text)):
             return 0
         distances = known.distances(glyph)
         named = chr(self.kinds.codes[kind])
