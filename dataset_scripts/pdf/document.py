@@ -40,6 +40,7 @@ from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text import drop_unseen, read_lines
+from cephalo.dataset_scripts.pdf.text_layer import Memory
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 7  # raise it when the same file would give other rows
@@ -153,11 +154,12 @@ def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], str |
     """
     pages = []
     unread = 0
+    glyphs: Memory = {}
     for number in range(count):
         try:
             with source.open(number) as page:
                 graphics = read_graphics(page)
-                lines = read_lines(page, graphics.hidden)
+                lines = read_lines(page, graphics.hidden, glyphs)
                 scanned = scan.is_scan(page, lines, graphics)
                 picture = scan.draw(page) if scanned and scan.is_legible(lines) else None
                 if not scanned:

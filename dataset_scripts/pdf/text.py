@@ -64,11 +64,16 @@ def is_bold(font: str) -> bool:
     return any(part in name for part in bold) or name.endswith((".b", "-b"))
 
 
-def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
+def read_lines(
+    page: fast.Page,
+    hidden: set[int] | None = None,
+    memory: text_layer.Memory | None = None,
+) -> list[Line]:
     """The lines of a page, each in the frame of its own orientation (`Line.quarters`).
 
     `hidden` are text objects that are clipped away: publishers' tools leave there what stood
-    around a figure in another version of the page.
+    around a figure in another version of the page. `memory` has the glyphs of the document that
+    were recognised on other pages.
     """
     textpage = pdfium.FPDFText_LoadPage(page.handle)
     if not textpage:
@@ -78,7 +83,8 @@ def read_lines(page: fast.Page, hidden: set[int] | None = None) -> list[Line]:
         count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
         if count <= 0:
             return []
-        return _lines(page, textpage, handle, count, hidden or set())
+        codes = text_layer.repair(page, handle, _codes(textpage, handle, count), memory)
+        return _lines(page, handle, codes, hidden or set())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
 
@@ -98,8 +104,7 @@ def _is_on(line: Line, page: fast.Page, graphics: np.ndarray) -> bool:
     return bool(hits(graphics, (middle_x, middle_y, middle_x, middle_y)).any())
 
 
-def _lines(page: fast.Page, textpage, handle: int, count: int, hidden: set[int]) -> list[Line]:
-    codes = text_layer.repair(page, handle, _codes(textpage, handle, count))
+def _lines(page: fast.Page, handle: int, codes: np.ndarray, hidden: set[int]) -> list[Line]:
     solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
     boxes = CharBoxes(page, handle, solid)
     marks = _read_marks(boxes, solid, hidden)

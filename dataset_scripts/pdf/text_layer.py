@@ -8,6 +8,7 @@ What is not recognised becomes UNREAD, so that a row can say so.
 
 import ctypes
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -17,8 +18,8 @@ from cephalo.dataset_scripts.pdf import glyphs
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 UNREAD = "\ufffd"  # stands for a glyph that the text layer names wrongly or not at all
-HYPHEN_CODES = (2, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 _MAX_DRAWN = 200  # glyphs of a page; a text layer with more that are doubtful has no sense
+_LONG_WORD = 3  # letters
 _TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
 _FEW = 4  # characters of a font; of so few, most may be misnamed
 _CLEARLY = 0.1  # how much less like the named character than another a glyph must be
@@ -67,6 +68,22 @@ def _extent_table() -> np.ndarray:
 
 _EXTENT_OF = _extent_table()
 
+_SPACE, _OTHER, _OPENING, _STOP, _LETTER, _UNIT = range(6)  # of `_CLASS_OF`
+
+
+def _class_table() -> np.ndarray:
+    """What a code is to a word: uint8 (257,), the last for all other codes."""
+    table = np.full(257, _OTHER, np.uint8)
+    table[[9, 10, 13, 32, 0xA0]] = _SPACE
+    table[ord("(")] = _OPENING
+    table[[ord(char) for char in ".,;:)"]] = _STOP
+    table[[ord(char) + case for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for case in (0, 32)]] = _LETTER
+    table[[ord(char) for char in "lmD"]] = _UNIT  # codes of μ and Δ
+    return table
+
+
+_CLASS_OF = _class_table()
+
 # Codes of Adobe's Symbol font from 0x21 and from 0xA1, which fonts with a table for Windows have
 # as U+F021 and on.
 _SYMBOL_LOW = (
@@ -89,6 +106,11 @@ EXPANSIONS = {_PLACEHOLDERS + k: text for k, text in enumerate(glyphs.LIGATURES)
 _CODES = {text: code for code, text in EXPANSIONS.items()}
 
 
+Memory = dict[tuple, int]
+"""What was found of kinds of characters, by their font's name, code and extent. Of one document:
+in another, a font of the same name may have other glyphs."""
+
+
 @dataclass
 class _Kinds:
     """The different characters of a page, one for each pair of a font and a code.
@@ -96,7 +118,7 @@ class _Kinds:
     Arrays (n,): `fonts` are numbers, `codes` as the text layer has them, `samples` the numbers of
     a character of each, `owners` the addresses of these characters' text objects, `unmapped`
     tells for which pdfium found no character and gives the code in the font instead. `names` are
-    those of the fonts.
+    those of the fonts, `words` (fonts,) tells which set words, by how many small letters they use.
     """
 
     fonts: np.ndarray
@@ -105,28 +127,48 @@ class _Kinds:
     owners: np.ndarray
     unmapped: np.ndarray
     names: list[str]
+    words: np.ndarray
 
 
-def repair(page: fast.Page, textpage: int, codes: np.ndarray) -> np.ndarray:
-    """The codes of the characters of a page, uint32 (n,), with those put right that are wrong."""
-    chars = np.flatnonzero(is_solid(codes))
+def repair(
+    page: fast.Page, textpage: int, codes: np.ndarray, memory: Memory | None = None
+) -> np.ndarray:
+    """The codes of the characters of a page, uint32 (n,), with those put right that are wrong.
+
+    `memory` holds what was found on other pages of the document.
+    """
+    chars = _unusual(codes)
     if not len(chars):
         return codes
-    owners = _owners(textpage, chars)
-    kinds, members = _kinds(textpage, chars, owners, codes)
-    found = _Drawn(page, textpage, kinds).read()
+    kinds, members = _kinds(textpage, chars, codes)
+    found = _Drawn(page, textpage, kinds).read({} if memory is None else memory)
     if not found:
         return codes
     new = kinds.codes.copy()
     new[list(found)] = list(found.values())
     codes = codes.copy()
-    codes[chars] = new[members]
+    known = members >= 0
+    codes[chars[known]] = new[members[known]]
     return codes
 
 
-def is_solid(codes: np.ndarray) -> np.ndarray:
-    """Which codes are not of white space: bool (n,). Control characters may be glyphs."""
-    return ~((codes == 32) | (codes == 0xA0) | (codes == 10) | (codes == 13) | (codes == 9))
+def _unusual(codes: np.ndarray) -> np.ndarray:
+    """The numbers of characters that are not of white space, nor of a long word of plain letters.
+
+    A font of signs sets no such word, but may set its first letter: "lmol" for "μmol".
+    """
+    classes = _CLASS_OF[np.minimum(codes, 256)]
+    solid = classes != _SPACE
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
+    if not len(edges):
+        return edges
+    first, last = edges[::2], edges[1::2] - 1
+    letters = np.concatenate([[0], np.cumsum(classes >= _LETTER)])
+    count = letters[last + 1] - letters[first]
+    others = last - first + 1 - count
+    others -= (classes[first] == _OPENING).astype(int) + (classes[last] == _STOP)
+    plain = (others <= 0) & (count >= _LONG_WORD) & (classes[first] != _UNIT)
+    return np.flatnonzero(solid)[np.repeat(~plain, last - first + 1)]
 
 
 def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
@@ -148,16 +190,26 @@ def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
     return owners
 
 
-def _kinds(
-    textpage: int, chars: np.ndarray, owners: np.ndarray, codes: np.ndarray
-) -> tuple[_Kinds, np.ndarray]:
-    """The different characters among `chars`, and for each of these the number of its kind."""
-    objects, which = np.unique(owners, return_inverse=True)
-    handles = [fast.text_font(owner) or 0 if owner else 0 for owner in objects.tolist()]
-    numbers = {font: number for number, font in enumerate(dict.fromkeys(handles))}
-    fonts = np.array([numbers[font] for font in handles])[which]
+def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds, np.ndarray]:
+    """The different characters among `chars`, and for each of these the number of its kind.
+
+    Letters of fonts that set words are left out; their number is -1.
+    """
+    owners = _owners(textpage, chars)
+    begins = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
+    runs = owners[begins].tolist()
+    handles = {owner: fast.text_font(owner) or 0 if owner else 0 for owner in set(runs)}
+    numbers = {font: number for number, font in enumerate(dict.fromkeys(handles.values()))}
+    of_runs = np.array([numbers[handles[owner]] for owner in runs])
+    fonts = np.repeat(of_runs, np.diff(np.append(begins, len(chars))))
     keys = fonts.astype(np.int64) << 32 | codes[chars]
     _, first, members = np.unique(keys, return_index=True, return_inverse=True)
+    letters = _CLASS_OF[np.minimum(codes[chars[first]], 256)] >= _LETTER
+    small = letters & (codes[chars[first]] >= ord("a"))
+    words = np.bincount(fonts[first], small) >= _TEXT_FONT
+    kept = ~(words[fonts[first]] & letters)
+    members = np.where(kept, np.cumsum(kept) - 1, -1)[members]
+    first = first[kept]
     samples = chars[first]
     unmapped = map(fast.text_unmapped, repeat(textpage), samples.tolist())
     kinds = _Kinds(
@@ -167,6 +219,7 @@ def _kinds(
         owners[first],
         np.fromiter(unmapped, int, len(samples)) == 1,
         [font_name(font) for font in numbers],
+        words,
     )
     return kinds, members
 
@@ -194,25 +247,32 @@ class _Drawn:
         self.turns = np.rint(np.arctan2(matrices[:, 1], matrices[:, 0]) / (np.pi / 2)).astype(int)
         self.extents = self._extents(fast.origins(textpage, samples))
 
-    def read(self) -> dict[int, int]:
+    def read(self, memory: Memory) -> dict[int, int]:
         """The codes to put for kinds, by their number, where they differ from the text layer's."""
         kinds = self.kinds
         unnamed, doubtful = self._suspects()
-        found: dict[int, int] = {}
-        for kind in np.flatnonzero(unnamed)[:_MAX_DRAWN].tolist():
-            code = self._name(kind)
-            if code:
-                found[kind] = code
-        suspects = np.flatnonzero(doubtful & ~unnamed)[:_MAX_DRAWN].tolist()
-        wrong = {kind: code for kind in suspects if (code := self._correct(kind))}
+        found = self._look(unnamed, self._name, memory)
+        wrong = self._look(doubtful & ~unnamed, self._correct, memory)
         # One misnamed sign makes all of its font doubtful.
-        others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~_sets_words(kinds)[kinds.fonts]
+        others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
         others &= (kinds.codes < 256) & ~doubtful & ~unnamed
-        for kind in np.flatnonzero(others)[:_MAX_DRAWN].tolist():
-            code = self._correct(kind)
-            if code:
-                wrong[kind] = code
-        return found | wrong
+        return found | wrong | self._look(others, self._correct, memory)
+
+    def _look(
+        self, chosen: np.ndarray, judge: Callable[[int], int], memory: Memory
+    ) -> dict[int, int]:
+        """What `judge` says of the kinds for which `chosen` is true, where it says something."""
+        found = {}
+        kinds = self.kinds
+        for kind in np.flatnonzero(chosen)[:_MAX_DRAWN].tolist():
+            name, code = kinds.names[kinds.fonts[kind]], int(kinds.codes[kind])
+            extent = tuple(self.extents[kind].round(2).tolist())
+            key = (judge.__name__, name, code, bool(kinds.unmapped[kind]), extent)
+            if key not in memory:
+                memory[key] = judge(kind)
+            if memory[key]:
+                found[kind] = memory[key]
+        return found
 
     def _extents(self, origins: np.ndarray) -> np.ndarray:
         """Bottom and top of the ink above the baseline, and its width, in ems: (n, 3)."""
@@ -231,7 +291,7 @@ class _Drawn:
         kinds = self.kinds
         codes, fonts = kinds.codes, kinds.fonts
         controls = (codes < 32) | (codes >= 0x7F) & (codes < 0xA0)
-        hyphens = np.isin(codes, HYPHEN_CODES) & ~kinds.unmapped
+        hyphens = ((codes == 2) | (codes == 0xFFFE)) & ~kinds.unmapped  # at the ends of lines
         private = (codes >= 0xE000) & (codes < 0xF900) | (codes == ord(UNREAD))
         # A font all of whose characters are unmapped has the codes of ASCII, most often.
         count = np.bincount(fonts)
@@ -246,10 +306,8 @@ class _Drawn:
         # Where most are odd, the font's size is not that of its type.
         strange = (np.bincount(fonts, odd) > 0.5 * count) & (count > _FEW)
         signs = np.array([bool(_SIGN_FONT.search(name)) for name in kinds.names])
-        words = _sets_words(kinds)
-        letters = (codes >= ord("a")) & (codes <= ord("z"))
-        doubtful = odd & ~strange[fonts] & ~(words[fonts] & letters)
-        doubtful |= (signs & ~words)[fonts] & (codes < 256)
+        doubtful = odd & ~strange[fonts]
+        doubtful |= (signs & ~kinds.words)[fonts] & (codes < 256)
         return unnamed & (height > 0), doubtful & ~hyphens & (codes > 32)
 
     def _name(self, kind: int) -> int:
@@ -262,24 +320,23 @@ class _Drawn:
         glyph = self._glyph(kind)
         if glyph is None:
             return 0
-        known = glyphs.known_glyphs()
-        text = known.recognise(glyph)
-        if not text and self.kinds.unmapped[kind] and 32 < code < 127:
-            text = chr(code) if known.is_like(glyph, chr(code)) else ""
-        if not text and 0xF021 <= code < 0xF07F:  # of a font with a table for Windows
-            text = chr(code - 0xF000) if known.is_like(glyph, chr(code - 0xF000)) else ""
-        return _code(text or UNREAD)
+        text, distances = glyphs.known_glyphs().recognise(glyph)
+        if text:
+            return _code(text)
+        # The code of an unmapped glyph may be that of ASCII; a font for Windows has it higher up.
+        ascii_code = code - 0xF000 if 0xF021 <= code < 0xF07F else code
+        likely = ascii_code != code or (self.kinds.unmapped[kind] and 32 < code < 127)
+        likely = likely and distances.get(chr(ascii_code), np.inf) < glyphs.UNLIKE
+        return ascii_code if likely else ord(UNREAD)
 
     def _correct(self, kind: int) -> int:
         """The code of a sign that is drawn for a kind instead of what the layer says; 0 if none."""
         glyph = self._glyph(kind)
         if glyph is None:
             return 0
-        known = glyphs.known_glyphs()
-        text = known.recognise(glyph)
+        text, distances = glyphs.known_glyphs().recognise(glyph)
         if not text or (text.isalnum() and not _GREEK.fullmatch(text)):
             return 0
-        distances = known.distances(glyph)
         named = chr(self.kinds.codes[kind])
         own = distances.get(glyphs.SPELLINGS.get(named, named), np.inf)
         return _code(text) if own - distances[text] > _CLEARLY else 0
@@ -292,12 +349,6 @@ class _Drawn:
             return None
         upright = np.rot90(coverage, -self.turns[kind])
         return glyphs.make_glyph(np.ascontiguousarray(upright), *self.extents[kind].tolist())
-
-
-def _sets_words(kinds: _Kinds) -> np.ndarray:
-    """Which fonts set words, by how many small letters of them are used: bool (fonts,)."""
-    letters = (kinds.codes >= ord("a")) & (kinds.codes <= ord("z"))
-    return np.bincount(kinds.fonts, letters, len(kinds.names)) >= _TEXT_FONT
 
 
 def _code(text: str) -> int:
