@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y, union
+from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
@@ -15,7 +16,7 @@ from cephalo.dataset_scripts.pdf.labels import (
     series_of,
 )
 from cephalo.dataset_scripts.pdf.layout import Block, BodyStyle, PageContent
-from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
+from cephalo.dataset_scripts.pdf.text import Line
 
 _CITES = re.compile(
     r"^\s*(?:[,;)]|\(?[a-z]\)?(?:[,\s\u2013-]+\(?[a-z]\)?)*\s+(?:show|illustr|present|and\b)"
@@ -31,7 +32,6 @@ _CITES = re.compile(
 _ENTRY_END = re.compile(
     r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
 )
-_UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
 _SMALLEST = 0.66  # of the body size; smaller text is part of a picture
 
 
@@ -359,25 +359,3 @@ def _row_below(
         if level and gap > -1 and within and (line.continues(last) or gap < 0.7 * size):
             kept.append(line)
     return kept
-
-
-def join_text(parts: list[str]) -> str:
-    """Join lines of text into one, undoing hyphenation at the line ends."""
-    pieces: list[str] = []
-    for part in parts:
-        part = part.strip()
-        if not part:
-            continue
-        last = pieces[-1] if pieces else ""
-        if not last:
-            pieces.append(part)
-        elif last[-1] in HYPHENS or (
-            last[-1] == "-" and last[-2:-1].isalpha() and part[0].islower()
-        ):
-            pieces[-1] = last[:-1]
-            pieces.append(part)
-        elif "\u2e80" < last[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
-            pieces.append(part)  # Chinese and Japanese lines join without a space
-        else:
-            pieces += [" ", part]
-    return _UNPRINTED.sub("", "".join(pieces)).strip()

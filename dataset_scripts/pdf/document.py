@@ -18,6 +18,7 @@ from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
+from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.layout import (
     Block,
     BodyStyle,
@@ -184,6 +185,7 @@ def find_pairs(
 
     With `uncaptioned`, also large graphics that no caption claims, under an empty one.
     """
+    settle_hyphens([content.lines + content.turned for content in contents])
     document_columns(contents, body)
     mark_furniture(contents, body)
     find_text_area(contents)

@@ -3,8 +3,9 @@
 import re
 from itertools import pairwise
 
-from cephalo.dataset_scripts.pdf.captions import Caption, grow, join_text
+from cephalo.dataset_scripts.pdf.captions import Caption, grow
 from cephalo.dataset_scripts.pdf.geometry import overlap_x
+from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.layout import BodyStyle, PageContent
 from cephalo.dataset_scripts.pdf.text import Line

@@ -17,7 +17,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
-HYPHENS = "\x02\xad\ufffe"  # how pdfium writes a hyphen at the end of a line
+_HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 
 
 @dataclass(slots=True)
@@ -210,7 +210,7 @@ def _codes(textpage, handle: int, count: int) -> np.ndarray:
 
 def _string(codes: np.ndarray) -> str:
     """The text of a page, one element for each code: surrogates stay apart (see `_whole`)."""
-    codes = np.where(codes == 2, 0xAD, codes)
+    codes = np.where(np.isin(codes, _HYPHENS), ord("-"), codes)
     if codes.max() < 0xD800:
         return codes.astype("<u2").tobytes().decode("utf-16-le")
     return "".join(map(chr, codes.tolist()))
