@@ -21,39 +21,44 @@ _FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
 _PARTED = str.maketrans(dict.fromkeys(".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014", " "))
 _LEAST_WORD = 3  # letters of a part that counts as a word of its own
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # After "low-" in "low- and high-frequency" a blank stays.
-_SUSPENDED = frozenset("and or to und oder bis bzw et ou y o e versus vs".split())
+_SUSPENDED = _words("and or to und oder bis bzw et ou y o e versus vs")
 
 # First parts that keep their hyphen before a word of the document.
-_FIRST_PARTS = frozenset(
+_FIRST_PARTS = _words(
     "self quasi half cross well high low long short all near mid one two three four five six seven "
     "eight nine ten single double triple first second third large small full deep hard soft open "
-    "closed left right real time non".split()
+    "closed left right real time non"
 )
 # Last parts that keep it after a word of the document.
-_LAST_PARTS = frozenset(
+_LAST_PARTS = _words(
     "like type free rich poor ray rays axis axes scale level order phase resolution angle field "
-    "point shaped sized grained plane edge shot step by up off".split()
+    "point shaped sized grained plane edge shot step by up off"
 )
 # Last parts that keep it after anything but a part of a word.
-_STRONG_PARTS = frozenset(
+_STRONG_PARTS = _words(
     "based induced mediated dependent related specific treated doped coated containing resolved "
-    "averaged assisted driven derived supported associated sensitive resistant received".split()
+    "averaged assisted driven derived supported associated sensitive resistant received"
 )
 # Parts of words that are also words, or stand before another one without a hyphen.
-_PREFIXES = frozenset(
+_PREFIXES = _words(
     "over under out up down with inter super trans photo electro micro nano macro bio thermo hydro "
     "counter fore after back there where here any some every what how pre pro con per par dis mis "
-    "mono multi sub anti auto poly un cor be for in on ab ac re im ir".split()
+    "mono multi sub anti auto poly un cor be for in on ab ac re im ir"
 )
-_SUFFIXES = frozenset(
+_SUFFIXES = _words(
     "ion rate able ally ring sing ling ted man men age ant ate the her his act art end ear ing are "
-    "and line out not more over most".split()
+    "and line out not more over most"
 )
-_AS = frozenset(  # after "as-"
+_AS = _words(  # after "as-"
     "received prepared cast grown spun built drawn is synthesized synthesised deposited solidified "
     "quenched milled sintered obtained made fabricated rolled printed welded forged extruded "
-    "annealed sprayed purchased produced fired".split()
+    "annealed sprayed purchased produced fired"
 )
 
 

@@ -209,7 +209,7 @@ def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
 
 
 def ink_boxes(textpage: int, chars: list[int]) -> np.ndarray:
-    """Boxes of the ink of some characters in user space: float64 (n, 4), [left, bottom, right, top]."""
+    """Boxes of the ink of some characters, as those of `loose_boxes`: float64 (n, 4)."""
     buffer = np.zeros((len(chars), 4))  # pdfium gives left, right, bottom, top
     start = buffer.ctypes.data
     sides = [range(start + 8 * k, start + 8 * k + 32 * len(chars), 32) for k in range(4)]

@@ -16,6 +16,7 @@ from cephalo.dataset_scripts.pdf import text_layer
 from cephalo.dataset_scripts.pdf.geometry import Box, hits, turn
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
+_ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 
@@ -271,7 +272,8 @@ def _runs(
         )
     ]
     _set_heights(char_boxes, lines, bases, turns)
-    return join_runs(lines)
+    joined = join_runs(lines)
+    return [line for line in joined if line.text.strip(_ICONS)]
 
 
 def _choose_styles(

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (signs and Greek letters are what this is about)
 """What the text layer of a page says, put right where other glyphs are drawn.
 
 Fonts of signs often come without a table of their characters, or with a wrong one. Then a minus
@@ -8,7 +9,7 @@ What is not recognised becomes UNREAD, so that a row can say so.
 
 import ctypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -18,6 +19,10 @@ from cephalo.dataset_scripts.pdf import glyphs
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 UNREAD = "\ufffd"  # stands for a glyph that the text layer names wrongly or not at all
+_FAULTS = {
+    "unread glyphs": re.compile(UNREAD),
+    "private-use characters": re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]"),
+}
 _MAX_DRAWN = 200  # glyphs of a page; a text layer with more that are doubtful has no sense
 _LONG_WORD = 3  # letters
 _TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
@@ -32,6 +37,7 @@ _SIGN_FONT = re.compile(
     re.I,
 )
 
+_ICON_FONT = re.compile(r"awesome|academicons|fontello|ionicons|material.?icons", re.I)
 _GREEK = re.compile("[α-ωΑ-Ω]")
 
 # Heights of the ink of characters and how far it goes down and up, in ems. The fonts of 89 papers
@@ -59,7 +65,7 @@ _EXTENTS = {
 
 
 def _extent_table() -> np.ndarray:
-    """`_EXTENTS` by code: (257, 4). What has none, and the last row for all other codes, is free."""
+    """`_EXTENTS` by code, (257, 4); the last row is for all other codes, which are free."""
     table = np.full((257, 4), (0.0, np.inf, -np.inf, np.inf))
     for chars, extent in _EXTENTS.items():
         table[[ord(char) for char in chars]] = extent
@@ -87,7 +93,8 @@ _CLASS_OF = _class_table()
 # Codes of Adobe's Symbol font from 0x21 and from 0xA1, which fonts with a table for Windows have
 # as U+F021 and on.
 _SYMBOL_LOW = (
-    "!∀#∃%&∋()*+,\u2212./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_\u203eαβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}\u223c"
+    "!∀#∃%&∋()*+,\u2212./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_"
+    "\u203eαβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}\u223c"
 )
 _SYMBOL_HIGH = (
     "ϒ\u2032≤\u2044∞ƒ♣♦♥♠↔←↑→↓°±\u2033≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√·¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪"
@@ -224,6 +231,11 @@ def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds,
     return kinds, members
 
 
+def _has_table(codes: np.ndarray) -> np.ndarray:
+    """Which codes are named by a table, whatever is drawn for them."""
+    return np.array([code in _ADOBE or code in _SYMBOL for code in codes.tolist()], bool)
+
+
 def font_name(font: int) -> str:
     """The PostScript name of a font as the document has it, "" without one."""
     if not font:
@@ -251,7 +263,9 @@ class _Drawn:
         """The codes to put for kinds, by their number, where they differ from the text layer's."""
         kinds = self.kinds
         unnamed, doubtful = self._suspects()
-        found = self._look(unnamed, self._name, memory)
+        blank = unnamed & (self.extents[:, 0] >= self.extents[:, 1]) & ~_has_table(kinds.codes)
+        found = dict.fromkeys(np.flatnonzero(blank).tolist(), ord(" "))
+        found |= self._look(unnamed & ~blank, self._name, memory)
         wrong = self._look(doubtful & ~unnamed, self._correct, memory)
         # One misnamed sign makes all of its font doubtful.
         others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
@@ -304,22 +318,26 @@ class _Drawn:
         odd |= (self.extents[:, 0] < bottom) | (self.extents[:, 1] > top)
         odd &= height > 0
         # Where most are odd, the font's size is not that of its type.
-        strange = (np.bincount(fonts, odd) > 0.5 * count) & (count > _FEW)
+        count = np.bincount(fonts, minlength=len(kinds.names))
+        strange = (np.bincount(fonts, odd, len(count)) > 0.5 * count) & (count > _FEW)
         signs = np.array([bool(_SIGN_FONT.search(name)) for name in kinds.names])
+        strange |= np.array([not name for name in kinds.names])  # bitmaps, whose sizes mean nothing
         doubtful = odd & ~strange[fonts]
         doubtful |= (signs & ~kinds.words)[fonts] & (codes < 256)
-        return unnamed & (height > 0), doubtful & ~hyphens & (codes > 32)
+        return unnamed, doubtful & ~hyphens & (codes > 32)
 
     def _name(self, kind: int) -> int:
-        """The code of a kind that the text layer does not name; 0 where nothing is drawn."""
+        """The code of a kind that the text layer does not name."""
         code, name = int(self.kinds.codes[kind]), self.kinds.names[self.kinds.fonts[kind]]
+        if _ICON_FONT.search(name):
+            return ord(" ")
         if code in _ADOBE:
             return _ADOBE[code]
         if code in _SYMBOL and "symbol" in name.lower():
             return _SYMBOL[code]
         glyph = self._glyph(kind)
         if glyph is None:
-            return 0
+            return ord(UNREAD)
         text, distances = glyphs.known_glyphs().recognise(glyph)
         if text:
             return _code(text)
@@ -349,6 +367,16 @@ class _Drawn:
             return None
         upright = np.rot90(coverage, -self.turns[kind])
         return glyphs.make_glyph(np.ascontiguousarray(upright), *self.extents[kind].tolist())
+
+
+def text_faults(columns: dict[str, Iterable[str]]) -> list[str]:
+    """What is wrong with the texts of a row, by column: "unread glyphs in caption", ..."""
+    return [
+        f"{fault} in {column}"
+        for column, texts in columns.items()
+        for fault, pattern in _FAULTS.items()
+        if any(map(pattern.search, texts))
+    ]
 
 
 def _code(text: str) -> int:
