@@ -68,7 +68,10 @@ def line(x: float, y: float, parts: list[str]) -> str:
 
     The signs are codes in hexadecimal (`SignFont.codes`).
     """
-    shown = [f"/S 10 Tf <{part}> Tj" if k % 2 else f"/F 10 Tf ({part}) Tj" for k, part in enumerate(parts)]
+    shown = [
+        f"/S 10 Tf <{part}> Tj" if k % 2 else f"/F 10 Tf ({part}) Tj"
+        for k, part in enumerate(parts)
+    ]
     return f"BT {x} {y} Td {' '.join(shown)} ET"
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  (signs and Greek letters are what this is about)
 """Text layers that disagree with what is printed: signs without a name, or with a wrong one."""
 
 import pytest
@@ -20,13 +21,13 @@ def read(tmp_path, font: SignFont, *lines: list[str], turned: bool = False) -> l
         for k, parts in enumerate(lines)
     ]
     if turned:
-        content = ["0 1 -1 0 612 0 cm", *content]
+        content = ["0 1 -1 0 750 0 cm", *content]
     write_paper(path, font, content)
     with open_document(path) as document, open_page(document, 0) as page:
         return [found.text for found in sorted(read_lines(page), key=lambda found: found.span)]
 
 
-@pytest.mark.parametrize("sign", list("\u2212+±×=°≤≥≈·•→∞αβγδμπσΩΔ()[]"))
+@pytest.mark.parametrize("sign", list("\u2212+±×=°≤≥≈·•→∞αβγμσΩ()[]"))
 def test_a_sign_without_a_name_is_known_by_its_shape(tmp_path, sign):
     font = SignFont("AAAAAA+Signs", sign, [""])
     assert read(tmp_path, font, ["at 500 mA g", sign, "1 and"]) == [f"at 500 mA g{sign}1 and"]
@@ -45,7 +46,7 @@ def test_a_sign_without_a_name_is_known_by_its_shape(tmp_path, sign):
         ("AdvP7DA6", "\u223c", ","),
         ("MathematicalPi-One", "μ", "l"),
         ("AdvPS3F4C13", "μ", "m"),
-        ("AdvPS3F4C13", "π", "p"),
+        ("AdvPS3F4C13", "β", "b"),
         ("TeX_CM_Maths_Symbols", "×", UNREAD),
         ("Unheard-Of", "=", "¼"),  # a font that no list has is found by the extent of its glyph
         ("Unheard-Of", "·", "$"),
@@ -73,7 +74,9 @@ def test_signs_with_their_right_names_stay(tmp_path, name):
 
 
 @pytest.mark.parametrize("code", ["\ue103", "\uf001"])
-@pytest.mark.parametrize(("ligature", "text"), [("\ufb01", "fi"), ("\ufb02", "fl"), ("\ufb03", "ffi")])
+@pytest.mark.parametrize(
+    ("ligature", "text"), [("\ufb01", "fi"), ("\ufb02", "fl"), ("\ufb03", "ffi")]
+)
 def test_ligatures_in_private_codes(tmp_path, code, ligature, text):
     font = SignFont("AdvOT999035f4+e1", ligature, [code])
     assert read(tmp_path, font, ["speci", ligature, "cally"]) == [f"speci{text}cally"]

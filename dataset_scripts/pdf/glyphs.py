@@ -7,6 +7,7 @@ the fonts that come with pdfium. Those have the signs and Greek letters of Adobe
 """
 
 import ctypes
+import re
 from dataclasses import dataclass
 from functools import cache
 from heapq import nsmallest
@@ -32,7 +33,9 @@ _TALL = 1.1  # ems
 # that are taken by them are right, and 91 in 100 are taken.
 _ALIKE = 0.2  # a sign that is as like is taken
 UNLIKE = 0.4  # nothing that is more unlike is taken
-_MARGIN = 0.05  # how much more unlike the next character has to be
+_MARGIN = 0.04  # how much more unlike the next character has to be
+_UNLIKELY = 0.1  # added to the distance of a Latin letter in a font of signs
+_LATIN_LETTER = re.compile("[0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]")
 _EM = 48.0  # points; the size at which known glyphs are drawn
 
 _SYMBOL = (
@@ -44,6 +47,9 @@ _LATIN = (
     "\u2013\u2014\u2019\u201c\u201d\u2022\u2026°·µ×±÷†‡§¶¼½¾þðÞß©®áàâäãåçéèêëíìîïñóòôöõøúùûüÁÄÅÉÖØÜ"
 )
 LIGATURES = ["ff", "fi", "fl", "ffi", "ffl", "ft", "Th"]
+_DOTTED = {"fi": "fl", "ffi": "ffl"}
+_PARTNER = _DOTTED | {right: left for left, right in _DOTTED.items()}
+_GAP = 0.7  # of the ink of a stem; less of it below a dot
 _LOOKS = {"-": "\u2212", "\u2013": "\u2212", "\u2014": "\u2212", "●": "•"}  # apart by length only
 _DINGBATS = "■●▲▼◆"
 _SOURCES = {
@@ -159,19 +165,27 @@ class KnownGlyphs:
     reaches: np.ndarray
     features: np.ndarray
 
-    def recognise(self, glyph: Glyph) -> tuple[str, dict[str, float]]:
+    def recognise(self, glyph: Glyph, of_signs: bool) -> tuple[str, dict[str, float]]:
         """The character that a glyph shows, and the distances of all that are near.
 
-        "" where none or several are like it. A letter or digit has to stand out from all others,
-        since many look alike.
+        "" where none or several are like it. A letter has to stand out from all others, since
+        many look alike. `of_signs`: the glyph is of a font of signs; so it is a sign or a Greek
+        letter, unless it is much more like a Latin one.
         """
         distances = self.distances(glyph)
         looks: dict[str, float] = {}
         for char, distance in distances.items():
             char = _LOOKS.get(char, char)
+            latin = _LATIN_LETTER.fullmatch(char)
+            if of_signs and latin:
+                distance += _UNLIKELY
             looks[char] = min(distance, looks.get(char, distance))
-        ranked = nsmallest(2, looks.items(), key=itemgetter(1))
-        (char, distance), (_, next_distance) = [*ranked, ("", np.inf), ("", np.inf)][:2]
+        ranked = nsmallest(3, looks.items(), key=itemgetter(1))
+        (char, distance), *others = [*ranked, ("", np.inf), ("", np.inf)]
+        if char in _PARTNER:
+            others = [(other, d) for other, d in others if other != _PARTNER[char]]
+            char = char if (char in _DOTTED) == _has_dot(glyph) else _PARTNER[char]
+        next_distance = others[0][1]
         clear = distance < UNLIKE and next_distance - distance > _MARGIN
         sure = distance < _ALIKE and not char.isalnum()
         return char if clear or sure else "", distances
@@ -192,6 +206,14 @@ class KnownGlyphs:
             char = self.chars[number]
             best[char] = min(distance, best.get(char, distance))
         return best
+
+
+def _has_dot(glyph: Glyph) -> bool:
+    """Whether the last stem of a ligature is that of an "i", and not of an "l"."""
+    right = glyph.shape.reshape(_SIDE, _SIDE)[:, _SIDE // 2 + 1 :]
+    half = _SIDE // 2
+    stem = right[:, right[half:].sum(axis=0).argmax()]
+    return bool(stem[1 : half + 3].min() < _GAP * stem[half:-1].max())
 
 
 @cache

@@ -129,8 +129,9 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
     head, tail = last.casefold(), first[0].casefold()
     words = vocabulary.words
     if tail in _SUSPENDED and after[len(tail) :][:1] in ("", " ") and head + tail not in words:
-        known = head.rpartition("-")[2] in words or vocabulary is _NOTHING
-        if known or not head.isalpha():
+        begin = head.rpartition("-")[2]
+        known = begin in words or begin in _FIRST_PARTS or vocabulary.heads[begin]
+        if known or vocabulary is _NOTHING or not head.isalpha():
             return "- "
     kept, joined = words[f"{head}-{tail}"], words[head + tail]
     if kept != joined:

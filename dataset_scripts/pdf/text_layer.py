@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (signs and Greek letters are what this is about)
 """What the text layer of a page says, put right where other glyphs are drawn.
 
 Fonts of signs often come without a table of their characters, or with a wrong one. Then a minus
@@ -9,6 +8,7 @@ What is not recognised becomes UNREAD, so that a row can say so.
 
 import ctypes
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import repeat
@@ -17,6 +17,7 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf import glyphs
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.symbol_codes import ADOBE, GREEK_FOR, IN_SYMBOL, SYMBOL
 
 UNREAD = "\ufffd"  # stands for a glyph that the text layer names wrongly or not at all
 _FAULTS = {
@@ -29,6 +30,9 @@ _TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
 _FEW = 4  # characters of a font; of so few, most may be misnamed
 _CLEARLY = 0.1  # how much less like the named character than another a glyph must be
 
+_SELDOM = "§©®¶?!&@#%$"  # signs that a letter is seldom put for
+_VERY_LIKE = 0.15  # how like one of these a glyph must be
+
 # Fonts of signs and Greek letters in which ASCII codes stand for others: Arbortext's, MathPi,
 # MathType's. A font that is not known here is found by the extents of its glyphs.
 _SIGN_FONT = re.compile(
@@ -38,16 +42,15 @@ _SIGN_FONT = re.compile(
 )
 
 _ICON_FONT = re.compile(r"awesome|academicons|fontello|ionicons|material.?icons", re.I)
-_GREEK = re.compile("[α-ωΑ-Ω]")
 
 # Heights of the ink of characters and how far it goes down and up, in ems. The fonts of 89 papers
 # keep to it, small capitals and old-style figures too: least and greatest height, lowest bottom,
 # highest top.
 _EXTENTS = {
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ": (0.35, 1.3, -0.4, 1.4),
-    "abcdehiklmnorstuvwx": (0.28, 1.2, -0.15, 1.4),
+    "abcdehiklmnorstuvwx": (0.33, 1.2, -0.15, 1.4),
     "fgjpqyz": (0.28, 1.3, -0.5, 1.4),
-    "0123456789": (0.28, 1.1, -0.4, 1.2),
+    "0123456789": (0.36, 1.1, -0.4, 1.2),
     "()[]{}/\\|": (0.5, 9.0, -9.0, 9.0),
     "$%&#@!?§¶£¥¢": (0.4, 1.5, -0.5, 1.4),
     "+": (0.2, 0.9, -0.3, 0.95),
@@ -89,23 +92,6 @@ def _class_table() -> np.ndarray:
 
 
 _CLASS_OF = _class_table()
-
-# Codes of Adobe's Symbol font from 0x21 and from 0xA1, which fonts with a table for Windows have
-# as U+F021 and on.
-_SYMBOL_LOW = (
-    "!∀#∃%&∋()*+,\u2212./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_"
-    "\u203eαβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}\u223c"
-)
-_SYMBOL_HIGH = (
-    "ϒ\u2032≤\u2044∞ƒ♣♦♥♠↔←↑→↓°±\u2033≥×∝∂•÷≠≡≈…⏐⎯↵ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√·¬∧∨⇔⇐⇑⇒⇓◊〈®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪"
-    "\ufffd〉∫⌠⎮⌡⎞⎟⎠⎤⎥⎦⎫⎬⎭"
-)
-_SYMBOL = {0xF021 + k: ord(char) for k, char in enumerate(_SYMBOL_LOW)}
-_SYMBOL |= {0xF0A1 + k: ord(char) for k, char in enumerate(_SYMBOL_HIGH)}
-# Adobe's own private codes: small capitals and old-style figures; pieces of brackets.
-_ADOBE = {0xF700 + code: code for code in range(0x21, 0x7B)}
-_ADOBE |= {0xF761 + k: ord("A") + k for k in range(26)}
-_ADOBE |= {0xF8E6 + k: ord(char) for k, char in enumerate("⏐⎯®©™⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭")}
 
 _PLACEHOLDERS = 0x10F000  # private codes for glyphs that are several characters
 EXPANSIONS = {_PLACEHOLDERS + k: text for k, text in enumerate(glyphs.LIGATURES)}
@@ -233,7 +219,7 @@ def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds,
 
 def _has_table(codes: np.ndarray) -> np.ndarray:
     """Which codes are named by a table, whatever is drawn for them."""
-    return np.array([code in _ADOBE or code in _SYMBOL for code in codes.tolist()], bool)
+    return np.array([code in ADOBE or code in SYMBOL for code in codes.tolist()], bool)
 
 
 def font_name(font: int) -> str:
@@ -270,7 +256,23 @@ class _Drawn:
         # One misnamed sign makes all of its font doubtful.
         others = np.isin(kinds.fonts, kinds.fonts[list(wrong)]) & ~kinds.words[kinds.fonts]
         others &= (kinds.codes < 256) & ~doubtful & ~unnamed
-        return found | wrong | self._look(others, self._correct, memory)
+        wrong |= self._look(others, self._correct, memory)
+        return found | wrong | self._in_symbol(wrong)
+
+    def _in_symbol(self, wrong: dict[int, int]) -> dict[int, int]:
+        """The letters of fonts that have the codes of Symbol, as two of their letters show."""
+        kinds = self.kinds
+        letters = {k: code for k, code in wrong.items() if int(kinds.codes[k]) in IN_SYMBOL}
+        votes = Counter(int(kinds.fonts[k]) for k in letters)
+        for kind, code in letters.items():
+            if code != IN_SYMBOL[int(kinds.codes[kind])]:
+                votes[int(kinds.fonts[kind])] = 0
+        codes = kinds.codes.tolist()
+        return {
+            kind: IN_SYMBOL[codes[kind]]
+            for kind, font in enumerate(kinds.fonts.tolist())
+            if votes[font] > 1 and codes[kind] in IN_SYMBOL
+        }
 
     def _look(
         self, chosen: np.ndarray, judge: Callable[[int], int], memory: Memory
@@ -331,14 +333,15 @@ class _Drawn:
         code, name = int(self.kinds.codes[kind]), self.kinds.names[self.kinds.fonts[kind]]
         if _ICON_FONT.search(name):
             return ord(" ")
-        if code in _ADOBE:
-            return _ADOBE[code]
-        if code in _SYMBOL and "symbol" in name.lower():
-            return _SYMBOL[code]
+        if code in ADOBE:
+            return ADOBE[code]
+        if code in SYMBOL and "symbol" in name.lower():
+            return SYMBOL[code]
         glyph = self._glyph(kind)
         if glyph is None:
             return ord(UNREAD)
-        text, distances = glyphs.known_glyphs().recognise(glyph)
+        of_signs = not self.kinds.words[self.kinds.fonts[kind]]
+        text, distances = glyphs.known_glyphs().recognise(glyph, of_signs)
         if text:
             return _code(text)
         # The code of an unmapped glyph may be that of ASCII; a font for Windows has it higher up.
@@ -352,12 +355,18 @@ class _Drawn:
         glyph = self._glyph(kind)
         if glyph is None:
             return 0
-        text, distances = glyphs.known_glyphs().recognise(glyph)
-        if not text or (text.isalnum() and not _GREEK.fullmatch(text)):
+        text, distances = glyphs.known_glyphs().recognise(glyph, of_signs=True)
+        code = int(self.kinds.codes[kind])
+        own = distances.get(glyphs.SPELLINGS.get(chr(code), chr(code)), np.inf)
+        most = min(glyphs.UNLIKE, own - _CLEARLY)
+        greek = [(distances.get(char, np.inf), char) for char in GREEK_FOR.get(code, "")]
+        distance, letter = min(greek, default=(np.inf, ""))
+        if distance < most:
+            return ord(letter)
+        if not text or text.isalnum():
             return 0
-        named = chr(self.kinds.codes[kind])
-        own = distances.get(glyphs.SPELLINGS.get(named, named), np.inf)
-        return _code(text) if own - distances[text] > _CLEARLY else 0
+        most = min(most, _VERY_LIKE) if text in _SELDOM else most
+        return _code(text) if distances[text] < most else 0
 
     def _glyph(self, kind: int) -> glyphs.Glyph | None:
         """A kind as it is drawn, upright."""
