@@ -18,7 +18,7 @@ _HYPHENS = "-\u2010"
 _UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
 _LAST = re.compile(r"[\w\u2010\u2011-]*$")
 _FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
-_PARTED = str.maketrans(dict.fromkeys(".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014", " "))
+_PARTING = ".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014"
 _LEAST_WORD = 3  # letters of a part that counts as a word of its own
 
 
@@ -108,7 +108,10 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
 def read_vocabulary(lines: Iterable[str]) -> Vocabulary:
     """The words within lines. A word that a hyphen cuts off at the end of a line is left out."""
     whole = [line.rpartition(" ")[0] if line[-1:] in _HYPHENS else line for line in lines]
-    words = Counter(" ".join(whole).casefold().translate(_PARTED).split())
+    text = " ".join(whole).casefold()
+    for mark in _PARTING:  # faster than `str.translate`
+        text = text.replace(mark, " ")
+    words = Counter(text.split())
     heads: Counter[str] = Counter()
     tails: Counter[str] = Counter()
     for word, count in words.items():
