@@ -126,6 +126,17 @@ def test_what_is_read_is_remembered_through_a_document(tmp_path, monkeypatch):
     assert first == second == ["g\u22121"]
 
 
+@pytest.mark.parametrize("size", ["1e38", "-1e38", "1e-38", "1e9", "0"])
+@pytest.mark.parametrize("matrix", ["1 0 0 1", "1e30 0 0 1e30", "0 0 0 0", "1e-30 0 0 1"])
+def test_numbers_without_sense_do_no_harm(tmp_path, size, matrix):
+    font = SignFont("AdvP7DA6", "=\u2212", ["5", ""])
+    path = tmp_path / "paper.pdf"
+    shown = f"BT /S {size} Tf {matrix} 72 700 Tm <{font.codes('=')}{font.codes(chr(0x2212))}> Tj ET"
+    write_paper(path, font, [shown, line(72, 600, ["a", font.codes("="), "b"])])
+    with open_document(path) as document, open_page(document, 0) as page:
+        assert "a=b" in [found.text for found in read_lines(page)]
+
+
 def write_article(path, font: SignFont, sign: str) -> None:
     """A figure whose caption and a sentence of whose text hold a sign."""
     content = ["150 560 300 150 re S"]

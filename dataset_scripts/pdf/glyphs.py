@@ -36,6 +36,7 @@ UNLIKE = 0.4  # nothing that is more unlike is taken
 _MARGIN = 0.04  # how much more unlike the next character has to be
 _UNLIKELY = 0.1  # added to the distance of a Latin letter in a font of signs
 _LATIN_LETTER = re.compile("[0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]")
+_SHORTEST, _LONGEST = 1e-3, 1e5  # points; the sides of what is drawn
 _EM = 48.0  # points; the size at which known glyphs are drawn
 
 _SYMBOL = (
@@ -130,7 +131,8 @@ def draw_part(page: fast.Page, text: ctypes.c_void_p, box: np.ndarray) -> np.nda
     """How much of each pixel of `box` (4,), in user space, a text object covers: uint8 (h, w)."""
     left, bottom, right, top = bounds(text)
     x0, y0, x1, y1 = box.tolist()
-    if right <= left or top <= bottom or x1 <= x0 or y1 <= y0:
+    sides = right - left, top - bottom, x1 - x0, y1 - y0
+    if not all(_SHORTEST < side < _LONGEST for side in sides):
         return None
     most = (_MOST_PIXELS / ((right - left) * (top - bottom))) ** 0.5
     scale = min(_PIXELS / max(x1 - x0, y1 - y0), most)

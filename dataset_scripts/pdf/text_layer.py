@@ -26,6 +26,7 @@ _FAULTS = {
 }
 _MAX_DRAWN = 200  # glyphs of a page; a text layer with more that are doubtful has no sense
 _LONG_WORD = 3  # letters
+_LARGE = 1_000_000  # entries of a table; a page has some 20 fonts, and 100 codes of each
 _TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
 _FEW = 4  # characters of a font; of so few, most may be misnamed
 _CLEARLY = 0.1  # how much less like the named character than another a glyph must be
@@ -173,11 +174,13 @@ def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
     begins = np.concatenate([[True], np.diff(chars) > 1])
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(chars)) - 1
-    ends = np.stack([first, last], axis=1)
-    asked = map(fast.text_object, repeat(textpage), chars[ends.ravel()].tolist())
-    found = np.array([owner or 0 for owner in asked], np.uint64).reshape(-1, 2)
-    owners = np.repeat(found[:, 0], last - first + 1)
-    mixed = np.flatnonzero(np.repeat(found[:, 0] != found[:, 1], last - first + 1))
+    long = last > first
+    asked = map(fast.text_object, repeat(textpage), chars[np.append(first, last[long])].tolist())
+    found = np.array([owner or 0 for owner in asked], np.uint64)
+    begin, end = found[: len(first)], found[: len(first)].copy()
+    end[long] = found[len(first) :]
+    owners = np.repeat(begin, last - first + 1)
+    mixed = np.flatnonzero(np.repeat(begin != end, last - first + 1))
     asked = map(fast.text_object, repeat(textpage), chars[mixed].tolist())
     owners[mixed] = [owner or 0 for owner in asked]
     return owners
@@ -195,8 +198,7 @@ def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds,
     numbers = {font: number for number, font in enumerate(dict.fromkeys(handles.values()))}
     of_runs = np.array([numbers[handles[owner]] for owner in runs])
     fonts = np.repeat(of_runs, np.diff(np.append(begins, len(chars))))
-    keys = fonts.astype(np.int64) << 32 | codes[chars]
-    _, first, members = np.unique(keys, return_index=True, return_inverse=True)
+    first, members = _first_of_each(fonts, codes[chars])
     letters = _CLASS_OF[np.minimum(codes[chars[first]], 256)] >= _LETTER
     small = letters & (codes[chars[first]] >= ord("a"))
     words = np.bincount(fonts[first], small) >= _TEXT_FONT
@@ -215,6 +217,23 @@ def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds,
         words,
     )
     return kinds, members
+
+
+def _first_of_each(fonts: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pair of a font and a code comes first, and for each character its pair's number.
+
+    As `np.unique` gives them; a table is several times faster, where it is not too large.
+    """
+    high, rank = np.unique(codes[codes > 255], return_inverse=True)
+    columns = codes.astype(np.int64)
+    columns[codes > 255] = 256 + rank
+    keys = fonts * (256 + len(high)) + columns
+    if keys.max() > _LARGE:
+        return np.unique(keys, return_index=True, return_inverse=True)[1:]
+    table = np.full(int(keys.max()) + 1, -1)
+    table[keys[::-1]] = np.arange(len(keys))[::-1]
+    present = table >= 0
+    return table[present], (np.cumsum(present) - 1)[keys]
 
 
 def _has_table(codes: np.ndarray) -> np.ndarray:
@@ -238,12 +257,12 @@ class _Drawn:
         self.page = page
         self.kinds = kinds
         samples = kinds.samples.tolist()
-        self.boxes = fast.ink_boxes(textpage, samples)
-        matrices = fast.text_matrices(textpage, samples).astype(float)
+        self.boxes = _finite(fast.ink_boxes(textpage, samples))
+        matrices = _finite(fast.text_matrices(textpage, samples).astype(float))
         sizes = np.fromiter(map(fast.text_font_size, repeat(textpage), samples), float)
         self.ems = np.maximum(sizes * np.hypot(matrices[:, 2], matrices[:, 3]), 1e-6)
         self.turns = np.rint(np.arctan2(matrices[:, 1], matrices[:, 0]) / (np.pi / 2)).astype(int)
-        self.extents = self._extents(fast.origins(textpage, samples))
+        self.extents = self._extents(_finite(fast.origins(textpage, samples)))
 
     def read(self, memory: Memory) -> dict[int, int]:
         """The codes to put for kinds, by their number, where they differ from the text layer's."""
@@ -386,6 +405,11 @@ def text_faults(columns: dict[str, Iterable[str]]) -> list[str]:
         for fault, pattern in _FAULTS.items()
         if any(map(pattern.search, texts))
     ]
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Numbers of a paper, which may be anything, with 0 for those that are none."""
+    return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _code(text: str) -> int:
