@@ -32,6 +32,7 @@ BODY = [
         ("an Fe", "based alloy", "-"),
         ("the Hall", "Petch law", "-"),  # names keep their capitals
         ("HAT", "CN and", "-"),
+        ("a DNA", "bound dye", "-"),
         ("PCT", "1 and", "-"),
         ("500", "600 nm", "-"),
         ("1-deoxy", "D-xylulose", "-"),

@@ -141,7 +141,8 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
         return "-" if kept > joined else ""
     part = re.split(r"[\u2010\u2011-]", last)[-1]
     upper = part.isupper() and first[0].isupper() and len(part) > 3
-    if not part.isalpha() or len(part) < 2 or not (first[0][0].islower() or upper):
+    name = part.isupper() or not first[0][0].islower()  # an abbreviation, or a capital follows
+    if not part.isalpha() or len(part) < 2 or (name and not upper):
         return "-"
     return "-" if _is_compound(head, tail, vocabulary) else ""
 
