@@ -21,6 +21,9 @@ FIGURES = Features(
         "kind": Value("string"),  # figure, table, scheme, chart, ...
         "panels": List(PANEL),
         "mentions": List(Value("string")),  # the paragraphs of the body that cite this figure
+        # What of the text could not be read as printed: "unread glyphs in caption" (U+FFFD stands
+        # for each), "private-use characters in mentions"; empty where all is well.
+        "text_faults": List(Value("string")),
         "document": Value("string"),  # file name, or page address for the web
         "document_sha256": Value("string"),  # of the source file
         "page": Value("int32"),  # 0-based

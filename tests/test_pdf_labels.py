@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cephalo.dataset_scripts.pdf.captions import join_text
+from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.labels import kind_of, match_label
 from cephalo.dataset_scripts.pdf.mentions import cited
 from cephalo.dataset_scripts.pdf.panels import caption_parts
@@ -104,7 +104,7 @@ def test_shares_of_the_caption(caption, parts):
     ("lines", "text"),
     [
         (["the hard-", "ness of"], "the hardness of"),
-        (["the Hall-", "Petch law"], "the Hall- Petch law"),
+        (["the Hall-", "Petch law"], "the Hall-Petch law"),
         (["soft\xad", "ened"], "softened"),
         (["样品在", "保温"], "样品在保温"),
         (["  one ", "", "two"], "one two"),

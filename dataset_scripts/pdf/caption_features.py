@@ -14,14 +14,15 @@ from statistics import median
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.geometry import Box
+from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.labels import WORD_ALONE, match_label
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.rows import Rows, box_of
-from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
+from cephalo.dataset_scripts.pdf.text import Line
 
 _SENTENCE_END = re.compile(r"[.!?\u3002:;]\W{0,3}$")
-_SOFT_END = (*HYPHENS, "-", "\u2010")
+_SOFT_END = (COMPOUND, DIVIDED, "-", "\u2010")
 _RULE = 2.5  # points; a graphic that is less high is a rule
 _SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
 

@@ -14,6 +14,7 @@ from cephalo.dataset_scripts.pdf.caption_extent import grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x
+from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
@@ -179,7 +180,7 @@ def _place_features(growing: Growing, line: Line) -> dict[str, float]:
         "first_in_block": index == 0,
         "above_full": full and abs(above.size - size) < 0.08 * size,
         "above_in_order": above is not None and line.continues(above),
-        "above_hyphen": above is not None and above.text.endswith(("-", "\xad", "\u2010")),
+        "above_hyphen": above is not None and above.text.endswith(("-", COMPOUND, DIVIDED)),
         "text_above": bool(alike),
         "free_above": not near,
         "text_left": bool(left),

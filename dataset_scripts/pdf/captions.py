@@ -1,6 +1,5 @@
 """Captions: found by their labels, grown to their end, and told from sentences that cite them."""
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -16,11 +15,10 @@ from cephalo.dataset_scripts.pdf.caption_starts import (
 )
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box
+from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
-from cephalo.dataset_scripts.pdf.text import HYPHENS, Line
-
-_UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
+from cephalo.dataset_scripts.pdf.text import Line
 
 
 @dataclass
@@ -114,25 +112,3 @@ def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]
         for key, group in numbers.items()
         if len(group) == 1 and group[0].growing.text.page is not told[key].growing.text.page
     ]
-
-
-def join_text(parts: list[str]) -> str:
-    """Join lines of text into one, undoing hyphenation at the line ends."""
-    pieces: list[str] = []
-    for part in parts:
-        part = part.strip()
-        if not part:
-            continue
-        last = pieces[-1] if pieces else ""
-        if not last:
-            pieces.append(part)
-        elif last[-1] in HYPHENS or (
-            last[-1] == "-" and last[-2:-1].isalpha() and part[0].islower()
-        ):
-            pieces[-1] = last[:-1]
-            pieces.append(part)
-        elif "\u2e80" < last[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
-            pieces.append(part)  # Chinese and Japanese lines join without a space
-        else:
-            pieces += [" ", part]
-    return _UNPRINTED.sub("", "".join(pieces)).strip()

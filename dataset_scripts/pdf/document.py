@@ -33,9 +33,10 @@ from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
 from cephalo.dataset_scripts.pdf.tables import find_tables
+from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 7  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 8  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -119,6 +120,7 @@ def extract_document(
                     key = citation_key(pair.caption.kind, pair.caption.number)
                     whole_ones = filter(scan.is_read, mentions.get(key, []))
                     row["mentions"] = list(islice(whole_ones, MAX_MENTIONS))
+                    row["text_faults"] = _text_faults(row)
                     row |= {"document": path.name, "document_sha256": sha256, **whole}
                     rows.append(row)
         passages = None
@@ -126,6 +128,13 @@ def extract_document(
             document = {"document": path.name, "document_sha256": sha256, **whole}
             passages = find_passages(contents, blocks, body, document)
     return Extraction(rows, count, passages, unread, gaps.describe_cut())
+
+
+def _text_faults(row: dict) -> list[str]:
+    """What of a row's caption, with its label and panels, and mentions was not read as printed."""
+    parts = [panel["caption"] or "" for panel in row["panels"]]
+    caption = [row["caption"], row["label"], *parts]
+    return text_faults({"caption": caption, "mentions": row["mentions"]})
 
 
 @contextmanager

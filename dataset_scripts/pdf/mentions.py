@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from itertools import pairwise
 
-from cephalo.dataset_scripts.pdf.captions import join_text
+from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cephalo.dataset_scripts.pdf.captions import join_text
+from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 

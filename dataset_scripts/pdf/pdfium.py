@@ -33,6 +33,8 @@ text_ink_box = _fast(
     pdfium.FPDFText_GetCharBox, _INT, _POINTER, _INT, _POINTER, _POINTER, _POINTER, _POINTER
 )
 text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT, _POINTER, _INT, _POINTER, _POINTER)
+text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT, _POINTER, _INT)
+text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
 text_object = _fast(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
 text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
 text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)

@@ -17,6 +17,7 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
+from cephalo.dataset_scripts.pdf.text_layer import text_faults
 
 GAP = "\ufffc"  # the object replacement character of Unicode
 
@@ -229,7 +230,8 @@ def whole_sentences(text: str) -> list[str]:
     """The runs of sentences of a paragraph that are whole.
 
     A sentence that begins before the paragraph or ends after it is left out. One that lost a
-    formula, or is an address or a notice of rights, parts a run from the next.
+    formula, holds a glyph that was not read, or is an address or a notice of rights, parts a run
+    from the next.
     """
     parts = sentences(_ABSTRACT.sub("", text))
     if parts and parts[0][0].islower():
@@ -238,7 +240,7 @@ def whole_sentences(text: str) -> list[str]:
         parts = parts[:-1]
     runs: list[list[str]] = [[]]
     for part in parts:
-        if GAP in part or _is_notice(part):
+        if GAP in part or text_faults({"text": [part]}) or _is_notice(part):
             runs.append([])
         else:
             runs[-1].append(part)

@@ -7,8 +7,10 @@ import numpy as np
 from cephalo.dataset_scripts.pdf import ocr, scan
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.graphics import Graphics, read_graphics
+from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.layout import PageContent, to_contents
 from cephalo.dataset_scripts.pdf.text import MAX_CHARS, Line, read_lines
+from cephalo.dataset_scripts.pdf.text_layer import Memory
 
 _BLANKS = 100  # characters; what a page's text may end with that is in no line
 
@@ -64,27 +66,29 @@ def read_pages(source: fast.Pages, count: int) -> tuple[list[PageContent], Gaps]
     """
     pages = []
     gaps = Gaps(count)
+    glyphs: Memory = {}
     for number in range(count):
         try:
-            pages += _read_page(source, number, gaps)
+            pages += _read_page(source, number, gaps, glyphs)
         except fast.UnreadableError:
             pages.append(
                 PageContent(number, 1, 1, 0, [], [], np.zeros((0, 4)), np.zeros(0, np.uint8))
             )
+    settle_hyphens([page.lines + page.turned for page in pages])
     return pages, gaps
 
 
-def _read_page(source: fast.Pages, number: int, gaps: Gaps) -> list[PageContent]:
+def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> list[PageContent]:
     with source.open(number) as page:
         graphics = read_graphics(page)
-        lines = read_lines(page, graphics.texts)
+        lines = read_lines(page, graphics.texts, glyphs)
         scanned = scan.is_scan(page, lines, graphics)
         unmapped = not scanned and scan.is_unmapped(lines)
         legible = ocr.is_available() or (scanned and scan.has_layer(lines))
         picture = scan.draw(page) if (scanned or unmapped) and legible else None
         if not scanned:
             source.keep(page)
-            lines = _printed_lines(page, lines, graphics)
+            lines = _printed_lines(page, lines, graphics, glyphs)
             if graphics.cut or _is_cut(lines):
                 graphics = scan.add_ink(page, lines, graphics)
                 gaps.cut += 1
@@ -99,11 +103,13 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps) -> list[PageContent]
     return to_contents(number, page.width, page.height, lines, graphics)
 
 
-def _printed_lines(page: fast.Page, lines: list[Line], graphics: Graphics) -> list[Line]:
+def _printed_lines(
+    page: fast.Page, lines: list[Line], graphics: Graphics, glyphs: Memory
+) -> list[Line]:
     """The lines of a page that is no scan that a reader sees, such as white ones on graphics."""
     texts = graphics.texts
     if texts.beneath:  # no layer of a scan, but what a picture was drawn over
-        lines = read_lines(page, replace(texts, hidden=texts.hidden | texts.beneath))
+        lines = read_lines(page, replace(texts, hidden=texts.hidden | texts.beneath), glyphs)
     return [line for line in lines if line.visible or scan.is_on(line, page, graphics.boxes)]
 
 

@@ -119,5 +119,3 @@ def _line_features(
 
 def _face(line: Line) -> tuple[str, float]:
     return line.font, round(line.size * 2) / 2
-
-

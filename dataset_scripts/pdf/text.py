@@ -12,13 +12,15 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf import text_layer
 from cephalo.dataset_scripts.pdf.geometry import Box, turn
 from cephalo.dataset_scripts.pdf.graphics import TextObjects
 from cephalo.dataset_scripts.pdf.gutters import find_gutters
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
+_ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
-HYPHENS = "\x02\xad\ufffe"  # how pdfium writes a hyphen at the end of a line
+_HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 
 
 @dataclass(slots=True)
@@ -65,11 +67,16 @@ def is_bold(font: str) -> bool:
     return any(part in name for part in bold) or name.endswith((".b", "-b"))
 
 
-def read_lines(page: fast.Page, texts: TextObjects | None = None) -> list[Line]:
+def read_lines(
+    page: fast.Page,
+    texts: TextObjects | None = None,
+    memory: text_layer.Memory | None = None,
+) -> list[Line]:
     """The lines of a page, each in the frame of its own orientation (`Line.quarters`).
 
     `texts` tells which text objects are hidden: publishers' tools leave there what stood around a
-    figure in another version of the page.
+    figure in another version of the page. `memory` has the glyphs of the document that were
+    recognised on other pages.
     """
     textpage = pdfium.FPDFText_LoadPage(page.handle)
     if not textpage:
@@ -79,13 +86,13 @@ def read_lines(page: fast.Page, texts: TextObjects | None = None) -> list[Line]:
         count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
         if count <= 0:
             return []
-        return _lines(page, textpage, handle, count, texts or TextObjects())
+        codes = text_layer.repair(page, handle, _codes(textpage, handle, count), memory)
+        return _lines(page, handle, codes, texts or TextObjects())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
 
 
-def _lines(page: fast.Page, textpage, handle: int, count: int, texts: TextObjects) -> list[Line]:
-    codes = _codes(textpage, handle, count)
+def _lines(page: fast.Page, handle: int, codes: np.ndarray, texts: TextObjects) -> list[Line]:
     solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
     boxes = CharBoxes(page, handle, solid, texts)
     marks = _read_marks(boxes, solid, texts.hidden)
@@ -191,7 +198,7 @@ def _codes(textpage, handle: int, count: int) -> np.ndarray:
 
 def _string(codes: np.ndarray) -> str:
     """The text of a page, one element for each code: surrogates stay apart (see `_whole`)."""
-    codes = np.where(codes == 2, 0xAD, codes)
+    codes = np.where(np.isin(codes, _HYPHENS), ord("-"), codes)
     if codes.max() < 0xD800:
         return codes.astype("<u2").tobytes().decode("utf-16-le")
     return "".join(map(chr, codes.tolist()))
@@ -202,6 +209,7 @@ def _whole(text: str) -> str:
     text = " ".join(text.split())
     if text.isascii():
         return text
+    text = text.translate(text_layer.EXPANSIONS)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
@@ -252,7 +260,8 @@ def _runs(
         )
     ]
     _set_heights(char_boxes, lines, bases, turns)
-    return join_runs(lines)
+    joined = join_runs(lines)
+    return [line for line in joined if line.text.strip(_ICONS)]
 
 
 def _choose_styles(

@@ -1,0 +1,196 @@
+"""Joining lines into running text: which hyphens at the ends of lines stay.
+
+"com-" and "position" are one word, "three-" and "phonon" keep their hyphen. A document is its own
+best dictionary: what it writes elsewhere within a line decides. Where it has neither form, parts
+that are words of their own, and some first and last parts that make compounds, speak for it.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cephalo.dataset_scripts.pdf.text import Line
+
+DIVIDED = "\xad"  # ends a line whose last word goes on, by `settle_hyphens`
+COMPOUND = "\u2011"  # ends one whose last hyphen stays
+_HYPHENS = "-\u2010"
+_UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
+_LAST = re.compile(r"[\w\u2010\u2011-]*$")
+_FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
+_PARTING = ".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014"
+_LEAST_WORD = 3  # letters of a part that counts as a word of its own
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# After "low-" in "low- and high-frequency" a blank stays.
+_SUSPENDED = _words("and or to und oder bis bzw et ou y o e versus vs")
+
+# First parts that keep their hyphen before a word of the document.
+_FIRST_PARTS = _words(
+    "self quasi half cross well high low long short all near mid one two three four five six seven "
+    "eight nine ten single double triple first second third large small full deep hard soft open "
+    "closed left right real time non"
+)
+# Last parts that keep it after a word of the document.
+_LAST_PARTS = _words(
+    "like type free rich poor ray rays axis axes scale level order phase resolution angle field "
+    "point shaped sized grained plane edge shot step by up off"
+)
+# Last parts that keep it after anything but a part of a word.
+_STRONG_PARTS = _words(
+    "based induced mediated dependent related specific treated doped coated containing resolved "
+    "averaged assisted driven derived supported associated sensitive resistant received"
+)
+# Parts of words that are also words, or stand before another one without a hyphen.
+_PREFIXES = _words(
+    "over under out up down with inter super trans photo electro micro nano macro bio thermo hydro "
+    "counter fore after back there where here any some every what how pre pro con per par dis mis "
+    "mono multi sub anti auto poly un cor be for in on ab ac re im ir"
+)
+_SUFFIXES = _words(
+    "ion rate able ally ring sing ling ted man men age ant ate the her his act art end ear ing are "
+    "and line out not more over most"
+)
+_AS = _words(  # after "as-"
+    "received prepared cast grown spun built drawn is synthesized synthesised deposited solidified "
+    "quenched milled sintered obtained made fabricated rolled printed welded forged extruded "
+    "annealed sprayed purchased produced fired"
+)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a document writes within its lines, in lower case, and how often.
+
+    `words` has words and compounds, `heads` and `tails` the first and last parts of compounds.
+    """
+
+    words: Counter[str]
+    heads: Counter[str]
+    tails: Counter[str]
+
+
+_NOTHING = Vocabulary(Counter(), Counter(), Counter())
+
+
+def settle_hyphens(pages: Iterable[list[Line]]) -> None:
+    """Decide of the lines of a document that end in a hyphen how they go on, and mark them so.
+
+    `pages` has the lines of each page. A line is followed by the one that comes next in the
+    content of its page.
+    """
+    texts: list[str] = []
+    ended: list[tuple[Line, str]] = []
+    for lines in pages:
+        cut = [line for line in lines if line.text[-1:] in _HYPHENS and len(line.text) > 1]
+        starts = {line.span[0]: line for line in lines} if cut else {}
+        followers = {}
+        for line in cut:
+            near = range(line.span[1] + 1, line.span[1] + 5)  # as in `Line.continues`
+            follower = next((starts[k] for k in near if k in starts), None)
+            if follower is not None:
+                followers[id(follower)] = follower
+                ended.append((line, follower.text))
+        texts += [
+            line.text.partition(" ")[2] if id(line) in followers else line.text for line in lines
+        ]
+    vocabulary = read_vocabulary(texts) if ended else _NOTHING
+    for line, after in ended:
+        link = link_of(line.text[:-1], after, vocabulary)
+        if link != "- ":
+            line.text = line.text[:-1] + (COMPOUND if link else DIVIDED)
+
+
+def read_vocabulary(lines: Iterable[str]) -> Vocabulary:
+    """The words within lines. A word that a hyphen cuts off at the end of a line is left out."""
+    whole = [line.rpartition(" ")[0] if line[-1:] in _HYPHENS else line for line in lines]
+    text = " ".join(whole).casefold()
+    for mark in _PARTING:  # faster than `str.translate`
+        text = text.replace(mark, " ")
+    words = Counter(text.split())
+    heads: Counter[str] = Counter()
+    tails: Counter[str] = Counter()
+    for word, count in words.items():
+        if "-" in word:
+            heads[word.partition("-")[0]] += count
+            tails[word.rpartition("-")[2]] += count
+    return Vocabulary(words, heads, tails)
+
+
+def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
+    """What stands between two parts that a hyphen at a line's end parted: "", "-" or "- ".
+
+    `before` is the line without the hyphen, `after` the next.
+    """
+    last, first = _LAST.search(before)[0], _FIRST.match(after)
+    if first is None or not last:
+        return "-" if last and after[:1] in "([" else "- "
+    head, tail = last.casefold(), first[0].casefold()
+    words = vocabulary.words
+    if tail in _SUSPENDED and after[len(tail) :][:1] in ("", " ") and head + tail not in words:
+        begin = head.rpartition("-")[2]
+        known = begin in words or begin in _FIRST_PARTS or vocabulary.heads[begin]
+        if known or vocabulary is _NOTHING or not head.isalpha():
+            return "- "
+    kept, joined = words[f"{head}-{tail}"], words[head + tail]
+    if kept != joined:
+        return "-" if kept > joined else ""
+    part = re.split(r"[\u2010\u2011-]", last)[-1]
+    upper = part.isupper() and first[0].isupper() and len(part) > 3
+    name = part.isupper() or not first[0][0].islower()  # an abbreviation, or a capital follows
+    if not part.isalpha() or len(part) < 2 or (name and not upper):
+        return "-"
+    return "-" if _is_compound(head, tail, vocabulary) else ""
+
+
+def _is_compound(head: str, tail: str, vocabulary: Vocabulary) -> bool:
+    """Whether two parts in lower case, of which the document says nothing, make a compound."""
+    words = vocabulary.words
+    begin, end = head.rpartition("-")[2], tail.partition("-")[0]
+    if (begin, end) != (head, tail):
+        kept, joined = words[f"{begin}-{end}"], words[begin + end]
+        if kept != joined:
+            return kept > joined
+    if begin == "as":
+        return end in _AS
+    if end in _STRONG_PARTS:
+        return begin not in _PREFIXES
+    whole = begin in _FIRST_PARTS or (
+        len(begin) >= _LEAST_WORD and begin in words and begin not in _PREFIXES
+    )
+    follows = len(end) >= _LEAST_WORD and end in words and end not in _SUFFIXES
+    if end in _LAST_PARTS:
+        return whole
+    if vocabulary.tails[end] and end not in _SUFFIXES:
+        return whole or vocabulary.heads[begin] > 0
+    return follows and (whole or vocabulary.heads[begin] > 1)
+
+
+def join_text(parts: list[str]) -> str:
+    """Join lines of text into one, undoing hyphenation at the line ends."""
+    pieces: list[str] = []
+    for part in parts:
+        part = part.strip()
+        if not part:
+            continue
+        last = pieces[-1] if pieces else ""
+        if not last:
+            pieces.append(part)
+        elif last[-1] == DIVIDED:
+            pieces[-1] = last[:-1]
+            pieces.append(part)
+        elif last[-1] == COMPOUND:
+            pieces[-1] = last[:-1] + "-"
+            pieces.append(part)
+        elif last[-1] in _HYPHENS:
+            pieces[-1] = last[:-1] + link_of(last[:-1], part)
+            pieces.append(part)
+        elif "\u2e80" < last[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
+            pieces.append(part)  # Chinese and Japanese lines join without a space
+        else:
+            pieces += [" ", part]
+    return _UNPRINTED.sub("", "".join(pieces)).strip()
