@@ -31,19 +31,14 @@ from cephalo.dataset_scripts.pdf.caption_starts import (
     usual_faces,
     weigh_alone,
 )
-from cephalo.dataset_scripts.pdf.captions import find_captions
-from cephalo.dataset_scripts.pdf.geometry import Box, covered
 from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
-from cephalo.dataset_scripts.pdf.layout import find_blocks, set_layout
+from cephalo.dataset_scripts.pdf.layout import set_layout
 from cephalo.dataset_scripts.pdf.reading import read_pages
-from cephalo.dataset_scripts.pdf.regions import bare_atoms
-from cephalo.dataset_scripts.pdf.running import running_features
 
 SAME = 80.0  # percent; a row is of a caption if it is that like the text at its place there
 SHORT = 6  # characters; a shorter row must stand there literally
 SLACK = 10  # characters by which the place in the truth may be off
 WHOLE = 0.7  # of a caption; less is taken for another text that begins alike
-HALF = 0.5  # of a line's area; a line of which more lies in a figure's box is of the figure
 _SPACE = re.compile(r"[\s\-\u00ad\u2010-\u2015\u0002\ufffe\uffff\u200b]+")
 
 
@@ -169,7 +164,6 @@ class Paper:
     texts: list[PageText]
     truths: list[Truth]
     kinds: set[str]
-    boxes: list[tuple[str, int, Box]]  # "figure" or "table", page, box on the displayed page
 
 
 def read_paper(folder: Path, name: str) -> Paper | None:
@@ -178,18 +172,7 @@ def read_paper(folder: Path, name: str) -> Paper | None:
     if scanned:
         return None
     texts = read_texts(folder / "pdf" / f"{name}.pdf")
-    return Paper(name, group, texts, truths, kinds, read_boxes(folder / "truth" / f"{name}.json"))
-
-
-def read_boxes(path: Path) -> list[tuple[str, int, Box]]:
-    """The boxes of a truth file: "figure" or "table", the page, and the box."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        (kind, item["page"], tuple(item["bbox"]))
-        for kind in ("figure", "table")
-        for item in data.get(f"{kind}s", [])
-        if item.get("bbox") and item.get("page") is not None
-    ]
+    return Paper(name, group, texts, truths, kinds)
 
 
 def extent_examples(paper: Paper, usual: dict[str, frozenset]) -> Iterator[Example]:
@@ -286,28 +269,3 @@ def usual_of(paper: Paper) -> dict[str, frozenset]:
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     weigh_alone(candidates)
     return usual_faces(candidates)
-
-
-def running_examples(paper: Paper) -> Iterator[Example]:
-    """Every line of pages with a figure that has a box: whether it is running text.
-
-    Lines of captions are left out, as they are when the decision is made, and so are lines of
-    tables that lie in graphics: they may be either.
-    """
-    pages = [text.page for text in paper.texts]
-    profile = paper.texts[0].profile
-    captions = find_captions(pages, [text.blocks for text in paper.texts], profile)
-    for page, own in zip(pages, captions, strict=True):
-        areas = [(kind, box) for kind, number, box in paper.boxes if number == page.number]
-        if not any(kind == "figure" for kind, _ in areas) or page.quarters:
-            continue
-        blocks = find_blocks(page, profile)
-        atoms = bare_atoms(page, blocks, [caption.box for caption in own], profile)
-        features = running_features(page, profile, blocks, [atom.box for atom in atoms])
-        lines = [line for block in blocks for line in block.lines]
-        for line, found in zip(lines, features, strict=True):
-            inside = {kind for kind, box in areas if covered(line.box, box) > HALF}
-            if "table" in inside and found["in_graphics"]:
-                continue
-            running = "figure" not in inside
-            yield Example("running", found, running, paper.name, paper.group)

@@ -22,7 +22,6 @@ from benchmarks.extraction.examples import (
     Paper,
     extent_examples,
     read_paper,
-    running_examples,
     start_examples,
     usual_of,
 )
@@ -68,9 +67,6 @@ def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]
         with decisions.use(weights):
             together = [e for paper in papers for e in start_examples(paper)[1]]
         weights["starts"] = fit_model(together, "starts", quiet)
-    with decisions.use(weights):
-        lines = [e for paper in papers for e in running_examples(paper)]
-    weights["running"] = fit_model(lines, "running", quiet)
     return weights
 
 

@@ -37,6 +37,16 @@ LABEL = re.compile(
     rf"(?:\((?P<inner>{_NUMBER})\)|(?P<number>(?:{_NUMBER}){_SUPPLEMENT})(?![\w])))",
     re.I,
 )
+# The number first: "S1 Fig" of supporting figures, and languages that put it so ("1. ábra").
+LABEL_AFTER = (
+    re.compile(
+        r"^(?P<label>(?P<number>S\d{1,3})\s(?P<word>(?P<table>Table)|(?P<figure>Fig(?:ure)?)))\b"
+    ),
+    re.compile(
+        r"^(?P<label>(?P<number>\d{1,3})\.?\s(?P<word>(?P<figure>ábra|pav\.|attēls|joonis)"
+        r"|(?P<table>táblázat|lentelė|tabula|tabel)))(?!\w)"
+    ),
+)
 WORD_ALONE = re.compile(rf"{_PREFIX}(?:{_WORDS})", re.I)
 LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
 CONTINUED = re.compile(
@@ -48,7 +58,11 @@ SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s
 
 def match_label(text: str) -> re.Match | None:
     """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2"), or None."""
-    return LABEL_CJK.match(text) or LABEL.match(text)
+    return (
+        LABEL_CJK.match(text)
+        or LABEL.match(text)
+        or next(filter(None, (label.match(text) for label in LABEL_AFTER)), None)
+    )
 
 
 def number_of(match: re.Match) -> str:
@@ -64,7 +78,8 @@ def kind_of(match: re.Match) -> str:
         return "figure"
     if word.startswith("表"):
         return "table"
-    return next(kind for kind in _KINDS if match.group(kind))
+    groups = match.groupdict()
+    return next(kind for kind in _KINDS if groups.get(kind))
 
 
 def label_of(match: re.Match) -> str:

@@ -125,9 +125,8 @@ def _is_row(line: Line, block: Block, body: TypeProfile) -> bool:
     """Whether a line may be of a listing: in a typewriter's face, or not in that of the body."""
     if _TYPEWRITER.search(line.font):
         return True
-    plain = line.size < 1.05 * body.size and not line.bold
-    return (
-        plain
-        and not block.paragraph
-        and not (line.font in body.fonts and line.size > 0.95 * body.size)
-    )
+    if line.size > 1.05 * body.size or block.paragraph:
+        return False
+    if line.size < 0.95 * body.size:
+        return True  # also bold: key words of a program, heads of a table
+    return not line.bold and line.font not in body.fonts

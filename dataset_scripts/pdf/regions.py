@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background, find_blocks
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
-from cephalo.dataset_scripts.pdf.running import running_features
 from cephalo.dataset_scripts.pdf.text import Line
 
 MAX_ATOMS = 100
@@ -55,17 +53,18 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     captioned = np.array(captions).reshape(-1, 4)
     atoms = bare_atoms(page, blocks, captions, body)
     free, barriers = [], []
-    model = load_models()["running"]
-    lines = [line for block in blocks for line in block.lines]
-    features = running_features(page, body, blocks, [atom.box for atom in atoms])
-    inside = _in_captions(lines, captioned)
-    for line, found, of_caption in zip(lines, features, inside, strict=True):
-        if of_caption:
-            continue
-        if model.score(found) > 0:
-            barriers.append(line.box)
-        else:
-            free.append(line)
+    told = iter(_in_captions([line for block in blocks for line in block.lines], captioned))
+    for block in blocks:
+        for line in block.lines:
+            if next(told):
+                continue
+            sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
+            running = block.paragraph or (sentence and _in_body_type(line, body))
+            labels = len(block.lines) <= 2 and (_in_graphics(line, atoms) or _is_spread(line))
+            if running and not labels:
+                barriers.append(line.box)
+            else:
+                free.append(line)
     for line in page.turned:
         if "furniture" in line.tags:
             continue
@@ -108,6 +107,18 @@ def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
         height = np.minimum(y1, bottom) - np.maximum(y0, top)
         inside |= (width > 0) & (height > 0) & (width * height > 0.6 * own)
     return inside.tolist()
+
+
+def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
+    return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
+
+
+def _is_spread(line: Line) -> bool:
+    """Whether gaps part the words of a line, as they part the labels under the bars of a chart.
+
+    Characters of a text face are half as wide as high in the mean.
+    """
+    return line.box[2] - line.box[0] > 0.72 * line.size * max(len(line.text), 1)
 
 
 def _in_body_type(line: Line, body: TypeProfile) -> bool:

@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y, union
+from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 
 LEVEL = 0.4  # font sizes; baselines that differ by less stand in one row
@@ -66,7 +67,7 @@ def _touch(left: Line, right: Line, columns: list[tuple[float, float]]) -> bool:
     size = max(left.size, right.size)
     gap = right.box[0] - left.box[2]
     level = overlap_y(left.box, right.box) > 0.5 * min(left.size, right.size)
-    if not level or gap < -size:
+    if not level or gap < -size or match_label(right.text):
         return False
     if right.continues(left):
         return gap < TAB_GAP * size
