@@ -28,12 +28,16 @@ class CutRules:
     least_gutter: float = 0.004  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
+    step: int = 24  # grey levels: a jump from one picture to the next
+    edge: float = 0.55  # share of a column that jumps where pictures touch; within one about 0.2
+    edge_gain: float = 0.0  # gain of such an edge: worth a gutter of `unit_gutter`
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     balance: float = 0.5  # cost of parts whose areas per letter differ by a factor of 2.7
+    align: float = 1.0  # cost of parts beside each other that do not overlap lengthwise
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     least_side: float = 0.05  # share of the picture's side: smaller parts are labels
-    most_uneven: float = 12.0  # ratio of areas per letter that no cut may exceed
-    candidates: int = 10  # gutters tried in a rectangle, the widest first
+    most_uneven: float = 5.0  # ratio of areas per letter that no cut may exceed
+    candidates: int = 8  # gutters tried in a rectangle, the widest first
     nodes: int = 4000  # rectangles tried in a picture: bounds the time, not reached by figures
     least_gain: float = -3.0  # mean gain of the cuts: below it they are no gutters of panels
 
@@ -83,12 +87,17 @@ class _Gutter:
 
 @dataclass
 class _Search:
-    """A search for the best way to cut one picture. `ink` is its integral image."""
+    """A search for the best way to cut one picture.
+
+    `ink` is its integral image, `steps` those of jumps of the grey level along both axes: with
+    them, pictures that touch are parted at their edges.
+    """
 
     ink: np.ndarray
     marks: Sequence[tuple[float, float]]
     total: int
     rules: CutRules
+    steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
     known: dict = field(default_factory=dict)
     gutters: dict = field(default_factory=dict)
@@ -97,12 +106,13 @@ class _Search:
         self.height, self.width = (side - 1 for side in self.ink.shape)
         self.side = max(self.height, self.width)
 
-    def profile(self, rect: Rect, axis: int) -> np.ndarray:
+    def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
         x0, y0, x1, y1 = rect
+        sums = self.ink if sums is None else sums
         if axis == 0:
-            return np.diff(self.ink[y1, x0 : x1 + 1] - self.ink[y0, x0 : x1 + 1])
-        return np.diff(self.ink[y0 : y1 + 1, x1] - self.ink[y0 : y1 + 1, x0])
+            return np.diff(sums[y1, x0 : x1 + 1] - sums[y0, x0 : x1 + 1])
+        return np.diff(sums[y0 : y1 + 1, x1] - sums[y0 : y1 + 1, x0])
 
     def trim(self, rect: Rect) -> Rect | None:
         """The part of a rectangle that has ink; None where there is none."""
@@ -136,7 +146,13 @@ class _Search:
             if not any(first < end and last > start for first, last in clean):
                 gain = self._gain(end - start, self.rules.crossing_cost)
                 found.append(_Gutter(start, end, gain))
-        least = self.rules.least_gutter * self.side
+        if self.steps is not None:
+            share = self.profile(rect, axis, self.steps[axis]) / across
+            for start, end in _runs(share > self.rules.edge):
+                middle = (start + end) // 2
+                if not any(gutter.start <= end and gutter.end >= start for gutter in found):
+                    found.append(_Gutter(middle, middle + 1, self.rules.edge_gain))
+        least = self.rules.least_gutter * self.side if self.steps is None else 1
         length = len(profile)
         found = [
             gutter
@@ -174,6 +190,22 @@ class _Search:
         if count == 1:
             return -self.rules.size * abs(math.log(wide * high / self.mean)), (rect,)
         found = None
+        most = -math.log(self.rules.unit_gutter / self.rules.widest) * (count - 2)
+        for own, axis, first, second, share in self._cuts(rect, count, banned):
+            if found is not None and own + most <= found[0]:
+                break
+            one = self.best(first, share, axis)
+            other = self.best(second, count - share) if one is not None else None
+            if other is None:
+                continue
+            gain = own + one[0] + other[0]
+            if found is None or gain > found[0]:
+                found = gain, one[1] + other[1]
+        return found
+
+    def _cuts(self, rect: Rect, count: int, banned: int | None):
+        """Ways to part a rectangle in two, the most promising first."""
+        cuts = []
         for axis in (1, 0):
             if axis == banned:
                 continue
@@ -181,20 +213,14 @@ class _Search:
                 first, second = self._halves(rect, axis, gutter)
                 if first is None or second is None:
                     continue
+                gain = gutter.gain - self.rules.align * (1 - _aligned(first, second, 1 - axis))
                 for share in range(1, count):
                     uneven = _unevenness(first, share, second, count - share)
-                    if uneven > math.log(self.rules.most_uneven):
-                        continue
-                    one = self.best(first, share, axis)
-                    if one is None:
-                        continue
-                    other = self.best(second, count - share)
-                    if other is None:
-                        continue
-                    gain = one[0] + other[0] + gutter.gain - self.rules.balance * uneven
-                    if found is None or gain > found[0]:
-                        found = gain, one[1] + other[1]
-        return found
+                    if uneven <= math.log(self.rules.most_uneven):
+                        own = gain - self.rules.balance * uneven
+                        cuts.append((own, axis, first, second, share))
+        cuts.sort(key=lambda cut: -cut[0])
+        return cuts
 
     def _halves(self, rect: Rect, axis: int, gutter: _Gutter):
         x0, y0, x1, y1 = rect
@@ -207,6 +233,13 @@ class _Search:
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
         return sum(_holds(rect, mark) for mark in self.marks)
+
+
+def _aligned(first: Rect, second: Rect, axis: int) -> float:
+    """How well the extents of two rectangles along an axis agree: 0 to 1."""
+    common = min(first[axis + 2], second[axis + 2]) - max(first[axis], second[axis])
+    whole = max(first[axis + 2], second[axis + 2]) - min(first[axis], second[axis])
+    return max(0.0, common / whole)
 
 
 def _unevenness(first: Rect, share: int, second: Rect, rest: int) -> float:
@@ -243,7 +276,7 @@ def split(
     if found is None and _is_dark_plate(picture.grey, rules):
         found = _search(picture.grey > rules.dark, marks, count, rules)
     if found is None:
-        found = _search_edges(picture.grey, marks, count, rules)
+        found = _search(ink, marks, count, rules, _steps(picture.grey, rules))
     return [
         (picture.to_box(rect), next((k for k, mark in enumerate(marks) if _holds(rect, mark)), None))
         for rect in found or ()
@@ -265,9 +298,13 @@ def _inked(ink: np.ndarray, rect: Rect) -> tuple[float, float]:
 
 
 def _search(
-    ink: np.ndarray, marks: list[tuple[float, float]], count: int, rules: CutRules
+    ink: np.ndarray,
+    marks: list[tuple[float, float]],
+    count: int,
+    rules: CutRules,
+    steps: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Rect, ...] | None:
-    search = _Search(_integral(ink), marks, count, rules)
+    search = _Search(_integral(ink), marks, count, rules, steps)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
         return None
@@ -306,8 +343,13 @@ def _is_dark_plate(grey: np.ndarray, rules: CutRules) -> bool:
     return bool((rim < rules.dark).mean() > 0.9)
 
 
-def _search_edges(grey, marks, count, rules):
-    return None
+def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
+    """Integral images of where the grey level jumps from column to column, and from row to row."""
+    levels = grey.astype(np.int16)
+    across, down = np.zeros(grey.shape, bool), np.zeros(grey.shape, bool)
+    across[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2]) > rules.step
+    down[1:-1] = np.abs(levels[2:] - levels[:-2]) > rules.step
+    return _integral(across), _integral(down)
 
 
 def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Box]:
