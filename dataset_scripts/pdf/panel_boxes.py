@@ -20,12 +20,13 @@ Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 class CutRules:
     """What counts as a gutter between panels, and what a way to cut is worth."""
 
+    pixels: int = 800  # of the longer side that the cuts are sought in: bounds the time
     ink: int = 210  # grey level; below it is ink: gutters of a JPEG are not quite white
     dark: int = 60  # grey level; below it is the ground of a dark plate
-    clean: float = 0.004  # share of ink in a gutter's row or column: noise of a JPEG
+    clean: float = 0.01  # share of ink in a gutter's row or column: noise of a JPEG
     crossed: float = 0.03  # the same where an arrow or a common label crosses the gutter
     crossing_cost: float = 5.0  # in units of `gain`: a crossed gutter for one 2.7 times as narrow
-    least_gutter: float = 0.004  # share of the picture's longer side; less is between letters
+    least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
     step: int = 24  # grey levels: a jump from one picture to the next
@@ -63,6 +64,15 @@ class Picture:
             left + rect[2] * across,
             top + rect[3] * down,
         )
+
+    def reduced(self, pixels: int) -> "Picture":
+        """Every second, third, … pixel: none of the sides has more than `pixels`."""
+        step = -(-max(self.grey.shape) // pixels)
+        height, width = self.grey.shape
+        grey = np.ascontiguousarray(self.grey[::step, ::step])
+        right = self.box[0] + (self.box[2] - self.box[0]) * grey.shape[1] * step / width
+        bottom = self.box[1] + (self.box[3] - self.box[1]) * grey.shape[0] * step / height
+        return Picture(grey, (*self.box[:2], right, bottom))
 
     def to_rect(self, box: Box) -> Rect:
         """Points to pixels, within the picture."""
@@ -267,6 +277,7 @@ def split(
     Empty where the picture has no such parts. `anchors` are boxes of letters printed in the figure: no panel has two, and where there are
     `count`, each has one. `outside` are captions of single panels: no part of any panel.
     """
+    picture = picture.reduced(rules.pixels)
     ink = picture.grey < rules.ink
     for box in outside:
         left, top, right, bottom = picture.to_rect(grow(box, rules.slack))

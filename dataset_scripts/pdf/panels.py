@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
 from cephalo.dataset_scripts.pdf.panel_captions import MAX_PANELS, caption_parts
+from cephalo.dataset_scripts.pdf.panel_letters import find_letters
 from cephalo.dataset_scripts.pdf.text import Line
 
 _ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # a letter in the corner of its panel
@@ -42,6 +43,8 @@ def find_panels(
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
     picture = draw()
+    if picture and len(anchors) < len(letters):
+        anchors = {**_drawn(picture, letters), **anchors}
     below = [line.box for line in _sub_captions(lines)]
     cells = split(picture, len(letters), list(anchors.values()), below) if picture else []
     placed = _lettered(cells, letters, list(anchors))
@@ -107,6 +110,13 @@ def _anchors(printed: dict[str, list[Line]], letters: list[str]) -> dict[str, Bo
         if len(lines) == 1:
             anchors[letter] = lines[0].box
     return anchors
+
+
+def _drawn(picture: Picture, letters: list[str]) -> dict[str, Box]:
+    """Letter → the box of its glyph, where letters are part of the picture."""
+    scale = (picture.box[2] - picture.box[0]) / picture.grey.shape[1]
+    found = find_letters(picture.grey, scale, letters)
+    return {letter: picture.to_box(rect) for letter, rect in found.items()}
 
 
 def _lettered(
