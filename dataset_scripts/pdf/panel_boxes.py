@@ -23,23 +23,24 @@ class CutRules:
     pixels: int = 800  # of the longer side that the cuts are sought in: bounds the time
     ink: int = 210  # grey level; below it is ink: gutters of a JPEG are not quite white
     dark: int = 60  # grey level; below it is the ground of a dark plate
-    clean: float = 0.01  # share of ink in a gutter's row or column: noise of a JPEG
-    crossed: float = 0.03  # the same where an arrow or a common label crosses the gutter
-    crossing_cost: float = 5.0  # in units of `gain`: a crossed gutter for one 2.7 times as narrow
+    # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
+    # the noise of a JPEG, a thin rule; an arrow or a common label across it.
+    levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 3.0))
     least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
     step: int = 24  # grey levels: a jump from one picture to the next
     edge: float = 0.55  # share of a column that jumps where pictures touch; within one about 0.2
-    edge_gain: float = 0.0  # gain of such an edge: worth a gutter of `unit_gutter`
+    edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
-    balance: float = 0.5  # cost of parts whose areas per letter differ by a factor of 2.7
+    balance: float = 1.0  # cost of parts whose areas per letter differ by a factor of 2.7
     align: float = 1.0  # cost of parts beside each other that do not overlap lengthwise
+    anchored: float = 0.3  # of the costs of shape, where each panel has a printed letter
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     least_side: float = 0.05  # share of the picture's side: smaller parts are labels
     most_uneven: float = 5.0  # ratio of areas per letter that no cut may exceed
-    candidates: int = 8  # gutters tried in a rectangle, the widest first
-    nodes: int = 4000  # rectangles tried in a picture: bounds the time, not reached by figures
+    candidates: int = 6  # gutters tried in a rectangle, the widest first
+    nodes: int = 2000  # rectangles tried in a picture: bounds the time, not reached by figures
     least_gain: float = -3.0  # mean gain of the cuts: below it they are no gutters of panels
 
 
@@ -113,6 +114,8 @@ class _Search:
     gutters: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.anchored = len(self.marks) == self.total
+        self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
         self.height, self.width = (side - 1 for side in self.ink.shape)
         self.side = max(self.height, self.width)
 
@@ -149,19 +152,17 @@ class _Search:
         profile = self.profile(rect, axis)
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
         found: list[_Gutter] = []
-        clean = _runs(profile <= self.rules.clean * across)
-        for start, end in clean:
-            found.append(_Gutter(start, end, self._gain(end - start, 0.0)))
-        for start, end in _runs(profile <= self.rules.crossed * across):
-            if not any(first < end and last > start for first, last in clean):
-                gain = self._gain(end - start, self.rules.crossing_cost)
-                found.append(_Gutter(start, end, gain))
+        for most, cost in self.rules.levels:
+            for start, end in _runs(profile <= most * across):
+                if not any(gutter.start < end and gutter.end > start for gutter in found):
+                    found.append(_Gutter(start, end, self._gain(end - start, cost)))
         if self.steps is not None:
             share = self.profile(rect, axis, self.steps[axis]) / across
             for start, end in _runs(share > self.rules.edge):
-                middle = (start + end) // 2
+                middle = start + int(share[start:end].argmax())
                 if not any(gutter.start <= end and gutter.end >= start for gutter in found):
-                    found.append(_Gutter(middle, middle + 1, self.rules.edge_gain))
+                    gain = self.rules.edge_gain * (float(share[middle]) - 1.0)
+                    found.append(_Gutter(middle, middle + 1, gain))
         least = self.rules.least_gutter * self.side if self.steps is None else 1
         length = len(profile)
         found = [
@@ -192,13 +193,14 @@ class _Search:
 
     def _best(self, rect: Rect, count: int, banned: int | None):
         inside = self.count_marks(rect)
-        if inside > count or (len(self.marks) == self.total and inside != count):
+        if inside > count or (self.anchored and inside != count):
             return None
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         if min(wide / self.width, high / self.height) < self.rules.least_side:
             return None
         if count == 1:
-            return -self.rules.size * abs(math.log(wide * high / self.mean)), (rect,)
+            cost = self.shape * self.rules.size * abs(math.log(wide * high / self.mean))
+            return -cost, (rect,)
         found = None
         most = -math.log(self.rules.unit_gutter / self.rules.widest) * (count - 2)
         for own, axis, first, second, share in self._cuts(rect, count, banned):
@@ -223,14 +225,21 @@ class _Search:
                 first, second = self._halves(rect, axis, gutter)
                 if first is None or second is None:
                     continue
-                gain = gutter.gain - self.rules.align * (1 - _aligned(first, second, 1 - axis))
-                for share in range(1, count):
+                apart = self.rules.align * (1 - _aligned(first, second, 1 - axis))
+                for share in self._shares(first, count):
                     uneven = _unevenness(first, share, second, count - share)
-                    if uneven <= math.log(self.rules.most_uneven):
-                        own = gain - self.rules.balance * uneven
+                    if self.anchored or uneven <= math.log(self.rules.most_uneven):
+                        own = gutter.gain - self.shape * (self.rules.balance * uneven + apart)
                         cuts.append((own, axis, first, second, share))
         cuts.sort(key=lambda cut: -cut[0])
         return cuts
+
+    def _shares(self, first: Rect, count: int) -> range:
+        """How many panels the first of two parts may have."""
+        if not self.anchored:
+            return range(1, count)
+        inside = self.count_marks(first)
+        return range(inside, inside + 1) if 0 < inside < count else range(0)
 
     def _halves(self, rect: Rect, axis: int, gutter: _Gutter):
         x0, y0, x1, y1 = rect
@@ -283,11 +292,15 @@ def split(
         left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
         ink[top:bottom, left:right] = False
     marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
-    found = _search(_without_frame(ink), marks, count, rules)
-    if found is None and _is_dark_plate(picture.grey, rules):
-        found = _search(picture.grey > rules.dark, marks, count, rules)
-    if found is None:
-        found = _search(ink, marks, count, rules, _steps(picture.grey, rules))
+    found = None
+    for known in (marks, []) if marks else ([],):
+        found = _search(_without_frame(ink), known, count, rules)
+        if found is None and _is_dark_plate(picture.grey, rules):
+            found = _search(picture.grey > rules.dark, known, count, rules)
+        if found is None:
+            found = _search(ink, known, count, rules, _steps(picture.grey, rules))
+        if found is not None:
+            break
     return [
         (picture.to_box(rect), next((k for k, mark in enumerate(marks) if _holds(rect, mark)), None))
         for rect in found or ()
