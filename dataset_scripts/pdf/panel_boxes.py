@@ -29,19 +29,21 @@ class CutRules:
     least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
-    step: int = 24  # grey levels: a jump from one picture to the next
-    edge: float = 0.55  # share of a column that jumps where pictures touch; within one about 0.2
+    step: int = 20  # grey levels: a jump from one picture to the next
+    edge: float = 0.3  # share of a column that jumps where pictures touch, above the median
     edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
-    balance: float = 1.0  # cost of parts whose areas per letter differ by a factor of 2.7
     align: float = 1.0  # cost of parts beside each other that do not overlap lengthwise
     anchored: float = 0.3  # of the costs of shape, where each panel has a printed letter
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     least_side: float = 0.05  # share of the picture's side: smaller parts are labels
-    most_uneven: float = 5.0  # ratio of areas per letter that no cut may exceed
-    candidates: int = 6  # gutters tried in a rectangle, the widest first
-    nodes: int = 2000  # rectangles tried in a picture: bounds the time, not reached by figures
-    least_gain: float = -3.0  # mean gain of the cuts: below it they are no gutters of panels
+    most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
+    candidates: tuple[int, ...] = (9, 6, 4)  # widest gutters tried in the whole, in a row of it, …
+    drop: float = 2.0  # cost of a piece that is no panel: a common legend, names of rows
+    most_dropped: float = 0.5  # its area in units of the mean panel's
+    most_cells: int = 30  # rows or columns of a plate of pictures
+    nearly_all: float = 0.6  # share of the whole from which on a piece may hold all panels
+    least_gain: float = -1.5  # mean gain of the cuts: below it they are no gutters of panels
 
 
 RULES = CutRules()
@@ -96,6 +98,14 @@ class _Gutter:
     gain: float
 
 
+@dataclass(frozen=True)
+class _Way:
+    """A way to cut a rectangle: its panels, and what its gutters and shapes are worth."""
+
+    gain: float
+    rects: tuple[Rect, ...]
+
+
 @dataclass
 class _Search:
     """A search for the best way to cut one picture.
@@ -110,8 +120,8 @@ class _Search:
     rules: CutRules
     steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
+    depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
-    gutters: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.anchored = len(self.marks) == self.total
@@ -129,125 +139,123 @@ class _Search:
 
     def trim(self, rect: Rect) -> Rect | None:
         """The part of a rectangle that has ink; None where there is none."""
-        columns = np.flatnonzero(self.profile(rect, 0))
-        rows = np.flatnonzero(self.profile(rect, 1))
-        if not len(columns) or not len(rows):
+        x0, y0, x1, y1 = rect
+        across = self.ink[y1, x0 : x1 + 1] - self.ink[y0, x0 : x1 + 1]  # rises where there is ink
+        if across[-1] == across[0]:
             return None
-        x0, y0 = rect[:2]
+        down = self.ink[y0 : y1 + 1, x1] - self.ink[y0 : y1 + 1, x0]
         return (
-            x0 + int(columns[0]),
-            y0 + int(rows[0]),
-            x0 + int(columns[-1]) + 1,
-            y0 + int(rows[-1]) + 1,
+            x0 + int(across.searchsorted(across[0], "right")) - 1,
+            y0 + int(down.searchsorted(down[0], "right")) - 1,
+            x0 + int(across.searchsorted(across[-1])),
+            y0 + int(down.searchsorted(down[-1])),
         )
 
-    def find_gutters(self, rect: Rect, axis: int) -> list[_Gutter]:
-        """Blank columns or rows that cross a trimmed rectangle, from left or top."""
-        key = rect, axis
-        if key not in self.gutters:
-            self.gutters[key] = self._find_gutters(rect, axis)
-        return self.gutters[key]
-
-    def _find_gutters(self, rect: Rect, axis: int) -> list[_Gutter]:
+    def find_gutters(self, rect: Rect, axis: int, most: int) -> list[_Gutter]:
+        """Blank columns or rows that cross a trimmed rectangle, `most` of them, from the left."""
         profile = self.profile(rect, axis)
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
+        least = max(1, math.ceil(self.rules.least_gutter * self.side))
         found: list[_Gutter] = []
-        for most, cost in self.rules.levels:
-            for start, end in _runs(profile <= most * across):
-                if not any(gutter.start < end and gutter.end > start for gutter in found):
+        for level, cost in self.rules.levels:
+            for start, end in _runs(profile <= level * across, least):
+                if all(gutter.start >= end or gutter.end <= start for gutter in found):
                     found.append(_Gutter(start, end, self._gain(end - start, cost)))
         if self.steps is not None:
             share = self.profile(rect, axis, self.steps[axis]) / across
-            for start, end in _runs(share > self.rules.edge):
+            for start, end in _runs(share > self.rules.edge + float(np.median(share))):
                 middle = start + int(share[start:end].argmax())
                 if not any(gutter.start <= end and gutter.end >= start for gutter in found):
                     gain = self.rules.edge_gain * (float(share[middle]) - 1.0)
                     found.append(_Gutter(middle, middle + 1, gain))
-        least = self.rules.least_gutter * self.side if self.steps is None else 1
-        length = len(profile)
-        found = [
-            gutter
-            for gutter in found
-            if gutter.start > 0 and gutter.end < length and gutter.end - gutter.start >= least
-        ]
-        widest = sorted(found, key=lambda gutter: -gutter.gain)[: self.rules.candidates]
+        found = [gutter for gutter in found if 0 < gutter.start and gutter.end < len(profile)]
+        widest = sorted(found, key=lambda gutter: -gutter.gain)[:most]
         return sorted(widest, key=lambda gutter: gutter.start)
 
     def _gain(self, width: int, cost: float) -> float:
         share = min(width / self.side, self.rules.widest)
         return math.log(share / self.rules.unit_gutter) - cost
 
-    def best(self, rect: Rect, count: int, banned: int | None = None):
-        """(gain, parts) of the best way to cut a trimmed rectangle into `count`; None if none.
+    def ways(self, rect: Rect, axis: int, depth: int) -> dict[int, "_Way"]:
+        """Number of panels → the best way to cut a trimmed rectangle into so many.
 
-        `banned` is the axis along which it may not be cut first: parts are cut off from the left
-        or the top, one at a time.
+        It is cut along `axis` (0: between columns) into pieces, each of which is cut along the
+        other axis, and so on `depth` times.
         """
-        key = rect, count, banned
+        key = rect, axis, depth
         if key not in self.known:
-            if len(self.known) > self.rules.nodes:
-                return None
-            self.known[key] = None  # while it is being searched
-            self.known[key] = self._best(rect, count, banned)
+            self.known[key] = self._ways(rect, axis, depth)
         return self.known[key]
 
-    def _best(self, rect: Rect, count: int, banned: int | None):
+    def _ways(self, rect: Rect, axis: int, depth: int) -> dict[int, "_Way"]:
         inside = self.count_marks(rect)
-        if inside > count or (self.anchored and inside != count):
-            return None
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
-        if min(wide / self.width, high / self.height) < self.rules.least_side:
-            return None
-        if count == 1:
-            cost = self.shape * self.rules.size * abs(math.log(wide * high / self.mean))
-            return -cost, (rect,)
-        found = None
-        most = -math.log(self.rules.unit_gutter / self.rules.widest) * (count - 2)
-        for own, axis, first, second, share in self._cuts(rect, count, banned):
-            if found is not None and own + most <= found[0]:
-                break
-            one = self.best(first, share, axis)
-            other = self.best(second, count - share) if one is not None else None
-            if other is None:
-                continue
-            gain = own + one[0] + other[0]
-            if found is None or gain > found[0]:
-                found = gain, one[1] + other[1]
+        size = wide * high / self.mean
+        found: dict[int, _Way] = {}
+        if size <= self.rules.most_dropped and not inside:
+            found[0] = _Way(-self.rules.drop, ())
+        least = min(wide / self.width, high / self.height)
+        if least < self.rules.least_side or (self.anchored and not inside):
+            return found
+        if inside <= 1:
+            found[1] = _Way(-self.shape * self.rules.size * abs(math.log(size)), (rect,))
+        counts = range(2, self.total + 1)
+        if self.anchored:
+            counts = range(inside, inside + 1)
+        elif size > 1:
+            counts = [n for n in counts if n >= inside and size / n < self.rules.most_uneven]
+        else:
+            counts = [n for n in counts if n >= inside and size / n > 1 / self.rules.most_uneven]
+        if size < self.rules.nearly_all * self.total:
+            counts = [n for n in counts if n < self.total]
+        if depth and counts and counts[-1] > 1:
+            most = counts[-1]
+            for count, way in self._pieces(rect, axis, depth, most).items():
+                if count in counts and count > 1:
+                    found[count] = way
         return found
 
-    def _cuts(self, rect: Rect, count: int, banned: int | None):
-        """Ways to part a rectangle in two, the most promising first."""
-        cuts = []
-        for axis in (1, 0):
-            if axis == banned:
-                continue
-            for gutter in self.find_gutters(rect, axis):
-                first, second = self._halves(rect, axis, gutter)
-                if first is None or second is None:
+    def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, "_Way"]:
+        """The same, cut at least once along the axis, into `most` panels at most."""
+        gutters = self.find_gutters(rect, axis, self.rules.candidates[self.depth - depth])
+        length = rect[axis + 2] - rect[axis]
+        thin = self.rules.least_side * (self.width, self.height)[axis]
+        starts = [0, *(gutter.end for gutter in gutters)]
+        ends = [*(gutter.start for gutter in gutters), length]
+        # Panels so far → the best way up to a gutter, and the piece before it.
+        so_far: list[dict[int, tuple[_Way, Rect | None]]] = []
+        for last, end in enumerate(ends):
+            here: dict[int, tuple[_Way, Rect | None]] = {}
+            for first in range(last + 1):
+                if first == 0 and last == len(ends) - 1:
                     continue
-                apart = self.rules.align * (1 - _aligned(first, second, 1 - axis))
-                for share in self._shares(first, count):
-                    uneven = _unevenness(first, share, second, count - share)
-                    if self.anchored or uneven <= math.log(self.rules.most_uneven):
-                        own = gutter.gain - self.shape * (self.rules.balance * uneven + apart)
-                        cuts.append((own, axis, first, second, share))
-        cuts.sort(key=lambda cut: -cut[0])
-        return cuts
+                if depth < self.depth and end - starts[first] < thin:
+                    continue
+                piece = self._piece(rect, axis, starts[first], end)
+                if piece is None:
+                    continue
+                before = so_far[first - 1] if first else {0: (_Way(0.0, ()), None)}
+                gain = gutters[first - 1].gain if first else 0.0
+                for count, way in self.ways(piece, 1 - axis, depth - 1).items():
+                    for known, (earlier, previous) in before.items():
+                        if known + count > most:
+                            continue
+                        total = earlier.gain + way.gain
+                        if previous is not None and count:
+                            apart = 1 - _aligned(previous, piece, 1 - axis)
+                            total += gain - self.shape * self.rules.align * apart
+                        old = here.get(known + count)
+                        if old is None or total > old[0].gain:
+                            joined = _Way(total, earlier.rects + way.rects)
+                            here[known + count] = joined, piece if count else previous
+            so_far.append(here)
+        return {count: way for count, (way, _) in so_far[-1].items() if count}
 
-    def _shares(self, first: Rect, count: int) -> range:
-        """How many panels the first of two parts may have."""
-        if not self.anchored:
-            return range(1, count)
-        inside = self.count_marks(first)
-        return range(inside, inside + 1) if 0 < inside < count else range(0)
-
-    def _halves(self, rect: Rect, axis: int, gutter: _Gutter):
-        x0, y0, x1, y1 = rect
-        if axis == 0:
-            parts = (x0, y0, x0 + gutter.start, y1), (x0 + gutter.end, y0, x1, y1)
-        else:
-            parts = (x0, y0, x1, y0 + gutter.start), (x0, y0 + gutter.end, x1, y1)
-        return self.trim(parts[0]), self.trim(parts[1])
+    def _piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
+        """The trimmed part of a rectangle between two gutters."""
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        return self.trim((part[0], part[1], part[2], part[3]))
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
@@ -261,17 +269,11 @@ def _aligned(first: Rect, second: Rect, axis: int) -> float:
     return max(0.0, common / whole)
 
 
-def _unevenness(first: Rect, share: int, second: Rect, rest: int) -> float:
-    one = (first[2] - first[0]) * (first[3] - first[1]) / share
-    other = (second[2] - second[0]) * (second[3] - second[1]) / rest
-    return abs(math.log(one / other))
-
-
-def _runs(blank: np.ndarray) -> list[tuple[int, int]]:
-    """Starts and ends of runs of True."""
+def _runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
+    """Starts and ends of runs of `least` or more True."""
     padded = np.concatenate([[False], blank, [False]]).view(np.int8)
-    steps = np.flatnonzero(np.diff(padded))
-    return [(int(start), int(end)) for start, end in steps.reshape(-1, 2)]
+    steps = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
+    return steps[steps[:, 1] - steps[:, 0] >= least].tolist()
 
 
 def split(
@@ -333,10 +335,14 @@ def _search(
     if whole is None:
         return None
     search.mean = (whole[2] - whole[0]) * (whole[3] - whole[1]) / count
-    found = search.best(whole, count)
-    if found is None or found[0] / count < rules.least_gain:
-        return None
-    return found[1]
+    for depth in (2, 3):
+        search.depth = depth
+        search.known.clear()
+        ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
+        best = max((way for way in ways if way), key=lambda way: way.gain, default=None)
+        if best and best.gain / count >= rules.least_gain:
+            return best.rects
+    return None
 
 
 def _without_frame(ink: np.ndarray) -> np.ndarray:
@@ -398,14 +404,12 @@ def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Bo
 
 def _cells(search: _Search, rect: Rect, axis: int, depth: int = 0) -> list[Rect]:
     """Parts of a rectangle between its gutters along one axis, each cut along the other."""
-    gutters = [gutter for gutter in search.find_gutters(rect, axis)]
+    gutters = [gutter for gutter in search.find_gutters(rect, axis, search.rules.most_cells)]
     edges = [0, *(side for gutter in gutters for side in (gutter.start, gutter.end))]
     edges.append(rect[2 + axis] - rect[axis])
     cells: list[Rect] = []
     for start, end in zip(edges[::2], edges[1::2], strict=True):
-        part = list(rect)
-        part[axis], part[2 + axis] = rect[axis] + start, rect[axis] + end
-        cell = search.trim(tuple(part))
+        cell = search._piece(rect, axis, start, end)
         if cell is None:
             continue
         cells += [cell] if depth else _cells(search, cell, 1 - axis, 1)
