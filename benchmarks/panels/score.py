@@ -168,7 +168,7 @@ def _line(name: str, score: Score) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.3f}" if whole else "–"
+    return f"{part / whole:.3f}" if whole else "-"
 
 
 def _normalizer(bench: Path):

@@ -35,6 +35,7 @@ from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.page_breaks import continue_captions
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page
+from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
@@ -48,7 +49,7 @@ KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
-_GUTTER = 210  # a channel at or above this may be the gutter between two pictures
+_PANEL_PIXELS = 1600  # pixels of the longer side that panels are sought in: letters are legible
 MARGIN = 2.0  # points of paper left around the ink
 MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
@@ -326,18 +327,18 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
 
 def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
     """Panels of a pair, in the frame of the page."""
-    scale = (crop.box[2] - crop.box[0]) / crop.pixels.shape[1]
-    origin = crop.box[:2] * 2
 
-    def ink(part: Box) -> np.ndarray | None:
-        inner = intersection(displayed(part, content), crop.box)
-        sides = zip(inner, origin, strict=True)
-        left, top, right, bottom = (max(0, round((side - at) / scale)) for side, at in sides)
-        dark = rendering.dark(crop.pixels[top:bottom, left:right], _GUTTER)
-        return np.rot90(dark, -content.quarters) if dark.size else None
+    def draw() -> Picture:
+        sides = content.width, content.height
+        if content.quarters % 2:
+            sides = sides[::-1]
+        shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
+        step = -(-max(crop.pixels.shape[:2]) // _PANEL_PIXELS)
+        grey = crop.pixels[::step, ::step].min(axis=2)
+        return Picture(np.rot90(grey, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]
-    return find_panels(pair.box, content.boxes, images, pair.lines, pair.caption.text, ink)
+    return find_panels(images, pair.lines, pair.caption.text, draw)
 
 
 def _with_margin(

@@ -25,25 +25,27 @@ class CutRules:
     dark: int = 60  # grey level; below it is the ground of a dark plate
     # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
     # the noise of a JPEG, a thin rule; an arrow or a common label across it.
-    levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 3.0))
+    levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 1.5))
     least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
+    pictures: float = 0.5  # share of ink from which on a figure has pictures, which may touch
     step: int = 20  # grey levels: a jump from one picture to the next
     edge: float = 0.3  # share of a column that jumps where pictures touch, above the median
     edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     align: float = 1.0  # cost of parts beside each other that do not overlap lengthwise
-    anchored: float = 0.3  # of the costs of shape, where each panel has a printed letter
+    anchored: float = 0.4  # of the costs of shape, where each panel has a printed letter
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
-    least_side: float = 0.05  # share of the picture's side: smaller parts are labels
+    least_side: float = 0.1  # share of the picture's side: smaller parts are labels
+    in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (9, 6, 4)  # widest gutters tried in the whole, in a row of it, …
     drop: float = 2.0  # cost of a piece that is no panel: a common legend, names of rows
     most_dropped: float = 0.5  # its area in units of the mean panel's
     most_cells: int = 30  # rows or columns of a plate of pictures
     nearly_all: float = 0.6  # share of the whole from which on a piece may hold all panels
-    least_gain: float = -1.5  # mean gain of the cuts: below it they are no gutters of panels
+    least_gain: float = -2.0  # mean gain of the cuts: below it they are no gutters of panels
 
 
 RULES = CutRules()
@@ -124,6 +126,9 @@ class _Search:
     known: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.least_side = self.rules.least_side
+        if self.total:
+            self.least_side = min(self.least_side, self.rules.in_row / self.total)
         self.anchored = len(self.marks) == self.total
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
         self.height, self.width = (side - 1 for side in self.ink.shape)
@@ -168,7 +173,7 @@ class _Search:
                 if not any(gutter.start <= end and gutter.end >= start for gutter in found):
                     gain = self.rules.edge_gain * (float(share[middle]) - 1.0)
                     found.append(_Gutter(middle, middle + 1, gain))
-        found = [gutter for gutter in found if 0 < gutter.start and gutter.end < len(profile)]
+        found = [gutter for gutter in found if gutter.start > 0 and gutter.end < len(profile)]
         widest = sorted(found, key=lambda gutter: -gutter.gain)[:most]
         return sorted(widest, key=lambda gutter: gutter.start)
 
@@ -195,7 +200,7 @@ class _Search:
         if size <= self.rules.most_dropped and not inside:
             found[0] = _Way(-self.rules.drop, ())
         least = min(wide / self.width, high / self.height)
-        if least < self.rules.least_side or (self.anchored and not inside):
+        if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
             found[1] = _Way(-self.shape * self.rules.size * abs(math.log(size)), (rect,))
@@ -219,7 +224,7 @@ class _Search:
         """The same, cut at least once along the axis, into `most` panels at most."""
         gutters = self.find_gutters(rect, axis, self.rules.candidates[self.depth - depth])
         length = rect[axis + 2] - rect[axis]
-        thin = self.rules.least_side * (self.width, self.height)[axis]
+        thin = self.least_side * (self.width, self.height)[axis]
         starts = [0, *(gutter.end for gutter in gutters)]
         ends = [*(gutter.start for gutter in gutters), length]
         # Panels so far → the best way up to a gutter, and the piece before it.
@@ -285,8 +290,9 @@ def split(
 ) -> list[tuple[Box, int | None]]:
     """Boxes of `count` panels, in points, each with the index of the anchor in it.
 
-    Empty where the picture has no such parts. `anchors` are boxes of letters printed in the figure: no panel has two, and where there are
-    `count`, each has one. `outside` are captions of single panels: no part of any panel.
+    Empty where the picture has no such parts. `anchors` are boxes of letters printed in the
+    figure: no panel has two, and where there are `count`, each has one. `outside` are captions of
+    single panels: no part of any panel.
     """
     picture = picture.reduced(rules.pixels)
     ink = picture.grey < rules.ink
@@ -294,18 +300,13 @@ def split(
         left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
         ink[top:bottom, left:right] = False
     marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
-    found = None
-    for known in (marks, []) if marks else ([],):
-        found = _search(_without_frame(ink), known, count, rules)
-        if found is None and _is_dark_plate(picture.grey, rules):
-            found = _search(picture.grey > rules.dark, known, count, rules)
-        if found is None:
-            found = _search(ink, known, count, rules, _steps(picture.grey, rules))
-        if found is not None:
-            break
+    found = _search(picture.grey, ink, marks, count, rules)
+    if not found and marks:
+        found = _search(picture.grey, ink, [], count, rules)
+    holds = [[k for k, mark in enumerate(marks) if _holds(rect, mark)] for rect in found]
     return [
-        (picture.to_box(rect), next((k for k, mark in enumerate(marks) if _holds(rect, mark)), None))
-        for rect in found or ()
+        (picture.to_box(rect), inside[0] if inside else None)
+        for rect, inside in zip(found, holds, strict=True)
     ]
 
 
@@ -324,16 +325,34 @@ def _inked(ink: np.ndarray, rect: Rect) -> tuple[float, float]:
 
 
 def _search(
+    grey: np.ndarray,
     ink: np.ndarray,
     marks: list[tuple[float, float]],
     count: int,
     rules: CutRules,
-    steps: tuple[np.ndarray, np.ndarray] | None = None,
-) -> tuple[Rect, ...] | None:
+) -> tuple[Rect, ...]:
+    """The parts of a picture: by its gutters, where it has pictures also by their edges."""
+    found: tuple[Rect, ...] = ()
+    if ink.mean() < rules.pictures:
+        found = _best(_without_frame(ink), marks, count, rules, None)
+    if not found:
+        found = _best(ink, marks, count, rules, _steps(grey, rules))
+    if not found and _is_dark_plate(grey, rules):
+        found = _best(grey > rules.dark, marks, count, rules, None)
+    return found
+
+
+def _best(
+    ink: np.ndarray,
+    marks: list[tuple[float, float]],
+    count: int,
+    rules: CutRules,
+    steps: tuple[np.ndarray, np.ndarray] | None,
+) -> tuple[Rect, ...]:
     search = _Search(_integral(ink), marks, count, rules, steps)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
-        return None
+        return ()
     search.mean = (whole[2] - whole[0]) * (whole[3] - whole[1]) / count
     for depth in (2, 3):
         search.depth = depth
@@ -342,7 +361,7 @@ def _search(
         best = max((way for way in ways if way), key=lambda way: way.gain, default=None)
         if best and best.gain / count >= rules.least_gain:
             return best.rects
-    return None
+    return ()
 
 
 def _without_frame(ink: np.ndarray) -> np.ndarray:

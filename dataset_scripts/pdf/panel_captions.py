@@ -121,7 +121,7 @@ def _find_marks(text: str, style: str, pattern: re.Pattern[str]) -> Iterable[Mar
 
 
 def _spread(listed: str) -> tuple[str, ...]:
-    """"a, c" → a, c; "a-c" → a, b, c; nothing where the case changes or a range falls."""
+    """ "a, c" → a, c; "a-c" → a, b, c; nothing where the case changes or a range falls."""
     parts = re.split(rf"\s*({_JOINT})\s*(?={_LETTER}(?![A-Za-z]))", listed)
     letters = [parts[0]]
     for joint, letter in zip(parts[1::2], parts[2::2], strict=True):
