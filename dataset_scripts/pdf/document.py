@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 
@@ -49,7 +50,6 @@ KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
-_PANEL_PIXELS = 1600  # pixels of the longer side that panels are sought in: letters are legible
 MARGIN = 2.0  # points of paper left around the ink
 MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
@@ -328,14 +328,14 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
 def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
     """Panels of a pair, in the frame of the page."""
 
-    def draw() -> Picture:
+    def draw(most: int) -> Picture:
         sides = content.width, content.height
         if content.quarters % 2:
             sides = sides[::-1]
         shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
-        step = -(-max(crop.pixels.shape[:2]) // _PANEL_PIXELS)
-        grey = crop.pixels[::step, ::step].min(axis=2)
-        return Picture(np.rot90(grey, -content.quarters), tuple(shown.tolist()))
+        step = -(-max(crop.pixels.shape[:2]) // most)
+        darkest = reduce(np.minimum, np.moveaxis(crop.pixels[::step, ::step], 2, 0))
+        return Picture(np.rot90(darkest, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]
     return find_panels(images, pair.lines, pair.caption.text, draw)

@@ -20,7 +20,6 @@ Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 class CutRules:
     """What counts as a gutter between panels, and what a way to cut is worth."""
 
-    pixels: int = 800  # of the longer side that the cuts are sought in: bounds the time
     ink: int = 210  # grey level; below it is ink: gutters of a JPEG are not quite white
     dark: int = 60  # grey level; below it is the ground of a dark plate
     # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
@@ -35,14 +34,15 @@ class CutRules:
     edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     align: float = 1.0  # cost of parts beside each other that do not overlap lengthwise
-    anchored: float = 0.4  # of the costs of shape, where each panel has a printed letter
+    anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
+    off_corner: float = 1.0  # cost of a letter a panel's width or height off its corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     least_side: float = 0.1  # share of the picture's side: smaller parts are labels
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (9, 6, 4)  # widest gutters tried in the whole, in a row of it, …
     drop: float = 2.0  # cost of a piece that is no panel: a common legend, names of rows
-    most_dropped: float = 0.5  # its area in units of the mean panel's
+    most_dropped: float = 0.4  # its area or its ink in units of the mean panel's
     most_cells: int = 30  # rows or columns of a plate of pictures
     nearly_all: float = 0.6  # share of the whole from which on a piece may hold all panels
     least_gain: float = -2.0  # mean gain of the cuts: below it they are no gutters of panels
@@ -69,15 +69,6 @@ class Picture:
             left + rect[2] * across,
             top + rect[3] * down,
         )
-
-    def reduced(self, pixels: int) -> "Picture":
-        """Every second, third, … pixel: none of the sides has more than `pixels`."""
-        step = -(-max(self.grey.shape) // pixels)
-        height, width = self.grey.shape
-        grey = np.ascontiguousarray(self.grey[::step, ::step])
-        right = self.box[0] + (self.box[2] - self.box[0]) * grey.shape[1] * step / width
-        bottom = self.box[1] + (self.box[3] - self.box[1]) * grey.shape[0] * step / height
-        return Picture(grey, (*self.box[:2], right, bottom))
 
     def to_rect(self, box: Box) -> Rect:
         """Points to pixels, within the picture."""
@@ -122,6 +113,8 @@ class _Search:
     rules: CutRules
     steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
+    mean_ink: float = 1.0  # the same for its ink
+    corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
 
@@ -133,6 +126,18 @@ class _Search:
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
         self.height, self.width = (side - 1 for side in self.ink.shape)
         self.side = max(self.height, self.width)
+
+    def measure(self, whole: Rect) -> None:
+        """Take from the whole what its parts are compared with."""
+        x0, y0, x1, y1 = whole
+        self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
+        self.mean_ink = self.amount(whole) / max(self.total, 1)
+        if self.marks:
+            across, down = zip(*self.marks, strict=True)
+            self.corner = (
+                min(across) - x0 > x1 - max(across),
+                min(down) - y0 > y1 - max(down),
+            )
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
@@ -156,26 +161,49 @@ class _Search:
             y0 + int(down.searchsorted(down[-1])),
         )
 
+    def amount(self, rect: Rect) -> int:
+        """Pixels of ink in a rectangle."""
+        x0, y0, x1, y1 = rect
+        ink = self.ink
+        return int(ink[y1, x1]) - int(ink[y0, x1]) - int(ink[y1, x0]) + int(ink[y0, x0])
+
     def find_gutters(self, rect: Rect, axis: int, most: int) -> list[_Gutter]:
         """Blank columns or rows that cross a trimmed rectangle, `most` of them, from the left."""
         profile = self.profile(rect, axis)
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
         least = max(1, math.ceil(self.rules.least_gutter * self.side))
-        found: list[_Gutter] = []
-        for level, cost in self.rules.levels:
-            for start, end in _runs(profile <= level * across, least):
-                if all(gutter.start >= end or gutter.end <= start for gutter in found):
-                    found.append(_Gutter(start, end, self._gain(end - start, cost)))
+        found = [
+            (self._gain(end - start, cost), level, start, end)
+            for level, (share, cost) in enumerate(self.rules.levels)
+            for start, end in _runs(profile <= share * across, least)
+        ]
         if self.steps is not None:
-            share = self.profile(rect, axis, self.steps[axis]) / across
-            for start, end in _runs(share > self.rules.edge + float(np.median(share))):
-                middle = start + int(share[start:end].argmax())
-                if not any(gutter.start <= end and gutter.end >= start for gutter in found):
-                    gain = self.rules.edge_gain * (float(share[middle]) - 1.0)
-                    found.append(_Gutter(middle, middle + 1, gain))
-        found = [gutter for gutter in found if gutter.start > 0 and gutter.end < len(profile)]
-        widest = sorted(found, key=lambda gutter: -gutter.gain)[:most]
+            jumps = self.profile(rect, axis, self.steps[axis]) / across
+            for start, end in _runs(jumps > self.rules.edge + float(np.median(jumps))):
+                middle = start + int(jumps[start:end].argmax())
+                gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
+                found.append((gain, -1, middle, middle + 1))
+        crossed = len(self.rules.levels) - 1
+        kept: list[_Gutter] = []
+        for gain, level, start, end in sorted(found, key=lambda one: (one[1] < 0, -one[0])):
+            if len(kept) == most and level >= 0:
+                continue
+            if start == 0 or end == len(profile):
+                continue
+            if any(gutter.start < end and gutter.end > start for gutter in kept):
+                continue
+            if level == crossed and self._is_framed(rect, axis, start, end):
+                continue
+            kept.append(_Gutter(start, end, gain))
+        widest = sorted(kept, key=lambda gutter: -gutter.gain)[:most]
         return sorted(widest, key=lambda gutter: gutter.start)
+
+    def _is_framed(self, rect: Rect, axis: int, start: int, end: int) -> bool:
+        """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return len(_runs(through == end - start)) > 1
 
     def _gain(self, width: int, cost: float) -> float:
         share = min(width / self.side, self.rules.widest)
@@ -197,13 +225,14 @@ class _Search:
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         size = wide * high / self.mean
         found: dict[int, _Way] = {}
-        if size <= self.rules.most_dropped and not inside:
+        if not inside and min(size, self.amount(rect) / self.mean_ink) <= self.rules.most_dropped:
             found[0] = _Way(-self.rules.drop, ())
         least = min(wide / self.width, high / self.height)
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            found[1] = _Way(-self.shape * self.rules.size * abs(math.log(size)), (rect,))
+            cost = self.shape * self.rules.size * abs(math.log(size)) + self._off_corner(rect)
+            found[1] = _Way(-cost, (rect,))
         counts = range(2, self.total + 1)
         if self.anchored:
             counts = range(inside, inside + 1)
@@ -219,6 +248,17 @@ class _Search:
                 if count in counts and count > 1:
                     found[count] = way
         return found
+
+    def _off_corner(self, rect: Rect) -> float:
+        """Cost of a letter that stands elsewhere in its panel than the first or last does."""
+        mark = next((mark for mark in self.marks if _holds(rect, mark)), None)
+        if mark is None:
+            return 0.0
+        off = 0.0
+        for axis in (0, 1):
+            share = (mark[axis] - rect[axis]) / (rect[axis + 2] - rect[axis])
+            off += 1 - share if self.corner[axis] else share
+        return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, "_Way"]:
         """The same, cut at least once along the axis, into `most` panels at most."""
@@ -294,7 +334,6 @@ def split(
     figure: no panel has two, and where there are `count`, each has one. `outside` are captions of
     single panels: no part of any panel.
     """
-    picture = picture.reduced(rules.pixels)
     ink = picture.grey < rules.ink
     for box in outside:
         left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
@@ -353,7 +392,7 @@ def _best(
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
         return ()
-    search.mean = (whole[2] - whole[0]) * (whole[3] - whole[1]) / count
+    search.measure(whole)
     for depth in (2, 3):
         search.depth = depth
         search.known.clear()

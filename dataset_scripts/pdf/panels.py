@@ -12,6 +12,8 @@ from cephalo.dataset_scripts.pdf.text import Line
 
 _ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # a letter in the corner of its panel
 _BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # a caption of the panel's own
+_COARSE = 800  # pixels of the longer side that gutters are sought in: more is slower, not better
+_FINE = 1600  # pixels of the longer side that letters are read in
 _LEAST_PRINTED = 0.6  # share of a run of letters that is printed; some are not read as lines
 _LEAST_LEADING = 0.6  # type sizes; a larger gap parts a panel's own caption from the next panel
 
@@ -26,27 +28,27 @@ class Panel:
 
 
 def find_panels(
-    images: list[Box], lines: list[Line], caption: str, draw: Callable[[], Picture | None]
+    images: list[Box], lines: list[Line], caption: str, draw: Callable[[int], Picture]
 ) -> list[Panel]:
     """The panels of a figure, in the order of their letters; empty for a plain figure.
 
     `images` are the boxes of its embedded images, `lines` the text in it. `draw` gives its pixels,
-    and is called only where they decide. All boxes are in one frame, in points.
+    so many at most on the longer side, and is called only where they decide. All boxes are in one
+    frame, in points.
     """
     printed = _printed_letters(lines)
     parts = caption_parts(caption, set(printed))
     letters = sorted(parts) if parts else _bracketed_run(printed)
     if not letters:
-        picture = draw() if len(images) == 1 else None
-        cells = _reading_order(find_plate(picture, images[0])) if picture else []
+        cells = find_plate(draw(_COARSE), images[0]) if len(images) == 1 else []
+        cells = _reading_order(cells)
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    picture = draw()
-    if picture and len(anchors) < len(letters):
-        anchors = {**_drawn(picture, letters), **anchors}
+    if len(anchors) < len(letters):
+        anchors = {**_drawn(draw(_FINE), letters), **anchors}
     below = [line.box for line in _sub_captions(lines)]
-    cells = split(picture, len(letters), list(anchors.values()), below) if picture else []
+    cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
     placed = _lettered(cells, letters, list(anchors))
     return [Panel(letter, placed.get(letter), parts.get(letter, "")) for letter in letters]
 
