@@ -35,7 +35,9 @@ class CutRules:
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     align: float = 1.0  # cost of parts beside each other that do not overlap lengthwise
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
-    off_corner: float = 1.0  # cost of a letter a panel's width or height off its corner
+    elongated: float = 3.0  # ratio of a panel's sides; more is rare
+    narrow: float = 1.0  # cost of a ratio greater than that by a factor of 2.7
+    off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     least_side: float = 0.1  # share of the picture's side: smaller parts are labels
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
@@ -231,7 +233,9 @@ class _Search:
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            cost = self.shape * self.rules.size * abs(math.log(size)) + self._off_corner(rect)
+            long = max(0.0, abs(math.log(wide / high)) - math.log(self.rules.elongated))
+            cost = self.shape * (self.rules.size * abs(math.log(size)) + self.rules.narrow * long)
+            cost += self._off_corner(rect)
             found[1] = _Way(-cost, (rect,))
         counts = range(2, self.total + 1)
         if self.anchored:
@@ -340,7 +344,7 @@ def split(
         ink[top:bottom, left:right] = False
     marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
     found = _search(picture.grey, ink, marks, count, rules)
-    if not found and marks:
+    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
         found = _search(picture.grey, ink, [], count, rules)
     holds = [[k for k, mark in enumerate(marks) if _holds(rect, mark)] for rect in found]
     return [
