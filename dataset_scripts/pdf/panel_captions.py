@@ -9,8 +9,11 @@ explains the caption best decides.
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 MAX_PANELS = 26
+_MOST_MARKS = 300  # of one style in a caption; bounds the time
+_REACH = 40  # characters before a mark in which "Fig. 2" makes it a reference
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ _LIST = rf"({_LETTER}(?:\s*{_JOINT}\s*{_LETTER}(?![A-Za-z]))*)"
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 # Style, its prior (how often such text is no mark), and its pattern: group 1 lists the letters.
 _STYLES: tuple[tuple[str, float, re.Pattern[str]], ...] = (
-    ("bracketed", 1.0, re.compile(rf"\(\s?\d?{_LIST}(?:,\s[a-z]{{3,}})?\s?\)")),
+    ("bracketed", 1.0, re.compile(rf"\(\s?\d?{_LIST}(?:,\s?[a-z]{{3,}})?\s?\)")),
     ("roman", 0.8, re.compile(r"\((x?(?:i{1,3}|i?v|vi{0,3}|ix)|x)\)")),
     ("panel", 1.0, re.compile(rf"\b[Pp]anels?\s{_LIST}(?![A-Za-z(])[:.,]?")),
     ("half bracket", 0.95, re.compile(rf"(?<![A-Za-z0-9(]){_LIST}\)(?=\s)")),
@@ -96,7 +99,7 @@ def caption_parts(text: str, seen: Collection[str] = ()) -> dict[str, str]:
     """
     best: tuple[float, _Reading] | None = None
     for style, prior, pattern in _STYLES:
-        marks = list(_find_marks(text, style, pattern))
+        marks = list(islice(_find_marks(text, style, pattern), _MOST_MARKS))
         for reading in _readings(text, marks, style, seen):
             score = prior * reading.score
             if best is None or score > best[0]:
@@ -110,7 +113,9 @@ def _find_marks(text: str, style: str, pattern: re.Pattern[str]) -> Iterable[Mar
     for match in pattern.finditer(text):
         start, end = match.span()
         chained = excluded >= 0 and _CHAINED.match(text[excluded:start])
-        if style != "panel" and (chained or _REFERENCE.search(text[:start])):
+        if style != "panel" and (
+            chained or _REFERENCE.search(text[max(0, start - _REACH) : start])
+        ):
             excluded = end
             continue
         letters = (match.group(1),) if style == "roman" else _spread(match.group(1))
@@ -145,7 +150,7 @@ def _readings(
         own = [mark for mark in marks if mark.letters[0].isupper() == upper]
         weights = [_weigh(text, mark, style, seen) for mark in own]
         alphabet = _ROMAN if style == "roman" else _alphabet(upper)
-        reading = _best_run(text, own, weights, alphabet) or None
+        reading = _best_run(text, own, weights, alphabet)
         mixed = _unordered(own, weights, alphabet)
         if mixed and (not reading or _count(mixed) > _count(reading)):
             reading = mixed

@@ -45,7 +45,7 @@ def find_panels(
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    if len(anchors) < len(letters):
+    if len(anchors) < _LEAST_PRINTED * len(letters):
         anchors = {**_drawn(draw(_FINE), letters), **anchors}
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
