@@ -28,6 +28,8 @@ class MarkWeights:
     inside: float = 0.4  # a word before it and a word after it: either may be meant
     doubtful: float = 0.1  # looks like a reference: "as in (a),"
     switch: float = 0.7  # cost of a leading and a following mark in one caption
+    skipped: float = 0.02  # cost of a mark passed over: of two runs the first counts
+    again: float = 0.6  # factor for a letter that was named before: likely a reference
     seen: float = 0.3  # more for a letter that is also printed in the figure
     least: float = 0.5  # mean weight below which a style does not explain the caption
 
@@ -54,8 +56,8 @@ _REFERENCE = re.compile(
 )
 _CHAINED = re.compile(r"^\s*(?:,|and|&|to|or|[\u2013-]|,\s*and)?\s*$")
 _GOES_ON = (  # words that a phrase cannot end with: what follows belongs to it
-    "an and as at between by during for from in into of on or over per the through to under "
-    "using versus via vs with within without"
+    "an and as at between by during for from in into of on or over panel panels per the through "
+    "to under using versus via vs with within without"
 )
 _DANGLING = re.compile(rf"(?:^|\W)(?:a|(?i:{_GOES_ON.replace(' ', '|')}))\W*$")
 _POINTING = re.compile(r"\b(?:in|see|from|of|to|with|panels?|than)\s*$", re.I)
@@ -65,6 +67,7 @@ _SENTENCE = re.compile(
 _ABBREVIATED = re.compile(r"(?:\b(?:Fig|Figs|Eq|Ref|Refs|ca|vs|approx|var|spp|et al)|\b[A-Z])$")
 _OPENING = ".;:,([|\u2013\u2014\u3002\uff1b\uff1a\uff0c\u3001\uff08"  # also in Chinese type
 _CLOSING = ".,;:)]\u3002\uff1b\uff1a\uff0c\u3001\uff09"
+_CONJUNCTION = re.compile(r"\b(?:and|or|&)$")
 _EDGES = " \t\n,;:.|"
 _LEADING_JOIN = re.compile(r"^(?:(?:and|or|while|&)\b\s*)+", re.I)
 _TRAILING_JOIN = re.compile(r"[\s,;:.]+(?:and|or|while|&|panels?)$", re.I)
@@ -149,6 +152,12 @@ def _readings(
     for upper in (True, False):
         own = [mark for mark in marks if mark.letters[0].isupper() == upper]
         weights = [_weigh(text, mark, style, seen) for mark in own]
+        named: set[str] = set()
+        for index, mark in enumerate(own):
+            if named.issuperset(mark.letters):
+                lead, follow = weights[index]
+                weights[index] = WEIGHTS.again * lead, WEIGHTS.again * follow
+            named.update(mark.letters)
         alphabet = _ROMAN if style == "roman" else _alphabet(upper)
         reading = _best_run(text, own, weights, alphabet)
         mixed = _unordered(own, weights, alphabet)
@@ -174,7 +183,8 @@ def _weigh(text: str, mark: Mark, style: str, seen: Collection[str]) -> tuple[fl
     before = text[: mark.start].rstrip()
     after = text[mark.end :].lstrip()
     opens = not before or before[-1] in _OPENING
-    closes = not after or after[0] in _CLOSING or re.match(r"(?:and|or|&|while)\b", after)
+    closes = not after or after[0] in _CLOSING
+    closes = closes or (not opens and bool(re.match(r"(?:and|or|&|while)\b", after)))
     known = WEIGHTS.seen if mark.letters[0] in seen else 0.0
     goes_on = bool(_DANGLING.search(before[-12:]))
     if closes:
@@ -227,7 +237,8 @@ def _best_run(
                     known = best[earlier][before]
                     if known is None:
                         continue
-                    total = known[0] + weight * len(mark.letters)
+                    skipped = WEIGHTS.skipped * (index - earlier - 1)
+                    total = known[0] + weight * len(mark.letters) - skipped
                     if before != role:
                         between = text[marks[earlier].end : mark.start]
                         if before == 0 and not _divide(between):
@@ -289,6 +300,7 @@ def _cut(text: str, reading: _Reading) -> dict[str, str]:
             if index + 1 < len(marks):
                 divided = not leads[index + 1] and _divide(share)
                 share = share[:divided] if divided else _without_next_lead(share)
+                share = _own_sentences(share) if leads[index + 1] else share
         else:
             start = marks[index - 1].end if index else 0
             share = text[start : mark.start]
@@ -336,6 +348,14 @@ def _without_next_lead(share: str) -> str:
     if not dividers:
         dividers = [match.start() for match in re.finditer(r"\sand\s", bare)]
     return share[: dividers[-1]] if dividers and dividers[-1] > 0 else share
+
+
+def _own_sentences(share: str) -> str:
+    """A share without a sentence that runs on into the next mark: "… X. The plot (b) shows"."""
+    bare = share.rstrip()
+    start = _last_sentence(bare)
+    ended = not bare[-1:].isalpha() or _CONJUNCTION.search(bare)
+    return share if ended or not start else share[:start]
 
 
 def _clean(share: str) -> str:

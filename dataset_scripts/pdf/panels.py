@@ -45,10 +45,14 @@ def find_panels(
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
+    drawn = {}
     if len(anchors) < _LEAST_PRINTED * len(letters):
-        anchors = {**_drawn(draw(_FINE), letters), **anchors}
+        drawn = _drawn(draw(_FINE), letters)
+        anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
+    if not cells and drawn:  # a letter within a picture may be misread
+        cells = split(draw(_COARSE), len(letters), (), below)
     placed = _lettered(cells, letters, list(anchors))
     return [Panel(letter, placed.get(letter), parts.get(letter, "")) for letter in letters]
 
