@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from pdf_samples import FULL, LEFT, RIGHT, Sheet, read
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
@@ -15,6 +16,7 @@ from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
 from cephalo.dataset_scripts.pdf.panel_captions import caption_parts
 from cephalo.dataset_scripts.pdf.panel_letters import find_letters
+from cephalo.dataset_scripts.pdf.panels import find_panels
 
 
 @pytest.fixture
@@ -41,6 +43,10 @@ LEADING = [
         {"A": "shows the furnace", "B": "shows the press"},
     ),
     ("(i) The furnace, (ii) the press.", {"i": "The furnace", "ii": "the press"}),
+    (
+        "(i) One, (ii) two, (iii) three, (iv) four, (v) five.",
+        {"i": "One", "ii": "two", "iii": "three", "iv": "four", "v": "five"},
+    ),
     (
         "(A) A rod (diameter (a) of 2 mm and (b) of 3 mm). (B) A wire.",
         {
@@ -107,6 +113,18 @@ REFERENCES = [
             "a": "The mean of all runs, taken as in Fig. 2(a) and (b), as a line",
             "b": "Its variance",
         },
+    ),
+    (
+        "Panel (a) shows the rod. Panel (b) shows the wire.",
+        {"a": "shows the rod", "b": "shows the wire"},
+    ),
+    (
+        "Bone (a) and soft tissue (b) of a patient with a mass in the bone (a) and the skin (b).",
+        {"a": "Bone", "b": "soft tissue"},
+    ),
+    (
+        "(a) The ingot of steel. The humps of its pattern (b) show that it is glass.",
+        {"a": "The ingot of steel", "b": "show that it is glass"},
     ),
     (
         "(a) The rod. (b) The wire of (a), drawn. (c) The sum of (a) and (b).",
@@ -284,3 +302,27 @@ def test_letters_in_a_picture_order_its_panels(sheet):
     lefts, tops = ([panel["bbox"][side] for panel in panels] for side in (0, 1))
     assert lefts[0] < LEFT + 30 and lefts[1] < LEFT + 30 < lefts[2] and lefts[3] > LEFT + 30
     assert tops[0] < tops[1] and tops[2] < tops[3]
+
+
+@given(
+    arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)),
+    st.sampled_from(["(a) One. (b) Two.", "(i) One, (ii) two, (iii) three.", "None."]),
+    st.lists(st.tuples(*[st.floats(-5, 60)] * 4), max_size=2),
+)
+def test_any_picture_can_be_searched(grey, caption, images):
+    panels = find_panels(images, [], caption, lambda most: shown(grey))
+    letters = {"(a) One. (b) Two.": "a b", "(i) One, (ii) two, (iii) three.": "i ii iii"}
+    if caption in letters:
+        assert " ".join(panel.letter for panel in panels) == letters[caption]
+
+
+def test_the_order_of_parts_is_that_of_the_letters():
+    parts = caption_parts("Rods of (a) 1 mm, (c) 2 mm and wires of (b) 1 mm, (d) 2 mm.")
+    assert list(parts) == ["a", "b", "c", "d"]
+    assert list(caption_parts("(i) One, (ii) two, (iii) three, (iv) four, (v) five.")) == [
+        "i",
+        "ii",
+        "iii",
+        "iv",
+        "v",
+    ]

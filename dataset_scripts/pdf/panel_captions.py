@@ -29,7 +29,7 @@ class MarkWeights:
     doubtful: float = 0.1  # looks like a reference: "as in (a),"
     switch: float = 0.7  # cost of a leading and a following mark in one caption
     skipped: float = 0.02  # cost of a mark passed over: of two runs the first counts
-    again: float = 0.6  # factor for a letter that was named before: likely a reference
+    again: float = 0.45  # factor for a letter that was named before: likely a reference
     seen: float = 0.3  # more for a letter that is also printed in the figure
     least: float = 0.5  # mean weight below which a style does not explain the caption
 
@@ -98,7 +98,8 @@ def caption_parts(text: str, seen: Collection[str] = ()) -> dict[str, str]:
     share of leading marks goes on to the caption's end. `seen` are the letters printed in the
     figure itself: they decide between readings.
 
-    Returns an empty dict where no style names two panels or more from the first letter on.
+    Returns the shares in the order of their letters, or an empty dict where no style names two
+    panels or more from the first letter on.
     """
     best: tuple[float, _Reading] | None = None
     for style, prior, pattern in _STYLES:
@@ -107,7 +108,11 @@ def caption_parts(text: str, seen: Collection[str] = ()) -> dict[str, str]:
             score = prior * reading.score
             if best is None or score > best[0]:
                 best = score, reading
-    return _cut(text, best[1]) if best else {}
+    if best is None:
+        return {}
+    parts = _cut(text, best[1])
+    order = _ROMAN if "ii" in parts else sorted(parts)
+    return {letter: parts[letter] for letter in order if letter in parts}
 
 
 def _find_marks(text: str, style: str, pattern: re.Pattern[str]) -> Iterable[Mark]:

@@ -125,7 +125,9 @@ def _find(ink: np.ndarray, scale: float, letters: list[str], rules: LetterRules)
     if not len(glyphs):
         return {}
     shapes = _shapes()
+    # Roman numbers have no shape of their own.
     wanted = {letter: np.flatnonzero(shapes.names == letter) for letter in letters}
+    wanted = {letter: places for letter, places in wanted.items() if len(places)}
     found: list[tuple[str, float, float, Rect]] = []  # letter, likeness, type size, place
     for label, x0, y0, x1, y1 in glyphs.tolist():
         vector = _vector(labels[y0:y1, x0:x1] == label)

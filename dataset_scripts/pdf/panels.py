@@ -38,7 +38,7 @@ def find_panels(
     """
     printed = _printed_letters(lines)
     parts = caption_parts(caption, set(printed))
-    letters = sorted(parts) if parts else _bracketed_run(printed)
+    letters = list(parts) or _bracketed_run(printed)
     if not letters:
         cells = find_plate(draw(_COARSE), images[0]) if len(images) == 1 else []
         cells = _reading_order(cells)
