@@ -57,18 +57,6 @@ def test_perceptual_hash_survives_scaling_and_tells_pictures_apart():
     assert len(rendering.perceptual_hash(small)) == 16
 
 
-@pytest.mark.parametrize("level", [200, 100])
-def test_dark_takes_the_darkest_channel(level):
-    pixels = np.full((1, 2, 3), 255, np.uint8)
-    pixels[0, 1, 2] = 150
-    assert rendering.dark(pixels, level).tolist() == [[False, level > 150]]
-
-
-@given(pictures, st.integers(0, 255))
-def test_dark_takes_every_pixel_of_every_channel(pixels, level):
-    assert np.array_equal(rendering.dark(pixels, level), pixels.min(axis=2) < level)
-
-
 @pytest.mark.parametrize("channel", [0, 1, 2])
 @pytest.mark.parametrize("row", [0, 151, 599])
 def test_one_coloured_pixel_of_a_large_picture_keeps_its_colour(row, channel):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from cephalo.dataset_scripts.pdf.listings import find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import SIDES, Pair, pair_page
+from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
@@ -42,7 +44,6 @@ KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
-_GUTTER = 210  # a channel at or above this may be the gutter between two pictures
 MARGIN = 2.0  # points of paper left around the ink
 MIN_SIDE = 12.0  # points; a region thinner than that is no figure
 
@@ -289,18 +290,18 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
 
 def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
     """Panels of a pair, in the frame of the page."""
-    scale = (crop.box[2] - crop.box[0]) / crop.pixels.shape[1]
-    origin = crop.box[:2] * 2
 
-    def ink(part: Box) -> np.ndarray | None:
-        inner = intersection(displayed(part, content), crop.box)
-        sides = zip(inner, origin, strict=True)
-        left, top, right, bottom = (max(0, round((side - at) / scale)) for side, at in sides)
-        dark = rendering.dark(crop.pixels[top:bottom, left:right], _GUTTER)
-        return np.rot90(dark, -content.quarters) if dark.size else None
+    def draw(most: int) -> Picture:
+        sides = content.width, content.height
+        if content.quarters % 2:
+            sides = sides[::-1]
+        shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
+        step = -(-max(crop.pixels.shape[:2]) // most)
+        darkest = reduce(np.minimum, np.moveaxis(crop.pixels[::step, ::step], 2, 0))
+        return Picture(np.rot90(darkest, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]
-    return find_panels(pair.box, content.boxes, images, pair.lines, pair.caption.text, ink)
+    return find_panels(images, pair.lines, pair.caption.text, draw)
 
 
 def _with_margin(

@@ -73,21 +73,6 @@ def _blank(pixels: np.ndarray, axis: int, step: int = 16) -> int:
     return pixels.shape[axis]
 
 
-def dark(pixels: np.ndarray, level: int) -> np.ndarray:
-    """Where a channel of (height, width, channels) pixels is below `level`: (height, width)."""
-    height, width, channels = pixels.shape
-    if channels == 1 or not pixels.size:
-        return pixels[:, :, 0] < level
-    # See `_is_grey`; then every third byte is picked once only.
-    result = np.empty((height, width), bool)
-    step = max(1, _CACHED // (3 * width))
-    for start in range(0, height, step):
-        part = np.ascontiguousarray(pixels[start : start + step])
-        below = part.reshape(len(part), -1) < level
-        result[start : start + step] = (below[:, :-2] | below[:, 1:-1] | below[:, 2:])[:, ::3]
-    return result
-
-
 def compact(pixels: np.ndarray) -> np.ndarray:
     """RGB pixels (height, width, 3) as one block of memory, or grey ones as (height, width, 1)."""
     return np.ascontiguousarray(pixels[:, :, :1] if _is_grey(pixels) else pixels)

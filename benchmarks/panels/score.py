@@ -1,0 +1,183 @@
+"""Score the panels that `cephalo extract` finds against the hand-made labels.
+
+    python -m benchmarks.panels.score ../shared/bench
+
+For each publisher: F1 of panel boxes (IoU of 0.7 or more), the share of matched boxes with the
+right letter, and the share of caption parts that are right (similarity of 0.9 or more to one of
+the labelled readings). Boxes in figures labelled as plain count as wrong. Figures that the
+extractor did not find are counted in the column "lost" and nowhere else.
+"""
+
+import argparse
+import importlib.util
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from rapidfuzz import fuzz
+
+from benchmarks.panels.truth import LabelledFigure, read_caption, read_truth
+from cephalo.dataset_scripts.pdf.document import extract_document
+from cephalo.dataset_scripts.pdf.geometry import iou
+
+MIN_IOU = 0.7  # of a panel's box with the labelled one, as in the issue's bar
+MIN_RATIO = 90.0  # per cent: similarity of caption parts, as in the benchmark's own scorer
+SAME_CAPTION = (
+    50.0  # per cent: captions from JATS differ from the printed ones, other captions more
+)
+
+
+@dataclass
+class Score:
+    """Counts over figures; `lost` figures are in no other count."""
+
+    figures: int = 0
+    lost: int = 0
+    boxes: int = 0
+    predicted: int = 0
+    matched: int = 0
+    lettered: int = 0
+    right_letters: int = 0
+    parts: int = 0
+    right_parts: int = 0
+
+    def add(self, other: "Score") -> None:
+        """Add the counts of `other`."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+    @property
+    def box_f1(self) -> float:
+        """F1 of panel boxes; 1 where there are none and none was found."""
+        total = self.boxes + self.predicted
+        return 2 * self.matched / total if total else 1.0
+
+
+def main() -> None:
+    """Print the table by publisher, then development, held out and all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bench", type=Path, help="the benchmark: real/, wide/, score.py")
+    parser.add_argument(
+        "--failures", action="store_true", help="also list what is wrong, by figure"
+    )
+    options = parser.parse_args()
+    truth = read_truth()
+    rows = read_rows(options.bench, truth.figures)
+    norm = _normalizer(options.bench)
+    by_publisher: dict[str, Score] = defaultdict(Score)
+    for figure in truth.figures:
+        caption = read_caption(options.bench, figure)
+        row = find_row(rows[figure.set, figure.document], figure, caption)
+        score, faults = score_figure(figure, caption, row, norm)
+        by_publisher[figure.publisher].add(score)
+        if options.failures and figure.publisher not in truth.held_out:
+            for fault in faults:
+                print(f"{figure.document} {figure.label}: {fault}")
+    print(table(by_publisher, truth.held_out))
+
+
+def read_rows(bench: Path, figures: Iterable[LabelledFigure]) -> dict[tuple[str, str], list[dict]]:
+    """Rows of each labelled document, by set and document."""
+    documents = sorted({(figure.set, figure.document) for figure in figures})
+    paths = [bench / name / "pdf" / f"{document}.pdf" for name, document in documents]
+    with ProcessPoolExecutor(2) as pool:
+        return dict(zip(documents, pool.map(_rows, paths), strict=True))
+
+
+def _rows(path: Path) -> list[dict]:
+    kept = ("label", "caption", "page", "panels")
+    return [{key: row[key] for key in kept} for row in extract_document(path).rows]
+
+
+def find_row(rows: list[dict], figure: LabelledFigure, caption: str) -> dict | None:
+    """The row of a labelled figure: on its page, with the likeliest caption; None where lost."""
+    rows = [row for row in rows if row["page"] == figure.page]
+    best = max(rows, key=lambda row: fuzz.ratio(row["caption"], caption), default=None)
+    found = best is not None and fuzz.ratio(best["caption"], caption) >= SAME_CAPTION
+    return best if found else None
+
+
+def score_figure(
+    figure: LabelledFigure, caption: str, row: dict | None, norm
+) -> tuple[Score, list[str]]:
+    """Counts for one figure, and one line for each fault."""
+    if row is None:
+        return Score(figures=1, lost=1), ["lost"]
+    score = Score(figures=1)
+    faults = []
+    unsettled = {panel.letter for panel in figure.panels if panel.bbox is None}
+    free = [panel for panel in row["panels"] if panel["bbox"] and panel["letter"] not in unsettled]
+    score.predicted = len(free)
+    for panel in figure.panels:
+        if panel.bbox is None:
+            continue
+        score.boxes += 1
+        best = max(free, key=lambda found: iou(found["bbox"], panel.bbox), default=None)
+        if best is None or iou(best["bbox"], panel.bbox) < MIN_IOU:
+            faults.append(f"box of {panel.letter}")
+            continue
+        free.remove(best)
+        score.matched += 1
+        if panel.letter:
+            score.lettered += 1
+            right = best["letter"].casefold() == panel.letter.casefold()
+            score.right_letters += right
+            if not right:
+                faults.append(f"{panel.letter} is called {best['letter']}")
+    faults += [f"needless box {panel['letter']}" for panel in free]
+    found = {panel["letter"].casefold(): panel["caption"] for panel in row["panels"]}
+    for panel in figure.panels:
+        if not panel.parts:
+            continue
+        score.parts += 1
+        given = norm(found.get(panel.letter.casefold(), ""))
+        known = [norm(caption[start:end]) for start, end in panel.parts]
+        if max(fuzz.ratio(given, part) for part in known) >= MIN_RATIO:
+            score.right_parts += 1
+        else:
+            faults.append(f"part of {panel.letter}: {found.get(panel.letter.casefold())!r}")
+    return score, faults
+
+
+def table(by_publisher: dict[str, Score], held_out: frozenset[str]) -> str:
+    """A Markdown table: publishers, then the sums over development, held out and all."""
+    lines = [
+        "| publisher | figures | lost | boxes | box F1 | letters | caption parts |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    sums = {"development": Score(), "held out": Score(), "all": Score()}
+    for publisher in sorted(by_publisher, key=lambda name: (name in held_out, name)):
+        score = by_publisher[publisher]
+        aside = publisher in held_out
+        lines.append(_line(publisher + (" (held out)" if aside else ""), score))
+        sums["held out" if aside else "development"].add(score)
+        sums["all"].add(score)
+    return "\n".join(lines + [_line(f"**{name}**", score) for name, score in sums.items()])
+
+
+def _line(name: str, score: Score) -> str:
+    shares = [
+        f"{score.box_f1:.3f}",
+        _share(score.right_letters, score.lettered),
+        f"{_share(score.right_parts, score.parts)} of {score.parts}",
+    ]
+    counts = [str(score.figures), str(score.lost), str(score.boxes)]
+    return "| " + " | ".join([name, *counts, *shares]) + " |"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "-"
+
+
+def _normalizer(bench: Path):
+    """The benchmark scorer's own normalization of text."""
+    spec = importlib.util.spec_from_file_location("bench_score", bench / "score.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.norm
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Boxes of panels: a figure's picture cut along its gutters into a given number of parts.
+
+The picture decides, whether the figure is drawn or embedded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.geometry import Box, grow
+from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Rect, Search, holds, integral
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Grey levels of a figure, uint8 (height, width), and the box that they show, in points."""
+
+    grey: np.ndarray
+    box: Box
+
+    def to_box(self, rect: Rect) -> Box:
+        """Pixels to points."""
+        across = (self.box[2] - self.box[0]) / self.grey.shape[1]
+        down = (self.box[3] - self.box[1]) / self.grey.shape[0]
+        left, top = self.box[:2]
+        return (
+            left + rect[0] * across,
+            top + rect[1] * down,
+            left + rect[2] * across,
+            top + rect[3] * down,
+        )
+
+    def to_rect(self, box: Box) -> Rect:
+        """Points to pixels, within the picture."""
+        height, width = self.grey.shape
+        across, down = width / (self.box[2] - self.box[0]), height / (self.box[3] - self.box[1])
+        left, right = ((side - self.box[0]) * across for side in (box[0], box[2]))
+        top, bottom = ((side - self.box[1]) * down for side in (box[1], box[3]))
+        return (
+            min(max(round(left), 0), width),
+            min(max(round(top), 0), height),
+            min(max(round(right), 0), width),
+            min(max(round(bottom), 0), height),
+        )
+
+
+def split(
+    picture: Picture,
+    count: int,
+    anchors: Sequence[Box] = (),
+    outside: Sequence[Box] = (),
+    rules: CutRules = RULES,
+) -> list[tuple[Box, int | None]]:
+    """Boxes of `count` panels, in points, each with the index of the anchor in it.
+
+    Empty where the picture has no such parts. `anchors` are boxes of letters printed in the
+    figure: no panel has two, and where there are `count`, each has one. `outside` are captions of
+    single panels: no part of any panel.
+    """
+    ink = picture.grey < rules.ink
+    for box in outside:
+        left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
+        ink[top:bottom, left:right] = False
+    marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
+    found = _search(picture.grey, ink, marks, count, rules)
+    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
+        found = _search(picture.grey, ink, [], count, rules)
+    inside = [[k for k, mark in enumerate(marks) if holds(rect, mark)] for rect in found]
+    return [
+        (picture.to_box(rect), own[0] if own else None)
+        for rect, own in zip(found, inside, strict=True)
+    ]
+
+
+def _inked(ink: np.ndarray, rect: Rect) -> tuple[float, float]:
+    """A point of a printed letter, or of what stands over it where the letter is left out."""
+    x, y = (rect[0] + rect[2]) // 2, (rect[1] + rect[3]) // 2
+    x, y = min(max(x, 0), ink.shape[1] - 1), min(max(y, 0), ink.shape[0] - 1)
+    if ink[rect[1] : rect[3], rect[0] : rect[2]].any():
+        return x, y
+    rows = np.flatnonzero(ink[:y, rect[0] : rect[2]].any(axis=1))
+    return x, int(rows[-1]) if len(rows) else y
+
+
+def _search(
+    grey: np.ndarray,
+    ink: np.ndarray,
+    marks: list[tuple[float, float]],
+    count: int,
+    rules: CutRules,
+) -> tuple[Rect, ...]:
+    """The parts of a picture: by its gutters, where it has pictures also by their edges."""
+    found: tuple[Rect, ...] = ()
+    if ink.mean() < rules.pictures:
+        found = _best(_without_frame(ink, rules), marks, count, rules, None)
+    if not found:
+        found = _best(ink, marks, count, rules, _steps(grey, rules))
+    return found
+
+
+def _best(
+    ink: np.ndarray,
+    marks: list[tuple[float, float]],
+    count: int,
+    rules: CutRules,
+    steps: tuple[np.ndarray, np.ndarray] | None,
+) -> tuple[Rect, ...]:
+    search = Search(integral(ink), marks, count, rules, steps)
+    whole = search.trim((0, 0, search.width, search.height))
+    if whole is None:
+        return ()
+    search.measure(whole)
+    for depth in (2, 3):
+        search.depth = depth
+        search.known.clear()
+        ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
+        best = max((way for way in ways if way), key=lambda way: way.gain, default=None)
+        if best:
+            return best.rects
+    return ()
+
+
+def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
+    """Ink without a ruled frame around the whole."""
+    height, width = ink.shape
+    depth = max(2, round(rules.frame_depth * min(height, width)))
+    sides = []
+    for edge in (ink[:depth], ink[-depth:][::-1], ink.T[:depth], ink.T[-depth:][::-1]):
+        ruled = np.flatnonzero(edge.mean(axis=1) > rules.frame)
+        if not len(ruled) or ruled[-1] - ruled[0] >= rules.frame_width:
+            return ink
+        sides.append(int(ruled[-1]) + 1)
+    top, bottom, left, right = sides
+    inner = np.zeros_like(ink)
+    part = np.s_[top : height - bottom, left : width - right]
+    inner[part] = ink[part]
+    return inner
+
+
+def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
+    """Integral images of where the grey level jumps from column to column, and from row to row."""
+    levels = grey.astype(np.int16)
+    across, down = np.zeros(grey.shape, bool), np.zeros(grey.shape, bool)
+    across[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2]) > rules.step
+    down[1:-1] = np.abs(levels[2:] - levels[:-2]) > rules.step
+    return integral(across), integral(down)
+
+
+def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Box]:
+    """Boxes of pictures of one size in a plate: an image cut along all its gutters.
+
+    Empty where there is no gutter or the parts differ in size.
+    """
+    left, top, right, bottom = picture.to_rect(image)
+    ink = np.zeros(picture.grey.shape, bool)
+    ink[top:bottom, left:right] = picture.grey[top:bottom, left:right] < rules.ink
+    search = Search(integral(ink), (), 0, rules)
+    whole = search.trim((0, 0, search.width, search.height))
+    if whole is None:
+        return []
+    cells = _cells(search, whole, 1) or _cells(search, whole, 0)
+    wide = [cell[2] - cell[0] for cell in cells]
+    high = [cell[3] - cell[1] for cell in cells]
+    if len(cells) < 2 or _differ(wide, rules) or _differ(high, rules):
+        return []
+    return [picture.to_box(cell) for cell in cells]
+
+
+def _differ(sides: list[int], rules: CutRules) -> bool:
+    return max(sides) > rules.plate * min(sides)
+
+
+def _cells(search: Search, rect: Rect, axis: int, depth: int = 0) -> list[Rect]:
+    """Parts of a rectangle between its gutters along one axis, each cut along the other."""
+    gutters = search.find_gutters(rect, axis, search.rules.most_cells)
+    edges = [0, *(side for gutter in gutters for side in (gutter.start, gutter.end))]
+    edges.append(rect[2 + axis] - rect[axis])
+    cells: list[Rect] = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        cell = search.piece(rect, axis, start, end)
+        if cell is None:
+            continue
+        cells += [cell] if depth else _cells(search, cell, 1 - axis, 1)
+    return cells

@@ -1,0 +1,271 @@
+"""Ways to cut a picture into panels: recursively, along blank rows and columns.
+
+Of all ways to cut it into as many parts as there are letters, the one with wide gutters and parts
+of like size is found by dynamic programming over the rectangles between gutters.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+
+@dataclass(frozen=True)
+class CutRules:
+    """What counts as a gutter between panels, and what a way to cut is worth."""
+
+    ink: int = 210  # grey level; below it is ink: gutters of a JPEG are not quite white
+    # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
+    # the noise of a JPEG, a thin rule; an arrow or a common label across it.
+    levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 1.5))
+    least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
+    unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
+    widest: float = 0.08  # share of the longer side: wider gutters gain no more
+    pictures: float = 0.5  # share of ink from which on a figure has pictures, which may touch
+    step: int = 20  # grey levels: a jump from one picture to the next
+    edge: float = 0.3  # share of a column that jumps where pictures touch, above the median
+    edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
+    slack: float = 1.5  # points by which a line's box may be smaller than its ink
+    anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
+    off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
+    size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
+    least_side: float = 0.1  # share of the picture's side: smaller parts are labels
+    in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
+    most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
+    candidates: tuple[int, ...] = (9, 6, 4)  # widest gutters tried in the whole, in a row of it, …
+    frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
+    frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
+    frame_width: int = 4  # pixels of the rule
+    plate: float = 1.1  # ratio of the sides of pictures that still are of one size
+    most_cells: int = 30  # rows or columns of a plate of pictures
+
+
+RULES = CutRules()
+
+
+@dataclass(frozen=True)
+class Gutter:
+    """Blank columns or rows [start, end) of a rectangle, and what it is worth to cut there."""
+
+    start: int
+    end: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to cut a rectangle: its panels, and what its gutters and shapes are worth."""
+
+    gain: float
+    rects: tuple[Rect, ...]
+
+
+@dataclass
+class Search:
+    """A search for the best way to cut one picture.
+
+    `ink` is its integral image, `steps` those of jumps of the grey level along both axes: with
+    them, pictures that touch are parted at their edges.
+    """
+
+    ink: np.ndarray
+    marks: Sequence[tuple[float, float]]
+    total: int
+    rules: CutRules
+    steps: tuple[np.ndarray, np.ndarray] | None = None
+    mean: float = 1.0  # area of the whole for each panel, in pixels
+    corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
+    depth: int = 2  # how often a piece is cut again
+    known: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.least_side = self.rules.least_side
+        if self.total:
+            self.least_side = min(self.least_side, self.rules.in_row / self.total)
+        self.anchored = len(self.marks) == self.total
+        self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
+        self.height, self.width = (side - 1 for side in self.ink.shape)
+        self.side = max(self.height, self.width)
+
+    def measure(self, whole: Rect) -> None:
+        """Take from the whole what its parts are compared with."""
+        x0, y0, x1, y1 = whole
+        self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
+        if self.marks:
+            across, down = zip(*self.marks, strict=True)
+            self.corner = (
+                min(across) - x0 > x1 - max(across),
+                min(down) - y0 > y1 - max(down),
+            )
+
+    def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
+        """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
+        x0, y0, x1, y1 = rect
+        sums = self.ink if sums is None else sums
+        if axis == 0:
+            return np.diff(sums[y1, x0 : x1 + 1] - sums[y0, x0 : x1 + 1])
+        return np.diff(sums[y0 : y1 + 1, x1] - sums[y0 : y1 + 1, x0])
+
+    def trim(self, rect: Rect) -> Rect | None:
+        """The part of a rectangle that has ink; None where there is none."""
+        x0, y0, x1, y1 = rect
+        across = self.ink[y1, x0 : x1 + 1] - self.ink[y0, x0 : x1 + 1]  # rises where there is ink
+        if across[-1] == across[0]:
+            return None
+        down = self.ink[y0 : y1 + 1, x1] - self.ink[y0 : y1 + 1, x0]
+        return (
+            x0 + int(across.searchsorted(across[0], "right")) - 1,
+            y0 + int(down.searchsorted(down[0], "right")) - 1,
+            x0 + int(across.searchsorted(across[-1])),
+            y0 + int(down.searchsorted(down[-1])),
+        )
+
+    def find_gutters(self, rect: Rect, axis: int, most: int) -> list[Gutter]:
+        """Blank columns or rows that cross a trimmed rectangle, `most` of them, from the left."""
+        profile = self.profile(rect, axis)
+        across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
+        least = max(1, math.ceil(self.rules.least_gutter * self.side))
+        found = [
+            (self._gain(end - start, cost), level, start, end)
+            for level, (share, cost) in enumerate(self.rules.levels)
+            for start, end in _runs(profile <= share * across, least)
+        ]
+        if self.steps is not None:
+            jumps = self.profile(rect, axis, self.steps[axis]) / across
+            for start, end in _runs(jumps > self.rules.edge + float(np.median(jumps))):
+                middle = start + int(jumps[start:end].argmax())
+                gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
+                found.append((gain, -1, middle, middle + 1))
+        crossed = len(self.rules.levels) - 1
+        kept: list[Gutter] = []
+        for gain, level, start, end in sorted(found, key=lambda one: (one[1] < 0, -one[0])):
+            if len(kept) == most and level >= 0:
+                continue
+            if start == 0 or end == len(profile):
+                continue
+            if any(gutter.start < end and gutter.end > start for gutter in kept):
+                continue
+            if level == crossed and self._is_framed(rect, axis, start, end):
+                continue
+            kept.append(Gutter(start, end, gain))
+        widest = sorted(kept, key=lambda gutter: -gutter.gain)[:most]
+        return sorted(widest, key=lambda gutter: gutter.start)
+
+    def _is_framed(self, rect: Rect, axis: int, start: int, end: int) -> bool:
+        """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return len(_runs(through == end - start)) > 1
+
+    def _gain(self, width: int, cost: float) -> float:
+        share = min(width / self.side, self.rules.widest)
+        return math.log(share / self.rules.unit_gutter) - cost
+
+    def ways(self, rect: Rect, axis: int, depth: int) -> dict[int, Way]:
+        """Number of panels → the best way to cut a trimmed rectangle into so many.
+
+        It is cut along `axis` (0: between columns) into pieces, each of which is cut along the
+        other axis, and so on `depth` times.
+        """
+        key = rect, axis, depth
+        if key not in self.known:
+            self.known[key] = self._ways(rect, axis, depth)
+        return self.known[key]
+
+    def _ways(self, rect: Rect, axis: int, depth: int) -> dict[int, Way]:
+        inside = self.count_marks(rect)
+        wide, high = rect[2] - rect[0], rect[3] - rect[1]
+        size = wide * high / self.mean
+        found: dict[int, Way] = {}
+        least = min(wide / self.width, high / self.height)
+        if least < self.least_side or (self.anchored and not inside):
+            return found
+        if inside <= 1:
+            cost = self.shape * self.rules.size * abs(math.log(size)) + self._off_corner(rect)
+            found[1] = Way(-cost, (rect,))
+        counts = range(2, self.total + 1)
+        if self.anchored:
+            counts = range(inside, inside + 1)
+        elif size > 1:
+            counts = [n for n in counts if n >= inside and size / n < self.rules.most_uneven]
+        else:
+            counts = [n for n in counts if n >= inside and size / n > 1 / self.rules.most_uneven]
+        if depth and counts and counts[-1] > 1:
+            most = counts[-1]
+            for count, way in self._pieces(rect, axis, depth, most).items():
+                if count in counts and count > 1:
+                    found[count] = way
+        return found
+
+    def _off_corner(self, rect: Rect) -> float:
+        """Cost of a letter that stands elsewhere in its panel than the first or last does."""
+        mark = next((mark for mark in self.marks if holds(rect, mark)), None)
+        if mark is None:
+            return 0.0
+        off = 0.0
+        for axis in (0, 1):
+            share = (mark[axis] - rect[axis]) / (rect[axis + 2] - rect[axis])
+            off += 1 - share if self.corner[axis] else share
+        return self.rules.off_corner * off
+
+    def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
+        """The same, cut at least once along the axis, into `most` panels at most."""
+        gutters = self.find_gutters(rect, axis, self.rules.candidates[self.depth - depth])
+        length = rect[axis + 2] - rect[axis]
+        thin = self.least_side * (self.width, self.height)[axis]
+        starts = [0, *(gutter.end for gutter in gutters)]
+        ends = [*(gutter.start for gutter in gutters), length]
+        so_far: list[dict[int, Way]] = []  # panels up to the end of a piece → the best way
+        for last, end in enumerate(ends):
+            here: dict[int, Way] = {}
+            for first in range(last + 1):
+                whole = first == 0 and last == len(ends) - 1
+                if whole or (depth < self.depth and end - starts[first] < thin):
+                    continue
+                piece = self.piece(rect, axis, starts[first], end)
+                if piece is None:
+                    continue
+                before = so_far[first - 1] if first else {0: Way(0.0, ())}
+                gain = gutters[first - 1].gain if first else 0.0
+                for count, way in self.ways(piece, 1 - axis, depth - 1).items():
+                    for known, earlier in before.items():
+                        total = earlier.gain + gain + way.gain
+                        old = here.get(known + count)
+                        if known + count <= most and (old is None or total > old.gain):
+                            here[known + count] = Way(total, earlier.rects + way.rects)
+            so_far.append(here)
+        return so_far[-1]
+
+    def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
+        """The trimmed part of a rectangle between two gutters."""
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        return self.trim((part[0], part[1], part[2], part[3]))
+
+    def count_marks(self, rect: Rect) -> int:
+        """How many printed letters lie in a rectangle."""
+        return sum(holds(rect, mark) for mark in self.marks)
+
+
+def _runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
+    """Starts and ends of runs of `least` or more True."""
+    padded = np.concatenate([[False], blank, [False]]).view(np.int8)
+    steps = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
+    return steps[steps[:, 1] - steps[:, 0] >= least].tolist()
+
+
+def holds(rect: Rect, point: tuple[float, float]) -> bool:
+    """Whether a point lies in a rectangle."""
+    return rect[0] <= point[0] < rect[2] and rect[1] <= point[1] < rect[3]
+
+
+def integral(ink: np.ndarray) -> np.ndarray:
+    """Sums of `ink` over all rectangles from the corner: int32 (height + 1, width + 1)."""
+    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
+    np.cumsum(ink, axis=0, dtype=np.int32, out=sums[1:, 1:])
+    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
+    return sums

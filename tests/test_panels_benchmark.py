@@ -1,0 +1,107 @@
+"""The benchmark of panels: its labels and its scorer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.panels.label import shrink
+from benchmarks.panels.score import Score, find_row, score_figure, table
+from benchmarks.panels.truth import (
+    LabelledFigure,
+    LabelledPanel,
+    Truth,
+    read_caption,
+    read_truth,
+    with_figure,
+    write_truth,
+)
+
+SHARED = Path(__file__).parents[2] / "shared" / "bench"
+CAPTION = "(a) A rod. (b) A wire."
+FIGURE = LabelledFigure(
+    "real",
+    "sample",
+    "nobody",
+    "Figure 1",
+    3,
+    (
+        LabelledPanel("a", (0.0, 0.0, 100.0, 100.0), ((4, 9),)),
+        LabelledPanel("b", (110.0, 0.0, 200.0, 100.0), ((15, 21),)),
+    ),
+)
+
+
+def row(*panels: tuple[str, list[float] | None, str]) -> dict:
+    names = ("letter", "bbox", "caption")
+    found = [dict(zip(names, panel, strict=True)) for panel in panels]
+    return {"page": 3, "caption": CAPTION, "panels": found}
+
+
+def test_labels_come_back_as_written(tmp_path):
+    truth = Truth(frozenset({"nobody"}), (FIGURE,))
+    write_truth(truth, tmp_path / "truth.json")
+    assert read_truth(tmp_path / "truth.json") == truth
+    plain = LabelledFigure("real", "sample", "nobody", "Figure 1", 3, ())
+    assert with_figure(truth, plain).figures == (plain,)
+
+
+def test_right_panels_score_one():
+    found = row(("a", [0, 0, 99, 100], "A rod"), ("b", [110, 0, 200, 99], "A wire"))
+    score, faults = score_figure(FIGURE, CAPTION, found, str.casefold)
+    assert faults == []
+    assert (score.box_f1, score.right_letters, score.lettered) == (1.0, 2, 2)
+    assert (score.right_parts, score.parts) == (2, 2)
+
+
+def test_faults_are_counted_one_by_one():
+    found = row(("b", [0, 0, 99, 100], "A rod"), ("c", [0, 300, 9, 400], ""))
+    score, faults = score_figure(FIGURE, CAPTION, found, str.casefold)
+    assert (score.boxes, score.predicted, score.matched) == (2, 2, 1)
+    assert (score.right_letters, score.right_parts) == (0, 0)
+    assert faults == [
+        "a is called b",
+        "box of b",
+        "needless box c",
+        "part of a: None",
+        "part of b: 'A rod'",
+    ]
+
+
+def test_lost_figures_count_nowhere_else():
+    assert find_row([row()], FIGURE, CAPTION) == row()
+    assert find_row([row() | {"page": 4}], FIGURE, CAPTION) is None
+    assert find_row([row() | {"caption": "Of another kind"}], FIGURE, CAPTION) is None
+    score, _ = score_figure(FIGURE, CAPTION, None, str.casefold)
+    assert score == Score(figures=1, lost=1)
+
+
+def test_the_table_parts_held_out_publishers():
+    scores = {"one": Score(2, 0, 4, 4, 2, 2, 2, 4, 3), "two": Score(1, 1)}
+    lines = table(scores, frozenset({"two"})).splitlines()
+    assert lines[2] == "| one | 2 | 0 | 4 | 0.500 | 1.000 | 0.750 of 4 |"
+    assert lines[3].startswith("| two (held out) | 1 | 1 | 0 |")
+    assert [line.split("|")[1].strip() for line in lines[4:]] == [
+        "**development**",
+        "**held out**",
+        "**all**",
+    ]
+
+
+def test_labelled_boxes_shrink_to_the_ink():
+    pixels = np.full((100, 200, 3), 255, np.uint8)
+    pixels[20:40, 30:60] = 0
+    assert shrink(pixels, (10.0, 10.0, 110.0, 60.0), (0, 0, 50, 100)) == (25.0, 20.0, 40.0, 30.0)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the benchmark papers are not beside the checkout")
+def test_labelled_parts_lie_in_the_captions():
+    truth = read_truth()
+    compound = [figure for figure in truth.figures if figure.panels]
+    assert len(compound) >= 120
+    for figure in compound:
+        caption = read_caption(SHARED, figure)
+        for panel in figure.panels:
+            for start, end in panel.parts:
+                assert 0 <= start < end <= len(caption)
+                assert caption[start:end].strip() == caption[start:end]
