@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cephalo.dataset_scripts.pdf.atoms import Atom, merge_boxes
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import covered
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import pair_page
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
-from cephalo.dataset_scripts.pdf.regions import Atom, Scene, add_text, merge_boxes
+from cephalo.dataset_scripts.pdf.regions import Scene, add_text
 from cephalo.dataset_scripts.pdf.text import Line
 
 BODY = TypeProfile(10.0, 12.0, frozenset({"Times-Roman"}))

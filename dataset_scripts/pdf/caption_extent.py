@@ -210,15 +210,24 @@ def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float
 
 
 def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
-    """The topmost row of the page `text` that overlaps the caption's x range."""
-    box = caption.span[0], 0.0, caption.span[1], 1.0
-    over = [line for line in text.rows.lines if overlap_x(line.box, box) > 0]
-    if not over:
-        return []
-    first = min(over, key=lambda line: line.box[1])
-    level = text.rows.level(first)
-    head = min([first, *level], key=lambda line: abs(line.box[0] - caption.span[0]))
-    return [_resume(caption, joined(head, text.rows.level(head), text.page.columns), text, "page")]
+    """The topmost rows of the page `text`: under the caption's x range, and in each column."""
+    spans = [caption.span, *text.page.columns]
+    rows: list[list[Line]] = []
+    for left, right in spans:
+        over = [
+            line
+            for line in text.rows.lines
+            if min(line.box[2], right) > max(line.box[0], left) and not line.text.isdecimal()
+        ]
+        if not over:
+            continue
+        first = min(over, key=lambda line: line.box[1])
+        level = [line for line in text.rows.level(first) if not line.text.isdecimal()]
+        head = min([first, *level], key=lambda line: abs(line.box[0] - left))
+        row = joined(head, level, text.page.columns)
+        if all(row[0] is not other[0] for other in rows):
+            rows.append(row)
+    return [_resume(caption, row, text, "page") for row in rows]
 
 
 def _resume(
@@ -244,6 +253,8 @@ def _at_foot(caption: Growing) -> bool:
     box = caption.span[0], last.box[1], caption.span[1], last.box[3]
     below = (line for line in caption.text.rows.between(last.box[3] + 0.5 * last.size, np.inf))
     return caption.kind != "table" and not any(
-        overlap_x(line.box, box) > 0 and overlap_y(line.box, box) <= 0.5 * last.size
+        overlap_x(line.box, box) > 0
+        and overlap_y(line.box, box) <= 0.5 * last.size
+        and not line.text.isdecimal()  # a page number, or that of a line
         for line in below
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from cephalo.dataset_scripts.pdf.atoms import merge_boxes
 from cephalo.dataset_scripts.pdf.pieces import paper_level
-from cephalo.dataset_scripts.pdf.regions import merge_boxes
 
 _CELL = 1.5  # points; graphics are found to within this
 

@@ -12,11 +12,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from cephalo.dataset_scripts.pdf.atoms import Atom
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.decisions import LinearModel, load_models
 from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, overlap_x, overlap_y, union
 from cephalo.dataset_scripts.pdf.layout import in_one_column
-from cephalo.dataset_scripts.pdf.regions import Atom, Scene
+from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.text import Line
 
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"

@@ -4,26 +4,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cephalo.dataset_scripts.pdf.atoms import (
+    Atom,
+    find_atoms,
+    merge_groups,
+    part_neighbours,
+    scattered_marks,
+)
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
+from cephalo.dataset_scripts.pdf.geometry import Box, covered, grow, hits, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background, find_blocks
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
-
-MAX_ATOMS = 100
-
-
-@dataclass
-class Atom:
-    """Graphics that touch: the smallest unit that is given to a caption.
-
-    `images`: boxes of the embedded images in it. `lines`: the text at it, which `box` holds too.
-    """
-
-    box: Box
-    images: list[Box] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
 
 
 @dataclass
@@ -89,10 +82,15 @@ def bare_atoms(
     keep &= ~_page_wide(page)
     keep &= ~_frames(page, captions)
     boxes, kinds = page.boxes[keep], page.kinds[keep]
+    walls = np.array(captions).reshape(-1, 4)
+    atoms = find_atoms(boxes, kinds, body, walls)
+    atoms = part_neighbours(atoms, boxes, captions, body)
+    running = [line.box for block in blocks if block.paragraph for line in block.lines]
+    atoms += scattered_marks(boxes, atoms, np.array([*running, *captions]).reshape(-1, 4), body)
     top, bottom = page.area
     return [
         atom
-        for atom in find_atoms(boxes, kinds, body, np.array(captions).reshape(-1, 4))
+        for atom in atoms
         if min(atom.box[3], bottom) - max(atom.box[1], top) > 0.5 * (atom.box[3] - atom.box[1])
     ]
 
@@ -134,7 +132,7 @@ def _take_in_text(
     """
     reach = 1.3 * body.size + _stand_off(loose, quarters, body)
     add_text(atoms, loose, walls, reach)
-    merged = _merge_groups([atom.box for atom in atoms], 0.0, walls)
+    merged = merge_groups([atom.box for atom in atoms], 0.0, walls)
     result = []
     for box in merged:
         parts = [atom for atom in atoms if covered(atom.box, box) > 0.99]
@@ -250,122 +248,3 @@ def _frames(page: PageContent, captions: list[Box]) -> np.ndarray:
                     framed |= across
                     framed[[a, b]] = True
     return framed
-
-
-def find_atoms(
-    boxes: np.ndarray, kinds: np.ndarray, body: TypeProfile, captions: np.ndarray
-) -> list[Atom]:
-    """Group boxes (n, 4) that lie within 0.4 body sizes of each other.
-
-    Groups that are a mere horizontal rule, or no larger than a few characters, are left out. A
-    page that falls into more than MAX_ATOMS pieces is grouped more coarsely.
-    """
-    atoms = _large_enough(boxes, kinds, body, captions, 0.4 * body.size)
-    reach = 0.4
-    while len(atoms) > MAX_ATOMS and reach < 10:  # a map, or a drawing of many loose marks
-        reach *= 2
-        atoms = _large_enough(boxes, kinds, body, captions, reach * body.size)
-    return sorted(atoms, key=lambda atom: -area(atom.box))[:MAX_ATOMS]
-
-
-def _large_enough(
-    boxes: np.ndarray, kinds: np.ndarray, body: TypeProfile, captions: np.ndarray, reach: float
-) -> list[Atom]:
-    groups = merge_boxes(boxes, reach, captions)
-    atoms = []
-    for box in groups:
-        width, height = box[2] - box[0], box[3] - box[1]
-        if min(width, height) < 0.5 * body.size or max(width, height) < 1.2 * body.size:
-            continue
-        inner = [
-            tuple(row)
-            for row in boxes[kinds == IMAGE].tolist()
-            if covered(tuple(row), grow(box, 1)) > 0.9
-        ]
-        atoms.append(Atom(box, inner))
-    return atoms
-
-
-def merge_boxes(boxes: np.ndarray, reach: float, walls: np.ndarray) -> list[Box]:
-    """Merge boxes that come within `reach` of each other until none do.
-
-    Large boxes go first and swallow what lies in them, so a plot of 50 000 marks in a frame costs
-    as much as the frame. Two boxes are not merged when their union would cover a wall (m, 4).
-    """
-    if not len(boxes):
-        return []
-    sizes = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    rest = boxes[np.argsort(-sizes, kind="stable")]
-    groups: list[Box] = []
-    while len(rest):
-        box = tuple(rest[0].tolist())
-        rest = rest[1:]
-        growing = True
-        while growing and len(rest):
-            near = hits(rest, grow(box, reach))
-            growing = False
-            if near.any():
-                chosen = rest[near]
-                wide = union([box, *_bounds(chosen)])
-                if _blocked(wide, walls) and not _blocked(box, walls):
-                    good = [
-                        k
-                        for k in np.flatnonzero(near)
-                        if not _blocked(union([box, tuple(rest[k])]), walls)
-                    ]
-                    near = np.zeros(len(rest), bool)
-                    near[good] = True
-                    if not good:
-                        break
-                    chosen = rest[near]
-                    wide = union([box, *_bounds(chosen)])
-                    if _blocked(wide, walls):
-                        near[:] = False
-                        near[good[0]] = True
-                        wide = union([box, *_bounds(rest[near])])
-                rest = rest[~near]
-                growing = wide != box
-                box = wide
-        groups.append(box)
-    return _merge_groups(groups, reach, walls)
-
-
-def _bounds(boxes: np.ndarray) -> list[Box]:
-    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    return [(float(low[0]), float(low[1]), float(high[0]), float(high[1]))]
-
-
-def _blocked(box: Box, walls: np.ndarray) -> bool:
-    if not len(walls):
-        return False
-    middle = (walls[:, :2] + walls[:, 2:]) / 2
-    inside = (
-        (middle[:, 0] > box[0])
-        & (middle[:, 0] < box[2])
-        & (middle[:, 1] > box[1])
-        & (middle[:, 1] < box[3])
-    )
-    return bool(inside.any())
-
-
-def _merge_groups(groups: list[Box], reach: float, walls: np.ndarray) -> list[Box]:
-    """Merge groups whose boxes have come to touch by growing."""
-    merged = True
-    while merged and len(groups) < 2000:
-        merged = False
-        groups.sort(key=area, reverse=True)
-        kept: list[Box] = []
-        for box in groups:
-            for index, other in enumerate(kept):
-                near = intersection(other, grow(box, reach))
-                if near[0] >= near[2] or near[1] >= near[3]:
-                    continue
-                wide = union([box, other])
-                if not _blocked(wide, walls):
-                    kept[index] = wide
-                    merged = True
-                    break
-            else:
-                kept.append(box)
-        groups = kept
-    return groups

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+from cephalo.dataset_scripts.pdf.atoms import Atom
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
-from cephalo.dataset_scripts.pdf.regions import Atom, Scene
+from cephalo.dataset_scripts.pdf.regions import Scene
 
 MIN_LINES = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
 MAX_CLAIMED = 0.1  # of its area may lie in another figure
