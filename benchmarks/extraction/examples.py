@@ -38,6 +38,7 @@ from cephalo.dataset_scripts.pdf.reading import read_pages
 SAME = 80.0  # percent; a row is of a caption if it is that like the text at its place there
 SHORT = 6  # characters; a shorter row must stand there literally
 SLACK = 10  # characters by which the place in the truth may be off
+PART = 0.3  # of a caption; a candidate that gets to less is no example of how captions go on
 WHOLE = 0.7  # of a caption; less is taken for another text that begins alike
 _SPACE = re.compile(r"[\s\-\u00ad\u2010-\u2015\u0002\ufffe\uffff\u200b]+")
 
@@ -164,6 +165,9 @@ class Paper:
     texts: list[PageText]
     truths: list[Truth]
     kinds: set[str]
+    truth: Path
+    known: list[tuple[Candidate, Truth]] = field(default_factory=list)
+    answers: dict[int, bool | None] = field(default_factory=dict)  # by the id of the first line
 
 
 def read_paper(folder: Path, name: str) -> Paper | None:
@@ -172,37 +176,57 @@ def read_paper(folder: Path, name: str) -> Paper | None:
     if scanned:
         return None
     texts = read_texts(folder / "pdf" / f"{name}.pdf")
-    return Paper(name, group, texts, truths, kinds)
+    paper = Paper(name, group, texts, truths, kinds, folder / "truth" / f"{name}.json")
+    compare(paper)
+    return paper
 
 
 def extent_examples(paper: Paper, usual: dict[str, frozenset]) -> Iterator[Example]:
     """What was offered to the paper's known captions while they grew, with the right answers."""
-    for candidate, truth in known_starts(paper):
+    for candidate, truth in paper.known:
         guide = Guide(truth.text, paper.name, paper.group)
         guide.start(candidate.head)
         faces = usual.get(candidate.kind, frozenset())
-        grown = grow(candidate.first, candidate.kind, candidate.growing.text, faces, guide)
-        after = page_after(candidate.growing.text, paper.texts)
-        if after:
-            grow_on_next_page(grown, after, guide)
+        follow(candidate, guide, paper, faces)
         yield from guide.finish()
 
 
-def known_starts(paper: Paper) -> list[tuple[Candidate, Truth]]:
-    """For each known caption the candidate that has most of its text."""
-    best: dict[int, tuple[float, Candidate, Truth]] = {}
-    for text in paper.texts:
-        for candidate in find_candidates(text):
-            for truth in paper.truths:
-                if not _same_label(candidate, truth):
-                    continue
-                share = _share(candidate, truth, paper)
-                if share > best.get(id(truth), (0.3, None, None))[0]:
-                    best[id(truth)] = share, candidate, truth
-    return [(candidate, truth) for _, candidate, truth in best.values()]
+def follow(
+    candidate: Candidate, guide: Guide, paper: Paper, faces: frozenset = frozenset()
+) -> None:
+    """Let a candidate take the right steps after its first row, on its page and the next."""
+    text = candidate.growing.text
+    grown = grow(candidate.first, candidate.kind, text, faces, guide)
+    after = page_after(text, paper.texts)
+    if after:
+        grow_on_next_page(grown, after, guide)
 
 
-def _same_label(candidate: Candidate, truth: Truth) -> bool:
+def compare(paper: Paper) -> None:
+    """Set which candidates of a paper are its captions: `known` and `answers`.
+
+    What a caption could get to does not depend on the weights, so this is done once. A second
+    candidate that has a caption's whole text (a list of legends) is neither right nor wrong.
+    """
+    candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
+    shares: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for number, candidate in enumerate(candidates):
+        paper.answers[id(candidate.first)] = False if candidate.kind in paper.kinds else None
+        for place, truth in enumerate(paper.truths):
+            if same_label(candidate, truth):
+                shares[place].append((_share(candidate, truth, paper), number))
+    for place, group in shares.items():
+        share, best = max(group)
+        if share > PART:
+            paper.known.append((candidates[best], paper.truths[place]))
+        for other, number in group:
+            if number == best or other > WHOLE:
+                right = number == best and share > WHOLE
+                paper.answers[id(candidates[number].first)] = True if right else None
+
+
+def same_label(candidate: Candidate, truth: Truth) -> bool:
+    """Whether a candidate has a known caption's kind and number."""
     own = re.sub(r"^(?:sup|app|onl|ext)", "", candidate.number)
     return candidate.kind == truth.kind and own == truth.number
 
@@ -213,55 +237,30 @@ def _share(candidate: Candidate, truth: Truth, paper: Paper) -> float:
         return 0.0
     guide = Guide(truth.text, paper.name, paper.group)
     guide.start(candidate.head)
-    if candidate.head and normalise(candidate.head) and not guide.place:
+    if normalise(candidate.head) and not guide.place:
         return 0.0
-    grown = grow(candidate.first, candidate.kind, candidate.growing.text, choose=guide)
-    after = page_after(candidate.growing.text, paper.texts)
-    if after:
-        grow_on_next_page(grown, after, guide)
+    follow(candidate, guide, paper)
     return guide.place / len(truth.text)
 
 
-def start_examples(paper: Paper) -> tuple[list[Example], list[Example]]:
-    """Every candidate of a paper: by itself, and together with the others.
+def alone_examples(paper: Paper) -> Iterator[Example]:
+    """Every candidate of a paper by itself, as the models of now grow it."""
+    for candidate in (c for text in paper.texts for c in find_candidates(text)):
+        answer = paper.answers.get(id(candidate.first))
+        if answer is not None:
+            found = dict(candidate.features)
+            yield Example("starts_alone", found, answer, paper.name, paper.group)
 
-    With the models of now, but for the last one. A second candidate that has a caption's whole
-    text (a list of legends) is neither right nor wrong.
-    """
+
+def together_examples(paper: Paper) -> Iterator[Example]:
+    """Every candidate of a paper together with the others."""
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
-    answers = _answers(candidates, paper)
-    alone = [
-        Example("starts_alone", dict(c.features), answer, paper.name, paper.group)
-        for c, answer in zip(candidates, answers, strict=True)
-        if answer is not None
-    ]
     weigh_alone(candidates)
-    more = document_features(candidates)
-    together = [
-        Example("starts", c.features | found, answer, paper.name, paper.group)
-        for c, found, answer in zip(candidates, more, answers, strict=True)
-        if answer is not None
-    ]
-    return alone, together
-
-
-def _answers(candidates: list[Candidate], paper: Paper) -> list[bool | None]:
-    shares = defaultdict(list)
-    for number, candidate in enumerate(candidates):
-        for truth in paper.truths:
-            if _same_label(candidate, truth):
-                shares[id(truth)].append((_share(candidate, truth, paper), number))
-    answers: list[bool | None] = [
-        False if candidate.kind in paper.kinds else None for candidate in candidates
-    ]
-    for group in shares.values():
-        share, best = max(group)
-        for other, number in group:
-            if number == best:
-                answers[number] = True if share > WHOLE else None
-            elif other > WHOLE:
-                answers[number] = None
-    return answers
+    for candidate, more in zip(candidates, document_features(candidates), strict=True):
+        answer = paper.answers.get(id(candidate.first))
+        if answer is not None:
+            found = candidate.features | more
+            yield Example("starts", found, answer, paper.name, paper.group)
 
 
 def usual_of(paper: Paper) -> dict[str, frozenset]:

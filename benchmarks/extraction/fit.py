@@ -20,11 +20,13 @@ from scipy.special import expit
 from benchmarks.extraction.examples import (
     Example,
     Paper,
+    alone_examples,
     extent_examples,
     read_paper,
-    start_examples,
+    together_examples,
     usual_of,
 )
+from benchmarks.extraction.pairs import fit_pairs
 from cephalo.dataset_scripts.pdf import decisions
 
 PENALTY = 0.02  # on squared weights, for examples that weigh 1 in the mean; keeps rare ones small
@@ -42,6 +44,8 @@ def main() -> None:
     options = parser.parse_args()
     papers = [paper for folder in options.sets for paper in read_set(folder)]
     weights = fit(papers)
+    with decisions.use(weights | {"pairs": decisions.load_models()["pairs"].weights}):
+        weights["pairs"] = fit_pairs(papers)
     write_weights(options.out, weights)
     print(f"{len(papers)} papers → {options.out}")
 
@@ -62,10 +66,10 @@ def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]
             extent = [e for p in papers for e in extent_examples(p, usual[p.name])]
         weights |= {name: fit_model(extent, name, quiet) for name in EXTENT}
         with decisions.use(weights):
-            alone = [e for paper in papers for e in start_examples(paper)[0]]
+            alone = [e for paper in papers for e in alone_examples(paper)]
         weights["starts_alone"] = fit_model(alone, "starts_alone", quiet)
         with decisions.use(weights):
-            together = [e for paper in papers for e in start_examples(paper)[1]]
+            together = [e for paper in papers for e in together_examples(paper)]
         weights["starts"] = fit_model(together, "starts", quiet)
     return weights
 

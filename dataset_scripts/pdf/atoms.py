@@ -21,8 +21,8 @@ class Parameters:
     least_side: float = 0.5  # lower or narrower groups are rules or marks
     least_length: float = 1.2  # groups shorter than that are no larger than a few characters
     level: float = 3.0  # two captions whose heights differ by less stand side by side
-    least_channel: float = 1.0  # points; a white channel that parts the figures of two captions
-    mark_reach: float = 6.0  # between scattered marks of one figure
+    beyond: float = 0.15  # of a graphic's width that may reach over the middle of two captions
+    mark_reach: float = 10.0  # between scattered marks of one figure
     marks: int = 8  # fewer scattered marks are bullets, or bars of fractions
     scatter: float = 4.0  # the least width and height of a figure of scattered marks
 
@@ -44,49 +44,44 @@ class Atom:
 
 def part_neighbours(
     atoms: list[Atom], boxes: np.ndarray, captions: list[Box], body: TypeProfile
-) -> list[Atom]:
-    """Part atoms that reach over two captions side by side, where a white channel runs through.
+) -> tuple[list[Atom], list[Box]]:
+    """Part atoms that reach over two captions side by side, between the captions.
 
-    `boxes` (n, 4) are the graphics of which the atoms are made.
+    `boxes` (n, 4) are the graphics of which the atoms are made. An atom with a graphic that lies
+    over both captions stays whole. Also returns the lines of parting, which text does not cross.
     """
-    order = sorted(captions)
-    for left, right in pairwise(order):
-        apart = right[0] - left[2]
+    channels: list[Box] = []
+    for left, right in pairwise(sorted(captions)):
         level = max(left[1], right[1]) - min(left[3], right[3]) < P.level * body.size
-        if apart < 0 or not level:
+        if right[0] < left[2] or not level:
             continue
         middles = (left[0] + left[2]) / 2, (right[0] + right[2]) / 2
+        cut = (left[2] + right[0]) / 2
         parted: list[Atom] = []
         for atom in atoms:
             over = atom.box[0] < middles[0] and atom.box[2] > middles[1]
             beside = atom.box[3] <= min(left[1], right[1]) + 2 * body.size
             beside |= atom.box[1] >= max(left[3], right[3]) - 2 * body.size
-            cut = _channel(boxes[hits(boxes, atom.box)], middles) if over and beside else None
-            parted += [atom] if cut is None else _cut(atom, boxes, cut)
+            parts = _cut(atom, boxes, cut) if over and beside else [atom]
+            if len(parts) > 1:
+                channels.append((cut - 0.5, atom.box[1], cut + 0.5, atom.box[3]))
+            parted += parts
         atoms = parted
-    return atoms
-
-
-def _channel(boxes: np.ndarray, between: tuple[float, float]) -> float | None:
-    """The middle of the widest x range in `between` that no box covers; None without one."""
-    spans = sorted(boxes[:, [0, 2]].tolist())
-    best, cut, end = P.least_channel, None, spans[0][1] if spans else 0.0
-    for start, stop in spans:
-        low, high = max(end, between[0]), min(start, between[1])
-        if high - low >= best:
-            best, cut = high - low, (low + high) / 2
-        end = max(end, stop)
-    return cut
+    return atoms, channels
 
 
 def _cut(atom: Atom, boxes: np.ndarray, cut: float) -> list[Atom]:
-    """The parts of an atom left and right of x = `cut`."""
+    """The parts of an atom left and right of x = `cut`; itself where a graphic lies over it."""
     own = boxes[hits(boxes, atom.box)]
+    width = np.maximum(own[:, 2] - own[:, 0], 1.0)
+    right = (own[:, 0] + own[:, 2]) / 2 > cut
+    beyond = np.where(right, cut - own[:, 0], own[:, 2] - cut)
+    if (beyond > P.beyond * width).any() or right.all() or not right.any():
+        return [atom]
     parts = []
-    for side in (own[:, 2] <= cut, own[:, 0] >= cut):
-        if side.any():
-            box = union(_bounds(own[side]))
-            parts.append(Atom(box, [image for image in atom.images if covered(image, box) > 0.9]))
+    for side in (~right, right):
+        box = union(_bounds(own[side]))
+        parts.append(Atom(box, [image for image in atom.images if covered(image, box) > 0.9]))
     return parts
 
 

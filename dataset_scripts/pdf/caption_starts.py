@@ -7,6 +7,7 @@ sees how the other candidates of the document are set, and which have the same n
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,8 @@ _ENTRY_END = re.compile(
 # "(See legend on next page.)", in the place of a caption that stands elsewhere.
 _ELSEWHERE = re.compile(
     r"^\W*(?:see|for)?\s*(?:the\s+)?(?:figure|fig\.?|caption|legend)s?\b.{0,40}"
-    r"\b(?:next|following|previous|opposite|facing|preceding)\s+page\W*$",
+    r"\b(?:next|following|previous|opposite|facing|preceding)\s+page\W*$"
+    r"|^\W*see\s+(?:the\s+)?(?:next|following|previous|opposite|facing|preceding)\s+page\b.{0,40}$",
     re.I,
 )
 _SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
@@ -141,6 +143,9 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
         "lower": head[:1].islower(),
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
+        "cites_upper": not closing and head[:1].isupper() and bool(_CITES.match(rest)),
+        "comma": rest[:1] in (",", ";"),
+        "cites_body": not closing and text.is_body(line) and bool(_CITES.match(rest)),
         "ideographs": cjk and (rest[:1].isspace() or not rest),
         "glued_ideographs": cjk and bool(rest) and not rest[:1].isspace() and not closing,
         "own_weight": candidate.style[3],
@@ -263,13 +268,27 @@ def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
     for candidate in candidates:
         numbers[candidate.kind, candidate.number].append(candidate)
     good = {key for key, group in numbers.items() if any(c.score > 0 for c in group)}
+    listed = _listed(candidates)
     return [
         _agreement(candidate, main[candidate.kind])
         | _rivals(candidate, numbers[candidate.kind, candidate.number])
         | {"alone_score": max(min(candidate.score, 6.0), -6.0) / 6}
+        | {"listed": float(id(candidate) in listed)}
         | {"follows_number": float((candidate.kind, _before(candidate.number)) in good)}
         for candidate in candidates
     ]
+
+
+def _listed(candidates: list[Candidate]) -> set[int]:
+    """Candidates next to one of the number before or after theirs, as in a list of captions."""
+    found = set()
+    for one, other in pairwise(candidates):
+        same = one.kind == other.kind and one.growing.text is other.growing.text
+        if same and one.number == _before(other.number):
+            gap = other.first.box[1] - one.growing.last.box[3]
+            if 0 < gap < _NEAR * other.first.size:
+                found |= {id(one), id(other)}
+    return found
 
 
 def _main_style(family: list[Candidate]) -> Counter:

@@ -27,7 +27,7 @@ from cephalo.dataset_scripts.pdf.layout import (
 from cephalo.dataset_scripts.pdf.listings import find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
-from cephalo.dataset_scripts.pdf.pairing import SIDES, Pair, pair_page
+from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page, side_shares
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
@@ -166,7 +166,8 @@ def find_pairs(
         for content, own in zip(contents, captions, strict=True)
     ]
     first = [pair_page(scene) if scene else [] for scene in scenes]
-    prior = _side_shares([pair for own in first for pair in own])
+    drawn = [pair for own in first for pair in own if pair.caption.kind != "table"]
+    prior = side_shares(Counter(pair.side for pair in drawn))
     pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
     pairs = pair_across_pages(contents, scenes, captions, pairs)
     if uncaptioned:
@@ -186,16 +187,6 @@ def _page_pairs(scene: Scene, prior: dict[str, float]) -> list[Pair]:
     pairs += find_tables(scene, found)
     pairs += find_listings(scene, pairs)
     return sorted(pairs, key=_place)
-
-
-def _side_shares(pairs: list[Pair]) -> dict[str, float]:
-    """How often the document's figures lie on each side of their captions, about 0 for a half.
-
-    Few figures say little: half a figure is added to each side.
-    """
-    count = Counter(pair.side for pair in pairs if pair.caption.kind != "table")
-    total = sum(count.values())
-    return {side: float(np.log((count[side] + 0.5) / (total + 1))) for side in SIDES}
 
 
 @dataclass

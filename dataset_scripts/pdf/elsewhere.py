@@ -5,6 +5,7 @@ before; and manuscripts print the captions in a list, and each figure on a page 
 its label or without.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from cephalo.dataset_scripts.pdf.captions import Caption
@@ -75,7 +76,11 @@ def pair_across_pages(
         scene or build_scene(page, [], profile) for page, scene in zip(pages, scenes, strict=True)
     ]
     free = [figure for k, scene in enumerate(scenes) if (figure := _free_figure(k, scene, pairs))]
-    found = _beside_page_break(orphans, free, scenes)
+    count = Counter(index for index, _ in orphans)
+    listed = [(index, caption) for index, caption in orphans if count[index] > 1]
+    single = [(index, caption) for index, caption in orphans if count[index] == 1]
+    found = _in_order(orphans, free, []) if listed else []
+    found = found or _beside_page_break(single, free, scenes)
     found += _in_order(orphans, free, found)
     pairs = [list(own) for own in pairs]
     for figure, caption in found:

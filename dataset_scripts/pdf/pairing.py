@@ -6,6 +6,8 @@ a fitted model scores highest ("pairs"). Captions that see no graphic in common 
 the others exactly, by branch and bound.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -137,6 +139,15 @@ def pair_page(scene: Scene, prior: dict[str, float] | None = None) -> list[Pair]
     return pairs
 
 
+def side_shares(count: Counter[str | None]) -> dict[str, float]:
+    """What the number of a document's figures on each side says of a side: log shares.
+
+    Few figures say little: half a figure is added to each side.
+    """
+    total = sum(count.values())
+    return {side: math.log((count[side] + 0.5) / (total + 1)) for side in SIDES}
+
+
 def _model() -> LinearModel:
     return load_models()["pairs"]
 
@@ -144,22 +155,22 @@ def _model() -> LinearModel:
 def best_sides(problem: Problem) -> list[str | None]:
     """The side for each caption, None for those without, that score highest together."""
     sides: list[str | None] = [None] * len(problem.captions)
-    for group in _groups(problem):
+    for group in groups(problem):
         for index, side in _solve(problem, group).items():
             sides[index] = side
     return sides
 
 
-def _groups(problem: Problem) -> list[list[int]]:
+def groups(problem: Problem) -> list[list[int]]:
     """Captions that see an atom in common, directly or through others."""
-    groups: list[tuple[list[int], set[int]]] = []
+    found: list[tuple[list[int], set[int]]] = []
     for index, seen in enumerate(problem.seen):
         atoms = {atom for own in seen.values() for atom in own}
-        touching = [group for group in groups if group[1] & atoms]
-        groups = [group for group in groups if group not in touching]
+        touching = [group for group in found if group[1] & atoms]
+        found = [group for group in found if not group[1] & atoms]
         members = [k for group in touching for k in group[0]] + [index]
-        groups.append((members, atoms.union(*(group[1] for group in touching))))
-    return [sorted(members) for members, _ in groups]
+        found.append((members, atoms.union(*(group[1] for group in touching))))
+    return [sorted(members) for members, _ in found]
 
 
 def _solve(problem: Problem, group: list[int]) -> dict[int, str | None]:

@@ -19,6 +19,17 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
 
+@dataclass(frozen=True)
+class Parameters:
+    """Which text may be of a figure. Lengths are in font sizes of the body, if not said else."""
+
+    text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
+    least_size: float = 10.0  # points; labels do not stand closer where the body is small
+
+
+P = Parameters()
+
+
 @dataclass
 class Scene:
     """A page as pairing sees it.
@@ -44,7 +55,7 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     blocks = find_blocks(page, body)
     captions = [caption.box for caption in owned]
     captioned = np.array(captions).reshape(-1, 4)
-    atoms = bare_atoms(page, blocks, captions, body)
+    atoms, channels = bare_atoms(page, blocks, captions, body)
     free, barriers = [], []
     told = iter(_in_captions([line for block in blocks for line in block.lines], captioned))
     for block in blocks:
@@ -68,31 +79,31 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     loose, far = _near_graphics(free, atoms, body, page.quarters)
     # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
     barriers += [line.box for line in far if _in_body_type(line, body) and len(line.text) > 3]
-    walls = np.array(barriers + list(captions)).reshape(-1, 4)
+    walls = np.array([*barriers, *captions, *channels]).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body, page.quarters)
-    barriers = walls[: len(walls) - len(captions)]
-    return Scene(page, body, owned, atoms, loose, barriers, blocks)
+    return Scene(page, body, owned, atoms, loose, walls[: len(barriers)], blocks)
 
 
 def bare_atoms(
     page: PageContent, blocks: list[Block], captions: list[Box], body: TypeProfile
-) -> list[Atom]:
-    """The connected graphics of a page, without their text."""
+) -> tuple[list[Atom], list[Box]]:
+    """The connected graphics of a page, without their text, and channels that part neighbours."""
     keep = ~background(page, blocks, captions)
     keep &= ~_page_wide(page)
     keep &= ~_frames(page, captions)
     boxes, kinds = page.boxes[keep], page.kinds[keep]
     walls = np.array(captions).reshape(-1, 4)
     atoms = find_atoms(boxes, kinds, body, walls)
-    atoms = part_neighbours(atoms, boxes, captions, body)
+    atoms, channels = part_neighbours(atoms, boxes, captions, body)
     running = [line.box for block in blocks if block.paragraph for line in block.lines]
     atoms += scattered_marks(boxes, atoms, np.array([*running, *captions]).reshape(-1, 4), body)
     top, bottom = page.area
-    return [
+    inside = [
         atom
         for atom in atoms
         if min(atom.box[3], bottom) - max(atom.box[1], top) > 0.5 * (atom.box[3] - atom.box[1])
     ]
+    return inside, channels
 
 
 def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
@@ -130,7 +141,7 @@ def _take_in_text(
 
     The gap between two plots is that between their axis labels, not between their frames.
     """
-    reach = 1.3 * body.size + _stand_off(loose, quarters, body)
+    reach = P.text_reach * max(body.size, P.least_size) + _stand_off(loose, quarters, body)
     add_text(atoms, loose, walls, reach)
     merged = merge_groups([atom.box for atom in atoms], 0.0, walls)
     result = []
