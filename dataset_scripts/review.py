@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.shard import read_left_out
 from cephalo.dataset_scripts.workers import worker_pool
 
 DPI = 50  # enough to tell a figure from text
+DOUBT = 2.0  # log-odds; nearer to 0 a decision is expected to be wrong once in eight times or more
 BLOCKS = {"trim_blocks": True, "lstrip_blocks": True}  # of the template: no blank lines
 COLUMNS = ["document", "document_sha256", "label", "kind", "caption", "page"]
 COLUMNS += ["bbox", "caption_bbox", "panels", "text_faults"]
@@ -51,6 +52,11 @@ class Entry:
         """Whether it is a line that only begins like a caption."""
         return self.why is not None and not self.why.accepted
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is a caption without a figure."""
+        return self.why is not None and self.why.accepted and self.why.figure is None
+
 
 @dataclass
 class ReviewPage:
@@ -61,9 +67,9 @@ class ReviewPage:
     entries: list[Entry] = field(default_factory=list)
 
     @property
-    def figures(self) -> int:
-        """The number of figures on this page."""
-        return sum(self.shows(entry) for entry in self.entries)
+    def bare(self) -> bool:
+        """Whether no figure is on this page, and no caption whose figure was not found."""
+        return not any(self.shows(entry) or entry.lost for entry in self.entries)
 
     def shows(self, entry: Entry) -> bool:
         """Whether the figure of an entry is on this page."""
@@ -96,7 +102,7 @@ def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> 
     aside = page.with_name(f".{page.name}.tmp")
     with worker_pool(workers) as pool, aside.open("w", encoding="utf-8", errors="replace") as file:
         reviewed = review_documents(out, paths, pool, timeout)
-        for piece in template.generate(documents=reviewed):
+        for piece in template.generate(documents=reviewed, doubt=DOUBT):
             file.write(piece)
     aside.replace(page)
 

@@ -37,9 +37,11 @@ MAX_REJECTED = 15  # lines of a page that begin like captions and are none, the 
 class Weighed:
     """What a fitted model weighed: the words of a row, or the side of a figure.
 
-    `score`: log-odds of "yes". `reasons`: the strongest features, with what each adds to it.
+    `model` is its name in `weights.json`. `score`: log-odds of "yes". `reasons`: the strongest
+    features, with what each adds to it.
     """
 
+    model: str
     words: str
     score: float
     reasons: list[tuple[str, float]]
@@ -211,7 +213,7 @@ def _weigh_step(step: Step) -> Weighed:
 
 def _weigh(model: str, words: str, features: Features) -> Weighed:
     weights = load_models()[model]
-    return Weighed(words, weights.score(features), weights.reasons(features))
+    return Weighed(model, words, weights.score(features), weights.reasons(features))
 
 
 def _words(row: list[Line]) -> str:
