@@ -119,7 +119,7 @@ def extract(
     ] = None,
     review: Annotated[
         bool,
-        typer.Option("--review", help="Also write OUT/review.html: every page with its boxes."),
+        typer.Option("--review", help="Also write OUT/review.html: pages, boxes, what decided."),
     ] = False,
     slurm: SlurmTasks = None,
     partition: Partition = None,

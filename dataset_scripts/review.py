@@ -1,9 +1,9 @@
-"""The page to judge by: every page of every document, with boxes over its figures."""
+"""The page to judge by: every page of every document, with its boxes and why they are there."""
 
 import base64
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ from tqdm import tqdm
 
 from cephalo.dataset_scripts.gallery import shards_of
 from cephalo.dataset_scripts.pdf.document import file_sha256
+from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
+from cephalo.dataset_scripts.pdf.shard import read_left_out
 from cephalo.dataset_scripts.workers import worker_pool
 
 DPI = 50  # enough to tell a figure from text
+DOUBT = 2.0  # log-odds; nearer to 0 a decision is expected to be wrong once in eight times or more
+BLOCKS = {"trim_blocks": True, "lstrip_blocks": True}  # of the template: no blank lines
 COLUMNS = ["document", "document_sha256", "label", "kind", "caption", "page"]
-COLUMNS += ["bbox", "caption_bbox", "panels"]
+COLUMNS += ["bbox", "caption_bbox", "panels", "text_faults"]
 
 
 @dataclass(frozen=True)
@@ -31,45 +35,144 @@ class PagePicture:
     uri: str
 
 
+@dataclass
+class Entry:
+    """What the list beside a page says of one caption or figure.
+
+    `row`: the row of the `figures` table, None where there is none. `why`: why the line is a
+    caption or is none, None where that is not known. `key` is shared by all of one figure.
+    """
+
+    key: str
+    row: dict[str, Any] | None
+    why: Explanation | None
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it is a line that only begins like a caption."""
+        return self.why is not None and not self.why.accepted
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is a caption without a figure."""
+        return self.why is not None and self.why.accepted and self.why.figure is None
+
+
+@dataclass
+class ReviewPage:
+    """A page with its entries: captions that stand on it, and figures whose captions do not."""
+
+    picture: PagePicture
+    number: int
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def bare(self) -> bool:
+        """Whether no figure is on this page, and no caption whose figure was not found."""
+        return not any(self.shows(entry) or entry.lost for entry in self.entries)
+
+    def shows(self, entry: Entry) -> bool:
+        """Whether the figure of an entry is on this page."""
+        return entry.row is not None and entry.row["page"] == self.number
+
+    def has_caption(self, entry: Entry) -> bool:
+        """Whether the caption of an entry is on this page."""
+        return entry.why is None or entry.why.page == self.number
+
+    def caption_box(self, entry: Entry) -> list[float] | None:
+        """The box of an entry's caption on this page, in points; None where it has none here."""
+        if self.shows(entry) and entry.row["caption"] and entry.row["caption_bbox"]:
+            return entry.row["caption_bbox"]
+        return list(entry.why.box) if entry.why and entry.why.page == self.number else None
+
+
 def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> None:
     """Write OUT/review.html over the shards below `out` whose documents are among `files`.
 
-    A document whose pages cannot be drawn within `timeout` seconds is named there instead.
+    A document whose pages cannot be drawn, or whose decisions not be had again, within `timeout`
+    seconds is named there instead.
     """
     paths = {file_sha256(path): path for path in files if path.is_file()}
     # Labels, captions and file names are untrusted: everything is escaped.
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, **BLOCKS
+    )
     template = environment.get_template("review.html.jinja")
     page = out / "review.html"
     aside = page.with_name(f".{page.name}.tmp")
     with worker_pool(workers) as pool, aside.open("w", encoding="utf-8", errors="replace") as file:
-        drawn = drawn_documents(out, paths, pool, timeout)
-        for piece in template.generate(documents=drawn):
+        reviewed = review_documents(out, paths, pool, timeout)
+        for piece in template.generate(documents=reviewed, doubt=DOUBT):
             file.write(piece)
     aside.replace(page)
 
 
-def drawn_documents(
+def review_documents(
     out: Path, paths: dict[str, Path], pool: Any, timeout: float
 ) -> Iterator[dict[str, Any]]:
-    """For each document with a shard: {"name", "error", "pages": [{"picture", "figures"}]}."""
+    """For each document with a shard: {"name", "figures", "faults", "pages": [ReviewPage]}."""
+    tasks = draw_pages, explain_document
     jobs = []
     for shard in shards_of(out / "figures"):
         path = next((path for sha, path in paths.items() if sha[:12] in shard.stem), None)
         if path is not None:
-            future = pool.schedule(draw_pages, args=[path], timeout=timeout)
-            jobs.append((path, pq.read_table(shard, columns=COLUMNS).to_pylist(), future))
-    for path, rows, future in tqdm(jobs, unit=" documents", desc="review", disable=None):
-        try:
-            pictures, error = future.result(), None
-        # A file that hung or killed its worker, or a defect of ours: name it, show the others.
-        except Exception as problem:
-            pictures, error = [], f"{type(problem).__name__}: {problem}"
-        pages = [
-            {"picture": picture, "figures": [row for row in rows if row["page"] == number]}
-            for number, picture in enumerate(pictures)
-        ]
-        yield {"name": path.name, "error": error, "pages": pages, "figures": len(rows)}
+            work = [pool.schedule(job, args=[path], timeout=timeout) for job in tasks]
+            jobs.append((path, shard, work))
+    for number, (path, shard, (drawing, deciding)) in enumerate(
+        tqdm(jobs, unit=" documents", desc="review", disable=None)
+    ):
+        faults = list(read_left_out(shard).values())
+        pictures = _result(drawing, "Its pages could not be drawn", faults)
+        reasons = _result(deciding, "Its reasons could not be had", faults)
+        rows = pq.read_table(shard, columns=COLUMNS).to_pylist()
+        pages = [ReviewPage(picture, index) for index, picture in enumerate(pictures)]
+        for entry in make_entries(rows, reasons, f"d{number}"):
+            for index in _pages_of(entry):
+                if index < len(pages):
+                    pages[index].entries.append(entry)
+        yield {"name": path.name, "faults": faults, "pages": pages, "figures": len(rows)}
+
+
+def _result(future: Any, problem: str, faults: list[str]) -> list[Any]:
+    """What a job returned; nothing, and a line more in `faults`, where it did not."""
+    try:
+        return future.result()
+    # A file that hung or killed its worker, or a defect of ours: name it, show the others.
+    except Exception as error:
+        faults.append(f"{problem}: {type(error).__name__}: {error}")
+        return []
+
+
+def make_entries(
+    rows: list[dict[str, Any]], reasons: list[Explanation], prefix: str
+) -> Iterator[Entry]:
+    """An entry for each row and for each line that begins like a caption, the two matched.
+
+    Their keys begin with `prefix`.
+    """
+    left = list(rows)
+    for number, one in enumerate(reasons):
+        row = next((row for row in left if _is_of(row, one)), None)
+        if row:
+            left.remove(row)
+        yield Entry(f"{prefix}-{number}", row, one)
+    for number, row in enumerate(left, len(reasons)):
+        yield Entry(f"{prefix}-{number}", row, None)
+
+
+def _is_of(row: dict[str, Any], one: Explanation) -> bool:
+    """Whether a row is the figure that a caption got."""
+    if one.figure is None or (row["page"], row["label"]) != (one.figure.page, one.label):
+        return False
+    # A text that a figure under a bare label got from elsewhere counts as that figure's.
+    here = one.page == row["page"]
+    return row["caption"] == one.text and (row["caption_bbox"] is not None) == here
+
+
+def _pages_of(entry: Entry) -> set[int]:
+    """The pages that an entry is on: that of the caption and that of the figure."""
+    pages = {entry.row["page"]} if entry.row else set()
+    return pages | ({entry.why.page} if entry.why else set())
 
 
 def draw_pages(path: Path) -> list[PagePicture]:

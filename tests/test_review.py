@@ -1,4 +1,4 @@
-"""The review page shows every page, and boxes where the figures are."""
+"""The review page shows every page, boxes where the figures are, and what decided."""
 
 import base64
 import io
@@ -6,14 +6,21 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from figure_samples import write_figures
+from pdf_samples import LEFT, RIGHT, Sheet
 from PIL import Image
+from review_samples import caption_overleaf, cited_figure, labels_and_legends, lost_figure
 
 from cephalo.cli.main import main
+from cephalo.dataset_scripts.pdf.document import file_sha256
+from cephalo.dataset_scripts.pdf.explain import explain_document
 from cephalo.dataset_scripts.review import draw_pages, write_review
+from cephalo.dataset_scripts.schema import FIGURES
 
+CAPTION = "Hardness of the samples after heating in air for an hour, and as they were at first."
 PAPERS = Path(__file__).parents[1] / "examples" / "papers"
 
 
@@ -65,17 +72,128 @@ def test_hostile_captions_are_escaped_and_broken_files_named(tmp_path):
     broken = tmp_path / "paper-0.pdf"
     broken.write_bytes(b"%PDF-1.4 no more")
     [shard] = (out / "figures").glob("*")
-    from cephalo.dataset_scripts.pdf.document import file_sha256
-
     shard.rename(shard.with_stem(f"paper-0-{file_sha256(broken)[:12]}"))
     write_review(out, [broken], 1, 20)
     text = (out / "review.html").read_text(encoding="utf-8")
-    assert "<script>" not in text
+    assert "alert(1)" not in text
     assert "Its pages could not be drawn: " in text
+    assert "Its reasons could not be had: " in text
     shutil.copy(sorted(PAPERS.glob("*.pdf"))[0], broken)
     [shard] = (out / "figures").glob("*")
     shard.rename(shard.with_stem(f"paper-0-{file_sha256(broken)[:12]}"))
     write_review(out, [broken], 1, 20)
     text = (out / "review.html").read_text(encoding="utf-8")
-    assert "<script>" not in text and "&lt;script&gt;" in text
-    assert "could not be drawn" not in text
+    assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
+    assert "could not be" not in text
+
+
+def review(folder: Path, **settings: str) -> str:
+    """The text of the page over the papers in a folder."""
+    options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+    main(["extract", str(folder), "--out", str(folder / "out"), "--review", *options])
+    return (folder / "out" / "review.html").read_text(encoding="utf-8")
+
+
+def entries(text: str) -> list[str]:
+    """What the lists beside the pages say, one text for each entry, without marks of HTML."""
+    found = re.findall(r"<li(?: data-k=[^>]*)?>(.*?)</li>", text, re.S)
+    return [" ".join(re.sub(r"<[^>]*>", " ", one).split()) for one in found]
+
+
+def test_an_entry_has_the_reasons_in_plain_words(tmp_path):
+    cited_figure(tmp_path / "paper.pdf", CAPTION)
+    text = review(tmp_path)
+    why, rejected = explain_document(tmp_path / "paper.pdf")
+    accepted, folded = entries(text)
+    assert accepted.startswith(f"Figure 1 {CAPTION} caption {why.start.score:+.1f}")
+    for weighed in (why.start, why.alone, why.weakest, why.refused, why.figure.sides[0]):
+        reasons = [f"{name.replace('_', ' ')} {value:+.1f}" for name, value in weighed.reasons]
+        assert " , ".join(reasons) in accepted
+    assert f"figure above {why.figure.sides[0].score:+.1f}" in accepted
+    assert folded.startswith(f"1 more that begin like captions {rejected.start.words} caption")
+    # The boxes of a figure and its caption, and the entry, share a key, the sentence has its own.
+    keys = re.findall(r'data-k="(d[^"]*)"', text)
+    assert sorted(keys) == ["d0-0"] * 3 + ["d0-1"] * 2
+    assert len(re.findall(r'<div class="box rejected" data-k="d0-1"', text)) == 1
+
+
+def test_text_of_papers_is_escaped_wherever_it_is_shown(tmp_path):
+    bad = "<img src=x onerror=alert(1)> & </li> <script>alert(2)</script> of the samples "
+    sheet = Sheet(tmp_path / "a<b>&.pdf")
+    sheet.image([LEFT, 72, 296, 222])
+    end = sheet.caption(LEFT, 230, "Figure 1.", f"Hardness {bad} and {bad} in air.")
+    sheet.text(LEFT, end + 7, f"{bad} " * 30)
+    sheet.text(RIGHT, 72, f"Figure 1 shows {bad}", 200)
+    sheet.save()
+    text = review(tmp_path)
+    assert text.count("<script") == 1 and text.count("<img") == 1
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text and "a&lt;b&gt;&amp;.pdf" in text
+    assert "Figure 1 shows &lt;img" in text
+
+
+def test_a_caption_overleaf_is_shown_on_both_pages(tmp_path):
+    caption_overleaf(tmp_path / "paper.pdf", CAPTION)
+    text = review(tmp_path)
+    [row] = pq.read_table(next((tmp_path / "out" / "figures").glob("*"))).to_pylist()
+    assert row["caption_bbox"] is None and (row["page"], row["caption"]) == (0, CAPTION)
+    first, second = entries(text)
+    assert first == "Figure 1 its caption is on page 2"
+    assert CAPTION in second and "its figure is on page 1" in second
+    pages = text.split('<div class="sheet">')[1:]
+    boxes = [re.findall(r'class="box( caption)?" data-k="(.*?)"', page) for page in pages]
+    assert boxes == [[("", "d0-0")], [(" caption", "d0-0")], []]
+
+
+def test_a_figure_under_a_label_is_shown_once_with_its_legend(tmp_path):
+    labels_and_legends(tmp_path / "paper.pdf")
+    text = review(tmp_path)
+    legends, labels = entries(text)[:2], entries(text)[2:]
+    assert ": 2 figures</h2>" in text and text.count("<span>Figure 1</span>") == 1
+    for page, legend in zip((2, 3), legends, strict=True):
+        assert f"its figure is on page {page} no row: " in legend
+    assert all("Hardness of batch" in label and "no row" not in label for label in labels)
+    told = "taken for the label of a figure: the caption of its number is on another page"
+    scores = [why.start.score for why in explain_document(tmp_path / "paper.pdf")]
+    assert [told in entry for entry in legends + labels] == [score <= 0 for score in scores]
+
+
+def test_a_caption_without_figure_is_named(tmp_path):
+    lost_figure(tmp_path / "paper.pdf")
+    text = review(tmp_path)
+    [entry] = entries(text)
+    assert '<div class="page">' in text  # large, for a figure may be there
+    assert entry.startswith("Figure 1 Hardness of the samples after heating.")
+    assert entry.endswith("no figure found")
+
+
+def test_a_kind_not_asked_for_has_no_row(tmp_path):
+    cited_figure(tmp_path / "paper.pdf", CAPTION)
+    text = review(tmp_path, kinds="table")
+    assert "no row: of a kind not asked for" in entries(text)[0]
+    assert ": 0 figures</h2>" in text and '<div class="page">' not in text
+
+
+def test_faults_of_rows_and_documents_are_shown(tmp_path):
+    cited_figure(tmp_path / "paper.pdf", CAPTION)
+    review(tmp_path)
+    [shard] = (tmp_path / "out" / "figures").glob("*")
+    [row] = pq.read_table(shard).to_pylist()
+    row["text_faults"] = ["unread glyphs in <caption>"]
+    told = {b"cephalo.cut_pages": b"1 of 1 pages have more <objects>"}
+    schema = FIGURES.arrow_schema.with_metadata(told)
+    pq.write_table(pa.Table.from_pylist([row], schema=schema), shard)
+    text = review(tmp_path)
+    assert '<p class="fault">unread glyphs in &lt;caption&gt;</p>' in text
+    assert '<p class="fault">1 of 1 pages have more &lt;objects&gt;</p>' in text
+
+
+def test_rows_without_reasons_are_shown(tmp_path):
+    box = cited_figure(tmp_path / "paper.pdf", CAPTION)
+    review(tmp_path)
+    [shard] = (tmp_path / "out" / "figures").glob("*")
+    [row] = pq.read_table(shard).to_pylist()
+    row |= {"label": "Figure <9>", "caption": "Another.", "caption_bbox": None, "bbox": box}
+    pq.write_table(pa.Table.from_pylist([row], schema=FIGURES.arrow_schema), shard)
+    texts = entries(review(tmp_path))
+    assert texts[1] == "Figure &lt;9&gt; Another."
+    assert "no row: " in texts[0]

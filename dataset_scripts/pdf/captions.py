@@ -48,6 +48,24 @@ def find_captions(
 
     Lines of captions get the tag "caption".
     """
+    weighed = weigh_candidates(pages, blocks, profile)
+    texts = [text for text, _ in weighed]
+    every = [candidate for _, own in weighed for candidate in own]
+    kept = {id(c) for c in every if c.score > 0 and not c.elsewhere}
+    bare = {id(candidate) for candidate in _bare_labels(every, kept)}
+    captions = []
+    for text, own in weighed:
+        chosen = [c for c in own if id(c) in kept or (id(c) in bare and c.elsewhere)]
+        chosen = chosen or [c for c in own if id(c) in bare]
+        after = page_after(text, texts) if chosen else None
+        captions.append([_caption(candidate, after) for candidate in chosen])
+    return captions
+
+
+def weigh_candidates(
+    pages: list[PageContent], blocks: list[list[Block]], profile: TypeProfile
+) -> list[tuple[PageText, list[Candidate]]]:
+    """The candidates of each page of a document, grown and with their scores."""
     texts = [PageText(page, profile, own) for page, own in zip(pages, blocks, strict=True)]
     candidates = [find_candidates(text) for text in texts]
     every = [candidate for own in candidates for candidate in own]
@@ -59,15 +77,7 @@ def find_captions(
             faces = usual[candidate.kind]
             candidate.growing = grow(candidate.first, candidate.kind, growing.text, faces)
     weigh_together(every)
-    kept = {id(c) for c in every if c.score > 0 and not c.elsewhere}
-    bare = {id(candidate) for candidate in _bare_labels(every, kept)}
-    captions = []
-    for text, own in zip(texts, candidates, strict=True):
-        chosen = [c for c in own if id(c) in kept or (id(c) in bare and c.elsewhere)]
-        chosen = chosen or [c for c in own if id(c) in bare]
-        after = page_after(text, texts) if chosen else None
-        captions.append([_caption(candidate, after) for candidate in chosen])
-    return captions
+    return list(zip(texts, candidates, strict=True))
 
 
 def _caption(candidate: Candidate, after: PageText | None) -> Caption:

@@ -15,7 +15,7 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
-from cephalo.dataset_scripts.pdf.captions import find_captions
+from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
@@ -150,6 +150,20 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+@dataclass
+class Decisions:
+    """What was decided about a document; the lists have an entry for each page in one orientation.
+
+    `scenes` is None for pages without a caption. `prior`: how often the figures lie on each side
+    of their captions, see `pair_page`.
+    """
+
+    captions: list[list[Caption]]
+    scenes: list[Scene | None]
+    prior: dict[str, float]
+    pairs: list[list[Pair]]
+
+
 def find_pairs(
     contents: list[PageContent],
     blocks: list[list[Block]],
@@ -160,9 +174,23 @@ def find_pairs(
 
     With `uncaptioned`, also large graphics that no caption claims, under an empty one.
     """
+    found = decide(contents, blocks, body, uncaptioned)
+    if not uncaptioned:
+        return found.pairs
+    more = find_uncaptioned(found.scenes, found.pairs, body)
+    return [sorted(own + new, key=_place) for own, new in zip(found.pairs, more, strict=True)]
+
+
+def decide(
+    contents: list[PageContent],
+    blocks: list[list[Block]],
+    body: TypeProfile,
+    every_page: bool = False,
+) -> Decisions:
+    """Find the captions and their regions; with `every_page`, scenes of pages without too."""
     captions = find_captions(contents, blocks, body)
     scenes = [
-        build_scene(content, own, body) if own or uncaptioned else None
+        build_scene(content, own, body) if own or every_page else None
         for content, own in zip(contents, captions, strict=True)
     ]
     first = [pair_page(scene) if scene else [] for scene in scenes]
@@ -170,10 +198,7 @@ def find_pairs(
     prior = side_shares(Counter(pair.side for pair in drawn))
     pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
     pairs = pair_across_pages(contents, scenes, captions, pairs)
-    if uncaptioned:
-        more = find_uncaptioned(scenes, pairs, body)
-        pairs = [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
-    return pairs
+    return Decisions(captions, scenes, prior, pairs)
 
 
 def _place(pair: Pair) -> tuple[float, float]:
