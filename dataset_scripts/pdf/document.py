@@ -20,7 +20,7 @@ from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
-from cephalo.dataset_scripts.pdf.listings import find_listings
+from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import SIDES, Pair, pair_page
@@ -178,6 +178,10 @@ def find_pairs(
     prior = _side_shares([pair for own in first for pair in own])
     pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
     pairs = pair_across_pages(contents, scenes, captions, pairs)
+    for scene, own in zip(scenes, pairs, strict=True):
+        if scene:
+            own += find_floats(scene, own, prior)
+            own.sort(key=_place)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)
         pairs = [sorted(own + new, key=_place) for own, new in zip(pairs, more, strict=True)]
@@ -193,7 +197,7 @@ def _page_pairs(scene: Scene, prior: dict[str, float]) -> list[Pair]:
     found = pair_page(scene, prior)
     pairs = [pair for pair in found if pair.caption.kind != "table"]
     pairs += find_tables(scene, found)
-    pairs += find_listings(scene, pairs)
+    pairs += find_listings(scene, pairs, prior)
     return sorted(pairs, key=_place)
 
 
