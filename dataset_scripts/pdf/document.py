@@ -176,11 +176,12 @@ def find_pairs(
     ]
     first = [pair_page(scene) if scene else [] for scene in scenes]
     prior = _side_shares([pair for own in first for pair in own])
-    pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
+    drawn = {(p.caption.kind, p.caption.number) for own in first for p in own}
+    pairs = [_page_pairs(scene, prior, drawn) if scene else [] for scene in scenes]
     pairs = pair_across_pages(contents, scenes, captions, pairs)
     for scene, own in zip(scenes, pairs, strict=True):
         if scene:
-            own += find_floats(scene, own, prior)
+            own += find_floats(scene, own, prior, drawn)
             own.sort(key=_place)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)
@@ -192,12 +193,15 @@ def _place(pair: Pair) -> tuple[float, float]:
     return pair.caption.box[1], pair.caption.box[0]
 
 
-def _page_pairs(scene: Scene, prior: dict[str, float]) -> list[Pair]:
-    """Figures, tables and listings of a page with their captions, from top to bottom."""
+def _page_pairs(scene: Scene, prior: dict[str, float], drawn: set[tuple[str, str]]) -> list[Pair]:
+    """Figures, tables and listings of a page with their captions, from top to bottom.
+
+    `drawn`: the (kind, number) of all captions of the document that have graphics.
+    """
     found = pair_page(scene, prior)
     pairs = [pair for pair in found if pair.caption.kind != "table"]
     pairs += find_tables(scene, found)
-    pairs += find_listings(scene, pairs, prior)
+    pairs += find_listings(scene, pairs, prior, drawn)
     return sorted(pairs, key=_place)
 
 

@@ -128,7 +128,7 @@ class Search:
         body, window = self.scene.profile, self.window()
         cap, page = self.caption.box, self.scene.page
         kinds = {
-            id(line): _kind(line, block, body)
+            id(line): _kind(block, line, self.scene)
             for block in self.scene.blocks
             for line in block.lines
         }
@@ -160,18 +160,21 @@ class Search:
         return rows[: stop + 1]
 
 
-def find_listings(scene: Scene, pairs: list[Pair], prior: dict[str, float]) -> list[Pair]:
+def find_listings(
+    scene: Scene, pairs: list[Pair], prior: dict[str, float], drawn: set[tuple[str, str]]
+) -> list[Pair]:
     """Pairs for the captions of figures that have none among `pairs`, the page's own.
 
     A frame around text next to the caption is the figure; else the rows are that follow each other
     from the caption, up to running text, another caption or another figure. The side on which more
-    of the document's figures lie goes first (`prior`: log-shares of the sides). Of `pairs`, those
-    that have only a part of a frame, as its coloured head, get all of it.
+    of the document's figures lie goes first (`prior`: log-shares of the sides). Captions of the
+    kinds and numbers in `drawn` have graphics, here or elsewhere. Of `pairs`, those that have only
+    a part of a frame, as its coloured head, get all of it.
     """
-    drawn = {id(pair.caption): pair for pair in pairs}
+    owners = {id(pair.caption): pair for pair in pairs}
     found: list[Pair] = []
     for caption in scene.captions:
-        own = drawn.get(id(caption))
+        own = owners.get(id(caption))
         if caption.kind == "table" or not caption.text:
             continue
         search = Search(scene, caption, _walls(scene, caption, pairs + found), own)
@@ -180,6 +183,8 @@ def find_listings(scene: Scene, pairs: list[Pair], prior: dict[str, float]) -> l
             if own:
                 own.box = frame or own.box
                 continue
+            if (caption.kind, caption.number) in drawn:
+                break
             rows = [] if frame else _listing(search.rows(side), scene.profile)
             if frame or rows:
                 lines = [line for row in rows for line in row.lines]
@@ -189,17 +194,21 @@ def find_listings(scene: Scene, pairs: list[Pair], prior: dict[str, float]) -> l
     return found
 
 
-def find_floats(scene: Scene, pairs: list[Pair], prior: dict[str, float]) -> list[Pair]:
+def find_floats(
+    scene: Scene, pairs: list[Pair], prior: dict[str, float], drawn: set[tuple[str, str]]
+) -> list[Pair]:
     """Pairs for captions without any, whose figure is a text in body type that white space parts.
 
     Only where no graphics of the page are left over that may be the figure. Text that fills its
-    column only on the side on which the document's figures lie (`prior`).
+    column only on the side on which the document's figures lie. `prior` and `drawn` are those of
+    `find_listings`.
     """
     told = {id(pair.caption) for pair in pairs}
     sides = sorted((ABOVE, BELOW), key=lambda side: -prior.get(side, 0.0))
     found: list[Pair] = []
     for caption in scene.captions:
-        if caption.kind == "table" or not caption.text or id(caption) in told:
+        known = id(caption) in told or (caption.kind, caption.number) in drawn
+        if caption.kind == "table" or not caption.text or known:
             continue
         if _any_free(scene, pairs):
             continue
@@ -218,17 +227,18 @@ def _walls(scene: Scene, caption: Caption, pairs: list[Pair]) -> list[Box]:
     return others + [pair.box for pair in pairs if pair.caption is not caption]
 
 
-def _kind(line: Line, block: Block, body: TypeProfile) -> str:
+def _kind(block: Block, line: Line, scene: Scene) -> str:
     """What a line may be by its type: of a listing, a heading, running text, or plain."""
+    body = scene.profile
     if _TYPEWRITER.search(line.font):
         return OTHER
     if line.size > P.heading * body.size:
         return WALL
-    if block.paragraph:
+    small = line.size < P.smaller * body.size
+    if block.paragraph and not (small and not _is_filled([[line] for line in block.lines], scene)):
         return RUNNING
-    if line.size < P.smaller * body.size:
-        return OTHER  # also bold: key words of a program, heads of a table
-    return PLAIN if line.bold or line.font in body.fonts else OTHER
+    # Small type also where it is bold: key words of a program, heads of a table.
+    return OTHER if small or not (line.bold or line.font in body.fonts) else PLAIN
 
 
 def _row_kind(kinds: list[str]) -> str:
@@ -248,19 +258,21 @@ def _listing(rows: list[Row], body: TypeProfile) -> list[Row]:
             return []
         if texts and gap > max(P.gap * body.leading, P.wider * widest):
             break
-        if row.kind in (WALL, RUNNING) or (row.kind == RULE and not _same_rule(row, taken)):
+        goes_on = row.kind == RUNNING and _same_type(row, texts, body)
+        ends = row.kind in (WALL, RUNNING) and not goes_on
+        if ends or (row.kind == RULE and not _same_rule(row, taken)):
             break
         widest = max(widest, gap) if texts else widest
         taken.append(row)
         edge = max(edge, row.far)
     else:
         end = np.inf
-    taken = _without_plain_end(taken, end, body)
+    taken = _without_end(taken, end, body)
     texts = [row for row in taken if row.lines]
     ruled = len(taken) - len(texts) > 1
-    other = sum(row.kind == OTHER for row in texts)
+    other = sum(row.kind != PLAIN for row in texts)
     enough = len(texts) >= P.least_rows and (other >= P.other_share * len(texts) or ruled)
-    return taken if enough else []
+    return taken if enough and not _are_references(texts) else []
 
 
 def _same_rule(rule: Row, taken: list[Row]) -> bool:
@@ -272,12 +284,30 @@ def _same_rule(rule: Row, taken: list[Row]) -> bool:
     return any(max(abs(box[0] - x0), abs(box[2] - x1)) < P.same_rule for box in rules)
 
 
-def _without_plain_end(taken: list[Row], end: float, body: TypeProfile) -> list[Row]:
-    """The rows without those in body type at their end that no white space parts from the next."""
+def _same_type(row: Row, texts: list[Row], body: TypeProfile) -> bool:
+    """Whether a row in smaller type than the body's is in that of a listing so far."""
+    known = {(line.font, line.size) for other in texts for line in other.lines}
+    small = all(line.size < P.smaller * body.size for line in row.lines)
+    own = {(line.font, line.size) for line in row.lines}
+    return small and len(texts) >= P.least_rows and own <= known
+
+
+def _without_end(taken: list[Row], end: float, body: TypeProfile) -> list[Row]:
+    """The rows without those at their end that are of the page or of the running text.
+
+    A number that white space parts from the others is that of the page; what is in body type, and
+    not parted from what follows (`end` points on), is running text.
+    """
     count = len(taken)
-    while count and taken[count - 1].kind == PLAIN and end < P.parted * body.leading:
+    while count:
+        last = taken[count - 1]
+        gap = last.near - (taken[count - 2].far if count > 1 else 0.0)
+        parted = P.parted * body.leading
+        number = gap > parted and [line.text.isdecimal() for line in last.lines] == [True]
+        if not number and (last.kind != PLAIN or end >= parted):
+            break
         count -= 1
-        end = taken[count].near - (taken[count - 1].far if count else 0.0)
+        end = gap
     return taken[:count]
 
 
@@ -296,12 +326,15 @@ def _float(search: Search, side: str, usual: bool) -> list[Row]:
     for filled, least in ((False, P.parted), (True, P.float_gap)):
         taken, end = _up_to_gap(rows, least * leading)
         fits = len(taken) >= P.least_rows and taken[-1].far < P.float_height * _height(scene)
-        if not fits or taken[0].near >= min(beyond, end) or _is_filled(taken, scene) != filled:
+        if (
+            not fits
+            or taken[0].near >= min(beyond, end)
+            or _is_filled([row.lines for row in taken], scene) != filled
+        ):
             continue
         top, bottom = (taken[-1], taken[0]) if side == ABOVE else (taken[0], taken[-1])
-        if sum(bool(_REFERENCE.match(row.lines[0].text)) for row in taken) > 0.5 * len(taken):
-            continue
-        if not filled or (usual and _is_whole(top, bottom)):
+        whole = not filled or (usual and _is_whole(top, bottom))
+        if whole and not _are_references(taken):
             return taken
     return []
 
@@ -324,10 +357,15 @@ def _up_to_gap(rows: list[Row], least: float) -> tuple[list[Row], float]:
     return taken, np.inf
 
 
-def _is_filled(rows: list[Row], scene: Scene) -> bool:
+def _are_references(rows: list[Row]) -> bool:
+    """Whether half of the rows begin as the entries of a list of references do."""
+    return 2 * sum(bool(_REFERENCE.match(row.lines[0].text)) for row in rows) >= len(rows)
+
+
+def _is_filled(rows: list[list[Line]], scene: Scene) -> bool:
     """Whether most rows hold a line as wide as a column, as running text has."""
     column = min((b - a for a, b in scene.page.columns), default=scene.page.width)
-    widths = [max(line.box[2] - line.box[0] for line in row.lines) for row in rows]
+    widths = [max(line.box[2] - line.box[0] for line in row) for row in rows]
     return sum(width > P.filled * column for width in widths) > 0.5 * len(rows)
 
 
