@@ -190,3 +190,15 @@ def test_running_text_is_no_figure_of_a_caption_whose_figure_is_missing(sheet, f
         sheet.caption(LEFT, 72, "Figure 2.", "What is on another page.", FULL)
         sheet.body(LEFT, 110, 700, FULL)
     assert [row["label"] for row in read(sheet)] == ["Figure 1"]
+
+
+def test_a_text_at_a_second_caption_of_a_number_is_not_its_figure(sheet):
+    image = [LEFT, 72, LEFT + COLUMN, 180]
+    sheet.image(image)
+    sheet.caption(LEFT, 190, "Figure 1.", "Hardness of the samples.")
+    sheet.body(LEFT, 230, 700)
+    sheet.body(RIGHT, 72, 200)
+    program(sheet, RIGHT, 215)
+    sheet.caption(RIGHT, 284, "Figure 1.", "A small graph.")
+    sheet.body(RIGHT, 320, 700)
+    check(read(sheet), [("Figure 1", "Hardness of the samples.", 0, image)])

@@ -7,7 +7,7 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, hits, overlap_y, union
-from cephalo.dataset_scripts.pdf.layout import Block, in_one_column
+from cephalo.dataset_scripts.pdf.layout import in_one_column
 from cephalo.dataset_scripts.pdf.pairing import ABOVE, BELOW, Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Scene
@@ -127,11 +127,7 @@ class Search:
         """What stands on one side of the caption, from the nearest on, up to the first wall."""
         body, window = self.scene.profile, self.window()
         cap, page = self.caption.box, self.scene.page
-        kinds = {
-            id(line): _kind(block, line, self.scene)
-            for block in self.scene.blocks
-            for line in block.lines
-        }
+        kinds = _kinds(self.scene)
         lines = [line for block in self.scene.blocks for line in block.lines]
         found = [
             (_row_kind([kinds[id(line)] for line in row]), row, union([line.box for line in row]))
@@ -227,15 +223,24 @@ def _walls(scene: Scene, caption: Caption, pairs: list[Pair]) -> list[Box]:
     return others + [pair.box for pair in pairs if pair.caption is not caption]
 
 
-def _kind(block: Block, line: Line, scene: Scene) -> str:
+def _kinds(scene: Scene) -> dict[int, str]:
+    """What the lines of a page may be by their type, by the id of the line."""
+    kinds = {}
+    for block in scene.blocks:
+        filled = block.paragraph and _is_filled([[line] for line in block.lines], scene)
+        for line in block.lines:
+            kinds[id(line)] = _kind(line, block.paragraph, filled, scene.profile)
+    return kinds
+
+
+def _kind(line: Line, paragraph: bool, filled: bool, body: TypeProfile) -> str:
     """What a line may be by its type: of a listing, a heading, running text, or plain."""
-    body = scene.profile
+    small = line.size < P.smaller * body.size
     if _TYPEWRITER.search(line.font):
         return OTHER
     if line.size > P.heading * body.size:
         return WALL
-    small = line.size < P.smaller * body.size
-    if block.paragraph and not (small and not _is_filled([[line] for line in block.lines], scene)):
+    if paragraph and (filled or not small):
         return RUNNING
     # Small type also where it is bold: key words of a program, heads of a table.
     return OTHER if small or not (line.bold or line.font in body.fonts) else PLAIN
