@@ -20,7 +20,7 @@ from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
-from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings
+from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import SIDES, Pair, pair_page
@@ -176,12 +176,16 @@ def find_pairs(
     ]
     first = [pair_page(scene) if scene else [] for scene in scenes]
     prior = _side_shares([pair for own in first for pair in own])
-    drawn = {(p.caption.kind, p.caption.number) for own in first for p in own}
-    pairs = [_page_pairs(scene, prior, drawn) if scene else [] for scene in scenes]
+    drawn = [pair_page(scene, prior) if scene else [] for scene in scenes]
+    told = whole_figures([pair.caption for own in drawn for pair in own])
+    pairs = [
+        _page_pairs(scene, own, prior, told) if scene else []
+        for scene, own in zip(scenes, drawn, strict=True)
+    ]
     pairs = pair_across_pages(contents, scenes, captions, pairs)
     for scene, own in zip(scenes, pairs, strict=True):
         if scene:
-            own += find_floats(scene, own, prior, drawn)
+            own += find_floats(scene, own, prior, told)
             own.sort(key=_place)
     if uncaptioned:
         more = find_uncaptioned(scenes, pairs, body)
@@ -193,15 +197,17 @@ def _place(pair: Pair) -> tuple[float, float]:
     return pair.caption.box[1], pair.caption.box[0]
 
 
-def _page_pairs(scene: Scene, prior: dict[str, float], drawn: set[tuple[str, str]]) -> list[Pair]:
+def _page_pairs(
+    scene: Scene, drawn: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
+) -> list[Pair]:
     """Figures, tables and listings of a page with their captions, from top to bottom.
 
-    `drawn`: the (kind, number) of all captions of the document that have graphics.
+    `drawn` are those with graphics, `prior` the log-shares of the sides, `told` the figures of the
+    document that need no text.
     """
-    found = pair_page(scene, prior)
-    pairs = [pair for pair in found if pair.caption.kind != "table"]
-    pairs += find_tables(scene, found)
-    pairs += find_listings(scene, pairs, prior, drawn)
+    pairs = [pair for pair in drawn if pair.caption.kind != "table"]
+    pairs += find_tables(scene, drawn)
+    pairs += find_listings(scene, pairs, prior, told)
     return sorted(pairs, key=_place)
 
 

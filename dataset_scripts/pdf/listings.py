@@ -7,6 +7,7 @@ import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, hits, overlap_y, union
+from cephalo.dataset_scripts.pdf.labels import CONTINUED
 from cephalo.dataset_scripts.pdf.layout import in_one_column
 from cephalo.dataset_scripts.pdf.pairing import ABOVE, BELOW, Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
@@ -157,15 +158,15 @@ class Search:
 
 
 def find_listings(
-    scene: Scene, pairs: list[Pair], prior: dict[str, float], drawn: set[tuple[str, str]]
+    scene: Scene, pairs: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
 ) -> list[Pair]:
     """Pairs for the captions of figures that have none among `pairs`, the page's own.
 
     A frame around text next to the caption is the figure; else the rows are that follow each other
     from the caption, up to running text, another caption or another figure. The side on which more
     of the document's figures lie goes first (`prior`: log-shares of the sides). Captions of the
-    kinds and numbers in `drawn` have graphics, here or elsewhere. Of `pairs`, those that have only
-    a part of a frame, as its coloured head, get all of it.
+    figures in `told` (see `whole_figures`) get none. Of `pairs`, those that have only a part of a
+    frame, as its coloured head, get all of it.
     """
     owners = {id(pair.caption): pair for pair in pairs}
     found: list[Pair] = []
@@ -179,7 +180,7 @@ def find_listings(
             if own:
                 own.box = frame or own.box
                 continue
-            if (caption.kind, caption.number) in drawn:
+            if _is_told(caption, told):
                 break
             rows = [] if frame else _listing(search.rows(side), scene.profile)
             if frame or rows:
@@ -191,22 +192,20 @@ def find_listings(
 
 
 def find_floats(
-    scene: Scene, pairs: list[Pair], prior: dict[str, float], drawn: set[tuple[str, str]]
+    scene: Scene, pairs: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
 ) -> list[Pair]:
     """Pairs for captions without any, whose figure is a text in body type that white space parts.
 
     Only where no graphics of the page are left over that may be the figure. Text that fills its
-    column only on the side on which the document's figures lie. `prior` and `drawn` are those of
+    column only on the side on which the document's figures lie. `prior` and `told` are those of
     `find_listings`.
     """
-    told = {id(pair.caption) for pair in pairs}
+    paired = {id(pair.caption) for pair in pairs}
     sides = sorted((ABOVE, BELOW), key=lambda side: -prior.get(side, 0.0))
     found: list[Pair] = []
     for caption in scene.captions:
-        known = id(caption) in told or (caption.kind, caption.number) in drawn
-        if caption.kind == "table" or not caption.text or known:
-            continue
-        if _any_free(scene, pairs):
+        known = id(caption) in paired or _is_told(caption, told)
+        if caption.kind == "table" or not caption.text or known or _any_free(scene, pairs):
             continue
         search = Search(scene, caption, _walls(scene, caption, pairs + found))
         texts = ((side, _float(search, side, side == sides[0])) for side in sides)
@@ -215,6 +214,18 @@ def find_floats(
             lines = [line for row in rows for line in row.lines]
             found.append(Pair(caption, union([row.box for row in rows]), side, [], lines))
     return found
+
+
+def whole_figures(captions: list[Caption]) -> set[tuple[str, str]]:
+    """The (kind, number) of captions, of those that have graphics and are not of a figure's parts.
+
+    Another caption of such a number is a table's or a sentence that was misread.
+    """
+    return {(c.kind, c.number) for c in captions if not CONTINUED.match(c.text)}
+
+
+def _is_told(caption: Caption, told: set[tuple[str, str]]) -> bool:
+    return (caption.kind, caption.number) in told and not CONTINUED.match(caption.text)
 
 
 def _walls(scene: Scene, caption: Caption, pairs: list[Pair]) -> list[Box]:
