@@ -19,12 +19,8 @@ from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
-from cephalo.dataset_scripts.pdf.layout import (
-    Block,
-    PageContent,
-    set_layout,
-)
-from cephalo.dataset_scripts.pdf.listings import find_listings
+from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
+from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page, side_shares
@@ -44,8 +40,20 @@ KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
-MARGIN = 2.0  # points of paper left around the ink
-MIN_SIDE = 12.0  # points; a region thinner than that is no figure
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes a region a figure's picture."""
+
+    margin: float = 2.0  # points of paper left around the ink
+    least_side: float = 12.0  # points; a region thinner than that is no figure
+    least_pixels: int = 8  # a crop thinner than that shows nothing
+    filled: float = 0.9  # of a JPEG's area that its ink takes; else the crop is cut to the ink
+    stretched: float = 0.03  # by which the scales of a JPEG differ across and down, at most
+
+
+P = Parameters()
 
 
 @dataclass(frozen=True)
@@ -194,10 +202,19 @@ def decide(
         for content, own in zip(contents, captions, strict=True)
     ]
     first = [pair_page(scene) if scene else [] for scene in scenes]
-    drawn = [pair for own in first for pair in own if pair.caption.kind != "table"]
-    prior = side_shares(Counter(pair.side for pair in drawn))
-    pairs = [_page_pairs(scene, prior) if scene else [] for scene in scenes]
+    figures = [pair for own in first for pair in own if pair.caption.kind != "table"]
+    prior = side_shares(Counter(pair.side for pair in figures))
+    drawn = [pair_page(scene, prior) if scene else [] for scene in scenes]
+    told = whole_figures([pair.caption for own in drawn for pair in own])
+    pairs = [
+        _page_pairs(scene, own, prior, told) if scene else []
+        for scene, own in zip(scenes, drawn, strict=True)
+    ]
     pairs = pair_across_pages(contents, scenes, captions, pairs)
+    for scene, own in zip(scenes, pairs, strict=True):
+        if scene:
+            own += find_floats(scene, own, prior, told)
+            own.sort(key=_place)
     return Decisions(captions, scenes, prior, pairs)
 
 
@@ -205,12 +222,17 @@ def _place(pair: Pair) -> tuple[float, float]:
     return pair.caption.box[1], pair.caption.box[0]
 
 
-def _page_pairs(scene: Scene, prior: dict[str, float]) -> list[Pair]:
-    """Figures, tables and listings of a page with their captions, from top to bottom."""
-    found = pair_page(scene, prior)
-    pairs = [pair for pair in found if pair.caption.kind != "table"]
-    pairs += find_tables(scene, found)
-    pairs += find_listings(scene, pairs)
+def _page_pairs(
+    scene: Scene, drawn: list[Pair], prior: dict[str, float], told: set[tuple[str, str]]
+) -> list[Pair]:
+    """Figures, tables and listings of a page with their captions, from top to bottom.
+
+    `drawn` are those with graphics, `prior` the log-shares of the sides, `told` the figures of the
+    document that need no text.
+    """
+    pairs = [pair for pair in drawn if pair.caption.kind != "table"]
+    pairs += find_tables(scene, drawn)
+    pairs += find_listings(scene, pairs, prior, told)
     return sorted(pairs, key=_place)
 
 
@@ -264,7 +286,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
 def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
     """The figure's own JPEG, where it is one and fills its box; None else."""
     box = lone_picture(pair, content)
-    if box is None or min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE:
+    if box is None or min(box[2] - box[0], box[3] - box[1]) < P.least_side:
         return None
     found = read_jpeg(page, box)
     if found is None:
@@ -272,9 +294,10 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
     data, pixels = found
     height, width = pixels.shape[:2]
     ink = rendering.ink_box(pixels)
-    filled = ink and (ink[2] - ink[0]) * (ink[3] - ink[1]) > 0.9 * width * height
+    filled = ink and (ink[2] - ink[0]) * (ink[3] - ink[1]) > P.filled * width * height
     across, down = width / (box[2] - box[0]), height / (box[3] - box[1])
-    if not filled or min(height, width) < 8 or not 0.97 < across / down < 1.03:
+    even = abs(across / down - 1) < P.stretched
+    if not filled or min(height, width) < P.least_pixels or not even:
         return None
     if not looks_like(page, box, pixels):
         return None
@@ -283,17 +306,17 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
 
 def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> Crop | None:
     """The figure as pdfium draws it, cut to its ink; None where there is none."""
-    box = intersection(grow(displayed(pair.box, content), MARGIN), fast.page_box(page))
-    if box[2] - box[0] < MIN_SIDE or box[3] - box[1] < MIN_SIDE:
+    box = intersection(grow(displayed(pair.box, content), P.margin), fast.page_box(page))
+    if min(box[2] - box[0], box[3] - box[1]) < P.least_side:
         return None
     pixels, used = rendering.render(page, box, dpi)
     ink = rendering.ink_box(pixels)
     if ink is None:
         return None
     scale = 72.0 / used
-    left, top, right, bottom = _with_margin(ink, pixels.shape, round(MARGIN / scale))
+    left, top, right, bottom = _with_margin(ink, pixels.shape, round(P.margin / scale))
     pixels = rendering.compact(pixels[top:bottom, left:right])
-    if min(pixels.shape[:2]) < 8:
+    if min(pixels.shape[:2]) < P.least_pixels:
         return None
     tight = (
         box[0] + left * scale,

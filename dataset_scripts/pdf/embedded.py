@@ -2,6 +2,7 @@
 
 import ctypes
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import pypdfium2.raw as pdfium
@@ -13,9 +14,6 @@ from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
 
-_MAX_BYTES = 64 << 20
-_SAMPLES = 8  # columns and rows in which a picture and its page are compared
-_MAX_DIFFERENCE = 12.0  # of 255, in the mean
 _SPACES = (
     pdfium.FPDF_COLORSPACE_DEVICEGRAY,
     pdfium.FPDF_COLORSPACE_DEVICERGB,
@@ -25,13 +23,27 @@ _SPACES = (
 )
 
 
+@dataclass(frozen=True)
+class Parameters:
+    """What makes a picture that a file holds one and the same with what its page shows."""
+
+    max_bytes: int = 64 << 20
+    fills: float = 0.97  # intersection over union of the picture and the figure
+    samples: int = 8  # columns and rows in which a picture and its page are compared
+    difference: float = 12.0  # of 255, in the mean; compression and scaling make less
+    place: float = 1.0  # points by which the edges of an object and of the figure may differ
+
+
+P = Parameters()
+
+
 def lone_picture(pair: Pair, content: PageContent) -> Box | None:
     """The box of the one picture that a figure consists of; None where there is more to it."""
     images = [image for atom in pair.atoms for image in atom.images]
     if len(images) != 1 or pair.lines or content.quarters:
         return None
     drawn = hits(content.boxes, grow(pair.box, -1)).sum() if len(content.boxes) else 0
-    return images[0] if drawn == 1 and iou(images[0], pair.box) > 0.97 else None
+    return images[0] if drawn == 1 and iou(images[0], pair.box) > P.fills else None
 
 
 def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
@@ -44,7 +56,7 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
     if image is None or not _is_plain(page, image):
         return None
     size = pdfium.FPDFImageObj_GetImageDataRaw(image, None, 0)
-    if not 0 < size <= _MAX_BYTES:
+    if not 0 < size <= P.max_bytes:
         return None
     buffer = ctypes.create_string_buffer(size)
     pdfium.FPDFImageObj_GetImageDataRaw(image, buffer, size)
@@ -64,17 +76,17 @@ def looks_like(page: fast.Page, box: Box, pixels: np.ndarray) -> bool:
 
     It does not where the page inverts the picture, masks it, or maps its colours in its own way.
     """
-    dpi = max(1, round(72.0 * 8 * _SAMPLES / min(box[2] - box[0], box[3] - box[1])))
+    dpi = max(1, round(72.0 * 8 * P.samples / min(box[2] - box[0], box[3] - box[1])))
     shown, _ = rendering.render(page, box, dpi)
     stored = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
     difference = _thumbnail(shown) - _thumbnail(stored)
-    return bool(np.abs(difference).mean() < _MAX_DIFFERENCE)
+    return bool(np.abs(difference).mean() < P.difference)
 
 
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    step = max(1, min(pixels.shape[:2]) // (8 * _SAMPLES))
+    step = max(1, min(pixels.shape[:2]) // (8 * P.samples))
     image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
-    return np.asarray(image.resize((_SAMPLES, _SAMPLES), Image.Resampling.BOX), np.float64)
+    return np.asarray(image.resize((P.samples, P.samples), Image.Resampling.BOX), np.float64)
 
 
 def _find(page: fast.Page, box: Box):
@@ -87,7 +99,7 @@ def _find(page: fast.Page, box: Box):
             continue
         if fast.object_bounds(handle, *places):
             own = fast.map_boxes(np.array([list(corners)], np.float64), page.to_display)[0]
-            if np.abs(own - box).max() < 1:
+            if np.abs(own - box).max() < P.place:
                 return ctypes.cast(handle, pdfium.FPDF_PAGEOBJECT)
     return None
 

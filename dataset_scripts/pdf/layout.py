@@ -3,21 +3,70 @@
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from statistics import median
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x, turn, union
+from cephalo.dataset_scripts.pdf.furniture import part_furniture
+from cephalo.dataset_scripts.pdf.geometry import Box, turn, union
 from cephalo.dataset_scripts.pdf.graphics import Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.profile import TypeProfile, body_style
 from cephalo.dataset_scripts.pdf.text import Line
 
-_EDGE = 0.075  # of the height of a page; no text is set nearer to its edge, but crests are
-_DIGITS = re.compile(r"\d+")
-_PAGE_NUMBER = re.compile(r"[\W\d]{1,6}|[ivxl]{1,5}")
 _PANEL_CAPTION = re.compile(r"\(?[a-z]\)")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes columns, the text area and blocks of text.
+
+    Lengths are in font sizes of the body where nothing else is said.
+    """
+
+    # Columns
+    column_size: float = 0.08  # of the body's size, by which lines of a column may differ from it
+    column_chars: int = 25  # a line with more is no label, no cell and no formula
+    column_width: float = 12.0  # a line of a column is wider; three on a page are 20 wide
+    column_lines: int = 3  # fewer that begin at one x are no column
+    column_step: float = (
+        2.0  # width of the bins of left edges, as wide as the indent of a paragraph
+    )
+    column_overlap: float = 0.2  # of the narrower one, by which two columns may overlap
+    own_lines: int = 10  # more than a caption set beside a figure has
+    no_column: float = 0.1  # of the page's width: its margins where no column is found
+    # Text area
+    long_line: int = 40  # characters; more are running text and no head, foot or note beside it
+    area_lines: int = 20  # long lines in the document; fewer do not tell where its text ends
+    edge: float = 0.075  # of a page's height; no text is set nearer to its edge, but crests are
+    # Blocks: lines that follow each other. Lengths in heights of the lower line.
+    line_gap: float = 0.75  # between the boxes of two lines, at a leading of 1.7 and more
+    line_overlap: float = (
+        0.6  # of the boxes of two lines, where fonts claim much more than they ink
+    )
+    line_drop: float = 0.3  # by which the lower line begins lower: others stand in one row
+    line_shared: float = 0.5  # of the narrower line's width that lies under the other
+    same_size: float = 0.08  # of the size, by which the lines of a block differ
+    # Paragraphs
+    filled_lines: int = 3  # a block with fewer is judged by its type
+    filled_width: float = 0.5  # of a column, that is filled
+    filled_chars: int = 90  # a line and a half of a column; names and formulas have fewer
+    filled_median: float = 0.7  # of the block's width, that half of its lines fill
+    body_size: float = 0.06  # of the body's size, by which text in body type differs from it
+    body_width: float = 0.55  # of a column, that a block in body type takes
+    body_chars: int = 20  # more than a label of a plot
+    outdent: float = 1.0  # by which a paragraph may begin left of its column
+    indent: float = 2.5  # and right of it
+    flush: float = 0.3  # by which a heading's left edge may differ from that of its column
+    flush_chars: int = 5  # more than a panel's letter or a number at an axis
+    heading: float = 1.05  # of the body's size; what is larger is a heading
+    bold_heading: float = 0.9  # bold type that is smaller names parts of a figure
+    # Others
+    column_slack: float = 0.02  # of the page's width, by which a box may leave its column
+    behind: float = 0.8  # of a text's area, which a graphic that lies behind it covers
+
+
+P = Parameters()
 
 
 @dataclass
@@ -25,7 +74,8 @@ class PageContent:
     """What was read from a page. All boxes are in the frame of its main orientation.
 
     `quarters`: quarter turns clockwise from the displayed page to this frame; `width` and
-    `height` are points in this frame. `turned` holds the lines of other orientations.
+    `height` are points in this frame. `turned` holds the lines of other orientations, `furniture`
+    those of all orientations that belong to the page and not to its text, once they are known.
     """
 
     number: int
@@ -38,6 +88,7 @@ class PageContent:
     kinds: np.ndarray
     columns: list[tuple[float, float]] = field(default_factory=list)
     area: tuple[float, float] = (-np.inf, np.inf)
+    furniture: list[Line] = field(default_factory=list)
 
     @property
     def box(self) -> Box:
@@ -61,7 +112,7 @@ def set_layout(pages: list[PageContent]) -> tuple[TypeProfile, list[list[Block]]
     """
     profile = body_style(pages)
     document_columns(pages, profile)
-    mark_furniture(pages, profile)
+    part_furniture(pages)
     find_text_area(pages)
     return profile, [find_blocks(page, profile) for page in pages]
 
@@ -71,20 +122,21 @@ def find_columns(page: PageContent, body: TypeProfile) -> list[tuple[float, floa
     wide = [
         line
         for line in page.lines
-        if abs(line.size - body.size) < 0.08 * body.size
-        and len(line.text) > 25
-        and line.box[2] - line.box[0] > 12 * body.size
+        if abs(line.size - body.size) < P.column_size * body.size
+        and len(line.text) > P.column_chars
+        and line.box[2] - line.box[0] > P.column_width * body.size
     ]
     groups: dict[int, list[Line]] = defaultdict(list)
     for line in wide:
-        groups[round(line.box[0] / (2 * body.size))].append(line)
+        groups[round(line.box[0] / (P.column_step * body.size))].append(line)
     spans = []
     for group in sorted(groups.values(), key=len, reverse=True):
-        if len(group) < 3:
+        if len(group) < P.column_lines:
             continue
         x0 = median([line.box[0] for line in group])
         x1 = median([line.box[2] for line in group])
-        if all(min(x1, b) - max(x0, a) < 0.2 * min(x1 - x0, b - a) for a, b in spans):
+        least = P.column_overlap
+        if all(min(x1, b) - max(x0, a) < least * min(x1 - x0, b - a) for a, b in spans):
             spans.append((x0, x1))
     return sorted(spans)
 
@@ -98,11 +150,12 @@ def document_columns(pages: list[PageContent], body: TypeProfile) -> None:
         own = spans if tuple((round(a), round(b)) for a, b in spans) == tuple(usual) else []
         if not own and spans and _much_text(page, spans, body):
             own = spans
-        page.columns = own or usual or [(0.1 * page.width, 0.9 * page.width)]
+        margin = P.no_column * page.width
+        page.columns = own or usual or [(margin, page.width - margin)]
 
 
 def _much_text(page: PageContent, spans: list[tuple[float, float]], body: TypeProfile) -> bool:
-    """Whether a page holds ten lines in its columns, more than a caption set beside a figure."""
+    """Whether a page holds more lines in its columns than a caption set beside a figure has."""
     lines = [
         line
         for line in page.lines
@@ -111,57 +164,7 @@ def _much_text(page: PageContent, spans: list[tuple[float, float]], body: TypePr
             for a, b in spans
         )
     ]
-    return len(lines) >= 10
-
-
-def mark_furniture(pages: list[PageContent], body: TypeProfile) -> None:
-    """Tag running heads, page numbers and line numbers; drop graphics that repeat.
-
-    Furniture stands in one place on many pages. A figure may by chance share its box with
-    another; three times in one place is taken for furniture only in the outer margins.
-    """
-    texts: Counter[tuple] = Counter()
-    boxes: Counter[tuple] = Counter()
-    keys = [[_text_key(line) for line in page.lines + page.turned] for page in pages]
-    places = [list(map(tuple, np.rint(page.boxes / 2).astype(int).tolist())) for page in pages]
-    for own, drawn in zip(keys, places, strict=True):
-        texts.update(set(own))
-        boxes.update(set(drawn))
-    often = max(3, 0.3 * len(pages)) if len(pages) > 2 else 2
-    for page, own, drawn in zip(pages, keys, places, strict=True):
-        _mark_line_numbers(page)
-        lines = zip(page.lines + page.turned, own, strict=True)
-        above, last = None, None  # the line before in the page's content
-        for line, key in sorted(lines, key=lambda item: item[0].span):
-            above, last = last, line
-            edge = line.box[3] < 0.12 * page.height or line.box[1] > 0.88 * page.height
-            repeated = len(line.text) > 3 and texts[key] >= (2 if edge else often)
-            extreme = line.box[3] < 0.07 * page.height or line.box[1] > 0.93 * page.height
-            if not repeated and not (extreme and _PAGE_NUMBER.fullmatch(line.text)):
-                continue
-            # Else a caption at the head of a page, or the last line of one at its foot.
-            if not match_label(line.text) and not _goes_on(line, above):
-                line.tags.add("furniture")
-        if len(page.boxes):
-            again = np.array([boxes[key] >= often for key in drawn])
-            # Pictures of one size at one place are figures all the same.
-            sides = page.boxes[:, 2:] - page.boxes[:, :2]
-            small = sides.prod(axis=1) < 0.04 * page.width * page.height
-            keep = ~(again & small)
-            page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
-
-
-def _goes_on(line: Line, above: Line | None) -> bool:
-    """Whether a line goes on from one that is no furniture, close under it in its size."""
-    if above is None or above.tags:
-        return False
-    step = line.box[3] - above.box[3]
-    return (
-        line.continues(above)
-        and abs(line.size - above.size) < 0.06 * line.size
-        and 0.8 * line.size < step < 1.4 * line.size
-        and overlap_x(line.box, above.box) > 0
-    )
+    return len(lines) >= P.own_lines
 
 
 def find_text_area(pages: list[PageContent]) -> None:
@@ -174,43 +177,21 @@ def find_text_area(pages: list[PageContent]) -> None:
         for page in pages
         if not page.quarters
         for line in page.lines
-        if len(line.text) > 40 and "furniture" not in line.tags
+        if len(line.text) > P.long_line
     ]
-    if len(long) < 20:
+    if len(long) < P.area_lines:
         return
     top, bottom = min(box[1] for box in long), max(box[3] for box in long)
     for page in pages:
         if not page.quarters:
-            page.area = min(top, _EDGE * page.height), max(bottom, (1 - _EDGE) * page.height)
-
-
-def _text_key(line: Line) -> tuple:
-    text = _DIGITS.sub("#", line.text)
-    return text, round(line.box[1] / 6), line.quarters
-
-
-def _mark_line_numbers(page: PageContent) -> None:
-    """Tag three or more bare numbers in one column that grow down the page beside the text."""
-    numbers = [line for line in page.lines if line.text.isdecimal() and len(line.text) < 5]
-    groups: dict[int, list[Line]] = defaultdict(list)
-    for line in numbers:
-        groups[round(line.box[2] / 4)].append(line)
-    left = min((a for a, _ in page.columns), default=0.0)
-    right = max((b for _, b in page.columns), default=page.width)
-    for group in groups.values():
-        group.sort(key=lambda line: line.box[1])
-        values = [int(line.text) for line in group]
-        rising = all(a < b for a, b in pairwise(values))
-        outside = all(line.box[2] < left or line.box[0] > right for line in group)
-        if len(group) >= 3 and rising and outside:
-            for line in group:
-                line.tags.add("furniture")
+            edge = P.edge * page.height
+            page.area = min(top, edge), max(bottom, page.height - edge)
 
 
 def find_blocks(page: PageContent, body: TypeProfile) -> list[Block]:
     """Group the lines of a page and tell which groups are running text.
 
-    Furniture is left out, and so are the lines that are known to be of captions.
+    Lines that are known to be of captions are left out.
     """
     lines = [line for line in page.lines if not line.tags]
     lines.sort(key=lambda line: (line.box[1], line.box[0]))
@@ -255,8 +236,9 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
         shared = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
         least = np.minimum(boxes[:, 2] - boxes[:, 0], x1 - x0)
         size = sizes[own, None]
-        fits = (gap < 0.75 * high) & (gap > -0.6 * high) & (boxes[:, 1] < y0 - 0.3 * high)
-        fits &= (shared > 0.5 * least) & (np.abs(sizes - size) < 0.08 * size)
+        fits = (gap < P.line_gap * high) & (gap > -P.line_overlap * high)
+        fits &= boxes[:, 1] < y0 - P.line_drop * high
+        fits &= (shared > P.line_shared * least) & (np.abs(sizes - size) < P.same_size * size)
         for line, other in np.argwhere(fits).tolist():
             found[start + line].append(other)
     return found
@@ -268,23 +250,26 @@ def _is_paragraph(block: Block, page: PageContent, body: TypeProfile) -> bool:
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)
     chars = sum([len(line.text) for line in block.lines])
-    if len(block.lines) >= 3 and width > 0.5 * column and chars > 90:
+    filled = width > P.filled_width * column and chars > P.filled_chars
+    if len(block.lines) >= P.filled_lines and filled:
         widths = sorted([line.box[2] - line.box[0] for line in block.lines])
-        if widths[len(widths) // 2] > 0.7 * width:
+        if widths[len(widths) // 2] > P.filled_median * width:
             return True
-    if len(block.lines) < 3 and _PANEL_CAPTION.match(first.text):
+    if len(block.lines) < P.filled_lines and _PANEL_CAPTION.match(first.text):
         return False
-    in_body_type = abs(first.size - body.size) < 0.06 * body.size and (
+    in_body_type = abs(first.size - body.size) < P.body_size * body.size and (
         first.font in body.fonts or not body.fonts
     )
-    at_edge = any(-body.size < block.box[0] - a < 2.5 * body.size for a, _ in page.columns)
-    if in_body_type and at_edge and width > 0.55 * column and chars > 20:
+    out, into = P.outdent * body.size, P.indent * body.size
+    at_edge = any(-out < block.box[0] - a < into for a, _ in page.columns)
+    if in_body_type and at_edge and width > P.body_width * column and chars > P.body_chars:
         return True
-    flush = any(abs(block.box[0] - a) < 0.3 * body.size for a, _ in page.columns)
-    if not flush or chars <= 5:
+    flush = any(abs(block.box[0] - a) < P.flush * body.size for a, _ in page.columns)
+    if not flush or chars <= P.flush_chars:
         return False
     # Bold type smaller than the body's names parts of a figure that fills its column.
-    heading = first.size > 1.05 * body.size or (first.size > 0.9 * body.size and first.bold)
+    bold = first.bold and first.size > P.bold_heading * body.size
+    heading = bold or first.size > P.heading * body.size
     return in_body_type or heading
 
 
@@ -292,7 +277,7 @@ def in_one_column(box: Box, page: PageContent) -> tuple[float, float] | None:
     """The column that holds a box, where the page has several; else None."""
     if len(page.columns) < 2:
         return None
-    slack = 0.02 * page.width
+    slack = P.column_slack * page.width
     for a, b in page.columns:
         if box[0] > a - slack and box[2] < b + slack:
             return a, b
@@ -305,16 +290,15 @@ def background(page: PageContent, blocks: list[Block], captions: list[Box]) -> n
     Such a graphic is a coloured box, a frame or a scanned page, and no part of a figure.
     """
     behind = np.zeros(len(page.boxes), bool)
-    texts = [(block.box, 1.0) for block in blocks if block.paragraph and len(block.lines) > 1]
-    texts += [(box, 1.0) for box in captions]
-    for box, share in texts:
+    texts = [block.box for block in blocks if block.paragraph and len(block.lines) > 1]
+    for box in texts + captions:
         if not len(page.boxes):
             break
         width = np.minimum(page.boxes[:, 2], box[2]) - np.maximum(page.boxes[:, 0], box[0])
         height = np.minimum(page.boxes[:, 3], box[3]) - np.maximum(page.boxes[:, 1], box[1])
         common = np.clip(width, 0, None) * np.clip(height, 0, None)
         size = max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
-        behind |= common > 0.8 * share * size
+        behind |= common > P.behind * size
     return behind
 
 

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import pairwise
 
 from cephalo.dataset_scripts.pdf.joining import join_text
@@ -22,6 +23,22 @@ _CITATION = re.compile(
 _NUMBER = re.compile(r"([A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?|(?<![A-Za-z])[IVX]{1,5}(?![A-Za-z]))")
 _HINTS = ("fig", "abb", "tab", "scheme", "chart", "图", "表")  # one is in every citation
 _FAMILY = (("tab", "table"), ("表", "table"), ("sch", "scheme"), ("chart", "chart"))
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes a paragraph of the running text. Lengths are in font sizes of the body."""
+
+    longest_range: int = 50  # numbers; "Figs. 2-400" is no range of figures
+    indent: float = 0.5  # a line that begins farther right begins a paragraph
+    most_indent: float = 4.0  # a line farther right than this is centred, as formulas are
+    short_end: float = 1.5  # a line that ends farther from the edge ends its paragraph
+    least_chars: int = 60  # a paragraph of fewer is a heading or an item of a list
+    same_size: float = 0.12  # of the body's size; abstracts and block quotations differ by less
+    across: float = 0.25  # of each of two columns, which a paragraph across them covers
+
+
+P = Parameters()
 
 
 def cited(text: str) -> set[tuple[str, str]]:
@@ -54,7 +71,9 @@ def _between(first: str, last: str) -> list[str]:
     if not a or not b or (b.group(1) and a.group(1) != b.group(1)):
         return []
     start, end = int(a.group(2)), int(b.group(2))
-    return [f"{a.group(1)}{n}" for n in range(start + 1, end)] if end - start < 50 else []
+    return (
+        [f"{a.group(1)}{n}" for n in range(start + 1, end)] if end - start < P.longest_range else []
+    )
 
 
 def citation_key(kind: str, number: str) -> tuple[str, str]:
@@ -90,17 +109,17 @@ def paragraphs(
             left = min(line.box[0] for line in block.lines)
             right = block.box[2]
             for line in block.lines:
-                indented = line.box[0] > left + 0.5 * body.size
-                starts = indented and line.box[0] < left + 4 * body.size
+                indented = line.box[0] > left + P.indent * body.size
+                starts = indented and line.box[0] < left + P.most_indent * body.size
                 if not found or (starts and not _goes_on(found[-1])) or not open_end:
                     found.append([])
                     begins.append(page.number)
                 found[-1].append(line.text)
-                open_end = line.box[2] > right - 1.5 * body.size or _goes_on(found[-1])
+                open_end = line.box[2] > right - P.short_end * body.size or _goes_on(found[-1])
     return [
         (begin, join_text(lines))
         for begin, lines in zip(begins, found, strict=True)
-        if sum(map(len, lines)) > 60
+        if sum(map(len, lines)) > P.least_chars
     ]
 
 
@@ -108,7 +127,7 @@ def is_running(block: Block, body: TypeProfile) -> bool:
     """Whether a block is a paragraph in body type, and no caption."""
     return (
         block.paragraph
-        and abs(block.lines[0].size - body.size) < 0.12 * body.size
+        and abs(block.lines[0].size - body.size) < P.same_size * body.size
         and not any("caption" in line.tags for line in block.lines)
     )
 
@@ -133,8 +152,8 @@ def _is_wide(block: Block, page: PageContent) -> bool:
         return False
     x0, _, x1, _ = block.box
     return any(
-        min(left[1], x1) - max(left[0], x0) > 0.25 * (left[1] - left[0])
-        and min(right[1], x1) - max(right[0], x0) > 0.25 * (right[1] - right[0])
+        min(left[1], x1) - max(left[0], x0) > P.across * (left[1] - left[0])
+        and min(right[1], x1) - max(right[0], x0) > P.across * (right[1] - right[0])
         for left, right in pairwise(page.columns)
     )
 

@@ -25,6 +25,23 @@ _LONG = re.compile(
 
 
 @dataclass(frozen=True)
+class Parameters:
+    """What makes a line one of the title."""
+
+    title_half: float = 0.6  # of the first page's height; titles under a figure begin that low
+    large: float = 1.15  # of the body's size; headings of sections are hardly larger
+    words: int = 3  # in the title's longest line; fewer are a journal's name
+    same_size: float = 0.06  # of the size; lines of one title differ by less
+    gap: float = 1.5  # of the size, from one line of the title to the next
+    shortest: int = 8  # characters
+    longest: int = 400  # characters; more are an abstract in large type
+    stated: int = 11  # characters of the metadata's title that the page must have; "Title" is none
+
+
+P = Parameters()
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What is known of a document as a whole; None where it is not known.
 
@@ -52,7 +69,7 @@ def read_metadata(
 
 def page_text(page: PageContent) -> str:
     """All text of a page in one line, hyphenation undone."""
-    lines = sorted(page.lines + page.turned, key=lambda line: line.span)
+    lines = sorted(page.lines + page.turned + page.furniture, key=lambda line: line.span)
     return join_text([line.text for line in lines])
 
 
@@ -109,21 +126,24 @@ def find_title(pages: list[PageContent], body: TypeProfile, stated: str) -> str 
     """The title: the metadata's where the first page has it too, else the largest type there."""
     if not pages:
         return None
-    lines = [line for line in pages[0].lines if line.box[1] < 0.6 * pages[0].height]
+    first = pages[0]
+    lines = [
+        line for line in first.lines + first.furniture if line.box[1] < P.title_half * first.height
+    ]
     page = re.sub(r"\W+", "", page_text(pages[0])).casefold()
     plain = re.sub(r"\W+", "", stated).casefold()
-    if len(plain) > 10 and plain in page:
+    if len(plain) >= P.stated and plain in page:
         return " ".join(stated.split())
-    large = [line for line in lines if line.size > 1.15 * body.size and len(line.text) > 3]
-    words = [line for line in large if len(line.text.split()) > 2]
+    large = [line for line in lines if line.size > P.large * body.size and len(line.text) > 3]
+    words = [line for line in large if len(line.text.split()) >= P.words]
     if not words:
         return None
     size = max(line.size for line in words)
-    same = [line for line in large if abs(line.size - size) < 0.06 * size]
+    same = [line for line in large if abs(line.size - size) < P.same_size * size]
     same.sort(key=lambda line: line.box[1])
     kept = [same[0]]
     for line in same[1:]:
-        if line.box[1] - kept[-1].box[3] < 1.5 * size:
+        if line.box[1] - kept[-1].box[3] < P.gap * size:
             kept.append(line)
     text = join_text([line.text for line in kept])
-    return text if 8 <= len(text) <= 400 else None
+    return text if P.shortest <= len(text) <= P.longest else None

@@ -11,7 +11,37 @@ import numpy as np
 
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 X_HEIGHT, CAP_HEIGHT = 0.46, 0.68  # of the font size, in the mean of text faces
-_APART = 2.4  # font sizes; lines of a double-spaced manuscript are no further apart
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes pieces a line and lines a block. Lengths are in font sizes if not said else.
+
+    Sizes that are measured from ink are known to a tenth.
+    """
+
+    overlap: float = 0.7  # by which two pieces of one line may overlap, as the detector cuts them
+    space: float = 0.5  # the widest space between two pieces of one line
+    same_base: float = 0.3  # by which the baselines of pieces of a line differ
+    alike: float = 0.6  # of the larger size, which pieces of a line have at least
+    nearest: float = 0.5  # distance of baselines; closer lines are one that was read twice
+    farthest: float = 2.4  # lines of a double-spaced manuscript are no further apart
+    shared: float = 0.5  # of the narrower line's width that lies under the other
+    line: float = 10.0  # a piece that is wider is a line of text, whose distances count
+    first_step: float = 1.1  # the distance where a block begins and the page has no usual one
+    same_step: float = 0.1  # of the step; lines at one distance differ by less
+    level_step: float = 0.05  # of the step, where the size was measured badly
+    most_step: float = 1.2  # of a block's steps; a larger one ends the block
+    same_size: float = 0.2  # of the block's size; a line that differs more ends it
+    bad_size: float = 0.35  # the same for a line that keeps the edge and the distance
+    flush: float = 0.3  # by which left edges of one block differ
+    running_width: float = 12.0  # running text is wider
+    main_size: float = 0.08  # of the main size, by which running text differs from it
+    running_lines: int = 5  # a block of more is running text in any size
+    short: float = 2.0  # a line that ends farther from the edge ends its paragraph
+
+
+P = Parameters()
 
 
 @dataclass(slots=True)
@@ -159,9 +189,9 @@ def join(pieces: list[Piece]) -> list[Piece]:
         for other in kept:
             most = max(piece.size, other.size)
             if (
-                -0.7 * most < left - other.box[2] < 0.5 * most
-                and abs(piece.base - other.base) < 0.3 * most
-                and min(piece.size, other.size) > 0.6 * most
+                -P.overlap * most < left - other.box[2] < P.space * most
+                and abs(piece.base - other.base) < P.same_base * most
+                and min(piece.size, other.size) > P.alike * most
             ):
                 home = other
         if home is None:
@@ -200,14 +230,15 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
         if block:
             own = [b.base - a.base for a, b in pairwise(block)]
             # Where a block begins, its lines are at the page's usual distance, or at one of theirs.
-            first = [usual, 1.1 * piece.size]
-            first += [step] if abs(after.get(number, 0.0) - step) < 0.1 * step else []
-            most = 1.2 * float(np.median(own) if own else max(first))
+            first = [usual, P.first_step * piece.size]
+            first += [step] if abs(after.get(number, 0.0) - step) < P.same_step * step else []
+            most = P.most_step * float(np.median(own) if own else max(first))
             size = float(np.median([other.size for other in block]))
-            flush = abs(piece.box[0] - block[-1].box[0]) < 0.3 * size
-            level = flush and own and abs(step - float(np.median(own))) < 0.05 * step
-            # A line that keeps the edge and the distance to a twentieth was measured badly.
-            if step > most or abs(piece.size - size) > (0.35 if level else 0.2) * size:
+            flush = abs(piece.box[0] - block[-1].box[0]) < P.flush * size
+            level = flush and own and abs(step - float(np.median(own))) < P.level_step * step
+            # A line that keeps the edge and the distance was measured badly.
+            slack = P.bad_size if level else P.same_size
+            if step > most or abs(piece.size - size) > slack * size:
                 block = []
         if block:
             taken.add(over)
@@ -223,7 +254,7 @@ def find_blocks(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def _is_wide(piece: Piece) -> bool:
-    return piece.box[2] - piece.box[0] > 10 * piece.size
+    return piece.box[2] - piece.box[0] > P.line * piece.size
 
 
 def _lines_above(order: list[Piece]) -> list[int | None]:
@@ -236,7 +267,8 @@ def _lines_above(order: list[Piece]) -> list[int | None]:
         shared = np.minimum(boxes[:number, 2], x1) - np.maximum(boxes[:number, 0], x0)
         least = np.minimum(boxes[:number, 2] - boxes[:number, 0], x1 - x0)
         step = piece.base - bases[:number]
-        near = (shared > 0.5 * least) & (step > 0.5 * piece.size) & (step < _APART * piece.size)
+        near = (shared > P.shared * least) & (step > P.nearest * piece.size)
+        near &= step < P.farthest * piece.size
         rows = np.flatnonzero(near)
         found.append(int(rows[-1]) if len(rows) else None)
     return found
@@ -257,7 +289,8 @@ def is_running(block: list[Piece], main: float) -> bool:
     """Whether a block is running text: wide, in the main size or of many lines."""
     size = float(np.median([piece.size for piece in block]))
     width = max(piece.box[2] - piece.box[0] for piece in block)
-    return width > 12 * size and (abs(size - main) < 0.08 * main or len(block) > 5)
+    main_type = abs(size - main) < P.main_size * main
+    return width > P.running_width * size and (main_type or len(block) > P.running_lines)
 
 
 def paper_level(grey: np.ndarray) -> float:
@@ -286,7 +319,7 @@ def number_pieces(blocks: list[list[Piece]]) -> list[Piece]:
 def heads(block: list[Piece]) -> list[int]:
     """The numbers of the lines at which a caption may begin: the first, and after short ones."""
     right = max(piece.box[2] for piece in block)
-    short = [piece.box[2] < right - 2 * piece.size for piece in block[:-1]]
+    short = [piece.box[2] < right - P.short * piece.size for piece in block[:-1]]
     return [0] + [number for number, after in enumerate(short, 1) if after]
 
 
@@ -294,8 +327,8 @@ def follows(piece: Piece, last: Piece) -> bool:
     """Whether a line stands close under another of about its size."""
     step = piece.base - last.base
     shared = min(piece.box[2], last.box[2]) - max(piece.box[0], last.box[0])
-    alike = abs(piece.size - last.size) < 0.2 * last.size
-    return alike and shared > 0 and 0.5 * last.size < step < _APART * last.size
+    alike = abs(piece.size - last.size) < P.same_size * last.size
+    return alike and shared > 0 and P.nearest * last.size < step < P.farthest * last.size
 
 
 def resize_ideographs(blocks: list[list[Piece]]) -> None:

@@ -7,7 +7,7 @@ tables, heads and feet of pages, and paragraphs that are formulas more than word
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cephalo.dataset_scripts.passages import sentences, text_rows
@@ -81,6 +81,29 @@ _FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
 
+@dataclass(frozen=True)
+class Parameters:
+    """What makes lines headings, and what makes a paragraph sentences."""
+
+    heading: float = 1.05  # of the body's size; larger type ends the back matter
+    heading_chars: int = 90  # a line of more is no heading
+    heading_words: int = 14  # of the longest heading
+    heading_end: float = 1.5  # font sizes; a heading ends at least so far from the column's edge
+    level: float = 0.5  # of a line's height, by which the cells in one row of a table overlap
+    cell: float = 0.2  # of the page's width; a line that is wider is of another column
+    least_chars: int = 60  # a paragraph of fewer has no whole sentence of use
+    letters: float = 0.75  # of the characters; formulas and tables have fewer
+    latin: float = 0.5  # of the letters; in other scripts words do not begin in lower case
+    single: float = 0.2  # of the words are one sign; formulas have more
+    lower: float = 0.5  # of the words begin in lower case; references and names have fewer
+    initials: float = 0.06  # of the words; references have more
+    names: float = 0.35  # of the words begin in lower case; lists of names have fewer
+    name_words: int = 4  # fewer are not judged
+
+
+P = Parameters()
+
+
 def find_passages(
     pages: list[PageContent],
     blocks: list[list[Block]],
@@ -142,7 +165,7 @@ def _body_lines(
     for line in block.lines:
         letters = _letters(line.text)
         if letters and back and _BODY.fullmatch(letters):
-            set_off = line.bold or line.size > 1.05 * body.size or line.text.isupper()
+            set_off = line.bold or line.size > P.heading * body.size or line.text.isupper()
             back = not set_off
         elif letters and not back and _BACK.fullmatch(letters) and _stands_alone(line, page):
             back = True
@@ -161,16 +184,16 @@ def _stands_alone(line: Line, page: PageContent) -> bool:
     right = min((a for a, _ in page.columns if a > middle), default=page.width)
     return not any(
         other is not line
-        and overlap_y(other.box, line.box) > 0.5 * (line.box[3] - line.box[1])
+        and overlap_y(other.box, line.box) > P.level * (line.box[3] - line.box[1])
         and left - 1 < other.box[0] < right - 1
-        and other.box[2] - other.box[0] < 0.2 * page.width
-        for other in page.lines
+        and other.box[2] - other.box[0] < P.cell * page.width
+        for other in page.lines + page.furniture
     )
 
 
 def _letters(line: str) -> str:
     """The letters of a line as short as a heading, in lower case; "" for others."""
-    if len(line) > 90:
+    if len(line) > P.heading_chars:
         return ""
     return re.sub(r"[\W\d_]+", "", _NUMBERING.sub("", line)).casefold()
 
@@ -178,8 +201,8 @@ def _letters(line: str) -> str:
 def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) -> bool:
     """Whether a line of a paragraph is its heading: short, set off by its type or a number."""
     _, edge = page.columns[column_of(block, page)]
-    short = line.box[2] < max(block.box[2], edge) - 1.5 * body.size
-    if not short or len(line.text.split()) > 14 or not _TITLE.match(line.text):
+    short = line.box[2] < max(block.box[2], edge) - P.heading_end * body.size
+    if not short or len(line.text.split()) > P.heading_words or not _TITLE.match(line.text):
         return False
     fonts = {line.font, line.lead}
     apart = not fonts & body.fonts or (len(block.lines) > 2 and _main_font(block) not in fonts)
@@ -194,19 +217,21 @@ def _main_font(block: Block) -> str:
 def is_prose(text: str) -> bool:
     """Whether a paragraph is sentences, and not names, addresses, references or formulas."""
     words = text.split()
-    if len(text) < 60 or _NOT_PROSE.match(text):
+    if len(text) < P.least_chars or _NOT_PROSE.match(text):
         return False
     if _CONTACT.search(text) or _REFERENCE.search(text):
         return False
     letters = sum(map(str.isalpha, text))
-    if letters < 0.75 * (len(text) - len(words) + 1):
+    if letters < P.letters * (len(text) - len(words) + 1):
         return False
-    if len(_LATIN.findall(text)) < 0.5 * letters:
+    if len(_LATIN.findall(text)) < P.latin * letters:
         return True
     alone = sum(len(word.strip(".,;:()")) == 1 for word in words)
     lower = sum(word[0].islower() for word in words)
     initials = len(_INITIAL.findall(text))
-    return alone < 0.2 * len(words) and lower > 0.5 * len(words) and initials < 0.06 * len(words)
+    count = len(words)
+    worded = alone < P.single * count and lower > P.lower * count
+    return worded and initials < P.initials * count
 
 
 def without_citations(text: str) -> str:
@@ -256,4 +281,5 @@ def _is_names(text: str) -> bool:
     """Whether most words of a text begin as names do: authors, addresses, the cells of a table."""
     words = text.split()
     lower = sum(word[0].islower() for word in words)
-    return len(words) > 3 and lower < 0.35 * len(words) and bool(_LATIN.search(text))
+    few = lower < P.names * len(words)
+    return len(words) >= P.name_words and few and bool(_LATIN.search(text))

@@ -31,23 +31,21 @@ from cephalo.dataset_scripts.pdf.pieces import (
 )
 from cephalo.dataset_scripts.pdf.text import Line
 
-_DPI = 200
-_MAX_PIXELS = 6_000_000  # of a rendered page: A3 at 150 dots per inch
-_LEAST_TEXT = 60  # characters; a page with fewer is a picture, not the scan of a text
 _UNREAD = 0xF0000
-_REACH = 0.5, 0.16  # of a line's height, across and down: how far its ink is looked for
-_LONG = 20  # characters; a line with more is no label in a picture
-_SPACE = 0.7  # of a line's height: the widest space in it; gutters are wider
 
 
 @dataclass(frozen=True)
-class ScanParameters:
-    """What makes a page a scan."""
+class Parameters:
+    """What makes a page a scan, and how its text and ink are measured."""
 
+    dpi: int = 200  # of the picture; OCR reads 7 point type at that
+    max_pixels: int = 6_000_000  # of the picture: A3 at 150 dots per inch
+    least_text: int = 60  # characters; a page with fewer is a picture, not the scan of a text
     cover: float = 0.7  # of the page that its images cover
     # Of the page, where text lies under them that is not seen: a scan set on a larger sheet.
     cover_with_layer: float = 0.3
     stamp: int = 300  # characters that publishers print on scans ("Downloaded from ...")
+    letters: float = 0.5  # of a text that is one; other signs and unknown codes are fewer
     margin: float = 0.08  # of a side of the page, where stamps stand
     margin_stamp: int = 1500  # characters of them, with the terms of use on all four sides
     layer: float = 5.0  # times as many characters in the layer of a scan as are printed over it
@@ -57,39 +55,50 @@ class ScanParameters:
     row: int = 20  # of them or more stand on one baseline
     rows: int = 12  # such baselines or more are on a page of text
     uneven: float = 0.2  # deviation of their widths over the mean; cells of a map have none
+    # Lines of a layer, measured again. Lengths in heights of the line.
+    reach_across: float = 0.5  # how far the ink of a line is looked for, beside its box
+    reach_down: float = 0.16  # and over and under it
+    long: int = 20  # characters; a line with more is no label in a picture
+    space: float = 0.7  # the widest space in a line; gutters are wider
+    # From pieces to lines
+    rise: float = 0.75  # font sizes of a line's box above the baseline
+    drop: float = 0.22  # and under it
+    char: float = 0.45  # font sizes, the mean width of a character that was not read
+    near_main: float = 1 / 15  # of the main size; sizes nearer are taken for it
+    step: float = 0.5  # points, between the sizes that are told apart
+    # Ink that is no text
+    solid: float = 0.6  # of its box that is ink: a picture; a drawing has less
+    solid_side: float = 30.0  # pixels, of the least picture
 
 
-def is_scan(
-    page: fast.Page,
-    lines: list[Line],
-    graphics: Graphics,
-    parameters: ScanParameters | None = None,
-) -> bool:
+P = Parameters()
+
+
+def is_scan(page: fast.Page, lines: list[Line], graphics: Graphics) -> bool:
     """Whether images cover a page and nothing is printed over them but a stamp.
 
     Also whether its letters are drawn as paths. A figure that fills its page is no scan, where its
     caption is text.
     """
-    parameters = parameters or ScanParameters()
     boxes = graphics.boxes[graphics.kinds == IMAGE]
     cover = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum() / (page.width * page.height)
     if not len(boxes):
         letters = sum(len(line.text) for line in lines if line.visible)
-        return letters < _LEAST_TEXT and _is_outlined(graphics, parameters)
-    if cover < parameters.cover_with_layer:
+        return letters < P.least_text and _is_outlined(graphics)
+    if cover < P.cover_with_layer:
         return False
     shown = [line for line in lines if line.visible and is_text(line.text)]
     if any(match_label(line.text) for line in shown):
         return False
-    aside = [line for line in shown if _is_aside(line, page, parameters.margin)]
+    aside = [line for line in shown if _is_aside(line, page, P.margin)]
     stamped = sum(len(line.text) for line in aside)
     printed = sum(len(line.text) for line in shown) - stamped
-    bare = printed < parameters.stamp and stamped < parameters.margin_stamp
-    if cover > parameters.cover and bare:
+    bare = printed < P.stamp and stamped < P.margin_stamp
+    if cover > P.cover and bare:
         return True
     layer = [line for line in lines if not line.visible and is_on(line, page, boxes)]
     length = sum(len(line.text) for line in layer)
-    return length > max(_LEAST_TEXT, parameters.layer * printed, stamped)
+    return length > max(P.least_text, P.layer * printed, stamped)
 
 
 def _displayed(line: Line, page: fast.Page) -> np.ndarray:
@@ -113,16 +122,16 @@ def is_on(line: Line, page: fast.Page, boxes: np.ndarray) -> bool:
     return bool(hits(boxes, (middle_x, middle_y, middle_x, middle_y)).any())
 
 
-def _is_outlined(graphics: Graphics, parameters: ScanParameters) -> bool:
+def _is_outlined(graphics: Graphics) -> bool:
     """Whether paths stand in rows like letters: of all widths on common baselines."""
     sides = graphics.boxes[:, 2:] - graphics.boxes[:, :2]
-    like = (sides[:, 1] > parameters.lowest) & (sides < parameters.highest).all(axis=1)
-    if like.sum() < parameters.row * parameters.rows:
+    like = (sides[:, 1] > P.lowest) & (sides < P.highest).all(axis=1)
+    if like.sum() < P.row * P.rows:
         return False
     _, count = np.unique(np.rint(2 * graphics.boxes[like, 3]), return_counts=True)
     widths = sides[like, 0]
-    uneven = widths.std() > parameters.uneven * widths.mean()
-    return bool(uneven and (count >= parameters.row).sum() >= parameters.rows)
+    uneven = widths.std() > P.uneven * widths.mean()
+    return bool(uneven and (count >= P.row).sum() >= P.rows)
 
 
 def is_unmapped(lines: list[Line]) -> bool:
@@ -134,13 +143,13 @@ def is_unmapped(lines: list[Line]) -> bool:
 def is_text(text: str) -> bool:
     """Whether most of a text are letters, digits and spaces, not signs and unknown codes."""
     good = sum(char.isalnum() or char.isspace() for char in text)
-    return good > 0.5 * len(text)
+    return good > P.letters * len(text)
 
 
 def has_layer(lines: list[Line]) -> bool:
     """Whether a scan carries text that OCR left there: enough of it, and legible."""
     hidden = [line.text for line in lines if not line.visible]
-    enough = sum(map(len, hidden)) > _LEAST_TEXT
+    enough = sum(map(len, hidden)) > P.least_text
     return enough and is_text("".join(hidden)) and not is_soup(hidden)
 
 
@@ -151,8 +160,8 @@ def is_legible(lines: list[Line]) -> bool:
 
 def draw(page: fast.Page) -> tuple[np.ndarray, float]:
     """The page as uint8 (height, width), the darkest channel, and its pixels in a point."""
-    pixels = page.width * page.height * (_DPI / 72) ** 2
-    dpi = int(_DPI * min(1.0, (_MAX_PIXELS / max(pixels, 1)) ** 0.5))
+    pixels = page.width * page.height * (P.dpi / 72) ** 2
+    dpi = int(P.dpi * min(1.0, (P.max_pixels / max(pixels, 1)) ** 0.5))
     colours, used = rendering.render(page, fast.page_box(page), max(dpi, 1))
     return colours.min(axis=2), used / 72
 
@@ -178,7 +187,7 @@ def read_scan(
         picture, pieces = _measure_layer(drawn, layer)
         read = _lines(picture, pieces)
         beside = [line for line in layer if line.quarters != picture.quarters]
-    if sum(len(line.text) for line in read) < _LEAST_TEXT:
+    if sum(len(line.text) for line in read) < P.least_text:
         return lines, graphics
     text = [piece.box for piece in pieces]
     text += [tuple(_displayed(line, page) * picture.scale) for line in beside]
@@ -192,7 +201,7 @@ def read_unmapped(drawn: tuple[np.ndarray, float], lines: list[Line]) -> list[Li
     `lines` come back where the picture holds no text to speak of.
     """
     read = _lines(*_read(drawn))
-    return read if sum(len(line.text) for line in read) >= _LEAST_TEXT else lines
+    return read if sum(len(line.text) for line in read) >= P.least_text else lines
 
 
 def _read(drawn: tuple[np.ndarray, float]) -> tuple[Straight, list[Piece]]:
@@ -253,9 +262,9 @@ def _measure_layer(
         if line.quarters == picture.quarters:
             x0, y0, x1, y1 = (side * scale for side in line.box)
             # As far as a detector of text reaches: sizes and ends are known to a fifth only.
-            across, down = _REACH[0] * (y1 - y0), _REACH[1] * (y1 - y0)
-            if len(line.text) > _LONG:
-                x0, x1 = reach_out(dark, (x0, y0, x1, y1), _SPACE * (y1 - y0))
+            across, down = P.reach_across * (y1 - y0), P.reach_down * (y1 - y0)
+            if len(line.text) > P.long:
+                x0, x1 = reach_out(dark, (x0, y0, x1, y1), P.space * (y1 - y0))
             piece = measure_piece(dark, [x0 - across, y0 - down, x1 + across, y1 + down])
             piece.text = ocr.mend(line.text)
             pieces.append(piece)
@@ -308,8 +317,8 @@ def _lines(picture: Straight, pieces: list[Piece]) -> list[Line]:
     for piece, size in zip(pieces, sizes, strict=True):
         x0, y0, x1, y1 = piece.box
         if not piece.sideways:
-            y0 = piece.base - 0.75 * size * picture.scale
-            y1 = piece.base + 0.22 * size * picture.scale
+            y0 = piece.base - P.rise * size * picture.scale
+            y1 = piece.base + P.drop * size * picture.scale
         boxes.append((x0, y0, x1, y1))
     # The lines of a block move as one, or a short last line would leave the others.
     level = np.array(boxes)
@@ -337,21 +346,21 @@ def _unread(number: int, piece: Piece) -> str:
     They are of Unicode's supplementary private use area A, which no text layer uses. Each line
     has its own, so that no two look like a repeated running head.
     """
-    count = max(1, int((piece.box[2] - piece.box[0]) / (0.45 * piece.size)))
+    count = max(1, int((piece.box[2] - piece.box[0]) / (P.char * piece.size)))
     return " ".join([chr(_UNREAD + number % 0xFFF0) * 5] * (count // 6 + 1))
 
 
 def _even_sizes(pieces: list[Piece], scale: float) -> list[float]:
-    """The font sizes of pieces in points, in steps of half a point.
+    """The font sizes of pieces in points, in even steps.
 
-    Sizes within a fifteenth of the most common one are taken for it: it is the body's.
+    Sizes near the most common one are taken for it: it is the body's.
     """
     sizes = np.array([piece.size for piece in pieces]) / scale
     widths = np.array([piece.box[2] - piece.box[0] for piece in pieces])
     main = main_size(pieces) / scale
-    near = np.abs(sizes - main) < main / 15
+    near = np.abs(sizes - main) < P.near_main * main
     sizes[near] = np.average(sizes[near], weights=widths[near])
-    return np.maximum(np.rint(sizes * 2) / 2, 1.0).tolist()
+    return np.maximum(P.step * np.rint(sizes / P.step), 1.0).tolist()
 
 
 def _graphics(page: fast.Page, picture: Straight, text: np.ndarray) -> Graphics:
@@ -368,6 +377,6 @@ def _graphics(page: fast.Page, picture: Straight, text: np.ndarray) -> Graphics:
         width, height = height, width
     boxes = turn(boxes, -picture.quarters, width, height)
     boxes = boxes.clip(0, [page.width, page.height] * 2)
-    solid = (fill > 0.6) & (sides.min(axis=1) > 30)
+    solid = (fill > P.solid) & (sides.min(axis=1) > P.solid_side)
     kinds = np.where(solid, IMAGE, PATH).astype(np.uint8)
     return Graphics(boxes, kinds, TextObjects())

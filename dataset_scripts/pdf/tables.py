@@ -1,5 +1,7 @@
 """Tables: the region of a table, from its caption, its rules and its rows."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.captions import Caption
@@ -8,6 +10,27 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Scene
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How far a table goes from its caption. Lengths are in points if not said else."""
+
+    rule: float = 2.5  # a graphic that is less high is a rule
+    rule_width: float = 5.0  # font sizes of the body; a shorter one underlines a word
+    ruled_lines: float = 3.0  # leadings; the rule that tells a table's width is no farther
+    gap: float = 2.2  # leadings; the next row is no farther, with one empty line between groups
+    touch: float = 2.0  # by which boxes of a caption and of its table overlap
+    inside: float = 0.5  # of a row's width that lies in the table's
+    slack: float = 2.0  # font sizes of the body, by which a row may stick out
+    last_rule: float = 1.0  # by which a row may stick out of the last rule
+    rows: int = 2  # fewer are a note under a caption
+    pictures: float = 3.0  # leadings; a table that is a picture begins no farther
+    same_size: float = 0.06  # of the body's size, by which running text differs from it
+    running_width: float = 0.85  # of a column, that running text fills
+
+
+P = Parameters()
 
 
 def find_tables(scene: Scene, pairs: list[Pair]) -> list[Pair]:
@@ -52,19 +75,21 @@ def _window(caption: Caption, page: PageContent, body: TypeProfile) -> tuple[flo
 
 
 def _ruled(caption: Caption, page: PageContent, body: TypeProfile) -> Box | None:
-    """The rule nearest to a caption, within three lines of it."""
+    """The rule nearest to a caption; None where none is near."""
     cap = caption.box
-    best, nearest = None, 3 * body.leading
+    best, nearest = None, P.ruled_lines * body.leading
     for rule in page.boxes[_flat(page.boxes, body)].tolist():
         gap = max(rule[1] - cap[3], cap[1] - rule[3])
-        if -2 < gap < nearest and overlap_x(tuple(rule), cap) > 0:
+        if -P.touch < gap < nearest and overlap_x(tuple(rule), cap) > 0:
             best, nearest = tuple(rule), gap
     return best
 
 
 def _flat(boxes: np.ndarray, body: TypeProfile) -> np.ndarray:
     """Which boxes (n, 4) are horizontal rules: boolean (n,)."""
-    return (boxes[:, 3] - boxes[:, 1] < 2.5) & (boxes[:, 2] - boxes[:, 0] > 5 * body.size)
+    return (boxes[:, 3] - boxes[:, 1] < P.rule) & (
+        boxes[:, 2] - boxes[:, 0] > P.rule_width * body.size
+    )
 
 
 def _rows(
@@ -80,7 +105,7 @@ def _rows(
 
     Running text, another caption or figure, or a gap ends them.
     """
-    slack = 0.5 * body.size
+    slack = P.slack * body.size
     pieces: list[tuple[Box, bool]] = []
     for block in blocks:
         running = block.paragraph and _is_running(block, page, body)
@@ -91,27 +116,31 @@ def _rows(
     inside = [
         (box, stop)
         for box, stop in pieces
-        if min(box[2], window[1]) - max(box[0], window[0]) > 0.5 * (box[2] - box[0])
-        and (box[1] > cap[3] - 2 if down else box[3] < cap[1] + 2)
+        if min(box[2], window[1]) - max(box[0], window[0]) > P.inside * (box[2] - box[0])
+        and (box[1] > cap[3] - P.touch if down else box[3] < cap[1] + P.touch)
     ]
     inside.sort(key=lambda piece: piece[0][1] if down else -piece[0][3])
     edge = cap[3] if down else cap[1]
     taken: list[Box] = []
     for box, stop in inside:
         gap = box[1] - edge if down else edge - box[3]
-        if stop or gap > 2.2 * body.leading:
+        if stop or gap > P.gap * body.leading:
             break
-        if box[0] < window[0] - 4 * slack or box[2] > window[1] + 4 * slack:
+        if box[0] < window[0] - slack or box[2] > window[1] + slack:
             continue
         taken.append(box)
         edge = max(edge, box[3]) if down else min(edge, box[1])
-    flat = [box for box in taken if box[3] - box[1] < 2.5]
+    flat = [box for box in taken if box[3] - box[1] < P.rule]
     if len(flat) > 1:  # what follows the last rule is a note or the text
         last = max(box[3] for box in flat) if down else min(box[1] for box in flat)
-        taken = [box for box in taken if (box[1] < last + 1 if down else box[3] > last - 1)]
+        taken = [
+            box
+            for box in taken
+            if (box[1] < last + P.last_rule if down else box[3] > last - P.last_rule)
+        ]
     rows = len(taken) - len(flat)
-    images = page.boxes[hits(page.boxes, (window[0], cap[3], window[1], cap[3] + 3 * body.leading))]
-    if rows < 2 and not (down and len(images)):
+    under = (window[0], cap[3], window[1], cap[3] + P.pictures * body.leading)
+    if rows < P.rows and not (down and hits(page.boxes, under).any()):
         return None
     return union(taken) if taken else None
 
@@ -121,4 +150,4 @@ def _is_running(block: Block, page: PageContent, body: TypeProfile) -> bool:
     size = block.lines[0].size
     width = block.box[2] - block.box[0]
     column = min((b - a for a, b in page.columns), default=page.width)
-    return abs(size - body.size) < 0.06 * body.size and width > 0.85 * column
+    return abs(size - body.size) < P.same_size * body.size and width > P.running_width * column

@@ -1,6 +1,7 @@
 """Figures without a caption, such as graphical abstracts: large graphics that no caption claims."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 from cephalo.dataset_scripts.pdf.atoms import Atom
 from cephalo.dataset_scripts.pdf.captions import Caption
@@ -9,9 +10,19 @@ from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Scene
 
-MIN_LINES = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
-MAX_CLAIMED = 0.1  # of its area may lie in another figure
-MAX_TEXT = 0.2  # of its area may be lines of text: more is a boxed abstract, a table or a notice
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes a graphic without a caption a figure."""
+
+    least_lines: int = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
+    claimed: float = 0.1  # of its area may lie in another figure
+    text: float = 0.2  # of its area may be lines; more is a boxed abstract, a table or a notice
+    leading: float = 1.2  # of the body's size, the height of a line that is meant above
+    place: float = 2.0  # points; edges that differ by less are at one place of several pages
+
+
+P = Parameters()
 
 
 def find_uncaptioned(
@@ -22,15 +33,15 @@ def find_uncaptioned(
     What stands at one place on several pages is a publisher's mark and no figure.
     """
     seen = Counter(_place(atom.box) for scene in scenes for atom in scene.atoms)
-    least = MIN_LINES * 1.2 * body.size
+    least = P.least_lines * P.leading * body.size
     return [
         [
             Pair(_no_caption(atom, scene), atom.box, None, [atom], atom.lines)
             for atom in scene.atoms
             if min(atom.box[2] - atom.box[0], atom.box[3] - atom.box[1]) >= least
             and seen[_place(atom.box)] == 1
-            and all(covered(atom.box, pair.box) <= MAX_CLAIMED for pair in own)
-            and _text_share(atom.box, scene) <= MAX_TEXT
+            and all(covered(atom.box, pair.box) <= P.claimed for pair in own)
+            and _text_share(atom.box, scene) <= P.text
         ]
         for scene, own in zip(scenes, pairs, strict=True)
     ]
@@ -43,7 +54,7 @@ def _text_share(box: Box, scene: Scene) -> float:
 
 
 def _place(box: Box) -> tuple[int, ...]:
-    return tuple(round(edge / 2) for edge in box)
+    return tuple(round(edge / P.place) for edge in box)
 
 
 def _no_caption(atom: Atom, scene: Scene) -> Caption:
