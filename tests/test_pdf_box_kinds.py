@@ -35,8 +35,7 @@ def finish(paper: Paper, y: float) -> None:
         paper.fill(look.column(number), 60, 730)
 
 
-@pytest.mark.parametrize("count", [25, 150])
-@pytest.mark.parametrize("radius", [1.2, 3.0])
+@pytest.mark.parametrize(("radius", "count"), [(1.2, 150), (3.0, 25), (3.0, 150)])
 @pytest.mark.parametrize("look", ["two-columns-times", "one-column-serif"])
 def test_loose_dots_without_axes_are_one_figure(draw, look, radius, count):
     paper = draw(LOOKS[look])
