@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -23,12 +23,13 @@ FAMILIES = {
     "serif": ("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
     "sans": ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique"),
 }
-_WORDS = (
+_TEXT = (
     "alloy annealed at the boundary between both phases grows slowly with time while residual "
     "stress relaxes in air because diffusion of carbon is faster along dislocations than through "
     "perfect crystals and each specimen was polished before it was etched for a minute so that "
     "grains could be counted under polarised light of known intensity"
-).split()
+)
+_WORDS = _TEXT.split()
 
 Run = tuple[str, str]  # text, and "regular", "bold" or "italic"
 
@@ -83,13 +84,13 @@ def face(family: str, style: str = "regular") -> str:
     return name
 
 
-@lru_cache(maxsize=None)
+@cache
 def _width(text: str, name: str, size: float) -> float:
     """The width of a text in points."""
     return pdfmetrics.stringWidth(text, name, size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def prose(seed: int, words: int) -> str:
     """Sentences of about fifteen words that cite nothing."""
     source = random.Random(seed)

@@ -100,7 +100,9 @@ def test_a_running_head_just_over_a_figure_is_not_of_it(draw, head, gap):
             paper.canvas.line(60, 792 - 49, 552, 792 - 49)
         if head == "logo":
             paper.image([500, 28, 552, 46], 99)
-        paper.set(60, 38, f"A. Author et al.: Ageing of samples {number}", 300, 8, family="helvetica")
+        paper.set(
+            60, 38, f"A. Author et al.: Ageing of samples {number}", 300, 8, family="helvetica"
+        )
         paper.set(530, 38, str(210 + number), 30, 8, family="helvetica")
         box = [60, top, 552, top + 240]
         paper.image(box, number)
@@ -145,9 +147,8 @@ def test_the_figure_of_the_next_column_is_not_taken(draw, gutter):
     check_rows(rows_of(paper), truth)
 
 
-@pytest.mark.parametrize("shift", [-9.0, -3.0, 4.0, 9.0, 18.0])
-@pytest.mark.parametrize("graphic", ["image", "plot"])
-@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("shift", [-40.0, -9.0, -3.0, 4.0, 9.0, 18.0, 40.0])
+@pytest.mark.parametrize(("columns", "graphic"), [(1, "image"), (1, "plot"), (2, "plot")])
 def test_figures_side_by_side_with_captions_at_unlike_heights(draw, columns, graphic, shift):
     """Each label keeps its own figure and its own text."""
     paper = draw(with_type(LETTER, columns=columns, gutter=20 * (columns - 1)))
@@ -197,6 +198,31 @@ def test_captions_on_one_line_close_to_each_other(draw, gap):
         truth.append((label, text, 1, box))
     paper.fill_columns(230, 730)
     check_rows(rows_of(paper), truth)
+
+
+@pytest.mark.parametrize("gap", [4.0, 9.0, 13.0])
+@pytest.mark.parametrize("size", [8.0, 9.0, 11.0])
+def test_numbers_at_an_axis_are_of_the_figure(draw, size, gap):
+    """Left of the upright axis and under the level one, with names of both beyond."""
+    paper = draw(with_type(LETTER, size=size, leading=1.2 * size, caption_size=0.9 * size))
+    canvas = paper.canvas
+    frame = [110, 64, 290, 190]
+    canvas.rect(frame[0], 792 - frame[3], frame[2] - frame[0], frame[3] - frame[1])
+    canvas.setFont("Helvetica", 7)
+    for k in range(5):
+        canvas.drawRightString(frame[0] - gap, 792 - frame[3] + 2 + 29 * k, f"{k}.00")
+        canvas.drawString(frame[0] + 4 + 40 * k, 792 - frame[3] - gap - 5, str(10 * k))
+        canvas.circle(frame[0] + 20 + 35 * k, 792 - frame[3] + 15 + 20 * k, 2)
+    canvas.drawString(180, 792 - frame[3] - gap - 17, "Time (h)")
+    canvas.saveState()
+    canvas.translate(frame[0] - gap - 22, 792 - 150)
+    canvas.rotate(90)
+    canvas.drawString(0, 0, "Hardness (HV)")
+    canvas.restoreState()
+    box = [frame[0] - gap - 28, 64, 290, frame[3] + gap + 19]
+    end = under(paper, (60, 296), box[3] + 10)
+    finish(paper, end + 14)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)], 0.92)
 
 
 @pytest.mark.parametrize("align", ["left", "centre"])

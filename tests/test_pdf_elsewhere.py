@@ -229,7 +229,9 @@ def test_pages_of_figures_with_the_names_of_their_files_are_in_order(draw):
 def test_a_list_of_figures_at_the_head_of_a_thesis_is_no_list_of_captions(draw):
     paper = draw()
     for number, text in enumerate(TEXTS):
-        paper.set(60, 60 + 16 * number, f"Figure {number + 1}. {text[:40]} . . . . . . {number + 9}", 500)
+        paper.set(
+            60, 60 + 16 * number, f"Figure {number + 1}. {text[:40]} . . . . . . {number + 9}", 500
+        )
     paper.next()
     truth = []
     for number, text in enumerate(TEXTS):
