@@ -33,6 +33,14 @@ OPEN_FAULTS = {
             "test_a_legend_that_stands_off_is_of_the_figure[right]",
             "test_a_legend_that_stands_off_is_of_the_figure[under]",
         ],
+        "equation taken": [
+            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-two-columns-times]",
+            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-one-column-stix]",
+            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-three-columns]",
+            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-two-columns-times]",
+            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-one-column-stix]",
+            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-three-columns]",
+        ],
     },
     "test_pdf_caption_extent.py": {
         "the second column is lost": [
@@ -49,6 +57,28 @@ OPEN_FAULTS = {
         "the row of the fraction is lost, or ends the caption": [
             "test_an_inline_fraction_does_not_end_a_caption[1]",
             "test_an_inline_fraction_does_not_end_a_caption[2]",
+        ],
+        "cut after its first row": [
+            "test_a_caption_with_a_larger_leading_than_the_body[vs.-16.0]",
+            "test_a_caption_with_a_larger_leading_than_the_body[vs.-20.0]",
+            "test_a_caption_with_a_larger_leading_than_the_body[air.-16.0]",
+            "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
+        ],
+        "the row is left out": [
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Table 2-0.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Table 2-12.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Figure 4-0.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Figure 4-12.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Fig. 3-0.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Fig. 3-12.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Scheme 1-0.0]",
+            "test_a_row_that_begins_with_another_label_where_labels_have_no_mark[Scheme 1-12.0]",
+        ],
+        "the second word is lost": [
+            "test_a_row_of_two_words_far_apart_is_whole[antiferromagnetic-1]",
+            "test_a_row_of_two_words_far_apart_is_whole[antiferromagnetic-2]",
+            "test_a_row_of_two_words_far_apart_is_whole[molybdenum-1]",
+            "test_a_row_of_two_words_far_apart_is_whole[molybdenum-2]",
         ],
     },
     "test_pdf_elsewhere.py": {

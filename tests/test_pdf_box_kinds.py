@@ -320,3 +320,58 @@ def test_neighbours_share_no_ink(draw):
     for k, row in enumerate(rows):
         assert iou(row["bbox"], boxes[k]) > 0.9
         assert all(covered(boxes[j], row["bbox"]) == 0 for j in range(3) if j != k)
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-stix", "three-columns"])
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize("gap", [10.0, 16.0])
+def test_a_displayed_equation_over_a_figure_is_not_of_it(draw, look, numbered, gap):
+    paper = draw(LOOKS[look])
+    look = paper.look
+    x0, x1 = look.column()
+    how = {"size": look.size, "leading": look.leading, "family": look.family}
+    y = paper.set(x0, 60, prose(80, 30), x1 - x0, **how) + 6
+    paper.set(x0 + 40, y, [("F(x) = a + b c", "italic")], 100, **how)
+    if numbered:
+        paper.set(x1 - 20, y, "(3)", 30, **how)
+    top = y + look.size + gap
+    box = [x0, top, x1, top + 150]
+    paper.image(box)
+    end = under(paper, (x0, x1), box[3] + 8)
+    finish(paper, end + 14)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)], 0.93)
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-stix"])
+@pytest.mark.parametrize("size", [1.0, 1.2])
+@pytest.mark.parametrize("gap", [4.0, 10.0])
+def test_a_heading_over_a_figure_is_not_of_it(draw, look, size, gap):
+    paper = draw(LOOKS[look])
+    look = paper.look
+    x0, x1 = look.column()
+    own = size * look.size
+    paper.fill((x0, x1), 60, 140)
+    paper.set(x0, 160, [("3.2 Wear in water and air", "bold")], 230, own, family=look.family)
+    top = 160 + own + gap
+    box = [x0, top, x1, top + 150]
+    paper.image(box)
+    end = under(paper, (x0, x1), box[3] + 8)
+    finish(paper, end + 14)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)], 0.93)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-serif"])
+def test_the_short_end_of_a_paragraph_over_a_figure_is_not_of_it(draw, look, rows):
+    """At the head of a page or column, with a figure just under it."""
+    paper = draw(LOOKS[look])
+    look = paper.look
+    x0, x1 = look.column()
+    how = {"size": look.size, "leading": look.leading, "family": look.family}
+    text = prose(81, 12) if rows == 2 else "held in air."
+    y = paper.set(x0, 60, text, x1 - x0, **how)
+    box = [x0, y + 6, x1, y + 150]
+    paper.image(box)
+    end = under(paper, (x0, x1), box[3] + 8)
+    finish(paper, end + 14)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)], 0.93)

@@ -432,3 +432,118 @@ def test_a_narrow_caption_beside_its_figure_is_whole(draw, side, width):
     end = paper.legend((own, own + width), 64, [LABEL, (LONG, "regular")])
     finish(paper, max(end, 260) + 20, paper.look.full)
     one(paper, LONG, box)
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "three-columns", "one-column-stix"])
+@pytest.mark.parametrize("other", ["Table 2", "Fig. 3.", "Fig. 5b)"])
+def test_a_row_that_begins_with_another_label_is_of_the_caption(draw, look, other):
+    paper = draw(LOOKS[look])
+    look = paper.look
+    x0, x1 = look.column()
+    box = figure(paper)
+    rows = broken(paper, f"Figure 1. {LONG} {SHORT}", x1 - x0, look)
+    rows[2] = " ".join([other, *rows[2].split()[len(other.split()) :]])
+    y = 218.0
+    for row in rows:
+        y = paper.legend((x0, x1 + 40), y, row)
+    finish(paper, y + 16)
+    one(paper, " ".join(rows).removeprefix("Figure 1. "), box)
+
+
+@pytest.mark.parametrize("hang", [0.0, 12.0])
+@pytest.mark.parametrize("look", ["two-columns-times", "three-columns", "two-columns-sans"])
+def test_a_short_row_amid_a_caption_is_of_it(draw, look, hang):
+    """The last word of its first paragraph stands alone on its row."""
+    paper = draw(LOOKS[look])
+    look = paper.look
+    x0, x1 = look.column()
+    box = figure(paper)
+    rows = broken(paper, f"Figure 1. {LONG}", x1 - x0 - hang, look)[:3]
+    y = 218.0
+    for number, row in enumerate([*rows, "boundary."]):
+        y = paper.legend((x0 + hang * (number > 0), x1 + 40), y, row)
+    y = paper.legend((x0, x1), y, SHORT, hang=hang)
+    finish(paper, y + 16)
+    one(paper, " ".join([*rows, "boundary.", SHORT]).removeprefix("Figure 1. "), box)
+
+
+@pytest.mark.parametrize("leading", [14.0, 16.0, 20.0])
+@pytest.mark.parametrize("end", ["vs.", "air.", "time"])
+def test_a_caption_with_a_larger_leading_than_the_body(draw, end, leading):
+    """Of the body's size, its first row short: the next word is long."""
+    look = with_type(LETTER, leading=11.5, caption_size=10.0, caption_leading=leading)
+    paper = draw(look)
+    box = figure(paper)
+    first = f"Figure 1. Hardness of the samples of alloy {end}"
+    rest = "grain-boundary-carbon content, as it was read"
+    y = paper.legend((60, 340), 222, first)
+    y = paper.legend((60, 340), y, rest)
+    finish(paper, y + 20)
+    one(paper, f"{first} {rest}".removeprefix("Figure 1. "), box)
+
+
+@pytest.mark.parametrize("gap", [8.0, 12.0])
+@pytest.mark.parametrize("inset", [0.0, 12.0])
+@pytest.mark.parametrize("label", ["Fig. 1", "Figure 1."])
+def test_a_short_caption_of_the_bodys_type_then_an_indented_paragraph(draw, label, inset, gap):
+    look = with_type(LETTER, size=9.0, leading=13.5, justified=False)
+    look = with_type(look, caption_size=9.0, caption_leading=14.4)
+    paper = draw(look)
+    box = figure(paper)
+    text = "Crystal stress of the specimen after Weiss et al."
+    end = paper.legend((60 + inset, 296), 222, f"{label} {text}")
+    finish(paper, end + gap)
+    one(paper, text, box, label.rstrip("."))
+
+
+@pytest.mark.parametrize("hang", [0.0, 12.0])
+@pytest.mark.parametrize("other", ["Table 2", "Figure 4", "Fig. 3", "Scheme 1"])
+def test_a_row_that_begins_with_another_label_where_labels_have_no_mark(draw, other, hang):
+    """ "Figure 1 Stress …" in the face of its caption, as all captions of the paper are set."""
+    look = with_type(LOOKS["three-columns"], caption_family="times", caption_size=7.6)
+    paper = draw(with_type(look, caption_leading=8.6, leading=17.0))
+    look = paper.look
+    x0, x1 = look.column()
+    truth = []
+    y = 60.0
+    for number in range(4):
+        box = [x0, y, x1, y + 70]
+        paper.plot(box)
+        rows = broken(paper, f"Figure {number + 6} {prose(40 + number, 30)}", x1 - x0 - hang, look)
+        if number == 1:
+            rows[1] = f"{other} {rows[1].split(' ', 1)[1].split(' ', 1)[1]}"
+        y += 78
+        for place, row in enumerate(rows):
+            y = paper.legend((x0 + hang * (place > 0), x1 + 40), y, row)
+        y += 16
+        text = " ".join(rows).removeprefix(f"Figure {number + 6} ")
+        truth.append((f"Figure {number + 6}", text, 1, box))
+    paper.fill((x0, x1), y, 730)
+    for number in (1, 2):
+        paper.fill(look.column(number), 60, 730)
+    rows = rows_of(paper, kinds=("figure", "scheme", "table"))
+    got = [(row["label"], row["caption"]) for row in rows]
+    assert got == [own[:2] for own in truth], got
+
+
+@pytest.mark.parametrize("row", [1, 2])
+@pytest.mark.parametrize("second", ["antiferromagnetic", "molybdenum"])
+def test_a_row_of_two_words_far_apart_is_whole(draw, row, second):
+    """Justified in a narrow column, where the next word is long."""
+    look = LOOKS["three-columns"]
+    paper = draw(look)
+    x0, x1 = look.column()
+    box = figure(paper)
+    rows = broken(paper, f"Figure 1. {LONG}", x1 - x0, look)
+    first = "polycrystalline"
+    y = 218.0
+    for number, text in enumerate(rows):
+        if number == row:
+            y_next = paper.legend((x0, x1), y, first)
+            wide = paper.canvas.stringWidth(second, "Helvetica", look.caption_size)
+            paper.legend((x1 - wide, x1 + 1), y, second)
+            y = y_next
+        y = paper.legend((x0, x1 + 40), y, text)
+    finish(paper, y + 16)
+    rows.insert(row, f"{first} {second}")
+    one(paper, " ".join(rows).removeprefix("Figure 1. "), box)

@@ -293,3 +293,23 @@ def test_a_label_over_a_title_over_its_figure_and_a_note_under_it(tmp_path, look
 
     paper, truth = two_figures(tmp_path, draw, LOOKS[look])
     check_rows(rows_of(paper), truth)
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-serif", "same-size"])
+@pytest.mark.parametrize("label", ["Figure 1.", "Fig. 1:", "Figure 1 |"])
+@pytest.mark.parametrize("style", ["bold", "regular"])
+def test_a_caption_that_begins_in_lower_case(tmp_path, look, label, style):
+    text = "carbon content of the annealed samples, and pH of the bath in which they were held."
+    paper, box = figure_page(tmp_path, LOOKS[look], [(label, style)], text)
+    check_rows(rows_of(paper), [(label.rstrip(".:| "), text, 1, box)])
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-stix"])
+@pytest.mark.parametrize(
+    "text",
+    ["Setup.", "Map", "SEM image", "XRD.", "1 Hz.", "\u03b1-Fe in air", "(Color online) A map."],
+)
+def test_a_caption_of_a_word_or_two(tmp_path, look, text):
+    look = with_type(LOOKS[look], caption_family="stix")
+    paper, box = figure_page(tmp_path, look, [("Fig. 1.", "bold")], text)
+    check_rows(rows_of(paper), [("Fig. 1", text, 1, box)])
