@@ -375,3 +375,68 @@ def test_the_short_end_of_a_paragraph_over_a_figure_is_not_of_it(draw, look, row
     end = under(paper, (x0, x1), box[3] + 8)
     finish(paper, end + 14)
     check_rows(rows_of(paper), [("Figure 1", TEXT, 1, box)], 0.93)
+
+
+def panels(paper: Paper, box: list, rows: int) -> None:
+    """A row of two pictures, or a grid of six, that fill a box with gaps between."""
+    x0, y0, x1, y1 = box
+    across = 2 if rows == 1 else 3
+    gap = 30.0 if rows == 1 else 8.0
+    wide, high = (x1 - x0 - gap * (across - 1)) / across, (y1 - y0 - 8 * (rows - 1)) / rows
+    for row in range(rows):
+        for column in range(across):
+            x, y = x0 + (wide + gap) * column, y0 + (high + 8) * row
+            paper.image([x, y, x + wide, y + high], 10 * row + column)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("gap", [16.0, 24.0])
+def test_a_figure_under_a_figure_with_its_caption_beside_it(draw, columns, rows, gap):
+    """It does not take the panels over it, which no running text parts from it."""
+    paper = draw(with_type(LETTER, columns=columns))
+    upper = [60, 60, 360, 200]
+    panels(paper, upper, rows)
+    under(paper, (372, 552), 62)
+    span = paper.look.column()
+    lower = [span[0], 200 + gap, span[1], 300 + gap]
+    paper.image(lower, 77)
+    end = under(paper, span, lower[3] + 8, "Figure 2.", SECOND)
+    paper.fill(span, end + 14, 730)
+    for number in range(1, columns):
+        paper.fill(paper.look.column(number), 200 + gap, 730)
+    check_rows(rows_of(paper), [("Figure 1", TEXT, 1, upper), ("Figure 2", SECOND, 1, lower)])
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("gap", [14.0, 24.0])
+def test_a_figure_under_the_open_end_of_a_short_caption(draw, rows, gap):
+    paper = draw()
+    upper = [60, 60, 552, 260]
+    panels(paper, upper, rows)
+    text = "Micrographs of the samples."
+    end = under(paper, paper.look.full, 268, text=text)
+    lower = [316, end + gap, 552, end + gap + 120]
+    paper.image(lower, 77)
+    foot = under(paper, (316, 552), lower[3] + 8, "Figure 2.", SECOND)
+    paper.fill((60, 296), end + gap, 730)
+    paper.fill((316, 552), foot + 14, 730)
+    check_rows(rows_of(paper), [("Figure 1", text, 1, upper), ("Figure 2", SECOND, 1, lower)])
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("place", [0, 1])
+def test_wide_and_narrow_figures_under_their_captions(draw, rows, place):
+    """The upper one lies over both columns, the lower one in one of them, captions above."""
+    paper = draw()
+    end = under(paper, paper.look.full, 60, text="Micrographs of the samples.") + 8
+    upper = [60, end, 552, end + 180]
+    panels(paper, upper, rows)
+    span = paper.look.column(place)
+    end = under(paper, span, upper[3] + 18, "Figure 2.", SECOND) + 8
+    lower = [span[0], end, span[1], end + 120]
+    paper.image(lower, 77)
+    paper.fill(span, lower[3] + 18, 730)
+    paper.fill(paper.look.column(1 - place), upper[3] + 18, 730)
+    first = ("Figure 1", "Micrographs of the samples.", 1, upper)
+    check_rows(rows_of(paper), [first, ("Figure 2", SECOND, 1, lower)])
