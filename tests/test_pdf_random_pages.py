@@ -9,7 +9,7 @@ from paper_samples import LOOKS, Look, Paper, check_rows, prose, rows_of, with_t
 from cephalo.dataset_scripts.pdf.geometry import covered, iou
 
 CASES = settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     derandomize=True,  # the same pages each time
     phases=[Phase.generate],  # a page that fails is small enough as it is
