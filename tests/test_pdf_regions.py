@@ -53,15 +53,15 @@ def test_each_line_goes_to_its_nearest_atom():
     assert atoms[0].box == (0, 0, 100, 112)
 
 
-def scene(atoms: list[tuple], barriers: list[tuple] = ()) -> Scene:
+def scene(captions: list[Caption], atoms: list[tuple], barriers: list[tuple] = ()) -> Scene:
     page = PageContent(0, 612, 792, 0, [], [], NO_WALLS, np.zeros(0, np.uint8), [(50, 560)])
     walls = np.array(barriers, float).reshape(-1, 4)
-    return Scene(page, [Atom(box) for box in atoms], [], walls)
+    return Scene(page, BODY, captions, [Atom(box) for box in atoms], [], walls)
 
 
 def caption(number: int, box: tuple) -> Caption:
     lines = [line(f"Figure {number}. Text", box)]
-    return Caption("figure", f"Figure {number}", str(number), "Text", box, 0, lines, (), 1.0)
+    return Caption("figure", f"Figure {number}", str(number), "Text", box, 0, lines, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,20 @@ def caption(number: int, box: tuple) -> Caption:
     ],
 )
 def test_a_caption_finds_its_figure_on_any_side(box, side):
-    (pair,) = pair_page(scene([(50, 100, 300, 300)]), [caption(1, box)], BODY)
+    (pair,) = pair_page(scene([caption(1, box)], [(50, 100, 300, 300)]))
     assert pair.side == side
     assert pair.box == (50, 100, 300, 300)
 
 
 def test_running_text_parts_a_caption_from_graphics():
-    page = scene([(50, 100, 300, 300)], [(50, 320, 300, 330)])
-    assert pair_page(page, [caption(1, (60, 350, 260, 360))], BODY) == []
+    captions = [caption(1, (60, 350, 260, 360))]
+    assert pair_page(scene(captions, [(50, 100, 300, 300)], [(50, 320, 300, 330)])) == []
 
 
 def test_no_graphic_goes_to_two_captions():
     atoms = [(50, 100, 300, 200), (50, 260, 300, 400)]
     captions = [caption(1, (50, 210, 300, 220)), caption(2, (50, 410, 300, 420))]
-    pairs = pair_page(scene(atoms), captions, BODY)
+    pairs = pair_page(scene(captions, atoms))
     assert [(pair.caption.number, pair.box) for pair in pairs] == [
         ("1", atoms[0]),
         ("2", atoms[1]),
