@@ -4,7 +4,8 @@
 
 Each folder is a set in the benchmark's format (`pdf/`, `truth/`). The decisions are fitted one
 after another, since each sees what those before it do; two rounds, since the faces in which
-captions usually go on are known only after the first.
+captions usually go on are known only after the first. Papers of frozen publishers
+(`publishers.is_frozen`) are left out, for they are to be scored on.
 """
 
 import argparse
@@ -25,10 +26,12 @@ from benchmarks.extraction.examples import (
     start_examples,
     usual_of,
 )
+from benchmarks.extraction.publishers import is_frozen, publisher_of
 from cephalo.dataset_scripts.pdf import decisions
 
 PENALTY = 0.02  # on squared weights, for examples that weigh 1 in the mean; keeps rare ones small
 ROUNDS = 2
+WEIGHTS = Path(decisions.__file__).with_name("weights.json")
 EXTENT = ("continues", "column", "page", "under")
 
 
@@ -36,9 +39,7 @@ def main() -> None:
     """Fit and write the weights, and print how each decision does on what it was fitted on."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path, nargs="+", help="folders with pdf/ and truth/")
-    parser.add_argument(
-        "--out", type=Path, default=Path(decisions.__file__).parent / "weights.json"
-    )
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
     papers = [paper for folder in options.sets for paper in read_set(folder)]
     weights = fit(papers)
@@ -47,10 +48,20 @@ def main() -> None:
 
 
 def read_set(folder: Path, names: list[str] | None = None) -> list[Paper]:
-    """The papers of a set, but for scans; `names`: only those."""
-    every = sorted(path.stem for path in (folder / "truth").glob("*.json"))
-    papers = (read_paper(folder, name) for name in every if names is None or name in names)
+    """The papers of a set, but for scans and frozen publishers; `names`: only those."""
+    every = [name for name in names_to_fit(folder) if names is None or name in names]
+    papers = (read_paper(folder, name) for name in every)
     return [paper for paper in papers if paper]
+
+
+def names_to_fit(folder: Path) -> list[str]:
+    """The papers of a set that may be fitted on: those of publishers that are not frozen."""
+    truths = {path.stem: path for path in sorted((folder / "truth").glob("*.json"))}
+    return [
+        name
+        for name, path in truths.items()
+        if not is_frozen(publisher_of(json.loads(path.read_text(encoding="utf-8"))))
+    ]
 
 
 def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
