@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -64,31 +65,42 @@ def names_to_fit(folder: Path) -> list[str]:
     ]
 
 
-def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
-    """The weights of all decisions, by model and feature."""
+def fit(
+    papers: list[Paper], quiet: bool = False, without: frozenset[tuple[str, str]] = frozenset()
+) -> dict[str, dict[str, float]]:
+    """The weights of all decisions, by model and feature.
+
+    `without`: models and features that are left out, to measure what they are worth.
+    """
+
+    def fit_one(examples: list[Example], model: str) -> dict[str, float]:
+        return fit_model(examples, model, quiet, {name for own, name in without if own == model})
+
     weights = {name: {"bias": -1.0} for name in (*EXTENT, "starts_alone", "starts")}
     for _ in range(ROUNDS):
         with decisions.use(weights):
             usual = {paper.name: usual_of(paper) for paper in papers}
             extent = [e for p in papers for e in extent_examples(p, usual[p.name])]
-        weights |= {name: fit_model(extent, name, quiet) for name in EXTENT}
+        weights |= {name: fit_one(extent, name) for name in EXTENT}
         with decisions.use(weights):
             alone = [e for paper in papers for e in start_examples(paper)[0]]
-        weights["starts_alone"] = fit_model(alone, "starts_alone", quiet)
+        weights["starts_alone"] = fit_one(alone, "starts_alone")
         with decisions.use(weights):
             together = [e for paper in papers for e in start_examples(paper)[1]]
-        weights["starts"] = fit_model(together, "starts", quiet)
+        weights["starts"] = fit_one(together, "starts")
     return weights
 
 
-def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[str, float]:
-    """A logistic regression with a penalty on squared weights.
+def fit_model(
+    examples: list[Example], model: str, quiet: bool = False, without: Collection[str] = ()
+) -> dict[str, float]:
+    """A logistic regression with a penalty on squared weights, of all features but some.
 
     Every group (a publisher, a class of layouts) weighs as the square root of its examples, so
     that one with many does not decide alone.
     """
     own = [example for example in examples if example.model == model]
-    names = sorted({name for example in own for name in example.features})
+    names = sorted({name for example in own for name in example.features} - {*without})
     if not own or len({example.answer for example in own}) < 2:
         return {"bias": -1.0}
     column = {name: k for k, name in enumerate(names)}
@@ -96,7 +108,8 @@ def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[
     x[:, -1] = 1.0
     for row, example in enumerate(own):
         for name, value in example.features.items():
-            x[row, column[name]] = value
+            if name in column:
+                x[row, column[name]] = value
     y = np.array([example.answer for example in own], float)
     counts = Counter(example.group for example in own)
     share = np.array([counts[example.group] ** -0.5 for example in own])

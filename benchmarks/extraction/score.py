@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from tqdm import tqdm
@@ -66,8 +67,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where to write the table, in Markdown")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    documents = [d for d in read_documents(options.bench) if d.set in SETS]
-    kept = choose(documents, options.frozen)
+    kept = choose(read_documents(options.bench), options.frozen)
     sets = [*options.papers, options.bench / FITTED]
     fitted = [paper for folder in sets for paper in read_set(folder)]
     counts = score_folds(fitted, kept, options.bench, options.workers)
@@ -78,14 +78,20 @@ def main() -> None:
         options.out.write_text(text + "\n", encoding="utf-8")
 
 
-def read_documents(bench: Path) -> Iterator[Document]:
+def read_documents(bench: Path) -> list[Document]:
     """The papers of all sets, but for scans."""
-    for name, folder in SETS.items():
-        for path in sorted((bench / folder / "truth").glob("*.json")):
-            truth = json.loads(path.read_text(encoding="utf-8"))
-            if not truth.get("scanned"):
-                pdf = bench / folder / "pdf" / f"{path.stem}.pdf"
-                yield Document(name, path.stem, pdf, publisher_of(truth), truth)
+    return [
+        document for name, folder in SETS.items() for document in read_folder(bench / folder, name)
+    ]
+
+
+def read_folder(folder: Path, name: str) -> Iterator[Document]:
+    """The papers of a folder with `pdf/` and `truth/` as the set `name`, but for scans."""
+    for path in sorted((folder / "truth").glob("*.json")):
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        if not truth.get("scanned"):
+            pdf = folder / "pdf" / f"{path.stem}.pdf"
+            yield Document(name, path.stem, pdf, publisher_of(truth), truth)
 
 
 def choose(documents: Iterable[Document], frozen: bool) -> list[Document]:
@@ -141,7 +147,7 @@ def _score_fold(fold: tuple[str | None, list[Document]]) -> list[tuple[tuple[str
 
 
 @cache
-def _scorer(bench: Path):  # noqa: ANN202, a module
+def _scorer(bench: Path) -> ModuleType:
     return load_scorer(bench)
 
 
