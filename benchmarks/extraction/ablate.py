@@ -46,6 +46,7 @@ MEASURED = ("pair F1", "pair+box F1", "whole")
 # Modules whose parameters matter only after that step; those of others are read with anew.
 AFTER_LAYOUT = ("captions", "caption_", "elsewhere", "listings", "pairing", "regions", "tables")
 AFTER_READING = ("profile", "layout")
+SCANS = ("legibility", "scan")  # their parameters tell pages that need OCR; these sets have none
 
 Weights = dict[str, dict[str, float]]
 
@@ -124,7 +125,10 @@ def all_features(weights: Weights) -> list[Feature]:
 
 
 def all_changes() -> Iterator[Change]:
-    """Every number of every dataclass of parameters of the package, less and more."""
+    """Every number of every dataclass of parameters of the package, less and more.
+
+    But for those of `SCANS`.
+    """
     for module in _modules():
         for cls in vars(module).values():
             own = isinstance(cls, type) and cls.__module__ == module.__name__
@@ -144,7 +148,8 @@ def all_changes() -> Iterator[Change]:
 
 def _modules() -> Iterator[ModuleType]:
     for found in pkgutil.iter_modules(package.__path__):
-        yield importlib.import_module(f"{package.__name__}.{found.name}")
+        if found.name not in SCANS:
+            yield importlib.import_module(f"{package.__name__}.{found.name}")
 
 
 @contextmanager

@@ -97,18 +97,23 @@ def compare(
 def count_document(scorer: ModuleType, name: str, truth: dict, rows: list[dict]) -> Counts:
     """The counts of document `name`, of which `rows` were predicted.
 
-    `scorer` is the benchmark's score.py. What the reviewed list says is printed otherwise than
-    the truth has it is left out.
+    `scorer` is the benchmark's score.py. What is printed otherwise than the truth has it, by the
+    reviewed list in `truth_differs.json`, is left out.
     """
-    differs = _differences().get(name, {})
+    parts = _differences().get(name, {})
     canon = scorer.canon_label
-    figures = [f for f in truth["figures"] if differs.get(f.get("label") or "") != "caption"]
-    printed = {canon(label) for label, part in differs.items() if part == "caption" and label}
-    rows = [row for row in rows if not scorer.is_table(row) and canon(row["label"]) not in printed]
-    every = scorer.evaluate({name: truth | {"figures": figures}}, rows, TEXT_RATIO, BOX_RATIO)
+
+    def differs(figure: dict, part: str) -> bool:
+        return part in parts.get(figure.get("label") or "", ())
+
+    figures = [figure for figure in truth["figures"] if not differs(figure, "caption")]
+    others = {canon(label) for label, own in parts.items() if "caption" in own and label}
+    rows = [row for row in rows if not scorer.is_table(row) and canon(row["label"]) not in others]
+    known = [f | {"label": None} if differs(f, "label") else f for f in figures]
+    every = scorer.evaluate({name: truth | {"figures": known}}, rows, TEXT_RATIO, BOX_RATIO)
     total = every["total"]
-    kept = [figure for figure in figures if (figure.get("label") or "") not in differs]
-    found = [row for row in (_row_of(scorer, figure, rows) for figure in kept)]
+    kept = [figure for figure in figures if not differs(figure, "ends")]
+    found = [_row_of(scorer, figure, rows) for figure in kept]
     whole = [
         is_whole(scorer, row["caption"], figure)
         for figure, row in zip(kept, found, strict=True)
@@ -154,9 +159,9 @@ def is_whole(scorer: ModuleType, caption: str, figure: dict) -> bool:
 
 
 @cache
-def _differences() -> dict[str, dict[str, str]]:
-    """By document and label, whether the "caption" or only its "end" is printed otherwise."""
-    found: dict[str, dict[str, str]] = {}
+def _differences() -> dict[str, dict[str, set[str]]]:
+    """By document and label what is printed otherwise: "caption", its "ends", or the "label"."""
+    found: dict[str, dict[str, set[str]]] = {}
     for item in json.loads(_DIFFERENCES.read_text(encoding="utf-8")):
-        found.setdefault(item["document"], {})[item["label"]] = item["part"]
+        found.setdefault(item["document"], {}).setdefault(item["label"], set()).add(item["part"])
     return found
