@@ -30,11 +30,13 @@ from tqdm import tqdm
 
 from benchmarks.extraction.fit import WEIGHTS, fit, read_set
 from benchmarks.extraction.measures import Difference, compare, count_document
+from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import FITTED, Document, choose, read_documents, read_folder
 from cephalo.dataset_scripts import pdf as package
 from cephalo.dataset_scripts.bench_extract import KINDS, load_scorer
 from cephalo.dataset_scripts.pdf import decisions
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.captions import find_captions
 from cephalo.dataset_scripts.pdf.document import displayed, find_pairs
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
@@ -194,13 +196,26 @@ class Opened:
         pages = self._laid_out[0]
         return [(line.tags, frozenset(line.tags)) for page in pages for line in page.lines]
 
+    def _untouched(self) -> tuple[list[PageContent], TypeProfile, list[list[Block]]]:
+        """The pages as they were laid out, without the tags of an earlier pairing."""
+        for tags, before in self._tags:
+            tags.clear()
+            tags.update(before)
+        return self._laid_out
+
+    def captions(self) -> list[tuple]:
+        """All of the captions that what comes after them can see."""
+        pages, profile, blocks = self._untouched()
+        return [
+            (c.kind, c.label, c.number, c.text, c.box, c.page, [id(line) for line in c.lines])
+            for own in find_captions(pages, blocks, profile)
+            for c in own
+        ]
+
     def rows(self, module: str) -> list[dict]:
         """Predictions, where parameters of `module` are not those that were read with."""
         if module.startswith(AFTER_LAYOUT):
-            for tags, before in self._tags:
-                tags.clear()
-                tags.update(before)
-            pages, profile, blocks = self._laid_out
+            pages, profile, blocks = self._untouched()
         else:
             again = module.startswith(AFTER_READING)
             pages = pickle.loads(self._read) if again else read(self.pdf)
@@ -280,30 +295,43 @@ def count_ablations(
     opened = Opened(document.pdf)
     with decisions.use(weights), _noting_features() as used:
         before = opened.rows("pairing")
+        captions = opened.captions()
     counts = count_document(scorer, document.name, document.truth, before)
     found, differ = [counts], []
+    features = [ablation for ablation in ablations if isinstance(ablation, Feature)]
+    with remembering():
+        others = {
+            feature: _rows_without(opened, feature, weights, captions)
+            for feature in features
+            if not _is_idle(feature, weights, used)
+        }
     for ablation in ablations:
-        rows = before if _is_idle(ablation, weights, used) else _rows(opened, ablation, weights)
-        differ.append(rows != before)
+        if isinstance(ablation, Change):
+            with decisions.use(weights), changed(ablation):
+                rows = opened.rows(ablation.module)
+        else:
+            rows = others.get(ablation)
+        differ.append(rows is not None and rows != before)
         new = count_document(scorer, document.name, document.truth, rows) if differ[-1] else counts
         found.append(new)
     return np.array([astuple(own) for own in found]), differ
 
 
-def _is_idle(ablation: Ablation, weights: Weights, used: set[tuple[str, str]]) -> bool:
-    """Whether a feature cannot change a document: it has no weight, or was 0 in all decisions."""
-    if isinstance(ablation, Change) or ablation.name == "bias":
-        return False
-    key = ablation.model, ablation.name
-    return key not in used or not weights[ablation.model][ablation.name]
-
-
-def _rows(opened: Opened, ablation: Ablation, weights: Weights) -> list[dict]:
-    if isinstance(ablation, Change):
-        with decisions.use(weights), changed(ablation):
-            return opened.rows(ablation.module)
-    with decisions.use(without(weights, ablation)):
+def _rows_without(
+    opened: Opened, feature: Feature, weights: Weights, captions: list[tuple]
+) -> list[dict] | None:
+    """Predictions without a feature; None where it leaves all captions as they are."""
+    with decisions.use(without(weights, feature)):
+        if feature.model != "pairs" and opened.captions() == captions:
+            return None
         return opened.rows("pairing")
+
+
+def _is_idle(feature: Feature, weights: Weights, used: set[tuple[str, str]]) -> bool:
+    """Whether a feature cannot change a document: it has no weight, or was 0 in all decisions."""
+    key = feature.model, feature.name
+    seen = feature.name == "bias" or key in used
+    return not seen or not weights[feature.model][feature.name]
 
 
 def without(weights: Weights, feature: Feature) -> Weights:
@@ -363,7 +391,8 @@ def refit(options: argparse.Namespace, documents: list[Document], nothing: list[
     left_out = frozenset((feature.model, feature.name) for feature in nothing)
     counts = []
     for names in (frozenset(), left_out):
-        weights = shipped | fit(papers, quiet=True, without=names)
+        with remembering():
+            weights = shipped | fit(papers, quiet=True, without=names)
         work = partial(count_ablations, ablations=[], weights=weights, bench=options.bench)
         with ProcessPoolExecutor(options.workers) as pool:
             counts.append(np.array([own[0] for own, _ in pool.map(work, documents)]))

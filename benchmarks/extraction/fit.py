@@ -28,6 +28,7 @@ from benchmarks.extraction.examples import (
     usual_of,
 )
 from benchmarks.extraction.publishers import is_frozen, publisher_of
+from benchmarks.extraction.remembering import remembering
 from cephalo.dataset_scripts.pdf import decisions
 
 PENALTY = 0.02  # on squared weights, for examples that weigh 1 in the mean; keeps rare ones small
@@ -43,7 +44,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     options = parser.parse_args()
     papers = [paper for folder in options.sets for paper in read_set(folder)]
-    weights = fit(papers)
+    with remembering():
+        weights = fit(papers)
     write_weights(options.out, weights)
     print(f"{len(papers)} papers → {options.out}")
 

@@ -10,6 +10,7 @@ with weights fitted on all others, and is meant to be opened once per release.
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 from collections import defaultdict
@@ -27,6 +28,7 @@ from benchmarks.extraction.examples import Paper
 from benchmarks.extraction.fit import WEIGHTS, fit, read_set
 from benchmarks.extraction.measures import MEASURES, Counts, count_document, score
 from benchmarks.extraction.publishers import is_frozen, publisher_of
+from benchmarks.extraction.remembering import remembering
 from cephalo.dataset_scripts.bench_extract import KINDS, load_scorer
 from cephalo.dataset_scripts.pdf import decisions
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
@@ -106,13 +108,15 @@ def score_folds(
     in."""
     folds = make_folds(fitted, documents)
     counts = defaultdict(list)
-    _shared.update(fitted=fitted, bench=bench)
-    # Forked workers see the papers that were read without a copy.
+    # Forked workers see the papers that were read, and what is remembered of them, without a copy.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for found in tqdm(pool.map(_score_fold, folds), total=len(folds), desc="folds"):
-            for row, own in found:
-                counts[row].append(own)
+    with remembering():
+        _shared.update(fitted=fitted, bench=bench, weights={None: fit(fitted, quiet=True)})
+        gc.freeze()
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            for found in tqdm(pool.map(_score_fold, folds), total=len(folds), desc="folds"):
+                for row, own in found:
+                    counts[row].append(own)
     return counts
 
 
@@ -137,9 +141,10 @@ def make_folds(
 def _score_fold(fold: tuple[str | None, list[Document]]) -> list[tuple[tuple[str, str], Counts]]:
     left_out, documents = fold
     papers = [paper for paper in _shared["fitted"] if paper.group != left_out]
+    weights = _shared["weights"].get(left_out) or fit(papers, quiet=True)
     shipped = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     scorer = _scorer(_shared["bench"])
-    with decisions.use(shipped | fit(papers, quiet=True)):
+    with decisions.use(shipped | weights):
         return [
             (document.row, count_document(scorer, document.name, document.truth, extract(document)))
             for document in documents
