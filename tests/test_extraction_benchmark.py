@@ -11,6 +11,7 @@ from pdf_samples import one_figure
 from benchmarks.extraction.ablate import (
     Change,
     Feature,
+    Opened,
     all_changes,
     all_features,
     changed,
@@ -20,6 +21,7 @@ from benchmarks.extraction.ablate import (
 from benchmarks.extraction.fit import WEIGHTS, names_to_fit
 from benchmarks.extraction.measures import COLUMNS, Counts, compare, is_whole
 from benchmarks.extraction.publishers import is_frozen, publisher_of
+from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, make_folds, table
 from cephalo.dataset_scripts.bench_extract import BARS, SETS, load_scorer
 from cephalo.dataset_scripts.pdf import gutters, pairing
@@ -168,3 +170,12 @@ def test_ablation_finds_the_feature_that_decides(tmp_path):
 def test_every_set_has_bars():
     assert set(BARS) == set(SETS)
     assert BARS["wide"] == {"pair F1": 0.98}
+
+
+def test_remembered_steps_are_those_of_the_present_page(tmp_path):
+    """Lines of a page that is gone may have had the ids of those of the present one."""
+    one_figure(tmp_path / "one.pdf")
+    alone = [row["caption"] for row in Opened(tmp_path / "one.pdf").rows("pairing")]
+    with remembering():
+        found = [Opened(tmp_path / "one.pdf").rows("pairing") for _ in range(20)]
+    assert all([row["caption"] for row in rows] == alone for rows in found)

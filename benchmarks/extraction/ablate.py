@@ -46,7 +46,16 @@ STEPS = (0.75, 1.25)  # of a parameter
 SAME = Difference(0.0, 0.0, 0.0)
 MEASURED = ("pair F1", "pair+box F1", "whole")
 # Modules whose parameters matter only after that step; those of others are read with anew.
-AFTER_LAYOUT = ("atoms", "captions", "caption_", "elsewhere", "listings", "pairing", "regions", "tables")
+AFTER_LAYOUT = (
+    "atoms",
+    "captions",
+    "caption_",
+    "elsewhere",
+    "listings",
+    "pairing",
+    "regions",
+    "tables",
+)
 AFTER_READING = ("profile", "layout")
 SCANS = ("legibility", "scan")  # their parameters tell pages that need OCR; these sets have none
 

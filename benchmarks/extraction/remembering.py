@@ -12,8 +12,7 @@ from cephalo.dataset_scripts.pdf.caption_features import Growing
 def remembering() -> Iterator[None]:
     """Compute the features of where a caption may go on only once for each caption so far.
 
-    They do not depend on weights. The pages that are read must be kept meanwhile, and the
-    parameters unchanged.
+    They do not depend on weights. Parameters must not change meanwhile.
     """
     before = caption_extent.steps_below, caption_extent.steps_aside
     caption_extent.steps_below, caption_extent.steps_aside = map(_remember, before)
@@ -24,13 +23,14 @@ def remembering() -> Iterator[None]:
 
 
 def _remember(find: Callable[[Growing], list[Step]]) -> Callable[[Growing], list[Step]]:
-    known: dict[tuple, list[Step]] = {}
+    # The rows are kept too, for no other line may get the id of one of theirs.
+    known: dict[tuple, tuple[list[Step], list]] = {}
 
     def find_once(caption: Growing) -> list[Step]:
         rows = tuple(tuple(map(id, row)) for row in caption.rows)
         key = caption.kind, caption.segment, caption.usual, rows
         if key not in known:
-            known[key] = find(caption)
-        return known[key]
+            known[key] = find(caption), list(caption.rows)
+        return known[key][0]
 
     return find_once
