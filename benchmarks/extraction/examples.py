@@ -16,6 +16,7 @@ from pathlib import Path
 import pypdfium2.raw as pdfium
 from rapidfuzz import fuzz
 
+from benchmarks.extraction.publishers import publisher_of
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.caption_extent import (
     Step,
@@ -145,7 +146,8 @@ def read_truth(path: Path) -> tuple[list[Truth], set[str], str, bool]:
         found.append(
             Truth(kind_of(match), number_of(match), normalise(text), item.get("caption_page"))
         )
-    return found, kinds, data.get("class") or path.stem.split("_")[0], bool(data.get("scanned"))
+    group = publisher_of(data) or data.get("class") or path.stem.split("_")[0]
+    return found, kinds, group, bool(data.get("scanned"))
 
 
 def read_texts(path: Path) -> list[PageText]:

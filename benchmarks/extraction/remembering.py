@@ -1,0 +1,36 @@
+"""Growing the same captions by many weights, for fits and ablations."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cephalo.dataset_scripts.pdf import caption_extent
+from cephalo.dataset_scripts.pdf.caption_extent import Step
+from cephalo.dataset_scripts.pdf.caption_features import Growing
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Compute the features of where a caption may go on only once for each caption so far.
+
+    They do not depend on weights. Parameters must not change meanwhile.
+    """
+    before = caption_extent.steps_below, caption_extent.steps_aside
+    caption_extent.steps_below, caption_extent.steps_aside = map(_remember, before)
+    try:
+        yield
+    finally:
+        caption_extent.steps_below, caption_extent.steps_aside = before
+
+
+def _remember(find: Callable[[Growing], list[Step]]) -> Callable[[Growing], list[Step]]:
+    # The rows are kept too, for no other line may get the id of one of theirs.
+    known: dict[tuple, tuple[list[Step], list]] = {}
+
+    def find_once(caption: Growing) -> list[Step]:
+        rows = tuple(tuple(map(id, row)) for row in caption.rows)
+        key = caption.kind, caption.segment, caption.usual, rows
+        if key not in known:
+            known[key] = find(caption), list(caption.rows)
+        return known[key][0]
+
+    return find_once

@@ -1,0 +1,181 @@
+"""Scores of extraction on publishers left out, and what features and parameters change."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pdf_samples import one_figure
+
+from benchmarks.extraction.ablate import (
+    Change,
+    Feature,
+    Opened,
+    all_changes,
+    all_features,
+    changed,
+    count_ablations,
+    effects_of,
+)
+from benchmarks.extraction.fit import WEIGHTS, names_to_fit
+from benchmarks.extraction.measures import COLUMNS, Counts, compare, is_whole
+from benchmarks.extraction.publishers import is_frozen, publisher_of
+from benchmarks.extraction.remembering import remembering
+from benchmarks.extraction.score import Document, choose, make_folds, table
+from cephalo.dataset_scripts.bench_extract import BARS, SETS, load_scorer
+from cephalo.dataset_scripts.pdf import gutters, pairing
+
+SHARED = Path(__file__).parents[2] / "shared" / "bench"
+FROZEN = ("BioMed Central", "Open Journals", "Veterinary World")
+OPEN = ("Elsevier", "MDPI", "Nature Publishing Group")
+
+
+def document(name: str, publisher: str | None, kind: str = "wide") -> Document:
+    return Document(kind, name, Path(f"{name}.pdf"), publisher, {"figures": []})
+
+
+def counts(figures: int, pairs: int) -> list[int]:
+    row = [0] * len(COLUMNS)
+    for name, value in (("figures", figures), ("predicted", figures), ("pairs", pairs)):
+        row[COLUMNS[name]] = value
+    return row
+
+
+def test_who_is_frozen_never_changes():
+    assert all(is_frozen(name) for name in FROZEN)
+    assert not any(is_frozen(name) for name in (*OPEN, None))
+
+
+@pytest.mark.parametrize(
+    ("truth", "publisher"),
+    [
+        ({"publisher": "Hindawi Publishing Corporation"}, "Hindawi"),
+        ({"class": "John Wiley & Sons, Inc."}, "Wiley"),
+        ({"publisher": "MDPI", "class": "two columns"}, "MDPI"),
+        ({"class": "BioMed Central", "traps": []}, None),
+    ],
+)
+def test_publishers_by_their_house(truth, publisher):
+    assert publisher_of(truth) == publisher
+
+
+def test_frozen_publishers_are_not_fitted_on(tmp_path):
+    (tmp_path / "truth").mkdir()
+    for name in (*FROZEN, *OPEN):
+        truth = {"class": name, "figures": []}
+        (tmp_path / "truth" / f"{name}.json").write_text(json.dumps(truth))
+    made = {"class": FROZEN[0], "traps": [], "figures": []}
+    (tmp_path / "truth" / "made.json").write_text(json.dumps(made))
+    fitted = names_to_fit(tmp_path)
+    assert fitted == sorted((*OPEN, "made"))
+    documents = [document(name, name) for name in (*FROZEN, *OPEN)]
+    frozen = {d.name for d in choose(documents, frozen=True)}
+    assert frozen == set(FROZEN)
+    assert frozen.isdisjoint(fitted)
+    assert {d.name for d in choose(documents, frozen=False)} == set(OPEN)
+
+
+def test_each_publisher_is_scored_with_weights_that_it_had_no_part_in():
+    fitted = [SimpleNamespace(group=name) for name in ("MDPI", "Elsevier", "2 columns")]
+    documents = [
+        document("a", "MDPI"),
+        document("b", "MDPI", "real"),
+        document("c", "Elsevier"),
+        document("d", "Wiley", "real"),
+        document("e", None, "typeset"),
+    ]
+    folds = {out: [d.name for d in own] for out, own in make_folds(fitted, documents)}
+    assert folds == {"MDPI": ["a", "b"], "Elsevier": ["c"], None: ["d", "e"]}
+
+
+def test_interval_of_a_known_difference():
+    before = np.array([counts(2, 1)] * 8)
+    every = compare(before, np.array([counts(2, 2)] * 8), "pair F1")
+    assert (every.change, every.low, every.high) == (0.5, 0.5, 0.5)
+    half = compare(before, np.array([counts(2, 1), counts(2, 2)] * 4), "pair F1")
+    # 8 documents, each better by 0.5 with a chance of a half: 0.25 ± 1.96 · 0.25 / √8
+    assert half.change == 0.25
+    assert half.low == pytest.approx(0.077, abs=0.02)
+    assert half.high == pytest.approx(0.423, abs=0.02)
+    boxes = compare(before, before, "pair+box F1")
+    assert np.isnan([boxes.change, boxes.low, boxes.high]).all()
+
+
+def test_table_sums_figures_over_papers():
+    found = {
+        ("wide", "MDPI"): [Counts(4, 4, 3), Counts(2, 1, 1)],
+        ("wide", "Elsevier"): [Counts(2, 2, 2)],
+    }
+    lines = table(found).splitlines()
+    assert [line.split(" | ")[:4] for line in lines[4:]] == [
+        ["| Elsevier", "1", "2", "1.000"],
+        ["| MDPI", "2", "6", "0.727"],
+        ["| **all**", "3", "8", "0.800"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("caption", "whole"),
+    [
+        ("Fig. 1. Hardness of nacre under load, as measured by indentation.", True),
+        ("Hardness of nacre under load, as measured", False),
+        ("of nacre under load, as measured by indentation.", False),
+        ("Hardness of nacre under load, as measured by indentation. We then went on.", False),
+    ],
+)
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared benchmark's scorer")
+def test_whole_captions(caption, whole):
+    truth = {"caption": "Hardness of nacre under load, as measured by indentation."}
+    assert is_whole(load_scorer(SHARED), caption, truth) == whole
+
+
+def test_changed_parameters_hold_for_a_while():
+    gap = pairing.P.link_gap
+    with changed(Change("pairing", "Parameters", "link_gap", 1.25 * gap, 1.25)):
+        assert pairing.P.link_gap == 1.25 * gap
+    assert pairing.P.link_gap == gap
+    with changed(Change("gutters", "GutterParameters", "lines", 4, 0.75)):
+        assert gutters.GutterParameters().lines == 4
+    assert gutters.GutterParameters().lines == 6
+
+
+def test_every_parameter_is_changed_both_ways():
+    found = {(c.module, c.field, c.factor): c.value for c in all_changes()}
+    assert found["pairing", "link_gap", 0.75] == 0.75 * pairing.P.link_gap
+    assert found["pairing", "link_gap", 1.25] == 1.25 * pairing.P.link_gap
+    assert found["gutters", "lines", 0.75] == 4
+    assert found["gutters", "lines", 1.25] == 8
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs the shared benchmark's scorer")
+def test_ablation_finds_the_feature_that_decides(tmp_path):
+    one_figure(tmp_path / "one.pdf")
+    caption = {"label": "Figure 1", "caption": "Hardness.", "page": 0, "bbox": [60, 72, 296, 222]}
+    weights = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    weights["starts"] = {"bias": -1.0, "mark": 2.0, "lower": -1.0}
+    made = Document("made", "one", tmp_path / "one.pdf", None, {"figures": [caption]})
+    ablations = [Feature("starts", "mark"), Feature("starts", "lower")]
+    assert set(ablations) < set(all_features(weights))
+    found = count_ablations(made, ablations, weights, SHARED)
+    before, without_mark, without_lower = found[0]
+    assert before[COLUMNS["predicted"]] == without_lower[COLUMNS["predicted"]] == 1
+    assert without_mark[COLUMNS["predicted"]] == 0
+    assert found[1] == [True, False]
+    first, last = effects_of([found], [made], ablations)
+    assert (str(first.ablation), first.documents) == ("starts: mark", 1)
+    assert (str(last.ablation), last.documents, last.size) == ("starts: lower", 0, 0.0)
+
+
+def test_every_set_has_bars():
+    assert set(BARS) == set(SETS)
+    assert BARS["wide"] == {"pair F1": 0.98}
+
+
+def test_remembered_steps_are_those_of_the_present_page(tmp_path):
+    """Lines of a page that is gone may have had the ids of those of the present one."""
+    one_figure(tmp_path / "one.pdf")
+    alone = [row["caption"] for row in Opened(tmp_path / "one.pdf").rows("pairing")]
+    with remembering():
+        found = [Opened(tmp_path / "one.pdf").rows("pairing") for _ in range(20)]
+    assert all([row["caption"] for row in rows] == alone for rows in found)
