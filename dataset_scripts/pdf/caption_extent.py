@@ -140,9 +140,16 @@ def steps_below(caption: Growing) -> list[Step]:
         row = joined(head, text.rows.level(head), text.page.columns)
         row = [line for line in row if id(line) not in taken]
         steps.append(Step("continues", row, row_features(caption, row, level)))
-        if len(steps) == ROWS_SEEN:
+        # Only what is too small for a row is passed over: parts of a fraction, stray marks.
+        if len(steps) == ROWS_SEEN or not _is_fragment(row, last):
             break
     return steps
+
+
+def _is_fragment(row: list[Line], last: Line) -> bool:
+    """Whether a row is a piece of a formula or a stray mark, and no row of text."""
+    small = all(line.size < 0.85 * last.size for line in row)
+    return small or sum(len(line.text) for line in row) <= _FRAGMENT
 
 
 def _is_index(line: Line, last: Line) -> bool:

@@ -44,6 +44,7 @@ class Parameters:
     off_centre: float = 0.3  # of the distance of the middles, added to the gap of a rival
     same_width: float = 0.06  # of a column's width; a caption that wide is set to the column
     figure_width: float = 0.85  # of a figure's width; a caption that wide is set to the figure
+    page_centre: float = 0.1  # of the page's width; a caption no further off its middle is over all
     nodes: int = 50_000  # choices that are looked at; no page of the benchmarks needs a tenth
 
 
@@ -134,9 +135,36 @@ def pair_page(scene: Scene, prior: dict[str, float] | None = None) -> list[Pair]
         caption, own = problem.captions[index], [scene.atoms[k] for k in atoms]
         box = cut_off(union([atom.box for atom in own]), caption.box, sides[index])
         lines = [line for atom in own for line in atom.lines]
+        more = _between(problem, index, sides[index], box, lines)
+        box = union([box, *(line.box for line in more)])
+        lines += more
         reasons = _model().reasons(choice_features(problem, index, sides[index], owner))
         pairs.append(Pair(caption, box, sides[index], own, lines, reasons))
     return pairs
+
+
+def _between(
+    problem: Problem, index: int, side: str | None, box: Box, lines: list[Line]
+) -> list[Line]:
+    """Text between a figure and its caption: letters of panels, a legend, the name of an axis.
+
+    `lines` are those that the figure has already.
+    """
+    cap, scene = problem.captions[index].box, problem.scene
+    if side not in (ABOVE, BELOW):
+        return []
+    top, bottom = (box[3], cap[1]) if side == ABOVE else (cap[3], box[1])
+    known = {id(line) for line in lines}
+    walls = problem.walls[index]
+    found = []
+    for line in scene.loose:
+        inside = line.box[1] > top - 1 and line.box[3] < bottom + 1
+        within = line.box[0] > box[0] - 1 and line.box[2] < box[2] + 1
+        if inside and within and id(line) not in known:
+            hull = _inset(union([box, line.box]))
+            if not len(walls) or not hits(walls, hull).any():
+                found.append(line)
+    return found
 
 
 def side_shares(count: Counter[str | None]) -> dict[str, float]:
@@ -275,6 +303,8 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
     first, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
     for atom, gap in seen.items():
         box = scene.atoms[atom].box
+        if side in (ABOVE, BELOW) and _captioned_between(problem, index, box, nearest):
+            continue
         # The legend beside another figure may be seen past that figure's caption.
         hull = _inset(union([nearest, box]))
         if len(others) and hits(others, hull).any():
@@ -285,6 +315,24 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
             if past and hits(scene.barriers, hull).any():
                 continue
         yield atom, gap
+
+
+def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> bool:
+    """Whether a caption over all columns stands between a graphic and the nearest one.
+
+    Then the graphic is of that caption, though it may not stand right over it.
+    """
+    page = problem.scene.page
+    top, bottom = min(box[3], nearest[3]), max(box[1], nearest[1])
+    for number, other in enumerate(problem.captions):
+        x0, y0, x1, y1 = other.box
+        if number == index or not (y0 > top - 2 and y1 < bottom + 2):
+            continue
+        column = in_one_column(other.box, page)
+        centred = abs(x0 + x1 - page.width) < P.page_centre * page.width
+        if column is None and (len(page.columns) > 1 or centred):
+            return True
+    return False
 
 
 def _gap(cap: Box, box: Box, side: str, size: float) -> float | None:

@@ -78,9 +78,12 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
             free.append(line)
     loose, far = _near_graphics(free, atoms, body, page.quarters)
     # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
-    barriers += [line.box for line in far if _in_body_type(line, body) and len(line.text) > 3]
+    stops = [line for line in far if _in_body_type(line, body) and len(line.text) > 3]
+    barriers += [line.box for line in stops]
     walls = np.array([*barriers, *captions, *channels]).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body, page.quarters)
+    stopped = {id(line) for line in stops}
+    loose += [line for line in far if id(line) not in stopped]
     return Scene(page, body, owned, atoms, loose, walls[: len(barriers)], blocks)
 
 
