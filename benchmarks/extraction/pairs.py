@@ -19,15 +19,9 @@ from benchmarks.extraction.examples import Paper
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.geometry import Box, iou, union
 from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
-from cephalo.dataset_scripts.pdf.pairing import (
-    Problem,
-    choice_features,
-    claims,
-    groups,
-    owners,
-    side_shares,
-)
+from cephalo.dataset_scripts.pdf.pairing import claims, groups, side_shares
 from cephalo.dataset_scripts.pdf.regions import build_scene
+from cephalo.dataset_scripts.pdf.sight import Problem, choice_features, owners
 
 SAME = 0.7  # intersection over union from which two boxes are one figure
 MOST = 400  # choices of a group of captions; larger groups are left out

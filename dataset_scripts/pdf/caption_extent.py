@@ -139,11 +139,20 @@ def steps_below(caption: Growing) -> list[Step]:
         head = min(fresh, key=lambda line: (not line.continues(last), abs(line.box[0] - left)))
         row = joined(head, text.rows.level(head), text.page.columns)
         row = [line for line in row if id(line) not in taken]
+        if _is_stray(row, left, last):
+            continue
         steps.append(Step("continues", row, row_features(caption, row, level)))
         # Only what is too small for a row is passed over: parts of a fraction, stray marks.
         if len(steps) == ROWS_SEEN or not _is_fragment(row, last):
             break
     return steps
+
+
+def _is_stray(row: list[Line], left: float, last: Line) -> bool:
+    """Whether a row is a page number or the name of an axis, off the caption's left edge."""
+    text = row[0].text
+    off = row[0].box[0] > left + 2 * last.size
+    return len(row) == 1 and off and len(text) < _FRAGMENT and text.isalnum()
 
 
 def _is_fragment(row: list[Line], last: Line) -> bool:

@@ -24,9 +24,10 @@ from cephalo.dataset_scripts.pdf.decisions import Features, load_models
 from cephalo.dataset_scripts.pdf.document import Decisions, decide, displayed
 from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.layout import PageContent, set_layout
-from cephalo.dataset_scripts.pdf.pairing import Problem, best_sides, choice_features, owners
+from cephalo.dataset_scripts.pdf.pairing import best_sides
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene
+from cephalo.dataset_scripts.pdf.sight import Problem, choice_features, owners
 from cephalo.dataset_scripts.pdf.text import Line
 
 MAX_WORDS = 70  # characters of a row that are told; more is cut

@@ -9,10 +9,11 @@ from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, hits, overlap_y, union
 from cephalo.dataset_scripts.pdf.labels import CONTINUED
 from cephalo.dataset_scripts.pdf.layout import in_one_column
-from cephalo.dataset_scripts.pdf.pairing import ABOVE, BELOW, Pair
+from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.rows import Rows
+from cephalo.dataset_scripts.pdf.sight import ABOVE, BELOW
 from cephalo.dataset_scripts.pdf.text import Line
 
 # Faces in which all characters are equally wide, as programs are printed.

@@ -1,0 +1,251 @@
+"""What captions see of a page's graphics, and the features of choosing a side for each.
+
+Every caption sees graphics above, below, left or right of it: those that no running text and no
+other caption parts from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.captions import Caption
+from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, overlap_x, overlap_y, union
+from cephalo.dataset_scripts.pdf.layout import in_one_column
+from cephalo.dataset_scripts.pdf.regions import Scene
+
+ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
+SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
+# Features of a choice that may rise or fall where a caption has fewer of the atoms it sees.
+EITHER_WAY = ("far", "misfit", "text_like", "off_centre")
+_TABLES = ("table", "algorithm")  # their captions stand above
+
+
+@dataclass(frozen=True)
+class SightParameters:
+    """Limits of what a caption sees. Lengths are in font sizes of the body, if not said else."""
+
+    least_overlap: float = 0.15  # of the narrower width; less is beside, not above or below
+    height_inside: float = 0.35  # of a graphic's height that may reach past the caption's edge
+    inside: float = 4.0  # but no more than this
+    past_side: float = 2.0  # how far beyond a figure's foot or head a caption beside it may lie
+    logo_gap: float = (
+        12.0  # farther from the nearest graphic, only what is under the caption counts
+    )
+    off_centre: float = 0.3  # of the distance of the middles, added to the gap of a rival
+    same_width: float = 0.06  # of a column's width; a caption that wide is set to the column
+    figure_width: float = 0.85  # of a figure's width; a caption that wide is set to the figure
+    page_centre: float = 0.1  # of the page's width; a caption no further off its middle is over all
+
+
+P = SightParameters()
+
+
+@dataclass
+class Problem:
+    """The pairing of one page.
+
+    `walls`: for each caption the boxes (n, 4) that its figure does not cross: running text, and
+    the other captions. `seen`: for each caption and side the atoms it sees, and how far they are
+    in points. `prior`: features of a side that the rest of the document speaks for.
+    """
+
+    scene: Scene
+    captions: list[Caption]
+    prior: dict[str, float]
+    walls: list[np.ndarray] = field(init=False)
+    seen: list[dict[str, dict[int, float]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        boxes = [caption.box for caption in self.captions]
+        self.walls = [
+            np.concatenate(
+                [self.scene.barriers, np.array(boxes[:k] + boxes[k + 1 :]).reshape(-1, 4)]
+            )
+            for k in range(len(boxes))
+        ]
+        self.seen = [
+            {side: self._look(k, side) for side in SIDES} for k in range(len(self.captions))
+        ]
+        self.sizes = [area(atom.box) for atom in self.scene.atoms]
+        self.whole = sum(self.sizes) or 1.0
+
+    def _look(self, index: int, side: str) -> dict[int, float]:
+        """The atoms that a caption sees on one side: index → distance in points."""
+        caption = self.captions[index]
+        if caption.kind in _TABLES and side in (LEFT, RIGHT):
+            return {}
+        seen = {}
+        cap, atoms = caption.box, self.scene.atoms
+        for number, atom in enumerate(atoms):
+            gap = _gap(cap, atom.box, side, self.scene.profile.size)
+            if gap is not None and not _wall_between(cap, atom.box, side, self.walls[index]):
+                seen[number] = gap
+        if side in (LEFT, RIGHT):
+            level = {k: gap for k, gap in seen.items() if overlap_y(cap, atoms[k].box) > 0}
+            return level or seen
+        return seen
+
+    def options(self, index: int) -> list[str | None]:
+        """The sides on which a caption sees something, and None: its figure is elsewhere."""
+        return [*(side for side in SIDES if self.seen[index][side]), None]
+
+
+def choice_features(
+    problem: Problem, index: int, side: str | None, owner: dict[int, int]
+) -> dict[str, float]:
+    """Features of a caption's side, where `owner` says whose each atom is."""
+    caption = problem.captions[index]
+    table = caption.kind in _TABLES
+    own = [k for k, who in owner.items() if who == index]
+    if side is None or not own:
+        return {"no_table": 1.0} if table else {"no_figure": 1.0}
+    scene = problem.scene
+    size = scene.profile.size
+    near = min(problem.seen[index][side][k] for k in own)
+    boxes = [scene.atoms[k].box for k in own]
+    share = sum(problem.sizes[k] for k in own) / problem.whole
+    if table:
+        return {f"table_{side}": 1.0, "table_gap": near / size, "covered": share}
+    return {
+        side: 1.0,
+        "usual_side": problem.prior.get(side, 0.0),
+        "gap": near / size,
+        "far": float(near > 4 * size),
+        "misfit": float(_misfit(caption, side, boxes, scene)),
+        "covered": share,
+        "text_like": float(_is_flat(boxes, size)),
+        "off_centre": _off_centre(caption.box, union(boxes), side) / scene.page.width,
+    }
+
+
+def _is_flat(boxes: list[Box], size: float) -> bool:
+    """Whether graphics are no higher than two lines: a formula, a rule with its ends, a logo."""
+    box = union(boxes)
+    return box[3] - box[1] < 2.5 * size
+
+
+def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
+    """Atom index → caption index, for the atoms that captions see on their chosen sides."""
+    scene, captions = problem.scene, problem.captions
+    owner: dict[int, tuple[float, int]] = {}
+    for index, side in sides.items():
+        if side is None:
+            continue
+        for atom, gap in _visible(problem, index, side):
+            cost = gap + _off_centre(captions[index].box, scene.atoms[atom].box, side)
+            if atom not in owner or cost < owner[atom][0]:
+                owner[atom] = cost, index
+    return {atom: index for atom, (_, index) in owner.items()}
+
+
+def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
+    """The atoms that a caption sees on a side and may have, with their distances in points."""
+    scene, cap = problem.scene, problem.captions[index].box
+    seen = problem.seen[index][side]
+    others = np.array([c.box for k, c in enumerate(problem.captions) if k != index]).reshape(-1, 4)
+    first, nearest = min((gap, scene.atoms[atom].box) for atom, gap in seen.items())
+    for atom, gap in seen.items():
+        box = scene.atoms[atom].box
+        if side in (ABOVE, BELOW) and _captioned_between(problem, index, box, nearest):
+            continue
+        # The legend beside another figure may be seen past that figure's caption.
+        hull = inset(union([nearest, box]))
+        if len(others) and hits(others, hull).any():
+            continue
+        # A logo above the title may be seen past the title's end.
+        if gap > first + P.logo_gap * scene.profile.size and side in (ABOVE, BELOW):
+            past = overlap_x(cap, box) < 0.5 * (box[2] - box[0])
+            if past and hits(scene.barriers, hull).any():
+                continue
+        yield atom, gap
+
+
+def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> bool:
+    """Whether a caption over all columns stands between a graphic and the nearest one.
+
+    Then the graphic is of that caption, though it may not stand right over it.
+    """
+    page = problem.scene.page
+    top, bottom = min(box[3], nearest[3]), max(box[1], nearest[1])
+    for number, other in enumerate(problem.captions):
+        x0, y0, x1, y1 = other.box
+        if number == index or not (y0 > top - 2 and y1 < bottom + 2):
+            continue
+        column = in_one_column(other.box, page)
+        centred = abs(x0 + x1 - page.width) < P.page_centre * page.width
+        if column is None and (len(page.columns) > 1 or centred):
+            return True
+    return False
+
+
+def _gap(cap: Box, box: Box, side: str, size: float) -> float | None:
+    """Distance from a caption to a box on one side; None where the box is not on that side.
+
+    `size`: that of the body, in points.
+    """
+    slack = min(P.height_inside * (box[3] - box[1]), P.inside * size)
+    if side in (ABOVE, BELOW):
+        narrow = min(cap[2] - cap[0], box[2] - box[0])
+        if overlap_x(cap, box) < P.least_overlap * narrow:
+            return None
+        gap = cap[1] - box[3] if side == ABOVE else box[1] - cap[3]
+        return max(gap, 0.0) if gap > -slack else None
+    # Set on one baseline with the foot or the head of its figure, a caption may lie just past it.
+    past = -overlap_y(cap, box)
+    gap = cap[0] - box[2] if side == LEFT else box[0] - cap[2]
+    if gap < -P.past_side * size or past > P.past_side * size:
+        return None
+    return max(gap, 0.0) + 2 * max(past, 0.0)
+
+
+def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
+    if side in (ABOVE, BELOW):
+        x0, x1 = max(cap[0], box[0]), min(cap[2], box[2])
+        y0, y1 = (box[3], cap[1]) if side == ABOVE else (cap[3], box[1])
+    else:
+        y0, y1 = max(cap[1], box[1]), min(cap[3], box[3])
+        x0, x1 = (box[2], cap[0]) if side == LEFT else (cap[2], box[0])
+    inset_x, inset_y = 0.02 * (x1 - x0), 0.02 * (y1 - y0)  # what only touches is no wall
+    corridor = (x0 + inset_x, y0 + inset_y, x1 - inset_x, y1 - inset_y)
+    if corridor[0] >= corridor[2] or corridor[1] >= corridor[3] or not len(walls):
+        return False
+    return bool(hits(walls, corridor).any())
+
+
+def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene) -> bool:
+    """Whether the width of a caption does not fit to lie above or below its figure.
+
+    There it is broken at the width of the figure or of the column; beside the figure, at what
+    is left of the width.
+    """
+    if side not in (ABOVE, BELOW) or len(caption.lines) < 2:
+        return False
+    width = _measure(caption)
+    figure = union(boxes)
+    columns = [b - a for a, b in scene.page.columns]
+    spans = [*columns, max(b for _, b in scene.page.columns) - scene.page.columns[0][0]]
+    own = caption.box[2] - caption.box[0]
+    fits_figure = width > P.figure_width * (figure[2] - figure[0])
+    return not fits_figure and not any(abs(own - s) < P.same_width * s for s in spans)
+
+
+def _measure(caption: Caption) -> float:
+    """The most, in points, to which the lines of a caption may have been set.
+
+    Justified lines end there; a ragged one ends where the next word would have gone beyond it.
+    """
+    ends = [line.box[2] for line in caption.lines[:-1]]
+    if len(ends) < 2 or max(ends) - min(ends) > 0.2 * caption.lines[0].size:
+        ends = [line.box[2] + after.first_word for line, after in pairwise(caption.lines)]
+    return max(*ends, caption.box[2]) - caption.box[0]
+
+
+def _off_centre(cap: Box, box: Box, side: str) -> float:
+    axis = 0 if side in (ABOVE, BELOW) else 1
+    return P.off_centre * abs(cap[axis] + cap[axis + 2] - box[axis] - box[axis + 2]) / 2
+
+
+def inset(box: Box) -> Box:
+    return box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1
