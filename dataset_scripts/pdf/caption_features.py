@@ -31,7 +31,7 @@ _SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounde
 class PageText:
     """A page as the line decisions see it.
 
-    `rows`: all upright lines but furniture. `blocks`: the block of each line, by its id.
+    `rows`: all upright lines. `blocks`: the block of each line, by its id.
     """
 
     page: PageContent
@@ -41,7 +41,7 @@ class PageText:
     @cached_property
     def rows(self) -> Rows:
         """The lines of the page by baseline."""
-        return Rows([line for line in self.page.lines if "furniture" not in line.tags])
+        return Rows(self.page.lines)
 
     @cached_property
     def block_of(self) -> dict[int, Block]:

@@ -50,7 +50,7 @@ LABEL_AFTER = (
 WORD_ALONE = re.compile(rf"{_PREFIX}(?:{_WORDS})", re.I)
 LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
 CONTINUED = re.compile(
-    r"^[\s.:]*[(\[]?(?:cont(?:inued|['\u2019]?d)?\.?|fortsetzung|continuación|续)[)\]]?[\s.:]*",
+    r"^[\s.:]*[(\[]?(?:cont(?:inued|['\u2019]?d)?\.?(?![a-z])|suite\b|fortsetzung|continuación|续)[)\]]?[\s.:]*",
     re.I,
 )
 SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s-\s)+\s*")

@@ -70,8 +70,6 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
             else:
                 free.append(line)
     for line in page.turned:
-        if "furniture" in line.tags:
-            continue
         if len(line.text) > 30 and abs(line.size - body.size) < 0.08 * body.size:
             barriers.append(line.box)
         else:
