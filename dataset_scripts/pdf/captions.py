@@ -20,6 +20,8 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
+_HOPELESS = -5.0  # log-odds by itself; what else is known of a document has not made up for less
+
 
 @dataclass
 class Caption:
@@ -72,7 +74,7 @@ def weigh_candidates(
     weigh_alone(every)
     usual = usual_faces(every)
     for candidate in every:
-        if usual[candidate.kind]:
+        if usual[candidate.kind] and candidate.score > _HOPELESS:
             growing = candidate.growing
             faces = usual[candidate.kind]
             candidate.growing = grow(candidate.first, candidate.kind, growing.text, faces)
