@@ -9,6 +9,7 @@ from pdf_samples import LEFT, Sheet
 from review_samples import CITATION, caption_overleaf, cited_figure, labels_and_legends, lost_figure
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.document import Decisions, decide
 from cephalo.dataset_scripts.pdf.explain import MAX_REJECTED, MAX_WORDS, explain_document
 from cephalo.dataset_scripts.pdf.layout import set_layout
@@ -39,7 +40,8 @@ def test_a_caption_has_the_scores_and_reasons_that_decided(tmp_path):
     assert why.start.score == pytest.approx(caption.score) and why.start.score > 2
     assert why.start.reasons == caption.reasons
     assert why.start.words.startswith("Figure 1. Hardness of the samples")
-    assert dict(why.alone.reasons)["graphics_above"] > 0.5
+    weights = load_models()["starts_alone"].weights
+    assert all(value / weights[name] > 0 for name, value in why.alone.reasons)
     assert why.figure.page == 0 and why.figure.side == "above"
     assert why.figure.box == pytest.approx(box, abs=1)
     chosen, other = why.figure.sides

@@ -82,7 +82,7 @@ class Candidate:
     @property
     def elsewhere(self) -> bool:
         """Whether it only tells on which page the caption stands."""
-        return bool(_ELSEWHERE.match(self.head))
+        return bool(_ELSEWHERE.match(" ".join(self.pieces).strip()))
 
     @property
     def pieces(self) -> list[str]:

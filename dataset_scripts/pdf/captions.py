@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
+_LABEL_LENGTH = 40  # characters; longer lines on the page of a figure are running text
 _HOPELESS = -5.0  # log-odds by itself; what else is known of a document has not made up for less
 
 
@@ -110,17 +111,27 @@ def _caption(candidate: Candidate, after: PageText | None) -> Caption:
 
 
 def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]:
-    """Labels without a text that stand once, on another page than the caption of their number."""
+    """Labels without a text: that stand once, on another page than the caption of their number.
+
+    Or, where no caption has that number, on a page that has little else but a figure.
+    """
     texts = (c for c in candidates if id(c) in kept and any(c.pieces))
     told = {(c.kind, c.number): c for c in texts}
     numbers = defaultdict(list)
     for candidate in candidates:
-        key = candidate.kind, candidate.number
         bare = candidate.elsewhere or not any(candidate.pieces)
-        if bare and id(candidate) not in kept and key in told:
-            numbers[key].append(candidate)
-    return [
-        group[0]
-        for key, group in numbers.items()
-        if len(group) == 1 and group[0].growing.text.page is not told[key].growing.text.page
-    ]
+        if bare and id(candidate) not in kept:
+            numbers[candidate.kind, candidate.number].append(candidate)
+    found = []
+    for key, group in numbers.items():
+        text = group[0].growing.text
+        elsewhere = key in told and text.page is not told[key].growing.text.page
+        sole = key not in told and len(text.solid) and _sentences(text) == 0
+        if len(group) == 1 and (elsewhere or sole):
+            found.append(group[0])
+    return found
+
+
+def _sentences(text: PageText) -> int:
+    """How many lines of a page are as long as those of running text."""
+    return sum(len(line.text) > _LABEL_LENGTH for line in text.page.lines)

@@ -24,6 +24,7 @@ class Parameters:
     """Which text may be of a figure. Lengths are in font sizes of the body, if not said else."""
 
     text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
+    spread: float = 0.72  # of the size; the mean width of a character where gaps part labels
     least_size: float = 10.0  # points; labels do not stand closer where the body is small
 
 
@@ -126,9 +127,12 @@ def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
 def _is_spread(line: Line) -> bool:
     """Whether gaps part the words of a line, as they part the labels under the bars of a chart.
 
-    Characters of a text face are half as wide as high in the mean.
+    Letters of a text face are half as wide as high in the mean; ideographs are as wide as high.
     """
-    return line.box[2] - line.box[0] > 0.72 * line.size * max(len(line.text), 1)
+    if any("\u2e80" < sign < "\uffa0" for sign in line.text):
+        return False
+    width = line.box[2] - line.box[0]
+    return " " in line.text and width > P.spread * line.size * max(len(line.text), 1)
 
 
 def _in_body_type(line: Line, body: TypeProfile) -> bool:

@@ -36,6 +36,9 @@ class SightParameters:
     off_centre: float = 0.3  # of the distance of the middles, added to the gap of a rival
     same_width: float = 0.06  # of a column's width; a caption that wide is set to the column
     figure_width: float = 0.85  # of a figure's width; a caption that wide is set to the figure
+    row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
+    row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
+    beside: float = 3.0  # captions whose heights differ by less stand side by side
     page_centre: float = 0.1  # of the page's width; a caption no further off its middle is over all
 
 
@@ -70,6 +73,7 @@ class Problem:
         ]
         self.sizes = [area(atom.box) for atom in self.scene.atoms]
         self.whole = sum(self.sizes) or 1.0
+        self.rows = _rows(self)
 
     def _look(self, index: int, side: str) -> dict[int, float]:
         """The atoms that a caption sees on one side: index → distance in points."""
@@ -103,7 +107,8 @@ def choice_features(
         return {"no_table": 1.0} if table else {"no_figure": 1.0}
     scene = problem.scene
     size = scene.profile.size
-    near = min(problem.seen[index][side][k] for k in own)
+    seen = problem.seen[index][side]
+    near = min(seen[k] for k in own if k in seen) if any(k in seen for k in own) else 0.0
     boxes = [scene.atoms[k].box for k in own]
     share = sum(problem.sizes[k] for k in own) / problem.whole
     if table:
@@ -137,7 +142,41 @@ def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
             cost = gap + _off_centre(captions[index].box, scene.atoms[atom].box, side)
             if atom not in owner or cost < owner[atom][0]:
                 owner[atom] = cost, index
+    _keep_rows(problem, owner)
     return {atom: index for atom, (_, index) in owner.items()}
+
+
+def _keep_rows(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
+    """Give panels of one row to one caption, but for those over captions that stand side by side.
+
+    `owner` has for each atom the cost and the number of its caption, and is changed.
+    """
+    size = problem.scene.profile.size
+    for one, other in problem.rows:
+        if one not in owner or other not in owner or owner[one][1] == owner[other][1]:
+            continue
+        boxes = [problem.captions[owner[atom][1]].box for atom in (one, other)]
+        if overlap_y(*boxes) > -P.beside * size:
+            continue
+        best = min(owner[one], owner[other])
+        owner[one] = owner[other] = best
+
+
+def _rows(problem: Problem) -> list[tuple[int, int]]:
+    """Pairs of neighbouring atoms of one height, with no wall between: panels of one row."""
+    scene, size = problem.scene, problem.scene.profile.size
+    found = []
+    for one, left in enumerate(scene.atoms):
+        for other, right in enumerate(scene.atoms):
+            gap = right.box[0] - left.box[2]
+            ends = (abs(left.box[k] - right.box[k]) for k in (1, 3))
+            if not 0 <= gap < P.row_gap * size or max(ends) > P.row_slack * size:
+                continue
+            between = (left.box[2] + 1, left.box[1] + 1, right.box[0] - 1, right.box[3] - 1)
+            walls = scene.barriers
+            if between[0] >= between[2] or not len(walls) or not hits(walls, between).any():
+                found.append((one, other))
+    return found
 
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
