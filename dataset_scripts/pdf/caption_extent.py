@@ -67,7 +67,7 @@ def grow(
 
     `usual` are the faces in which other captions of the document go on; empty where unknown.
     """
-    caption = Growing(kind, text, [_first_row(first, text)], usual=usual)
+    caption = Growing(kind, text, [first_row(first, text)], usual=usual)
     return _grow_on(caption, choose)
 
 
@@ -106,7 +106,7 @@ def _grow_on(caption: Growing, choose: Choose) -> Growing:
     return caption
 
 
-def _first_row(first: Line, text: PageText) -> list[Line]:
+def first_row(first: Line, text: PageText) -> list[Line]:
     """A first line with the pieces that go on from it: a stretched line, a tabbed label."""
     level = text.rows.level(first)
     row = [line for line in joined(first, level, text.page.columns) if line.box[0] >= first.box[0]]

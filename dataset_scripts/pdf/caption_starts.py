@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.caption_extent import grow
+from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x
@@ -50,6 +50,7 @@ _ELSEWHERE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
+_CITATION = -8.0  # log-odds of a first row alone, from which no further rows can make a caption
 _SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
 _NEAR = 4.0  # font sizes from a caption to the graphics that count as near
 _MARKS = {".": "dot", ":": "colon", "|": "bar", "\u2502": "bar", ")": "bracket"}
@@ -105,8 +106,7 @@ def find_candidates(text: PageText) -> list[Candidate]:
 
 
 def _candidate(line: Line, text: PageText) -> Candidate | None:
-    growing = grow(line, "figure", text, choose=lambda caption, steps: None)
-    row = growing.rows[0]
+    row = first_row(line, text)
     match = match_label(" ".join(piece.text for piece in row))
     if match is None:
         return None
@@ -116,15 +116,25 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
     head = rest[mark.end() :] if mark else rest.strip()
     word = re.sub(r"\s+", " ", match.group("word")).lower()
     kind = kind_of(match)
-    growing = grow(line, kind, text)
-    weight = line.bold and line.lead != growing.last.font
-    capitals = match.group("word").isupper()
-    style = word, capitals, closing, weight, round(line.size * 2) / 2, line.lead
     number = f"{series_of(word)}{number_of(match)}"
     continued = bool(CONTINUED.match(rest))
+    style = word, match.group("word").isupper(), closing, False, _half(line.size), line.lead
+    growing = Growing(kind, text, [row])
     candidate = Candidate(kind, label_of(match), number, head, continued, style, growing)
-    candidate.features = _start_features(candidate, rest, match.re is LABEL_CJK)
+    cjk = match.re is LABEL_CJK
+    candidate.features = _start_features(candidate, rest, cjk)
+    if load_models()["starts_alone"].score(candidate.features) < _CITATION:
+        return candidate
+    candidate.growing = grow(line, kind, text)
+    weight = line.bold and line.lead != candidate.growing.last.font
+    candidate.style = (*style[:3], weight, *style[4:])
+    candidate.features = _start_features(candidate, rest, cjk)
     return candidate
+
+
+def _half(size: float) -> float:
+    """A font size to half a point."""
+    return round(size * 2) / 2
 
 
 def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, float]:

@@ -46,7 +46,8 @@ def find_panels(
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
     drawn = {}
-    if len(anchors) < _LEAST_PRINTED * len(letters):
+    # Letters of a drawing are text; only pictures, or drawings with no text, hold theirs as ink.
+    if len(anchors) < _LEAST_PRINTED * len(letters) and (images or not lines):
         drawn = _drawn(draw(_FINE), letters)
         anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
