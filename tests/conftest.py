@@ -114,12 +114,6 @@ OPEN_FAULTS = {
             "test_a_label_above_its_figure_with_the_text_under_it[regular--two-columns-sans]",
         ],
     },
-    "test_pdf_nothing_invented.py": {
-        "figure invented": [
-            "test_tables_next_to_lines_that_cite_figures[Figure 1 shows the hardness of all samples.-True]",
-            "test_a_boxed_note_next_to_lines_that_cite_figures[Figure 1 shows the hardness of all samples.]",
-        ],
-    },
     "test_pdf_text_figures.py": {
         "figure of text beside running text lost": [
             "test_a_program_wrapped_by_the_text_of_one_column[left]",

@@ -51,6 +51,7 @@ _ELSEWHERE = re.compile(
 _SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
 _CITATION = -8.0  # log-odds of a first row alone, from which no further rows can make a caption
+_UNLIKELY = -2.0  # log-odds by itself; below it a caption needs others of its kind to be one
 _SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
 _NEAR = 4.0  # font sizes from a caption to the graphics that count as near
 _MARKS = {".": "dot", ":": "colon", "|": "bar", "\u2502": "bar", ")": "bracket"}
@@ -265,7 +266,11 @@ def weigh_together(candidates: list[Candidate]) -> None:
     for candidate, more in zip(candidates, found, strict=True):
         candidate.features |= more
     for candidate in candidates:
+        alone = candidate.score
         candidate.score = model.score(candidate.features)
+        # Without other captions a document says nothing that could make up for an unlikely one.
+        if candidate.features.get("only_one") and alone < _UNLIKELY:
+            candidate.score = min(candidate.score, alone)
 
 
 def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
