@@ -43,6 +43,7 @@ bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m cephalo.train.bench --repeats 1
 	$(BIN)/python -m cephalo.dataset_scripts.bench_refine
 	$(if $(wildcard ../shared/bench),$(BIN)/python -m cephalo.dataset_scripts.bench_extract ../shared/bench)
+	$(if $(wildcard ../shared/bench),$(BIN)/python -m benchmarks.panels.score ../shared/bench)
 	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
 	rm -rf runs/bench-merge
 

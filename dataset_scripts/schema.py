@@ -28,7 +28,7 @@ FIGURES = Features(
         "document_sha256": Value("string"),  # of the source file
         "page": Value("int32"),  # 0-based
         "bbox": BBOX,
-        "caption_bbox": BBOX,
+        "caption_bbox": BBOX,  # null where the caption stands on another page
         "width": Value("int32"),  # pixels of `image`
         "height": Value("int32"),
         "dpi": Value("int32"),
