@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import matplotlib
+import pytest
 from pdf_samples import Sheet
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
@@ -232,3 +233,15 @@ def check_rows(rows: list[dict], truth: list[tuple[str, str, int, Box]], least: 
     for row, (label, _, _, box) in zip(rows, truth, strict=True):
         share = iou(row["bbox"], box)
         assert share > least, (label, round(share, 2), [round(v) for v in row["bbox"]], box)
+
+
+@pytest.fixture
+def draw(tmp_path):
+    """A paper in a look, with a page of running text."""
+
+    def start(look=LETTER) -> Paper:
+        paper = Paper(tmp_path / "sample.pdf", look)
+        paper.body_page()
+        return paper
+
+    return start

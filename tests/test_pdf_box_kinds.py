@@ -3,24 +3,13 @@
 import numpy as np
 import pytest
 from paper_samples import LETTER, LOOKS, Paper, check_rows, prose, rows_of, with_type
+from paper_samples import draw as draw  # the fixture
 
 from cephalo.dataset_scripts.pdf.geometry import covered, iou
 
 TEXT = "Hardness of the annealed samples against the time for which they were held in air."
 SECOND = "Wear of the same samples after two hundred cycles under a load of five newtons."
 LABEL = ("Figure 1.", "bold")
-
-
-@pytest.fixture
-def draw(tmp_path):
-    """A paper in a look, with a page of running text."""
-
-    def start(look=LETTER) -> Paper:
-        paper = Paper(tmp_path / "sample.pdf", look)
-        paper.body_page()
-        return paper
-
-    return start
 
 
 def under(paper: Paper, span: tuple, y: float, label: str = "Figure 1.", text: str = TEXT) -> float:

@@ -2,6 +2,7 @@
 
 import pytest
 from paper_samples import LETTER, LOOKS, Look, Paper, check_rows, face, prose, rows_of, with_type
+from paper_samples import draw as draw  # the fixture
 
 SHORT = "Hardness of the annealed samples against the time for which they were held in air."
 LONG = (
@@ -10,18 +11,6 @@ LONG = (
     "drawn by eye. All samples were polished before the test and cleaned in ethanol for a minute."
 )
 LABEL = ("Figure 1.", "bold")
-
-
-@pytest.fixture
-def draw(tmp_path):
-    """A paper in a look, with a page of running text."""
-
-    def start(look=LETTER) -> Paper:
-        paper = Paper(tmp_path / "sample.pdf", look)
-        paper.body_page()
-        return paper
-
-    return start
 
 
 def figure(paper: Paper, span: tuple[float, float] | None = None, height: float = 150) -> list:

@@ -2,6 +2,7 @@
 
 import pytest
 from paper_samples import LETTER, LOOKS, Paper, check_rows, prose, rows_of, with_type
+from paper_samples import draw as draw  # the fixture
 
 from cephalo.dataset_scripts.pdf.geometry import iou
 
@@ -15,18 +16,6 @@ MANUSCRIPT = with_type(
     LETTER, columns=1, gutter=0, size=12, leading=22, left=80, measure=440,
     caption_size=12, caption_leading=22, justified=False,
 )  # fmt: skip
-
-
-@pytest.fixture
-def draw(tmp_path):
-    """A paper in a look, with a page of running text."""
-
-    def start(look=LETTER) -> Paper:
-        paper = Paper(tmp_path / "sample.pdf", look)
-        paper.body_page()
-        return paper
-
-    return start
 
 
 NOTES = (

@@ -2,21 +2,10 @@
 
 import pytest
 from paper_samples import LETTER, LOOKS, Paper, check_rows, face, prose, rows_of, with_type
+from paper_samples import draw as draw  # the fixture
 
 TEXT = "Steps of the search, which ends when none of the candidates is left to be looked at."
 LABEL = ("Figure 1.", "bold")
-
-
-@pytest.fixture
-def draw(tmp_path):
-    """A paper in a look, with a page of running text."""
-
-    def start(look=LETTER) -> Paper:
-        paper = Paper(tmp_path / "sample.pdf", look)
-        paper.body_page()
-        return paper
-
-    return start
 
 
 def rows_at(
