@@ -60,7 +60,6 @@ _GOES_ON = (  # words that a phrase cannot end with: what follows belongs to it
     "to under using versus via vs with within without"
 )
 _DANGLING = re.compile(rf"(?:^|\W)(?:a|(?i:{_GOES_ON.replace(' ', '|')}))\W*$")
-_POINTING = re.compile(r"\b(?:in|see|from|of|to|with|panels?|than)\s*$", re.I)
 _SENTENCE = re.compile(
     r"(?:(?<=[a-z]{3})[.?!:]|(?<=[)\]\d%\u00b0A-Z])[.?!])\s+(?=[^a-z\s])|(?<=[\d)])\.\s+(?=[a-z])"
 )

@@ -153,11 +153,6 @@ def has_layer(lines: list[Line]) -> bool:
     return enough and is_text("".join(hidden)) and not is_soup(hidden)
 
 
-def is_legible(lines: list[Line]) -> bool:
-    """Whether the text of a scan can be had: from its layer `lines`, or by OCR."""
-    return has_layer(lines) or ocr.is_available()
-
-
 def draw(page: fast.Page) -> tuple[np.ndarray, float]:
     """The page as uint8 (height, width), the darkest channel, and its pixels in a point."""
     pixels = page.width * page.height * (P.dpi / 72) ** 2
