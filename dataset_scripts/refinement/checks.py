@@ -13,8 +13,8 @@ from functools import lru_cache
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
-from cephalo.dataset_scripts.refinement.quantities import missing_quantity
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
+from cephalo.dataset_scripts.refinement.support import missing_quantity
 from cephalo.dataset_scripts.refinement.tasks import Talk
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600

@@ -1,0 +1,73 @@
+"""Numbers in English words: "twenty-five", "two thirds", "ninefold", "an order of magnitude"."""
+
+import re
+from collections.abc import Iterator
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_VALUES = {word: number for number, word in enumerate(_ONES.split())}
+_VALUES |= {word: 10 * number for number, word in enumerate(_TENS.split(), start=2)}
+_LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "tenth": 10}
+_PARTS |= {"hundredth": 100, "thousandth": 1000}
+_MULTIPLES = {"doubl": 2, "twice": 2, "trebl": 3, "tripl": 3, "thrice": 3, "quadrupl": 4}
+_MULTIPLES |= {"quintupl": 5, "halv": 0.5}
+
+_SMALL = "|".join(sorted(_VALUES, key=len, reverse=True))
+_NUMBER = rf"(?:{_SMALL})(?:[\s-]+(?:and\s+)?(?:{_SMALL}|{'|'.join(_LARGE)})\b)*"
+_PART = "|".join(_PARTS)
+# "half of", "by a third", "two thirds"; neither a half cell nor the third curve.
+_FRACTION = (
+    rf"(?P<count>{_SMALL}|an?)?[\s-]?(?P<part>{_PART})(?P<several>s)?\b"
+    r"(?=\s+(?:of|as|the|its|their|that|this|an?)\b)"
+)
+_BY_PART = rf"(?<=\bby )(?:an? )?(?P<by>{_PART})\b|(?P<parts>{_SMALL})[\s-](?P<many>{_PART})s\b"
+_WRITTEN = re.compile(
+    rf"\b(?:(?P<multiple>(?:doubl|tripl|trebl|quadrupl|quintupl|halv)(?:e|es|ed|ing)|twice|thrice)\b"
+    rf"|(?:{_FRACTION})|(?:{_BY_PART})"
+    rf"|(?P<number>(?:a (?=hundred|thousand|million|dozen))?(?:hundred|thousand|million|dozen|{_NUMBER}))"
+    r"(?P<fold>[\s-]?fold)?\b(?![\s-](?:thirds|quarters|fourths|fifths|tenths)\b))",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[A-Za-z]+")
+_FIRST = _VALUES.keys() | _LARGE.keys() | _PARTS.keys() | {"a", "an", "dozen", "twice", "thrice"}
+_FIRST |= {stem + end for stem in _MULTIPLES for end in ("e", "es", "ed", "ing")}
+
+
+def written(text: str) -> Iterator[re.Match]:
+    """The numbers in words in a text, to be read by `read_written`."""
+    end = 0
+    for word in _WORD.finditer(text):  # several times as fast as a search for the whole pattern
+        if word.start() >= end and word.group().lower() in _FIRST:
+            if match := _WRITTEN.match(text, word.start()):
+                end = match.end()
+                yield match
+
+
+def read_written(match: re.Match) -> tuple[float, bool]:
+    """The value of a match of `written`, and whether it says how many times: "twice", "ninefold"."""
+    if match["multiple"]:
+        word = match["multiple"].lower()
+        return next(value for stem, value in _MULTIPLES.items() if word.startswith(stem)), True
+    if part := match["part"] or match["by"] or match["many"]:
+        count = (match["count"] or match["parts"] or "a").lower()
+        return _VALUES.get(count, 1) / _PARTS[part.lower()], True
+    return written_value(match["number"]), bool(match["fold"])
+
+
+def written_value(words: str) -> float:
+    """The number that English words name: "one hundred and twenty-five" is 125."""
+    total = current = 0
+    for word in re.findall(r"[a-z]+", words.lower()):
+        if word in _LARGE:
+            current = max(current, 1) * _LARGE[word]
+            if word != "hundred":
+                total, current = total + current, 0
+        elif word == "dozen":
+            current = max(current, 1) * 12
+        else:
+            current += _VALUES.get(word, 0)
+    return float(total + current)
