@@ -14,7 +14,7 @@ from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
-from cephalo.dataset_scripts.refinement.support import missing_quantity
+from cephalo.dataset_scripts.refinement.support import account
 from cephalo.dataset_scripts.refinement.tasks import Talk
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
@@ -115,8 +115,8 @@ def dangling_reference(talk: Talk, context: Context) -> str | None:
 
 
 def number(talk: Talk, context: Context) -> str | None:
-    """A number, with its unit, that stands nowhere in the source."""
-    return first(missing_quantity(text, context.source.text) for text in texts(talk))
+    """A quantity that the source does not state, and that does not follow from it."""
+    return account(talk.turns, context.source).missing
 
 
 def formula(talk: Talk, context: Context) -> str | None:

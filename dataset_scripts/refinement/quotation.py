@@ -39,16 +39,26 @@ SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure's encoded `image`, and the `words` that its PDF file has as text in it."""
+
+    image: bytes | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
     """What is known of some figures of one paper.
 
     `text` is all that an answer may rest on, and `passages` its parts. `instructions` is what in
-    the paper addresses a model.
+    the paper addresses a model. `panels` are the captions of all panels, "" where one has none.
     """
 
     quotation: str
     passages: tuple[str, ...]
     instructions: str
+    panels: tuple[str, ...] = ()
+    figures: tuple[Picture, ...] = ()
 
     @property
     def text(self) -> str:
@@ -88,6 +98,15 @@ def source_of(figures: list[dict[str, Any]]) -> Source:
         quotation=f"<<<PAPER {mark}\n{body}\n<<<END {mark}",
         passages=tuple(filter(None, passages)),
         instructions="\n".join(filter(None, instructions)),
+        panels=tuple(
+            panel["caption"] or ""
+            for figure in figures
+            for panel in (figure["panels"] or [])[:MAX_PANELS]
+        ),
+        figures=tuple(
+            Picture(figure.get("image", {}).get("bytes"), tuple(figure.get("figure_text") or ()))
+            for figure in figures
+        ),
     )
 
 
