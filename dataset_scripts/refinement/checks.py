@@ -14,7 +14,7 @@ from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
-from cephalo.dataset_scripts.refinement.support import account
+from cephalo.dataset_scripts.refinement.support import account, printed_words
 from cephalo.dataset_scripts.refinement.tasks import Talk
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
@@ -120,8 +120,13 @@ def number(talk: Talk, context: Context) -> str | None:
 
 
 def formula(talk: Talk, context: Context) -> str | None:
-    """A chemical formula or a sample's name that stands nowhere in the source."""
-    return first(missing_formula(text, context.source.text) for text in texts(talk))
+    """A chemical formula or a sample's name that stands nowhere in the source or the figure."""
+    missing = first(missing_formula(text, context.source.text) for text in texts(talk))
+    if missing is None:
+        return None
+    printed = (word for words in printed_words(context.source) for word in words)
+    everything = "\n".join([context.source.text, *printed])
+    return first(missing_formula(text, everything) for text in texts(talk))
 
 
 def repeats_source(talk: Talk, context: Context) -> str | None:

@@ -41,7 +41,7 @@ def written(text: str) -> Iterator[re.Match]:
     """The numbers in words in a text, to be read by `read_written`."""
     end = 0
     for word in _WORD.finditer(text):  # several times as fast as a search for the whole pattern
-        if word.start() >= end and word.group().lower() in _FIRST:
+        if word.start() >= end and word.group().lower().removesuffix("fold") in _FIRST:
             if match := _WRITTEN.match(text, word.start()):
                 end = match.end()
                 yield match

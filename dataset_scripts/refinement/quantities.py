@@ -55,8 +55,8 @@ _PLANE = re.compile(r"[(\[{<⟨]\s?(?:-?\d\s?){3,4}[)\]}>⟩]")
 # Words before a hyphen that leave a number a number: "sub-100 nm".
 _JOINING = {"sub", "non", "mid", "pre", "post", "to", "of", "by", "at", "ca", "near", "and", "or"}
 _GAP = re.compile(
-    r"\s*(?:-|to|and|or|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→|compared (?:to|with)"
-    r"|as opposed to|instead of|rather than|from)\s*\(?\s*"
+    r"\s*(?:-|to|and|or|(?:out )?of|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→|compared (?:to|with)"
+    r"|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
 _BEFORE = re.compile(
     r"(?:(?P<about>about|approximately|approx\.?|roughly|around|some|circa|ca\.?|close to|near|~|∼|≈|≃"
@@ -159,8 +159,9 @@ _FACTOR_OF = re.compile(
     r"\bfactor (?:of|between)\s(?:\w+\s)?(?:[\d.]+ (?:and|to) )?$", re.IGNORECASE
 )
 _ORDERS = re.compile(r"[\s-]orders?[\s-]of[\s-]magnitude", re.IGNORECASE)
-_ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude|\btenfold\b", re.IGNORECASE)
+_ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
 _NAME_AFTER = re.compile(r"[A-Za-z_µθαβγ₀₁₂₃₄₅₆₇₈₉]|\.\d|-\d*[A-Z]\w*\d|-(?:[A-Z][a-z]?\d*-)+")
+_OF_A = re.compile(r"\s(?:of )?an? ")
 # "Two-dimensional" and the like name a kind of thing and count nothing.
 _KIND = re.compile(
     r"-(?:dimensional|phase|point|electrode|probe|component|body|way|theta|side[ds]?|photon|fold sym"
@@ -417,15 +418,15 @@ def _context(
 def _in_words(text: str) -> list[Quantity]:
     found = []
     for match in _ONE_ORDER.finditer(text):
-        if match.group().lower() != "tenfold":
-            found.append(
-                Quantity(match.group(), match.start(), match.end(), 1.0, 1.0, kind="orders")
-            )
+        found.append(Quantity(match.group(), match.start(), match.end(), 1.0, 1.0, kind="orders"))
     for match in written(text):
         value, times = read_written(match)
         before = text[max(match.start() - 48, 0) : match.start()]
         spaced = re.compile(r"[\s-]?").match(text, match.end()).end()
+        if times and (part := _OF_A.match(text, match.end())):  # "a third of an hour"
+            spaced, times = part.end(), False
         named = None if times else UNIT.match(text, spaced)
+        times = times or (match["part"] is not None and not named)
         if named and len(named.group()) == 1:  # "two V" is no way to write a voltage
             named = None
         end = named.end() if named else match.end()
@@ -447,9 +448,9 @@ def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
     """Give the unit at the end of a range or a list to all of it: "2, 6 and 20 mm", "5 ± 1 nm"."""
     for place in range(len(found) - 2, -1, -1):
         left, right = found[place], found[place + 1]
-        if left.unit is None and right.unit and not left.noun and left.kind in ("value", "spread"):
+        if left.unit is None and right.unit and left.kind in ("value", "spread"):
             if left.end <= right.start and _GAP.fullmatch(text, left.end, right.start):
-                found[place] = replace(left, unit=right.unit)
+                found[place] = replace(left, unit=right.unit, noun="")
     for place in range(1, len(found)):
         left, right = found[place - 1], found[place]
         if right.kind == "spread" and right.unit is None and left.unit:
