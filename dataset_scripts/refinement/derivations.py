@@ -47,7 +47,7 @@ _MEAN = re.compile(r"\b(?:mean|averag\w*|middle|mid\w*|cent(?:re|er)\w*|halfway)
 
 @dataclass(frozen=True)
 class Derivation:
-    """How a quantity follows from others: "1062.5 mAh g−1 - 649.2 mAh g−1 = 413.3 mAh g-1"."""
+    """How a quantity follows from others: "1062.5 V - 649.2 V = 413.3 V"."""
 
     text: str
     operands: tuple[Quantity, ...]
@@ -125,15 +125,16 @@ def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
     large, small = _difference_base(a), _difference_base(b)
     plain = claim.is_count and a.unit is not None
-    if claim.kind in ("times", "orders") or dimension(claim) == "share" or plain:
-        if abs(small) > 0 and not _offset(a):
-            yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
-            if claim.kind != "orders" and not plain:
-                yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))
-            if dimension(claim) == "share":
-                change = f"({a.text} - {b.text})"
-                yield Result((large - small) / large, "ratio", f"{change} / {a.text}", (a, b))
-                yield Result((large - small) / small, "ratio", f"{change} / {b.text}", (a, b))
+    share = dimension(claim) == "share"
+    ratio = claim.kind in ("times", "orders") or share or plain
+    if ratio and small and not _offset(a):
+        yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
+        if claim.kind != "orders" and not plain:
+            yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))
+        if share:
+            change = f"({a.text} - {b.text})"
+            yield Result((large - small) / large, "ratio", f"{change} / {a.text}", (a, b))
+            yield Result((large - small) / small, "ratio", f"{change} / {b.text}", (a, b))
     if claim.kind == "value" and dimension(a) == dimension(claim):
         if a.value * b.value < 0:
             small = -small
@@ -154,7 +155,7 @@ def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     left, right = _difference_base(a), _difference_base(b)
     wanted = dimension(claim)
     if _combined(a.unit, b.unit, 1) == wanted:
-        yield Result(left * right, wanted, f"{a.text} × {b.text}", (a, b))
+        yield Result(left * right, wanted, f"{a.text} \u00d7 {b.text}", (a, b))
     if right and _combined(a.unit, b.unit, -1) == wanted:
         yield Result(left / right, wanted, f"{a.text} / {b.text}", (a, b))
     if left and _combined(b.unit, a.unit, -1) == wanted:
@@ -166,7 +167,7 @@ def _counts(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
     counts = [one for one in operands if one.is_count and one.value]
     for a, b in combinations(sorted(counts, key=_absolute, reverse=True), 2):
         yield Result(a.value / b.value, "", f"{a.text} / {b.text}", (a, b))
-        yield Result(a.value * b.value, "", f"{a.text} × {b.text}", (a, b))
+        yield Result(a.value * b.value, "", f"{a.text} \u00d7 {b.text}", (a, b))
         yield Result(a.value + b.value, "", f"{a.text} + {b.text}", (a, b))
 
 

@@ -96,9 +96,7 @@ NAMES = {
     "TiAl": "titanium aluminide",
 }
 # Molecules and groups of which any text on chemistry may speak: solvents, air, side groups.
-COMMON = set(
-    "H2O O2 N2 H2 CO2 CO H2 CH CH2 CH3 CF2 CF3 NH NH2 NH3 OH COOH Li Na+ Li+ O2- OH- H+".split()
-)
+COMMON = {"H2O", "O2", "N2", "H2", "CO2", "CH2", "CH3", "CF2", "CF3", "NH2", "NH3", "COOH"}
 LEAST_ALLOYED = 4  # elements of an alloy whose phases may be named by formulas of its elements
 
 

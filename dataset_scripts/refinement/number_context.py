@@ -1,4 +1,4 @@
-"""What the words around a number say of it: that it is about, a factor, a change, what it counts."""
+"""What the words around a number say of it: whether it is about, a factor, a change, a count."""
 
 import re
 from typing import Any
@@ -31,15 +31,14 @@ _SPREAD = re.compile(r"(?:±|\+/-|\+-)\s?$")
 _NOUN = re.compile(
     r"(?:\s(?:of|the|such|different|more)\b)*[\s-]\(?(?P<noun>[A-Za-z\u03b1-\u03c9][\w-]*)"
 )
-_FUNCTION_WORDS = frozenset(
-    (
-        "a an and are as at be been between but by can do during each for from had has have if in "
-        "into is it its may no nor not of on only or over per respectively since so than that the "
-        "their then there these they this those to under until up upon versus via was were when "
-        "where which while with within without after before against whereas because about both "
-        "compared would will shows gives instead rather"
-    ).split()  # noqa: SIM905 - a line a word is no easier to read
-)
+_WORDS = """
+a an and are as at be been between but by can do during each for from had has have if in into is it
+its may no nor not of on only or over per respectively since so than that the their then there these
+they this those to under until up upon versus via was were when where which while with within
+without after before against whereas because about both compared would will shows gives instead
+rather
+"""
+_FUNCTION_WORDS = frozenset(_WORDS.split())
 _TIMES = re.compile(
     rf"\s?(?:[\u00d7✕]|x)(?![\w\s]*10)|[\s-]?(?:fold{NO_MULTIPLE}|times)\b", re.IGNORECASE
 )
@@ -73,7 +72,7 @@ def context(before: str, text: str, end: int, united: bool) -> dict[str, Any]:
 
 
 def is_times(text: str, end: int) -> bool:
-    """Whether a number that ends there says how many times: "5 times", "2000×", "9-fold"."""
+    """Whether a number that ends there says how many times: "5 times", "9-fold"."""
     return bool(_TIMES.match(text, end))
 
 

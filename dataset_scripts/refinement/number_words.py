@@ -58,13 +58,15 @@ def written(text: str) -> Iterator[re.Match]:
         if word.start() < end or word.group().lower().removesuffix("fold") not in _FIRST:
             continue
         match = _WRITTEN.match(text, word.start())
-        if match and not (match["part"] and _SIDE.search(text, 0, word.start())):
+        if match and not (
+            match["part"] and _SIDE.search(text[max(word.start() - 16, 0) : word.start()])
+        ):
             end = match.end()
             yield match
 
 
 def read_written(match: re.Match) -> tuple[float, bool]:
-    """The value of a match of `written`, and whether it says how many times: "twice", "ninefold"."""
+    """The value of a match of `written`, and whether it says how many times, as "twice" does."""
     if match["multiple"]:
         word = match["multiple"].lower()
         return next(value for stem, value in _MULTIPLES.items() if word.startswith(stem)), True

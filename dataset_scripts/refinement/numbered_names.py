@@ -1,4 +1,4 @@
-"""Numbers in names and references, which are no quantities: Ti-6Al-4V, 304 stainless steel, (110)."""
+"""Numbers in names and references, which are no quantities: Ti-6Al-4V, 304 stainless, (110)."""
 
 import re
 

@@ -1,6 +1,6 @@
 """Units of measurement in prose, read by pint: symbols, words, and compounds of them.
 
-"mA g−1", "mA/g", "mA·g⁻¹" and "milliamperes per gram" are one unit; "S m−1" and "S cm−1" are not.
+"mA g-1", "mA/g", "mA·g⁻¹" and "milliamperes per gram" are one unit; "S m-1" and "S cm-1" are not.
 Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and "%" may be any.
 """
 
