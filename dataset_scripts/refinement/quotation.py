@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-MAX_CAPTION, MAX_MENTION, MAX_TITLE = 4000, 1500, 300  # characters
+MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS = 6, 26
 
 # What begins a tag or a control token of some chat template, and our own delimiters.
@@ -86,6 +86,10 @@ def source_of(figures: list[dict[str, Any]]) -> Source:
     for number, figure in enumerate(figures, 1):
         name = f"Figure {number} of {len(figures)}" if len(figures) > 1 else "Figure"
         quote(f"{name}, caption", figure["caption"], MAX_CAPTION)
+        # Ticks and labels are no prose that an answer may rest on, but tell what the axes say.
+        words = clean(" | ".join(figure.get("figure_text") or ()))[:MAX_WORDS]
+        if words and not INSTRUCTION.search(words):
+            lines.append(f"{name}, printed in it: {OPENERS.sub(_harmless, words)}")
         for panel in (figure["panels"] or [])[:MAX_PANELS]:
             letter = clean((panel["letter"] or "?")[:8])
             quote(f"{name}, panel {letter}", panel["caption"], MAX_MENTION)
