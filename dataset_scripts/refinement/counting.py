@@ -96,7 +96,7 @@ def same_count(wanted: int, source: str, things: tuple[str, ...]) -> bool:
 
 def mentions(text: str, things: tuple[str, ...]) -> bool:
     """Whether a text has the stem of a word of four letters and more among `things`."""
-    return any(_stem_of_any(word, things) for word in re.findall(r"[a-z]{4,}", text.lower()))
+    return any(_stem_of_any(word, things) for word in re.findall(r"[a-z]{3,}", text.lower()))
 
 
 def _stem_of_any(word: str, things: tuple[str, ...]) -> bool:

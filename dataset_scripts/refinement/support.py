@@ -111,7 +111,8 @@ def support_of(
         return found and Support(claim.text, "derived", found.text)
     for other in parse(source.text):
         if states(other, claim):
-            return Support(claim.text, "source", other.text)
+            same = (claim.value, claim.unit) == (other.value, other.unit)
+            return Support(claim.text, "source", claim.text if same else other.text)
     found = derive(claim, sentence, others, groups_about(turn, source.text), parse(source.text))
     if found:
         return Support(claim.text, "derived", found.text)
