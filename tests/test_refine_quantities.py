@@ -1,6 +1,9 @@
 """Quantities of answers: how they are read from prose, when two agree, and what supports one."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +133,34 @@ TOKENS = st.lists(
 def test_no_text_stops_the_reader(text):
     for found in parse(text):
         assert found.place > 0 and 0 <= found.start < found.end <= len(text)
+
+
+def test_threads_share_one_registry(monkeypatch):
+    made = []
+    monkeypatch.setattr(units, "_registry", cache(lambda: made.append(1) or object()))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(map(id, pool.map(lambda _: units.registry(), range(4))))
+    assert len(made) == len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" + "0" * 500,
+        "one " + "hundred " * 400,
+        "5 " + "m\u00b7" * 3000,
+        "5 m" + "/m" * 3000,
+        "a-" * 4000 + ", b and c",
+        "x" * 20000,
+        "0 K and -273.15 °C, 1/0 of 0 %",
+        "1, " * 400,
+    ],
+    ids=range(8),
+)
+def test_hostile_answers_cost_little_and_stop_nothing(text):
+    started = time.perf_counter()
+    account((("How many?", text), ("Three?", "It is half of 5 s.")), source(text, words=[text]))
+    assert time.perf_counter() - started < 5
 
 
 # --- agreement

@@ -19,7 +19,7 @@ _MULTIPLES |= {"quintupl": 5, "halv": 0.5}
 _SMALL = "|".join(sorted(_VALUES, key=len, reverse=True))
 _UNDER_10, _TIMES_10 = "|".join(_ONES.split()[1:10]), "|".join(_TENS.split())
 _UNDER_100 = rf"(?:(?:{_TIMES_10})[\s-]+(?:{_UNDER_10})\b|(?:{_SMALL})(?:\b|(?=fold)))"
-_NUMBER = rf"{_UNDER_100}(?:[\s-]+(?:{'|'.join(_LARGE)})\b(?:\s+(?:and\s+)?{_UNDER_100})?)*"
+_NUMBER = rf"{_UNDER_100}(?:[\s-]+(?:{'|'.join(_LARGE)})\b(?:\s+(?:and\s+)?{_UNDER_100})?){{0,4}}"
 _PART = "|".join(_PARTS)
 # "half of", "by a third", "two thirds"; neither a half cell nor the third curve.
 _FRACTION = (

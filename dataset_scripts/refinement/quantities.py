@@ -20,9 +20,9 @@ ABOUT = 0.1  # share of a value that "about" may be off, where its digits do not
 OVER = 0.25  # share of a value that "over" may exceed it, where its digits do not bind it closer
 EXACT = 1e-9  # share by which floating-point conversions may be off
 
-_DIGITS = (
-    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\u2009\d{3})+(?:\.\d+)?|\d{1,3}(?: 000)+(?!\d)"
-    r"|\d+(?:\.\d+)?|\.\d+"
+_DIGITS = (  # longer numbers than these are no quantities
+    r"\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,15})?|\d{1,3}(?:\u2009\d{3}){1,5}(?:\.\d{1,15})?"
+    r"|\d{1,3}(?: 000){1,4}(?!\d)|\d{1,15}(?:\.\d{1,15})?(?!\d)|\.\d{1,15}(?!\d)"
 )
 _NUMBER = re.compile(
     # Not inside a name such as Ti6Al4V or X65, and not the tail of a longer number.
