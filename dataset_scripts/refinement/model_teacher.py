@@ -41,6 +41,7 @@ class ModelTeacher:
         """`text_only` keeps the images from models that cannot see."""
         self.teacher, self.tasks, self.judge = teacher, tuple(tasks), judge
         self.judge_threshold, self.text_only = judge_threshold, text_only
+        self.verifying = asyncio.Lock()
         self.system, self.judge_prompt = load_prompt("system"), load_prompt("judge")
         self.name = teacher.model.settings["model"]
 
@@ -66,8 +67,10 @@ class ModelTeacher:
         key = self.teacher.key(question)
         try:
             answer = await self.teacher.ask(question, [rejected[key]] if key in rejected else [])
-            # In a thread of its own, for the words in a picture take seconds to read.
-            found = await asyncio.to_thread(self.verify, answer, task, source)
+            # In a thread, for the words in a picture take seconds to read; one at a time, for many
+            # threads would keep the answers of others from being received.
+            async with self.verifying:
+                found = await asyncio.to_thread(self.verify, answer, task, source)
             if self.judge:
                 for one in found:
                     if not one.failed:
