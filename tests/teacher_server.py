@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -160,3 +160,25 @@ def faithful(body: dict) -> str:
         }
         return json.dumps({"turns": [turn, later]})
     return json.dumps(turn)
+
+
+def truthful_judge(bad: Collection[str]) -> Callable[[dict], str]:
+    """A judge who knows which answers are `bad`: in its own answer it says that it looked, and it
+    disagrees with an example that holds one of them."""
+    known = {squash(text) for text in bad}
+
+    def model(body: dict) -> str:
+        if "response_format" not in body:
+            return "I looked at the figure and read the quotations, and saw what they show."
+        checked = squash(user_text(body).split("<<<END", 1)[1])
+        wrong = any(text in checked for text in known)
+        scores = dict.fromkeys(("correctness", "grounding", "clarity"), 1 if wrong else 5)
+        verdict = "disagrees" if wrong else "agrees"
+        return json.dumps({"reason": "I know the truth.", "verdict": verdict, **scores})
+
+    return model
+
+
+def squash(text: str) -> str:
+    """The letters and digits of a text, in lower case."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
