@@ -127,6 +127,8 @@ strong weak stiff soft dense loose regular random single double upper lower inne
 
 def faithful(body: dict) -> str:
     """A model that does what is asked, with words of the caption and of its own."""
+    if "response_format" not in body or "verdict" in str(body["response_format"]):
+        return agreeing(body)
     form = user_text(body).rpartition("Form: ")[2]
     words = " ".join(re.findall(r"[a-z]{4,}", caption_of(body)))
 
@@ -137,8 +139,6 @@ def faithful(body: dict) -> str:
 
     said = say("all")
     asked = f"What does the view tell about {words}?"
-    if "score" in form or "score" in body["messages"][0]["content"]:
-        return json.dumps({"reason": "It is well supported.", "score": 4})
     if form.startswith('{"description"'):
         return json.dumps({"description": said})
     if '"depth"' in form:
@@ -160,6 +160,11 @@ def faithful(body: dict) -> str:
         }
         return json.dumps({"turns": [turn, later]})
     return json.dumps(turn)
+
+
+def agreeing(body: dict) -> str:
+    """A judge who agrees with everything."""
+    return truthful_judge(())(body)
 
 
 def truthful_judge(bad: Collection[str]) -> Callable[[dict], str]:

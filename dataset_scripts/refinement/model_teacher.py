@@ -10,7 +10,12 @@ from cephalo.dataset_scripts.refinement.checks import REFUSAL, Check, Context, f
 from cephalo.dataset_scripts.refinement.forms import Talk
 from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
-from cephalo.dataset_scripts.refinement.second_look import FINAL, SecondLook, harmless
+from cephalo.dataset_scripts.refinement.second_look import (
+    FINAL,
+    SecondLook,
+    Subject,
+    harmless,
+)
 from cephalo.dataset_scripts.refinement.showing import kind_line, pictures_of
 from cephalo.dataset_scripts.refinement.tasks import Task, load_prompt
 from cephalo.dataset_scripts.refinement.teachers import (
@@ -111,7 +116,7 @@ class ModelTeacher:
         it, leave it undecided, or set aside what the checks doubt."""
         if one.talk is None or self.final.intersection(one.failed):
             return
-        one.look = await second_look.look(one.talk, source, shown, one.failed)
+        one.look = await second_look.look(Subject(one.talk, source, shown, one.failed))
         one.scores["second_look"] = one.look.facts()
         if one.look.outcome == "agrees":
             one.failed = {}

@@ -202,7 +202,7 @@ class Run:
                 self.outcome.answered += 1
             for one in item.answered.found:
                 self.sort_out(document.shard, shown, item, one, sorted_out)
-        whole = not any(item.answered.stopped or item.answered.failure for item in document.items)
+        whole = all(item.answered.whole for item in document.items)
         for kind in ASIDE:
             lines = getattr(sorted_out, kind)
             documents.write_lines(self.aside_path(document.shard, kind), lines)

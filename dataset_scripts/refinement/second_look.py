@@ -28,6 +28,17 @@ can know better: a number may follow from others, or be printed in the image."""
 Word = Literal["agrees", "disagrees", "undecided", "unread"]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A conversation to be looked at: what the paper says of its figures, the images with names
+    where they have them, and the checks that it failed and why, which a majority can set aside."""
+
+    talk: Talk
+    source: Source
+    shown: "Sequence[str | Picture]"
+    doubts: Mapping[str, str]
+
+
 class Verdict(BaseModel):
     """The form of a judge's reply: whether answers agree with its own. The reason comes first, so
     that it is given before the verdict."""
@@ -44,13 +55,15 @@ class Verdict(BaseModel):
 @dataclass(frozen=True)
 class Vote:
     """What one judge found. `answer` is its own, given before it saw the one that it judges;
-    `scores` are from 1 to 5, none where its reply could not be read."""
+    `scores` are from 1 to 5, none where its reply could not be read. `lost` says that there was no
+    reply at all, and that another run may get one."""
 
     judge: str
     verdict: Word
     reason: str
     answer: str
     scores: dict[str, int] = field(default_factory=dict)
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,13 +74,21 @@ class Look:
     votes: tuple[Vote, ...]
     overruled: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def lost(self) -> bool:
+        """Whether a judge gave no reply at all."""
+        return any(vote.lost for vote in self.votes)
+
     def reason(self) -> str:
         """Why, in one line, of the first judge who decided so."""
         return next((vote.reason for vote in self.votes if vote.verdict == self.outcome), "")
 
     def facts(self) -> dict[str, Any]:
         """For a row's `scores`."""
-        facts = {"outcome": self.outcome, "votes": [asdict(vote) for vote in self.votes]}
+        votes = [asdict(vote) for vote in self.votes]
+        for vote in votes:
+            del vote["lost"]
+        facts = {"outcome": self.outcome, "votes": votes}
         return facts | ({"overruled": self.overruled} if self.overruled else {})
 
 
@@ -102,45 +123,35 @@ class SecondLook:
             "judge_threshold": self.threshold,
         }
 
-    async def look(
-        self,
-        talk: Talk,
-        source: Source,
-        shown: "Sequence[str | Picture]",
-        doubts: Mapping[str, str],
-    ) -> Look:
+    async def look(self, subject: Subject) -> Look:
         """What the judges find of a conversation.
 
-        Args:
-            talk: the conversation.
-            source: what the paper says of its figures.
-            shown: the images, with names where they have them.
-            doubts: the checks that it failed and why, which a majority can set aside.
-
-        Raises NoAnswerError and BudgetSpentError as `Respondent.ask` does.
+        Raises BudgetSpentError and CephaloError as `Respondent.ask` does.
         """
-        votes = [await self.vote(judge, talk, source, shown, doubts) for judge in self.judges]
+        votes = [await self.vote(judge, subject) for judge in self.judges]
         outcome = majority(votes)
-        return Look(outcome, tuple(votes), dict(doubts) if outcome == "agrees" else {})
+        return Look(outcome, tuple(votes), dict(subject.doubts) if outcome == "agrees" else {})
 
-    async def vote(
-        self,
-        judge: "Respondent",
-        talk: Talk,
-        source: Source,
-        shown: "Sequence[str | Picture]",
-        doubts: Mapping[str, str],
-    ) -> Vote:
-        """One judge's own answer, and then its verdict."""
+    async def vote(self, judge: "Respondent", subject: Subject) -> Vote:
+        """What one judge finds."""
+        from modeling_cephalo.questions import NoAnswerError
+
+        try:
+            return await self.asked(judge, subject)
+        except NoAnswerError as error:
+            return Vote(judge.model.settings["model"], "unread", str(error), "", lost=True)
+
+    async def asked(self, judge: "Respondent", subject: Subject) -> Vote:
+        """One judge's own answer, and then its verdict. Raises NoAnswerError where one is lost."""
         from modeling_cephalo.questions import Question
 
-        name = judge.model.settings["model"]
-        asked = f"{source.quotation}\n\n{questions_of(talk)}"
-        own = await judge.ask(Question(self.answer_prompt.text, (*shown, asked)))
+        name, quotation = judge.model.settings["model"], subject.source.quotation
+        question = f"{quotation}\n\n{questions_of(subject.talk)}"
+        own = await judge.ask(Question(self.answer_prompt.text, (*subject.shown, question)))
         if own.error:
             return Vote(name, "unread", own.error, "")
         # Without images: what they show is in its own answer.
-        text = comparison(talk, source, own.reply.text, doubts)
+        text = comparison(subject, own.reply.text)
         judged = await judge.ask(Question(self.verdict_prompt.text, (text,), Verdict))
         kept = own.reply.text[:MAX_KEPT]
         if judged.value is None:
@@ -167,16 +178,16 @@ def questions_of(talk: Talk) -> str:
     )
 
 
-def comparison(talk: Talk, source: Source, own: str, doubts: Mapping[str, str]) -> str:
+def comparison(subject: Subject, own: str) -> str:
     """What a judge compares: the conversation, its own answer, and the doubts of the checks."""
     turns = "\n\n".join(
         f"Question: {harmless(turn.question)}\n\nAnswer to be checked: {harmless(turn.answer)}"
-        for turn in talk.turns
+        for turn in subject.talk.turns
     )
-    text = f"{source.quotation}\n\n{turns}\n\nThe second reader's answer: {harmless(own)}"
-    if doubts:
-        listed = "\n".join(f"- {name}: {harmless(detail)}" for name, detail in doubts.items())
-        text += f"\n\nDoubts of rules that see the quotations only:\n{listed}"
+    text = f"{subject.source.quotation}\n\n{turns}\n\nThe second reader's answer: {harmless(own)}"
+    if subject.doubts:
+        doubts = (f"- {name}: {harmless(detail)}" for name, detail in subject.doubts.items())
+        text += "\n\nDoubts of rules that see the quotations only:\n" + "\n".join(doubts)
     return text
 
 

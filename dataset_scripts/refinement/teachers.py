@@ -68,6 +68,12 @@ class Answered:
     failure: str | None = None
     stopped: str | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of it is to be asked again by the next run."""
+        lost = any(one.look and one.look.lost for one in self.found)
+        return not (self.stopped or self.failure or lost)
+
     def params(self) -> dict[str, Any]:
         """What a row's `teacher_params` add for this question."""
         return {} if self.key is None else {"round": self.round}
