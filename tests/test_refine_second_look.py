@@ -1,4 +1,4 @@
-"""The second look: what judges see, what comes of their verdicts, and what people decide after that.
+"""The second look: what judges see, what comes of it, and what people decide after that.
 Teacher and judges are fake ones behind a real server."""
 
 import json
@@ -19,8 +19,10 @@ from teacher_server import (
     user_text,
 )
 
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.refinement.decisions import read_decisions
 from cephalo.dataset_scripts.refinement.review_page import write_review_page
-from cephalo.dataset_scripts.refinement.second_look import Vote, majority
+from cephalo.dataset_scripts.refinement.second_look import SecondLook, Verdict, Vote, majority
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 DESCRIBE = ["--tasks", "describe"]
@@ -147,11 +149,12 @@ def test_a_lost_reply_of_a_judge_is_asked_for_again(figures, server, tmp_path):
     assert refine(figures, out, server, *once)["run"]["done_before"] == 1
 
 
-def test_a_low_score_rejects(figures, server, tmp_path):
-    server.model = says({})
-    refine(figures, tmp_path / "out", server, *DESCRIBE, "--judge-threshold", "5")
-    reasons = [line["failed"]["second_look"] for line in set_aside(tmp_path / "out")]
-    assert reasons[0] == "correctness 4: nacre: so it is."
+def test_a_low_score_is_a_disagreement():
+    found = Verdict(reason="So it is.", verdict="agrees", correctness=5, grounding=2, clarity=4)
+    second_look = SecondLook([], threshold=3)
+    vote = second_look.read("j", found, "own")
+    assert (vote.verdict, vote.reason) == ("disagrees", "grounding 2: So it is.")
+    assert SecondLook([], threshold=2).read("j", found, "own").verdict == "agrees"
 
 
 @pytest.mark.parametrize(
@@ -186,11 +189,9 @@ def test_several_judges_have_a_server_and_a_key_of_their_own(figures, server, tm
 
 def test_a_judge_who_knows_the_truth_keeps_the_good_and_catches_the_bad(server, tmp_path):
     """Right answers that the checks doubt, and wrong ones that they pass."""
-    figures = material_figures(tmp_path / "figures", documents=1, figures=12)
-    bad = {name: SAID.format(name, "backwards") for name in MATERIALS[:6]}
-    good = {
-        name: f"{SAID.format(name, name)} It is {n + 21} nm." for n, name in enumerate(MATERIALS)
-    }
+    figures = material_figures(tmp_path / "figures", documents=1, figures=6)
+    bad = {name: said_of(name) for name in MATERIALS[:3]}
+    good = {name: said_of(name, " It is 77 nm wide.") for name in MATERIALS}
     judge = truthful_judge(bad.values())
 
     def model(body):
@@ -201,10 +202,9 @@ def test_a_judge_who_knows_the_truth_keeps_the_good_and_catches_the_bad(server, 
 
     server.model = model
     report = refine(figures, tmp_path / "out", server, *DESCRIBE)
-    assert report["tasks"]["describe"] == {"accepted": 6, "rejected": 6}
-    assert {row["orig_caption"].split()[2] for row in rows_of(tmp_path / "out")} == set(
-        MATERIALS[6:]
-    )
+    assert report["tasks"]["describe"] == {"accepted": 3, "rejected": 3}
+    kept = [row["orig_caption"].split()[2] for row in rows_of(tmp_path / "out")]
+    assert kept == MATERIALS[3:6]
 
 
 def test_the_next_run_applies_what_people_decided(figures, server, tmp_path):
@@ -228,15 +228,14 @@ def test_the_next_run_applies_what_people_decided(figures, server, tmp_path):
     )
     asked = len(server.requests)
     refine(figures, out, server, *DESCRIBE, "--decisions", str(given))
-    for _ in range(2):
-        rows = rows_of(out)
-        assert [json.loads(row["scores"])["person"] for row in rows] == ["accepted", "edited"]
-        assert rows[0]["answer"] == lines[0]["turns"][0]["answer"]
-        assert (rows[1]["query"], rows[1]["answer"]) == tuple(edited[0].values())
-        assert set_aside(out)[0]["failed"] == {"person": "not so"}
-        assert not set_aside(out, "undecided")
-        report = refine(figures, out, server, *DESCRIBE)  # it holds without being given again
-        assert report["run"]["done_before"] == 1
+    rows = rows_of(out)
+    assert [json.loads(row["scores"])["person"] for row in rows] == ["accepted", "edited"]
+    assert rows[0]["answer"] == lines[0]["turns"][0]["answer"]
+    assert (rows[1]["query"], rows[1]["answer"]) == tuple(edited[0].values())
+    assert set_aside(out)[0]["failed"] == {"person": "not so"}
+    assert not set_aside(out, "undecided")
+    report = refine(figures, out, server, *DESCRIBE)  # it holds without being given again
+    assert report["run"]["done_before"] == 1
     assert len(server.requests) == asked
     # Of two decisions the later counts.
     given.write_text(json.dumps({"id": lines[1]["id"], "shard": "paper-0", "decision": "accept"}))
@@ -253,12 +252,12 @@ def test_the_next_run_applies_what_people_decided(figures, server, tmp_path):
         ('{"id": "1", "shard": "a", "decision": "edit"}', '"edit" needs "turns"'),
     ],
 )
-def test_decisions_that_are_none_are_one_line(figures, server, tmp_path, line, message):
+def test_decisions_that_are_none_are_one_line(tmp_path, line, message):
     given = tmp_path / "given.jsonl"
     given.write_text(f"\n{line}\n")
-    with pytest.raises(SystemExit, match=re.escape(message)) as stop:
-        refine(figures, tmp_path / "out", server, *DESCRIBE, "--decisions", str(given))
-    assert "\n" not in str(stop.value) and not server.requests
+    with pytest.raises(CephaloError, match=re.escape(message)) as stop:
+        read_decisions(given)
+    assert "\n" not in str(stop.value)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -40,7 +40,7 @@ def estimate(
     if judges:
         text += (
             f", and about {second:,} requests for a second look by {', '.join(judges)}, "
-            f"{REQUESTS} for each conversation (--no-verify leaves them out)"
+            f"{REQUESTS} of each for each conversation (--no-verify leaves them out)"
         )
     prompt = round(tokens_of_prompts(teacher, shards) * (asked + second))
     most = max_tokens * (asked + second)

@@ -19,12 +19,12 @@ CROP_EDGE = 768  # pixels of the longer edge: the crops together cost about what
 
 # Words of a caption that tell what kind of picture it is about.
 KINDS = {
-    "electron micrograph": r"\b(?:FE-?)?SEM\b|\b(?:HR|S|HAADF-S)?TEM\b"
+    "electron micrograph": r"\b(?-i:(?:FE-?)?SEM|(?:HR|S|HAADF-S)?TEM)\b"
     r"|\belectron micro(?:graph|scop)",
     "optical micrograph": r"\b(?:optical|light|polari[sz]ed|fluorescence) micro(?:graph|scop)",
-    "scanning probe image": r"\b(?:AFM|STM)\b|\batomic force micro",
-    "diffraction pattern": r"\b(?:XRD|SAED|SAXS|WAXS)\b|\bdiffract(?:ion pattern|ogram)",
-    "spectrum": r"\bspectr(?:um|a)\b|\b(?:FT-?IR|XPS|NMR|EDX|EDS|EELS)\b|\bRaman\b",
+    "scanning probe image": r"\b(?-i:AFM|STM)\b|\batomic force micro",
+    "diffraction pattern": r"\b(?-i:XRD|SAED|SAXS|WAXS)\b|\bdiffract(?:ion pattern|ogram)",
+    "spectrum": r"\bspectr(?:um|a)\b|\b(?-i:FT-?IR|XPS|NMR|EDX|EDS|EELS)\b|\bRaman\b",
     "phase diagram": r"\bphase diagram",
     "histogram or bar chart": r"\bhistogram|\bbar (?:chart|graph|plot)|\bsize distribution",
     "plot": r"\b(?:versus|vs)\b|\bas a function of\b|\bcurves?\b|\bplot(?:s|ted)?\b"
