@@ -169,7 +169,9 @@ def refine(
     from cephalo.dataset_scripts.refinement.review_page import write_review_page
 
     if judge and (no_verify or teacher == "caption"):
-        raise CephaloError("--judge is for a second look; leave out --no-verify and captions")
+        raise CephaloError(
+            "--judge asks for a second look; leave out --no-verify, and --teacher caption"
+        )
     asking = Asking(
         teacher=teacher,
         base_url=base_url,

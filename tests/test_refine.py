@@ -278,6 +278,10 @@ BAD = [
     (["--model", "x", "--tasks", "describe,sing"], "choose from describe, explain"),
     (["--teacher", "caption", "--judge-threshold", "9"], "--judge-threshold"),
     (["--teacher", "/no/such/checkpoint"], "cannot load /no/such/checkpoint"),
+    (["--model", "x", "--judge", "y", "--no-verify"], "--judge asks for a second look"),
+    (["--teacher", "caption", "--prompts", "/no/such/folder"], "no such folder"),
+    (["--teacher", "caption", "--checks", "nowhere:check"], "No module named 'nowhere'"),
+    (["--teacher", "caption", "--decisions", "/no/file.jsonl"], "cannot read decisions from"),
 ]
 
 

@@ -5,6 +5,8 @@ import json
 import random
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,9 @@ def said_of(material: str, more: str = "") -> str:
     """An answer about a material, unlike those about the others."""
     words = " ".join(random.Random(material).sample(OWN_WORDS.split(), 25))
     return f"Tablets of {material} bend at layered borders: {words}.{more}"
+
+
+BENCH = Path(__file__).parents[2] / "shared" / "bench"
 
 
 @pytest.fixture
@@ -298,3 +303,22 @@ def test_a_person_decides_in_a_browser(figures, server, tmp_path):
     assert first["answer"].endswith("It stays & holds.")
     assert last["answer"].endswith("It stays & holds. By hand.")
     assert set_aside(out)[0]["failed"] == {"person": "rejected"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (BENCH / "refine").exists(), reason="needs ../shared/bench/refine")
+def test_labelled_answers_with_a_judge_who_knows_the_truth(tmp_path):
+    answers = BENCH / "refine" / "answers.jsonl"
+    bad = [
+        f"Answer to be checked: {' '.join(one.get('steps', []))} {one['turns'][0]['answer']}"
+        for one in map(json.loads, answers.read_text(encoding="utf-8").splitlines())
+        if one["verdict"] == "bad"
+    ]
+    with TeacherServer(truthful_judge(bad)) as judge:
+        command = [sys.executable, BENCH / "refine" / "score_refine.py"]
+        command += ["--cephalo", Path(sys.executable).with_name("cephalo")]
+        command += ["--json", tmp_path / "score.json", answers, BENCH / "real" / "pdf", "--"]
+        command += ["--judge", "truth", "--judge-base-url", judge.url]
+        subprocess.run(command, check=True)
+    score = json.loads((tmp_path / "score.json").read_text())
+    assert score["recall_of_good"] >= 0.95 and score["bad_caught"] >= 0.95

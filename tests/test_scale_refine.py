@@ -178,6 +178,23 @@ def test_rejected_answers_are_asked_again(figures, server, submitted, tmp_path):
     assert "000000" not in [path.stem for path in (out / "rejected").iterdir()]
 
 
+def test_decisions_open_the_shards_that_they_are_about(figures, server, submitted, tmp_path):
+    out = tmp_path / "out"
+    server.model = lambda body: faithful(body).replace('"agrees"', '"undecided"')
+    refine(figures, out, server, "--slurm", "1")
+    run_all(submitted, 1)
+    assert conversations(out) == []
+    lines = (out / "undecided" / "000001.jsonl").read_text().splitlines()
+    decided = {"id": json.loads(lines[0])["id"], "shard": "000001", "decision": "accept"}
+    (tmp_path / "decided.jsonl").write_text(json.dumps(decided))
+    before = len(server.requests)
+    refine(figures, out, server, "--slurm", "1", "--decisions", str(tmp_path / "decided.jsonl"))
+    done = {path.stem for path in (out / "refine-run" / "chunks").iterdir()}
+    assert done == {"000000", "000002"}
+    run_all(submitted, 1)
+    assert len(conversations(out)) == 1 and len(server.requests) == before
+
+
 def test_other_settings_and_places_are_refused(figures, server, submitted, tmp_path):
     out = tmp_path / "out"
     refine(figures, out, server, "--slurm", "1")
