@@ -1,6 +1,7 @@
 """A teacher that is a model: asked, checked, and looked at again by judges."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -35,6 +36,7 @@ from modeling_cephalo.questions import (
     Respondent,
 )
 
+SHOWN_KEPT = 32  # figures with their crops; the tasks of one figure come after each other
 MAX_REASONS, MAX_REASON = 8, 200  # checks, and characters of each, that a teacher is told of
 
 
@@ -58,6 +60,7 @@ class ModelTeacher:
         self.system = load_prompt("system", prompts)
         self.final = FINAL | self.checks.keys()
         self.name = teacher.model.settings["model"]
+        self.shown: OrderedDict[Any, asyncio.Task[list[str | Picture]]] = OrderedDict()
 
     def params(self) -> dict[str, Any]:
         """All that determines an answer besides the figures and the task."""
@@ -68,7 +71,7 @@ class ModelTeacher:
     async def ask(self, figures: Figures, task: Task, rejected: Rejections) -> Answered:
         """See `Teacher.ask`."""
         source = source_of(figures)
-        shown = [] if self.text_only else await asyncio.to_thread(pictures_of, figures)
+        shown = [] if self.text_only else await self.pictures(figures)
         question = self.question(figures, task, source, shown)
         key = self.teacher.key(question)
         before = rejected.get(key)
@@ -85,6 +88,17 @@ class ModelTeacher:
         except BudgetSpentError as error:
             return Answered(stopped=str(error))
         return Answered(found, key, answer.round)
+
+    async def pictures(self, figures: Figures) -> list[str | Picture]:
+        """What is shown of figures, made in a thread, and once for the tasks of one figure."""
+        key = tuple((one["document_sha256"], one["page"], one["image_sha256"]) for one in figures)
+        task = self.shown.get(key)
+        if task is None:
+            work = asyncio.to_thread(pictures_of, figures)
+            task = self.shown[key] = asyncio.create_task(work)
+            while len(self.shown) > SHOWN_KEPT:
+                self.shown.popitem(last=False)
+        return await task
 
     def question(
         self, figures: Figures, task: Task, source: Source, shown: list[str | Picture]
