@@ -16,7 +16,12 @@ from cephalo.dataset_scripts.refinement.forms import FORMS, Choices, Description
 from cephalo.dataset_scripts.refinement.own_checks import load_checks
 from cephalo.dataset_scripts.refinement.relations import related_groups
 from cephalo.dataset_scripts.refinement.run import plan
-from cephalo.dataset_scripts.refinement.showing import kind_line, panel_crops, pictures_of
+from cephalo.dataset_scripts.refinement.showing import (
+    has_scale,
+    kind_line,
+    panel_crops,
+    pictures_of,
+)
 from cephalo.dataset_scripts.refinement.tasks import load_task, parse_tasks
 from modeling_cephalo.questions import parse_reply
 
@@ -156,6 +161,13 @@ def test_scales_are_read_where_a_caption_speaks_of_them():
     plain = figure_row(0, 1, caption="Tablets of nacre.")
     items = plan([plain, paneled(), plain | {"caption": "Load versus time."}], [load_task("read")])
     assert [item.places for item in items] == [[1], [2]]
+    printed = {
+        "parts": ["a", "b", "1", "2"],
+        "bar": ["20 \u00b5m"],
+        "axes": ["0", "5", "0.1", "0.2"],
+    }
+    told = {name: has_scale(plain | {"figure_text": lines}) for name, lines in printed.items()}
+    assert told == {"parts": False, "bar": True, "axes": True}
 
 
 def test_figures_are_compared_by_what_they_have_in_common():

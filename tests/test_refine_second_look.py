@@ -144,14 +144,16 @@ def test_a_reply_that_nobody_can_read_leaves_it_to_the_checks(figures, server, t
 
 
 def test_a_lost_reply_of_a_judge_is_asked_for_again(figures, server, tmp_path):
-    out, once = tmp_path / "out", [*DESCRIBE, "--max-retries", "0", "--max-concurrency", "1"]
     server.model = says({})
-    server.faults = [None, None, error(500, "oops")]  # the first own answer of the judge
-    assert refine(figures, out, server, *once)["second_look"] == {"agrees": 2, "unread": 1}
-    before = len(server.requests)
-    assert refine(figures, out, server, *once)["second_look"] == {"agrees": 3}
-    assert len(server.requests) - before == 2
-    assert refine(figures, out, server, *once)["run"]["done_before"] == 1
+    with TeacherServer(says({})) as judges:
+        once = [*DESCRIBE, "--max-retries", "0", "--judge", "j", "--judge-base-url", judges.url]
+        judges.faults = [error(500, "oops")]
+        out = tmp_path / "out"
+        assert refine(figures, out, server, *once)["second_look"] == {"agrees": 2, "unread": 1}
+        assert len(rows_of(out)) == 3 and len(judges.requests) == 5
+        assert refine(figures, out, server, *once)["second_look"] == {"agrees": 3}
+        assert len(judges.requests) == 7 and len(server.requests) == 3
+        assert refine(figures, out, server, *once)["run"]["done_before"] == 1
 
 
 def test_a_low_score_is_a_disagreement():

@@ -47,6 +47,11 @@ SCALE = re.compile(
 )
 
 
+LENGTH = re.compile(r"\d\s?(?:nm|[\u00b5\u03bcu]m|mm|cm)\b")  # as at a scale bar
+TICK = re.compile(r"[-+\u2212]?\d+(?:[.,]\d+)?")
+FEWEST_TICKS = 4  # two to an axis; fewer numbers are labels of parts
+
+
 def pictures_of(figures: list[Figure]) -> "list[str | Picture]":
     """The images of figures; one figure by itself is followed by its panels, each after its
     name. Decodes the image where it has panels, so run it in a thread."""
@@ -132,9 +137,14 @@ def kind_line(figures: list[Figure]) -> str:
 
 
 def has_scale(figure: Figure) -> bool:
-    """Whether what is known of a figure speaks of axes or of a scale bar."""
+    """Whether a figure's captions speak of axes or of a scale bar, or the text printed in it, where
+    that is known, has a length or the ticks of an axis."""
     panels = (panel["caption"] or "" for panel in figure["panels"] or [])
-    return any(SCALE.search(text) for text in (figure["caption"], *panels))
+    if any(SCALE.search(text) for text in (figure["caption"], *panels)):
+        return True
+    printed = figure.get("figure_text") or []
+    ticks = sum(bool(TICK.fullmatch(line.strip())) for line in printed)
+    return ticks >= FEWEST_TICKS or any(LENGTH.search(line) for line in printed)
 
 
 NEEDS: dict[str, Callable[[Figure], bool]] = {"scale": has_scale}
