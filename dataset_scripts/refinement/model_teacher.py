@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from cephalo.dataset_scripts.refinement.checks import REFUSAL, Context, failed_checks
+from cephalo.dataset_scripts.refinement.checks import Context, failed_checks
+from cephalo.dataset_scripts.refinement.form import REFUSAL
 from cephalo.dataset_scripts.refinement.quotation import OPENERS, Source, source_of
 from cephalo.dataset_scripts.refinement.tasks import Task, load_prompt
 from cephalo.dataset_scripts.refinement.teachers import Answered, Figures, Verified, measures

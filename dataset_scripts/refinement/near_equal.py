@@ -5,7 +5,7 @@ import sqlite3
 from datasketch import MinHash
 from rapidfuzz import fuzz
 
-from cephalo.dataset_scripts.refinement.checks import folded
+from cephalo.dataset_scripts.refinement.words import folded
 
 LIKENESS = 90.0  # percent (rapidfuzz's ratio) from which two answers are nearly equal
 BANDS, ROWS = 16, 4  # texts that share 80 % of their shingles meet in a band with p = 0.9998

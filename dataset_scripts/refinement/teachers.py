@@ -6,9 +6,10 @@ from typing import Any, Protocol
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.conversations import QUERY
-from cephalo.dataset_scripts.refinement.checks import Context, failed_checks, folded, stems
+from cephalo.dataset_scripts.refinement.checks import Context, failed_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
 from cephalo.dataset_scripts.refinement.tasks import Talk, Task, Turn
+from cephalo.dataset_scripts.refinement.words import content, folded
 
 Figures = list[dict[str, Any]]
 
@@ -82,11 +83,11 @@ def measures(talk: Talk, source: Source) -> dict[str, Any]:
     """What is kept in a row's `scores`: words of the answers, the share of their content words
     that the source has, and the likeness (0 to 1) to the passage that is most like them."""
     answers = " ".join(turn.answer for turn in talk.turns)
-    said, text = stems(answers), folded(answers)
+    said, text = content(answers), folded(answers)
     likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)
     scores = {
         "words": len(answers.split()),
-        "shared_words": round(len(said & stems(source.text)) / max(len(said), 1), 3),
+        "shared_words": round(len(said & content(source.text)) / max(len(said), 1), 3),
         "likeness": round(likeness / 100, 3),
     }
     return scores | ({"depth": talk.depth} if talk.depth else {})

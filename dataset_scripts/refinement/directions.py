@@ -1,0 +1,388 @@
+"""Whether an answer says the contrary of its source: a rise for a fall, a higher for a lower, yes
+for no, or a change the other way round.
+
+Words with a direction ("rises", "slower") are taken with the words near them, and compared where
+these are the same in answer and source. In "the faster the cooling, the finer the dendrites" it is
+the product of both directions that counts; in "X is larger than Y" it is which of them comes first.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from cephalo.dataset_scripts.refinement.words import (
+    UNSPECIFIC,
+    clauses,
+    sentences,
+    spelled_out,
+    stem,
+    stems,
+    words,
+)
+
+REACH = 5  # words to either side that belong to a word with a direction
+SUBJECT = 7  # words at the beginning of a clause that all directions in it are about
+SHARE = 0.5  # of the words near the one that must stand near the other
+NEAR, LINKED = 1.2, 1.9  # weight of the words that both have, by one direction and by two
+AGREED = 0.6  # share of the weight of a contrary statement at which one that agrees outweighs it
+UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
+DENIED = 0.6  # share of a clause's words that the clause which it denies must have
+
+# Words with a direction, up and down, by what they are a direction of. An amount can be that of a
+# speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
+_KINDS = {
+    "amount": (
+        """increase increases increased increasing rise rises rising rose risen raise raises raised
+        raising grow grows growing grew grown higher highest larger largest greater greatest more
+        enhance enhances enhanced enhancing improve improves improved improving gain gains promote
+        promotes promoted promoting boost boosts boosted high large elevated exceed exceeds exceeded
+        facilitate facilitates facilitated""",
+        """decrease decreases decreased decreasing fall falls falling fell fallen drop drops dropped
+        dropping decline declines declined declining lower lowest lowers lowered lowering reduce
+        reduces reduced reducing smaller smallest less least fewer diminish diminishes diminished
+        shrink shrinks shrank suppress suppresses suppressed inhibit inhibits inhibited hinder
+        hinders hindered prevent prevents low small impede impedes
+        deteriorate deteriorates deteriorated""",
+    ),
+    "speed": (
+        "faster fastest quicker quickly fast rapid rapidly accelerate accelerates accelerated sooner earlier",
+        "slower slowest slow slows slowed slowly sluggish retard retards retarded delay delays later",
+    ),
+    "strength": (
+        "stronger strongest strong strengthen strengthens intense severe severely",
+        "weaker weakest weak weaken weakens faint",
+    ),
+    "size": (
+        "coarser coarsen coarsens coarsened coarse coarsest thicker thickest thick wider widest wide "
+        "broader broad longer longest long deeper deep swell swells",
+        "finer finest fine refine refines refined thinner thinnest thin narrower narrowest narrow "
+        "shorter shortest short shallower",
+    ),
+    "density": ("denser dense compact", "sparser sparse porous loose looser"),
+    "shape": ("symmetrical symmetric sharper sharp", "asymmetrical asymmetric blunt broadened"),
+    "quality": ("better best", "worse worst poorer poor"),
+    "stability": (
+        "stable intact retain retains retained retaining maintain maintains maintained keep keeps "
+        "kept durable reversible",
+        "unstable metastable decay decays decayed fade fades faded lose loses lost collapse "
+        "collapses vanish vanishes vanished disappear disappears disappeared irreversible",
+    ),
+    "hardness": (
+        "hard harder hardest harden hardens brittle stiff stiffer",
+        "soft softer softest soften softens ductile compliant",
+    ),
+    "success": ("satisfy satisfies satisfied meet meets met", "fail fails failed"),
+    "order": ("ordered crystalline regular", "disordered amorphous irregular random"),
+    "uniformity": ("homogeneous uniform uniformly evenly", "inhomogeneous heterogeneous unevenly"),
+    "sensitivity": ("sensitive susceptible", "insensitive resistant"),
+}
+_SIGNS = {
+    word: (kind, sign)
+    for kind, both in _KINDS.items()
+    for sign, text in zip((1, -1), both, strict=True)
+    for word in text.split()
+}
+_WITH_AMOUNT = {"amount", "speed", "strength", "size"}
+_DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
+# Of these, less is more: with one of them on one side only, directions are not compared.
+_INVERSE = frozenset(
+    map(
+        stem,
+        "resistance resistant impedance loss time delay barrier overpotential IC50 MIC dose defect error "
+        "uncertainty polarization polarisation width thickness inhibition damage difference gap "
+        "hysteresis distance spacing stress strain viscosity".split(),
+    )
+)
+_NOT = re.compile(
+    r"\b(?:not|no|never|hardly|barely|neither|nor|cannot|can['’]t|fail(?:s|ed)? to|nothing|none|unable)\b",
+    re.IGNORECASE,
+)
+_THAN = re.compile(r"\b(?:than|compared (?:to|with)|in contrast to|unlike|over that of)\b")
+# What a direction stands under that is a condition of another one: a verb, and any other word.
+_WHEN = re.compile(r"\b(?:as|when|if|whenever|once)\s+(?:\S+\s+){0,6}$", re.IGNORECASE)
+_WITH = re.compile(
+    r"\b(?:with|upon|on|by|at|after|under|for|as|when|if)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
+)
+_VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
+# Adjectives that say a direction only of what they are said of: "the rate is high".
+_POSITIVE = frozenset(
+    "high low large small fast slow strong weak thick thin wide narrow long short coarse fine deep dense "
+    "hard soft sharp broad intense severe rapid compact porous loose stable unstable symmetrical "
+    "asymmetrical homogeneous uniform ordered sensitive poor".split()
+)
+_SAID_OF = re.compile(
+    r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?|appears?|seems?|looks?)\s+"
+    r"(?:\w+\s+){0,3}(?:\w+\s+and\s+)?$",
+    re.IGNORECASE,
+)
+_ADVICE = re.compile(
+    r"^\W*(?:use|choose|pour|keep|make|add|raise|lower|increase|reduce|cast|cool|heat|test|compare|wrap|pass|remove"
+    r"|avoid|expect|apply|select|try|replace|vary|work|measure|start|combine|coat|shorten|dose|one could|it could)\b",
+    re.IGNORECASE,
+)
+_RATES = frozenset(map(stem, "rate speed velocity kinetics reaction".split()))
+_BOTH = re.compile(r"\bthe (?:\w+er|more|less)\b[^,;]*,? the (?:\w+er|more|less)\b", re.IGNORECASE)
+_INTO = re.compile(
+    r"\b(?:turn|convert|transform|chang|transit|shift|switch|conver|reduc|oxidi[sz]|decompos)\w*\b", re.IGNORECASE
+)
+_PIECE = re.compile(r",\s|\sthat\s|\sand\s(?=(?:\w+\s){1,4}(?:is|are|was|were|can|could)\b)")
+_PRONOUN = re.compile(r"^\W*(?:it|they|this|these|its|their|yes|no|indeed)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Directed:
+    """A word with a direction, the stems near it, and those that it is compared with.
+
+    `condition` is another such word in the sentence on which this one depends.
+    """
+
+    word: str
+    kind: str
+    sign: int
+    near: frozenset[str]
+    than: frozenset[str] = frozenset()
+    condition: "Directed | None" = None
+
+
+def against_source(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
+    """The first statement of an answer that the source contradicts, in a line."""
+    passages = spelled_out(passages)
+    stated = directed_in_all(passages)
+    asked = stems(question)
+    for sentence in sentences(answer):
+        if _ADVICE.match(sentence):
+            continue
+        topic = asked if _PRONOUN.match(sentence) else frozenset()
+        found = (
+            contradicted(directed_in(sentence, topic), stated)
+            or denied(sentence, passages)
+            or reversed_change(sentence, passages)
+        )
+        if found:
+            return found
+    return None
+
+
+def contradicted(said: tuple[Directed, ...], stated: tuple[Directed, ...]) -> str | None:
+    """A direction whose nearest counterparts in the source all say the contrary."""
+    for mine in said:
+        agree, against, other = 0.0, 0.0, None
+        for theirs in stated:
+            weight, sign = compare(mine, theirs)
+            if sign > 0:
+                agree = max(agree, weight)
+            elif weight > against:
+                against, other = weight, theirs
+        if other and against >= NEAR and agree < AGREED * against:
+            return f"“{mine.word}” of {named(mine.near & other.near)}, where the source says “{other.word}”"
+    return None
+
+
+def compare(mine: Directed, theirs: Directed) -> tuple[float, int]:
+    """The weight of what two directions share, 0 where they do not compare, and 1 or -1."""
+    weight = overlap(mine, theirs)
+    if not weight:
+        return 0.0, 1
+    sign = mine.sign * theirs.sign * order(mine, theirs)
+    mine_too, theirs_too = mine.condition, theirs.condition
+    if mine_too and theirs_too:
+        also = overlap(mine_too, theirs_too)
+        if also and weight + also >= LINKED:
+            return weight + also, sign * mine_too.sign * theirs_too.sign
+        return 0.0, 1
+    only = mine_too or theirs_too
+    if only and only.sign < 0:  # "rises with falling temperature" says nothing of a rise alone
+        return 0.0, 1
+    return weight, sign
+
+
+def overlap(mine: Directed, theirs: Directed) -> float:
+    """The weight of the words near both, 0 where too few of them are shared."""
+    kinds = {mine.kind, theirs.kind}
+    if len(kinds) > 1 and not ("amount" in kinds and kinds <= _WITH_AMOUNT):
+        return 0.0
+    shared = mine.near & theirs.near
+    if kinds == {"amount", "speed"} and not shared & _RATES:
+        return 0.0
+    if not shared or ((mine.near ^ theirs.near) & _INVERSE):
+        return 0.0
+    if len(shared) < SHARE * min(len(mine.near), len(theirs.near)):
+        return 0.0
+    return sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
+
+
+def weigh(one: str) -> float:
+    """How much a shared stem tells."""
+    return UNSPECIFIC_WEIGHT if one in UNSPECIFIC else 1.0
+
+
+def order(mine: Directed, theirs: Directed) -> int:
+    """-1 where what one compares with stands first in the other: "X than Y" and "Y than X"."""
+    if not mine.than or not theirs.than:
+        return 1
+    first, second = mine.near - mine.than, mine.than - mine.near
+    left, right = theirs.near - theirs.than, theirs.than - theirs.near
+    straight = len(first & left) + len(second & right)
+    crossed = len(first & right) + len(second & left)
+    return -1 if crossed > straight else 1
+
+
+@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+def directed_in_all(passages: tuple[str, ...]) -> tuple[Directed, ...]:
+    """The words with a direction in all passages."""
+    return tuple(
+        one
+        for passage in passages
+        for sentence in sentences(passage)
+        for one in directed_in(sentence)
+    )
+
+
+def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Directed, ...]:
+    """The words of a sentence with a direction; `topic` stands for its pronouns."""
+    found: list[Directed] = []
+    conditions: list[Directed] = []
+    both = _BOTH.search(sentence)
+    before = topic
+    for clause in clauses(sentence):
+        subject = before if _PRONOUN.match(clause) else frozenset()
+        for one, conditional in directed_in_clause(clause, subject):
+            first_of_both = both and not found and not conditions
+            (conditions if conditional or first_of_both else found).append(one)
+        before = stems(clause) or before
+    if not found:
+        return tuple(conditions)
+    on = conditions[-1] if conditions else None
+    return tuple(replace(one, condition=on) for one in found)
+
+
+def directed_in_clause(
+    clause: str, topic: frozenset[str]
+) -> Iterator[tuple[Directed, bool]]:
+    """The words of a clause with a direction, and whether each is a condition of others."""
+    than = _THAN.search(clause)
+    limit = than.start() if than else len(clause)
+    other = stems(clause[than.end() :]) if than else frozenset()
+    found = words(clause)
+    places = [
+        place
+        for place, word in enumerate(found)
+        if word.text.lower() in _SIGNS and word.start < limit
+    ]
+    subject = frozenset(topic)
+    for word in found[: min(SUBJECT, places[0]) if places else 0]:
+        subject |= word.stems
+    degree = 1
+    for place, following in zip(places, [*places, -1][1:], strict=True):
+        word = found[place].text.lower()
+        if word in _DEGREE and following == place + 1:  # "less symmetrical"
+            degree = _DEGREE[word]
+            continue
+        kind, sign = _SIGNS[word]
+        sign, degree = sign * degree, 1
+        start = found[place].start
+        if word in _POSITIVE and not _SAID_OF.search(clause, 0, start):
+            continue
+        if _NOT.search(clause, max(0, start - 14), start):
+            sign = -sign
+        condition = _WHEN if _VERB.match(word) else _WITH
+        conditional = bool(condition.search(clause, 0, start))
+        first, last = max(0, place - REACH), place + REACH + 1
+        # What stands nearer to another such word is that one's.
+        for one in places:
+            if one < place:
+                first = max(first, (one + place) // 2 + 1)
+            elif one > place:
+                last = min(last, (one + place) // 2 + 1)
+        near = frozenset().union(*(one.stems for one in found[first:last] if one.start < limit))
+        if not conditional:
+            near |= subject
+        near -= {stem(found[one].text) for one in places}
+        near = frozenset(one for one in near if not one[0].isdigit())
+        if near:
+            yield Directed(word, kind, sign, near, other), conditional
+
+
+def denied(sentence: str, passages: tuple[str, ...]) -> str | None:
+    """A clause that the source has with a "not", or the other way round.
+
+    The word that is denied must stand in both.
+    """
+    for clause in pieces(sentence):
+        said, no = stems(clause), denial(clause)
+        if len(said) < 2:
+            continue
+        for known, told, theirs in all_pieces(passages):
+            shared = said & told
+            if bool(no) == bool(theirs) or not shared & (no or theirs):
+                continue
+            if len(shared) >= max(2, DENIED * len(said)) and shared - UNSPECIFIC - (no or theirs):
+                return f"“{clause[:60].strip()}”, where the source says “{known[:60].strip()}”"
+    return None
+
+
+def denial(clause: str) -> frozenset[str]:
+    """The stems of what a clause denies: the first word after its "not"."""
+    match = _NOT.search(clause)
+    if not match:
+        return frozenset()
+    return next((word.stems for word in words(clause[match.end() :]) if word.stems), frozenset())
+
+
+@lru_cache(maxsize=256)
+def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
+    """The short clauses of all passages, with their stems and what they deny."""
+    return tuple(
+        (piece, stems(piece), denial(piece))
+        for passage in passages
+        for sentence in sentences(passage)
+        for piece in pieces(sentence)
+    )
+
+
+def pieces(sentence: str) -> list[str]:
+    """The shortest clauses of a sentence."""
+    return [piece for clause in clauses(sentence) for piece in _PIECE.split(clause)]
+
+
+def reversed_change(sentence: str, passages: tuple[str, ...]) -> str | None:
+    """A change from A into B that the source has from B into A."""
+    said = change(sentence)
+    if said is None:
+        return None
+    for known in changes_of(passages):
+        first, second = said[0] - said[1], said[1] - said[0]
+        left, right = known[0] - known[1], known[1] - known[0]
+        if first & right and second & left and not (first & left or second & right):
+            return f"a change of {named(first & right)} into {named(second & left)}, which the source has the other way round"
+    return None
+
+
+@lru_cache(maxsize=256)
+def changes_of(passages: tuple[str, ...]) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+    """The changes of which a source speaks."""
+    every = (change(sentence) for passage in passages for sentence in sentences(passage))
+    return tuple(one for one in every if one)
+
+
+def change(sentence: str) -> tuple[frozenset[str], frozenset[str]] | None:
+    """What a sentence says to change, and into what, as stems."""
+    verb = _INTO.search(sentence)
+    if not verb:
+        return None
+    into = re.search(r"\b(?:into|to)\b(?!\s+be\b)", sentence[verb.end() :])
+    if not into or into.start() > 60:
+        return None
+    between = sentence[verb.end() : verb.end() + into.start()]
+    after = " ".join(re.split(r"[,;.]", sentence[verb.end() + into.end() :])[0].split()[:5])
+    before = between if stems(between) else " ".join(sentence[: verb.start()].split()[-6:])
+    first, second = (
+        frozenset(one for one in stems(text) if not one[0].isdigit()) for text in (before, after)
+    )
+    return (first, second) if first and second else None
+
+
+def named(found: frozenset[str]) -> str:
+    """A few words, for a line of explanation."""
+    return ", ".join(sorted(found, key=lambda one: (-len(one), one))[:3])
