@@ -14,7 +14,7 @@ from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure as of_other_figure
-from cephalo.dataset_scripts.refinement.directions import against_source
+from cephalo.dataset_scripts.refinement.directions import against_facts, against_source
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
@@ -135,6 +135,11 @@ def direction(talk: Talk, context: Context) -> str | None:
     return first(against_source(turn.question, turn.answer, passages) for turn in talk.turns)
 
 
+def knowledge(talk: Talk, context: Context) -> str | None:
+    """The contrary of what is known in general, unless the source says so too."""
+    return first(against_facts(turn.question, turn.answer) for turn in talk.turns)
+
+
 def panel(talk: Talk, context: Context) -> str | None:
     """What is said of a panel is said of another one in the source."""
     source = context.source
@@ -248,6 +253,7 @@ CHECKS: dict[str, Check] = {
         formula,
         owner,
         direction,
+        knowledge,
         panel,
         repeats_source,
         off_topic,

@@ -9,11 +9,13 @@ the product of both directions that counts; in "X is larger than Y" it is which 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     clauses,
+    content,
     sentences,
     spelled_out,
     stem,
@@ -24,8 +26,10 @@ from cephalo.dataset_scripts.refinement.words import (
 REACH = 5  # words to either side that belong to a word with a direction
 SUBJECT = 7  # words at the beginning of a clause that all directions in it are about
 SHARE = 0.5  # of the words near the one that must stand near the other
-NEAR, LINKED = 1.2, 1.9  # weight of the words that both have, by one direction and by two
+NEAR, LINKED = 1.0, 1.9  # weight of the words that both have, by one direction and by two
+ONE_WORD = 1.0  # weight of a single word, which does not do for different kinds of directions
 AGREED = 0.6  # share of the weight of a contrary statement at which one that agrees outweighs it
+TOLD = 1.2  # the same for a fact, of which every word is wanted
 UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
 DENIED = 0.6  # share of a clause's words that the clause which it denies must have
 
@@ -130,6 +134,9 @@ _PIECE = re.compile(r",\s|\sthat\s|\sand\s(?=(?:\w+\s){1,4}(?:is|are|was|were|ca
 _PRONOUN = re.compile(r"^\W*(?:it|they|this|these|its|their|yes|no|indeed)\b", re.IGNORECASE)
 
 
+Conflict = tuple[str, str]  # what an answer says, and what is said elsewhere
+
+
 @dataclass(frozen=True)
 class Directed:
     """A word with a direction, the stems near it, and those that it is compared with.
@@ -144,39 +151,84 @@ class Directed:
     than: frozenset[str] = frozenset()
     condition: "Directed | None" = None
 
+    @property
+    def rising(self) -> bool:
+        """Whether this, as a condition, goes without saying: "with increasing temperature"."""
+        return self.sign > 0 and self.word.startswith(("increas", "ris"))
+
 
 def against_source(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
     """The first statement of an answer that the source contradicts, in a line."""
-    passages = spelled_out(passages)
+    return against(question, answer, spelled_out(passages), "the source says")
+
+
+def against_facts(question: str, answer: str) -> str | None:
+    """The first statement of an answer that contradicts what is known in general, in a line."""
+    return against(question, answer, load_facts(), "it is known that", whole=True)
+
+
+@cache
+def load_facts() -> tuple[str, ...]:
+    """Facts that hold in general."""
+    lines = Path(__file__).with_name("facts.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def against(
+    question: str, answer: str, passages: tuple[str, ...], says: str, whole: bool = False
+) -> str | None:
+    """The first statement of an answer that some passages contradict, in a line.
+
+    `whole` wants all words of a passage in the answer or its question.
+    """
     stated = directed_in_all(passages)
     asked = stems(question)
     for sentence in sentences(answer):
         if _ADVICE.match(sentence):
             continue
         topic = asked if _PRONOUN.match(sentence) else frozenset()
+        present = asked | stems(sentence) if whole else None
         found = (
-            contradicted(directed_in(sentence, topic), stated)
-            or denied(sentence, passages)
+            contradicted(directed_in(sentence, topic), stated, present)
+            or denied(sentence, passages, present)
             or reversed_change(sentence, passages)
         )
         if found:
-            return found
+            return f"{found[0]}, where {says} {found[1]}"
     return None
 
 
-def contradicted(said: tuple[Directed, ...], stated: tuple[Directed, ...]) -> str | None:
-    """A direction whose nearest counterparts in the source all say the contrary."""
+def contradicted(
+    said: tuple[Directed, ...], stated: tuple[Directed, ...], present: frozenset[str] | None
+) -> Conflict | None:
+    """A direction whose nearest counterparts in the source all say the contrary.
+
+    `present` are the stems of which a counterpart may have no others, where that is wanted.
+    """
     for mine in said:
         agree, against, other = 0.0, 0.0, None
         for theirs in stated:
+            if present is not None and not within(theirs, mine, present):
+                continue
             weight, sign = compare(mine, theirs)
             if sign > 0:
                 agree = max(agree, weight)
             elif weight > against:
                 against, other = weight, theirs
-        if other and against >= NEAR and agree < AGREED * against:
-            return f"“{mine.word}” of {named(mine.near & other.near)}, where the source says “{other.word}”"
+        enough = NEAR if present is None else TOLD
+        if other and against >= enough and agree < AGREED * against:
+            return f"“{mine.word}” of {named(mine.near & other.near)}", f"“{other.word}”"
     return None
+
+
+def within(theirs: Directed, mine: Directed, present: frozenset[str]) -> bool:
+    """Whether a counterpart has no words but `present` ones, its condition neither."""
+    every = theirs.near | theirs.than
+    if theirs.condition:
+        if not mine.condition:
+            return False
+        every |= theirs.condition.near
+    return every - UNSPECIFIC <= present
 
 
 def compare(mine: Directed, theirs: Directed) -> tuple[float, int]:
@@ -191,8 +243,7 @@ def compare(mine: Directed, theirs: Directed) -> tuple[float, int]:
         if also and weight + also >= LINKED:
             return weight + also, sign * mine_too.sign * theirs_too.sign
         return 0.0, 1
-    only = mine_too or theirs_too
-    if only and only.sign < 0:  # "rises with falling temperature" says nothing of a rise alone
+    if mine_too or (theirs_too and not theirs_too.rising):
         return 0.0, 1
     return weight, sign
 
@@ -209,7 +260,8 @@ def overlap(mine: Directed, theirs: Directed) -> float:
         return 0.0
     if len(shared) < SHARE * min(len(mine.near), len(theirs.near)):
         return 0.0
-    return sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
+    weight = sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
+    return weight if len(kinds) == 1 or weight > ONE_WORD else 0.0
 
 
 def weigh(one: str) -> float:
@@ -304,21 +356,25 @@ def directed_in_clause(
             yield Directed(word, kind, sign, near, other), conditional
 
 
-def denied(sentence: str, passages: tuple[str, ...]) -> str | None:
+def denied(
+    sentence: str, passages: tuple[str, ...], present: frozenset[str] | None
+) -> Conflict | None:
     """A clause that the source has with a "not", or the other way round.
 
     The word that is denied must stand in both.
     """
     for clause in pieces(sentence):
-        said, no = stems(clause), denial(clause)
+        said, no = content(clause), denial(clause)
         if len(said) < 2:
             continue
         for known, told, theirs in all_pieces(passages):
             shared = said & told
+            if present is not None and not told - UNSPECIFIC <= present:
+                continue
             if bool(no) == bool(theirs) or not shared & (no or theirs):
                 continue
             if len(shared) >= max(2, DENIED * len(said)) and shared - UNSPECIFIC - (no or theirs):
-                return f"“{clause[:60].strip()}”, where the source says “{known[:60].strip()}”"
+                return f"“{clause[:60].strip()}”", f"“{known[:60].strip()}”"
     return None
 
 
@@ -334,7 +390,7 @@ def denial(clause: str) -> frozenset[str]:
 def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
     """The short clauses of all passages, with their stems and what they deny."""
     return tuple(
-        (piece, stems(piece), denial(piece))
+        (piece, content(piece), denial(piece))
         for passage in passages
         for sentence in sentences(passage)
         for piece in pieces(sentence)
@@ -346,7 +402,7 @@ def pieces(sentence: str) -> list[str]:
     return [piece for clause in clauses(sentence) for piece in _PIECE.split(clause)]
 
 
-def reversed_change(sentence: str, passages: tuple[str, ...]) -> str | None:
+def reversed_change(sentence: str, passages: tuple[str, ...]) -> Conflict | None:
     """A change from A into B that the source has from B into A."""
     said = change(sentence)
     if said is None:
@@ -355,7 +411,7 @@ def reversed_change(sentence: str, passages: tuple[str, ...]) -> str | None:
         first, second = said[0] - said[1], said[1] - said[0]
         left, right = known[0] - known[1], known[1] - known[0]
         if first & right and second & left and not (first & left or second & right):
-            return f"a change of {named(first & right)} into {named(second & left)}, which the source has the other way round"
+            return f"{named(first & right)} turns into {named(second & left)}", "the contrary"
     return None
 
 

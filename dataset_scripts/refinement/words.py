@@ -47,10 +47,17 @@ _ABBREVIATED = re.compile(
 )
 _CLAUSE = re.compile(
     r";|:(?=\s)|\s[\u2013\u2014]\s|,?\s(?:while|whereas|but|although|though|because|since|and then|so that)\s"
-    r"|,\s(?:and|so|which|yet|or|as|where)\s"
+    r"|,\s(?:and|so|which|yet|or|as|where)\s|\sand\s(?:that|then)\s"
 )
 
 
+# Names for one thing: Greek letters, and oxides by their trivial names.
+_ALIASES = {
+    **{"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "theta": "θ", "omega": "ω"},
+    **{"silica": "SiO2", "titania": "TiO2", "alumina": "Al2O3", "zirconia": "ZrO2"},
+    **{"magnesia": "MgO", "ceria": "CeO2", "hematite": "Fe2O3", "magnetite": "Fe3O4"},
+    **{"water": "H2O", "cementite": "Fe3C", "calcite": "CaCO3"},
+}
 _IRREGULAR = {"spectra": "spectrum", "axes": "axis", "analyses": "analysis", "nuclei": "nucleus"}
 # Elements by name, which stand for their symbols and the other way round.
 ELEMENTS = {
@@ -97,6 +104,7 @@ def stems_of(word: str) -> frozenset[str]:
     found = {part for part in _PARTS.split(word) if part}
     if len(found) > 1 and any(not part.islower() for part in found):
         found.add(word)
+    found |= {_ALIASES[part.lower()] for part in found if part.lower() in _ALIASES}
     found |= {ELEMENTS[part.lower()].upper() for part in found if part.lower() in ELEMENTS}
     return frozenset(
         stem(part) if part.isalpha() and part[1:].islower() else part.lower()
