@@ -21,6 +21,8 @@ FIGURES = Features(
         "kind": Value("string"),  # figure, table, scheme, chart, ...
         "panels": List(PANEL),
         "mentions": List(Value("string")),  # the paragraphs of the body that cite this figure
+        # The lines of text within the figure, from the PDF's text layer: ticks, labels, legends.
+        "figure_text": List(Value("string")),
         # What of the text could not be read as printed: "unread glyphs in caption" (U+FFFD stands
         # for each), "private-use characters in mentions"; empty where all is well.
         "text_faults": List(Value("string")),

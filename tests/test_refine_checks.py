@@ -138,7 +138,7 @@ def test_every_check_says_what_it_finds():
         ("0.5 µm", "0.5 \u03bcm"),
         ("5 mm\u00b2", "5 mm2"),
         ("1000", "1,000"),
-        ("three panels, 2 of them dark", "nothing"),
+        ("three panels, 2 of them dark", "three panels"),
         ("in 3D, of 316L steel", "in 3D, of 316L"),
         ("5 mm/s", "5 mm s-1"),
         ("20000 cycles", "20\u2009000 cycles"),
@@ -164,7 +164,7 @@ def test_numbers_that_the_source_holds(text, source):
     ],
 )
 def test_numbers_that_the_source_lacks(text, source, missing):
-    assert missing_quantity(text, source) == missing
+    assert missing_quantity(text, source).partition(":")[0] == missing
 
 
 NUMBERS = st.decimals(min_value="0.001", max_value=99999, places=3).map(float)

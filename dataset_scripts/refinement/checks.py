@@ -21,7 +21,7 @@ from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
 from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
-from cephalo.dataset_scripts.refinement.support import missing_quantity
+from cephalo.dataset_scripts.refinement.support import account
 from cephalo.dataset_scripts.refinement.tasks import Talk
 from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
@@ -87,8 +87,8 @@ def dangling_reference(talk: Talk, context: Context) -> str | None:
 
 
 def number(talk: Talk, context: Context) -> str | None:
-    """A number, with its unit, that stands nowhere in the source."""
-    return first(missing_quantity(text, context.source.text) for text in texts(talk))
+    """A quantity that the source does not state, and that does not follow from it."""
+    return account(talk.turns, context.source).missing
 
 
 def formula(talk: Talk, context: Context) -> str | None:
@@ -144,7 +144,7 @@ def panel(talk: Talk, context: Context) -> str | None:
     """What is said of a panel is said of another one in the source."""
     source = context.source
     return first(
-        wrong_panel(turn.question, turn.answer, source.panels, source.passages)
+        wrong_panel(turn.question, turn.answer, source.lettered, source.passages)
         for turn in talk.turns
     )
 

@@ -19,7 +19,16 @@ from cephalo.dataset_scripts.schema import CONVERSATIONS
 from cephalo.dataset_scripts.shards import read_rows
 
 COLUMNS = [
-    *("image", "caption", "label", "panels", "mentions", "document", "document_sha256"),
+    *(
+        "image",
+        "caption",
+        "label",
+        "panels",
+        "mentions",
+        "figure_text",
+        "document",
+        "document_sha256",
+    ),
     *("page", "image_sha256", "title", "license"),
 ]
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard

@@ -14,7 +14,7 @@ from cephalo.dataset_scripts.refinement.number_words import read_written, writte
 from cephalo.dataset_scripts.refinement.units import RAISED, SUPERSCRIPTS, UNIT, Unit, unit
 
 ABOUT = 0.1  # share of a value that "about" may be off, where its digits do not bind it closer
-OVER = 0.25  # share by which what is "over 600" may be larger than 600
+OVER = 0.25  # share of a value that "over" may exceed it, where its digits do not bind it closer
 EXACT = 1e-9  # share by which floating-point conversions may be off
 
 _DIGITS = (
@@ -74,7 +74,85 @@ _CHANGE = re.compile(
 )
 _NOUN = re.compile(r"(?:\s(?:of|the|such|different|more)\b)*[\s-]\(?(?P<noun>[A-Za-zα-ω][\w-]*)")
 _FUNCTION_WORDS = set(
-    ["a", "an", "and", "are", "as", "at", "be", "been", "between", "but", "by", "can", "do", "during", "each", "for", "from", "had", "has", "have", "if", "in", "into", "is", "it", "its", "may", "no", "nor", "not", "of", "on", "only", "or", "over", "per", "respectively", "since", "so", "than", "that", "the", "their", "then", "there", "these", "they", "this", "those", "to", "under", "until", "up", "upon", "versus", "via", "was", "were", "when", "where", "which", "while", "with", "within", "without", "after", "before", "against", "whereas", "because", "about", "both", "compared", "would", "will", "shows", "gives"]
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "between",
+        "but",
+        "by",
+        "can",
+        "do",
+        "during",
+        "each",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "may",
+        "no",
+        "nor",
+        "not",
+        "of",
+        "on",
+        "only",
+        "or",
+        "over",
+        "per",
+        "respectively",
+        "since",
+        "so",
+        "than",
+        "that",
+        "the",
+        "their",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "under",
+        "until",
+        "up",
+        "upon",
+        "versus",
+        "via",
+        "was",
+        "were",
+        "when",
+        "where",
+        "which",
+        "while",
+        "with",
+        "within",
+        "without",
+        "after",
+        "before",
+        "against",
+        "whereas",
+        "because",
+        "about",
+        "both",
+        "compared",
+        "would",
+        "will",
+        "shows",
+        "gives",
+    ]
 )
 _TIMES = re.compile(r"\s?(?:[×✕]|x)(?![\w\s]*10)|[\s-]?(?:fold|times)\b", re.IGNORECASE)
 _FACTOR_OF = re.compile(
@@ -123,9 +201,8 @@ class Quantity:
     @property
     def is_count(self) -> bool:
         """Whether this is a whole number without a unit, which can count things."""
-        return (
-            self.kind == "value" and self.unit is None and self.value >= 0 and self.value % 1 == 0
-        )
+        whole = self.value >= 0 and self.value % 1 == 0 and self.place >= 1
+        return self.kind == "value" and self.unit is None and whole
 
 
 @lru_cache(maxsize=1024)  # one source is asked about for every text on it
@@ -165,13 +242,14 @@ def within(claim: float, truth: float, place: float, approximate: str) -> bool:
     slack = 0.5 * place * (1 + EXACT)
     if not approximate:
         return abs(truth - claim) <= slack
-    digits = max(slack, 0.5 * coarse_place(claim, place))
-    slack = max(slack, min(digits, ABOUT * claim)) + EXACT * claim
+    coarse = coarse_place(claim, place)
+    near = max(slack, min(0.5 * coarse, ABOUT * claim)) + EXACT * claim
+    far = max(slack, min(coarse, OVER * claim)) + EXACT * claim
     if approximate == "under":
-        return claim * (1 - OVER) <= truth <= claim + slack
+        return claim - far <= truth <= claim + near
     if approximate == "over":
-        return claim - slack <= truth <= claim * (1 + OVER)
-    return abs(truth - claim) <= slack
+        return claim - near <= truth <= claim + far
+    return abs(truth - claim) <= near
 
 
 def coarse_place(value: float, place: float) -> float:

@@ -41,18 +41,29 @@ SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure's encoded `image`, and the `words` that its PDF file has as text in it."""
+
+    image: bytes | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
     """What is known of some figures of one paper.
 
     `text` is all that an answer may rest on, and `passages` its parts. `instructions` is what in
-    the paper addresses a model. `panels` are the captions of the panels by letter, in lower case,
-    where one figure is asked about. `others` are the passages of each other figure of the paper.
+    the paper addresses a model. `panels` are the captions of all panels, "" where one has none;
+    `lettered` are those of a single figure with their letters, in lower case. `others` are the
+    passages of each other figure of the paper.
     """
 
     quotation: str
     passages: tuple[str, ...]
     instructions: str
-    panels: tuple[tuple[str, str], ...] = ()
+    panels: tuple[str, ...] = ()
+    figures: tuple[Picture, ...] = ()
+    lettered: tuple[tuple[str, str], ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -87,7 +98,16 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
         quotation=f"<<<PAPER {mark}\n{body}\n<<<END {mark}",
         passages=tuple(filter(None, passages)),
         instructions="\n".join(filter(None, instructions)),
-        panels=tuple(panels_of(figures[0])) if len(figures) == 1 else (),
+        panels=tuple(
+            panel["caption"] or ""
+            for figure in figures
+            for panel in (figure["panels"] or [])[:MAX_PANELS]
+        ),
+        figures=tuple(
+            Picture(figure.get("image", {}).get("bytes"), tuple(figure.get("figure_text") or ()))
+            for figure in figures
+        ),
+        lettered=tuple(lettered_panels(figures[0])) if len(figures) == 1 else (),
         others=tuple(
             tuple(filter(None, (parted(text, limit)[0] for _, text, limit in parts_of(other))))
             for other in others[:MAX_OTHERS]
@@ -104,7 +124,7 @@ def parts_of(figure: dict[str, Any]) -> Iterator[tuple[str, str | None, int]]:
         yield "said in the text", mention, MAX_MENTION
 
 
-def panels_of(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The letters of a figure's panels, in lower case, with their captions."""
     for panel in (figure["panels"] or [])[:MAX_PANELS]:
         letter = clean((panel["letter"] or "")[:8]).strip("()").lower()

@@ -1,16 +1,225 @@
-"""What of a source supports a quantity that an answer states."""
+"""What supports the quantities that an answer states.
 
-from cephalo.dataset_scripts.refinement.quantities import agrees, parse
+A quantity is supported where the source states it (in another unit, or less rounded), where it
+follows from quantities of the source, where it counts what the source lists or the figure shows,
+where it is a known constant, or where it is printed in the figure.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cephalo.dataset_scripts.refinement.counting import (
+    FREE,
+    counted,
+    listed,
+    same_count,
+    self_listed,
+)
+from cephalo.dataset_scripts.refinement.derivations import derive
+from cephalo.dataset_scripts.refinement.facts import known_fact
+from cephalo.dataset_scripts.refinement.figure_words import read_words
+from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
+
+SMALL = 12  # counts up to it may be of what is seen or listed
+# A sentence about the axes or bars of a plot may name their printed numbers.
+_AXES = re.compile(
+    r"\b(?:ax[ei]s|plotted|drawn|against|versus|as a function|ranges?|scale|bar|ticks?|label\w*|legend"
+    r"|inset|marked|reads?|printed|annotat\w*|extends?|runs?|from|between|up to|spans?|spanning|covers?"
+    r"|covering)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n+")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_STEM = 6  # letters
+
+
+@dataclass(frozen=True)
+class Support:
+    """What supports a claim: `by` is "source", "derived", "counted", "known" or "printed"."""
+
+    claim: str
+    by: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """The supports of the quantities of a conversation, and the first that has none."""
+
+    supports: tuple[Support, ...]
+    missing: str | None
 
 
 def missing_quantity(text: str, source: str) -> str | None:
-    """The first quantity of `text` that `source` does not hold, as printed; None if it holds all.
+    """The first quantity of `text` that a source of this text alone does not support, or None."""
+    return account((("", text),), Source("", (source,), "")).missing
 
-    Whole numbers up to ten without a unit count things, and pass.
+
+@lru_cache(maxsize=64)  # asked for by the check and for the row
+def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
+    """Go through the quantities of (question, answer) turns, in order.
+
+    A question has to be supported too, since it tells what it asks; its quantities may then be
+    used in its answer.
     """
-    known = parse(source)
-    for claimed in parse(text):
-        counts = claimed.is_count and claimed.value <= 10
-        if not counts and not any(agrees(claimed, other) for other in known):
-            return claimed.text
+    supports: list[Support] = []
+    told: list[Quantity] = []
+    for question, answer in turns:
+        for text in (question, answer):
+            told += parse(text)
+            for claim in parse(text):
+                support = support_of(claim, text, f"{question} {answer}", told, source)
+                if support is None:
+                    return Account(tuple(supports), f"{claim.text}: {unsupported(claim)}")
+                supports.append(support)
+    return Account(tuple(supports), None)
+
+
+def unsupported(claim: Quantity) -> str:
+    """What a claim without support lacks."""
+    if claim.is_count and claim.value <= SMALL:
+        return "no count of the source, of a list in it, or of panels"
+    return "neither in the source nor a result of its quantities"
+
+
+def support_of(
+    claim: Quantity, text: str, turn: str, told: list[Quantity], source: Source
+) -> Support | None:
+    """What supports a claim that a `text` of a `turn` makes; `told` are quantities of the turn."""
+    sentence = sentence_at(text, claim.start)
+    if claim.is_count and claim.value <= FREE:
+        return Support(claim.text, "counted", "a pair at most")
+    if claim.is_count and claim.value <= SMALL and claim.noun:
+        basis = count_basis(claim, text, sentence, source)
+        return basis and Support(claim.text, "counted", basis)
+    for other in parse(source.text):
+        if states(other, claim):
+            return Support(claim.text, "source", other.text)
+    others = [one for one in told if one is not claim and not _same(one, claim)]
+    found = derive(claim, sentence, others, groups_about(turn, source.text), parse(source.text))
+    if found:
+        return Support(claim.text, "derived", found.text)
+    if fact := known_fact(claim, turn, sentences(source.text)):
+        return Support(claim.text, "known", fact)
+    if basis := printed_basis(claim, sentence, source):
+        return Support(claim.text, "printed", basis)
     return None
+
+
+def states(other: Quantity, claim: Quantity) -> bool:
+    """Whether a source that holds `other` states the claim.
+
+    Where one of them has no unit, it must not count things that have a name.
+    """
+    if claim.kind == "times" and other.kind == "value" and not other.unit and other.noun:
+        return False
+    if claim.unit and not other.unit and (other.noun or other.kind == "times"):
+        return False
+    if other.unit and not claim.unit and claim.noun:
+        return False
+    return agrees(claim, other)
+
+
+def count_basis(claim: Quantity, text: str, sentence: str, source: Source) -> str | None:
+    """What a small whole number counts, or None."""
+    if same_count(claim, source.text, alike=_is_partitive(claim, text)):
+        return "a count of the source"
+    if basis := counted(claim, source.panels, source.text):
+        return basis
+    if _is_partitive(claim, text):
+        return None
+    if int(claim.value) in listed(source.text):
+        return f"a list of {claim.value:g} in the source"
+    if self_listed(claim, sentence):
+        return "listed beside it"
+    return None
+
+
+def _is_partitive(claim: Quantity, text: str) -> bool:
+    """Whether a number is said of a part: "five of the micrographs"."""
+    return bool(re.match(r"\s+of\s+(?:the|these|those|its|their|them|all)\b", text[claim.end :]))
+
+
+def _same(one: Quantity, other: Quantity) -> bool:
+    """Whether two quantities state the same, so that one is no basis of the other."""
+    return one.text == other.text or (one.unit == other.unit and one.value == other.value)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text."""
+    return _SENTENCE.split(text)
+
+
+def sentence_at(text: str, place: int) -> str:
+    """The sentence of a text that holds the character at `place`."""
+    start = 0
+    for match in _SENTENCE.finditer(text):
+        if match.start() > place:
+            return text[start : match.start()]
+        start = match.end()
+    return text[start:]
+
+
+@lru_cache(maxsize=256)
+def groups_about(turn: str, source: str) -> tuple[list[Quantity], ...]:
+    """The quantities of each sentence of a source that is about what a turn is about.
+
+    Those are the sentences that share half as many words with it as the one that shares most.
+    """
+    said = _stems(turn)
+    found = [(len(said & _stems(one)), list(parse(one))) for one in sentences(source)]
+    found = [(shared, group) for shared, group in found if len(group) > 1]
+    most = max((shared for shared, _ in found), default=0)
+    return tuple(group for shared, group in found if most and 2 * shared >= most)
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM].lower() for word in _WORD.findall(text)}
+
+
+def printed_basis(claim: Quantity, sentence: str, source: Source) -> str | None:
+    """What is printed in the figures that says a claim, or None.
+
+    Numbers at the ticks of an axis have their unit in its title.
+    """
+    for words in printed_words(source):
+        fits = not claim.unit or _is_titled(claim.unit, words)
+        for word in words:
+            for other in parse(word):
+                if other.unit:
+                    found = states(other, claim)
+                else:
+                    found = fits and bool(_AXES.search(sentence)) and agrees(claim, other)
+                if found:
+                    return f"{word[:60]!r} in the figure"
+    return None
+
+
+def printed_words(source: Source) -> Iterator[tuple[str, ...]]:
+    """The text in each figure: from the PDF file's text layer, or read from the picture."""
+    for figure in source.figures:
+        yield figure.words
+        if not figure.words and figure.image:
+            yield read_words(figure.image)
+
+
+def _is_titled(wanted: Unit, words: tuple[str, ...]) -> bool:
+    """Whether an axis has the unit in its title: "Depth (mm)"; OCR may lose raised digits."""
+    letters = _letters(wanted.name)
+    for word in map(fold, words):
+        for match in UNIT.finditer(word):
+            alone = not word[max(match.start() - 1, 0) : match.start()].isalnum()
+            found = unit(match.group()) if alone else None
+            if found and found.dimension == wanted.dimension:
+                return True
+        if len(letters) > 1 and letters in _letters(word):
+            return True
+    return False
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text))

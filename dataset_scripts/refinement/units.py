@@ -52,7 +52,6 @@ _SCALED = {
     "Da": ("dalton", "kM"),
     "Bq": ("becquerel", "kMGT"),
     "Gy": ("gray", "µumk"),
-    "B": ("bel", "d"),
     "rad": ("radian", "µum"),
     "Oe": ("oersted", "k"),
     "emu": ("emu", "µum"),
@@ -97,6 +96,7 @@ _PLAIN = {
     "sccm": "centimeter ** 3 / minute",
     "cc": "centimeter ** 3",
     "√m": "meter ** 0.5",
+    "dB": "decibel",
     "Gauss": "gauss",
     "kG": "kilogauss",
 }
@@ -184,7 +184,7 @@ def _alternatives(names: dict[str, str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
-_EXPONENT = rf"\^?\{{?-?(?:1/2|0\.5|\d)\}}?(?!\d)|[⁻]?[{SUPERSCRIPTS}]"
+_EXPONENT = rf" -[1-3](?![\d.])|\^?\{{?-?(?:1/2|0\.5|\d)\}}?(?!\d)|[⁻]?[{SUPERSCRIPTS}]"
 _DEGREES = r"[°º◦˚] ?[CF](?![A-Za-z])|oC(?![A-Za-z])|deg\.? ?C(?![A-Za-z])"
 _SYMBOL = rf"(?:{_DEGREES}|(?:{_alternatives(_SYMBOLS)}))"
 _WORD = rf"(?i:(?:square|cubic|inverse|reciprocal) )?(?i:{_alternatives(_NAMES)})"
@@ -197,7 +197,7 @@ _FACTOR = (
 _JOINED = (
     r"(?: ?[·⋅∙*•] ?|(?<=Pa)[ .]?(?=s\b)|(?<=N) (?=m\b)|(?<=[WA]) ?(?=h\b)"
     r"|(?<=Pa) ?(?=√|m(?:1/2|0\.5))"
-    rf"|[ .]?(?={_SYMBOL}(?:\^?\{{?-|⁻|\^|[{SUPERSCRIPTS}])))"
+    rf"|[ .]?(?={_SYMBOL}(?: ?-[1-3]|\^?\{{?-|⁻|\^|[{SUPERSCRIPTS}])))"
 )
 _GROUP = rf" ?/ ?\({_FACTOR}(?: ?[ ·⋅∙*•] ?{_FACTOR})+\)"  # W/(m K)
 _PER = (
@@ -277,5 +277,5 @@ def _factor(text: str) -> tuple[str, float]:
         power = _POWERS[(match["power"] or match["after"] or "square").lower()]
         named = match["power"] or match["after"]
         return _NAMES[match["word"].lower()], power if named else 1
-    exponent = (match["exponent"] or "1").translate(RAISED).strip("^{}")
+    exponent = (match["exponent"] or "1").translate(RAISED).strip("^{} ")
     return _SYMBOLS[match["symbol"]], 0.5 if exponent in ("1/2", "0.5") else float(exponent)
