@@ -93,6 +93,9 @@ def refine(
     judge_threshold: Annotated[
         int, typer.Option(min=1, max=5, help="Answers with a lower score are rejected.")
     ] = 3,
+    language: Annotated[
+        str, typer.Option(help="Language of the answers, by its ISO 639-1 code, such as en or de.")
+    ] = "en",
     retry_rejected: Annotated[
         bool, typer.Option("--retry-rejected", help="Ask again for what was rejected.")
     ] = False,
@@ -149,6 +152,7 @@ def refine(
         judge_base_url=judge_base_url,
         judge_threshold=judge_threshold,
         retry_rejected=retry_rejected,
+        language=language,
     )
     keys = Keys(api_key, judge_api_key)
     if slurm:

@@ -13,7 +13,7 @@ from cephalo.dataset_scripts.refinement.run import Outcome, Run, count_items
 from cephalo.dataset_scripts.refinement.tasks import parse_tasks
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 
-VERSION = "1"  # of the checks and of the rows; with another, all documents are verified again
+VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Asking:
     judge_base_url: str | None
     judge_threshold: int
     retry_rejected: bool
+    language: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def make_teacher(
         )
         for one, warmth in zip(models, (asking.temperature, 0.0), strict=False)
     ]
-    return ModelTeacher(asked, wanted, *judge or [None], asking.judge_threshold, asking.text_only)
+    return ModelTeacher(asked, wanted, *judge or [None], asking.judge_threshold, asking.text_only, asking.language)
 
 
 def connect(url: str | None, name: str | None, key: str | None, usage: Any, limits: Any) -> Any:
@@ -156,6 +157,7 @@ async def refine_all(
         "version": VERSION,
         "teacher": teacher.name,
         "params": teacher.params(),
+        "language": asking.language,
         "tasks": {task.name: task.version for task in teacher.tasks},
     }
     async with AsyncExitStack() as stack:

@@ -14,6 +14,7 @@ from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure as of_other_figure
+from cephalo.dataset_scripts.refinement.causes import strange_cause
 from cephalo.dataset_scripts.refinement.directions import against_facts, against_source
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.language import wrong_language
@@ -27,8 +28,11 @@ from cephalo.dataset_scripts.refinement.words import content, first, folded, fou
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
 REPEATED = 90.0  # percent of likeness (rapidfuzz's ratio) at which an answer is a copy
+RUN = 5  # words in a row that are taken from the source
+COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
+LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
 SHINGLE = 8  # words; that many in a row from our own prompt are no accident
-FEWEST_WORDS = 4  # content words; with fewer, an answer is read with its question
+FEWEST_WORDS = 12  # content words; with fewer, an answer is read with its question
 SHARED_SHARE = 0.1  # of an answer's content words that the source must hold
 COMPRESSED = 0.25  # zlib makes prose of 100 words and more half as long, loops far shorter
 
@@ -98,10 +102,14 @@ def formula(talk: Talk, context: Context) -> str | None:
 
 def repeats_source(talk: Talk, context: Context) -> str | None:
     """An answer that merely repeats a caption, or another passage of the paper."""
+    copied = runs(context.source.passages)
     for turn in talk.turns:
         answer = folded(turn.answer)
-        if len(answer.split()) < 8:  # a short answer may well be in the paper's words
+        plain = sum(word.isalpha() and len(word) > 1 for word in answer.split())
+        if plain < 8:  # a short answer may well be in the paper's words
             continue
+        if shared_run_share(answer, copied) >= COPIED_SHARE:
+            return turn.answer[:80]
         for passage in map(folded, context.source.passages):
             if fuzz.ratio(answer, passage, score_cutoff=REPEATED) or (
                 len(answer) < len(passage)
@@ -112,14 +120,16 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
-    """Question and answer that share next to no content words with the source."""
-    known = content(context.source.text)
+    """An answer that shares next to no content words with the paper; a short one is read with
+    its question."""
+    other = (passage for passages in context.source.others for passage in passages)
+    known = content(" ".join([context.source.text, *other]))
     for turn in talk.turns:
         said = content(turn.answer)
         if len(said) < FEWEST_WORDS:  # "It is 105 µm thick." is told by its question
             said |= content(turn.question)
         if said and len(said & known) < max(1, SHARED_SHARE * len(said)):
-            return f"{len(said & known)} of {len(said)} content words are in the source"
+            return f"{len(said & known)} of {len(said)} content words are in the paper"
     return None
 
 
@@ -133,6 +143,12 @@ def direction(talk: Talk, context: Context) -> str | None:
     """A rise for a fall, a higher for a lower, or a denial of what the source says."""
     passages = context.source.passages
     return first(against_source(turn.question, turn.answer, passages) for turn in talk.turns)
+
+
+def cause(talk: Talk, context: Context) -> str | None:
+    """Another cause than the source gives, or one that is foreign to it."""
+    passages = context.source.passages
+    return first(strange_cause(turn.question, turn.answer, passages) for turn in talk.turns)
 
 
 def knowledge(talk: Talk, context: Context) -> str | None:
@@ -253,6 +269,7 @@ CHECKS: dict[str, Check] = {
         formula,
         owner,
         direction,
+        cause,
         knowledge,
         panel,
         repeats_source,
@@ -283,6 +300,27 @@ def failed_checks(talk: Talk, context: Context, skip: Iterable[str] = ()) -> dic
 def texts(talk: Talk) -> list[str]:
     """Questions and answers in order."""
     return [text for turn in talk.turns for text in turn]
+
+
+def shared_run_share(answer: str, copied: frozenset[str]) -> float:
+    """The share of an answer's words that stand in one of the copied runs of RUN words."""
+    words = answer.split()
+    covered = [False] * len(words)
+    for start in range(len(words) - RUN + 1):
+        if " ".join(words[start : start + RUN]) in copied:
+            covered[start : start + RUN] = [True] * RUN
+    taken = sum(one and len(word) > 1 and word.isalpha() for one, word in zip(covered, words, strict=True))
+    return taken / max(LONG_COPY, len(words))
+
+
+@lru_cache(maxsize=64)  # one source is asked about many times
+def runs(passages: tuple[str, ...]) -> frozenset[str]:
+    """Every RUN words in a row of the passages."""
+    found = set()
+    for passage in passages:
+        words = folded(passage).split()
+        found.update(" ".join(words[start : start + RUN]) for start in range(len(words) - RUN + 1))
+    return frozenset(found)
 
 
 @lru_cache(maxsize=64)  # a prompt comes again and again

@@ -37,12 +37,12 @@ DENIED = 0.6  # share of a clause's words that the clause which it denies must h
 # speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
 _KINDS = {
     "amount": (
-        """increase increases increased increasing rise rises rising rose risen raise raises raised
+        """positive increase increases increased increasing rise rises rising rose risen raise raises raised
         raising grow grows growing grew grown higher highest larger largest greater greatest more
         enhance enhances enhanced enhancing improve improves improved improving gain gains promote
         promotes promoted promoting boost boosts boosted high large elevated exceed exceeds exceeded
         facilitate facilitates facilitated""",
-        """decrease decreases decreased decreasing fall falls falling fell fallen drop drops dropped
+        """negative decrease decreases decreased decreasing fall falls falling fell fallen drop drops dropped
         dropping decline declines declined declining lower lowest lowers lowered lowering reduce
         reduces reduced reducing smaller smallest less least fewer diminish diminishes diminished
         shrink shrinks shrank suppress suppresses suppressed inhibit inhibits inhibited hinder
@@ -105,6 +105,9 @@ _NOT = re.compile(
 _THAN = re.compile(r"\b(?:than|compared (?:to|with)|in contrast to|unlike|over that of)\b")
 # What a direction stands under that is a condition of another one: a verb, and any other word.
 _WHEN = re.compile(r"\b(?:as|when|if|whenever|once)\s+(?:\S+\s+){0,6}$", re.IGNORECASE)
+_PASSIVE = re.compile(
+    r"\b(?:after|before|as|when|if|once|until)\s+(?:\S+\s+){0,4}(?:is|are|was|were|been)\s+$", re.IGNORECASE
+)
 _WITH = re.compile(
     r"\b(?:with|upon|on|by|at|after|under|for|as|when|if)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
 )
@@ -113,7 +116,7 @@ _VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
 _POSITIVE = frozenset(
     "high low large small fast slow strong weak thick thin wide narrow long short coarse fine deep dense "
     "hard soft sharp broad intense severe rapid compact porous loose stable unstable symmetrical "
-    "asymmetrical homogeneous uniform ordered sensitive poor".split()
+    "asymmetrical homogeneous uniform ordered sensitive poor positive negative".split()
 )
 _SAID_OF = re.compile(
     r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?|appears?|seems?|looks?)\s+"
@@ -332,14 +335,15 @@ def directed_in_clause(
             degree = _DEGREE[word]
             continue
         kind, sign = _SIGNS[word]
+        compared = place and found[place - 1].text.lower() in _DEGREE
         sign, degree = sign * degree, 1
         start = found[place].start
-        if word in _POSITIVE and not _SAID_OF.search(clause, 0, start):
+        if word in _POSITIVE and not compared and not _SAID_OF.search(clause, 0, start):
             continue
         if _NOT.search(clause, max(0, start - 14), start):
             sign = -sign
         condition = _WHEN if _VERB.match(word) else _WITH
-        conditional = bool(condition.search(clause, 0, start))
+        conditional = bool(condition.search(clause, 0, start) or _PASSIVE.search(clause, 0, start))
         first, last = max(0, place - REACH), place + REACH + 1
         # What stands nearer to another such word is that one's.
         for one in places:

@@ -56,7 +56,7 @@ META = re.compile(
     rf"|\b(?:the|this|their|our|its) (?:main |present |original |cited |whole )?{_WRITING} (?:also |then |further |clearly )?"
     rf"(?:is (?:an?|on|about)\b|are\b|{_SAYS}\b|does not\b|do not\b)"
     rf"|\b(?:the|their|this) (?:team|group|lab(?:oratory)?) {_SAYS}\b"
-    rf"|\b(?:we|they) (?:have )?(?:{_SAYS})\b(?= (?:that|the|a|an|how|in|their|our|here))"
+    rf"|\bwe (?:have )?(?:{_SAYS})\b(?= (?:that|the|a|an|how|in|our|here))"
     r"|\b(?:in|from) (?:our|their|these) (?:experiments?|work|stud(?:y|ies)|publication|paper|research|opinion)\b"
     r"|\b(?:our|their own) (?:experiments?|work|stud(?:y|ies)|results?|findings?|data|measurements?)\b"
     r"|\b(?:is|are|was|were) (?:reported|described|discussed|stated|mentioned|presented) in (?:this|the|that) (?:study|work|paper)\b"

@@ -40,13 +40,52 @@ def is_compound(word: str) -> bool:
     return sum(map(str.isupper, word)) > 1 and bool(_FORMULA.fullmatch(word))
 
 
+# Formulas of what has a name of its own: a source that speaks of the one speaks of the other
+# (CRC Handbook of Chemistry and Physics; groups and repeat units of the polymers).
+NAMED = {
+    formula: re.compile(rf"\b(?:{names})", re.IGNORECASE)
+    for formula, names in (
+        ("SiO2", "silica|quartz|glass"),
+        ("TiO2", "titania|rutile|anatase"),
+        ("Al2O3", "alumina|corundum|sapphire"),
+        ("ZrO2", "zirconia|YSZ"),
+        ("MgO", "magnesia|periclase"),
+        ("CeO2", "ceria"),
+        ("Fe2O3", "hematite|haematite|rust"),
+        ("Fe3O4", "magnetite"),
+        ("Fe3C", "cementite|pearlit|steel|ferrit"),
+        ("CaCO3", "calcite|aragonite|vaterite|nacre|limestone|calcium carbonate"),
+        ("Ca10(PO4)6(OH)2", "hydroxyapatite|apatite|bone|enamel"),
+        ("NaCl", "sodium chloride|brine|seawater|salt water"),
+        ("CF2", "PVdF|polyvinylidene|vinylidene|PTFE|Teflon|fluoropolymer"),
+        ("CF3", "TFSI|triflate|fluoropolymer|PFSA|Nafion"),
+        ("CH2", "polymer|PVdF|polyethylene|chain|lipid|oil|alkyl|organic|cellulose|chitosan"),
+        ("CH3", "polymer|polypropylene|methyl|chain|lipid|oil|alkyl|organic"),
+        ("NH2", "chitosan|chitin|amine|amino|protein|peptide|polyamide"),
+        ("Li2S", "lithium.*sul(?:ph|f)|MoS2"),
+        ("LiF", "LiPF6|solid electrolyte interface|SEI"),
+        ("Li2CO3", "solid electrolyte interface|SEI|lithium carbonate"),
+        ("H2SO4", "sulph?uric acid"),
+        ("HNO3", "nitric acid"),
+        ("H2O2", "hydrogen peroxide"),
+        ("H2O", "."),
+        ("CO2", "."),
+        ("O2", "."),
+        ("N2", "."),
+        ("H2", "."),
+    )
+}
+
+
 def missing_formula(text: str, source: str) -> str | None:
-    """The first formula of `text` that `source` does not hold, None if it holds all.
+    """The first formula of `text` that `source` neither holds nor names, None if it has all.
 
     A PDF file may set a formula in pieces, "TiO 2": spaces between its pieces do not matter.
     """
     source = unicodedata.normalize("NFKC", source)
     for formula in formulas(text):
+        if formula in NAMED and NAMED[formula].search(source):
+            continue
         pattern = r"[\s_^{}]*".join(map(re.escape, _PIECES.findall(formula)))
         if not re.search(rf"(?<![A-Za-z]){pattern}(?![a-z]|\d)", source):
             return formula

@@ -37,10 +37,12 @@ class ModelTeacher:
         judge: Respondent | None = None,
         judge_threshold: int = 3,
         text_only: bool = False,
+        language: str = "en",
     ) -> None:
-        """`text_only` keeps the images from models that cannot see."""
+        """`text_only` keeps the images from models that cannot see; `language` (ISO 639-1) is what
+        answers are wanted in."""
         self.teacher, self.tasks, self.judge = teacher, tuple(tasks), judge
-        self.judge_threshold, self.text_only = judge_threshold, text_only
+        self.judge_threshold, self.text_only, self.language = judge_threshold, text_only, language
         self.system, self.judge_prompt = load_prompt("system"), load_prompt("judge")
         self.name = teacher.model.settings["model"]
 
@@ -54,9 +56,11 @@ class ModelTeacher:
             params["judge_threshold"] = self.judge_threshold
         return params
 
-    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: dict[str, int], others: Figures
+    ) -> Answered:
         """See `Teacher.ask`."""
-        source = source_of(figures)
+        source = source_of(figures, others)
         pictures = [Picture(row["image_sha256"], row["image"]["bytes"]) for row in figures]
         if self.text_only:
             pictures = []
@@ -85,7 +89,7 @@ class ModelTeacher:
             if answer.reply.finish_reason == "length":
                 return [Verified(None, text, {name: "cut at --max-tokens"})]
             return [Verified(None, text, {name: answer.error})]
-        context = Context(source, task.min_words, f"{self.system.text}\n{task.prompt}")
+        context = Context(source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language)
         return [
             Verified(talk, failed=failed_checks(talk, context), scores=measures(talk, source))
             for talk in answer.value.talks()

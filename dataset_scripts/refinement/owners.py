@@ -17,6 +17,7 @@ from cephalo.dataset_scripts.refinement.words import (
     clause_around,
     sentences,
     stems,
+    words,
 )
 
 SMALL_COUNT = 12  # whole numbers up to it without a unit count things: "two peaks"
@@ -37,7 +38,7 @@ _BOUNDARIES = [
     )
 ]
 _RANGE_GAP = re.compile(r"[^\w,;()]*(?:to|and|±|-)?[^\w,;()]*(?:±[^\w]*)?$")
-_LIST_GAP = re.compile(r"[\s,%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$")
+_LIST_GAP = re.compile(r"(?:\s*±\s*[\d.]*)?[\s,;%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$")
 _ITEMS = re.compile(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
 _VERB = re.compile(
     r"\b(?:were|was|are|is|had|have|has|amounts?|amounted|reach(?:es|ed)?|equals?|deliver(?:s|ed)?"
@@ -143,11 +144,19 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
     """The quantities of all passages of a source with their owners, each within its clause."""
     found: list[Owned] = []
     for number, passage in enumerate(passages):
-        before: frozenset[str] = frozenset()
+        before = topic = frozenset()
         for place, sentence in enumerate(sentences(fold(passage))):
-            found += owned_in(sentence, before, (number, place), within_clause=True)
+            found += owned_in(sentence, before | topic, (number, place), within_clause=True)
             before = stems(sentence)
+            topic = named_in(sentence) or topic
     return tuple(found)
+
+
+def named_in(sentence: str) -> frozenset[str]:
+    """The stems of the names in a sentence (HAT-CN, LiFePO4/graphene), of which the next go on."""
+    return frozenset().union(
+        *(word.stems for word in words(sentence) if re.search(r"\w.*[A-Z]|[A-Z].*\d", word.text))
+    )
 
 
 def owned_in(
@@ -177,8 +186,11 @@ def owned_in(
 
 
 def without_units(sentence: str, quantities: Iterable[Quantity]) -> str:
-    """A sentence of the same length in which quantities are bare numbers."""
+    """A sentence of the same length in which quantities are bare numbers without their spread."""
     for one in quantities:
+        if one.kind == "spread":
+            sentence = sentence[: one.start] + " " * (one.end - one.start) + sentence[one.end :]
+            continue
         number = re.match(r"\W*[\d.,]*\d", one.text)
         kept = number.end() if number else len(one.text)
         gap = " " * (one.end - one.start - kept)

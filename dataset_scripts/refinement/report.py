@@ -27,6 +27,7 @@ OTHER_CHECKS = {
     "no_answer": "No reply within the retries; asked again by the next run.",
     "schema": "A reply that has not the form that was asked for.",
     "near_equal": "Nearly equal to an answer before it.",
+    "same_question": "Asks for the same as a question before it about the same figure.",
     "judge": "Scored below the threshold by the judge.",
 }
 

@@ -7,6 +7,7 @@ killed and started again ends with the same files.
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,25 +15,30 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import conversation
+from cephalo.dataset_scripts.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
-from cephalo.dataset_scripts.refinement.near_equal import NearEqual
+from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
 from cephalo.dataset_scripts.refinement.tasks import Task, groups
 from cephalo.dataset_scripts.refinement.teachers import Answered, Teacher, Verified
 from cephalo.dataset_scripts.shards import count_rows
 
 READY = 2  # questions being made ready for each that may be in flight
+SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
 
 
 @dataclass
 class Item:
-    """One question. `figures` are let go when it is answered; `places` are their row numbers."""
+    """One question. `figures` are let go when it is answered; `places` are their row numbers.
+
+    `others` are what is said of the other figures of the document.
+    """
 
     task: Task
     places: list[int]
     figures: list[dict[str, Any]] | None
     answered: Answered | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -133,8 +139,10 @@ class Run:
         """Ask one question after the other until there are no more."""
         while (work := await items.get()) is not None:
             document, item = work
-            item.answered = await self.teacher.ask(item.figures, item.task, document.rejected)
-            item.figures = None
+            item.answered = await self.teacher.ask(
+                item.figures, item.task, document.rejected, item.others
+            )
+            item.figures, item.others = None, []
             self.outcome.stopped = self.outcome.stopped or item.answered.stopped
             self.on_item(1)
             document.open -= 1
@@ -161,6 +169,7 @@ class Run:
             return
         figures = documents.read_figures(document.shard)
         rows, rejected = [], []
+        questions: dict[tuple[int, ...], list[tuple[str, str]]] = defaultdict(list)
         for item in asked:
             shown = [figures[place] for place in item.places]
             if failure := item.answered.failure:
@@ -170,12 +179,16 @@ class Run:
                 self.outcome.answered += 1
             for one in item.answered.found:
                 row = self.row(shown, item, one) if not one.failed else None
+                before = questions[tuple(item.places)]
                 if row and (other := self.near_equal.match(row["answer"])):
                     one.failed["near_equal"] = other[:80]
+                elif row and (asked_before := asked_already(one, before)):
+                    one.failed["same_question"] = asked_before[:80]
                 if one.failed:
                     rejected.append(rejection(shown, item, one, one.failed))
                 else:
                     self.near_equal.add(row["answer"])
+                    before.extend(one.talk.turns)
                     rows.append(row)
         whole = not any(item.answered.stopped or item.answered.failure for item in document.items)
         documents.write_rejected(self.rejected_path(document.shard), rejected)
@@ -203,6 +216,14 @@ class Run:
         return self.out / "rejected" / f"{shard.stem}.jsonl"
 
 
+def asked_already(one: Verified, before: list[tuple[str, str]]) -> str | None:
+    """A question about the same figures, kept before, that asks for the same as this single one."""
+    if len(one.talk.turns) > 1 or one.talk.turns[0].question == QUERY:
+        return None
+    turn = one.talk.turns[0]
+    return next((other[0] for other in before if same_question(turn, other)), None)
+
+
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
     """The questions about the figures of a shard, those about one figure together; figures are
     compared within their document."""
@@ -210,13 +231,22 @@ def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
     numbered = enumerate(figures)
     for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
         rows = list(document)
+        said = {place: {part: row[part] for part in SAID_OF_FIGURE} for place, row in rows}
+
+        def others(places: list[int]) -> list[dict[str, Any]]:
+            return [one for place, one in said.items() if place not in places]
+
         for place, figure in rows:
-            items += [Item(task, [place], [figure]) for task in tasks if task.figures == 1]
+            items += [
+                Item(task, [place], [figure], others=others([place]))
+                for task in tasks
+                if task.figures == 1
+            ]
         for task in tasks:
             if task.figures > 1:
                 for group in groups(rows, task.figures):
                     places, shown = map(list, zip(*group, strict=True))
-                    items.append(Item(task, places, shown))
+                    items.append(Item(task, places, shown, others=others(places)))
     return items
 
 

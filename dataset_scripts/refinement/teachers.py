@@ -52,12 +52,19 @@ class Teacher(Protocol):
     def params(self) -> dict[str, Any]:
         """What determines the answers besides figures and tasks."""
 
-    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: dict[str, int], others: Figures
+    ) -> Answered:
         """The verified conversations of one question about FIGURES rows of one document.
 
-        `rejected` maps keys of questions to the rounds whose answers are not wanted again.
+        `rejected` maps keys of questions to the rounds whose answers are not wanted again;
+        `others` are what is said of the other figures of the document.
         Raises CephaloError where asking anything is of no use.
         """
+
+
+# A caption is the source itself, in the words, the length and the language of its authors.
+NOT_OF_CAPTIONS = ("repeats_source", "unfinished", "boilerplate", "hedges", "language")
 
 
 class CaptionTeacher:
@@ -70,12 +77,14 @@ class CaptionTeacher:
         """Nothing determines the answer but the figure."""
         return {}
 
-    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: dict[str, int], others: Figures
+    ) -> Answered:
         """The caption as the answer to the query of the original datasets."""
         talk = Talk((Turn(QUERY, figures[0]["caption"]),))
         source = source_of(figures)
         context = Context(source, task.min_words, prompt="")
-        failed = failed_checks(talk, context, skip=["repeats_source"])
+        failed = failed_checks(talk, context, skip=NOT_OF_CAPTIONS)
         return Answered([Verified(talk, failed=failed, scores=measures(talk, source))])
 
 
