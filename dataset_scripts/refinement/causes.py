@@ -10,21 +10,21 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, subject
+from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, content, sentences, subject
 
 EFFECT_SHARE, EFFECT_WORDS = 0.5, 3  # of the question's words that the effect in the source has
 STRANGE_SHARE = 0.6  # of an answer's words that the source lacks, from which its cause is strange
 FEWEST = 3  # words of an answer that its question does not have
 
 # Agents that do something to a material, and what only they do. Such a cause stands in the source.
-_AGENTS = subject(
+_AGENTS = content(
     """
     bacteria bacterium microbe microorganism virus fungus fungi mould algae insect worm enzyme plankton
-    gold silver platinum palladium copper zinc tin mercury chromium nickel cobalt cadmium arsenic
+    gold silver platinum palladium copper zinc mercury chromium nickel cobalt cadmium arsenic
     hydrogen helium argon chlorine fluorine iodine
     laser ultraviolet ultrasound ultrasonic sonication microwave x-ray neutron proton beam radiation
-    radioactive sunlight lamp flash
-    magnet magnetic gravity gravitational lightning wind earthquake
+    radioactive sunlight lamp
+    magnet magnetic gravity gravitational
     moisture humidity rain dust dirt rust glue paint plastic rubber soap detergent pesticide bamboo
     steam burn burnt burning fire flame smoke explode explosion evaporate evaporated evaporation
     drill drilled abrasive abrasion worn leak leaked leakage

@@ -32,8 +32,10 @@ RUN = 5  # words in a row that are taken from the source
 COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
 LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
 SHINGLE = 8  # words; that many in a row from our own prompt are no accident
-FEWEST_WORDS = 12  # content words; with fewer, an answer is read with its question
+FEW_WORDS, MANY_WORDS = 5, 12  # content words; with fewer, an answer is read with its question
+QUESTION = 0.4  # weight of what its question shares with the source, for an answer between them
 SHARED_SHARE = 0.1  # of an answer's content words that the source must hold
+PAPER_SHARE = 0.2  # or what is said of all figures of the paper
 COMPRESSED = 0.25  # zlib makes prose of 100 words and more half as long, loops far shorter
 
 
@@ -106,7 +108,7 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
     for turn in talk.turns:
         answer = folded(turn.answer)
         plain = sum(word.isalpha() and len(word) > 1 for word in answer.split())
-        if plain < 8:  # a short answer may well be in the paper's words
+        if plain < 9:  # a short answer may well be in the paper's words
             continue
         if shared_run_share(answer, copied) >= COPIED_SHARE:
             return turn.answer[:80]
@@ -120,16 +122,18 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
-    """An answer that shares next to no content words with the paper; a short one is read with
-    its question."""
-    other = (passage for passages in context.source.others for passage in passages)
-    known = content(" ".join([context.source.text, *other]))
+    """An answer that shares next to no content words with what the paper says; a short one is
+    read with its question."""
+    own = content(context.source.text)
+    paper = own.union(*(content(" ".join(passages)) for passages in context.source.others))
     for turn in talk.turns:
-        said = content(turn.answer)
-        if len(said) < FEWEST_WORDS:  # "It is 105 µm thick." is told by its question
-            said |= content(turn.question)
-        if said and len(said & known) < max(1, SHARED_SHARE * len(said)):
-            return f"{len(said & known)} of {len(said)} content words are in the paper"
+        said, asked = content(turn.answer), content(turn.question)
+        # "It is 105 µm thick." is told by its question.
+        weight = 1.0 if len(said) < FEW_WORDS else QUESTION if len(said) < MANY_WORDS else 0.0
+        every = len(said) + (len(asked) if weight else 0)
+        shared, among = (len(said & known) + weight * len(asked & known) for known in (own, paper))
+        if every and shared < SHARED_SHARE * every and among < PAPER_SHARE * every:
+            return f"{len(said & own)} of {len(said)} content words are in the source"
     return None
 
 

@@ -47,7 +47,7 @@ META = re.compile(
     r"\b(?:the|this|its|figure) (?:figure )?(?:captions?|legends?(?: text)?\b(?! (?:at|in the (?:upper|lower|top|bottom|corner)))|quotations?"
     r"|quoted \w+|excerpts?)\b(?! of)"
     r"|\b(?:provided|given|quoted|supplied|above|accompanying|surrounding) (?:text|caption|context|information|description"
-    r"|passages?|paragraphs?|figure|discussion|material|document|data)\b"
+    r"|passages?|paragraphs?|discussion)\b|\b(?:provided|quoted|supplied) (?:material|figure|document|data)\b"
     r"|\binformation (?:supplied|provided|given)\b"
     r"|\b(?:according to|based on|stated in|described in|mentioned in|as per|in|by|of|from) (?:the|this|that|their|our) (?:main )?"
     r"(?:text|caption|paper|article|study|publication|manuscript|source material|document|author|context given)\b"

@@ -148,7 +148,7 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
         for place, sentence in enumerate(sentences(fold(passage))):
             found += owned_in(sentence, before | topic, (number, place), within_clause=True)
             before = stems(sentence)
-            topic = named_in(sentence) or topic
+            topic = named_in(without_units(sentence, parse(sentence))) or topic
     return tuple(found)
 
 
