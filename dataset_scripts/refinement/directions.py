@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
+    Word,
     clauses,
     content,
     sentences,
@@ -109,7 +110,8 @@ _PASSIVE = re.compile(
     r"\b(?:after|before|as|when|if|once|until)\s+(?:\S+\s+){0,4}(?:is|are|was|were|been)\s+$", re.IGNORECASE
 )
 _WITH = re.compile(
-    r"\b(?:with|upon|on|by|at|after|under|for|as|when|if)\s+(?:\w+\s+){0,2}$", re.IGNORECASE
+    r"\b(?:(?:with|upon|on|by|at|after|under|for)\s+(?:\w+\s+){0,2}|(?:as|when|if)\s+(?:\w+\s+){0,4})$",
+    re.IGNORECASE,
 )
 _VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
 # Adjectives that say a direction only of what they are said of: "the rate is high".
@@ -323,7 +325,7 @@ def directed_in_clause(
     places = [
         place
         for place, word in enumerate(found)
-        if word.text.lower() in _SIGNS and word.start < limit
+        if word.start < limit and says_direction(clause, found, place)
     ]
     subject = frozenset(topic)
     for word in found[: min(SUBJECT, places[0]) if places else 0]:
@@ -335,11 +337,8 @@ def directed_in_clause(
             degree = _DEGREE[word]
             continue
         kind, sign = _SIGNS[word]
-        compared = place and found[place - 1].text.lower() in _DEGREE
         sign, degree = sign * degree, 1
         start = found[place].start
-        if word in _POSITIVE and not compared and not _SAID_OF.search(clause, 0, start):
-            continue
         if _NOT.search(clause, max(0, start - 14), start):
             sign = -sign
         condition = _WHEN if _VERB.match(word) else _WITH
@@ -358,6 +357,15 @@ def directed_in_clause(
         near = frozenset(one for one in near if not one[0].isdigit())
         if near:
             yield Directed(word, kind, sign, near, other), conditional
+
+
+def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
+    """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
+    word = found[place].text.lower()
+    if word not in _SIGNS or word not in _POSITIVE:
+        return word in _SIGNS
+    compared = bool(place) and found[place - 1].text.lower() in _DEGREE
+    return compared or bool(_SAID_OF.search(clause, 0, found[place].start))
 
 
 def denied(

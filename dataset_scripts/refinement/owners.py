@@ -23,7 +23,8 @@ from cephalo.dataset_scripts.refinement.words import (
 SMALL_COUNT = 12  # whole numbers up to it without a unit count things: "two peaks"
 RIVAL = 0.6  # weight of the rival's words in an answer from which it counts
 OUTWEIGHS = 2.0  # times as much weight of the rival's words as of the right owner's
-NAME, NOUN, GENERIC = 1.0, 0.7, 0.2  # weights of "HAT-CN" and "440", of "graphene", of "sample"
+# Weights of "440", of "HAT-CN", of "graphene", of "sample".
+NUMBER, NAME, NOUN, GENERIC = 1.5, 1.0, 0.7, 0.2
 FROM_QUESTION = 0.6  # share of its weight that a word has which stands in the question only
 
 # Where a sentence with two quantities is parted between them, from the strongest on.
@@ -117,6 +118,8 @@ def weight_of(one: str) -> float:
     """How much a stem tells of who owns a quantity."""
     if one in UNSPECIFIC:
         return GENERIC
+    if one[0].isdigit():
+        return NUMBER
     return NOUN if one.isalpha() and len(one) > 2 else NAME
 
 
