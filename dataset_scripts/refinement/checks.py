@@ -22,7 +22,7 @@ from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
 from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
-from cephalo.dataset_scripts.refinement.support import account
+from cephalo.dataset_scripts.refinement.support import account, printed_words
 from cephalo.dataset_scripts.refinement.tasks import Talk
 from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
@@ -98,8 +98,13 @@ def number(talk: Talk, context: Context) -> str | None:
 
 
 def formula(talk: Talk, context: Context) -> str | None:
-    """A chemical formula or a sample's name that stands nowhere in the source."""
-    return first(missing_formula(text, context.source.text) for text in texts(talk))
+    """A chemical formula or a sample's name that stands nowhere in the source or the figure."""
+    missing = first(missing_formula(text, context.source.text) for text in texts(talk))
+    if missing is None:
+        return None
+    printed = (word for words in printed_words(context.source) for word in words)
+    everything = "\n".join([context.source.text, *printed])
+    return first(missing_formula(text, everything) for text in texts(talk))
 
 
 def repeats_source(talk: Talk, context: Context) -> str | None:

@@ -39,9 +39,15 @@ _DERIVES = re.compile(
 )
 
 
+_EACH = re.compile(
+    r"\b(?:each|every|per|apiece|respectively|total|altogether|in all|together)\b", re.I
+)
+_MEAN = re.compile(r"\b(?:mean|averag\w*|middle|mid\w*|cent(?:re|er)\w*|halfway)\b", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Derivation:
-    """How a quantity follows from others: "1062.5 mAh g−1 - 649.2 mAh g−1 = 413.3 mAh g-1"."""
+    """How a quantity follows from others: "1062.5 V - 649.2 V = 413.3 V"."""
 
     text: str
     operands: tuple[Quantity, ...]
@@ -73,8 +79,11 @@ def derive(
         stated: all quantities of the source.
     """
     told = _distinct(told)[:MOST_TOLD]
-    for result in (*pair_results(claim, told), *triple_results(claim, told)):
-        if fits(claim, result):
+    results = (*pair_results(claim, told), *triple_results(claim, told))
+    if claim.is_count and _EACH.search(sentence):
+        results += tuple(_counts(claim, told))
+    for result in results:
+        if fits(claim, result) and (result.dimension != "mean" or _MEAN.search(sentence)):
             return _derivation(claim, result)
     if not _DERIVES.search(sentence):
         return None
@@ -96,6 +105,14 @@ def pair_results(
     for one in operands:
         if dimension(claim) == "share" and dimension(one) == "share" and one.kind == "value":
             yield Result(1 - _absolute(one), "share", f"100 % - {one.text}", (one,))
+        if (
+            products
+            and claim.unit
+            and one.unit
+            and one.value
+            and _combined(None, one.unit, -1) == (dimension(claim))
+        ):
+            yield Result(1 / _absolute(one), dimension(claim), f"1 / {one.text}", (one,))
     for one, other in combinations(operands, 2):
         a, b = sorted((one, other), key=_absolute, reverse=True)
         if comparable(a, b) and dimension(a) == dimension(b):
@@ -107,16 +124,20 @@ def pair_results(
 def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
     large, small = _difference_base(a), _difference_base(b)
-    if claim.kind in ("times", "orders") or dimension(claim) == "share":
-        if abs(small) > 0 and not _offset(a):
-            yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
-            if claim.kind != "orders":
-                yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))
-            if dimension(claim) == "share":
-                change = f"({a.text} - {b.text})"
-                yield Result((large - small) / large, "ratio", f"{change} / {a.text}", (a, b))
-                yield Result((large - small) / small, "ratio", f"{change} / {b.text}", (a, b))
+    plain = claim.is_count and a.unit is not None
+    share = dimension(claim) == "share"
+    ratio = claim.kind in ("times", "orders") or share or plain
+    if ratio and small and not _offset(a):
+        yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
+        if claim.kind != "orders" and not plain:
+            yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))
+        if share:
+            change = f"({a.text} - {b.text})"
+            yield Result((large - small) / large, "ratio", f"{change} / {a.text}", (a, b))
+            yield Result((large - small) / small, "ratio", f"{change} / {b.text}", (a, b))
     if claim.kind == "value" and dimension(a) == dimension(claim):
+        if a.value * b.value < 0:
+            small = -small
         yield Result(large - small, dimension(claim), f"{a.text} - {b.text}", (a, b))
         yield Result(
             (_absolute(a) + _absolute(b)) / 2, "mean", f"({a.text} + {b.text}) / 2", (a, b)
@@ -129,14 +150,25 @@ def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     """Products and quotients of two quantities that have the claim's dimension."""
     if not claim.unit or not (a.unit or b.unit) or "share" in (dimension(a), dimension(b)):
         return
+    if any(not one.unit and not one.is_count for one in (a, b)):
+        return
     left, right = _difference_base(a), _difference_base(b)
     wanted = dimension(claim)
     if _combined(a.unit, b.unit, 1) == wanted:
-        yield Result(left * right, wanted, f"{a.text} × {b.text}", (a, b))
+        yield Result(left * right, wanted, f"{a.text} \u00d7 {b.text}", (a, b))
     if right and _combined(a.unit, b.unit, -1) == wanted:
         yield Result(left / right, wanted, f"{a.text} / {b.text}", (a, b))
     if left and _combined(b.unit, a.unit, -1) == wanted:
         yield Result(right / left, wanted, f"{b.text} / {a.text}", (b, a))
+
+
+def _counts(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
+    """Whole numbers that count "each" of some things, or all of them."""
+    counts = [one for one in operands if one.is_count and one.value]
+    for a, b in combinations(sorted(counts, key=_absolute, reverse=True), 2):
+        yield Result(a.value / b.value, "", f"{a.text} / {b.text}", (a, b))
+        yield Result(a.value * b.value, "", f"{a.text} \u00d7 {b.text}", (a, b))
+        yield Result(a.value + b.value, "", f"{a.text} + {b.text}", (a, b))
 
 
 def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
@@ -149,7 +181,7 @@ def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result
         total = sum(map(_absolute, three))
         names = " + ".join(one.text for one in (a, b, c))
         yield Result(total, dimension(claim), names, three)
-        yield Result(total / 3, dimension(claim), f"({names}) / 3", three)
+        yield Result(total / 3, "mean", f"({names}) / 3", three)
         rest = 2 * _absolute(a) - total
         yield Result(rest, dimension(claim), f"{a.text} - {b.text} - {c.text}", three)
     shares = [one for one in operands if dimension(one) == dimension(claim) == "share"]
@@ -188,6 +220,8 @@ def fits(claim: Quantity, result: Result) -> bool:
         place = min(place, 2 * RATIO_SLACK * said)
     elif claim.unit and claim.unit.dimension == "share":
         place = min(place, 4 * RATIO_SLACK * said)
+    elif claim.is_count:
+        place = min(place, 0.1)  # counts are exact
     return said > 0 and within(said, value, place, claim.approximate)
 
 

@@ -25,11 +25,25 @@ _FRACTION = (
     r"(?=\s+(?:of|as|the|its|their|that|this|an?)\b)"
 )
 _BY_PART = rf"(?<=\bby )(?:an? )?(?P<by>{_PART})\b|(?P<parts>{_SMALL})[\s-](?P<many>{_PART})s\b"
+# "It doubled" and "double the width"; neither a double bond nor what doubles as something.
+_MULTIPLE = (
+    r"(?:doubl|tripl|trebl|quadrupl|quintupl|halv)(?:(?:es|ed|ing)\b(?! as\b)"
+    r"|e(?=\s(?:the|that|this|what|its|their|of)\b))|twice|thrice"
+)
+# Of symmetry and coordination, which are no multiples.
+NO_MULTIPLE = r"(?!\s(?:symmetr|ax[ei]s|rotation|coordinat|degenera|screw|improper))"
+_LARGE_WORDS = "hundred|thousand|million|dozen"
 _WRITTEN = re.compile(
-    rf"\b(?:(?P<multiple>(?:doubl|tripl|trebl|quadrupl|quintupl|halv)(?:e|es|ed|ing)|twice|thrice)\b"
-    rf"|(?:{_FRACTION})|(?:{_BY_PART})"
-    rf"|(?P<number>(?:a (?=hundred|thousand|million|dozen))?(?:hundred|thousand|million|dozen|{_NUMBER}))"
-    r"(?P<fold>[\s-]?fold)?\b(?![\s-](?:thirds|quarters|fourths|fifths|tenths)\b))",
+    rf"\b(?:(?P<multiple>{_MULTIPLE})\b|(?:{_FRACTION})|(?:{_BY_PART})"
+    rf"|(?P<number>(?:a (?={_LARGE_WORDS}))?(?:{_LARGE_WORDS}|{_NUMBER}))"
+    rf"(?P<fold>[\s-]?fold{NO_MULTIPLE})?"
+    r"\b(?![\s-](?:thirds|quarters|fourths|fifths|tenths|fold)\b))",
+    re.IGNORECASE,
+)
+# "The upper half of the image" is a place.
+_SIDE = re.compile(
+    r"\b(?:upper|lower|left|right|top|bottom|first|second|other|inner|outer|latter|former)"
+    r"(?:-hand)?[\s-]$",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z]+")
@@ -40,15 +54,19 @@ _FIRST |= {stem + end for stem in _MULTIPLES for end in ("e", "es", "ed", "ing")
 def written(text: str) -> Iterator[re.Match]:
     """The numbers in words in a text, to be read by `read_written`."""
     end = 0
-    for word in _WORD.finditer(text):  # several times as fast as a search for the whole pattern
-        if word.start() >= end and word.group().lower() in _FIRST:
-            if match := _WRITTEN.match(text, word.start()):
-                end = match.end()
-                yield match
+    for word in _WORD.finditer(text):  # faster than a search for the whole pattern
+        if word.start() < end or word.group().lower().removesuffix("fold") not in _FIRST:
+            continue
+        match = _WRITTEN.match(text, word.start())
+        if match and not (
+            match["part"] and _SIDE.search(text[max(word.start() - 16, 0) : word.start()])
+        ):
+            end = match.end()
+            yield match
 
 
 def read_written(match: re.Match) -> tuple[float, bool]:
-    """The value of a match of `written`, and whether it says how many times: "twice", "ninefold"."""
+    """The value of a match of `written`, and whether it says how many times, as "twice" does."""
     if match["multiple"]:
         word = match["multiple"].lower()
         return next(value for stem, value in _MULTIPLES.items() if word.startswith(stem)), True

@@ -7,10 +7,13 @@ in citations are no quantities.
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from cephalo.dataset_scripts.refinement.number_context import context, is_factor, is_times
 from cephalo.dataset_scripts.refinement.number_words import read_written, written
+from cephalo.dataset_scripts.refinement.numbered_names import PLANE, is_glued, is_in_name, is_kind
 from cephalo.dataset_scripts.refinement.units import RAISED, SUPERSCRIPTS, UNIT, Unit, unit
 
 ABOUT = 0.1  # share of a value that "about" may be off, where its digits do not bind it closer
@@ -33,139 +36,15 @@ _NUMBER = re.compile(
     rf"|(?<=\b10)(?:\s?\^\s?\{{?(?P<alone>-?\d{{1,2}})\}}?|(?P<high>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
     r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
-_REFERENCE = re.compile(
-    r"(?:\b(?:Fig(?:ure|s|ures)?|Table|Eqs?|Equations?|Refs?|References?|Scheme|Section|Sect|Sec|Chapter"
-    r"|Panels?|Movie|Video|Step|Note|Chart|Plate|Supplementary|No|Nr)\b\.?\s?S?\(?(?:\d+[a-z]?(?:, ?|-| and | to ))*"
-    r"|\[(?:\d+\s?[,-]\s?)*)$",
-    re.IGNORECASE,
-)
-# Grades of steels and other alloys, standards, and catalogue numbers.
-_GRADE = re.compile(
-    r"\b(?:AISI|SAE|AA|UNS|EN|ISO|ASTM|DIN|JIS|GB|type|grade|Inconel|Incoloy|Hastelloy|Haynes|Nimonic"
-    r"|Ren[eé]|CMSX|Invar|Tween|Span|Pluronic|Kapton|Nafion|PEG|PVP|PA|nylon|ATCC|CAS|JCPDS|PDF|ICDD"
-    r"|Eagle|SU|Sylgard|LSM|Zeiss|alloy|steel|version|Windows|Group|space group)[\s-]?(?:no\.?|card)?\s?$",
-    re.IGNORECASE,
-)
-_GRADED = re.compile(
-    r"[LHN]?\s?(?:stainless|austenitic|duplex|maraging|alumin(?:i)?um alloys?|(?:series )?steels?\b"
-    r"|alloys?\b|grade\b)",
-    re.IGNORECASE,
-)
-_PLANE = re.compile(r"[(\[{<⟨]\s?(?:-?\d\s?){3,4}[)\]}>⟩]")
-# Words before a hyphen that leave a number a number: "sub-100 nm".
-_JOINING = {"sub", "non", "mid", "pre", "post", "to", "of", "by", "at", "ca", "near", "and", "or"}
 _GAP = re.compile(
-    r"\s*(?:-|to|and|or|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→|compared (?:to|with)"
-    r"|as opposed to|instead of|rather than|from)\s*\(?\s*"
+    r"\s*(?:-|to|and|or|(?:out )?of|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
+    r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
-_BEFORE = re.compile(
-    r"(?:(?P<about>about|approximately|approx\.?|roughly|around|some|circa|ca\.?|close to|near|~|∼|≈|≃"
-    r"|o[fn] the order of|in the order of|an estimated|in the range of)"
-    r"|(?P<under>(?<!not )(?:nearly|almost|just under|just below|slightly (?:under|below|less than)|under"
-    r"|below|less than|fewer than|smaller than|lower than|up to|at most|within|not quite|<|≤))"
-    r"|(?P<over>over|more than|above|just over|just above|slightly (?:over|above|more than)|exceed(?:s|ing)?"
-    r"|at least|greater than|larger than|higher than|beyond|well (?:over|above)|>|≥))\s*(?:an?\s|the\s)?$",
-    re.IGNORECASE,
-)
-_CHANGE = re.compile(
-    r"\b(?:by|drop|fall|rise|increase|decrease|reduction|difference|change|shift|gain|loss|gap|span"
-    r"|increment|interval|offset|undercooling|supercooling|superheat)\s(?:of\s)?(?:\w+\s)?$",
-    re.IGNORECASE,
-)
-_NOUN = re.compile(r"(?:\s(?:of|the|such|different|more)\b)*[\s-]\(?(?P<noun>[A-Za-zα-ω][\w-]*)")
-_FUNCTION_WORDS = set(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "between",
-        "but",
-        "by",
-        "can",
-        "do",
-        "during",
-        "each",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "may",
-        "no",
-        "nor",
-        "not",
-        "of",
-        "on",
-        "only",
-        "or",
-        "over",
-        "per",
-        "respectively",
-        "since",
-        "so",
-        "than",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "under",
-        "until",
-        "up",
-        "upon",
-        "versus",
-        "via",
-        "was",
-        "were",
-        "when",
-        "where",
-        "which",
-        "while",
-        "with",
-        "within",
-        "without",
-        "after",
-        "before",
-        "against",
-        "whereas",
-        "because",
-        "about",
-        "both",
-        "compared",
-        "would",
-        "will",
-        "shows",
-        "gives",
-    ]
-)
-_TIMES = re.compile(r"\s?(?:[×✕]|x)(?![\w\s]*10)|[\s-]?(?:fold|times)\b", re.IGNORECASE)
-_FACTOR_OF = re.compile(
-    r"\bfactor (?:of|between)\s(?:\w+\s)?(?:[\d.]+ (?:and|to) )?$", re.IGNORECASE
-)
-_ORDERS = re.compile(r"[\s-]orders?[\s-]of[\s-]magnitude", re.IGNORECASE)
-_ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude|\btenfold\b", re.IGNORECASE)
-_NAME_AFTER = re.compile(r"[A-Za-z_µθαβγ₀₁₂₃₄₅₆₇₈₉]|\.\d|-\d*[A-Z]\w*\d|-(?:[A-Z][a-z]?\d*-)+")
-# "Two-dimensional" and the like name a kind of thing and count nothing.
-_KIND = re.compile(
-    r"-(?:dimensional|phase|point|electrode|probe|component|body|way|theta|side[ds]?|photon|fold sym"
-    r"|ply|jet|bar\b|azo|amino|methyl|ethyl|propyl|pyrr|carene|terpineol|chloro|nitro|hydroxy|di|phenyl)"
-)
+_DECADE = re.compile(r"(?:1[89]|20)\d0s")
+_ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
+_OF_A = re.compile(r"\s(?:of )?an? ")
+_SPACE = re.compile(r"[\s\u2009]?-?")
+_BEFORE = 48  # characters before a number that tell what it is
 
 
 @dataclass(frozen=True)
@@ -313,143 +192,82 @@ def _fold_character(character: str) -> str:
 RAISED_CHARACTERS = SUPERSCRIPTS + "⁻⁺₀₁₂₃₄₅₆₇₈₉"
 
 
-def _in_digits(text: str) -> list[Quantity]:
-    found: list[Quantity] = []
-    planes = [match.span() for match in _PLANE.finditer(text)]
+def _in_digits(text: str) -> Iterator[Quantity]:
+    planes = [match.span() for match in PLANE.finditer(text)]
     position = 0
     while match := _NUMBER.search(text, position):
-        position = match.end()
-        before = text[max(match.start() - 48, 0) : match.start()]
-        if any(start <= match.start() < end for start, end in planes):
+        start, position = match.start(), match.end()
+        if any(first <= start < last for first, last in planes):
             continue
-        if _names(before, match, text):
+        if is_in_name(text, start, match.end(), match["digits"]):
             continue
-        digits = re.sub(r"[, \u2009]", "", match["digits"])
-        power = next(
-            filter(
-                None, match.group("power", "super", "raised", "exponent", "alone", "high", "flat")
-            ),
-            "0",
-        )
-        power = power.translate(RAISED).replace(" ", "")
-        alone = match["alone"] or match["high"] or match["flat"]
-        factor = 10.0 ** int(power)
-        value = factor if alone else float(digits) * factor
-        place = factor if alone else last_place(digits) * factor
-        spaced = re.compile(r"[\s\u2009]?-?").match(text, match.end()).end()
-        named = UNIT.match(text, spaced)
-        if named and named.end() < len(text) and text[named.end()] in SUPERSCRIPTS:
-            named = None
-        known = unit(named.group()) if named else None
-        if named and _is_decade(match, named, text):
-            named = known = None
-        if (
-            not named
-            and _NAME_AFTER.match(text, match.end())
-            and not _TIMES.match(text, match.end())
-        ):
-            if not re.match(r"(?:th|st|nd|rd)\b", text[match.end() :]) and known is None:
-                continue
-            if re.match(r"(?:th|st|nd|rd)\b", text[match.end() :]):
-                continue
+        named = _unit_at(text, start, _SPACE.match(text, match.end()).end())
+        if not named and is_glued(text, match.end()) and not is_times(text, match.end()):
+            continue
         position = end = named.end() if named else match.end()
-        one = Quantity(
-            text[match.start() : end].strip(),
-            match.start(),
+        value, place = _value(match)
+        yield Quantity(
+            text[start:end].strip(),
+            start,
             end,
-            -value if match["sign"] else value,
+            value,
             place,
-            known,
-            **_context(before, text, end, known, bool(named)),
+            unit(named.group()) if named else None,
+            **context(text[max(start - _BEFORE, 0) : start], text, end, bool(named)),
         )
-        found.append(one)
-    return found
 
 
-def _is_decade(match: re.Match, named: re.Match, text: str) -> bool:
-    """Whether "1990s" is a decade and no time."""
-    return named.group() == "s" and bool(
-        re.fullmatch(r"(?:1[89]|20)\d0s", text[match.start() : named.end()])
-    )
+def _value(match: re.Match) -> tuple[float, float]:
+    """The value of a match of _NUMBER, and that of one unit in its last place."""
+    powers = match.group("power", "super", "raised", "exponent", "alone", "high", "flat")
+    factor = 10.0 ** int(next(filter(None, powers), "0").translate(RAISED).replace(" ", ""))
+    if any(match.group("alone", "high", "flat")):  # 10^-3
+        return factor, factor
+    digits = re.sub(r"[, \u2009]", "", match["digits"])
+    return float(digits) * factor * (-1 if match["sign"] else 1), last_place(digits) * factor
 
 
-def _names(before: str, match: re.Match, text: str) -> bool:
-    """Whether a number belongs to a name or a reference."""
-    if _REFERENCE.search(before) or _GRADE.search(before):
-        return True
-    if re.search(r"[A-Za-zα-ωΑ-Ω]-$", before + (match["sign"] or "")) or (
-        before[-1:] == "-" and before[-2:-1].isalnum() and not before[-2:-1].isdigit()
-    ):
-        word = re.search(r"([A-Za-zα-ωΑ-Ω]+)-$", before + (match["sign"] or ""))
-        if word and word[1].lower() not in _JOINING:
-            return True
-    if re.match(r"\d{3,4}$", match["digits"]) and _GRADED.match(
-        text, match.end() + (text[match.end() : match.end() + 1] == " ")
-    ):
-        return True
-    after = text[match.end() : match.end() + 12]
-    return bool(_KIND.match(after)) or bool(
-        re.match(r"(?:,\d)+[,\d]*-[a-z]|-(?:[a-z]{0,3}yl|[A-Z])", after)
-    )
+def _unit_at(text: str, start: int, place: int) -> re.Match | None:
+    """The unit at `place` of a number that begins at `start`; "1990s" has none."""
+    named = UNIT.match(text, place)
+    if not named or text[named.end() : named.end() + 1] in tuple(SUPERSCRIPTS):
+        return None
+    return None if _DECADE.fullmatch(text, start, named.end()) else named
 
 
-def _context(
-    before: str, text: str, end: int, known: Unit | None, united: bool
-) -> dict[str, object]:
-    """What the words around a number say of it."""
-    facts: dict[str, object] = {}
-    if near := _BEFORE.search(before):
-        facts["approximate"] = near.lastgroup
-    facts["change"] = bool(_CHANGE.search(before))
-    if re.search(r"(?:±|\+/-|\+-)\s?$", before):
-        facts["kind"] = "spread"
-    if united:
-        return facts
-    if _ORDERS.match(text, end):
-        facts["kind"] = "orders"
-    elif _TIMES.match(text, end) or _FACTOR_OF.search(before):
-        facts["kind"] = "times"
-    elif (noun := _NOUN.match(text, end)) and noun["noun"].lower() not in _FUNCTION_WORDS:
-        facts["noun"] = noun["noun"].lower()
-    return facts
-
-
-def _in_words(text: str) -> list[Quantity]:
-    found = []
+def _in_words(text: str) -> Iterator[Quantity]:
     for match in _ONE_ORDER.finditer(text):
-        if match.group().lower() != "tenfold":
-            found.append(
-                Quantity(match.group(), match.start(), match.end(), 1.0, 1.0, kind="orders")
-            )
+        yield Quantity(match.group(), match.start(), match.end(), 1.0, 1.0, kind="orders")
     for match in written(text):
+        start, end = match.span()
         value, times = read_written(match)
-        before = text[max(match.start() - 48, 0) : match.start()]
-        spaced = re.compile(r"[\s-]?").match(text, match.end()).end()
-        named = None if times else UNIT.match(text, spaced)
+        before = text[max(start - _BEFORE, 0) : start]
+        place = _SPACE.match(text, end).end()
+        if times and (part := _OF_A.match(text, end)):  # "a third of an hour"
+            place, times = part.end(), False
+        named = None if times else UNIT.match(text, place)
         if named and len(named.group()) == 1:  # "two V" is no way to write a voltage
             named = None
-        end = named.end() if named else match.end()
-        if match.group().lower() == "one" and not named:
-            if not (_TIMES.match(text, end) or _FACTOR_OF.search(before)):
-                continue  # "one of them", "the first one"
-        if _KIND.match(text, match.end()) or _ONE_ORDER.match(text, match.start()):
+        times = times or (match["part"] is not None and not named)
+        lone = match.group().lower() == "one" and not named
+        if lone and not (is_times(text, end) or is_factor(before)):
+            continue  # "one of them", "the first one"
+        if is_kind(text, end) or _ONE_ORDER.match(text, start):
             continue
+        end = named.end() if named else end
+        told = context(before, text, end, bool(named)) | ({"kind": "times"} if times else {})
         known = unit(named.group()) if named else None
-        facts = _context(before, text, end, known, bool(named))
-        if times:
-            facts["kind"] = "times"
-        place = 1.0 if value % 1 == 0 else 0.1 * value
-        found.append(Quantity(match.group(), match.start(), end, value, place, known, **facts))
-    return found
+        exact = 1.0 if value % 1 == 0 else 0.1 * value
+        yield Quantity(match.group(), start, end, value, exact, known, **told)
 
 
 def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
     """Give the unit at the end of a range or a list to all of it: "2, 6 and 20 mm", "5 ± 1 nm"."""
     for place in range(len(found) - 2, -1, -1):
         left, right = found[place], found[place + 1]
-        if left.unit is None and right.unit and not left.noun and left.kind in ("value", "spread"):
-            if left.end <= right.start and _GAP.fullmatch(text, left.end, right.start):
-                found[place] = replace(left, unit=right.unit)
+        open_left = left.unit is None and right.unit and left.kind in ("value", "spread")
+        if open_left and _GAP.fullmatch(text, left.end, right.start):
+            found[place] = replace(left, unit=right.unit, noun="")
     for place in range(1, len(found)):
         left, right = found[place - 1], found[place]
         if right.kind == "spread" and right.unit is None and left.unit:

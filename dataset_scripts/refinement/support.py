@@ -7,15 +7,15 @@ where it is a known constant, or where it is printed in the figure.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.counting import (
     FREE,
     counted,
     listed,
+    mentions,
     same_count,
-    self_listed,
 )
 from cephalo.dataset_scripts.refinement.derivations import derive
 from cephalo.dataset_scripts.refinement.facts import known_fact
@@ -25,14 +25,15 @@ from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 
 SMALL = 12  # counts up to it may be of what is seen or listed
-# A sentence about the axes or bars of a plot may name their printed numbers.
+# A turn about the axes of a plot may name their printed numbers.
 _AXES = re.compile(
-    r"\b(?:ax[ei]s|plotted|drawn|against|versus|as a function|ranges?|scale|bar|ticks?|label\w*|legend"
-    r"|inset|marked|reads?|printed|annotat\w*|extends?|runs?|from|between|up to|spans?|spanning|covers?"
-    r"|covering)\b",
+    r"\b(?:ax[ei]s|ordinates?|abscissas?|ticks?|scale|plotted|drawn against|labell?ed|graduat\w+"
+    r"|(?:plot|diagram|curve|graph|panel|chart|spectr\w+)s?\b[^.?]{0,80}\b(?:ranges?|extends?|runs?|covers?"
+    r"|covered|spans?|from))\b",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n+")
+_HOW_MANY = re.compile(r"\b[Hh]ow many ((?:[a-z-]+ ?){1,6})")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _STEM = 6  # letters
 
@@ -91,21 +92,26 @@ def support_of(
 ) -> Support | None:
     """What supports a claim that a `text` of a `turn` makes; `told` are quantities of the turn."""
     sentence = sentence_at(text, claim.start)
+    if claim.noun.startswith("point") and "%" in turn:  # percentage points
+        claim = replace(claim, unit=unit("%"), noun="", change=True)
+    others = [one for one in told if one is not claim and not _same(one, claim)]
     if claim.is_count and claim.value <= FREE:
         return Support(claim.text, "counted", "a pair at most")
-    if claim.is_count and claim.value <= SMALL and claim.noun:
-        basis = count_basis(claim, text, sentence, source)
-        return basis and Support(claim.text, "counted", basis)
+    things = counted_things(claim, text, turn)
+    if claim.is_count and claim.value <= SMALL and things:
+        if basis := count_basis(claim, things, text, sentence, source):
+            return Support(claim.text, "counted", basis)
+        found = derive(claim, sentence, others, (), ())
+        return found and Support(claim.text, "derived", found.text)
     for other in parse(source.text):
         if states(other, claim):
             return Support(claim.text, "source", other.text)
-    others = [one for one in told if one is not claim and not _same(one, claim)]
     found = derive(claim, sentence, others, groups_about(turn, source.text), parse(source.text))
     if found:
         return Support(claim.text, "derived", found.text)
     if fact := known_fact(claim, turn, sentences(source.text)):
         return Support(claim.text, "known", fact)
-    if basis := printed_basis(claim, sentence, source):
+    if basis := printed_basis(claim, turn, source):
         return Support(claim.text, "printed", basis)
     return None
 
@@ -115,26 +121,37 @@ def states(other: Quantity, claim: Quantity) -> bool:
 
     Where one of them has no unit, it must not count things that have a name.
     """
-    if claim.kind == "times" and other.kind == "value" and not other.unit and other.noun:
+    if claim.kind == "times" and other.kind == "value" and not other.unit:
         return False
     if claim.unit and not other.unit and (other.noun or other.kind == "times"):
         return False
-    if other.unit and not claim.unit and claim.noun:
+    if other.unit and not claim.unit and claim.noun and claim.kind == "value":
         return False
     return agrees(claim, other)
 
 
-def count_basis(claim: Quantity, text: str, sentence: str, source: Source) -> str | None:
-    """What a small whole number counts, or None."""
-    if same_count(claim, source.text, alike=_is_partitive(claim, text)):
+def counted_things(claim: Quantity, text: str, turn: str) -> tuple[str, ...]:
+    """The words that may name what a number counts: those after it, or after "how many"."""
+    following = text[claim.end : claim.end + 40].lower() if claim.noun else ""
+    asked = _HOW_MANY.search(turn)
+    words = f"{following} {asked.group(1).lower() if asked else ''}"
+    return tuple(re.findall(r"[a-z]{4,}", words)[:8])
+
+
+def count_basis(
+    claim: Quantity, things: tuple[str, ...], text: str, sentence: str, source: Source
+) -> str | None:
+    """What a small whole number of `things` counts, or None."""
+    wanted, part = int(claim.value), _is_partitive(claim, text)
+    if same_count(wanted, source.text, things if part else ()):
         return "a count of the source"
-    if basis := counted(claim, source.panels, source.text):
+    if basis := counted(wanted, things, source.panels, source.text):
         return basis
-    if _is_partitive(claim, text):
+    if part:
         return None
-    if int(claim.value) in listed(source.text):
-        return f"a list of {claim.value:g} in the source"
-    if self_listed(claim, sentence):
+    if any(wanted in listed(one) for one in sentences(source.text) if mentions(one, things)):
+        return f"a list of {wanted} in the source"
+    if wanted in listed(sentence):
         return "listed beside it"
     return None
 
@@ -181,22 +198,43 @@ def _stems(text: str) -> set[str]:
     return {word[:_STEM].lower() for word in _WORD.findall(text)}
 
 
-def printed_basis(claim: Quantity, sentence: str, source: Source) -> str | None:
-    """What is printed in the figures that says a claim, or None.
+def printed_basis(claim: Quantity, turn: str, source: Source) -> str | None:
+    """What is printed in the figures that says a claim of a turn, or None.
 
-    Numbers at the ticks of an axis have their unit in its title.
+    Numbers at the ticks of an axis have their unit in its title, and are told as they are.
     """
+    told_axes = claim.kind == "value" and not claim.approximate and bool(_AXES.search(turn))
     for words in printed_words(source):
-        fits = not claim.unit or _is_titled(claim.unit, words)
+        titled = titles(claim.unit, words) if told_axes and claim.unit else [None]
         for word in words:
             for other in parse(word):
                 if other.unit:
                     found = states(other, claim)
+                elif told_axes and not claim.noun:
+                    ticks = (replace(other, unit=title) for title in titled)
+                    found = any(claim.place <= one.place and agrees(claim, one) for one in ticks)
                 else:
-                    found = fits and bool(_AXES.search(sentence)) and agrees(claim, other)
+                    found = False
                 if found:
                     return f"{word[:60]!r} in the figure"
     return None
+
+
+def titles(wanted: Unit, words: tuple[str, ...]) -> list[Unit]:
+    """The units of one dimension in the titles of axes: "Depth (mm)".
+
+    OCR loses raised digits, so that "mAh g" has to do for mAh/g.
+    """
+    found = []
+    for word in map(fold, words):
+        for match in UNIT.finditer(word):
+            alone = not word[max(match.start() - 1, 0) : match.start()].isalnum()
+            known = unit(match.group()) if alone else None
+            if known and known.dimension == wanted.dimension:
+                found.append(known)
+        if len(_letters(wanted.name)) > 1 and _letters(wanted.name) in _letters(word):
+            found.append(wanted)
+    return found
 
 
 def printed_words(source: Source) -> Iterator[tuple[str, ...]]:
@@ -205,20 +243,6 @@ def printed_words(source: Source) -> Iterator[tuple[str, ...]]:
         yield figure.words
         if not figure.words and figure.image:
             yield read_words(figure.image)
-
-
-def _is_titled(wanted: Unit, words: tuple[str, ...]) -> bool:
-    """Whether an axis has the unit in its title: "Depth (mm)"; OCR may lose raised digits."""
-    letters = _letters(wanted.name)
-    for word in map(fold, words):
-        for match in UNIT.finditer(word):
-            alone = not word[max(match.start() - 1, 0) : match.start()].isalnum()
-            found = unit(match.group()) if alone else None
-            if found and found.dimension == wanted.dimension:
-                return True
-        if len(letters) > 1 and letters in _letters(word):
-            return True
-    return False
 
 
 def _letters(text: str) -> str:

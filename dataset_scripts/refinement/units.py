@@ -1,6 +1,6 @@
 """Units of measurement in prose, read by pint: symbols, words, and compounds of them.
 
-"mA g−1", "mA/g", "mA·g⁻¹" and "milliamperes per gram" are one unit; "S m−1" and "S cm−1" are not.
+"mA g-1", "mA/g", "mA·g⁻¹" and "milliamperes per gram" are one unit; "S m-1" and "S cm-1" are not.
 Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and "%" may be any.
 """
 
@@ -18,7 +18,7 @@ DEFINITIONS = (
     "vickers = [vickers]",
     "rockwell_c = [rockwell_c]",
     "brinell = [brinell]",
-    "c_rate = [c_rate]",
+    "c_rate = 1 / hour",
     "emu = 1e-3 * ampere * meter ** 2",
 )
 
@@ -188,16 +188,18 @@ _EXPONENT = rf" -[1-3](?![\d.])|\^?\{{?-?(?:1/2|0\.5|\d)\}}?(?!\d)|[⁻]?[{SUPER
 _DEGREES = r"[°º◦˚] ?[CF](?![A-Za-z])|oC(?![A-Za-z])|deg\.? ?C(?![A-Za-z])"
 _SYMBOL = rf"(?:{_DEGREES}|(?:{_alternatives(_SYMBOLS)}))"
 _WORD = rf"(?i:(?:square|cubic|inverse|reciprocal) )?(?i:{_alternatives(_NAMES)})"
+_AHEAD = rf"(?: ?-[1-3](?![\d.])|\^?\{{?-|⁻|\^|[{SUPERSCRIPTS}])"
 _FACTOR = (
     rf"(?:{_WORD}(?: (?:squared|cubed))?(?![A-Za-z])"
     rf"|HV ?\d{{0,2}}(?:\.\d)?(?!\w)"
-    rf"|{_SYMBOL}(?:(?:{_EXPONENT})|(?![A-Za-z{SUPERSCRIPTS}])))"
+    # "mAhg-1" and "Ks-1" are printed without a space.
+    rf"|{_SYMBOL}(?:(?:{_EXPONENT})|(?![A-Za-z{SUPERSCRIPTS}])|(?={_SYMBOL}{_AHEAD})))"
 )
 # Two symbols with a space between are one unit where the second has an exponent, and in these.
 _JOINED = (
     r"(?: ?[·⋅∙*•] ?|(?<=Pa)[ .]?(?=s\b)|(?<=N) (?=m\b)|(?<=[WA]) ?(?=h\b)"
     r"|(?<=Pa) ?(?=√|m(?:1/2|0\.5))"
-    rf"|[ .]?(?={_SYMBOL}(?: ?-[1-3]|\^?\{{?-|⁻|\^|[{SUPERSCRIPTS}])))"
+    rf"|[ .]?(?={_SYMBOL}{_AHEAD}))"
 )
 _GROUP = rf" ?/ ?\({_FACTOR}(?: ?[ ·⋅∙*•] ?{_FACTOR})+\)"  # W/(m K)
 _PER = (
