@@ -135,8 +135,13 @@ def faithful(body: dict) -> str:
         mine = random.Random(f"{about} {words} {form}").sample(OWN_WORDS.split(), 25)
         return f"The picture tells about {words}: {' '.join(mine)}."
 
+    def ask(about: str) -> str:
+        """A question of its own."""
+        mine = random.Random(f"ask {about} {words} {form}").sample(OWN_WORDS.split(), 8)
+        return f"What does the view tell about {words}, if {' '.join(mine)}?"
+
     said = say("all")
-    asked = f"What does the view tell about {words}?"
+    asked = ask("all")
     if "score" in form or "score" in body["messages"][0]["content"]:
         return json.dumps({"reason": "It is well supported.", "score": 4})
     if form.startswith('{"description"'):
@@ -144,8 +149,7 @@ def faithful(body: dict) -> str:
     if '"depth"' in form:
         depths = ("observe", "understand", "infer")
         questions = [
-            {"depth": depth, "question": f"{asked} At depth {depth}?", "answer": say(depth)}
-            for depth in depths
+            {"depth": depth, "question": ask(depth), "answer": say(depth)} for depth in depths
         ]
         return json.dumps({"questions": questions})
     turn = {"question": asked, "answer": said}

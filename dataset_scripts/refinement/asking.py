@@ -113,7 +113,9 @@ def make_teacher(
         )
         for one, warmth in zip(models, (asking.temperature, 0.0), strict=False)
     ]
-    return ModelTeacher(asked, wanted, *judge or [None], asking.judge_threshold, asking.text_only, asking.language)
+    return ModelTeacher(
+        asked, wanted, *judge or [None], asking.judge_threshold, asking.text_only, asking.language
+    )
 
 
 def connect(url: str | None, name: str | None, key: str | None, usage: Any, limits: Any) -> Any:

@@ -73,6 +73,4 @@ def figure_words(own: Passages, others: tuple[Passages, ...]) -> list[dict[str, 
     """The stems of each figure, the own one first, with their weights."""
     found = [subject(" ".join(passages)) for passages in (own, *others)]
     among = Counter(word for words in found for word in words)
-    return [
-        {word: math.log((1 + len(found)) / among[word]) for word in words} for words in found
-    ]
+    return [{word: math.log((1 + len(found)) / among[word]) for word in words} for words in found]

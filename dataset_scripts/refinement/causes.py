@@ -10,7 +10,13 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, content, sentences, subject
+from cephalo.dataset_scripts.refinement.words import (
+    UNSPECIFIC,
+    content,
+    named,
+    sentences,
+    subject,
+)
 
 EFFECT_SHARE, EFFECT_WORDS = 0.5, 3  # of the question's words that the effect in the source has
 STRANGE_SHARE = 0.6  # of an answer's words that the source lacks, from which its cause is strange
@@ -19,7 +25,8 @@ FEWEST = 3  # words of an answer that its question does not have
 # Agents that do something to a material, and what only they do. Such a cause stands in the source.
 _AGENTS = content(
     """
-    bacteria bacterium microbe microorganism virus fungus fungi mould algae insect worm enzyme plankton
+    bacteria bacterium microbe microorganism virus fungus fungi mould algae insect worm enzyme
+    plankton
     gold silver platinum palladium copper zinc mercury chromium nickel cobalt cadmium arsenic
     hydrogen helium argon chlorine fluorine iodine
     laser ultraviolet ultrasound ultrasonic sonication microwave x-ray neutron proton beam radiation
@@ -33,20 +40,27 @@ _AGENTS = content(
 )
 
 _WHY = re.compile(
-    r"\b(?:why|what (?:causes?|caused|makes?|made|explains?|is the (?:reason|cause|origin)|leads? to)|how come"
-    r"|what (?:is|are|was|were) .* (?:due|owing|attributed) to|for what reason|where does .* come from)\b",
+    r"\b(?:why|what (?:causes?|caused|makes?|made|explains?|is the (?:reason|cause|origin)"
+    r"|leads? to)|how come"
+    r"|what (?:is|are|was|were) .* (?:due|owing|attributed) to|for what reason"
+    r"|where does .* come from)\b",
     re.IGNORECASE,
 )
 _BEFORE_CAUSE = re.compile(
-    r"\b(?:due to|because(?: of)?|since|caused by|attribut(?:ed|able) to|owing to|as a (?:result|consequence) of"
-    r"|results? from|resulting from|explained by|induced by|driven by|stems? from|originates? from|arises? from"
+    r"\b(?:due to|because(?: of)?|since|caused by|attribut(?:ed|able) to|owing to"
+    r"|as a (?:result|consequence) of"
+    r"|results? from|resulting from|explained by|induced by|driven by|stems? from"
+    r"|originates? from|arises? from"
     r"|ascribed to|thanks to|related to|by virtue of)\b",
     re.IGNORECASE,
 )
 _BEFORE_EFFECT = re.compile(
-    r"\b(?:leads? to|led to|leading to|results? in|resulted in|resulting in|causes?|caused(?! by)|causing|thus|therefore"
-    r"|hence|so that|which (?:ensures?|improves?|increases?|reduces?|enables?|allows?|suppress(?:es)?|prevents?)"
-    r"|ensures?|enables?|allows?|can (?:shorten|improve|inhibit|reduce|increase|enhance|suppress))\b",
+    r"\b(?:leads? to|led to|leading to|results? in|resulted in|resulting in|causes?"
+    r"|caused(?! by)|causing|thus|therefore"
+    r"|hence|so that|which (?:ensures?|improves?|increases?|reduces?|enables?|allows?"
+    r"|suppress(?:es)?|prevents?)"
+    r"|ensures?|enables?|allows?|can (?:shorten|improve|inhibit|reduce|increase|enhance"
+    r"|suppress))\b",
     re.IGNORECASE,
 )
 
@@ -90,8 +104,3 @@ def causes_in(sentence: str) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
         yield subject(sentence), subject(sentence[match.end() :])
     elif match := _BEFORE_EFFECT.search(sentence):
         yield subject(sentence), subject(sentence[: match.start()])
-
-
-def named(found: frozenset[str]) -> str:
-    """A few words, for a line of explanation."""
-    return ", ".join(sorted(found, key=lambda one: (-len(one), one))[:3])

@@ -318,7 +318,9 @@ def shared_run_share(answer: str, copied: frozenset[str]) -> float:
     for start in range(len(words) - RUN + 1):
         if " ".join(words[start : start + RUN]) in copied:
             covered[start : start + RUN] = [True] * RUN
-    taken = sum(one and len(word) > 1 and word.isalpha() for one, word in zip(covered, words, strict=True))
+    taken = sum(
+        one and len(word) > 1 and word.isalpha() for one, word in zip(covered, words, strict=True)
+    )
     return taken / max(LONG_COPY, len(words))
 
 

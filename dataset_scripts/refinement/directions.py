@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
+from cephalo.dataset_scripts.refinement.denials import NOT, Conflict, denied, reversed_change
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     Word,
     clauses,
-    content,
+    named,
     sentences,
     spelled_out,
     stem,
@@ -32,34 +33,36 @@ ONE_WORD = 1.0  # weight of a single word, which does not do for different kinds
 AGREED = 0.6  # share of the weight of a contrary statement at which one that agrees outweighs it
 TOLD = 1.2  # the same for a fact, of which every word is wanted
 UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
-DENIED = 0.6  # share of a clause's words that the clause which it denies must have
 
 # Words with a direction, up and down, by what they are a direction of. An amount can be that of a
 # speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
 _KINDS = {
     "amount": (
-        """positive increase increases increased increasing rise rises rising rose risen raise raises raised
-        raising grow grows growing grew grown higher highest larger largest greater greatest more
+        """positive increase increases increased increasing rise rises rising rose risen raise
+        raises raised raising grow grows growing grew grown higher highest larger largest greater greatest more
         enhance enhances enhanced enhancing improve improves improved improving gain gains promote
         promotes promoted promoting boost boosts boosted high large elevated exceed exceeds exceeded
         facilitate facilitates facilitated""",
-        """negative decrease decreases decreased decreasing fall falls falling fell fallen drop drops dropped
-        dropping decline declines declined declining lower lowest lowers lowered lowering reduce
+        """negative decrease decreases decreased decreasing fall falls falling fell fallen drop
+        drops dropped dropping decline declines declined declining lower lowest lowers lowered lowering reduce
         reduces reduced reducing smaller smallest less least fewer diminish diminishes diminished
         shrink shrinks shrank suppress suppresses suppressed inhibit inhibits inhibited hinder
         hinders hindered prevent prevents low small impede impedes
         deteriorate deteriorates deteriorated""",
     ),
     "speed": (
-        "faster fastest quicker quickly fast rapid rapidly accelerate accelerates accelerated sooner earlier",
-        "slower slowest slow slows slowed slowly sluggish retard retards retarded delay delays later",
+        "faster fastest quicker "
+        "quickly fast rapid rapidly accelerate accelerates accelerated sooner earlier",
+        "slower slowest slow slows "
+        "slowed slowly sluggish retard retards retarded delay delays later",
     ),
     "strength": (
         "stronger strongest strong strengthen strengthens intense severe severely",
         "weaker weakest weak weaken weakens faint",
     ),
     "size": (
-        "coarser coarsen coarsens coarsened coarse coarsest thicker thickest thick wider widest wide "
+        "coarser coarsen coarsens "
+        "coarsened coarse coarsest thicker thickest thick wider widest wide "
         "broader broad longer longest long deeper deep swell swells",
         "finer finest fine refine refines refined thinner thinnest thin narrower narrowest narrow "
         "shorter shortest short shallower",
@@ -94,52 +97,111 @@ _DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
 _INVERSE = frozenset(
     map(
         stem,
-        "resistance resistant impedance loss time delay barrier overpotential IC50 MIC dose defect error "
-        "uncertainty polarization polarisation width thickness inhibition damage difference gap "
-        "hysteresis distance spacing stress strain viscosity".split(),
+        [
+            "resistance",
+            "resistant",
+            "impedance",
+            "loss",
+            "time",
+            "delay",
+            "barrier",
+            "overpotential",
+            "IC50",
+            "MIC",
+            "dose",
+            "defect",
+            "error",
+            "uncertainty",
+            "polarization",
+            "polarisation",
+            "width",
+            "thickness",
+            "inhibition",
+            "damage",
+            "difference",
+            "gap",
+            "hysteresis",
+            "distance",
+            "spacing",
+            "stress",
+            "strain",
+            "viscosity",
+        ],
     )
-)
-_NOT = re.compile(
-    r"\b(?:not|no|never|hardly|barely|neither|nor|cannot|can['’]t|fail(?:s|ed)? to|nothing|none|unable)\b",
-    re.IGNORECASE,
 )
 _THAN = re.compile(r"\b(?:than|compared (?:to|with)|in contrast to|unlike|over that of)\b")
 # What a direction stands under that is a condition of another one: a verb, and any other word.
 _WHEN = re.compile(r"\b(?:as|when|if|whenever|once)\s+(?:\S+\s+){0,6}$", re.IGNORECASE)
 _PASSIVE = re.compile(
-    r"\b(?:after|before|as|when|if|once|until)\s+(?:\S+\s+){0,4}(?:is|are|was|were|been)\s+$", re.IGNORECASE
+    r"\b(?:after|before|as|when|if|once|until)\s+(?:\S+\s+){0,4}(?:is|are|was|were|been)\s+$",
+    re.IGNORECASE,
 )
 _WITH = re.compile(
-    r"\b(?:(?:with|upon|on|by|at|after|under|for)\s+(?:\w+\s+){0,2}|(?:as|when|if)\s+(?:\w+\s+){0,4})$",
+    r"\b(?:(?:with|upon|on|by|at|after|under|for)\s+(?:\w+\s+){0,2}|(?:as|when"
+    r"|if)\s+(?:\w+\s+){0,4})$",
     re.IGNORECASE,
 )
 _VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
 # Adjectives that say a direction only of what they are said of: "the rate is high".
 _POSITIVE = frozenset(
-    "high low large small fast slow strong weak thick thin wide narrow long short coarse fine deep dense "
-    "hard soft sharp broad intense severe rapid compact porous loose stable unstable symmetrical "
-    "asymmetrical homogeneous uniform ordered sensitive poor positive negative".split()
+    [
+        "high",
+        "low",
+        "large",
+        "small",
+        "fast",
+        "slow",
+        "strong",
+        "weak",
+        "thick",
+        "thin",
+        "wide",
+        "narrow",
+        "long",
+        "short",
+        "coarse",
+        "fine",
+        "deep",
+        "dense",
+        "hard",
+        "soft",
+        "sharp",
+        "broad",
+        "intense",
+        "severe",
+        "rapid",
+        "compact",
+        "porous",
+        "loose",
+        "stable",
+        "unstable",
+        "symmetrical",
+        "asymmetrical",
+        "homogeneous",
+        "uniform",
+        "ordered",
+        "sensitive",
+        "poor",
+        "positive",
+        "negative",
+    ]
 )
 _SAID_OF = re.compile(
-    r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?|appears?|seems?|looks?)\s+"
+    r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?"
+    r"|appears?|seems?|looks?)\s+"
     r"(?:\w+\s+){0,3}(?:\w+\s+and\s+)?$",
     re.IGNORECASE,
 )
 _ADVICE = re.compile(
-    r"^\W*(?:use|choose|pour|keep|make|add|raise|lower|increase|reduce|cast|cool|heat|test|compare|wrap|pass|remove"
-    r"|avoid|expect|apply|select|try|replace|vary|work|measure|start|combine|coat|shorten|dose|one could|it could)\b",
+    r"^\W*(?:use|choose|pour|keep|make|add|raise|lower|increase|reduce|cast|cool|heat|test"
+    r"|compare|wrap|pass|remove"
+    r"|avoid|expect|apply|select|try|replace|vary|work|measure|start|combine|coat|shorten"
+    r"|dose|one could|it could)\b",
     re.IGNORECASE,
 )
-_RATES = frozenset(map(stem, "rate speed velocity kinetics reaction".split()))
+_RATES = frozenset(map(stem, ["rate", "speed", "velocity", "kinetics", "reaction"]))
 _BOTH = re.compile(r"\bthe (?:\w+er|more|less)\b[^,;]*,? the (?:\w+er|more|less)\b", re.IGNORECASE)
-_INTO = re.compile(
-    r"\b(?:turn|convert|transform|chang|transit|shift|switch|conver|reduc|oxidi[sz]|decompos)\w*\b", re.IGNORECASE
-)
-_PIECE = re.compile(r",\s|\sthat\s|\sand\s(?=(?:\w+\s){1,4}(?:is|are|was|were|can|could)\b)")
 _PRONOUN = re.compile(r"^\W*(?:it|they|this|these|its|their|yes|no|indeed)\b", re.IGNORECASE)
-
-
-Conflict = tuple[str, str]  # what an answer says, and what is said elsewhere
 
 
 @dataclass(frozen=True)
@@ -314,9 +376,7 @@ def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Dir
     return tuple(replace(one, condition=on) for one in found)
 
 
-def directed_in_clause(
-    clause: str, topic: frozenset[str]
-) -> Iterator[tuple[Directed, bool]]:
+def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Directed, bool]]:
     """The words of a clause with a direction, and whether each is a condition of others."""
     than = _THAN.search(clause)
     limit = than.start() if than else len(clause)
@@ -339,7 +399,7 @@ def directed_in_clause(
         kind, sign = _SIGNS[word]
         sign, degree = sign * degree, 1
         start = found[place].start
-        if _NOT.search(clause, max(0, start - 14), start):
+        if NOT.search(clause, max(0, start - 14), start):
             sign = -sign
         condition = _WHEN if _VERB.match(word) else _WITH
         conditional = bool(condition.search(clause, 0, start) or _PASSIVE.search(clause, 0, start))
@@ -366,91 +426,3 @@ def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
         return word in _SIGNS
     compared = bool(place) and found[place - 1].text.lower() in _DEGREE
     return compared or bool(_SAID_OF.search(clause, 0, found[place].start))
-
-
-def denied(
-    sentence: str, passages: tuple[str, ...], present: frozenset[str] | None
-) -> Conflict | None:
-    """A clause that the source has with a "not", or the other way round.
-
-    The word that is denied must stand in both.
-    """
-    for clause in pieces(sentence):
-        said, no = content(clause), denial(clause)
-        if len(said) < 2:
-            continue
-        for known, told, theirs in all_pieces(passages):
-            shared = said & told
-            if present is not None and not told - UNSPECIFIC <= present:
-                continue
-            if bool(no) == bool(theirs) or not shared & (no or theirs):
-                continue
-            if len(shared) >= max(2, DENIED * len(said)) and shared - UNSPECIFIC - (no or theirs):
-                return f"“{clause[:60].strip()}”", f"“{known[:60].strip()}”"
-    return None
-
-
-def denial(clause: str) -> frozenset[str]:
-    """The stems of what a clause denies: the first word after its "not"."""
-    match = _NOT.search(clause)
-    if not match:
-        return frozenset()
-    return next((word.stems for word in words(clause[match.end() :]) if word.stems), frozenset())
-
-
-@lru_cache(maxsize=256)
-def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
-    """The short clauses of all passages, with their stems and what they deny."""
-    return tuple(
-        (piece, content(piece), denial(piece))
-        for passage in passages
-        for sentence in sentences(passage)
-        for piece in pieces(sentence)
-    )
-
-
-def pieces(sentence: str) -> list[str]:
-    """The shortest clauses of a sentence."""
-    return [piece for clause in clauses(sentence) for piece in _PIECE.split(clause)]
-
-
-def reversed_change(sentence: str, passages: tuple[str, ...]) -> Conflict | None:
-    """A change from A into B that the source has from B into A."""
-    said = change(sentence)
-    if said is None:
-        return None
-    for known in changes_of(passages):
-        first, second = said[0] - said[1], said[1] - said[0]
-        left, right = known[0] - known[1], known[1] - known[0]
-        if first & right and second & left and not (first & left or second & right):
-            return f"{named(first & right)} turns into {named(second & left)}", "the contrary"
-    return None
-
-
-@lru_cache(maxsize=256)
-def changes_of(passages: tuple[str, ...]) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-    """The changes of which a source speaks."""
-    every = (change(sentence) for passage in passages for sentence in sentences(passage))
-    return tuple(one for one in every if one)
-
-
-def change(sentence: str) -> tuple[frozenset[str], frozenset[str]] | None:
-    """What a sentence says to change, and into what, as stems."""
-    verb = _INTO.search(sentence)
-    if not verb:
-        return None
-    into = re.search(r"\b(?:into|to)\b(?!\s+be\b)", sentence[verb.end() :])
-    if not into or into.start() > 60:
-        return None
-    between = sentence[verb.end() : verb.end() + into.start()]
-    after = " ".join(re.split(r"[,;.]", sentence[verb.end() + into.end() :])[0].split()[:5])
-    before = between if stems(between) else " ".join(sentence[: verb.start()].split()[-6:])
-    first, second = (
-        frozenset(one for one in stems(text) if not one[0].isdigit()) for text in (before, after)
-    )
-    return (first, second) if first and second else None
-
-
-def named(found: frozenset[str]) -> str:
-    """A few words, for a line of explanation."""
-    return ", ".join(sorted(found, key=lambda one: (-len(one), one))[:3])

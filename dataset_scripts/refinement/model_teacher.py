@@ -89,7 +89,9 @@ class ModelTeacher:
             if answer.reply.finish_reason == "length":
                 return [Verified(None, text, {name: "cut at --max-tokens"})]
             return [Verified(None, text, {name: answer.error})]
-        context = Context(source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language)
+        context = Context(
+            source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language
+        )
         return [
             Verified(talk, failed=failed_checks(talk, context), scores=measures(talk, source))
             for talk in answer.value.talks()

@@ -64,7 +64,20 @@ class NearEqual:
 _ASKING = frozenset(
     map(
         stem,
-        "affect change connect depend describe effect explain happen influence mark respond role".split(),
+        [
+            "affect",
+            "change",
+            "connect",
+            "depend",
+            "describe",
+            "effect",
+            "explain",
+            "happen",
+            "influence",
+            "mark",
+            "respond",
+            "role",
+        ],
     )
 )
 

@@ -2,19 +2,20 @@
 
 A right number on a wrong owner is found by contrast: a quantity of the same kind stands elsewhere
 in the source with just those words of the answer with which this one does not. "79 Ω for graphene,
-against 129 Ω for carbon" is parted between its quantities, and lists with "respectively" are paired.
+against 129 Ω for carbon" is parted between its quantities; lists with "respectively" are paired.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     clause_around,
+    named,
     sentences,
     stems,
     words,
@@ -32,7 +33,8 @@ _BOUNDARIES = [
     re.compile(pattern)
     for pattern in (
         r";",
-        r"\b(?:while|whereas|but|although|though|versus|vs|against|compared|than|unlike|ahead|behind)\b",
+        r"\b(?:while|whereas|but|although|though|versus|vs|against|compared|than|unlike"
+        r"|ahead|behind)\b",
         r",\s(?:and|then|or|for|at|in|of|on|with)\b",
         r",|\)",
         r"\b(?:and|or|to)\b|/",
@@ -46,7 +48,8 @@ _VERB = re.compile(
     r"|exhibit(?:s|ed)?|show(?:s|ed)?|gives?|gave|respectively)\b|="
 )
 _STOP = re.compile(
-    r".*\b(?:for|of|in|on|at|by|the|from|with|under|between|against|to|that|values?|as)\s", re.DOTALL
+    r".*\b(?:for|of|in|on|at|by|the|from|with|under|between|against|to|that|values?|as)\s",
+    re.DOTALL,
 )
 
 
@@ -216,7 +219,7 @@ def shares(sentence: str, alike: list[Quantity]) -> list[tuple[int, int]]:
     """
     parts: list[tuple[int, int]] = []
     start, together = 0, 1
-    for one, other in zip(alike, alike[1:], strict=False):
+    for one, other in pairwise(alike):
         between = sentence[one.end : other.start]
         if _RANGE_GAP.match(between) and (
             "and" not in between or "between" in sentence[max(0, one.start - 20) : one.start]
@@ -287,9 +290,3 @@ def items_after(text: str, count: int) -> list[str]:
     text = re.sub(r"^\W*\w*\s*(?:at|for|in|of|on|to|corresponding to|assigned to)\s", "", text)
     parts = [part for part in _ITEMS.split(text) if part.strip()]
     return parts if len(parts) == count and all(len(one.split()) <= 7 for one in parts) else []
-
-
-def named(owner: frozenset[str]) -> str:
-    """A few words of an owner, for a line of explanation."""
-    return ", ".join(sorted(owner, key=lambda one: (-len(one), one))[:4]) or "something else"
-

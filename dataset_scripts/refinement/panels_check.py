@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 
 from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stems
 
@@ -15,16 +16,23 @@ AHEAD = 1.0  # by how much another panel must fit better
 TIMES = 2.0  # and how many times better
 FEW = 2  # stems; with so few of its own, a part of an answer is read with the question
 
-_LETTERS = r"\(?[a-zA-Z]\)?(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\(?[a-zA-Z]\)?(?![\w']))*"
+_LETTERS = (
+    r"\(?[a-zA-Z]\)?(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\(?[a-zA-Z]\)?(?![\w']))*"
+)
 _NAMED = re.compile(
-    rf"\b(?:[Pp]anels?|[Pp]arts?|[Ii]mages?|[Pp]lots?|[Gg]raphs?|[Mm]aps?|[Mm]icrographs?)\s"
-    rf"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w'.]))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
+    r"\b(?:[Pp]anels?|[Pp]arts?|[Ii]mages?|[Pp]lots?|[Gg]raphs?|[Mm]aps?|[Mm]icrographs?)\s"
+    r"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w'.]))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
     r"(?:and\s)?(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-z](?![\w'.])))*)"
     r"|(?<![\w(])(?P<bare>\([a-zA-Z]\)(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\([a-zA-Z]\))*)"
 )
-_CITED = re.compile(r"\b[Ff]ig(?:ure|s|ures)?\.?\s?\d+\s?(?P<letters>\(?[a-zA-Z](?:\s?[,&\u2013-]\s?[a-zA-Z])*\)?)(?![\w])")
+_CITED = re.compile(
+    r"\b[Ff]ig(?:ure|s|ures)?\.?\s?\d+\s?(?P<letters>\(?[a-zA-Z](?:\s?[,&\u2013-]\s?[a-zA-Z])*\)?)(?![\w])"
+)
 _SPREAD = re.compile(r"([a-z])\)?\s?(?:[\u2013-]|to)\s?\(?([a-z])")
-_CUTS = [re.compile(one) for one in (r"[.;]\s", r",?\s(?:while|whereas|but)\s", r",\sand\s", r",|\sand\s")]
+_CUTS = [
+    re.compile(one)
+    for one in (r"[.;]\s", r",?\s(?:while|whereas|but)\s", r",\sand\s", r",|\sand\s")
+]
 # "The potentials are in panel (b)", in contrast to "Panel (b) shows the potentials".
 _BACKWARD = re.compile(
     r"\b(?:in|by|of|from|shown|seen|drawn|plotted|given|displayed|mapped|depicted|presented|found)\s+$"
@@ -95,7 +103,7 @@ def parts(answer: str) -> list[tuple[list[str], str]]:
             continue
         backward = bool(_BACKWARD.search(sentence, 0, named[0].start()))
         cuts = [0]
-        for one, other in zip(named, named[1:], strict=False):
+        for one, other in pairwise(named):
             between = sentence[one.end() : other.start()]
             cut = next((list(c.finditer(between)) for c in _CUTS if c.search(between)), None)
             place = (cut[0] if backward else cut[-1]).start() if cut else len(between)

@@ -231,9 +231,9 @@ def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
     numbered = enumerate(figures)
     for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
         rows = list(document)
-        said = {place: {part: row[part] for part in SAID_OF_FIGURE} for place, row in rows}
+        said = {place: {part: row.get(part) for part in SAID_OF_FIGURE} for place, row in rows}
 
-        def others(places: list[int]) -> list[dict[str, Any]]:
+        def others(places: list[int], said: dict[int, Any] = said) -> list[dict[str, Any]]:
             return [one for place, one in said.items() if place not in places]
 
         for place, figure in rows:

@@ -23,37 +23,52 @@ cannot case clear clearly come comes compare compared comparison consist consist
 corresponding corresponds did display displays do does done down due during each either else even
 ever every exhibit exhibits far few fig figs figure figures first followed following for found
 from further furthermore gave get gets give given gives go goes had hardly has have having hence
-here how however i if image images in indicate indicated indicates indicating into is it its itself just keep kind know known large last
+here how however i if image images in indicate indicated indicates indicating into is it its
+itself just keep kind know known large last
 least left let lie lies like likewise look looks made mainly make makes many may mean means might
-moreover most much must namely near nearly need next no nor not now observe observed obtained of off often on once
-one only onto or other others our out over own paper part parts per picture picture plot plots plotted possible
-present presented question rather reach reached reaches really reason respectively result resulting results right roughly said same say says second see
+moreover most much must namely near nearly need next no nor not now observe observed obtained of
+off often on once
+one only onto or other others our out over own paper part parts per picture picture plot plots
+plotted possible
+present presented question rather reach reached reaches really reason respectively result
+resulting results right roughly said same say says second see
 seem seems seen set several shall she should show showing shown shows side simply since so some
 something still such suggest suggested suggesting suggests take taken takes tell tells than that the
 their them then there thereby therefore these they thing third this those though thus to together
-too towards turn two under until up upon us use used uses using value values various very via was way we
+too towards turn two under until up upon us use used uses using value values various very via
+was way we
 well were what when whereas where whether which while who whole whom whose why will with within
 without would yes yet you your
 """
 
-_WORD = re.compile(r"[^\W\d_](?:[\w+·]|[/.'’\u2010-\u2013-](?=[^\W_]))*[+−]?|\d+(?:[.,]\d+)*")
+_WORD = re.compile(
+    r"[^\W\d_](?:[\w+·]|[/.'\u2019\u2010-\u2013-](?=[^\W_]))*[+\u2212]?|\d+(?:[.,]\d+)*"
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*$")
-_PARTS = re.compile(r"[/·'’\u2010-\u2013-]")
+_PARTS = re.compile(r"[/·'\u2019\u2010-\u2013-]")
 _SENTENCE = re.compile(r"[.!?]+[\"”)†‡*]*\s+(?=[\"“(\[]?[^\Wa-z_])|\n+")
-# What a full stop after does not end a sentence: abbreviations and initials, but not units ("5 C.").
+# A full stop after these ends no sentence: abbreviations, initials, but not units ("5 C.").
 _ABBREVIATED = re.compile(
     r"(?:\b(?:Figs?|figs?|Eqs?|Refs?|var|St|vs|e\.g|i\.e|ca|approx|al|No|sp|spp|cf|Dr|Tab)"
     r"|(?<![\d%] )\b[A-Z])\.$"
 )
 _CLAUSE = re.compile(
-    r";|:(?=\s)|\s[\u2013\u2014]\s|,?\s(?:while|whereas|but|although|though|because|since|and then|so that)\s"
+    r";|:(?=\s)|\s[\u2013\u2014]\s|,?\s(?:while|whereas|but|although|though|because|since"
+    r"|and then|so that)\s"
     r"|,\s(?:and|so|which|yet|or|as|where)\s|\sand\s(?:that|then)\s"
 )
 
 
 # Names for one thing: Greek letters, and oxides by their trivial names.
 _ALIASES = {
-    **{"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "theta": "θ", "omega": "ω"},
+    **{
+        "alpha": "\u03b1",
+        "beta": "\u03b2",
+        "gamma": "\u03b3",
+        "delta": "δ",
+        "theta": "θ",
+        "omega": "ω",
+    },
     **{"silica": "SiO2", "titania": "TiO2", "alumina": "Al2O3", "zirconia": "ZrO2"},
     **{"magnesia": "MgO", "ceria": "CeO2", "hematite": "Fe2O3", "magnetite": "Fe3O4"},
     **{"water": "H2O", "cementite": "Fe3C", "calcite": "CaCO3"},
@@ -64,16 +79,70 @@ ELEMENTS = {
     name: symbol.lower()
     for name, symbol in (
         pair.split(":")
-        for pair in """
-        hydrogen:H lithium:Li boron:B carbon:C nitrogen:N oxygen:O fluorine:F sodium:Na
-        magnesium:Mg aluminum:Al aluminium:Al silicon:Si phosphorus:P sulfur:S sulphur:S
-        chlorine:Cl potassium:K calcium:Ca titanium:Ti vanadium:V chromium:Cr manganese:Mn iron:Fe
-        cobalt:Co nickel:Ni copper:Cu zinc:Zn gallium:Ga germanium:Ge arsenic:As selenium:Se
-        bromine:Br yttrium:Y zirconium:Zr niobium:Nb molybdenum:Mo ruthenium:Ru rhodium:Rh
-        palladium:Pd silver:Ag cadmium:Cd indium:In tin:Sn antimony:Sb tellurium:Te iodine:I
-        cesium:Cs barium:Ba lanthanum:La cerium:Ce terbium:Tb hafnium:Hf tantalum:Ta tungsten:W
-        rhenium:Re iridium:Ir platinum:Pt gold:Au mercury:Hg lead:Pb bismuth:Bi uranium:U
-        """.split()
+        for pair in [
+            "hydrogen:H",
+            "lithium:Li",
+            "boron:B",
+            "carbon:C",
+            "nitrogen:N",
+            "oxygen:O",
+            "fluorine:F",
+            "sodium:Na",
+            "magnesium:Mg",
+            "aluminum:Al",
+            "aluminium:Al",
+            "silicon:Si",
+            "phosphorus:P",
+            "sulfur:S",
+            "sulphur:S",
+            "chlorine:Cl",
+            "potassium:K",
+            "calcium:Ca",
+            "titanium:Ti",
+            "vanadium:V",
+            "chromium:Cr",
+            "manganese:Mn",
+            "iron:Fe",
+            "cobalt:Co",
+            "nickel:Ni",
+            "copper:Cu",
+            "zinc:Zn",
+            "gallium:Ga",
+            "germanium:Ge",
+            "arsenic:As",
+            "selenium:Se",
+            "bromine:Br",
+            "yttrium:Y",
+            "zirconium:Zr",
+            "niobium:Nb",
+            "molybdenum:Mo",
+            "ruthenium:Ru",
+            "rhodium:Rh",
+            "palladium:Pd",
+            "silver:Ag",
+            "cadmium:Cd",
+            "indium:In",
+            "tin:Sn",
+            "antimony:Sb",
+            "tellurium:Te",
+            "iodine:I",
+            "cesium:Cs",
+            "barium:Ba",
+            "lanthanum:La",
+            "cerium:Ce",
+            "terbium:Tb",
+            "hafnium:Hf",
+            "tantalum:Ta",
+            "tungsten:W",
+            "rhenium:Re",
+            "iridium:Ir",
+            "platinum:Pt",
+            "gold:Au",
+            "mercury:Hg",
+            "lead:Pb",
+            "bismuth:Bi",
+            "uranium:U",
+        ]
     )
 }
 
@@ -106,11 +175,15 @@ def stems_of(word: str) -> frozenset[str]:
         found.add(word)
     found |= {_ALIASES[part.lower()] for part in found if part.lower() in _ALIASES}
     found |= {ELEMENTS[part.lower()].upper() for part in found if part.lower() in ELEMENTS}
-    return frozenset(
-        stem(part) if part.isalpha() and part[1:].islower() else part.lower()
-        for part in found
-        if part.lower() not in COMMON and (len(part) > 1 or part.isupper() or not part.isascii())
-    ) - COMMON
+    return (
+        frozenset(
+            stem(part) if part.isalpha() and part[1:].islower() else part.lower()
+            for part in found
+            if part.lower() not in COMMON
+            and (len(part) > 1 or part.isupper() or not part.isascii())
+        )
+        - COMMON
+    )
 
 
 @lru_cache(maxsize=4096)  # one source is asked about for every text on it
@@ -189,6 +262,11 @@ def found_in(pattern: re.Pattern, texts: Iterable[str]) -> str | None:
     return first(match.group()[:80] for text in texts if (match := pattern.search(text)))
 
 
+def named(found: Iterable[str]) -> str:
+    """A few stems, the longest first, for a line of explanation."""
+    return ", ".join(sorted(found, key=lambda one: (-len(one), one))[:3])
+
+
 def first(details: Iterable[str | None]) -> str | None:
     """The first that is not None."""
     return next((detail for detail in details if detail is not None), None)
@@ -196,7 +274,8 @@ def first(details: Iterable[str | None]) -> str | None:
 
 _DEFINED = re.compile(
     r"(?P<before>(?:[\w-]+\s){1,6})\((?P<short>[A-Z]{2,5})s?\)"
-    r"|\b(?P<named>[A-Z]{2,5})\s(?:indicates|denotes|means|stands for|represents|refers to)\s(?:the\s)?(?P<after>(?:[\w-]+\s){1,6})"
+    r"|\b(?P<named>[A-Z]{2,5})\s(?:indicates|denotes|means|stands for|represents"
+    r"|refers to)\s(?:the\s)?(?P<after>(?:[\w-]+\s){1,6})"
 )
 
 
