@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from cephalo.dataset_scripts.refinement.denials import NOT, Conflict, denied, reversed_change
+from cephalo.dataset_scripts.refinement.direction_words import POSITIVE, SIGNS
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     Word,
@@ -34,63 +35,6 @@ AGREED = 0.6  # share of the weight of a contrary statement at which one that ag
 TOLD = 1.2  # the same for a fact, of which every word is wanted
 UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
 
-# Words with a direction, up and down, by what they are a direction of. An amount can be that of a
-# speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
-_KINDS = {
-    "amount": (
-        """positive increase increases increased increasing rise rises rising rose risen raise
-        raises raised raising grow grows growing grew grown higher highest larger largest greater greatest more
-        enhance enhances enhanced enhancing improve improves improved improving gain gains promote
-        promotes promoted promoting boost boosts boosted high large elevated exceed exceeds exceeded
-        facilitate facilitates facilitated""",
-        """negative decrease decreases decreased decreasing fall falls falling fell fallen drop
-        drops dropped dropping decline declines declined declining lower lowest lowers lowered lowering reduce
-        reduces reduced reducing smaller smallest less least fewer diminish diminishes diminished
-        shrink shrinks shrank suppress suppresses suppressed inhibit inhibits inhibited hinder
-        hinders hindered prevent prevents low small impede impedes
-        deteriorate deteriorates deteriorated""",
-    ),
-    "speed": (
-        "faster fastest quicker "
-        "quickly fast rapid rapidly accelerate accelerates accelerated sooner earlier",
-        "slower slowest slow slows "
-        "slowed slowly sluggish retard retards retarded delay delays later",
-    ),
-    "strength": (
-        "stronger strongest strong strengthen strengthens intense severe severely",
-        "weaker weakest weak weaken weakens faint",
-    ),
-    "size": (
-        "coarser coarsen coarsens "
-        "coarsened coarse coarsest thicker thickest thick wider widest wide "
-        "broader broad longer longest long deeper deep swell swells",
-        "finer finest fine refine refines refined thinner thinnest thin narrower narrowest narrow "
-        "shorter shortest short shallower",
-    ),
-    "density": ("denser dense compact", "sparser sparse porous loose looser"),
-    "shape": ("symmetrical symmetric sharper sharp", "asymmetrical asymmetric blunt broadened"),
-    "quality": ("better best", "worse worst poorer poor"),
-    "stability": (
-        "stable intact retain retains retained retaining maintain maintains maintained keep keeps "
-        "kept durable reversible",
-        "unstable metastable decay decays decayed fade fades faded lose loses lost collapse "
-        "collapses vanish vanishes vanished disappear disappears disappeared irreversible",
-    ),
-    "hardness": (
-        "hard harder hardest harden hardens brittle stiff stiffer",
-        "soft softer softest soften softens ductile compliant",
-    ),
-    "success": ("satisfy satisfies satisfied meet meets met", "fail fails failed"),
-    "order": ("ordered crystalline regular", "disordered amorphous irregular random"),
-    "uniformity": ("homogeneous uniform uniformly evenly", "inhomogeneous heterogeneous unevenly"),
-    "sensitivity": ("sensitive susceptible", "insensitive resistant"),
-}
-_SIGNS = {
-    word: (kind, sign)
-    for kind, both in _KINDS.items()
-    for sign, text in zip((1, -1), both, strict=True)
-    for word in text.split()
-}
 _WITH_AMOUNT = {"amount", "speed", "strength", "size"}
 _DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
 # Of these, less is more: with one of them on one side only, directions are not compared.
@@ -142,50 +86,6 @@ _WITH = re.compile(
     re.IGNORECASE,
 )
 _VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
-# Adjectives that say a direction only of what they are said of: "the rate is high".
-_POSITIVE = frozenset(
-    [
-        "high",
-        "low",
-        "large",
-        "small",
-        "fast",
-        "slow",
-        "strong",
-        "weak",
-        "thick",
-        "thin",
-        "wide",
-        "narrow",
-        "long",
-        "short",
-        "coarse",
-        "fine",
-        "deep",
-        "dense",
-        "hard",
-        "soft",
-        "sharp",
-        "broad",
-        "intense",
-        "severe",
-        "rapid",
-        "compact",
-        "porous",
-        "loose",
-        "stable",
-        "unstable",
-        "symmetrical",
-        "asymmetrical",
-        "homogeneous",
-        "uniform",
-        "ordered",
-        "sensitive",
-        "poor",
-        "positive",
-        "negative",
-    ]
-)
 _SAID_OF = re.compile(
     r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?"
     r"|appears?|seems?|looks?)\s+"
@@ -396,7 +296,7 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
         if word in _DEGREE and following == place + 1:  # "less symmetrical"
             degree = _DEGREE[word]
             continue
-        kind, sign = _SIGNS[word]
+        kind, sign = SIGNS[word]
         sign, degree = sign * degree, 1
         start = found[place].start
         if NOT.search(clause, max(0, start - 14), start):
@@ -422,7 +322,7 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
 def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
     """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
     word = found[place].text.lower()
-    if word not in _SIGNS or word not in _POSITIVE:
-        return word in _SIGNS
+    if word not in SIGNS or word not in POSITIVE:
+        return word in SIGNS
     compared = bool(place) and found[place - 1].text.lower() in _DEGREE
     return compared or bool(_SAID_OF.search(clause, 0, found[place].start))

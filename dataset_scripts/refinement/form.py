@@ -41,7 +41,8 @@ REFUSAL = re.compile(
     r"|unable|cannot|lack))",
     re.IGNORECASE,
 )
-_PEOPLE = r"(?:authors?|researchers?|scientists?|investigators?|writers?|experimenters?|experimentalists?)"
+_PEOPLE = r"(?:authors?|researchers?|scientists?|investigators?|writers?|experimenters?"
+    r"|experimentalists?)"
 _SAYS = (
     r"(?:says?|said|states?|stated|mentions?|mentioned|describes?|described|reports?"
     r"|reported|notes?|noted|explains?"
