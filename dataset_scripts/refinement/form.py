@@ -41,8 +41,10 @@ REFUSAL = re.compile(
     r"|unable|cannot|lack))",
     re.IGNORECASE,
 )
-_PEOPLE = r"(?:authors?|researchers?|scientists?|investigators?|writers?|experimenters?"
+_PEOPLE = (
+    r"(?:authors?|researchers?|scientists?|investigators?|writers?|experimenters?"
     r"|experimentalists?)"
+)
 _SAYS = (
     r"(?:says?|said|states?|stated|mentions?|mentioned|describes?|described|reports?"
     r"|reported|notes?|noted|explains?"
