@@ -66,7 +66,9 @@ CONVERSATIONS = Features(
         "orig_caption": Value("string"),
         "teacher": Value("string"),
         "teacher_params": Value("string"),  # JSON
-        "scores": Value("string"),  # JSON
+        # JSON: words, likeness to the source, the judge's score; under "quantities", how a quantity
+        # of the answer follows from the source: {"claim": "9.5 V", "by": "derived", "basis": "…"}.
+        "scores": Value("string"),
         "task": Value("string"),  # what was asked for: "caption", "describe", "questions", ...
         "task_version": Value("string"),  # of the task's prompt
         # The figures' keys, so that every answer can be traced to its page.

@@ -6,7 +6,7 @@ import pytest
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure
 from cephalo.dataset_scripts.refinement.causes import strange_cause
-from cephalo.dataset_scripts.refinement.directions import against_facts, against_source
+from cephalo.dataset_scripts.refinement.directions import against_laws, against_source
 from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.near_equal import same_question
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
@@ -121,14 +121,12 @@ def test_what_agrees_with_the_source_passes(answer):
 
 def test_what_is_known_in_general_is_not_contradicted():
     steel = "What is martensite?"
-    assert against_facts(steel, "It is the softest phase of steel.")
-    assert against_facts(
+    assert against_laws(steel, "It is the softest phase of steel.")
+    assert against_laws(
         "What happens?", "The faster the cooling, the coarser the dendrites become."
     )
-    assert against_facts(steel, "It is a hard phase of steel that forms on fast cooling.") is None
-    assert (
-        against_facts("What happens?", "The dendrites coarsen from the rod to the ingot.") is None
-    )
+    assert against_laws(steel, "It is a hard phase of steel that forms on fast cooling.") is None
+    assert against_laws("What happens?", "The dendrites coarsen from the rod to the ingot.") is None
 
 
 # --- causes

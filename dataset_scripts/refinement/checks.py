@@ -15,7 +15,7 @@ from rapidfuzz import fuzz
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure as of_other_figure
 from cephalo.dataset_scripts.refinement.causes import strange_cause
-from cephalo.dataset_scripts.refinement.directions import against_facts, against_source
+from cephalo.dataset_scripts.refinement.directions import against_laws, against_source
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
@@ -162,7 +162,7 @@ def cause(talk: Talk, context: Context) -> str | None:
 
 def knowledge(talk: Talk, context: Context) -> str | None:
     """The contrary of what is known in general, unless the source says so too."""
-    return first(against_facts(turn.question, turn.answer) for turn in talk.turns)
+    return first(against_laws(turn.question, turn.answer) for turn in talk.turns)
 
 
 def panel(talk: Talk, context: Context) -> str | None:

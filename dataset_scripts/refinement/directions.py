@@ -129,15 +129,15 @@ def against_source(question: str, answer: str, passages: tuple[str, ...]) -> str
     return against(question, answer, spelled_out(passages), "the source says")
 
 
-def against_facts(question: str, answer: str) -> str | None:
+def against_laws(question: str, answer: str) -> str | None:
     """The first statement of an answer that contradicts what is known in general, in a line."""
-    return against(question, answer, load_facts(), "it is known that", whole=True)
+    return against(question, answer, load_laws(), "it is known that", whole=True)
 
 
 @cache
-def load_facts() -> tuple[str, ...]:
+def load_laws() -> tuple[str, ...]:
     """Facts that hold in general."""
-    lines = Path(__file__).with_name("facts.txt").read_text(encoding="utf-8").splitlines()
+    lines = Path(__file__).with_name("laws.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 

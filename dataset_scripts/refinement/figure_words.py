@@ -26,7 +26,7 @@ def read_words(image: bytes) -> tuple[str, ...]:
         return _read(image)
 
 
-@lru_cache(maxsize=256)  # a figure is asked about in several answers
+@lru_cache(maxsize=16)  # a figure is asked about in several answers; holds images
 def _read(image: bytes) -> tuple[str, ...]:
     try:
         with Image.open(io.BytesIO(image)) as opened:

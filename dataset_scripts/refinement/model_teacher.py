@@ -1,5 +1,6 @@
 """A teacher that is a model: asked, checked, and judged by another one where that is wanted."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -70,7 +71,8 @@ class ModelTeacher:
         key = self.teacher.key(question)
         try:
             answer = await self.teacher.ask(question, [rejected[key]] if key in rejected else [])
-            found = self.verify(answer, task, source)
+            # In a thread of its own, for the words in a picture take seconds to read.
+            found = await asyncio.to_thread(self.verify, answer, task, source)
             if self.judge:
                 for one in found:
                     if not one.failed:

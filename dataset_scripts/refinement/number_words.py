@@ -66,7 +66,7 @@ def written(text: str) -> Iterator[re.Match]:
 
 
 def read_written(match: re.Match) -> tuple[float, bool]:
-    """The value of a match of `written`, and whether it says how many times, as "twice" does."""
+    """The value of a match of `written`, and whether it is a multiple, as of "twice"."""
     if match["multiple"]:
         word = match["multiple"].lower()
         return next(value for stem, value in _MULTIPLES.items() if word.startswith(stem)), True

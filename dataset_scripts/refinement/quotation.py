@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_CAPTION, MAX_MENTION, MAX_TITLE = 4000, 1500, 300  # characters
+MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS = 6, 26
 MAX_OTHERS = 40  # figures of a paper that an answer is told apart from
 
@@ -91,6 +91,10 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
         name = f"Figure {number} of {len(figures)}" if len(figures) > 1 else "Figure"
         for what, text, limit in parts_of(figure):
             quote(f"{name}, {what}", text, limit)
+        # Ticks and labels are no prose that an answer may rest on, but tell what the axes say.
+        words = clean(" | ".join(figure.get("figure_text") or ()))[:MAX_WORDS]
+        if words and not INSTRUCTION.search(words):
+            lines.append(f"{name}, printed in it: {OPENERS.sub(_harmless, words)}")
     body = "\n".join(lines)
     # The mark depends on what is quoted, so no quotation can hold the mark that ends it.
     mark = hashlib.sha256(body.encode()).hexdigest()[:12]

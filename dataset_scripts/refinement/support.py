@@ -24,6 +24,7 @@ from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 
+PAIR = "a pair at most"
 SMALL = 12  # counts up to it may be of what is seen or listed
 # A turn about the axes of a plot may name their printed numbers.
 _AXES = re.compile(
@@ -46,6 +47,11 @@ class Support:
     by: str
     basis: str
 
+    @property
+    def says_more(self) -> bool:
+        """Whether the basis is more than the claim itself."""
+        return self.basis not in (self.claim, PAIR)
+
 
 @dataclass(frozen=True)
 class Account:
@@ -60,7 +66,7 @@ def missing_quantity(text: str, source: str) -> str | None:
     return account((("", text),), Source("", (source,), "")).missing
 
 
-@lru_cache(maxsize=64)  # asked for by the check and for the row
+@lru_cache(maxsize=16)  # asked for by the check and for the row; holds images
 def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
     """Go through the quantities of (question, answer) turns, in order.
 
@@ -96,7 +102,7 @@ def support_of(
         claim = replace(claim, unit=unit("%"), noun="", change=True)
     others = [one for one in told if one is not claim and not _same(one, claim)]
     if claim.is_count and claim.value <= FREE:
-        return Support(claim.text, "counted", "a pair at most")
+        return Support(claim.text, "counted", PAIR)
     things = counted_things(claim, text, turn)
     if claim.is_count and claim.value <= SMALL and things:
         if basis := count_basis(claim, things, text, sentence, source):

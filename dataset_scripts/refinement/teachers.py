@@ -1,6 +1,6 @@
 """Who writes the conversations, and the one teacher that is no model: the caption."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from rapidfuzz import fuzz
@@ -8,6 +8,7 @@ from rapidfuzz import fuzz
 from cephalo.dataset_scripts.conversations import QUERY
 from cephalo.dataset_scripts.refinement.checks import Context, failed_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
+from cephalo.dataset_scripts.refinement.support import account
 from cephalo.dataset_scripts.refinement.tasks import Talk, Task, Turn
 from cephalo.dataset_scripts.refinement.words import content, folded
 
@@ -90,7 +91,8 @@ class CaptionTeacher:
 
 def measures(talk: Talk, source: Source) -> dict[str, Any]:
     """What is kept in a row's `scores`: words of the answers, the share of their content words
-    that the source has, and the likeness (0 to 1) to the passage that is most like them."""
+    that the source has, and the likeness (0 to 1) to the passage that is most like them; under
+    "quantities", what supports each quantity that the source does not state in these words."""
     answers = " ".join(turn.answer for turn in talk.turns)
     said, text = content(answers), folded(answers)
     likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)
@@ -99,4 +101,10 @@ def measures(talk: Talk, source: Source) -> dict[str, Any]:
         "shared_words": round(len(said & content(source.text)) / max(len(said), 1), 3),
         "likeness": round(likeness / 100, 3),
     }
-    return scores | ({"depth": talk.depth} if talk.depth else {})
+    supports = account(talk.turns, source).supports
+    told = [asdict(support) for support in supports if support.says_more]
+    return (
+        scores
+        | ({"quantities": told} if told else {})
+        | ({"depth": talk.depth} if talk.depth else {})
+    )
