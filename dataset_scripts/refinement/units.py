@@ -7,8 +7,11 @@ Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from threading import Lock
 
 import pint
+
+_MADE_ONCE = Lock()
 
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
@@ -219,9 +222,14 @@ _SPLIT = re.compile(
 _POWERS = {"square": 2, "cubic": 3, "squared": 2, "cubed": 3, "inverse": -1, "reciprocal": -1}
 
 
-@cache
 def registry() -> pint.UnitRegistry:
     """Pint's registry with our definitions, made when the first unit is read (0.3 s)."""
+    with _MADE_ONCE:  # units of two registries do not go together, and answers are read in threads
+        return _make_registry()
+
+
+@cache
+def _make_registry() -> pint.UnitRegistry:
     units = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
     for definition in DEFINITIONS:
         units.define(definition)

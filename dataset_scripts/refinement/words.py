@@ -7,12 +7,14 @@ Names and formulas (HAT-CN, LiFePO4/C) are kept whole and in their parts.
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from threading import Lock
 from typing import NamedTuple
 
 import snowballstemmer
 
 STEM = 7  # letters that are compared: "crystalline" and "crystallises" are one
 _STEMMER = snowballstemmer.stemmer("english")
+_ONE_AT_A_TIME = Lock()  # a stemmer keeps the word in itself, and answers are checked in threads
 
 # Words of any prose; sharing them is no sign of a common subject.
 _PROSE = """
@@ -158,7 +160,8 @@ class Word(NamedTuple):
 @lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """What words of one family have in common, in lower case."""
-    return _STEMMER.stemWord(word.lower())[:STEM]
+    with _ONE_AT_A_TIME:
+        return _STEMMER.stemWord(word.lower())[:STEM]
 
 
 COMMON = frozenset(word for word in _PROSE.split()) | frozenset(map(stem, _PROSE.split()))
