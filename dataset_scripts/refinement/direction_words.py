@@ -4,7 +4,7 @@
 # speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
 _KINDS = {
     "amount": (
-        """positiveincrease increases increased increasing rise rises rising rose risen raise
+        """positive increase increases increased increasing rise rises rising rose risen raise
         raises raised raising grow grows growing grew grown higher highest larger largest
         greater greatest more enhance enhances enhanced enhancing improve improves improved
         improving gain gains promote promotes promoted promoting boost boosts boosted high

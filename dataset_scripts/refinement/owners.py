@@ -41,7 +41,9 @@ _BOUNDARIES = [
     )
 ]
 _RANGE_GAP = re.compile(r"[^\w,;()]*(?:to|and|±|-)?[^\w,;()]*(?:±[^\w]*)?$")
-_LIST_GAP = re.compile(r"(?:\s*±\s*[\d.]*)?[\s,;%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$")
+_LIST_GAP = re.compile(
+    r"(?:\s*±\s*[\d.]*)?[\s,;%°]*(?:\([^()]{0,30}\))?[\s,;%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$"
+)
 _ITEMS = re.compile(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
 _VERB = re.compile(
     r"\b(?:were|was|are|is|had|have|has|amounts?|amounted|reach(?:es|ed)?|equals?|deliver(?:s|ed)?"
@@ -286,6 +288,7 @@ def items_before(text: str, count: int) -> list[str]:
 
 def items_after(text: str, count: int) -> list[str]:
     """The first list of `count` items after a list of quantities."""
+    text = re.sub(r"^\s*(?:±\s*[\d.]*)?[\s%]*(?:\([^()]{0,30}\))?", "", text)
     text = re.split(r",?\s*\brespectively\b|;|\.\s", text)[0]
     text = re.sub(r"^\W*\w*\s*(?:at|for|in|of|on|to|corresponding to|assigned to)\s", "", text)
     parts = [part for part in _ITEMS.split(text) if part.strip()]

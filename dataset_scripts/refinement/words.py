@@ -161,7 +161,9 @@ class Word(NamedTuple):
 def stem(word: str) -> str:
     """What words of one family have in common, in lower case."""
     with _ONE_AT_A_TIME:
-        return _STEMMER.stemWord(word.lower())[:STEM]
+        found = _STEMMER.stemWord(word.lower())
+    # "injury" and "injured"
+    return found[: -1 if found.endswith("i") and len(found) > STEM - 2 else STEM][:STEM]
 
 
 COMMON = frozenset(word for word in _PROSE.split()) | frozenset(map(stem, _PROSE.split()))
