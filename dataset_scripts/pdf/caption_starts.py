@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
     SEPARATOR,
+    SORTS,
     WORD_ALONE,
     kind_of,
     label_of,
@@ -85,6 +86,11 @@ class Candidate:
     def elsewhere(self) -> bool:
         """Whether it only tells on which page the caption stands."""
         return bool(_ELSEWHERE.match(" ".join(self.pieces).strip()))
+
+    @property
+    def sort_alone(self) -> bool:
+        """Whether it is like "Image 3" without a mark, as parts of a picture are labelled too."""
+        return bool(re.fullmatch(SORTS, self.style[0], re.I)) and not self.style[2]
 
     @property
     def pieces(self) -> list[str]:

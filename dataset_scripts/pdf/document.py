@@ -18,11 +18,11 @@ from cephalo.dataset_scripts.pdf import rendering, scan
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
-from cephalo.dataset_scripts.pdf.geometry import Box, covered, grow, intersection, turn
+from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
-from cephalo.dataset_scripts.pdf.metadata import read_metadata
+from cephalo.dataset_scripts.pdf.metadata import read_metadata, read_xmp
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page, side_shares
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
@@ -35,7 +35,7 @@ from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 9  # raise it when the same file would give other rows
-_INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
+_INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
@@ -50,7 +50,6 @@ class Parameters:
     margin: float = 2.0  # points of paper left around the ink
     least_side: float = 12.0  # points; a region thinner than that is no figure
     least_pixels: int = 8  # a crop thinner than that shows nothing
-    inside: float = 0.8  # of a turned line that lies in the figure whose text it is
     filled: float = 0.9  # of a JPEG's area that its ink takes; else the crop is cut to the ink
     stretched: float = 0.03  # by which the scales of a JPEG differ across and down, at most
 
@@ -116,7 +115,7 @@ def extract_document(
         body, blocks = set_layout(contents)
         pairs = find_pairs(contents, blocks, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
-        whole = asdict(read_metadata(contents, body, information))
+        whole = asdict(read_metadata(contents, body, information, read_xmp(path)))
         mentions = find_mentions(contents, blocks, body)
         rows = []
         for content, own in zip(contents, pairs, strict=True):
@@ -271,7 +270,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
             }
             for panel in _panels(pair, content, crop)
         ],
-        "figure_text": _figure_text(pair, content),
+        "figure_text": _figure_text(pair),
         "page": page.number,
         "bbox": list(crop.box),
         "caption_bbox": list(displayed(pair.caption.box, content)) if here else None,
@@ -280,7 +279,6 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "dpi": crop.dpi,
         "image_sha256": rendering.pixel_hash(crop.pixels),
         "phash": rendering.perceptual_hash(crop.pixels),
-        "author": None,
         "source_url": None,
         "revision": None,
     }
@@ -330,14 +328,9 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
     return Crop(rendering.encode_png(pixels), pixels, tight, used)
 
 
-def _figure_text(pair: Pair, content: PageContent) -> list[str]:
-    """The lines of text in a figure from top to bottom, after them those of other orientations."""
-    turned = [line for line in content.turned if covered(line.box, pair.box) > P.inside]
-    lines = [
-        line
-        for lines in (pair.lines, turned)
-        for line in sorted(lines, key=lambda line: (line.box[1], line.box[0]))
-    ]
+def _figure_text(pair: Pair) -> list[str]:
+    """The lines of text in a figure, from top to bottom."""
+    lines = sorted(pair.lines, key=lambda line: (line.box[1], line.box[0]))
     texts = (line.text.strip() for line in lines if line.visible)
     return list(islice(filter(scan.is_read, filter(None, texts)), MAX_FIGURE_LINES))
 

@@ -21,9 +21,10 @@ _RANGE = re.compile(r"\(?(?:\b|(?<=\d))([A-Za-z])\)?\s?[-\u2013\u2014]\s?\(?([A-
 _NUMBERED = re.compile(
     r"(?P<thing>[A-Za-z]{3,}) ?(?P<first>\d{1,2})\s?[-\u2013\u2014]\s?(?P<last>\d{1,2})(?!\d)"
 )
-_MEMBER = r"[^\s,;.:()]+(?:[ -][^\s,;.:()]+){0,4}"
+_MEMBER = r"[^\s,;.:()]{1,40}(?: [^\s,;.:()]{1,40}){0,4}"
 _LIST = re.compile(
-    rf"(?:{_MEMBER}, (?:and |or )?)+(?:and |or )?{_MEMBER}|{_MEMBER} (?:and|or|&) {_MEMBER}"
+    rf"(?<![^\s,;.:()])(?:(?:{_MEMBER}, (?:and |or )?){{1,12}}(?:and |or )?{_MEMBER}"
+    rf"|{_MEMBER} (?:and|or|&) {_MEMBER})"
 )
 _PARTS = re.compile(r", (?:and |or )?|\s(?:and|or|&)\s|; ")
 _PARENTHESES = re.compile(r"\([^()]{0,200}\)|\[[^\][]{0,80}\]")
@@ -96,7 +97,7 @@ def same_count(wanted: int, source: str, things: tuple[str, ...]) -> bool:
 
 def mentions(text: str, things: tuple[str, ...]) -> bool:
     """Whether a text has the stem of a word of four letters and more among `things`."""
-    return any(_stem_of_any(word, things) for word in re.findall(r"[a-z]{4,}", text.lower()))
+    return any(_stem_of_any(word, things) for word in re.findall(r"[a-z]{3,}", text.lower()))
 
 
 def _stem_of_any(word: str, things: tuple[str, ...]) -> bool:

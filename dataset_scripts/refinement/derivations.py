@@ -109,7 +109,7 @@ def pair_results(
             products
             and claim.unit
             and one.unit
-            and one.value
+            and one.base
             and _combined(None, one.unit, -1) == (dimension(claim))
         ):
             yield Result(1 / _absolute(one), dimension(claim), f"1 / {one.text}", (one,))
@@ -127,7 +127,7 @@ def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     plain = claim.is_count and a.unit is not None
     share = dimension(claim) == "share"
     ratio = claim.kind in ("times", "orders") or share or plain
-    if ratio and small and not _offset(a):
+    if ratio and small and large and not _offset(a):
         yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
         if claim.kind != "orders" and not plain:
             yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))

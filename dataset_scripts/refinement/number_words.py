@@ -17,7 +17,9 @@ _MULTIPLES = {"doubl": 2, "twice": 2, "trebl": 3, "tripl": 3, "thrice": 3, "quad
 _MULTIPLES |= {"quintupl": 5, "halv": 0.5}
 
 _SMALL = "|".join(sorted(_VALUES, key=len, reverse=True))
-_NUMBER = rf"(?:{_SMALL})(?:[\s-]+(?:and\s+)?(?:{_SMALL}|{'|'.join(_LARGE)})\b)*"
+_UNDER_10, _TIMES_10 = "|".join(_ONES.split()[1:10]), "|".join(_TENS.split())
+_UNDER_100 = rf"(?:(?:{_TIMES_10})[\s-]+(?:{_UNDER_10})\b|(?:{_SMALL})(?:\b|(?=fold)))"
+_NUMBER = rf"{_UNDER_100}(?:[\s-]+(?:{'|'.join(_LARGE)})\b(?:\s+(?:and\s+)?{_UNDER_100})?){{0,4}}"
 _PART = "|".join(_PARTS)
 # "half of", "by a third", "two thirds"; neither a half cell nor the third curve.
 _FRACTION = (
@@ -40,12 +42,13 @@ _WRITTEN = re.compile(
     r"\b(?![\s-](?:thirds|quarters|fourths|fifths|tenths|fold)\b))",
     re.IGNORECASE,
 )
-# "The upper half of the image" is a place.
+# "The upper half of the image" is a place, "a few hundred" no number.
 _SIDE = re.compile(
     r"\b(?:upper|lower|left|right|top|bottom|first|second|other|inner|outer|latter|former)"
     r"(?:-hand)?[\s-]$",
     re.IGNORECASE,
 )
+_VAGUE = re.compile(r"\b(?:few|several|many|couple of|some)\s$", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+")
 _FIRST = _VALUES.keys() | _LARGE.keys() | _PARTS.keys() | {"a", "an", "dozen", "twice", "thrice"}
 _FIRST |= {stem + end for stem in _MULTIPLES for end in ("e", "es", "ed", "ing")}
@@ -58,9 +61,8 @@ def written(text: str) -> Iterator[re.Match]:
         if word.start() < end or word.group().lower().removesuffix("fold") not in _FIRST:
             continue
         match = _WRITTEN.match(text, word.start())
-        if match and not (
-            match["part"] and _SIDE.search(text[max(word.start() - 16, 0) : word.start()])
-        ):
+        before = text[max(word.start() - 16, 0) : word.start()]
+        if match and not (_SIDE if match["part"] else _VAGUE).search(before):
             end = match.end()
             yield match
 

@@ -20,9 +20,9 @@ ABOUT = 0.1  # share of a value that "about" may be off, where its digits do not
 OVER = 0.25  # share of a value that "over" may exceed it, where its digits do not bind it closer
 EXACT = 1e-9  # share by which floating-point conversions may be off
 
-_DIGITS = (
-    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\u2009\d{3})+(?:\.\d+)?|\d{1,3}(?: 000)+(?!\d)"
-    r"|\d+(?:\.\d+)?|\.\d+"
+_DIGITS = (  # longer numbers than these are no quantities
+    r"\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,15})?|\d{1,3}(?:\u2009\d{3}){1,5}(?:\.\d{1,15})?"
+    r"|\d{1,3}(?: 000){1,4}(?!\d)|\d{1,15}(?:\.\d{1,15})?(?!\d)|\.\d{1,15}(?!\d)"
 )
 _NUMBER = re.compile(
     # Not inside a name such as Ti6Al4V or X65, and not the tail of a longer number.
@@ -41,6 +41,7 @@ _GAP = re.compile(
     r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
 _DECADE = re.compile(r"(?:1[89]|20)\d0s")
+_TO = ("-", " to ", " or ")  # "three to four times"
 _ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
 _OF_A = re.compile(r"\s(?:of )?an? ")
 _SPACE = re.compile(r"[\s\u2009]?-?")
@@ -101,6 +102,7 @@ def agrees(said: Quantity, stated: Quantity) -> bool:
     if not comparable(said, stated):
         return False
     same = not (said.unit and stated.unit) or said.unit.name == stated.unit.name
+    same = same or _is_degrees(said, stated)
     if same and _is_share_of_one(said, stated):
         same = False
     claim, truth, place = said.value, stated.value, said.place
@@ -151,12 +153,18 @@ def comparable(one: Quantity, other: Quantity) -> bool:
         return all(each.unit is None or each.unit.dimension == "share" for each in (one, other))
     if not one.unit or not other.unit:
         return True
-    if {one.unit.name, other.unit.name} == {"deg", "degC"}:  # "40 degrees"
-        return one.value == other.value
+    if _is_degrees(one, other):
+        return True
     if one.unit.dimension != other.unit.dimension:
         return False
     bases = {one.unit.basis, other.unit.basis} - {None, ""}
     return len(bases) < 2
+
+
+def _is_degrees(one: Quantity, other: Quantity) -> bool:
+    """Whether one is in degrees, of which it does not say which, and the other in °C."""
+    names = {each.unit.name for each in (one, other) if each.unit}
+    return names == {"deg", "degC"} and "egree" in one.text + other.text
 
 
 def _is_share_of_one(one: Quantity, other: Quantity) -> bool:
@@ -185,7 +193,7 @@ def _fold_character(character: str) -> str:
         return "µ" if character == "μ" else " "
     if character in RAISED_CHARACTERS:
         return character
-    plain = unicodedata.normalize("NFKC", character)
+    plain = unicodedata.normalize("NFKC", character).replace("\u03bc", "\u00b5")
     return plain if len(plain) == 1 and character not in "℃µ²³¹" else character
 
 
@@ -268,6 +276,9 @@ def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
         open_left = left.unit is None and right.unit and left.kind in ("value", "spread")
         if open_left and _GAP.fullmatch(text, left.end, right.start):
             found[place] = replace(left, unit=right.unit, noun="")
+        if left.is_count and right.kind == "times" and text[left.end : right.start] in _TO:
+            found[place] = replace(left, kind="times", noun="", approximate="over")
+            found[place + 1] = replace(right, approximate="under")
     for place in range(1, len(found)):
         left, right = found[place - 1], found[place]
         if right.kind == "spread" and right.unit is None and left.unit:

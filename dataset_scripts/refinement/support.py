@@ -24,6 +24,7 @@ from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 
+MOST_TOLD = 40  # quantities before a claim, in its turn and those before, that it may follow from
 PAIR = "a pair at most"
 SMALL = 12  # counts up to it may be of what is seen or listed
 # A turn about the axes of a plot may name their printed numbers.
@@ -77,7 +78,7 @@ def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
     told: list[Quantity] = []
     for question, answer in turns:
         for text in (question, answer):
-            told += parse(text)
+            told = [*told, *parse(text)][-MOST_TOLD:]
             for claim in parse(text):
                 support = support_of(claim, text, f"{question} {answer}", told, source)
                 if support is None:
@@ -100,9 +101,9 @@ def support_of(
     sentence = sentence_at(text, claim.start)
     if claim.noun.startswith("point") and "%" in turn:  # percentage points
         claim = replace(claim, unit=unit("%"), noun="", change=True)
-    others = [one for one in told if one is not claim and not _same(one, claim)]
     if claim.is_count and claim.value <= FREE:
         return Support(claim.text, "counted", PAIR)
+    others = [one for one in told if one is not claim and not _same(one, claim)]
     things = counted_things(claim, text, turn)
     if claim.is_count and claim.value <= SMALL and things:
         if basis := count_basis(claim, things, text, sentence, source):
@@ -111,7 +112,8 @@ def support_of(
         return found and Support(claim.text, "derived", found.text)
     for other in parse(source.text):
         if states(other, claim):
-            return Support(claim.text, "source", other.text)
+            same = (claim.value, claim.unit) == (other.value, other.unit)
+            return Support(claim.text, "source", claim.text if same else other.text)
     found = derive(claim, sentence, others, groups_about(turn, source.text), parse(source.text))
     if found:
         return Support(claim.text, "derived", found.text)

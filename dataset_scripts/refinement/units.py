@@ -5,13 +5,12 @@ Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from threading import Lock
 
-import pint
-
-_MADE_ONCE = Lock()
+from pint import Unit as PintUnit
+from pint import UnitRegistry
 
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
@@ -147,7 +146,7 @@ class Unit:
     """
 
     name: str
-    pint: pint.Unit
+    pint: PintUnit = field(compare=False)
     dimension: str
     factor: float
     offset: float = 0.0
@@ -204,13 +203,13 @@ _JOINED = (
     r"|(?<=Pa) ?(?=√|m(?:1/2|0\.5))"
     rf"|[ .]?(?={_SYMBOL}{_AHEAD}))"
 )
-_GROUP = rf" ?/ ?\({_FACTOR}(?: ?[ ·⋅∙*•] ?{_FACTOR})+\)"  # W/(m K)
+_GROUP = rf" ?/ ?\({_FACTOR}(?: ?[ ·⋅∙*•] ?{_FACTOR}){{1,3}}\)"  # W/(m K)
 _PER = (
     r"(?: ?/ ?\(?|[ -]per[ -]|,? (?:(?:in|for|of) )?(?:each|every)(?: single)? | an? (?=[a-z]{3}))"
 )
 _SHARE = "|".join(f"(?P<{basis or 'plain'}>{form})" for basis, form in reversed(_SHARES.items()))
 UNIT = re.compile(
-    rf"(?P<share>{_SHARE})(?![A-Za-z])|{_FACTOR}(?:{_JOINED}{_FACTOR}|{_GROUP}|{_PER}{_FACTOR})*"
+    rf"(?P<share>{_SHARE})(?![A-Za-z])|{_FACTOR}(?:{_JOINED}{_FACTOR}|{_GROUP}|{_PER}{_FACTOR}){{0,5}}"
 )
 _READ = re.compile(rf"(?P<per>{_PER})?(?:{_JOINED}| )?(?P<factor>{_FACTOR})(?P<closed>\))?")
 _SPLIT = re.compile(
@@ -222,15 +221,18 @@ _SPLIT = re.compile(
 _POWERS = {"square": 2, "cubic": 3, "squared": 2, "cubed": 3, "inverse": -1, "reciprocal": -1}
 
 
-def registry() -> pint.UnitRegistry:
+_making = Lock()  # units of two registries cannot be compared, and answers are read in threads
+
+
+def registry() -> UnitRegistry:
     """Pint's registry with our definitions, made when the first unit is read (0.3 s)."""
-    with _MADE_ONCE:  # units of two registries do not go together, and answers are read in threads
-        return _make_registry()
+    with _making:
+        return _registry()
 
 
 @cache
-def _make_registry() -> pint.UnitRegistry:
-    units = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
+def _registry() -> UnitRegistry:
+    units = UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
     for definition in DEFINITIONS:
         units.define(definition)
     return units
