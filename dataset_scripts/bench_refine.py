@@ -127,6 +127,7 @@ def figure(document: int, number: int) -> dict[str, Any]:
         "kind": "figure",
         "panels": [],
         "mentions": [" ".join(chance.choices(WORDS, k=150))],
+        "figure_text": [],
         "text_faults": [],
         "document": f"{document}.pdf",
         "document_sha256": f"{document:064}",

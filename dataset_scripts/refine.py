@@ -127,6 +127,9 @@ def refine(
         list[str] | None,
         typer.Option(metavar="MODULE:FUNCTION", help="A check of your own. Repeatable."),
     ] = None,
+    language: Annotated[
+        str, typer.Option(help="Language of the answers, by its ISO 639-1 code, such as en or de.")
+    ] = "en",
     retry_rejected: Annotated[
         bool,
         typer.Option("--retry-rejected", help="Ask again for what was rejected, telling why."),
@@ -197,6 +200,7 @@ def refine(
         prompts=str(prompts.absolute()) if prompts else None,
         checks=tuple(checks or ()),
         retry_rejected=retry_rejected,
+        language=language,
     )
     asking.wanted()
     own_checks = load_checks(asking.checks)

@@ -21,6 +21,8 @@ FIGURES = Features(
         "kind": Value("string"),  # figure, table, scheme, chart, ...
         "panels": List(PANEL),
         "mentions": List(Value("string")),  # the paragraphs of the body that cite this figure
+        # The lines of text within the figure, from the PDF's text layer: ticks, labels, legends.
+        "figure_text": List(Value("string")),
         # What of the text could not be read as printed: "unread glyphs in caption" (U+FFFD stands
         # for each), "private-use characters in mentions"; empty where all is well.
         "text_faults": List(Value("string")),
@@ -67,7 +69,9 @@ CONVERSATIONS = Features(
         "orig_caption": Value("string"),
         "teacher": Value("string"),
         "teacher_params": Value("string"),  # JSON
-        "scores": Value("string"),  # JSON
+        # JSON: words, likeness to the source, the judge's score; under "quantities", how a quantity
+        # of the answer follows from the source: {"claim": "9.5 V", "by": "derived", "basis": "…"}.
+        "scores": Value("string"),
         "task": Value("string"),  # what was asked for: "caption", "describe", "questions", ...
         "task_version": Value("string"),  # of the task's prompt
         # The figures' keys, so that every answer can be traced to its page.

@@ -137,15 +137,19 @@ def faithful(body: dict) -> str:
         mine = random.Random(f"{about} {words} {form}").sample(OWN_WORDS.split(), 25)
         return f"The picture tells about {words}: {' '.join(mine)}."
 
+    def ask(about: str) -> str:
+        """A question of its own."""
+        mine = random.Random(f"ask {about} {words} {form}").sample(OWN_WORDS.split(), 8)
+        return f"What does the view tell about {words}, if {' '.join(mine)}?"
+
     said = say("all")
-    asked = f"What does the view tell about {words}?"
+    asked = ask("all")
     if form.startswith('{"description"'):
         return json.dumps({"description": said})
     if '"depth"' in form:
         depths = ("observe", "understand", "infer")
         questions = [
-            {"depth": depth, "question": f"{asked} At depth {depth}?", "answer": say(depth)}
-            for depth in depths
+            {"depth": depth, "question": ask(depth), "answer": say(depth)} for depth in depths
         ]
         return json.dumps({"questions": questions})
     turn = {"question": asked, "answer": said}

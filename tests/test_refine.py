@@ -203,7 +203,7 @@ def test_rejected_answers_are_kept_with_reasons_and_asked_again(figures, server,
     assert report["tasks"] == {"describe": {"accepted": 0, "rejected": 6}}
     assert report["checks"]["number"] == {"describe": 6}
     line = set_aside(out)[0]
-    assert line["failed"]["number"] == "77 nm" and line["failed"]["length"]
+    assert line["failed"]["number"].startswith("77 nm: ") and line["failed"]["length"]
     assert line["failed"]["dangling_reference"] == "Figure 3"
     assert line["turns"][0]["answer"].startswith("The tablets") and line["document"]
     # Not asked again by itself, and only the rejected ones when told to.

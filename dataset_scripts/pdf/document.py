@@ -34,12 +34,13 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 8  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 9  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
+MAX_FIGURE_LINES = 500
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
             }
             for panel in _panels(pair, content, crop)
         ],
+        "figure_text": _figure_text(pair),
         "page": page.number,
         "bbox": list(crop.box),
         "caption_bbox": list(displayed(pair.caption.box, content)) if here else None,
@@ -324,6 +326,13 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
         box[1] + bottom * scale,
     )
     return Crop(rendering.encode_png(pixels), pixels, tight, used)
+
+
+def _figure_text(pair: Pair) -> list[str]:
+    """The lines of text in a figure, from top to bottom."""
+    lines = sorted(pair.lines, key=lambda line: (line.box[1], line.box[0]))
+    texts = (line.text.strip() for line in lines if line.visible)
+    return list(islice(filter(scan.is_read, filter(None, texts)), MAX_FIGURE_LINES))
 
 
 def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:

@@ -51,6 +51,7 @@ class Asking:
     prompts: str | None
     checks: tuple[str, ...]
     retry_rejected: bool
+    language: str
 
     @property
     def prompts_folder(self) -> Path | None:
@@ -151,6 +152,7 @@ def make_teacher(
         wanted,
         SecondLook(judges, asking.judge_threshold, folder) if judges else None,
         text_only=asking.text_only,
+        language=asking.language,
         prompts=folder,
         checks=checks,
     )
@@ -197,6 +199,7 @@ async def refine_all(
         "version": VERSION,
         "teacher": teacher.name,
         "params": teacher.params(),
+        "language": asking.language,
         "tasks": {task.name: task.version for task in teacher.tasks},
         "checks": checks_digest(asking.checks),
     }

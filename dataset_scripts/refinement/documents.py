@@ -20,13 +20,14 @@ from cephalo.dataset_scripts.schema import CONVERSATIONS, PROVENANCE
 from cephalo.dataset_scripts.shards import read_rows
 
 COLUMNS = [
-    *("image", "caption", "label", "panels", "mentions", "document", "document_sha256"),
-    *("page", "image_sha256", "kind", "bbox", *PROVENANCE),
+    *("image", "caption", "label", "panels", "mentions", "figure_text"),
+    *("document", "document_sha256", "page", "image_sha256", "kind", "bbox", *PROVENANCE),
 ]
 OTHER_CHECKS = {
     "no_answer": "No reply within the retries; asked again by the next run.",
     "schema": "A reply that has not the form that was asked for.",
     "near_equal": "Nearly equal to an answer before it.",
+    "same_question": "Asks for the same as a question before it about the same figure.",
     "second_look": "A second look by judges disagrees, or scores it below the threshold.",
     "person": "A person rejected it.",
 }

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cephalo.dataset_scripts.refinement.checks import REFUSAL, Check, Context, failed_checks
+from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks
+from cephalo.dataset_scripts.refinement.form import REFUSAL
 from cephalo.dataset_scripts.refinement.forms import Talk
 from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
@@ -50,13 +51,15 @@ class ModelTeacher:
         second_look: SecondLook | None = None,
         *,
         text_only: bool = False,
+        language: str = "en",
         prompts: Path | None = None,
         checks: Mapping[str, Check] | None = None,
     ) -> None:
-        """`text_only` keeps the images from models that cannot see; `prompts` is a folder of
-        prompts of one's own, `checks` are checks of one's own."""
+        """`text_only` keeps the images from models that cannot see; `language` (ISO 639-1) is what
+        answers are wanted in; `prompts` is a folder of prompts of one's own, `checks` are checks of
+        one's own."""
         self.teacher, self.tasks, self.second_look = teacher, tuple(tasks), second_look
-        self.text_only, self.checks = text_only, checks or {}
+        self.text_only, self.language, self.checks = text_only, language, checks or {}
         self.system = load_prompt("system", prompts)
         self.final = FINAL | self.checks.keys()
         self.name = teacher.model.settings["model"]
@@ -68,9 +71,11 @@ class ModelTeacher:
         params |= {"system_version": self.system.version, "text_only": self.text_only}
         return params | (self.second_look.params() if self.second_look else {})
 
-    async def ask(self, figures: Figures, task: Task, rejected: Rejections) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: Rejections, others: Figures
+    ) -> Answered:
         """See `Teacher.ask`."""
-        source = source_of(figures)
+        source = source_of(figures, others)
         shown = [] if self.text_only else await self.pictures(figures)
         question = self.question(figures, task, source, shown)
         key = self.teacher.key(question)
@@ -79,7 +84,8 @@ class ModelTeacher:
             answer = await self.teacher.ask(
                 question, [before.round] if before else [], advice_after(before)
             )
-            found = self.verify(answer, task, source)
+            # In a thread of its own, for the words in a picture take seconds to read.
+            found = await asyncio.to_thread(self.verify, answer, task, source)
             if self.second_look:
                 for one in found:
                     await self.look_again(self.second_look, one, source, shown)
@@ -115,7 +121,9 @@ class ModelTeacher:
             if answer.reply.finish_reason == "length":
                 return [Verified(None, text, {name: "cut at --max-tokens"})]
             return [Verified(None, text, {name: answer.error})]
-        context = Context(source, task.min_words, f"{self.system.text}\n{task.prompt}")
+        context = Context(
+            source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language
+        )
         return [self.checked(talk, context) for talk in task.talks(answer.value)]
 
     def checked(self, talk: Talk, context: Context) -> Verified:

@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from typing import Any
 
-from cephalo.dataset_scripts.refinement.checks import stems
 from cephalo.dataset_scripts.refinement.formulas import formulas
+from cephalo.dataset_scripts.refinement.words import content
 
 RELATED = 0.15
 """Likeness (cosine, 0 to 1) of two captions from which figures are compared. Two figures of a
@@ -54,7 +54,7 @@ def related_groups(figures: list[tuple[int, dict[str, Any]]], size: int) -> list
 
 def words_of(caption: str) -> set[str]:
     """What a caption speaks of: content words, formulas, names of samples and methods."""
-    return stems(caption) | set(formulas(caption)) | set(NAME.findall(caption))
+    return content(caption) | set(formulas(caption)) | set(NAME.findall(caption))
 
 
 def weighted(texts: list[set[str]]) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ killed and started again ends with the same files.
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import conversation
+from cephalo.dataset_scripts.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
 from cephalo.dataset_scripts.refinement.decisions import (
     Decision,
@@ -22,7 +23,8 @@ from cephalo.dataset_scripts.refinement.decisions import (
     conversation_id,
     facts_of,
 )
-from cephalo.dataset_scripts.refinement.near_equal import NearEqual
+from cephalo.dataset_scripts.refinement.forms import Turn
+from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
 from cephalo.dataset_scripts.refinement.relations import related_groups
 from cephalo.dataset_scripts.refinement.showing import NEEDS
 from cephalo.dataset_scripts.refinement.tasks import Task
@@ -36,18 +38,23 @@ from cephalo.dataset_scripts.refinement.teachers import (
 from cephalo.dataset_scripts.shards import count_rows
 
 READY = 2  # questions being made ready for each that may be in flight
+SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
 ASIDE = ("rejected", "undecided")
 
 
 @dataclass
 class Item:
-    """One question. `figures` are let go when it is answered; `places` are their row numbers."""
+    """One question. `figures` are let go when it is answered; `places` are their row numbers.
+
+    `others` are what is said of the other figures of the document.
+    """
 
     task: Task
     places: list[int]
     figures: list[dict[str, Any]] | None
     answered: Answered | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -164,8 +171,10 @@ class Run:
         """Ask one question after the other until there are no more."""
         while (work := await items.get()) is not None:
             document, item = work
-            item.answered = await self.teacher.ask(item.figures, item.task, document.rejected)
-            item.figures = None
+            item.answered = await self.teacher.ask(
+                item.figures, item.task, document.rejected, item.others
+            )
+            item.figures, item.others = None, []
             self.outcome.stopped = self.outcome.stopped or item.answered.stopped
             self.on_item(1)
             document.open -= 1
@@ -228,12 +237,16 @@ class Run:
                 into.undecided.append(aside(figures, item, one))
                 return
         row = self.row(figures, item, one) if not one.failed else None
+        before = into.questions[tuple(item.places)]
         if row and (other := self.near_equal.match(row["answer"])):
             one.failed["near_equal"] = other[:80]
+        elif row and (asked_before := asked_already(one, before)):
+            one.failed["same_question"] = asked_before[:80]
         if row is None or one.failed:
             into.rejected.append(aside(figures, item, one))
         else:
             self.near_equal.add(row["answer"])
+            before.extend(one.talk.turns)
             into.rows.append(row)
 
     def row(self, figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
@@ -259,11 +272,15 @@ class Run:
 
 @dataclass
 class SortedOut:
-    """The conversations of a document: rows that are taken, and lines of what is set aside."""
+    """The conversations of a document: rows that are taken, and lines of what is set aside.
+
+    `questions` are those taken, with their answers, by the places of their figures.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     undecided: list[dict[str, Any]] = field(default_factory=list)
+    questions: dict[tuple[int, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
 
 def decide(one: Verified, decided: Decision) -> None:
@@ -276,6 +293,14 @@ def decide(one: Verified, decided: Decision) -> None:
     one.scores["person"] = "edited" if decided.decision == "edit" else "accepted"
 
 
+def asked_already(one: Verified, before: list[tuple[str, str]]) -> str | None:
+    """A question about the same figures, kept before, that asks for the same as this single one."""
+    if len(one.talk.turns) > 1 or one.talk.turns[0].question == QUERY:
+        return None
+    turn = one.talk.turns[0]
+    return next((other[0] for other in before if same_question(turn, other)), None)
+
+
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
     """The questions about the figures of a shard, those about one figure together; figures of one
     document that belong together are compared."""
@@ -283,14 +308,20 @@ def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
     numbered = enumerate(figures)
     for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
         rows = list(document)
+        said = {place: {part: row.get(part) for part in SAID_OF_FIGURE} for place, row in rows}
+
+        def others(places: list[int], said: dict[int, Any] = said) -> list[dict[str, Any]]:
+            return [one for place, one in said.items() if place not in places]
+
         for place, figure in rows:
             for task in tasks:
                 if task.figures == 1 and (not task.needs or NEEDS[task.needs](figure)):
-                    items.append(Item(task, [place], [figure]))
+                    items.append(Item(task, [place], [figure], others=others([place])))
         for task in tasks:
             if task.figures > 1:
                 for places in related_groups(rows, task.figures):
-                    items.append(Item(task, places, [figures[place] for place in places]))
+                    shown = [figures[place] for place in places]
+                    items.append(Item(task, places, shown, others=others(places)))
     return items
 
 

@@ -19,9 +19,12 @@ if TYPE_CHECKING:  # imports torch
 REQUESTS = 2  # of each judge for a conversation
 MAX_KEPT = 2000  # characters of a judge's answer or reason that are kept
 
-FORM = ("schema", "no_answer", "length", "refusal", "meta_talk", "dangling_reference", "loops")
-SAFETY = ("obeys_source", "leaks_prompt", "markup")
-FINAL = frozenset([*FORM, *SAFETY, "repeats_source", "unfinished"])
+FORM = (
+    *("schema", "no_answer", "length", "refusal", "meta_talk", "dangling_reference", "loops"),
+    *("markdown", "json_text", "unfinished", "hedges", "boilerplate", "leading", "language"),
+)
+SAFETY = ("obeys_source", "leaks_prompt", "markup", "unsafe")
+FINAL = frozenset([*FORM, *SAFETY, "repeats_source"])
 """Checks that no judge overrules. The others doubt what is said, and a judge who sees the figure
 can know better: a number may follow from others, or be printed in the image."""
 

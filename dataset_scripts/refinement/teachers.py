@@ -1,24 +1,20 @@
 """Who writes the conversations, and the one teacher that is no model: the caption."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.conversations import QUERY
-from cephalo.dataset_scripts.refinement.checks import (
-    Check,
-    Context,
-    failed_checks,
-    folded,
-    stems,
-)
+from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
 from cephalo.dataset_scripts.refinement.second_look import Look
+from cephalo.dataset_scripts.refinement.support import account
 from cephalo.dataset_scripts.refinement.tasks import Task
+from cephalo.dataset_scripts.refinement.words import content, folded
 
 Figures = list[dict[str, Any]]
 
@@ -88,12 +84,19 @@ class Teacher(Protocol):
     def params(self) -> dict[str, Any]:
         """What determines the answers besides figures and tasks."""
 
-    async def ask(self, figures: Figures, task: Task, rejected: Rejections) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: Rejections, others: Figures
+    ) -> Answered:
         """The verified conversations of one question about FIGURES rows of one document.
 
-        `rejected` maps keys of questions to what is not wanted again.
+        `rejected` maps keys of questions to what is not wanted again; `others` are what is said of
+        the other figures of the document.
         Raises CephaloError where asking anything is of no use.
         """
+
+
+# A caption is the source itself, in the words, the length and the language of its authors.
+NOT_OF_CAPTIONS = ("repeats_source", "unfinished", "boilerplate", "hedges", "language")
 
 
 class CaptionTeacher:
@@ -110,25 +113,34 @@ class CaptionTeacher:
         """Nothing determines the answer but the figure."""
         return {}
 
-    async def ask(self, figures: Figures, task: Task, rejected: Rejections) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: Rejections, others: Figures
+    ) -> Answered:
         """The caption as the answer to the query of the original datasets."""
         talk = Talk((Turn(QUERY, figures[0]["caption"]),))
         source = source_of(figures)
         context = Context(source, task.min_words, prompt="")
-        failed = failed_checks(talk, context, skip=["repeats_source"])
+        failed = failed_checks(talk, context, skip=NOT_OF_CAPTIONS)
         failed |= run_checks(self.checks, talk, context)
         return Answered([Verified(talk, failed=failed, scores=measures(talk, source))])
 
 
 def measures(talk: Talk, source: Source) -> dict[str, Any]:
     """What is kept in a row's `scores`: words of the answers, the share of their content words
-    that the source has, and the likeness (0 to 1) to the passage that is most like them."""
+    that the source has, and the likeness (0 to 1) to the passage that is most like them; under
+    "quantities", what supports each quantity that the source does not state in these words."""
     answers = " ".join(turn.answer for turn in talk.turns)
-    said, text = stems(answers), folded(answers)
+    said, text = content(answers), folded(answers)
     likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)
     scores = {
         "words": len(answers.split()),
-        "shared_words": round(len(said & stems(source.text)) / max(len(said), 1), 3),
+        "shared_words": round(len(said & content(source.text)) / max(len(said), 1), 3),
         "likeness": round(likeness / 100, 3),
     }
-    return scores | ({"depth": talk.depth} if talk.depth else {})
+    supports = account(talk.turns, source).supports
+    told = [asdict(support) for support in supports if support.says_more]
+    return (
+        scores
+        | ({"quantities": told} if told else {})
+        | ({"depth": talk.depth} if talk.depth else {})
+    )
