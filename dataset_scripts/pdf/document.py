@@ -136,7 +136,7 @@ def extract_document(
         passages = None
         if settings.text:
             document = {"document": path.name, "document_sha256": sha256, **whole}
-            passages = find_passages(contents, blocks, body, document)
+            passages = find_passages(pages, contents, blocks, body, document)
     return Extraction(rows, count, passages, unread, gaps.describe_cut())
 
 
