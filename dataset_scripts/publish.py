@@ -19,6 +19,7 @@ from cephalo.cli.files import locked
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex
 from cephalo.dataset_scripts.exclude import images_of
+from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.dataset_scripts.selection import Selection
 from cephalo.dataset_scripts.shards import ShardWriter, read_rows
 from cephalo.dataset_scripts.splits import SPLITS
@@ -211,7 +212,8 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
                 split = SPLITS[split_of[document]]
                 apart = NON_COMMERCIAL * is_non_commercial(row["license"])
                 writers[f"{config}{apart}"][split].add(row)
-                facts.count(config, row, split)
+                text = row[{"figures": "caption", "text": "text"}.get(config, "answer")]
+                facts.count(config, row, split, language_of(text or ""))
         for name, own in writers.items():
             for writer in own.values():
                 writer.close()

@@ -38,6 +38,10 @@ REASONS = {
 }
 
 
+UNREAD = ("schema", "no_answer")  # replies that no check could look at
+MAIN_LANGUAGE = 0.02  # of the rows; a language of fewer is a guess from a few words
+
+
 @dataclass
 class Sample:
     """A row for the card: an encoded image, what was asked, what was answered."""
@@ -64,10 +68,19 @@ class DatasetFacts:
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Conversations by teacher, task and version of the task's prompt."""
     caption_words: Counter[int] = field(default_factory=Counter)  # figures by length of caption
+    languages: Counter[str] = field(default_factory=Counter)  # rows by ISO 639-1 code
+    looked: Counter[str] = field(default_factory=Counter)
+    """Conversations by what a second look of judges came to, and "person" of those that people
+    accepted or edited."""
     samples: list[Sample] = field(default_factory=list)
 
-    def count(self, config: str, row: dict[str, Any], split: str) -> None:
-        """Count one row that is published, figures before conversations."""
+    def count(
+        self, config: str, row: dict[str, Any], split: str, language: str | None = None
+    ) -> None:
+        """Count one row that is published, in a language as far as it is known, figures before
+        conversations."""
+        if language:
+            self.languages[language] += 1
         self.licenses.setdefault(config, Counter())[row["license"] or "unknown"] += 1
         if config == "figures":
             self.kinds[row["kind"]] += 1
@@ -76,6 +89,10 @@ class DatasetFacts:
         elif config == "text":
             self.sources.cite(row, "passages")
         else:
+            scores = json.loads(row["scores"] or "{}")
+            if outcome := (scores.get("second_look") or {}).get("outcome"):
+                self.looked[outcome] += 1
+            self.looked["person"] += bool(scores.get("person"))
             self.teachers[row["teacher"], row["task"] or "", row["task_version"] or ""] += 1
             self.sample(row, split)
             if not self.sources.is_cited(row["document_sha256"]):
@@ -102,6 +119,11 @@ class DatasetFacts:
             for task in report.get("tasks", {}).values():
                 counts.update({name: task.get(name, 0) for name in ("accepted", "rejected")})
         return counts
+
+    @property
+    def read(self) -> int:
+        """The answers that could be read, and so were checked."""
+        return self.answers.total() - sum(self.failed[name] for name in UNREAD)
 
     @property
     def failed(self) -> Counter[str]:
@@ -168,7 +190,7 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
     """The card, with the front matter that lets `load_dataset` find every config and split."""
     licenses = {license for counts in facts.licenses.values() for license in counts}
     data = DatasetCardData(
-        language="en",
+        language=main_languages(facts.languages),
         license=sorted({hub_license(license) for license in licenses}),
         annotations_creators=annotators(facts),
         language_creators=["found"],
@@ -190,11 +212,18 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         escape=escape_cell,
         license_url=license_url,
         reasons=REASONS,
+        unread=UNREAD,
         link=link,
         non_commercial=[f"`{config}`" for config in infos if config.endswith("_nc")],
         terms=teacher_terms(teacher for teacher, _, _ in facts.teachers),
         year=datetime.now(tz=UTC).year,
     )
+
+
+def main_languages(languages: Counter[str]) -> list[str]:
+    """The languages of the rows, the most frequent first; English where none is known."""
+    least = MAIN_LANGUAGE * languages.total()
+    return [name for name, count in languages.most_common() if count >= least] or ["en"]
 
 
 def annotators(facts: DatasetFacts) -> list[str]:

@@ -261,6 +261,30 @@ def test_card_tells_what_the_hub_asks(tmp_path):
     assert "looked up" not in card.text and "{{" not in card.text
 
 
+def test_card_counts_unread_replies_people_and_languages(tmp_path):
+    folder = write_figures(
+        tmp_path / "made", documents=3, caption="Die Härte der Proben und der Stahl."
+    )
+    rows = []
+    for number, scores in enumerate([{"person": "edited"}, {"second_look": {"outcome": "agrees"}}]):
+        row = caption_conversation(figure_row(0, number + 1))
+        rows.append(
+            row | {"answer": f"It is number {number} of the two.", "scores": json.dumps(scores)}
+        )
+    write_table(tmp_path / "conv" / "conversations", CONVERSATIONS, rows)
+    report = {
+        "tasks": {"describe": {"accepted": 2, "rejected": 5}},
+        "checks": {"schema": {"describe": 3}, "number": {"describe": 2}},
+    }
+    (tmp_path / "conv" / "report.json").write_text(json.dumps(report))
+    card = DatasetCard.load(build_dataset([folder, tmp_path / "conv"], "a/b") / "README.md")
+    assert card.data.language == ["de", "en"]
+    assert "3 replies could not be read; no check looked at them." in card.text
+    assert "| number | 2 | 2 |" in card.text and "| schema |" not in card.text
+    assert "Reviewed by people: 1 of 2 conversations." in card.text
+    assert "agreed with 1 of the conversations here" in card.text
+
+
 def test_terms_of_teachers():
     known = teacher_terms(["caption", "gpt-4o", "Qwen/Qwen3-VL-8B", "meta-llama/Llama-4"])
     assert {name: terms and terms[0] for name, terms in known.items()} == {

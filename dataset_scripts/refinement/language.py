@@ -55,6 +55,22 @@ SCRIPTS = {
 _SETS = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
 
 
+def language_of(text: str) -> str | None:
+    """The language of a text by its stop words (ISO 639-1), or its script where that has one.
+
+    None where no language has more than another.
+    """
+    letters = [character for character in text if character.isalpha()]
+    scripts = Counter(unicodedata.name(one, "?").split()[0].split("-")[0] for one in letters)
+    for script, languages in SCRIPTS.items():
+        if scripts[script] > SCRIPT_SHARE * len(letters):
+            return next(iter(languages)) if len(languages) == 1 else None
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    counts = Counter({name: sum(word in own for word in words) for name, own in _SETS.items()})
+    (first, most), (_, next_most) = counts.most_common(2)
+    return first if most >= FEWEST and most > next_most else None
+
+
 def wrong_language(text: str, wanted: str) -> str | None:
     """That a text is in another language than `wanted` (ISO 639-1), in a line."""
     letters = [character for character in text if character.isalpha()]
