@@ -123,7 +123,7 @@ def extract_document(
                 continue
             with pages.open(content.number) as page:
                 for pair in own:
-                    row = make_row(page, content, pair, settings.dpi)
+                    row = make_row(page, content, pair, settings.dpi, path)
                     if not row:
                         continue
                     key = citation_key(pair.caption.kind, pair.caption.number)
@@ -250,9 +250,11 @@ class Crop:
     dpi: int
 
 
-def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dict | None:
-    """Crop a pair and fill its row; None where nothing is to be seen there."""
-    crop = keep_jpeg(page, content, pair) or render_crop(page, content, pair, dpi)
+def make_row(
+    page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path
+) -> dict | None:
+    """Crop a pair of the document at `path` and fill its row; None where nothing is to be seen."""
+    crop = keep_jpeg(page, content, pair, path) or render_crop(page, content, pair, dpi)
     if crop is None:
         return None
     here = pair.caption.page == page.number
@@ -283,7 +285,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
     }
 
 
-def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
+def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair, path: Path) -> Crop | None:
     """The figure's own JPEG, where it is one and fills its box; None else."""
     box = lone_picture(pair, content)
     if box is None or min(box[2] - box[0], box[3] - box[1]) < P.least_side:
@@ -299,7 +301,7 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
     even = abs(across / down - 1) < P.stretched
     if not filled or min(height, width) < P.least_pixels or not even:
         return None
-    if not looks_like(page, box, pixels):
+    if not looks_like(page, box, data, pixels, path):
         return None
     return Crop(data, pixels, box, max(1, round(72.0 * across)))
 
