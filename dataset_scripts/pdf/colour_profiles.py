@@ -22,8 +22,8 @@ _NAME = re.compile(rb"/([^\s/<>\[\]()]*)")
 # Names in the dictionary of a picture that is shown as its JPEG and its profile say: no mask, no
 # /Decode, no /DecodeParms.
 _HARMLESS = frozenset(
-    b"Type XObject Subtype Image Width Height BitsPerComponent ColorSpace ICCBased Filter DCTDecode "
-    b"Length Metadata Interpolate Intent Perceptual RelativeColorimetric Name X".split()
+    b"Type XObject Subtype Image Width Height BitsPerComponent ColorSpace ICCBased Filter "
+    b"DCTDecode Length Metadata Interpolate Intent Perceptual RelativeColorimetric Name X".split()
 )
 _MOST_BYTES = 4 << 20  # of a profile; those of printers have a megabyte
 

@@ -211,19 +211,14 @@ def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
 def origins(textpage: int, chars: list[int]) -> np.ndarray:
     """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
     buffer = np.zeros((len(chars), 2))
-    start = buffer.ctypes.data
-    across = range(start, start + 16 * len(chars), 16)
-    up = range(start + 8, start + 8 + 16 * len(chars), 16)
-    deque(map(text_origin, repeat(textpage), chars, across, up), 0)
+    deque(map(text_origin, repeat(textpage), chars, *_columns(buffer)), 0)
     return buffer
 
 
 def ink_boxes(textpage: int, chars: list[int]) -> np.ndarray:
     """Boxes of the ink of some characters in user space: float64 (n, 4), as `loose_boxes`."""
     buffer = np.zeros((len(chars), 4))
-    start, end = buffer.ctypes.data, buffer.ctypes.data + buffer.nbytes
-    sides = [range(start + 8 * side, end + 8 * side, 32) for side in range(4)]
-    deque(map(text_ink_box, repeat(textpage), chars, *sides), 0)
+    deque(map(text_ink_box, repeat(textpage), chars, *_columns(buffer)), 0)
     return buffer[:, [0, 2, 1, 3]]  # pdfium gives left, right, bottom, top
 
 
@@ -241,6 +236,44 @@ def text_scales(textpage: int, chars: list[int]) -> list[float]:
     """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
     matrices = text_matrices(textpage, chars)
     return np.hypot(matrices[:, 2], matrices[:, 3], dtype=np.float64).tolist()
+
+
+def bounds(objects: list[int]) -> np.ndarray:
+    """Boxes of page objects in their space: float64 (n, 4), [left, bottom, right, top].
+
+    NaN where an object has none.
+    """
+    buffer = np.zeros((len(objects), 4), np.float32)
+    told = np.fromiter(map(object_bounds, objects, *_columns(buffer)), bool, len(objects))
+    buffer[~told] = np.nan
+    return buffer.astype(np.float64)
+
+
+def draw_modes(paths: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """How paths are filled (0: not) and whether they are stroked, int32 (n, 2), where it is told.
+
+    The second array, boolean (n,), says where.
+    """
+    buffer = np.zeros((len(paths), 2), np.int32)
+    told = np.fromiter(map(path_draw_mode, paths, *_columns(buffer)), bool, len(paths))
+    return buffer, told
+
+
+def marks(colour, objects: list[int]) -> np.ndarray:
+    """Which objects leave a mark on white paper: boolean (n,).
+
+    `colour` is `object_fill` or `object_stroke`. A pattern has no one colour, and leaves one.
+    """
+    buffer = np.zeros((len(objects), 4), np.uint32)
+    told = np.fromiter(map(colour, objects, *_columns(buffer)), bool, len(objects))
+    return ~told | (buffer[:, 3] > 5) & (buffer[:, :3].min(axis=1, initial=WHITE) < WHITE)
+
+
+def _columns(buffer: np.ndarray) -> list[range]:
+    """The addresses of the items of each column of an array (n, k), row by row."""
+    start, step = buffer.ctypes.data, buffer.strides[0]
+    firsts = range(start, start + buffer.strides[0], buffer.itemsize)
+    return [range(first, first + len(buffer) * step, step) for first in firsts]
 
 
 def metadata(document: ctypes.c_void_p, key: str) -> str:
