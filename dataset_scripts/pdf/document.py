@@ -88,6 +88,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave the search for cycles until after a document: reading makes many objects, no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collector()  # around the call, so that what was made is gone when it looks again
 def extract_document(
     path: Path, settings: Settings | None = None, sha256: str | None = None
 ) -> Extraction:
@@ -99,11 +112,7 @@ def extract_document(
         raise fast.UnreadableError(f"larger than {MAX_BYTES >> 20} MB")
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
-    with (
-        _without_collector(),
-        fast.open_document(path) as document,
-        closing(fast.Pages(document)) as pages,
-    ):
+    with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
         count = pdfium.FPDF_GetPageCount(document)
         if count < 1:
             raise fast.UnreadableError("it has no pages")
@@ -144,18 +153,6 @@ def _text_faults(row: dict) -> list[str]:
     parts = [panel["caption"] or "" for panel in row["panels"]]
     caption = [row["caption"], row["label"], *parts]
     return text_faults({"caption": caption, "mentions": row["mentions"]})
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Leave the search for cycles until after a document: reading makes many objects, no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @dataclass
@@ -338,7 +335,7 @@ def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
             sides = sides[::-1]
         shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
         step = -(-max(crop.pixels.shape[:2]) // most)
-        darkest = reduce(np.minimum, np.moveaxis(crop.pixels[::step, ::step], 2, 0))
+        darkest = reduce(np.minimum, np.moveaxis(rendering.thin(crop.pixels, step), 2, 0))
         return Picture(np.rot90(darkest, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]

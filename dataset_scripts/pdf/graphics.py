@@ -159,7 +159,7 @@ class _Reader:
     def find_texts(self, page: fast.Page) -> TextObjects:
         """The text objects that were met, with those over which an opaque picture was drawn."""
         fonts = set(map(fast.text_font, self.texts))
-        found = TextObjects(self.hidden, fonts=fonts - {None} if self.whole else None)
+        found = TextObjects(self.hidden, fonts=fonts - {0} if self.whole else None)
         images = np.flatnonzero(self.kinds == IMAGE)
         early = np.flatnonzero(self.before <= images[-1]) if len(images) else []
         if not len(early):

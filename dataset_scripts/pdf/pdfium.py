@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box
 
 WHITE = 250  # a channel at or above this is taken for paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
+_HANDLE = ctypes.c_size_t  # a pointer that is returned as a number, 0 for none
 
 
 def _fast(function, result, *arguments):
@@ -35,11 +36,11 @@ text_ink_box = _fast(
 text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT, _POINTER, _INT, _POINTER, _POINTER)
 text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT, _POINTER, _INT)
 text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
-text_object = _fast(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
+text_object = _fast(pdfium.FPDFText_GetTextObject, _HANDLE, _POINTER, _INT)
 text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
 text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)
 text_render_mode = _fast(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
-text_font = _fast(pdfium.FPDFTextObj_GetFont, _POINTER, _POINTER)
+text_font = _fast(pdfium.FPDFTextObj_GetFont, _HANDLE, _POINTER)
 font_name = _fast(pdfium.FPDFFont_GetBaseFontName, ctypes.c_size_t, _POINTER, _POINTER, _UINT)
 font_ascent = _fast(pdfium.FPDFFont_GetAscent, _INT, _POINTER, _FLOAT, _POINTER)
 font_descent = _fast(pdfium.FPDFFont_GetDescent, _INT, _POINTER, _FLOAT, _POINTER)
@@ -206,6 +207,12 @@ def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
     addresses = range(start, start + 16 * len(chars), 16)
     deque(map(text_loose_box, repeat(textpage), chars.tolist(), addresses), 0)
     return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
+
+
+def text_objects(textpage: int, chars: np.ndarray) -> np.ndarray:
+    """The text objects of some characters, 0 where one has none: uint64 (n,)."""
+    found = map(text_object, repeat(textpage), chars.tolist())
+    return np.fromiter(found, np.uint64, len(chars))
 
 
 def origins(textpage: int, chars: list[int]) -> np.ndarray:
