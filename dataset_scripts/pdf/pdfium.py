@@ -192,9 +192,16 @@ def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
     The result is [x0, y0, x1, y1] around the two mapped corners.
     """
-    one = boxes[:, :2] @ matrix[:2] + matrix[2]
-    other = boxes[:, 2:] @ matrix[:2] + matrix[2]
-    return np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    mapped = np.empty((len(boxes), 4))
+    for axis in (0, 1):
+        source = axis if matrix[axis, axis] else 1 - axis  # the other factor is 0
+        one, other = (
+            boxes[:, corner + source].astype(np.float64) * matrix[source, axis] + matrix[2, axis]
+            for corner in (0, 2)
+        )
+        np.minimum(one, other, out=mapped[:, axis])
+        np.maximum(one, other, out=mapped[:, axis + 2])
+    return mapped
 
 
 def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
