@@ -195,7 +195,8 @@ def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds,
     owners = _owners(textpage, chars)
     begins = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
     runs = owners[begins].tolist()
-    handles = {owner: fast.text_font(owner) for owner in set(runs)}
+    # In the order of the text, since no more than _MAX_DRAWN kinds are looked at.
+    handles = {owner: fast.text_font(owner) for owner in dict.fromkeys(runs)}
     numbers = {font: number for number, font in enumerate(dict.fromkeys(handles.values()))}
     of_runs = np.array([numbers[handles[owner]] for owner in runs])
     fonts = np.repeat(of_runs, np.diff(np.append(begins, len(chars))))
