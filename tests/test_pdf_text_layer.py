@@ -124,13 +124,13 @@ def test_fonts_are_looked_at_in_the_order_of_the_text(tmp_path, monkeypatch):
         canvas.setFont(face, 10)
         canvas.drawString(72, 700 - 20 * number, f"{number} + {number}")
     canvas.save()
-    seen = []
-    drawn = text_layer._Drawn
-    monkeypatch.setattr(
-        text_layer,
-        "_Drawn",
-        lambda page, text, kinds: seen.append(kinds) or drawn(page, text, kinds),
-    )
+    seen, drawn = [], text_layer._Drawn
+
+    def watched(page, text, kinds):
+        seen.append(kinds)
+        return drawn(page, text, kinds)
+
+    monkeypatch.setattr(text_layer, "_Drawn", watched)
     with open_document(tmp_path / "faces.pdf") as document, open_page(document, 0) as page:
         read_lines(page)
     assert [name for kinds in seen for name in kinds.names] == list(faces)
