@@ -1,6 +1,7 @@
 """Whole pages in the layouts that papers have: captions, boxes and labels, made on the spot."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pypdfium2
@@ -17,9 +18,10 @@ from pdf_samples import (
     read,
     text_only,
 )
-from PIL import Image
+from PIL import Image, ImageCms
 from reportlab.lib.units import inch
 
+from cephalo.dataset_scripts.pdf import embedded
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.text import is_bold
@@ -338,6 +340,31 @@ def test_a_jpeg_that_the_page_inverts_is_rendered(sheet, monkeypatch):
     path.write_bytes(data.replace(space, b"/Decode [1 0 1 0 1 0] " + space))
     (row,) = extract_document(path).rows
     assert row["image"]["bytes"].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept"), [(b"", True), (b"/Decode [1 0 1 0 1 0] ", False)], ids=["plain", "inverted"]
+)
+def test_a_jpeg_with_a_colour_profile_is_drawn_only_where_its_page_may_change_it(
+    sheet, monkeypatch, entry, kept
+):
+    monkeypatch.setattr("reportlab.rl_config.useA85", 0)
+    monkeypatch.setattr(embedded, "P", replace(embedded.P, profiled_pixels=0))
+    drawn = []
+    render = embedded.rendering.render
+    monkeypatch.setattr(
+        embedded.rendering, "render", lambda *given: drawn.append(given[1]) or render(*given)
+    )
+    jpeg = jpeg_page(sheet)
+    path = sheet.save()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    stream = b"\n99 0 obj\n<< /N 3 /Length %d >>\nstream\n%s\nendstream\nendobj\nxref"
+    space = entry + b"/ColorSpace [/ICCBased 99 0 R]"
+    data = path.read_bytes().replace(b"/ColorSpace /DeviceRGB", space)
+    path.write_bytes(data.replace(b"\nxref", stream % (len(profile), profile), 1))
+    (row,) = extract_document(path).rows
+    assert (row["image"]["bytes"] == jpeg) is kept
+    assert (not drawn) is kept
 
 
 def test_a_volume_of_two_articles_has_two_first_figures(sheet):

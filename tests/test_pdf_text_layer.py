@@ -4,9 +4,10 @@
 import pytest
 from pdf_samples import SENTENCE
 from reportlab.lib.utils import simpleSplit
+from reportlab.pdfgen.canvas import Canvas
 from sign_font_samples import SignFont, line, write_paper
 
-from cephalo.dataset_scripts.pdf import glyphs
+from cephalo.dataset_scripts.pdf import glyphs, text_layer
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 from cephalo.dataset_scripts.pdf.pdfium import open_document, open_page
 from cephalo.dataset_scripts.pdf.text import read_lines
@@ -112,6 +113,27 @@ def test_text_that_runs_upwards(tmp_path):
     font = SignFont("AAAAAA+Signs", "\u2212±", ["", ""])
     lines = [["g", "\u2212", "1"], ["3 ", "±", " 1"]]
     assert read(tmp_path, font, *lines, turned=True) == ["g\u22121", "3 ± 1"]
+
+
+def test_fonts_are_looked_at_in_the_order_of_the_text(tmp_path, monkeypatch):
+    """Of many kinds of glyphs only the first are drawn: the same ones in every run."""
+    faces = ("Courier", "Times-Italic", "Helvetica", "Times-Bold", "Courier-Bold", "Times-Roman")
+    faces += ("Helvetica-Bold", "Courier-Oblique", "Helvetica-Oblique", "Times-BoldItalic")
+    canvas = Canvas(str(tmp_path / "faces.pdf"), invariant=1)
+    for number, face in enumerate(faces):
+        canvas.setFont(face, 10)
+        canvas.drawString(72, 700 - 20 * number, f"{number} + {number}")
+    canvas.save()
+    seen, drawn = [], text_layer._Drawn
+
+    def watched(page, text, kinds):
+        seen.append(kinds)
+        return drawn(page, text, kinds)
+
+    monkeypatch.setattr(text_layer, "_Drawn", watched)
+    with open_document(tmp_path / "faces.pdf") as document, open_page(document, 0) as page:
+        read_lines(page)
+    assert [name for kinds in seen for name in kinds.names] == list(faces)
 
 
 def test_what_is_read_is_remembered_through_a_document(tmp_path, monkeypatch):

@@ -89,6 +89,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave the search for cycles until after a document: reading makes many objects, no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collector()  # around the call, so that what was made is gone when it looks again
 def extract_document(
     path: Path, settings: Settings | None = None, sha256: str | None = None
 ) -> Extraction:
@@ -100,11 +113,7 @@ def extract_document(
         raise fast.UnreadableError(f"larger than {MAX_BYTES >> 20} MB")
     settings = settings or Settings()
     sha256 = sha256 or file_sha256(path)
-    with (
-        _without_collector(),
-        fast.open_document(path) as document,
-        closing(fast.Pages(document)) as pages,
-    ):
+    with fast.open_document(path) as document, closing(fast.Pages(document)) as pages:
         count = pdfium.FPDF_GetPageCount(document)
         if count < 1:
             raise fast.UnreadableError("it has no pages")
@@ -124,7 +133,7 @@ def extract_document(
                 continue
             with pages.open(content.number) as page:
                 for pair in own:
-                    row = make_row(page, content, pair, settings.dpi)
+                    row = make_row(page, content, pair, settings.dpi, path)
                     if not row:
                         continue
                     key = citation_key(pair.caption.kind, pair.caption.number)
@@ -145,18 +154,6 @@ def _text_faults(row: dict) -> list[str]:
     parts = [panel["caption"] or "" for panel in row["panels"]]
     caption = [row["caption"], row["label"], *parts]
     return text_faults({"caption": caption, "mentions": row["mentions"]})
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Leave the search for cycles until after a document: reading makes many objects, no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @dataclass
@@ -251,9 +248,11 @@ class Crop:
     dpi: int
 
 
-def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dict | None:
-    """Crop a pair and fill its row; None where nothing is to be seen there."""
-    crop = keep_jpeg(page, content, pair) or render_crop(page, content, pair, dpi)
+def make_row(
+    page: fast.Page, content: PageContent, pair: Pair, dpi: int, path: Path
+) -> dict | None:
+    """Crop a pair of the document at `path` and fill its row; None where nothing is to be seen."""
+    crop = keep_jpeg(page, content, pair, path) or render_crop(page, content, pair, dpi)
     if crop is None:
         return None
     here = pair.caption.page == page.number
@@ -284,7 +283,7 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
     }
 
 
-def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
+def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair, path: Path) -> Crop | None:
     """The figure's own JPEG, where it is one and fills its box; None else."""
     box = lone_picture(pair, content)
     if box is None or min(box[2] - box[0], box[3] - box[1]) < P.least_side:
@@ -300,7 +299,7 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair) -> Crop | None:
     even = abs(across / down - 1) < P.stretched
     if not filled or min(height, width) < P.least_pixels or not even:
         return None
-    if not looks_like(page, box, pixels):
+    if not looks_like(page, box, data, pixels, path):
         return None
     return Crop(data, pixels, box, max(1, round(72.0 * across)))
 
@@ -344,7 +343,7 @@ def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
             sides = sides[::-1]
         shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
         step = -(-max(crop.pixels.shape[:2]) // most)
-        darkest = reduce(np.minimum, np.moveaxis(crop.pixels[::step, ::step], 2, 0))
+        darkest = reduce(np.minimum, np.moveaxis(rendering.thin(crop.pixels, step), 2, 0))
         return Picture(np.rot90(darkest, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]

@@ -3,6 +3,7 @@
 import ctypes
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pypdfium2.raw as pdfium
@@ -10,6 +11,7 @@ from PIL import Image
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.pdf.colour_profiles import mapped_colours
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
@@ -31,6 +33,7 @@ class Parameters:
     fills: float = 0.97  # intersection over union of the picture and the figure
     samples: int = 8  # columns and rows in which a picture and its page are compared
     difference: float = 12.0  # of 255, in the mean; compression and scaling make less
+    profiled_pixels: int = 1 << 20  # drawing more with a colour profile takes up to a second
     place: float = 1.0  # points by which the edges of an object and of the figure may differ
 
 
@@ -71,21 +74,30 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
         return None  # pdfium may show what Pillow does not read
 
 
-def looks_like(page: fast.Page, box: Box, pixels: np.ndarray) -> bool:
-    """Whether the page shows in `box` (points) what `pixels` (height, width, channels) show.
+def looks_like(
+    page: fast.Page, box: Box, jpeg: bytes, pixels: np.ndarray, path: Path | None = None
+) -> bool:
+    """Whether the page shows in `box` (points) what `jpeg` and its `pixels` show.
 
     It does not where the page inverts the picture, masks it, or maps its colours in its own way.
+    `path` is the page's file, which may tell that without a drawing.
     """
-    dpi = max(1, round(72.0 * 8 * P.samples / min(box[2] - box[0], box[3] - box[1])))
-    shown, _ = rendering.render(page, box, dpi)
-    stored = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-    difference = _thumbnail(shown) - _thumbnail(stored)
-    return bool(np.abs(difference).mean() < P.difference)
+    stored = _sample(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    shown = None
+    if path and pixels.shape[0] * pixels.shape[1] > P.profiled_pixels:
+        shown = mapped_colours(path, page, jpeg, _find(page, box), stored)
+    if shown is None:
+        dpi = max(1, round(72.0 * 8 * P.samples / min(box[2] - box[0], box[3] - box[1])))
+        shown = _sample(rendering.render(page, box, dpi)[0])
+    return bool(np.abs(_thumbnail(shown) - _thumbnail(stored)).mean() < P.difference)
 
 
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+def _sample(pixels: np.ndarray) -> Image.Image:
     step = max(1, min(pixels.shape[:2]) // (8 * P.samples))
-    image = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
+    return Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
+
+
+def _thumbnail(image: Image.Image) -> np.ndarray:
     return np.asarray(image.resize((P.samples, P.samples), Image.Resampling.BOX), np.float64)
 
 

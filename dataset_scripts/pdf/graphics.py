@@ -14,6 +14,8 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 
 IMAGE, PATH, SHADING = 1, 2, 3
+_KINDS = np.full(8, PATH, np.uint8)  # by pdfium's types of objects
+_KINDS[pdfium.FPDF_PAGEOBJ_IMAGE], _KINDS[pdfium.FPDF_PAGEOBJ_SHADING] = IMAGE, SHADING
 MAX_OBJECTS = 150_000  # of a page, 0.3 s; maps and point clouds have more
 MAX_DEPTH = 8  # forms within forms; a deeper one is one graphic as a whole
 MAX_CLIP_POINTS = 200_000  # of all clips of a page, 0.3 s; nearly all clips have 4
@@ -51,107 +53,142 @@ def read_graphics(page: fast.Page) -> Graphics:
     """The visible graphics of a page: nothing off the page, clipped away, or white."""
     reader = _Reader()
     identity = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
-    count = fast.count_objects(page.handle)
-    reader.walk(page.handle, fast.get_object, count, identity, 0)
+    reader.walk(page.handle, fast.get_object, fast.count_objects(page.handle), identity, 0)
+    reader.read()
     texts = reader.find_texts(page)
-    if not reader.boxes:
-        return Graphics(np.zeros((0, 4)), np.zeros(0, np.uint8), texts, reader.cut)
-    boxes = fast.map_boxes(np.array(reader.boxes, dtype=np.float64), page.to_display)
+    boxes = fast.map_boxes(reader.boxes, page.to_display)
     whole = np.array([page.width, page.height] * 2)
     boxes = np.clip(boxes, 0, whole)
-    kinds = np.array(reader.kinds, np.uint8)
     # A hairline has no width of its own; what lies off the page has collapsed on an edge.
     on_edge = (boxes[:, :2] == boxes[:, 2:]) & ((boxes[:, :2] <= 0) | (boxes[:, :2] >= whole[:2]))
     keep = np.isfinite(boxes).all(axis=1) & ~on_edge.any(axis=1)
-    return Graphics(boxes[keep], kinds[keep], texts, reader.cut)
+    return Graphics(boxes[keep], reader.kinds[keep], texts, reader.cut)
 
 
 class _Reader:
-    """Walks the objects of a page and of the forms in it."""
+    """Reads the objects of a page and of the forms in it.
+
+    First `walk` lists them as they are drawn, then `read` asks for what is needed of all at once:
+    a call for one after the other takes several times as long. `boxes` float64 (n, 4) in user
+    space, `kinds` uint8 (n,) and `handles` are then those of the graphics.
+    """
 
     def __init__(self) -> None:
-        self.boxes: list[tuple[float, float, float, float]] = []
-        self.kinds: list[int] = []
+        self.boxes = np.zeros((0, 4))
+        self.kinds = np.zeros(0, np.uint8)
         self.handles: list[int] = []
         self.hidden: set[int] = set()
-        self.texts: list[tuple[int, int, tuple[float, ...]]] = []  # object, boxes so far, matrix
-        self.seen = 0
-        self.points = 0
+        self.texts: list[int] = []  # handles
+        self.before = np.zeros(0, int)  # how many graphics were drawn before each text
         self.cut = False
         self.whole = True  # whether all text objects were met
+        self._objects: list[int] = []
+        self._types: list[int] = []
+        self._matrices: list[tuple[float, ...]] = []
+        self._spaces: list[int] = []  # the number of each object's matrix to user space
+        self._text_spaces = np.zeros(0, int)
+        self._seen = 0
+        self._cut_at = np.inf  # the number of objects before the first that is left out
+        self._points = 0
         self._floats = (ctypes.c_float * 6)()
         start = ctypes.addressof(self._floats)
         self._at = [start + 4 * k for k in range(6)]
-        self._colour = (ctypes.c_uint * 4)()
-        start = ctypes.addressof(self._colour)
-        self._colour_at = [start + 4 * k for k in range(4)]
-        self._modes = (ctypes.c_int * 2)()
-        start = ctypes.addressof(self._modes)
-        self._modes_at = [start, start + 4]
 
     def walk(self, owner, get, count: int, matrix: tuple[float, ...], depth: int) -> None:
-        """Take in `count` objects of `owner`, whose space `matrix` takes to user space."""
-        room = MAX_OBJECTS - self.seen
+        """List `count` objects of `owner`, whose space `matrix` takes to user space."""
+        room = MAX_OBJECTS - self._seen
         if count > room:
-            self.cut, self.whole = True, False
+            self._cut_at = min(self._cut_at, len(self._objects))
+            self.whole = False
         count = min(count, room)
-        self.seen += count
+        self._seen += count
         handles = list(filter(None, map(get, repeat(owner), range(count))))
-        for handle, kind in zip(handles, map(fast.object_type, handles), strict=True):
-            if kind == pdfium.FPDF_PAGEOBJ_TEXT:
-                self.texts.append((handle, len(self.boxes), matrix))
-                clip = fast.object_clip(handle)
-                if clip and fast.clip_count(clip) > 0 and self._clipped_box(handle) is None:
-                    self.hidden |= set() if self.cut else {handle}
-            elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < MAX_DEPTH:
-                fast.object_matrix(handle, self._at[0])
-                inner = _concat(tuple(self._floats), matrix)
-                children = fast.count_form_objects(handle)
-                self.walk(handle, fast.get_form_object, children, inner, depth + 1)
-            else:
-                self.whole &= kind != pdfium.FPDF_PAGEOBJ_FORM
-                self._take(handle, kind, matrix)
+        types = list(map(fast.object_type, handles))
+        space = len(self._matrices)
+        self._matrices.append(matrix)
+        begin = 0
+        for number in [k for k, kind in enumerate(types) if kind == pdfium.FPDF_PAGEOBJ_FORM]:
+            if depth >= MAX_DEPTH:
+                self.whole = False
+                continue
+            self._list(handles[begin:number], types[begin:number], space)
+            begin = number + 1
+            fast.object_matrix(handles[number], self._at[0])
+            inner = _concat(tuple(self._floats), matrix)
+            children = fast.count_form_objects(handles[number])
+            self.walk(handles[number], fast.get_form_object, children, inner, depth + 1)
+        self._list(handles[begin:], types[begin:], space)
+
+    def _list(self, handles: list[int], types: list[int], space: int) -> None:
+        self._objects += handles
+        self._types += types
+        self._spaces += [space] * len(handles)
+
+    def read(self) -> None:
+        """Find which of the listed objects are seen, and where."""
+        types = np.array(self._types, int)
+        spaces = np.array(self._spaces, int)
+        is_text = types == pdfium.FPDF_PAGEOBJ_TEXT
+        seen = ~is_text
+        paths = np.flatnonzero(types == pdfium.FPDF_PAGEOBJ_PATH)
+        seen[paths] = _drawn([self._objects[k] for k in paths.tolist()])
+        boxes = np.full((len(types), 4), np.nan)
+        graphics = np.flatnonzero(seen)
+        boxes[graphics] = fast.bounds([self._objects[k] for k in graphics.tolist()])
+        seen[graphics] = ~np.isnan(boxes[graphics, 0])
+        clips = list(map(fast.object_clip, self._objects))
+        clipped = np.fromiter(map(fast.clip_count, clips), int, len(clips)) > 0
+        for number in np.flatnonzero(clipped & (seen | is_text)).tolist():
+            handle = self._objects[number]
+            box = self._clipped_box(handle)
+            if not is_text[number]:
+                seen[number] = box is not None
+                boxes[number] = box or np.nan
+            elif box is None and not (self.cut or number >= self._cut_at):
+                self.hidden.add(handle)
+        self.cut |= self._cut_at < np.inf
+        shown = np.flatnonzero(seen)
+        self.boxes = self._to_user_space(boxes[shown], spaces[shown])
+        self.kinds = _KINDS[np.clip(types[shown], 0, len(_KINDS) - 1)]
+        self.handles = [self._objects[k] for k in shown.tolist()]
+        texts = np.flatnonzero(is_text)
+        self.texts = [self._objects[k] for k in texts.tolist()]
+        self._text_spaces = spaces[texts]
+        self.before = np.searchsorted(shown, texts)
 
     def find_texts(self, page: fast.Page) -> TextObjects:
         """The text objects that were met, with those over which an opaque picture was drawn."""
-        fonts = set(map(fast.text_font, [text for text, _, _ in self.texts]))
-        found = TextObjects(self.hidden, fonts=fonts - {None} if self.whole else None)
-        images = [number for number, kind in enumerate(self.kinds) if kind == IMAGE]
-        texts = [text for text in self.texts if images and text[1] <= images[-1]]
-        if not texts:
+        fonts = set(map(fast.text_font, self.texts))
+        found = TextObjects(self.hidden, fonts=fonts - {0} if self.whole else None)
+        images = np.flatnonzero(self.kinds == IMAGE)
+        early = np.flatnonzero(self.before <= images[-1]) if len(images) else []
+        if not len(early):
             return found
-        sides = np.array([self.boxes[number] for number in images])
+        sides = self.boxes[images]
         areas = (sides[:, 2:] - sides[:, :2]).prod(axis=1)
         whole = areas.sum() > _PAGE * page.width * page.height
-        order = np.array([before for _, before, _ in texts])
-        boxes = np.array([_map(matrix, *self._bounds(text)) for text, _, matrix in texts])
+        order = self.before[early]
+        texts = [self.texts[k] for k in early.tolist()]
+        boxes = self._to_user_space(fast.bounds(texts), self._text_spaces[early])
         if whole:  # a scan in strips cuts through lines
             boxes = np.tile((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
         covered = set()
-        for number, (x0, y0, x1, y1) in zip(images, sides.tolist(), strict=True):
+        for number, (x0, y0, x1, y1) in zip(images.tolist(), sides.tolist(), strict=True):
             under = (order <= number) & (boxes[:, 0] > x0) & (boxes[:, 2] < x1)
             under &= (boxes[:, 1] > y0) & (boxes[:, 3] < y1)
             if under.any() and _is_opaque(page, self.handles[number]):
-                covered |= {texts[k][0] for k in np.flatnonzero(under)}
+                covered |= {texts[k] for k in np.flatnonzero(under)}
         (found.beneath if whole else found.hidden).update(covered)
         return found
 
-    def _bounds(self, handle: int) -> tuple[float, float, float, float]:
-        """[left, bottom, right, top] of an object in its space; infinite where it has none."""
-        if not fast.object_bounds(handle, *self._at[:4]):
-            return -np.inf, -np.inf, np.inf, np.inf
-        return tuple(self._floats[:4])
-
-    def _take(self, handle: int, kind: int, matrix: tuple[float, ...]) -> None:
-        if kind == pdfium.FPDF_PAGEOBJ_PATH and not self._drawn(handle):
-            return
-        box = self._clipped_box(handle)
-        if box is None:
-            return
-        self.boxes.append(_map(matrix, *box))
-        names = {pdfium.FPDF_PAGEOBJ_IMAGE: IMAGE, pdfium.FPDF_PAGEOBJ_SHADING: SHADING}
-        self.kinds.append(names.get(kind, PATH))
-        self.handles.append(handle)
+    def _to_user_space(self, boxes: np.ndarray, spaces: np.ndarray) -> np.ndarray:
+        """Boxes (n, 4) in user space, from those in the spaces of their numbers (n,)."""
+        a, b, c, d, e, f = np.array(self._matrices)[spaces].T
+        left, bottom, right, top = boxes.T
+        xs = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
+        ys = [b * x + d * y + f for x in (left, right) for y in (bottom, top)]
+        low, high = np.minimum.reduce, np.maximum.reduce
+        return np.stack([low(xs), low(ys), high(xs), high(ys)], axis=1)
 
     def _clipped_box(self, handle: int) -> tuple[float, float, float, float] | None:
         """[left, bottom, right, top] in the space of the object; None where nothing is left."""
@@ -159,7 +196,7 @@ class _Reader:
             return None
         left, bottom, right, top = self._floats[:4]
         clip = fast.object_clip(handle)
-        for path in range(fast.clip_count(clip) if clip else 0):
+        for path in range(fast.clip_count(clip)):
             box = self._path_box(clip, path)
             if box is None:
                 continue
@@ -169,28 +206,13 @@ class _Reader:
                 return None
         return left, bottom, right, top
 
-    def _drawn(self, handle: int) -> bool:
-        """Whether a path leaves a mark on white paper."""
-        if not fast.path_draw_mode(handle, *self._modes_at):
-            return True
-        fill, stroke = self._modes
-        if stroke and self._marks(fast.object_stroke, handle):
-            return True
-        return bool(fill) and self._marks(fast.object_fill, handle)
-
-    def _marks(self, colour, handle: int) -> bool:
-        if not colour(handle, *self._colour_at):
-            return True  # a pattern, which has no one colour
-        red, green, blue, alpha = self._colour
-        return alpha > 5 and min(red, green, blue) < fast.WHITE
-
     def _path_box(self, clip: int, path: int) -> tuple[float, float, float, float] | None:
         """The box of a path of a clip; None without points, an empty one beyond the bound."""
         count = fast.clip_segments(clip, path)
         if count <= 0:
             return None
-        self.points += count
-        if self.points > MAX_CLIP_POINTS:
+        self._points += count
+        if self._points > MAX_CLIP_POINTS:
             self.cut = True
             return np.inf, np.inf, -np.inf, -np.inf
         x_at, y_at = self._at[4:]
@@ -200,6 +222,16 @@ class _Reader:
             xs.append(self._floats[4])
             ys.append(self._floats[5])
         return min(xs), min(ys), max(xs), max(ys)
+
+
+def _drawn(paths: list[int]) -> np.ndarray:
+    """Which paths leave a mark on white paper: boolean (n,)."""
+    modes, told = fast.draw_modes(paths)
+    drawn = ~told
+    for column, colour in ((1, fast.object_stroke), (0, fast.object_fill)):
+        asked = np.flatnonzero((modes[:, column] != 0) & ~drawn)
+        drawn[asked] = fast.marks(colour, [paths[k] for k in asked.tolist()])
+    return drawn
 
 
 def _is_opaque(page: fast.Page, image: int) -> bool:
@@ -234,14 +266,3 @@ def _concat(inner: tuple[float, ...], outer: tuple[float, ...]) -> tuple[float, 
         e * p + f * r + t,
         e * q + f * s + u,
     )
-
-
-def _map(matrix, left, bottom, right, top) -> tuple[float, float, float, float]:
-    a, b, c, d, e, f = matrix
-    if b == c == 0:
-        x0, x1 = a * left + e, a * right + e
-        y0, y1 = d * bottom + f, d * top + f
-        return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
-    xs = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
-    ys = [b * x + d * y + f for x in (left, right) for y in (bottom, top)]
-    return min(xs), min(ys), max(xs), max(ys)

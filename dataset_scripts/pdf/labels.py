@@ -65,12 +65,10 @@ SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s
 def match_label(text: str) -> re.Match | None:
     """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2", "Figure."), or
     None."""
-    return (
-        LABEL_CJK.match(text)
-        or LABEL.match(text)
-        or next(filter(None, (label.match(text) for label in LABEL_AFTER)), None)
-        or LABEL_UNNUMBERED.match(text)
-    )
+    found = LABEL_CJK.match(text) or LABEL.match(text)
+    if found is None and (text[:1] == "S" or text[:1].isdigit()):
+        found = next(filter(None, (label.match(text) for label in LABEL_AFTER)), None)
+    return found or LABEL_UNNUMBERED.match(text)
 
 
 def number_of(match: re.Match) -> str:

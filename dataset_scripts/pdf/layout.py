@@ -228,19 +228,24 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
     `boxes` (n, 4) are sorted from top to bottom, `sizes` (n,) are font sizes in points.
     """
     found: dict[int, list[int]] = defaultdict(list)
+    high = boxes[:, 3] - boxes[:, 1]
+    highest = boxes[:, 1] - P.line_drop * high
+    nearest, farthest = boxes[:, 1] + P.line_overlap * high, boxes[:, 1] - P.line_gap * high
     for start in range(0, len(boxes), 256):
         own = slice(start, start + 256)
-        x0, y0, x1, y1 = (boxes[own, k, None] for k in range(4))
-        high = y1 - y0
-        gap = y0 - boxes[:, 3]
-        shared = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
-        least = np.minimum(boxes[:, 2] - boxes[:, 0], x1 - x0)
-        size = sizes[own, None]
-        fits = (gap < P.line_gap * high) & (gap > -P.line_overlap * high)
-        fits &= boxes[:, 1] < y0 - P.line_drop * high
-        fits &= (shared > P.line_shared * least) & (np.abs(sizes - size) < P.same_size * size)
-        for line, other in np.argwhere(fits).tolist():
-            found[start + line].append(other)
+        # Most pairs are told apart by their heights on the page.
+        close = boxes[:, 3] > farthest[own, None]
+        close &= boxes[:, 3] < nearest[own, None]
+        close &= boxes[:, 1] < highest[own, None]
+        lines, others = np.nonzero(close)
+        lines += start
+        line, other = boxes[lines], boxes[others]
+        shared = np.minimum(other[:, 2], line[:, 2]) - np.maximum(other[:, 0], line[:, 0])
+        least = np.minimum(other[:, 2] - other[:, 0], line[:, 2] - line[:, 0])
+        fits = shared > P.line_shared * least
+        fits &= np.abs(sizes[others] - sizes[lines]) < P.same_size * sizes[lines]
+        for number, above in zip(lines[fits].tolist(), others[fits].tolist(), strict=True):
+            found[number].append(above)
     return found
 
 

@@ -46,6 +46,7 @@ _LARGEST = 5.0  # times the main font size; "text" above is a part of a picture
 _LEAST = 0.55  # confidence below which a "text" is a texture or a drawing
 
 
+@cache
 def is_available() -> bool:
     """Whether the `ocr` extra is installed."""
     return all(importlib.util.find_spec(name) for name in ("rapidocr", "onnxruntime"))

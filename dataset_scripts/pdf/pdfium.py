@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box
 
 WHITE = 250  # a channel at or above this is taken for paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
+_HANDLE = ctypes.c_size_t  # a pointer that is returned as a number, 0 for none
 
 
 def _fast(function, result, *arguments):
@@ -35,11 +36,11 @@ text_ink_box = _fast(
 text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT, _POINTER, _INT, _POINTER, _POINTER)
 text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT, _POINTER, _INT)
 text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
-text_object = _fast(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
+text_object = _fast(pdfium.FPDFText_GetTextObject, _HANDLE, _POINTER, _INT)
 text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
 text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)
 text_render_mode = _fast(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
-text_font = _fast(pdfium.FPDFTextObj_GetFont, _POINTER, _POINTER)
+text_font = _fast(pdfium.FPDFTextObj_GetFont, _HANDLE, _POINTER)
 font_name = _fast(pdfium.FPDFFont_GetBaseFontName, ctypes.c_size_t, _POINTER, _POINTER, _UINT)
 font_ascent = _fast(pdfium.FPDFFont_GetAscent, _INT, _POINTER, _FLOAT, _POINTER)
 font_descent = _fast(pdfium.FPDFFont_GetDescent, _INT, _POINTER, _FLOAT, _POINTER)
@@ -191,9 +192,16 @@ def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
     The result is [x0, y0, x1, y1] around the two mapped corners.
     """
-    one = boxes[:, :2] @ matrix[:2] + matrix[2]
-    other = boxes[:, 2:] @ matrix[:2] + matrix[2]
-    return np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    mapped = np.empty((len(boxes), 4))
+    for axis in (0, 1):
+        source = axis if matrix[axis, axis] else 1 - axis  # the other factor is 0
+        one, other = (
+            boxes[:, corner + source].astype(np.float64) * matrix[source, axis] + matrix[2, axis]
+            for corner in (0, 2)
+        )
+        np.minimum(one, other, out=mapped[:, axis])
+        np.maximum(one, other, out=mapped[:, axis + 2])
+    return mapped
 
 
 def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
@@ -208,22 +216,23 @@ def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
     return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
 
 
+def text_objects(textpage: int, chars: np.ndarray) -> np.ndarray:
+    """The text objects of some characters, 0 where one has none: uint64 (n,)."""
+    found = map(text_object, repeat(textpage), chars.tolist())
+    return np.fromiter(found, np.uint64, len(chars))
+
+
 def origins(textpage: int, chars: list[int]) -> np.ndarray:
     """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
     buffer = np.zeros((len(chars), 2))
-    start = buffer.ctypes.data
-    across = range(start, start + 16 * len(chars), 16)
-    up = range(start + 8, start + 8 + 16 * len(chars), 16)
-    deque(map(text_origin, repeat(textpage), chars, across, up), 0)
+    deque(map(text_origin, repeat(textpage), chars, *_columns(buffer)), 0)
     return buffer
 
 
 def ink_boxes(textpage: int, chars: list[int]) -> np.ndarray:
     """Boxes of the ink of some characters in user space: float64 (n, 4), as `loose_boxes`."""
     buffer = np.zeros((len(chars), 4))
-    start, end = buffer.ctypes.data, buffer.ctypes.data + buffer.nbytes
-    sides = [range(start + 8 * side, end + 8 * side, 32) for side in range(4)]
-    deque(map(text_ink_box, repeat(textpage), chars, *sides), 0)
+    deque(map(text_ink_box, repeat(textpage), chars, *_columns(buffer)), 0)
     return buffer[:, [0, 2, 1, 3]]  # pdfium gives left, right, bottom, top
 
 
@@ -241,6 +250,44 @@ def text_scales(textpage: int, chars: list[int]) -> list[float]:
     """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
     matrices = text_matrices(textpage, chars)
     return np.hypot(matrices[:, 2], matrices[:, 3], dtype=np.float64).tolist()
+
+
+def bounds(objects: list[int]) -> np.ndarray:
+    """Boxes of page objects in their space: float64 (n, 4), [left, bottom, right, top].
+
+    NaN where an object has none.
+    """
+    buffer = np.zeros((len(objects), 4), np.float32)
+    told = np.fromiter(map(object_bounds, objects, *_columns(buffer)), bool, len(objects))
+    buffer[~told] = np.nan
+    return buffer.astype(np.float64)
+
+
+def draw_modes(paths: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """How paths are filled (0: not) and whether they are stroked, int32 (n, 2), where it is told.
+
+    The second array, boolean (n,), says where.
+    """
+    buffer = np.zeros((len(paths), 2), np.int32)
+    told = np.fromiter(map(path_draw_mode, paths, *_columns(buffer)), bool, len(paths))
+    return buffer, told
+
+
+def marks(colour, objects: list[int]) -> np.ndarray:
+    """Which objects leave a mark on white paper: boolean (n,).
+
+    `colour` is `object_fill` or `object_stroke`. A pattern has no one colour, and leaves one.
+    """
+    buffer = np.zeros((len(objects), 4), np.uint32)
+    told = np.fromiter(map(colour, objects, *_columns(buffer)), bool, len(objects))
+    return ~told | (buffer[:, 3] > 5) & (buffer[:, :3].min(axis=1, initial=WHITE) < WHITE)
+
+
+def _columns(buffer: np.ndarray) -> list[range]:
+    """The addresses of the items of each column of an array (n, k), row by row."""
+    start, step = buffer.ctypes.data, buffer.strides[0]
+    firsts = range(start, start + buffer.strides[0], buffer.itemsize)
+    return [range(first, first + len(buffer) * step, step) for first in firsts]
 
 
 def metadata(document: ctypes.c_void_p, key: str) -> str:

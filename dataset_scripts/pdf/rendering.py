@@ -116,6 +116,14 @@ def _is_same(pixels: np.ndarray, inside: np.ndarray) -> bool:
     return not ((rows[:, 1:] ^ rows[:, :-1]) & inside).max()
 
 
+def thin(pixels: np.ndarray, step: int) -> np.ndarray:
+    """Every `step`-th pixel of every `step`-th row of pixels (height, width, channels)."""
+    whole = pixels.view(
+        f"V{pixels.shape[2]}"
+    )  # a pixel as one element is copied at twice the speed
+    return np.ascontiguousarray(whole[::step, ::step]).view(np.uint8)
+
+
 def pixel_hash(pixels: np.ndarray) -> str:
     """SHA-256, in hexadecimal, of the size ("640x480") and the RGB values or grey levels."""
     digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
@@ -130,10 +138,7 @@ def perceptual_hash(pixels: np.ndarray) -> str:
     image hash functions" (2010), with the median of the coefficients as threshold.
     """
     step = max(1, min(pixels.shape[:2]) // 96)
-    whole = pixels.view(
-        f"V{pixels.shape[2]}"
-    )  # a pixel as one element is copied at twice the speed
-    sample = np.ascontiguousarray(whole[::step, ::step]).view(np.uint8)
+    sample = thin(pixels, step)
     image = Image.fromarray(sample if sample.shape[2] == 3 else sample[:, :, 0]).convert("L")
     small = np.asarray(image.resize((32, 32), Image.Resampling.BOX), np.float64)
     low = (_COSINES @ small @ _COSINES.T)[1:, 1:].ravel()

@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 _ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
+_INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 
 
@@ -140,7 +141,7 @@ def _read_marks(char_boxes: CharBoxes, solid: np.ndarray, hidden: set[int]) -> _
     plain = _is_plain(page, boxes, last - first + 1) if not hidden else np.zeros(len(first), bool)
     spread = np.repeat(~plain, last - first + 1)
     others = np.flatnonzero(solid)[spread]
-    other_boxes = char_boxes(others)
+    other_boxes = _boxes_within(char_boxes, others, first[~plain], last[~plain], boxes[~plain])
     seen = _is_seen(page, handle, others, other_boxes, hidden)
     others, other_boxes = others[seen], other_boxes[seen]
     begins = np.ones(len(others), bool)
@@ -153,6 +154,23 @@ def _read_marks(char_boxes: CharBoxes, solid: np.ndarray, hidden: set[int]) -> _
     order = np.argsort(chars, kind="stable")
     every = np.concatenate([boxes[plain].reshape(-1, 4), other_boxes])
     return _Marks(chars[order], every[order], quarters[order], joined[order])
+
+
+def _boxes_within(
+    char_boxes: CharBoxes, chars: np.ndarray, first: np.ndarray, last: np.ndarray, ends: np.ndarray
+) -> np.ndarray:
+    """Boxes (n, 4) of the characters of words; those at the `ends` (words, 2, 4) are known.
+
+    `first` and `last` (words,) are the numbers of a word's first and last character.
+    """
+    boxes = np.empty((len(chars), 4))
+    inner = np.ones(len(chars), bool)
+    for column, end in enumerate((first, last)):
+        places = np.searchsorted(chars, end)
+        boxes[places] = ends[:, column]
+        inner[places] = False
+    boxes[inner] = char_boxes(chars[inner])
+    return boxes
 
 
 def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -198,7 +216,8 @@ def _codes(textpage, handle: int, count: int) -> np.ndarray:
 
 def _string(codes: np.ndarray) -> str:
     """The text of a page, one element for each code: surrogates stay apart (see `_whole`)."""
-    codes = np.where(np.isin(codes, _HYPHENS), ord("-"), codes)
+    hyphens = np.logical_or.reduce([codes == code for code in _HYPHENS])
+    codes = np.where(hyphens, ord("-"), codes)
     if codes.max() < 0xD800:
         return codes.astype("<u2").tobytes().decode("utf-16-le")
     return "".join(map(chr, codes.tolist()))
@@ -317,12 +336,9 @@ class _Styles:
         self.textpage = boxes.textpage
         self.factors = boxes.factors
         self.beneath = boxes.texts.beneath
-        self.objects: dict[int | None, tuple[str, float, bool]] = {}
+        self.objects: dict[int, tuple[str, float, bool]] = {}
         self.fonts: dict[int, str] = {}
         self.buffer = ctypes.create_string_buffer(256)
-        self.colour = (ctypes.c_uint * 4)()
-        start = ctypes.addressof(self.colour)
-        self.colour_at = [start + 4 * k for k in range(4)]
 
     def read(self, chars: list[int]) -> list[tuple[str, float, bool]]:
         """The styles of characters, by their numbers."""
@@ -330,26 +346,20 @@ class _Styles:
         self._take({o: c for o, c in zip(owners, chars, strict=True) if o not in self.objects})
         return [self.objects[owner] for owner in owners]
 
-    def _take(self, new: dict[int | None, int]) -> None:
+    def _take(self, new: dict[int, int]) -> None:
         """Read the styles of text objects from a character of each."""
+        if not new:
+            return
         chars = list(new.values())
         sizes = map(fast.text_font_size, repeat(self.textpage), chars)
         scales = fast.text_scales(self.textpage, chars)
-        for owner, size, scale in zip(new, sizes, scales, strict=True):
-            visible = not owner or (owner not in self.beneath and self._is_visible(owner))
-            font = fast.text_font(owner) if owner else None
+        fonts = map(fast.text_font, new)
+        seen = _is_visible(list(new))
+        for owner, size, scale, font, visible in zip(new, sizes, scales, fonts, seen, strict=True):
             size *= scale * self.factors.get(font, 1.0)
-            self.objects[owner] = self._name(font), size, visible
+            self.objects[owner] = self._name(font), size, visible and owner not in self.beneath
 
-    def _is_visible(self, text_object: int) -> bool:
-        """Whether text leaves a mark on white paper."""
-        mode = fast.text_render_mode(text_object)
-        if mode != 0 or not fast.object_fill(text_object, *self.colour_at):
-            return mode != 3  # strokes, or a pattern, which has no one colour
-        red, green, blue, alpha = self.colour
-        return alpha > 5 and min(red, green, blue) < fast.WHITE
-
-    def _name(self, font: int | None) -> str:
+    def _name(self, font: int) -> str:
         if not font:
             return ""
         if font not in self.fonts:
@@ -357,6 +367,13 @@ class _Styles:
             name = self.buffer.value.decode("latin-1")
             self.fonts[font] = name[7:] if name[6:7] == "+" else name
         return self.fonts[font]
+
+
+def _is_visible(texts: list[int]) -> list[bool]:
+    """Which text objects leave a mark on white paper; 0, which stands for none, does."""
+    modes = np.fromiter(map(fast.text_render_mode, texts), int, len(texts))
+    marked = fast.marks(fast.object_fill, texts)
+    return np.where(modes == 0, marked, modes != _INVISIBLE).tolist()
 
 
 def join_runs(lines: list[Line]) -> list[Line]:

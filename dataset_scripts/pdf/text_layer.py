@@ -175,14 +175,15 @@ def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(chars)) - 1
     long = last > first
-    asked = map(fast.text_object, repeat(textpage), chars[np.append(first, last[long])].tolist())
-    found = np.array([owner or 0 for owner in asked], np.uint64)
+    found = fast.text_objects(textpage, chars[np.append(first, last[long])])
     begin, end = found[: len(first)], found[: len(first)].copy()
     end[long] = found[len(first) :]
     owners = np.repeat(begin, last - first + 1)
     mixed = np.flatnonzero(np.repeat(begin != end, last - first + 1))
-    asked = map(fast.text_object, repeat(textpage), chars[mixed].tolist())
-    owners[mixed] = [owner or 0 for owner in asked]
+    asked = chars[mixed].tolist()
+    owners[mixed] = np.fromiter(
+        map(fast.text_object, repeat(textpage), asked), np.uint64, len(asked)
+    )
     return owners
 
 
@@ -194,7 +195,8 @@ def _kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[_Kinds,
     owners = _owners(textpage, chars)
     begins = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
     runs = owners[begins].tolist()
-    handles = {owner: fast.text_font(owner) or 0 if owner else 0 for owner in set(runs)}
+    # In the order of the text, since no more than _MAX_DRAWN kinds are looked at.
+    handles = {owner: fast.text_font(owner) for owner in dict.fromkeys(runs)}
     numbers = {font: number for number, font in enumerate(dict.fromkeys(handles.values()))}
     of_runs = np.array([numbers[handles[owner]] for owner in runs])
     fonts = np.repeat(of_runs, np.diff(np.append(begins, len(chars))))
@@ -409,7 +411,8 @@ def text_faults(columns: dict[str, Iterable[str]]) -> list[str]:
 
 def _finite(values: np.ndarray) -> np.ndarray:
     """Numbers of a paper, which may be anything, with 0 for those that are none."""
-    return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    values[~np.isfinite(values)] = 0.0
+    return values
 
 
 def _code(text: str) -> int:

@@ -60,9 +60,9 @@ class CharBoxes:
 
     def _fonts(self, chars: np.ndarray) -> np.ndarray:
         """Handles of the fonts of some characters, 0 without one: uint64 (n,)."""
-        owners = list(map(fast.text_object, repeat(self.textpage), chars.tolist()))
-        fonts = {owner: fast.text_font(owner) or 0 if owner else 0 for owner in set(owners)}
-        return np.array([fonts[owner] for owner in owners], np.uint64)
+        owners = fast.text_objects(self.textpage, chars).tolist()
+        fonts = {owner: fast.text_font(owner) for owner in set(owners)}
+        return np.fromiter(map(fonts.__getitem__, owners), np.uint64, len(owners))
 
     def _measure(self, chars: np.ndarray) -> None:
         """Set the factors of fonts from how high the ink of nine characters in ten is.

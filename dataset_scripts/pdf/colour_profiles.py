@@ -1,0 +1,104 @@
+"""Colour profiles of embedded pictures: what they make of a sample of a picture's pixels.
+
+pdfium takes each pixel of a picture through its profile, which can take a second where the profile
+is a table. A sample shows as well what a page makes of a picture, where all that it makes of it is
+to apply a profile.
+"""
+
+import ctypes
+import io
+import mmap
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import pypdfium2.raw as pdfium
+from PIL import Image, ImageCms
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+
+_HEAD = 1024  # bytes; the dictionary of a picture without masks has some 200
+_NAME = re.compile(rb"/([^\s/<>\[\]()]*)")
+# Names in the dictionary of a picture that is shown as its JPEG and its profile say: no mask, no
+# /Decode, no /DecodeParms.
+_HARMLESS = frozenset(
+    b"Type XObject Subtype Image Width Height BitsPerComponent ColorSpace ICCBased Filter "
+    b"DCTDecode Length Metadata Interpolate Intent Perceptual RelativeColorimetric Name X".split()
+)
+_MOST_BYTES = 4 << 20  # of a profile; those of printers have a megabyte
+
+
+def mapped_colours(
+    path: Path, page: fast.Page, jpeg: bytes, image: ctypes.c_void_p, sample: Image.Image
+) -> Image.Image | None:
+    """What a page makes of a `sample` (RGB) of its picture, the image object `image`.
+
+    None where the page may do more to it than to apply its profile: where it is clipped or drawn
+    over, or the dictionary of the stream of `jpeg` in the file at `path` says so or is not found.
+    """
+    facts = pdfium.FPDF_IMAGEOBJ_METADATA()
+    pdfium.FPDFImageObj_GetImageMetadata(image, page.handle, facts)
+    if facts.colorspace != pdfium.FPDF_COLORSPACE_ICCBASED or facts.bits_per_pixel != 24:
+        return None
+    names = _dictionary_names(path, jpeg) if _is_bare(page, image) else None
+    if names is None or not names <= _HARMLESS:
+        return None
+    size = ctypes.c_size_t()
+    pdfium.FPDFImageObj_GetIccProfileDataDecoded(image, page.handle, None, 0, size)
+    if not 0 < size.value <= _MOST_BYTES:
+        return None
+    profile = (ctypes.c_ubyte * size.value)()
+    pdfium.FPDFImageObj_GetIccProfileDataDecoded(image, page.handle, profile, size, size)
+    transform = _to_srgb(bytes(profile))
+    return transform and ImageCms.applyTransform(sample, transform)
+
+
+@lru_cache(maxsize=4)
+def _to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """The way from a profile to sRGB, as pdfium takes it; None where it is none of RGB."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.buildTransform(source, target, "RGB", "RGB")
+    except (ImageCms.PyCMSError, OSError, ImportError):
+        return None
+
+
+def _is_bare(page: fast.Page, image: ctypes.c_void_p) -> bool:
+    """Whether a picture has no clip, and nothing is drawn after it in its place."""
+    handle = ctypes.cast(image, ctypes.c_void_p).value
+    clip = fast.object_clip(handle)
+    if clip and fast.clip_count(clip) > 0:
+        return False
+    sides = (ctypes.c_float * 4)()
+    at = [ctypes.addressof(sides) + 4 * k for k in range(4)]
+    fast.object_bounds(handle, *at)
+    left, bottom, right, top = sides
+    for number in reversed(range(fast.count_objects(page.handle))):
+        other = fast.get_object(page.handle, number)
+        if other == handle:
+            return True
+        if not fast.object_bounds(other, *at):
+            return False
+        if sides[0] < right and sides[2] > left and sides[1] < top and sides[3] > bottom:
+            return False
+    return False
+
+
+def _dictionary_names(path: Path, jpeg: bytes) -> set[bytes] | None:
+    """The names in the dictionary of the stream that has the bytes of `jpeg`.
+
+    None where the file has no such stream, as an encrypted one, or several.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            start = data.find(jpeg)
+            if start < 0 or data.find(jpeg, start + 1) >= 0:
+                return None
+            head = data[max(0, start - _HEAD) : start]
+    except (OSError, ValueError):
+        return None
+    _, begin, entries = head.rpartition(b" obj")
+    if not begin or not entries.rstrip().endswith(b"stream"):
+        return None
+    return set(_NAME.findall(entries))
