@@ -109,7 +109,6 @@ OPEN_FAULTS = {
             "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[italic-fill1-two-columns-sans]",
         ],
         "lost or wrong since weights are fitted": [
-            "test_a_caption_that_begins_in_lower_case[regular-Fig. 1:-same-size]",
             "test_a_label_above_its_figure_with_the_text_under_it[italic--two-columns-sans]",
             "test_a_label_above_its_figure_with_the_text_under_it[regular--two-columns-sans]",
         ],

@@ -21,7 +21,6 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.sight import (
     ABOVE,
     BELOW,
-    EITHER_WAY,
     LEFT,
     RIGHT,
     SIDES,
@@ -176,10 +175,10 @@ def _solve(problem: Problem, group: list[int]) -> dict[int, str | None]:
 def _bounds(problem: Problem, index: int, model: LinearModel) -> dict[str | None, float]:
     """For each option of a caption the most that it can add: with all that it sees its own.
 
-    With fewer atoms its own, the nearest is no nearer and less is covered; only the features that
-    may turn either way need a margin.
+    With fewer atoms its own, less is covered and the nearest is no nearer: all that may add to the
+    score then is that it is far.
     """
-    margin = sum(abs(model.weights.get(name, 0.0)) for name in EITHER_WAY)
+    margin = max(model.weights.get("far", 0.0), 0.0)
     without = model.score(choice_features(problem, index, None, {}))
     bounds: dict[str | None, float] = {}
     for side in problem.options(index):
