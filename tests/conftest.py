@@ -76,26 +76,12 @@ OPEN_FAULTS = {
         ],
         "the second part is lost": [
             "test_a_figure_that_goes_on_on_the_next_page[True-continued]",
-            "test_a_figure_that_goes_on_on_the_next_page[False-(continued)]",
             "test_a_figure_that_goes_on_on_the_next_page[False-continued]",
             "test_a_figure_that_goes_on_on_the_next_page[False-(cont.)]",
             "test_a_figure_that_goes_on_on_the_next_page[False-Cont'd.]",
         ],
-        "captions given in the wrong order, or lost": [
-            "test_a_list_of_captions_and_bare_figures_in_order[False-Figure captions-double-spaced]",
-            "test_a_list_of_captions_and_bare_figures_in_order[False-Legends-double-spaced]",
-            "test_a_list_of_captions_and_bare_figures_in_order[False-List of figures-double-spaced]",
-        ],
         "a figure is lost": [
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}-head]",
             "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-head]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[FIGURE {}-foot]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}.-corner]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}-under]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-over]",
-        ],
-        "figures lost": [
-            "test_pages_of_figures_with_the_names_of_their_files_are_in_order",
         ],
     },
     "test_pdf_label_kinds.py": {
