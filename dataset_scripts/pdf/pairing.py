@@ -37,7 +37,6 @@ class Parameters:
     """Which graphics follow those that a caption sees. Lengths are in font sizes of the body."""
 
     link_gap: float = 12.0  # between a graphic that a caption has and one that nobody sees
-    level_share: float = 0.6  # of the lower height; graphics that share it stand in one row
     nodes: int = 5_000  # choices that are looked at; no page of the benchmarks needs a tenth
 
 
@@ -227,9 +226,8 @@ def _link(problem: Problem, index: int, side: str | None, new: Box, old: Box) ->
         return None
     column = in_one_column(cap, page)
     own = column and in_one_column(old, page) == column
-    level = overlap_y(new, old) > P.level_share * min(new[3] - new[1], old[3] - old[1])
     other = own and in_one_column(new, page) not in (None, column)
-    if other and not level and _column_busy(column, cap, walls):
+    if other and _column_busy(column, cap, walls):
         return None
     across, down = -overlap_x(new, old), -overlap_y(new, old)
     if across > 0 and down > 0:

@@ -31,11 +31,9 @@ class SightParameters:
     logo_gap: float = (
         12.0  # farther from the nearest graphic, only what is under the caption counts
     )
-    off_centre: float = 0.3  # of the distance of the middles, added to the gap of a rival
     row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
     row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
     beside: float = 3.0  # captions whose heights differ by less stand side by side
-    page_centre: float = 0.1  # of the page's width; a caption no further off its middle is over all
 
 
 P = SightParameters()
@@ -119,15 +117,13 @@ def choice_features(
 
 def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
     """Atom index → caption index, for the atoms that captions see on their chosen sides."""
-    scene, captions = problem.scene, problem.captions
     owner: dict[int, tuple[float, int]] = {}
     for index, side in sides.items():
         if side is None:
             continue
         for atom, gap in _visible(problem, index, side):
-            cost = gap + _off_centre(captions[index].box, scene.atoms[atom].box, side)
-            if atom not in owner or cost < owner[atom][0]:
-                owner[atom] = cost, index
+            if atom not in owner or gap < owner[atom][0]:
+                owner[atom] = gap, index
     _keep_rows(problem, owner)
     return {atom: index for atom, (_, index) in owner.items()}
 
@@ -135,7 +131,7 @@ def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
 def _keep_rows(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
     """Give panels of one row to one caption, but for those over captions that stand side by side.
 
-    `owner` has for each atom the cost and the number of its caption, and is changed.
+    `owner` has for each atom the distance and the number of its caption, and is changed.
     """
     size = problem.scene.profile.size
     for one, other in problem.rows:
@@ -195,12 +191,10 @@ def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> 
     page = problem.scene.page
     top, bottom = min(box[3], nearest[3]), max(box[1], nearest[1])
     for number, other in enumerate(problem.captions):
-        x0, y0, x1, y1 = other.box
-        if number == index or not (y0 > top - 2 and y1 < bottom + 2):
+        inside = other.box[1] > top - 2 and other.box[3] < bottom + 2
+        if number == index or not inside:
             continue
-        column = in_one_column(other.box, page)
-        centred = abs(x0 + x1 - page.width) < P.page_centre * page.width
-        if column is None and (len(page.columns) > 1 or centred):
+        if len(page.columns) > 1 and in_one_column(other.box, page) is None:
             return True
     return False
 
@@ -237,11 +231,6 @@ def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
     if corridor[0] >= corridor[2] or corridor[1] >= corridor[3] or not len(walls):
         return False
     return bool(hits(walls, corridor).any())
-
-
-def _off_centre(cap: Box, box: Box, side: str) -> float:
-    axis = 0 if side in (ABOVE, BELOW) else 1
-    return P.off_centre * abs(cap[axis] + cap[axis + 2] - box[axis] - box[axis + 2]) / 2
 
 
 def inset(box: Box) -> Box:
