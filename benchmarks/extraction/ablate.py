@@ -140,11 +140,11 @@ def measure_worths(folders: list[Path], out: Path) -> list[Worth]:
             return list(all_examples(papers))
 
     examples = kept(out / "examples.pickle", gather)
-    worths = [
-        worth
-        for model in tqdm((*EXTENT, *STARTS), desc="models")
-        for worth in HeldOut(tabulate(examples, model)).worths(model)
-    ]
+    worths: list[Worth] = []
+    for model in tqdm((*EXTENT, *STARTS), desc="models"):
+        design = tabulate(examples, model)
+        if len(set(design.groups)) > 1:  # else there is none to leave out
+            worths += HeldOut(design).worths(model)
     return sorted(worths, key=lambda worth: (worth.model, -worth.loss.change))
 
 
