@@ -76,26 +76,12 @@ OPEN_FAULTS = {
         ],
         "the second part is lost": [
             "test_a_figure_that_goes_on_on_the_next_page[True-continued]",
-            "test_a_figure_that_goes_on_on_the_next_page[False-(continued)]",
             "test_a_figure_that_goes_on_on_the_next_page[False-continued]",
             "test_a_figure_that_goes_on_on_the_next_page[False-(cont.)]",
             "test_a_figure_that_goes_on_on_the_next_page[False-Cont'd.]",
         ],
-        "captions given in the wrong order, or lost": [
-            "test_a_list_of_captions_and_bare_figures_in_order[False-Figure captions-double-spaced]",
-            "test_a_list_of_captions_and_bare_figures_in_order[False-Legends-double-spaced]",
-            "test_a_list_of_captions_and_bare_figures_in_order[False-List of figures-double-spaced]",
-        ],
         "a figure is lost": [
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}-head]",
             "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-head]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[FIGURE {}-foot]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}.-corner]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}-under]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-over]",
-        ],
-        "figures lost": [
-            "test_pages_of_figures_with_the_names_of_their_files_are_in_order",
         ],
     },
     "test_pdf_label_kinds.py": {
@@ -109,7 +95,6 @@ OPEN_FAULTS = {
             "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[italic-fill1-two-columns-sans]",
         ],
         "lost or wrong since weights are fitted": [
-            "test_a_caption_that_begins_in_lower_case[regular-Fig. 1:-same-size]",
             "test_a_label_above_its_figure_with_the_text_under_it[italic--two-columns-sans]",
             "test_a_label_above_its_figure_with_the_text_under_it[regular--two-columns-sans]",
         ],

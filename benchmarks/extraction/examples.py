@@ -258,10 +258,9 @@ def together_examples(paper: Paper) -> Iterator[Example]:
     """Every candidate of a paper together with the others."""
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     weigh_alone(candidates)
-    for candidate, more in zip(candidates, document_features(candidates), strict=True):
+    for candidate, found in zip(candidates, document_features(candidates), strict=True):
         answer = paper.answers.get(id(candidate.first))
         if answer is not None:
-            found = candidate.features | more
             yield Example("starts", found, answer, paper.name, paper.group)
 
 

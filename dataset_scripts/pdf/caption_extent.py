@@ -186,39 +186,8 @@ def _in_next_column(caption: Growing) -> list[Step]:
         if beyond:
             found = joined(beyond[0], level, text.page.columns)
             found = [line for line in found if line.box[0] > right]
-            return [_resume(caption, found, text, "column", _as_columns(caption, found))]
+            return [_resume(caption, found, text, "column")]
     return []
-
-
-def _as_columns(caption: Growing, row: list[Line]) -> dict[str, float]:
-    """Whether the present column and the lines under `row` look like two columns of one text.
-
-    They are in one face, end at about the same height, and lie under one wide graphic.
-    """
-    text, last, head = caption.text, caption.last, row[0]
-    left, right = caption.span
-    top = min(line.box[1] for line in caption.own[0])
-    beside = [
-        line
-        for line in text.rows.between(head.box[1], last.box[3] + 1.5 * last.size)
-        if line.box[0] > right
-        and abs(line.size - last.size) < 0.05 * last.size
-        and line.font == head.font
-    ]
-    foot = max((line.box[3] for line in beside), default=0.0)
-    below = [
-        line
-        for line in text.rows.between(last.box[3] + 0.5 * last.size, last.box[3] + 2 * last.size)
-        if line.box[2] > head.box[0] and abs(line.size - last.size) < 0.05 * last.size
-    ]
-    boxes = text.solid
-    over = (boxes[:, 3] < top + last.size) & (boxes[:, 3] > top - 5 * last.size)
-    over &= (boxes[:, 0] < right - 0.3 * (right - left)) & (boxes[:, 2] > head.box[2] - last.size)
-    return {
-        "ends_level": float(abs(foot - last.box[3]) < 1.5 * last.size and not below),
-        "under_one_graphic": float(over.any()),
-        "rows_beside": min(len(beside), 10) / 10,
-    }
 
 
 def _under_figure(caption: Growing) -> list[Step]:
@@ -233,15 +202,8 @@ def _under_figure(caption: Growing) -> list[Step]:
         return []
     rows = text.rows.below(foot - first.size, UNDER_REACH * first.size, window, first.size)
     heads = [row[0] for row in rows if row[0].box[1] > foot - 0.5 * first.size]
-    steps = []
-    for number, head in enumerate(heads[:UNDER_SEEN]):
-        row = joined(head, text.rows.level(head), text.page.columns)
-        features = {
-            "rank": number / UNDER_SEEN,
-            "gap": (row[0].box[1] - foot) / (UNDER_REACH * first.size),
-        }
-        steps.append(_resume(caption, row, text, "under", features))
-    return steps
+    starts = (joined(h, text.rows.level(h), text.page.columns) for h in heads[:UNDER_SEEN])
+    return [_resume(caption, row, text, "under") for row in starts]
 
 
 def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float]) -> float | None:
@@ -277,21 +239,14 @@ def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
     return [_resume(caption, row, text, "page") for row in rows]
 
 
-def _resume(
-    caption: Growing,
-    row: list[Line],
-    text: PageText,
-    model: str,
-    more: dict[str, float] | None = None,
-) -> Step:
+def _resume(caption: Growing, row: list[Line], text: PageText, model: str) -> Step:
     base = max(line.box[3] for line in row)
     following = [
         line
         for line in text.rows.between(base, base + 5 * text.profile.leading)
         if overlap_x(line.box, row[0].box) > 0
     ]
-    features = resume_features(caption, row, following) | (more or {})
-    return Step(model, row, features, turns=True)
+    return Step(model, row, resume_features(model, caption, row, following), turns=True)
 
 
 def _at_foot(caption: Growing) -> bool:

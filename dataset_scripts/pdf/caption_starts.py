@@ -7,7 +7,6 @@ sees how the other candidates of the document are set, and which have the same n
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x
-from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
@@ -49,14 +47,16 @@ _ELSEWHERE = re.compile(
     r"|^\W*see\s+(?:the\s+)?(?:next|following|previous|opposite|facing|preceding)\s+page\b.{0,40}$",
     re.I,
 )
-_SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
 _CITATION = -8.0  # log-odds of a first row alone, from which no further rows can make a caption
 _UNLIKELY = -3.0  # log-odds by itself; below it a caption needs others of its kind to be one
 _SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
 _NEAR = 4.0  # font sizes from a caption to the graphics that count as near
-_MARKS = {".": "dot", ":": "colon", "|": "bar", "\u2502": "bar", ")": "bracket"}
+_BARS = ("|", "\u2502")
 _STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
+_AGREEING = ("mark", "weight", "size", "face")  # those that count by themselves
+# Features of a candidate by itself that count among the others too.
+_SEEN_AGAIN = ("above_in_order", "first_in_block", "graphics_above", "mark", "no_text", "one_row")
 
 
 @dataclass
@@ -147,39 +147,25 @@ def _half(size: float) -> float:
 def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, float]:
     """Features of a candidate by itself. `rest` is the first row behind the label."""
     growing, line = candidate.growing, candidate.first
-    text, head = growing.text, candidate.head
-    profile = text.profile
-    closing = candidate.style[2]
-    size = line.size / profile.size
+    head, closing = candidate.head, candidate.style[2]
     full = " ".join(candidate.pieces)
-    found = {f"mark_{_MARKS.get(closing, 'dash')}": bool(closing)}
-    found |= {
+    found = {
         "mark": bool(closing),
+        "mark_bar": closing in _BARS,
+        "mark_bracket": closing == ")",
         "mark_upper": bool(closing) and not head[:1].islower(),
         "no_mark_upper": not closing and head[:1].isupper(),
         "lower": head[:1].islower(),
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
-        "cites_upper": not closing and head[:1].isupper() and bool(_CITES.match(rest)),
         "comma": rest[:1] in (",", ";"),
-        "cites_body": not closing and text.is_body(line) and bool(_CITES.match(rest)),
         "ideographs": cjk and (rest[:1].isspace() or not rest),
-        "glued_ideographs": cjk and bool(rest) and not rest[:1].isspace() and not closing,
-        "own_weight": candidate.style[3],
-        "own_face": line.lead != line.font,
-        "smaller": size < 0.96,
-        "much_smaller": size < 0.8,
-        "larger": size > 1.06,
-        "body_type": text.is_body(line),
-        "fills_column": text.fills_column(line),
-        "capitals": candidate.style[1],
+        "body_type": growing.text.is_body(line),
         "prefix": len(candidate.style[0].split()) > 1,
         "entry": bool(_ENTRY_END.search(full)),
         "continued": candidate.continued,
         "one_row": len(growing.rows) == 1,
         "many_rows": min(max(len(growing.rows) - 8, 0) / 20, 2.0),
-        "sentence": bool(_SENTENCE_END.search(full)),
-        "table": candidate.kind == "table",
     }
     found |= _place_features(growing, line)
     return {name: float(value) for name, value in found.items()}
@@ -193,25 +179,27 @@ def _place_features(growing: Growing, line: Line) -> dict[str, float]:
     index = next((k for k, other in enumerate(block.lines) if other is line), 0) if block else 0
     above = block.lines[index - 1] if block and index else None
     full = above is not None and above.box[2] > block.box[2] - 2 * size
-    over = text.rows.between(box[3] - 3.4 * size, box[3] - 0.4 * size)
-    near = [other for other in over if overlap_x(other.box, box) > 0]
-    alike = [o for o in near if abs(o.size - size) < 0.08 * size and len(o.text) > 20]
     left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
     graphics = _near_graphics(text.solid, growing, size)
     return {
         "first_in_block": index == 0,
         "above_full": full and abs(above.size - size) < 0.08 * size,
         "above_in_order": above is not None and line.continues(above),
-        "above_hyphen": above is not None and above.text.endswith(("-", COMPOUND, DIVIDED)),
-        "text_above": bool(alike),
-        "free_above": not near,
+        "free_above": not _lines_above(text, line),
         "text_left": bool(left),
         **graphics,
     }
 
 
+def _lines_above(text: PageText, line: Line) -> list[Line]:
+    """The lines in the row above one."""
+    size, box = line.size, line.box
+    over = text.rows.between(box[3] - 3.4 * size, box[3] - 0.4 * size)
+    return [other for other in over if overlap_x(other.box, box) > 0]
+
+
 def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str, float]:
-    """Whether graphics end just above a caption, begin just below it, lie beside or around it."""
+    """Whether graphics end just above a caption, begin just below it, or lie beside it."""
     if not len(boxes):
         return {}
     lines = growing.lines
@@ -226,13 +214,10 @@ def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str
     under = across & (boxes[:, 1] >= y1 - size) & (boxes[:, 1] < y1 + reach)
     left, right = boxes[:, 0] - x1, x0 - boxes[:, 2]
     beside = down & (np.maximum(left, right) < reach) & (np.maximum(left, right) >= -size)
-    around = (boxes[:, 0] < x0) & (boxes[:, 2] > x1) & (boxes[:, 1] < y0) & (boxes[:, 3] > y1)
     return {
         "graphics_above": float(over.any()),
         "graphics_below": float(under.any()),
         "graphics_beside": float(beside.any()),
-        "graphics_around": float(around.any()),
-        "graphics_none": float(not (over.any() or under.any() or beside.any())),
     }
 
 
@@ -289,27 +274,30 @@ def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
     for candidate in candidates:
         numbers[candidate.kind, candidate.number].append(candidate)
     good = {key for key, group in numbers.items() if any(c.score > 0 for c in group)}
-    listed = _listed(candidates)
     return [
-        _agreement(candidate, main[candidate.kind])
+        _own_features(candidate)
+        | _agreement(candidate, main[candidate.kind])
         | _rivals(candidate, numbers[candidate.kind, candidate.number])
         | {"alone_score": max(min(candidate.score, 6.0), -6.0) / 6}
-        | {"listed": float(id(candidate) in listed)}
         | {"follows_number": float((candidate.kind, _before(candidate.number)) in good)}
         for candidate in candidates
     ]
 
 
-def _listed(candidates: list[Candidate]) -> set[int]:
-    """Candidates next to one of the number before or after theirs, as in a list of captions."""
-    found = set()
-    for one, other in pairwise(candidates):
-        same = one.kind == other.kind and one.growing.text is other.growing.text
-        if same and one.number == _before(other.number):
-            gap = other.first.box[1] - one.growing.last.box[3]
-            if 0 < gap < _NEAR * other.first.size:
-                found |= {id(one), id(other)}
-    return found
+def _own_features(candidate: Candidate) -> dict[str, float]:
+    """What counts of a candidate itself, besides how likely it is by itself."""
+    line, text = candidate.first, candidate.growing.text
+    above = (
+        len(other.text) > 20 and abs(other.size - line.size) < 0.08 * line.size
+        for other in _lines_above(text, line)
+    )
+    own = {name: candidate.features.get(name, 0.0) for name in _SEEN_AGAIN}
+    return own | {
+        "own_weight": float(candidate.style[3]),
+        "own_face": float(line.lead != line.font),
+        "fills_column": float(text.fills_column(line)),
+        "text_above": float(any(above)),
+    }
 
 
 def _main_style(family: list[Candidate]) -> Counter:
@@ -327,9 +315,9 @@ def _main_style(family: list[Candidate]) -> Counter:
 
 
 def _agreement(candidate: Candidate, votes: Counter) -> dict[str, float]:
-    """For each part of the style, the share of the other likely captions that have it too.
+    """How many of the other likely captions have parts of the style too, and all of them.
 
-    Centred on a half, and 0 where there are no others.
+    Shares, centred on a half, and 0 where there are no others.
     """
     own = candidate.score > 0
     others = votes["all"] - own
@@ -338,7 +326,7 @@ def _agreement(candidate: Candidate, votes: Counter) -> dict[str, float]:
     weight = min(others, 4) / 4
     parts = zip(_STYLE, candidate.style, strict=True)
     shares = {part[0]: (votes[part] - own) / others for part in parts}
-    found = {f"agrees_{name}": weight * (share - 0.5) for name, share in shares.items()}
+    found = {f"agrees_{name}": weight * (shares[name] - 0.5) for name in _AGREEING}
     return found | {"agrees_all": weight * (min(shares.values()) - 0.5)}
 
 
@@ -349,12 +337,7 @@ def _rivals(candidate: Candidate, group: list[Candidate]) -> dict[str, float]:
         return {"only_of_number": 1.0}
     best = max(other.score for other in others)
     behind = candidate.score < best
-    return {
-        "best_of_number": float(not behind),
-        "behind": min(best - candidate.score, 6.0) / 6 if behind else 0.0,
-        "rival_likely": float(behind and best > 0),
-        "same_style_rival": float(any(o.style == candidate.style and o.score > 0 for o in others)),
-    }
+    return {"best_of_number": float(not behind), "rival_likely": float(behind and best > 0)}
 
 
 def _before(number: str) -> str:

@@ -24,7 +24,6 @@ class Parameters:
     """Which text may be of a figure. Lengths are in font sizes of the body, if not said else."""
 
     text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
-    spread: float = 0.72  # of the size; the mean width of a character where gaps part labels
     least_size: float = 10.0  # points; labels do not stand closer where the body is small
 
 
@@ -65,7 +64,7 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
                 continue
             sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
             running = block.paragraph or (sentence and _in_body_type(line, body))
-            labels = len(block.lines) <= 2 and (_in_graphics(line, atoms) or _is_spread(line))
+            labels = len(block.lines) <= 2 and _in_graphics(line, atoms)
             if running and not labels:
                 barriers.append(line.box)
             else:
@@ -122,17 +121,6 @@ def _in_captions(lines: list[Line], captions: np.ndarray) -> list[bool]:
 
 def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
     return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
-
-
-def _is_spread(line: Line) -> bool:
-    """Whether gaps part the words of a line, as they part the labels under the bars of a chart.
-
-    Letters of a text face are half as wide as high in the mean; ideographs are as wide as high.
-    """
-    if any("\u2e80" < sign < "\uffa0" for sign in line.text):
-        return False
-    width = line.box[2] - line.box[0]
-    return " " in line.text and width > P.spread * line.size * max(len(line.text), 1)
 
 
 def _in_body_type(line: Line, body: TypeProfile) -> bool:

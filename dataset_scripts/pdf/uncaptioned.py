@@ -21,7 +21,6 @@ class Parameters:
     """What makes a graphic without a caption a figure."""
 
     least_lines: int = 6  # of body text: what is lower or narrower is a logo, a badge or a rule
-    claimed: float = 0.1  # of its area may lie in another figure
     text: float = 0.2  # of its area may be lines; more is a boxed abstract, a table or a notice
     leading: float = 1.2  # of the body's size, the height of a line that is meant above
     beside: float = 3.0  # body sizes from a portrait to the biography that it belongs to
@@ -55,7 +54,7 @@ def find_uncaptioned(
             for atom in scene.atoms
             if min(atom.box[2] - atom.box[0], atom.box[3] - atom.box[1]) >= least
             and seen[_place(atom.box)] == 1
-            and all(covered(atom.box, pair.box) <= P.claimed for pair in own)
+            and not any(covered(atom.box, pair.box) for pair in own)
             and _text_share(atom.box, scene) <= P.text
             and not _is_portrait(atom.box, scene, P.beside * body.size)
         ]
