@@ -201,6 +201,7 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
         "same_type": not (changed or found["new_font"]),
         "label_in_order": found["in_order"] and found["own_label"],
     }
+    found["in_graphic"] = _in_graphic(text.solid, row, last)
     crossed = _between(text.rules, (left, right), last, base, size)
     found["rule_between"] = crossed
     found["graphic_between"] = _between(text.solid, (left, right), last, base, size)
@@ -280,6 +281,7 @@ def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
         "own_label": own is not None,
         "own_label_after_end": own is not None and ended,
         "short": len(head) < 4 and len(row) == 1,
+        "wordless": not any(sign.isalpha() for line in row for sign in line.text),
     }
 
 
@@ -295,6 +297,13 @@ def _apart(level: list[Line], row: list[Line], right: float) -> bool:
     """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
     inside = {id(line) for line in row}
     return any(id(line) not in inside and line.box[0] < right for line in level)
+
+
+def _in_graphic(boxes: np.ndarray, row: list[Line], last: Line) -> bool:
+    """Whether a row begins within a graphic that the caption is not in: it is of a picture."""
+    x, y = row[0].box[0] + 1, (row[0].box[1] + row[0].box[3]) / 2
+    around = (boxes[:, 0] < x) & (boxes[:, 2] > x) & (boxes[:, 1] < y) & (boxes[:, 3] > y)
+    return bool((around & (boxes[:, 1] > last.box[1])).any())
 
 
 def _between(

@@ -191,7 +191,8 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
             continue
         # The legend beside another figure may be seen past that figure's caption.
         hull = inset(union([nearest, box]))
-        if len(others) and hits(others, hull).any():
+        between = hits(others, hull) & ~hits(others, nearest) & ~hits(others, box)
+        if between.any():
             continue
         # A logo above the title may be seen past the title's end.
         if gap > first + P.logo_gap * scene.profile.size and side in (ABOVE, BELOW):
