@@ -27,16 +27,6 @@ OPEN_FAULTS = {
             "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-one-column-stix]",
             "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-three-columns]",
         ],
-        "the lower figure takes panels of the upper one": [
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[16.0-2-2]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[16.0-2-3]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[24.0-2-2]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[24.0-2-3]",
-            "test_a_figure_under_the_open_end_of_a_short_caption[14.0-2]",
-            "test_a_figure_under_the_open_end_of_a_short_caption[24.0-2]",
-            "test_wide_and_narrow_figures_under_their_captions[0-2]",
-            "test_wide_and_narrow_figures_under_their_captions[1-2]",
-        ],
     },
     "test_pdf_caption_extent.py": {
         "the second column is lost": [
