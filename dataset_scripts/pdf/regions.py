@@ -1,5 +1,6 @@
 """Regions: the graphics of a page in connected groups, and the text that stands in their way."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,8 @@ class Parameters:
 
     text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
     spread: float = 0.72  # of the size; the mean width of a character where gaps part labels
+    header_reach: float = 1.0  # added for a row of names, each over the middle of a picture
+    off_middle: float = 0.1  # of a picture's width; a name over it is off its middle by less
     least_size: float = 10.0  # points; labels do not stand closer where the body is small
 
 
@@ -147,6 +150,7 @@ def _take_in_text(
     The gap between two plots is that between their axis labels, not between their frames.
     """
     reach = P.text_reach * max(body.size, P.least_size) + _stand_off(loose, quarters, body)
+    reach[_headers(loose, atoms, body)] += P.header_reach * body.size
     add_text(atoms, loose, walls, reach)
     merged = merge_groups([atom.box for atom in atoms], 0.0, walls)
     result = []
@@ -165,6 +169,28 @@ def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarra
     The name of an upright axis stands off from the numbers at its ticks.
     """
     return 0.9 * body.size * np.array([float(line.quarters != quarters) for line in lines])
+
+
+def _headers(lines: list[Line], atoms: list[Atom], body: TypeProfile) -> list[int]:
+    """Which lines stand in one row, each over the middle of a picture of its own."""
+    boxes = [atom.box for atom in atoms] + [image for atom in atoms for image in atom.images]
+    pictures = np.array(boxes).reshape(-1, 4)
+    wide, middles = pictures[:, 2] - pictures[:, 0], (pictures[:, 0] + pictures[:, 2]) / 2
+    rows = defaultdict(list)
+    for number, line in enumerate(lines):
+        x0, _, x1, foot = line.box
+        gap = pictures[:, 1] - foot
+        over = (gap > 0) & (gap < (P.text_reach + P.header_reach) * body.size)
+        over &= (np.abs((x0 + x1) / 2 - middles) < P.off_middle * wide) & (x1 - x0 < wide)
+        if over.any():
+            picture = int(np.argmax(over))
+            rows[round(foot), round(pictures[picture, 1])].append((number, picture))
+    return [
+        number
+        for row in rows.values()
+        if len({picture for _, picture in row}) > 1
+        for number, _ in row
+    ]
 
 
 def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: np.ndarray) -> None:
