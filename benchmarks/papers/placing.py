@@ -27,7 +27,6 @@ _ODD_PLACES = [
     "landscape",
     "broken",
     "broken",
-    "broken",
 ]
 
 
@@ -78,7 +77,8 @@ class Placer:
         """The paper's place of captions or, at times, another, where there is room for it."""
         place = self.layout.caption.place
         if self.rng.random() < self.layout.figures.odd_share:
-            place = self.rng.choice(_ODD_PLACES)
+            broken = ["broken"] * (6 if self.layout.page.columns == 1 else 0)
+            place = self.rng.choice(_ODD_PLACES + broken)
         too_narrow = (place in ("left", "right") and width < _SIDE) or (
             place == "wrapped" and (width < _WRAP or not self.writer.language.spaced)
         )

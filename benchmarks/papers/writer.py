@@ -6,6 +6,8 @@ from random import Random
 
 from benchmarks.papers.languages import SHARED, Language
 
+# Share of the captions with panels that begin with the mark of the first one.
+_NO_TITLE = 0.15
 _DASH = "\u2013"
 _INITIALS = "ABCDEFGHJKLMNPRST"
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -98,6 +100,8 @@ class Writer:
             at = rng.randrange(len(texts))
             texts[at] = "<p>" + texts[at]
         stop = self.language.stop.strip()
+        if parts and rng.random() < _NO_TITLE:
+            return CaptionText(texts[0].removeprefix("<p>") + stop, self.joined(texts[1:]))
         # A short caption often goes without its full stop, a name nearly always.
         end = "" if not texts and rng.random() < (0.85 if name else 0.3) else stop
         return CaptionText(_capital(title) + end, self.joined(texts))
