@@ -29,7 +29,6 @@ def place_features(growing: Growing, line: Line) -> dict[str, float]:
     alike = [o for o in near if abs(o.size - size) < 0.08 * size and len(o.text) > 20]
     left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
     graphics = _near_graphics(text.solid, growing, size)
-    faces = _faces_graphics(growing)
     first = growing.rows[0]
     x0, x1 = first[0].box[0], first[-1].box[2]
     column = text.column_of(box)
@@ -45,8 +44,7 @@ def place_features(growing: Growing, line: Line) -> dict[str, float]:
         "free_above": not near,
         "text_left": bool(left),
         **graphics,
-        "faces_graphics": faces,
-        "faces_graphics_first": faces and index == 0,
+        "faces_graphics": _faces_graphics(growing),
     }
 
 

@@ -46,6 +46,8 @@ _ELSEWHERE = re.compile(
     r"|^\W*see\s+(?:the\s+)?(?:next|following|previous|opposite|facing|preceding)\s+page\b.{0,40}$",
     re.I,
 )
+# The mark of a panel, or a condition in brackets, with which a caption may begin.
+_OPENING = re.compile(r"^(?:\([^()]{1,20}\)|[A-Za-z]\.?\))\s*[:.,]?\s*")
 _SERIES = re.compile(r"\D*")  # what a number begins with: "s" of "s1", "" of "1"
 _SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
@@ -149,15 +151,16 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
     closing = candidate.style[2]
     size = line.size / profile.size
     full = " ".join(candidate.pieces)
+    said = _OPENING.sub("", head)
     found = {f"mark_{_MARKS.get(closing, 'dash')}": bool(closing)}
     found |= {
         "mark": bool(closing),
-        "mark_upper": bool(closing) and not head[:1].islower(),
-        "no_mark_upper": not closing and head[:1].isupper(),
-        "lower": head[:1].islower(),
+        "mark_upper": bool(closing) and not said[:1].islower(),
+        "no_mark_upper": not closing and said[:1].isupper(),
+        "lower": said[:1].islower(),
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
-        "cites_upper": not closing and head[:1].isupper() and bool(_CITES.match(rest)),
+        "cites_upper": not closing and said[:1].isupper() and bool(_CITES.match(rest)),
         "comma": rest[:1] in (",", ";"),
         "cites_body": not closing and text.is_body(line) and bool(_CITES.match(rest)),
         "ideographs": cjk and (rest[:1].isspace() or not rest),
