@@ -213,6 +213,8 @@ def _in_next_column(caption: Growing) -> list[Step]:
         if beyond:
             found = joined(beyond[0], level, text.page.columns)
             found = [line for line in found if line.box[0] > right]
+            if match_label(found[0].text):  # of the figure beside this one
+                return []
             return [_resume(caption, found, text, "column", _as_columns(caption, found))]
     return []
 

@@ -35,6 +35,7 @@ _CITES = re.compile(
     r"presenta|und|y|e|et)\b)",
     re.I,
 )
+_CLOSES = re.compile(r"\)\s*[.,;]")  # the end of a sentence's brackets, which cite the figure
 # The end of an entry in a list of figures: leaders, which may be dots of many kinds, and a page.
 _ENTRY_END = re.compile(
     r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
@@ -117,6 +118,8 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
     if match is None:
         return None
     rest = match.string[match.end() :]
+    if _CLOSES.match(rest):
+        return None
     mark = SEPARATOR.match(rest)
     closing = mark.group("mark")[:1] if mark else ""
     head = rest[mark.end() :] if mark else rest.strip()
@@ -152,12 +155,13 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
     size = line.size / profile.size
     full = " ".join(candidate.pieces)
     said = _OPENING.sub("", head)
+    lower = said == head and head[:1].islower()
     found = {f"mark_{_MARKS.get(closing, 'dash')}": bool(closing)}
     found |= {
         "mark": bool(closing),
-        "mark_upper": bool(closing) and not said[:1].islower(),
+        "mark_upper": bool(closing) and not lower,
         "no_mark_upper": not closing and said[:1].isupper(),
-        "lower": said[:1].islower(),
+        "lower": lower,
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
         "cites_upper": not closing and said[:1].isupper() and bool(_CITES.match(rest)),
