@@ -4,6 +4,7 @@ A row is dropped for the first of these reasons that holds:
 
 - "repeated": an earlier shard of the same folder has it, of the same document;
 - "licence": its licence is not open, where only open ones are asked for;
+- "third_party": its caption names a third party's rights, where such are not asked for;
 - "excluded": its image is, nearly, one of a dataset that is kept out;
 - "recurring": it is a publisher's logo or a licence's badge;
 - "duplicate": an earlier row shows the same with the same text;
@@ -19,6 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts import rights
 from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies, thumbnail
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies, words
 from cephalo.dataset_scripts.selection import Figure, Selection, content_hash
@@ -42,16 +44,19 @@ def select_rows(
     tables: Tables,
     *,
     only_open: bool = False,
+    third_party: bool = True,
     exclude: Mapping[str, ImageIndex] | None = None,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
+
+    `third_party`: whether figures are kept whose captions name a third party's rights.
 
     Earlier rows win over later ones. `folder`, which is made, takes what is compared: about 5 KB a
     figure, and 1 KB beside its own length for a passage or an answer. Raises CephaloError for a
     shard or an image that cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
-    select_figures(selection, only_open, exclude or {})
+    select_figures(selection, only_open, third_party, exclude or {})
     select_conversations(selection, only_open)
     select_text(selection, only_open)
     return selection
@@ -61,7 +66,10 @@ def select_rows(
 
 
 def select_figures(
-    selection: Selection, only_open: bool, exclude: Mapping[str, ImageIndex]
+    selection: Selection,
+    only_open: bool,
+    third_party: bool,
+    exclude: Mapping[str, ImageIndex],
 ) -> None:
     """Decide on the figures."""
     copies = NearCopies(selection.folder, selection.database)
@@ -76,6 +84,8 @@ def select_figures(
             excluding = [name for name, images in exclude.items() if images.near(picture)]
             if only_open and not is_open(license):
                 reason = "licence"
+            elif not third_party and rights.third_party(figure.caption):
+                reason = "third_party"
             elif excluding:
                 reason = "excluded"
                 selection.excluded.update(excluding)

@@ -43,6 +43,9 @@ FIGURES = Features(
     }
 )
 
+# Of a document: what its licence asks to be named, and where it was had.
+PROVENANCE = ("title", "doi", "license", "author", "source_url", "revision")
+
 MESSAGE = {
     "role": Value("string"),  # "user" or "assistant"
     "content": List({"type": Value("string"), "text": Value("string")}),  # "image" or "text"
@@ -71,7 +74,7 @@ CONVERSATIONS = Features(
         "figures": List(FIGURE_KEY),  # in the order of `images`
         "document": Value("string"),
         "document_sha256": Value("string"),
-        "license": Value("string"),
+        **{name: Value("string") for name in PROVENANCE},  # as in FIGURES
     }
 )
 
@@ -84,11 +87,6 @@ TEXT = Features(
         "document": Value("string"),
         "document_sha256": Value("string"),
         "page": Value("int32"),  # 0-based, where the passage begins
-        "title": Value("string"),  # these six as in FIGURES
-        "doi": Value("string"),
-        "license": Value("string"),
-        "author": Value("string"),
-        "source_url": Value("string"),
-        "revision": Value("string"),
+        **{name: Value("string") for name in PROVENANCE},  # as in FIGURES
     }
 )

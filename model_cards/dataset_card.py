@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
 from cephalo.model_cards.markdown import escape_cell, link
 from cephalo.model_cards.sources import Sources
+from cephalo.model_cards.teacher_terms import teacher_terms
 
 HERE = Path(__file__).parent
 SAMPLES = 4  # rows of as many documents
@@ -28,6 +30,7 @@ SAMPLE_SIDE = 480  # pixels
 REASONS = {
     "repeated": "of a document that was read again, under another name",
     "licence": "no known open licence",
+    "third_party": "the caption names a third party's rights",
     "excluded": "equal or near to an image of a dataset that is kept out",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
@@ -144,14 +147,17 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
 
 
 def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
-    """Tell `load_dataset` where every config and split lies: CONFIG/SPLIT-*."""
+    """Tell `load_dataset` where every config and split lies, CONFIG/SPLIT-*, and which is meant
+    where none is named."""
+    default = "conversations" if "conversations" in infos else next(iter(infos))
     DatasetInfosDict(infos).to_dataset_card_data(data)
     MetadataConfigs(
         {
             config: {
+                **({"default": True} if config == default else {}),
                 "data_files": [
                     {"split": split, "path": f"{config}/{split}-*"} for split in info.splits
-                ]
+                ],
             }
             for config, info in infos.items()
         }
@@ -164,6 +170,9 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
     data = DatasetCardData(
         language="en",
         license=sorted({hub_license(license) for license in licenses}),
+        annotations_creators=annotators(facts),
+        language_creators=["found"],
+        source_datasets=["original"],
         task_categories=["image-text-to-text", "visual-question-answering"],
         size_categories=size_category(
             max(info.splits.total_num_examples for info in infos.values())
@@ -181,7 +190,17 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         escape=escape_cell,
         license_url=license_url,
         reasons=REASONS,
+        link=link,
+        non_commercial=[f"`{config}`" for config in infos if config.endswith("_nc")],
+        terms=teacher_terms(teacher for teacher, _, _ in facts.teachers),
+        year=datetime.now(tz=UTC).year,
     )
+
+
+def annotators(facts: DatasetFacts) -> list[str]:
+    """Who wrote the texts, in the Hub's terms: the papers' authors, and models."""
+    models = {teacher for teacher, _, _ in facts.teachers} - {"caption"}
+    return ["expert-generated"] + ["machine-generated"] * bool(models)
 
 
 def size_category(rows: int) -> str:

@@ -18,6 +18,7 @@ from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
     SEPARATOR,
+    SORTS,
     WORD_ALONE,
     kind_of,
     label_of,
@@ -91,6 +92,11 @@ class Candidate:
     def bare(self) -> bool:
         """Whether it is a label without a caption of its own."""
         return self.elsewhere or not any(self.pieces)
+
+    @property
+    def sort_alone(self) -> bool:
+        """Whether it is like "Image 3" without a mark, as parts of a picture are labelled too."""
+        return bool(re.fullmatch(SORTS, self.style[0], re.I)) and not self.style[2]
 
     @property
     def pieces(self) -> list[str]:

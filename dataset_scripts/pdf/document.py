@@ -22,7 +22,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
-from cephalo.dataset_scripts.pdf.metadata import read_metadata
+from cephalo.dataset_scripts.pdf.metadata import read_metadata, read_xmp
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page, side_shares
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
@@ -35,7 +35,7 @@ from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 8  # raise it when the same file would give other rows
-_INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
+_INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
@@ -114,7 +114,7 @@ def extract_document(
         body, blocks = set_layout(contents)
         pairs = find_pairs(contents, blocks, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
-        whole = asdict(read_metadata(contents, body, information))
+        whole = asdict(read_metadata(contents, body, information, read_xmp(path)))
         mentions = find_mentions(contents, blocks, body)
         rows = []
         for content, own in zip(contents, pairs, strict=True):
@@ -277,7 +277,6 @@ def make_row(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> dic
         "dpi": crop.dpi,
         "image_sha256": rendering.pixel_hash(crop.pixels),
         "phash": rendering.perceptual_hash(crop.pixels),
-        "author": None,
         "source_url": None,
         "revision": None,
     }

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
-from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.dataset_scripts.schema import CONVERSATIONS, PROVENANCE
 from cephalo.dataset_scripts.shards import read_rows
 
 COLUMNS = [
     *("image", "caption", "label", "panels", "mentions", "document", "document_sha256"),
-    *("page", "image_sha256", "title", "license"),
+    *("page", "image_sha256", *PROVENANCE),
 ]
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 GROUP_ROWS = 100
