@@ -276,13 +276,13 @@ def _caption(rng: Random, page: Page, body: Body) -> Caption:
         ".\u2003",
         ") ",
     ]
-    short = (0, 0), (0, 0), (0, 1), (0, 3), (1, 1), (1, 2), (1, 4), (2, 6), (2, 6), (4, 9)
+    short = [(0, 0), (0, 2), *((1, 1), (1, 2), (1, 4), (2, 6), (4, 9)) * 2]
     return Caption(
         place=_place(rng, page),
         width=_often(rng, column=65, figure=20, narrow=15),
         align=_often(rng, justified=40, left=28, centred=20, hanging=12),
         size=rng.choice([0.75, 0.8, 0.85, 0.9, 0.9, 0.95, 1.0, 1.0, 1.1]),
-        leading=rng.choice([0.85, 0.9, 1.0, 1.0, 1.0, 1.0, 1.1, 1.3, 1.6]),
+        leading=rng.choice([*(0.85, 0.9, 1.0, 1.0, 1.0, 1.1) * 2, 1.3, 1.6]),
         face=_often(rng, body=60, sans=20, italic=10, other=10),
         split=_often(rng, none=60, bold_title=20, note=10, note_sans=10),
         word=word,

@@ -22,6 +22,12 @@ from cephalo.dataset_scripts.pdf.rows import Rows, box_of
 from cephalo.dataset_scripts.pdf.text import Line
 
 _SENTENCE_END = re.compile(r"[.!?\u3002:;]\W{0,3}$")
+# The end of a row after which a sentence must go on: a comma, an article, a preposition, "and".
+_DANGLING = re.compile(
+    r"(?:[,(]|\b(?:the|an?|of|and|or|in|to|with|for|by|from|at|on|as|is|are|was|were|that|which"
+    r"|between|than|der|die|das|und|von|mit|für|im|des|du|de|la|les?|et|en|el|los|del|y|da|do))$",
+    re.I,
+)
 _SOFT_END = (COMPOUND, DIVIDED, "-", "\u2010")
 _RULE = 2.5  # points; a graphic that is less high is a rule
 _SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
@@ -274,6 +280,7 @@ def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     own = match_label(head)
     return {
         "ended": ended,
+        "dangling": bool(_DANGLING.search(before)),
         "hyphen": before.endswith(_SOFT_END),
         "lower": head[:1].islower(),
         "lower_unfinished": head[:1].islower() and not ended,

@@ -5,15 +5,9 @@ import numpy as np
 from cephalo.dataset_scripts.pdf.caption_features import Growing
 from cephalo.dataset_scripts.pdf.geometry import overlap_x
 from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
-from cephalo.dataset_scripts.pdf.rows import box_of
 from cephalo.dataset_scripts.pdf.text import Line
 
 NEAR = 4.0  # font sizes from a caption to the graphics that count as near
-_FACING = 14.0  # font sizes up to which a caption faces graphics with nothing but white between
-_SENTENCE = 40  # characters; a longer line is text that stands between a caption and graphics
-_OFF_CENTRE = 0.8  # font sizes from the middle of its column; a row no farther off is centred
-_INSET = 1.5  # font sizes at each side of a centred row; one with less fills its column
-_PARTED = 1.3  # of the usual distance of baselines; text that is farther below is parted
 
 
 def place_features(growing: Growing, line: Line) -> dict[str, float]:
@@ -29,13 +23,7 @@ def place_features(growing: Growing, line: Line) -> dict[str, float]:
     alike = [o for o in near if abs(o.size - size) < 0.08 * size and len(o.text) > 20]
     left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
     graphics = _near_graphics(text.solid, growing, size)
-    first = growing.rows[0]
-    x0, x1 = first[0].box[0], first[-1].box[2]
-    column = text.column_of(box)
-    centred = abs(x0 + x1 - sum(column)) < 2 * _OFF_CENTRE * size
     return {
-        "centred": centred and x0 - column[0] > _INSET * size,
-        "free_below": _is_free_below(growing),
         "first_in_block": index == 0,
         "above_full": full and abs(above.size - size) < 0.08 * size,
         "above_in_order": above is not None and line.continues(above),
@@ -44,18 +32,7 @@ def place_features(growing: Growing, line: Line) -> dict[str, float]:
         "free_above": not near,
         "text_left": bool(left),
         **graphics,
-        "faces_graphics": _faces_graphics(growing),
     }
-
-
-def _is_free_below(growing: Growing) -> bool:
-    """Whether white space parts a candidate from the text below, as it parts a caption."""
-    last, profile = growing.last, growing.text.profile
-    steps = growing.steps()
-    step = _PARTED * max(profile.leading, 1.2 * last.size, *steps[-1:])
-    base, (left, right) = last.box[3], growing.span
-    below = growing.text.rows.between(base + 0.4 * last.size, base + step)
-    return not any(line.box[0] < right and line.box[2] > left for line in below)
 
 
 def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str, float]:
@@ -82,31 +59,3 @@ def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str
         "graphics_around": float(around.any()),
         "graphics_none": float(not (over.any() or under.any() or beside.any())),
     }
-
-
-def _faces_graphics(growing: Growing) -> bool:
-    """Whether graphics come before any line of text, above or below a candidate.
-
-    Names of axes and legends, which are short, may stand between.
-    """
-    text, lines = growing.text, growing.lines
-    boxes = text.solid
-    x0, y0, x1, y1 = box_of(lines)
-    size = lines[0].size
-    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0) > 2 * size
-    boxes = boxes[large & (boxes[:, 0] < x1) & (boxes[:, 2] > x0)]
-    own = {id(line) for line in lines}
-    reach = _FACING * size
-
-    def parted(low: float, high: float) -> bool:
-        return any(
-            len(line.text) > _SENTENCE and line.box[0] < x1 and line.box[2] > x0
-            for line in text.rows.between(low, high)
-            if id(line) not in own
-        )
-
-    above = boxes[(boxes[:, 3] < y0 + size) & (boxes[:, 3] > y0 - reach), 3]
-    below = boxes[(boxes[:, 1] > y1 - size) & (boxes[:, 1] < y1 + reach), 1]
-    return (len(above) > 0 and not parted(above.max(), y0 + 0.5 * size)) or (
-        len(below) > 0 and not parted(y1, below.min() + 0.5 * size)
-    )

@@ -186,6 +186,7 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
         "prefix": len(candidate.style[0].split()) > 1,
         "entry": bool(_ENTRY_END.search(full)),
         "continued": candidate.continued,
+        "continued_table": candidate.continued and candidate.kind == "table",
         "one_row": len(growing.rows) == 1,
         "many_rows": min(max(len(growing.rows) - 8, 0) / 20, 2.0),
         "sentence": bool(_SENTENCE_END.search(full)),
