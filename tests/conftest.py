@@ -7,35 +7,11 @@ import pytest
 # File → why → the tests that fail for it.
 OPEN_FAULTS = {
     "test_pdf_box_kinds.py": {
-        "row of headers lost": [
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[True-14.0]",
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[True-20.0]",
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[False-14.0]",
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[False-20.0]",
-        ],
         "photograph taken": [
             "test_an_author_with_a_photograph_is_not_of_a_figure[over]",
         ],
         "legend lost": [
             "test_a_legend_that_stands_off_is_of_the_figure[right]",
-        ],
-        "equation taken": [
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-two-columns-times]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-one-column-stix]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-three-columns]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-two-columns-times]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-one-column-stix]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-three-columns]",
-        ],
-        "the lower figure takes panels of the upper one": [
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[16.0-2-2]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[16.0-2-3]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[24.0-2-2]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[24.0-2-3]",
-            "test_a_figure_under_the_open_end_of_a_short_caption[14.0-2]",
-            "test_a_figure_under_the_open_end_of_a_short_caption[24.0-2]",
-            "test_wide_and_narrow_figures_under_their_captions[0-2]",
-            "test_wide_and_narrow_figures_under_their_captions[1-2]",
         ],
     },
     "test_pdf_caption_extent.py": {
@@ -50,21 +26,11 @@ OPEN_FAULTS = {
             "test_a_caption_in_two_columns_under_a_wide_figure[sentence-helvetica-24.0-True]",
             "test_a_caption_in_two_columns_under_a_wide_figure[word-times-24.0-True]",
         ],
-        "the row of the fraction is lost, or ends the caption": [
-            "test_an_inline_fraction_does_not_end_a_caption[1]",
-            "test_an_inline_fraction_does_not_end_a_caption[2]",
-        ],
         "cut after its first row": [
             "test_a_caption_with_a_larger_leading_than_the_body[vs.-16.0]",
             "test_a_caption_with_a_larger_leading_than_the_body[vs.-20.0]",
             "test_a_caption_with_a_larger_leading_than_the_body[air.-16.0]",
             "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
-        ],
-        "the second word is lost": [
-            "test_a_row_of_two_words_far_apart_is_whole[antiferromagnetic-1]",
-            "test_a_row_of_two_words_far_apart_is_whole[antiferromagnetic-2]",
-            "test_a_row_of_two_words_far_apart_is_whole[molybdenum-1]",
-            "test_a_row_of_two_words_far_apart_is_whole[molybdenum-2]",
         ],
     },
     "test_pdf_elsewhere.py": {

@@ -213,7 +213,11 @@ def compare(paper: Paper) -> None:
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     shares: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for number, candidate in enumerate(candidates):
-        paper.answers[id(candidate.first)] = False if candidate.kind in paper.kinds else None
+        # Sources that hold a figure once say nothing of where it is printed as continued. Each
+        # such part is a row; a table is one, however many pages it goes on.
+        continued = candidate.continued and candidate.kind != "table"
+        told = candidate.kind in paper.kinds and not continued
+        paper.answers[id(candidate.first)] = False if told else None
         for place, truth in enumerate(paper.truths):
             if same_label(candidate, truth):
                 shares[place].append((_share(candidate, truth, paper), number))

@@ -21,6 +21,12 @@ from cephalo.dataset_scripts.pdf.rows import Rows, box_of
 from cephalo.dataset_scripts.pdf.text import Line
 
 _SENTENCE_END = re.compile(r"[.!?\u3002:;]\W{0,3}$")
+# The end of a row after which a sentence must go on: a comma, an article, a preposition, "and".
+_DANGLING = re.compile(
+    r"(?:[,(]|\b(?:the|an?|of|and|or|in|to|with|for|by|from|at|on|as|is|are|was|were|that|which"
+    r"|between|than|der|die|das|und|von|mit|für|im|des|du|de|la|les?|et|en|el|los|del|y|da|do))$",
+    re.I,
+)
 _RULE = 2.5  # points; a graphic that is less high is a rule
 _SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
 
@@ -166,6 +172,9 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     wider = len(caption.own) == 1 and x1 > right + 1.2 * size and not middle
     found = _distance_features(caption, base, size) | {
         "ended": ended,
+        "dangling": words["dangling"],
+        "wordless": words["wordless"],
+        "in_graphic": _in_graphic(text.solid, row, last),
         "lower": words["lower"],
         "lower_unfinished": words["lower"] and not ended,
         "own_label": words["own_label"],
@@ -246,6 +255,8 @@ def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     head = row[0].text
     return {
         "ended": bool(_SENTENCE_END.search(caption.string.rstrip())),
+        "dangling": bool(_DANGLING.search(caption.string.rstrip())),
+        "wordless": not any(sign.isalpha() for line in row for sign in line.text),
         "lower": head[:1].islower(),
         "own_label": match_label(head) is not None,
     }
@@ -255,6 +266,13 @@ def _apart(level: list[Line], row: list[Line], right: float) -> bool:
     """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
     inside = {id(line) for line in row}
     return any(id(line) not in inside and line.box[0] < right for line in level)
+
+
+def _in_graphic(boxes: np.ndarray, row: list[Line], last: Line) -> bool:
+    """Whether a row begins within a graphic that the caption is not in: it is of a picture."""
+    x, y = row[0].box[0] + 1, (row[0].box[1] + row[0].box[3]) / 2
+    around = (boxes[:, 0] < x) & (boxes[:, 2] > x) & (boxes[:, 1] < y) & (boxes[:, 3] > y)
+    return bool((around & (boxes[:, 1] > last.box[1])).any())
 
 
 def _between(
@@ -272,6 +290,7 @@ def _between(
 # What is looked at where a caption may go on in another place, by the name of the model.
 _RESUMING = {
     "column": (
+        "dangling",
         "full",
         "full_unfinished",
         "in_order",
@@ -282,6 +301,7 @@ _RESUMING = {
     ),
     "page": (
         "body_follows",
+        "dangling",
         "few_words",
         "fills_column",
         "flush",

@@ -8,12 +8,11 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
+from cephalo.dataset_scripts.pdf.caption_places import NEAR, lines_above, place_features
 from cephalo.dataset_scripts.pdf.decisions import load_models
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x
+from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
@@ -36,6 +35,7 @@ _CITES = re.compile(
     r"presenta|und|y|e|et)\b)",
     re.I,
 )
+_CLOSES = re.compile(r"\)\s*[.,;]")  # the end of a sentence's brackets, which cite the figure
 # The end of an entry in a list of figures: leaders, which may be dots of many kinds, and a page.
 _ENTRY_END = re.compile(
     r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
@@ -47,11 +47,13 @@ _ELSEWHERE = re.compile(
     r"|^\W*see\s+(?:the\s+)?(?:next|following|previous|opposite|facing|preceding)\s+page\b.{0,40}$",
     re.I,
 )
+# The mark of a panel, or a condition in brackets, with which a caption may begin.
+_OPENING = re.compile(r"^(?:\([^()]{1,20}\)|[A-Za-z]\.?\))\s*[:.,]?\s*")
+_SERIES = re.compile(r"\D*")  # what a number begins with: "s" of "s1", "" of "1"
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
 _CITATION = -8.0  # log-odds of a first row alone, from which no further rows can make a caption
 _UNLIKELY = -3.0  # log-odds by itself; below it a caption needs others of its kind to be one
 _SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
-_NEAR = 4.0  # font sizes from a caption to the graphics that count as near
 _BARS = ("|", "\u2502")
 _STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
 _AGREEING = ("mark", "weight", "size", "face")  # those that count by themselves
@@ -88,6 +90,11 @@ class Candidate:
         return bool(_ELSEWHERE.match(" ".join(self.pieces).strip()))
 
     @property
+    def bare(self) -> bool:
+        """Whether it is a label without a caption of its own."""
+        return self.elsewhere or not any(self.pieces)
+
+    @property
     def sort_alone(self) -> bool:
         """Whether it is like "Image 3" without a mark, as parts of a picture are labelled too."""
         return bool(re.fullmatch(SORTS, self.style[0], re.I)) and not self.style[2]
@@ -118,6 +125,8 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
     if match is None:
         return None
     rest = match.string[match.end() :]
+    if _CLOSES.match(rest):
+        return None
     mark = SEPARATOR.match(rest)
     closing = mark.group("mark")[:1] if mark else ""
     head = rest[mark.end() :] if mark else rest.strip()
@@ -149,13 +158,15 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
     growing, line = candidate.growing, candidate.first
     head, closing = candidate.head, candidate.style[2]
     full = " ".join(candidate.pieces)
+    said = _OPENING.sub("", head)
+    lower = said == head and head[:1].islower()
     found = {
         "mark": bool(closing),
         "mark_bar": closing in _BARS,
         "mark_bracket": closing == ")",
-        "mark_upper": bool(closing) and not head[:1].islower(),
-        "no_mark_upper": not closing and head[:1].isupper(),
-        "lower": head[:1].islower(),
+        "mark_upper": bool(closing) and not lower,
+        "no_mark_upper": not closing and said[:1].isupper(),
+        "lower": lower,
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
         "comma": rest[:1] in (",", ";"),
@@ -164,61 +175,12 @@ def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, flo
         "prefix": len(candidate.style[0].split()) > 1,
         "entry": bool(_ENTRY_END.search(full)),
         "continued": candidate.continued,
+        "continued_table": candidate.continued and candidate.kind == "table",
         "one_row": len(growing.rows) == 1,
         "many_rows": min(max(len(growing.rows) - 8, 0) / 20, 2.0),
     }
-    found |= _place_features(growing, line)
+    found |= place_features(growing, line)
     return {name: float(value) for name, value in found.items()}
-
-
-def _place_features(growing: Growing, line: Line) -> dict[str, float]:
-    """What stands above a candidate's first line, and whether graphics are near."""
-    text, size = growing.text, line.size
-    box = line.box
-    block = text.block_of.get(id(line))
-    index = next((k for k, other in enumerate(block.lines) if other is line), 0) if block else 0
-    above = block.lines[index - 1] if block and index else None
-    full = above is not None and above.box[2] > block.box[2] - 2 * size
-    left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
-    graphics = _near_graphics(text.solid, growing, size)
-    return {
-        "first_in_block": index == 0,
-        "above_full": full and abs(above.size - size) < 0.08 * size,
-        "above_in_order": above is not None and line.continues(above),
-        "free_above": not _lines_above(text, line),
-        "text_left": bool(left),
-        **graphics,
-    }
-
-
-def _lines_above(text: PageText, line: Line) -> list[Line]:
-    """The lines in the row above one."""
-    size, box = line.size, line.box
-    over = text.rows.between(box[3] - 3.4 * size, box[3] - 0.4 * size)
-    return [other for other in over if overlap_x(other.box, box) > 0]
-
-
-def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str, float]:
-    """Whether graphics end just above a caption, begin just below it, or lie beside it."""
-    if not len(boxes):
-        return {}
-    lines = growing.lines
-    x0, y0 = (min(line.box[k] for line in lines) for k in (0, 1))
-    x1, y1 = (max(line.box[k] for line in lines) for k in (2, 3))
-    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) > 2 * size
-    boxes = boxes[large]
-    across = (boxes[:, 0] < x1) & (boxes[:, 2] > x0)
-    down = (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
-    reach = _NEAR * size
-    over = across & (boxes[:, 3] <= y0 + size) & (boxes[:, 3] > y0 - reach)
-    under = across & (boxes[:, 1] >= y1 - size) & (boxes[:, 1] < y1 + reach)
-    left, right = boxes[:, 0] - x1, x0 - boxes[:, 2]
-    beside = down & (np.maximum(left, right) < reach) & (np.maximum(left, right) >= -size)
-    return {
-        "graphics_above": float(over.any()),
-        "graphics_below": float(under.any()),
-        "graphics_beside": float(beside.any()),
-    }
 
 
 def weigh_alone(candidates: list[Candidate]) -> None:
@@ -268,15 +230,16 @@ def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
     """How each candidate agrees with the others of its kind. Their scores are by themselves."""
     families = defaultdict(list)
     for candidate in candidates:
-        families[candidate.kind].append(candidate)
-    main = {kind: _main_style(family) for kind, family in families.items()}
+        for family in {_family(candidate), (candidate.kind, "")}:
+            families[family].append(candidate)
+    main = {key: _main_style(family) for key, family in families.items()}
     numbers = defaultdict(list)
     for candidate in candidates:
         numbers[candidate.kind, candidate.number].append(candidate)
     good = {key for key, group in numbers.items() if any(c.score > 0 for c in group)}
     return [
         _own_features(candidate)
-        | _agreement(candidate, main[candidate.kind])
+        | _agreement(candidate, [main[_family(candidate)], main[candidate.kind, ""]])
         | _rivals(candidate, numbers[candidate.kind, candidate.number])
         | {"alone_score": max(min(candidate.score, 6.0), -6.0) / 6}
         | {"follows_number": float((candidate.kind, _before(candidate.number)) in good)}
@@ -289,7 +252,7 @@ def _own_features(candidate: Candidate) -> dict[str, float]:
     line, text = candidate.first, candidate.growing.text
     above = (
         len(other.text) > 20 and abs(other.size - line.size) < 0.08 * line.size
-        for other in _lines_above(text, line)
+        for other in lines_above(text, line)
     )
     own = {name: candidate.features.get(name, 0.0) for name in _SEEN_AGAIN}
     return own | {
@@ -314,15 +277,28 @@ def _main_style(family: list[Candidate]) -> Counter:
     return votes
 
 
-def _agreement(candidate: Candidate, votes: Counter) -> dict[str, float]:
+def _family(candidate: Candidate) -> tuple[str, str]:
+    """Kind and series of a candidate: figures of an appendix may be set in a style of their own."""
+    return candidate.kind, _SERIES.match(candidate.number)[0]
+
+
+def _agreement(candidate: Candidate, votes: list[Counter]) -> dict[str, float]:
     """How many of the other likely captions have parts of the style too, and all of them.
 
-    Shares, centred on a half, and 0 where there are no others.
+    Shares, centred on a half, and 0 where there are no others. `votes` are those of the captions
+    of its series and of all of its kind; those with which it agrees better count.
     """
+    found = [own for own in (_shares(candidate, count) for count in votes) if own]
+    if not found:
+        return {"only_one": 1.0}
+    return max(found, key=lambda own: own["agrees_all"])
+
+
+def _shares(candidate: Candidate, votes: Counter) -> dict[str, float]:
     own = candidate.score > 0
     others = votes["all"] - own
     if others <= 0:
-        return {"only_one": 1.0}
+        return {}
     weight = min(others, 4) / 4
     parts = zip(_STYLE, candidate.style, strict=True)
     shares = {part[0]: (votes[part] - own) / others for part in parts}
@@ -331,8 +307,18 @@ def _agreement(candidate: Candidate, votes: Counter) -> dict[str, float]:
 
 
 def _rivals(candidate: Candidate, group: list[Candidate]) -> dict[str, float]:
-    """How a candidate stands among those of its number."""
-    others = [other for other in group if other is not candidate]
+    """How a candidate stands among those of its number.
+
+    A label without a text, or that tells where the caption is, is no rival to a caption, nor is
+    the part of a figure that goes on.
+    """
+    others = [
+        other
+        for other in group
+        if other is not candidate
+        and other.continued == candidate.continued
+        and (candidate.bare or not other.bare)
+    ]
     if not others:
         return {"only_of_number": 1.0}
     best = max(other.score for other in others)
@@ -355,7 +341,7 @@ def box_of_caption(growing: Growing) -> Box:
     """
     rows = growing.rows
     far = growing.segment and (
-        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > _NEAR * 3
+        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > NEAR * 3
     )
     lines = [line for row in (growing.own if far else rows) for line in row]
     boxes = [line.box for line in lines]

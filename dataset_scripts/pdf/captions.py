@@ -124,8 +124,7 @@ def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]
     told = {(c.kind, c.number): c for c in texts}
     numbers = defaultdict(list)
     for candidate in candidates:
-        bare = candidate.elsewhere or not any(candidate.pieces)
-        if bare and id(candidate) not in kept:
+        if candidate.bare and id(candidate) not in kept:
             numbers[candidate.kind, candidate.number].append(candidate)
     found = []
     for key, group in numbers.items():

@@ -33,6 +33,7 @@ class SightParameters:
     )
     row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
     row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
+    stack_gap: float = 1.2  # between panels of one column; figures with captions are further apart
     beside: float = 3.0  # captions whose heights differ by less stand side by side
 
 
@@ -67,7 +68,7 @@ class Problem:
         ]
         self.sizes = [area(atom.box) for atom in self.scene.atoms]
         self.whole = sum(self.sizes) or 1.0
-        self.rows = _rows(self)
+        self.grids = _grids(self)
 
     def _look(self, index: int, side: str) -> dict[int, float]:
         """The atoms that a caption sees on one side: index → distance in points."""
@@ -124,41 +125,69 @@ def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
         for atom, gap in _visible(problem, index, side):
             if atom not in owner or gap < owner[atom][0]:
                 owner[atom] = gap, index
-    _keep_rows(problem, owner)
+    _keep_grids(problem, owner)
     return {atom: index for atom, (_, index) in owner.items()}
 
 
-def _keep_rows(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
-    """Give panels of one row to one caption, but for those over captions that stand side by side.
+def _keep_grids(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
+    """Give panels in line to one caption, but for those over captions that stand side by side.
 
     `owner` has for each atom the distance and the number of its caption, and is changed.
     """
     size = problem.scene.profile.size
-    for one, other in problem.rows:
-        if one not in owner or other not in owner or owner[one][1] == owner[other][1]:
+    for grid in problem.grids:
+        owned = [atom for atom in grid if atom in owner]
+        if not owned:
             continue
-        boxes = [problem.captions[owner[atom][1]].box for atom in (one, other)]
-        if overlap_y(*boxes) > -P.beside * size:
-            continue
-        best = min(owner[one], owner[other])
-        owner[one] = owner[other] = best
+        best = min(owner[atom] for atom in owned)
+        for atom in owned:
+            boxes = [problem.captions[k].box for k in (owner[atom][1], best[1])]
+            if overlap_y(*boxes) <= -P.beside * size:
+                owner[atom] = best
 
 
-def _rows(problem: Problem) -> list[tuple[int, int]]:
-    """Pairs of neighbouring atoms of one height, with no wall between: panels of one row."""
+def _grids(problem: Problem) -> list[list[int]]:
+    """Groups of atoms that are panels of one figure, since they stand in rows and columns."""
+    groups: list[set[int]] = []
+    for pair in _in_line(problem):
+        touching = [group for group in groups if group.intersection(pair)]
+        groups = [group for group in groups if not group.intersection(pair)]
+        groups.append(set(pair).union(*touching))
+    return [sorted(group) for group in groups]
+
+
+def _in_line(problem: Problem) -> list[tuple[int, int]]:
+    """Pairs of neighbouring atoms that are panels of one row, or of one column of a grid.
+
+    They are of one height, or one width, with no wall between.
+    """
     scene, size = problem.scene, problem.scene.profile.size
-    found = []
-    for one, left in enumerate(scene.atoms):
-        for other, right in enumerate(scene.atoms):
-            gap = right.box[0] - left.box[2]
-            ends = (abs(left.box[k] - right.box[k]) for k in (1, 3))
-            if not 0 <= gap < P.row_gap * size or max(ends) > P.row_slack * size:
-                continue
-            between = (left.box[2] + 1, left.box[1] + 1, right.box[0] - 1, right.box[3] - 1)
-            walls = scene.barriers
-            if between[0] >= between[2] or not len(walls) or not hits(walls, between).any():
+    captions = np.array([caption.box for caption in problem.captions]).reshape(-1, 4)
+    walls = np.concatenate([scene.barriers, captions])
+    found, stacked = [], []
+    for one, first in enumerate(scene.atoms):
+        for other, second in enumerate(scene.atoms):
+            if _are_in_line(first.box, second.box, 0, P.row_gap * size, scene.barriers, size):
                 found.append((one, other))
-    return found
+            elif _are_in_line(first.box, second.box, 1, P.stack_gap * size, walls, size):
+                stacked.append((one, other))
+    in_rows = {atom for pair in found for atom in pair}
+    return found + [pair for pair in stacked if in_rows.issuperset(pair)]
+
+
+def _are_in_line(
+    first: Box, second: Box, axis: int, reach: float, walls: np.ndarray, size: float
+) -> bool:
+    """Whether a box follows another along an axis (0: x, 1: y) as its neighbour in a grid."""
+    across = 1 - axis
+    gap = second[axis] - first[axis + 2]
+    ends = (abs(first[k] - second[k]) for k in (across, across + 2))
+    if not 0 <= gap < reach or max(ends) > P.row_slack * size:
+        return False
+    between = [0.0] * 4
+    between[axis], between[axis + 2] = first[axis + 2] + 1, second[axis] - 1
+    between[across], between[across + 2] = first[across] + 1, second[across + 2] - 1
+    return between[axis] >= between[axis + 2] or not hits(walls, tuple(between)).any()
 
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
@@ -173,7 +202,8 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
             continue
         # The legend beside another figure may be seen past that figure's caption.
         hull = inset(union([nearest, box]))
-        if len(others) and hits(others, hull).any():
+        between = hits(others, hull) & ~hits(others, nearest) & ~hits(others, box)
+        if between.any():
             continue
         # A logo above the title may be seen past the title's end.
         if gap > first + P.logo_gap * scene.profile.size and side in (ABOVE, BELOW):
