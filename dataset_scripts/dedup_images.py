@@ -47,11 +47,11 @@ class Thumbnail(NamedTuple):
     aspect: float
 
 
-def thumbnail(data: bytes, where: str) -> Thumbnail:
-    """The thumbnail of an encoded image; transparent pixels are white.
+def open_grey(data: bytes, where: str) -> Image.Image:
+    """An encoded image in mode "L", without its margins; transparent pixels are white.
 
-    Margins are cut first: two croppings of one figure differ mostly there.
-    Raises CephaloError, which names `where`, for bytes that are no readable image.
+    Margins are cut, since two croppings of one figure differ mostly there. Raises CephaloError,
+    which names `where`, for bytes that are no readable image.
     """
     try:
         image = Image.open(io.BytesIO(data))
@@ -61,10 +61,14 @@ def thumbnail(data: bytes, where: str) -> Thumbnail:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        grey = without_margins(image.convert("L"))
+        return without_margins(image.convert("L"))
     # Pillow's decoders raise all of these for damaged or oversized files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CephaloError(f"{where} holds an image that cannot be read ({error})") from error
+
+
+def thumbnail(grey: Image.Image) -> Thumbnail:
+    """The thumbnail of an image of mode "L"."""
     small = grey.resize((3 * SIDE, 3 * SIDE), Image.Resampling.BOX)
     return Thumbnail(
         int(perceptual_hash(np.asarray(small)[:, :, None]), 16),

@@ -8,7 +8,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from scipy.cluster.hierarchy import DisjointSet
 
-from cephalo.dataset_scripts.dedup_images import Thumbnail, thumbnail
+from cephalo.dataset_scripts.dedup_images import Thumbnail, open_grey, thumbnail
 from cephalo.dataset_scripts.dedup_text import shingles, words
 
 OPEN = {"CC-BY-4.0"}
@@ -119,7 +119,7 @@ def judge_images(
     pictures: dict[str, Thumbnail] = {}
     for row, reason in zip(rows, reasons, strict=True):
         if reason is None and row["image_sha256"] not in pictures:
-            pictures[row["image_sha256"]] = thumbnail(row["image"]["bytes"], "here")
+            pictures[row["image_sha256"]] = thumbnail(open_grey(row["image"]["bytes"], "here"))
     images = DisjointSet(pictures)
     for one, other in combinations(pictures, 2):
         if near(pictures[one], pictures[other]):

@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
+from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies
 from cephalo.dataset_scripts.exclude import images_of
 from cephalo.dataset_scripts.publish import build_dataset
@@ -104,7 +104,7 @@ def many_plots() -> ImageIndex:
     """More plots than one block of the index holds."""
     index = ImageIndex()
     for seed in range(300):
-        index.add(thumbnail(encode(plot(seed)), "here"))
+        index.add(thumbnail(open_grey(encode(plot(seed)), "here")))
     return index
 
 
@@ -112,7 +112,7 @@ def many_plots() -> ImageIndex:
 def test_altered_copies_are_near_and_other_plots_are_not(many_plots, name):
     for seed in range(0, 300, 30):
         copy = ALTERATIONS[name](plot(seed))
-        assert many_plots.near(thumbnail(encode(copy), "here")) == [seed]
+        assert many_plots.near(thumbnail(open_grey(encode(copy), "here"))) == [seed]
 
 
 def test_figures_of_one_layout_are_not_near():
@@ -123,7 +123,7 @@ def test_figures_of_one_layout_are_not_near():
         levels = np.random.default_rng(seed).integers(20, 110, (12, 17), np.uint8)
         image.paste(Image.fromarray(levels).resize((340, 240)), (0, 0))
         image.paste(plot(seed), (360, 0))
-        picture = thumbnail(encode(image), "here")
+        picture = thumbnail(open_grey(encode(image), "here"))
         assert index.near(picture) == []
         index.add(picture)
 
@@ -132,7 +132,7 @@ def test_bytes_that_are_no_image_name_their_place():
     whole = encode(plot(0))
     for broken in (b"", b"<svg/>", whole[:200], whole[: len(whole) // 2]):
         with pytest.raises(CephaloError, match=r"^figure 3 holds an image that cannot be read"):
-            thumbnail(broken, "figure 3")
+            open_grey(broken, "figure 3")
 
 
 def test_text_is_compared_by_its_runs_of_words():
