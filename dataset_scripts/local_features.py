@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 KEYPOINTS = 300  # of a picture of `AREA`, in proportion of another
-# Pixels at which a picture is looked at: those of 256 x 256 for a figure as wide as a column. The
-# area grows with the square root of its own, since figures of many panels are the larger ones.
+# Pixels at which a picture is looked at: those of 256 x 256 for a figure as wide as a column, and in
+# proportion for another, so that a crop or a panel is seen at the scale of the whole.
 AREA, COLUMN_AREA = 65_536, 400_000
-SMALLEST, LARGEST = 0.5, 2.0  # times `AREA`
-CONTRAST = 0.02  # SIFT's contrast threshold: faint lines count too
+SMALLEST, LARGEST = 0.3, 1.7  # times `AREA`
+FEWEST = 0.6  # times `KEYPOINTS`
+CONTRAST = 0.015  # SIFT's contrast threshold: faint lines count too
 KEY_BITS = 48
 
 # The order of SIFT's 4 x 4 x 8 bins in a mirrored picture: rows reversed, directions negated.
@@ -68,7 +69,7 @@ def mirror_mask() -> np.ndarray:
 def local_features(grey: Image.Image) -> Local:
     """The local features of an image of mode "L"."""
     picture = working_picture(grey)
-    keypoints = round(KEYPOINTS * share_of(grey.width * grey.height))
+    keypoints = round(KEYPOINTS * max(share_of(grey.width * grey.height), FEWEST))
     found, descriptors = detector(keypoints).detectAndCompute(picture, None)
     if not found:
         return Local(np.empty((0, 4), np.float32), np.empty((0, 16), np.uint8), picture)
@@ -80,7 +81,7 @@ def local_features(grey: Image.Image) -> Local:
 
 def share_of(area: int) -> float:
     """How many times `AREA` a picture of so many pixels is looked at."""
-    return min(max((area / COLUMN_AREA) ** 0.5, SMALLEST), LARGEST)
+    return min(max(area / COLUMN_AREA, SMALLEST), LARGEST)
 
 
 def working_picture(grey: Image.Image) -> np.ndarray:

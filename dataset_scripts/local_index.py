@@ -20,12 +20,12 @@ from cephalo.dataset_scripts.local_features import KEY_BITS, Local, keys_of
 
 PARTS = 256  # files of postings, by their first 8 bits; each is sorted in memory
 BUFFERED = 4_000_000  # postings in memory before they are appended to the files, 48 MB
-WINDOW = 6  # postings behind each, in their order, with which it is compared
+WINDOW = 10  # postings behind each, in their order, with which it is compared
 # Bits of two numbers that must agree, in a corpus of 256 pictures. With each doubling, strangers
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
 MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 22, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 6  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 8  # with which a picture is compared, at most, of those that come later
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80
@@ -190,7 +190,7 @@ def add_up(votes: np.ndarray) -> np.ndarray:
 
 
 def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
-    """Pairs of pictures to compare, by their numbers, (n, 2), in order; some at a time."""
+    """Pairs of pictures to compare, and whether one is mirrored, (n, 3), in order, in some parts."""
     runs = [
         np.memmap(path, VOTE, "r")
         for part in range(PARTS)
@@ -206,13 +206,17 @@ def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
 
 
 def best_of(votes: np.ndarray, min_score: float) -> np.ndarray:
-    """The pairs, (n, 2), whose best transform has enough votes, the best of each first picture."""
-    new = np.flatnonzero(np.diff(votes["pair"], prepend=~votes["pair"][:1]))
-    pairs = votes["pair"][new]
-    scores = np.maximum.reduceat(votes["weight"].astype(np.int64), new)
-    pairs, scores = pairs[scores >= min_score], scores[scores >= min_score]
-    order = np.lexsort((pairs, -scores, pairs >> np.uint64(32)))
-    first = pairs[order] >> np.uint64(32)
+    """The pairs, and whether one is mirrored, (n, 3), whose best transform has enough votes, the
+    best of each first picture."""
+    # The heaviest transform of each pair.
+    votes = votes[
+        np.lexsort((votes["transform"], -votes["weight"].astype(np.int64), votes["pair"]))
+    ]
+    votes = votes[np.unique(votes["pair"], return_index=True)[1]]
+    votes = votes[votes["weight"] >= min_score]
+    order = np.lexsort((-votes["weight"].astype(np.int64), votes["pair"] >> np.uint64(32)))
+    first = votes["pair"][order] >> np.uint64(32)
     ranks = np.arange(len(order)) - np.searchsorted(first, first)
-    kept = np.sort(pairs[order[ranks < CANDIDATES]])
-    return np.column_stack([kept >> np.uint64(32), kept & np.uint64(0xFFFFFFFF)]).astype(np.int64)
+    kept = votes[np.sort(order[ranks < CANDIDATES])]
+    one, other = kept["pair"] >> np.uint64(32), kept["pair"] & np.uint64(0xFFFFFFFF)
+    return np.column_stack([one, other, kept["transform"] >> 15]).astype(np.int64)

@@ -12,8 +12,9 @@ import numpy as np
 
 from cephalo.dataset_scripts.local_features import Local, mirror_mask
 
-MAX_DISTANCE = 34  # bits of 128 in which the descriptors of one keypoint differ
+MAX_DISTANCE = 38  # bits of 128 in which the descriptors of one keypoint differ
 NEIGHBOURS = 2  # keypoints of the other picture that one may be
+MAX_MATCHES = 250  # the nearest ones; each is tried with all others
 # Error of a keypoint's place, in pixels of the other picture; of a first guess from one keypoint
 # alone, in addition a share of the distance from it (a stretch of 15 %, an angle by 5 degrees).
 MAX_ERROR, GUESS_ERROR = 3.0, 0.15
@@ -29,27 +30,34 @@ SHIFTS = (-1, 0, 1)  # pixels, in both directions, by which the transform may er
 MIN_CORRELATION = 0.6  # of the grey levels of a tile that agrees
 MIN_AGREEMENT = 0.8  # of the tiles that show something
 MIN_TILES = 6  # that agree
+MAX_APART = 2  # tiles side by side that do not: a letter or an arrow, but no curve
 MIN_COVER = 0.6  # of the contents of one of the pictures, that lies in the common area
 
 
 class Agreement(NamedTuple):
-    """How two pictures laid over each other agree: inliers, `share` of the common tiles that agree,
-    their number `tiles`, and the share `cover` of a picture's contents in the common area."""
+    """How two pictures laid over each other agree.
+
+    The number of `inliers`; of the common area's tiles that show something, the `share` that agree,
+    their number `tiles`, and how many of the others lie side by side, `apart`; and the share
+    `cover` of a picture's contents in the common area.
+    """
 
     inliers: int
     share: float
     tiles: int
+    apart: int
     cover: float
 
 
-def shows_part(one: Local, other: Local) -> bool:
-    """Whether one of the pictures shows a part, or the whole, of the other."""
-    return any(
-        agreement.share >= MIN_AGREEMENT
+def shows_part(one: Local, other: Local, mirrored: bool) -> bool:
+    """Whether one of the pictures shows a part, or the whole, of the other or its mirror image."""
+    agreement = compare(one, other, mirrored)
+    return (
+        agreement is not None
+        and agreement.share >= MIN_AGREEMENT
         and agreement.tiles >= MIN_TILES
+        and agreement.apart <= MAX_APART
         and agreement.cover >= MIN_COVER
-        for mirrored in (False, True)
-        if (agreement := compare(one, other, mirrored)) is not None
     )
 
 
@@ -59,15 +67,15 @@ def compare(one: Local, other: Local, mirrored: bool) -> Agreement | None:
         return None
     signs = one.signs ^ mirror_mask() if mirrored else one.signs
     matches = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(signs, other.signs, k=NEIGHBOURS)
-    found = [
-        (match.queryIdx, match.trainIdx)
+    found = sorted(
+        (match.distance, match.queryIdx, match.trainIdx)
         for few in matches
         for match in few
         if match.distance <= MAX_DISTANCE
-    ]
+    )
     if len(found) < MIN_INLIERS:
         return None
-    first, second = np.array(found).T
+    _, first, second = np.array(found[:MAX_MATCHES], np.int64).T
     fitted = fit_transform(one.points[first], other.points[second], mirrored)
     if fitted is None:
         return None
@@ -101,9 +109,7 @@ def fit_transform(
         if len(np.unique(targets[inliers].round(), axis=0)) < MIN_INLIERS:
             return None
         solved = np.linalg.lstsq(design[inliers], targets[inliers], rcond=1e-6)[0]
-        inliers = likely & (
-            np.hypot(*(design @ solved - targets).T) < MAX_ERROR * tolerance
-        )
+        inliers = likely & (np.hypot(*(design @ solved - targets).T) < MAX_ERROR * tolerance)
     if len(np.unique(targets[inliers].round(), axis=0)) < MIN_INLIERS:
         return None
     transform = solved.T
@@ -139,14 +145,16 @@ def lay_over(
         return None
     tile = max(TILE_PIXELS, -(-int(sides.max()) // TILES))
     correlations, seen = correlate(moved[box], other.picture[box], shown[box], tile)
-    agreeing = int((correlations[seen] >= MIN_CORRELATION).sum())
+    differ = (correlations < MIN_CORRELATION) & seen
+    _, areas = cv2.connectedComponents(differ.astype(np.uint8))
+    apart = int(np.bincount(areas[differ], minlength=1).max())
+    agreeing = int(seen.sum() - differ.sum())
     covers = (
         contents(other.picture, shown),
         contents(one.picture, seen_in(one.picture.shape, transform, (width, height))),
     )
-    return Agreement(
-        len(inliers), agreeing / max(int(seen.sum()), 1), agreeing, max(covers)
-    )
+    share = agreeing / max(int(seen.sum()), 1)
+    return Agreement(len(inliers), share, agreeing, apart, max(covers))
 
 
 def warp(
@@ -167,9 +175,7 @@ def warp(
     return moved, shown > 250
 
 
-def seen_in(
-    shape: tuple[int, ...], transform: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
+def seen_in(shape: tuple[int, ...], transform: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Which pixels of a picture of a shape lie in one of a size, (width, height), bool."""
     inside = np.full((size[1], size[0]), 255, np.uint8)
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -179,7 +185,9 @@ def seen_in(
 def contents(picture: np.ndarray, where: np.ndarray) -> float:
     """The share of what a picture shows, by the strength of its edges, that lies in `where`."""
     levels = picture.astype(np.float32)
-    edges = np.abs(cv2.Sobel(levels, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(levels, cv2.CV_32F, 0, 1))
+    edges = np.abs(cv2.Sobel(levels, cv2.CV_32F, 1, 0)) + np.abs(
+        cv2.Sobel(levels, cv2.CV_32F, 0, 1)
+    )
     # Each place counts as one where anything is drawn: black lines no more than grey ones.
     drawn = cv2.blur((edges > 32).astype(np.float32), (9, 9)) > 0.05
     return float((drawn & where).sum() / max(drawn.sum(), 1))
@@ -189,7 +197,7 @@ def correlate(
     one: np.ndarray, other: np.ndarray, shown: np.ndarray, tile: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The correlation of each tile of two pictures of one size, at the best of the `SHIFTS`, and
-    whether the tile shows something in either and lies in `shown`, each (tiles,)."""
+    whether the tile shows something in either and lies in `shown`, each (rows, columns)."""
     # A line is as wide as the error of its place.
     ones, others = (cv2.GaussianBlur(p.astype(np.float32), (0, 0), 1.2) for p in (one, other))
     weights = tile_means(shown.astype(np.float32), tile)

@@ -6,7 +6,7 @@ found.
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,13 +64,13 @@ def pairs_of_parts(
         yield from found
 
 
-def compare_pairs(folder: Path, pairs: Iterable[np.ndarray]) -> list[tuple[int, int]]:
-    """Those of the pairs of which one shows a part of the other."""
+def compare_pairs(folder: Path, pairs: np.ndarray) -> list[tuple[int, int]]:
+    """Those of the pairs (n, 3), as `candidates` has them, that match."""
     read = functools.lru_cache(PAIRS_A_JOB)(functools.partial(read_local, folder))
     return [
         (one, other)
-        for one, other in ((int(one), int(other)) for one, other in pairs)
-        if shows_part(read(one), read(other))
+        for one, other, mirrored in pairs.tolist()
+        if shows_part(read(one), read(other), bool(mirrored))
     ]
 
 

@@ -144,7 +144,9 @@ def build_dataset(
         for left in (aside, compared):
             shutil.rmtree(left, ignore_errors=True)
         try:
-            enough = 1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+            enough = (
+                1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+            )
             selected = select_rows(
                 compared,
                 tables,
