@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 KEYPOINTS = 300  # of a picture of `AREA`, in proportion of another
-# Pixels at which a picture is looked at: those of 256 x 256 for a figure as wide as a column, and in
+# Pixels at which a picture is looked at: 256 x 256 for a figure as wide as a column, and in
 # proportion for another, so that a crop or a panel is seen at the scale of the whole.
 AREA, COLUMN_AREA = 65_536, 400_000
-SMALLEST, LARGEST = 0.3, 1.7  # times `AREA`
+SMALLEST, LARGEST = 0.45, 1.7  # times `AREA`
 FEWEST = 0.6  # times `KEYPOINTS`
-CONTRAST = 0.015  # SIFT's contrast threshold: faint lines count too
+# SIFT's thresholds: faint lines count too, and where a line bends but little.
+CONTRAST, EDGE = 0.01, 25
 KEY_BITS = 48
 
 # The order of SIFT's 4 x 4 x 8 bins in a mirrored picture: rows reversed, directions negated.
@@ -99,7 +100,7 @@ def detector(keypoints: int) -> Any:
     import cv2
 
     cv2.setNumThreads(1)
-    return cv2.SIFT_create(nfeatures=keypoints, contrastThreshold=CONTRAST)
+    return cv2.SIFT_create(nfeatures=keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
 
 
 def root_sift(descriptors: np.ndarray) -> np.ndarray:

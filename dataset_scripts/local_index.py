@@ -23,9 +23,9 @@ BUFFERED = 4_000_000  # postings in memory before they are appended to the files
 WINDOW = 10  # postings behind each, in their order, with which it is compared
 # Bits of two numbers that must agree, in a corpus of 256 pictures. With each doubling, strangers
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
-MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 22, 1, 2
+MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 21, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 8  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 14  # with which a picture is compared, at most, of those that come later
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80

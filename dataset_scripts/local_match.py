@@ -26,11 +26,11 @@ MIN_SPAN = 0.2  # of the common area's sides, that the inliers extend over
 # The common area's tiles: so many along its longer side, but no smaller than so many pixels.
 TILES, TILE_PIXELS = 10, 12
 FLAT = 4.0  # standard deviation of the grey levels of a tile that shows nothing
-SHIFTS = (-1, 0, 1)  # pixels, in both directions, by which the transform may err in a tile
+SHIFTS = (-2, 0, 2)  # pixels, in both directions, by which the transform may err in a tile
 MIN_CORRELATION = 0.6  # of the grey levels of a tile that agrees
 MIN_AGREEMENT = 0.8  # of the tiles that show something
 MIN_TILES = 6  # that agree
-MAX_APART = 2  # tiles side by side that do not: a letter or an arrow, but no curve
+MAX_APART = 3  # tiles side by side that do not: a letter or an arrow, but no curve
 MIN_COVER = 0.6  # of the contents of one of the pictures, that lies in the common area
 
 
