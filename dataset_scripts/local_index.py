@@ -25,7 +25,7 @@ WINDOW = 10  # postings behind each, in their order, with which it is compared
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
 MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 21, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 14  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 10  # with which a picture is compared, at most, of those that come later
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80
@@ -190,7 +190,10 @@ def add_up(votes: np.ndarray) -> np.ndarray:
 
 
 def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
-    """Pairs of pictures to compare, and whether one is mirrored, (n, 3), in order, in some parts."""
+    """Pairs of pictures to compare, in order, some at a time.
+
+    Each has the numbers of both, and whether one is mirrored, (n, 3) int64.
+    """
     runs = [
         np.memmap(path, VOTE, "r")
         for part in range(PARTS)

@@ -14,7 +14,7 @@ from cephalo.dataset_scripts.local_features import Local, mirror_mask
 
 MAX_DISTANCE = 38  # bits of 128 in which the descriptors of one keypoint differ
 NEIGHBOURS = 2  # keypoints of the other picture that one may be
-MAX_MATCHES = 250  # the nearest ones; each is tried with all others
+MAX_MATCHES, GUESSES = 250, 80  # the nearest ones, and those of which each gives a transform
 # Error of a keypoint's place, in pixels of the other picture; of a first guess from one keypoint
 # alone, in addition a share of the distance from it (a stretch of 15 %, an angle by 5 degrees).
 MAX_ERROR, GUESS_ERROR = 3.0, 0.15
@@ -89,20 +89,21 @@ def fit_transform(
     """The affine transform (2, 3) on which most of n matched keypoints (n, 4) agree, and which
     they are, (n,) bool; None where too few agree, or on no likely transform.
 
-    Each match gives a similarity transform by itself, so all are tried, and nothing by chance.
+    They come nearest first. Each gives a similarity transform by itself, so the first ones are all
+    tried, and nothing by chance.
     """
     places, angles = points[:, :2].astype(np.float64), points[:, 3].astype(np.float64)
     if mirrored:
         places, angles = places * (-1, 1), np.pi - angles
     targets = others[:, :2].astype(np.float64)
     scales, turns = others[:, 2] / points[:, 2].astype(np.float64), others[:, 3] - angles
-    # As complex numbers: turned and scaled about each match, (guesses, matches).
-    ones, twos = places @ (1, 1j), targets @ (1, 1j)
-    steps = (ones - ones[:, None]) * (scales * np.exp(1j * turns))[:, None]
-    errors = np.abs(steps - (twos - twos[:, None]))
-    agreeing = errors < MAX_ERROR * 3 + GUESS_ERROR * np.abs(steps)
-    agreeing &= np.abs(np.log(scales / scales[:, None])) < MAX_SCALE_ERROR
-    agreeing &= np.abs(np.angle(np.exp(1j * (turns - turns[:, None])))) < MAX_ANGLE_ERROR
+    # As complex numbers: turned and scaled about each of the guesses, (guesses, matches).
+    ones, twos, tries = places @ (1, 1j), targets @ (1, 1j), np.s_[:GUESSES, None]
+    logs, directions = np.log(scales), np.exp(1j * turns)
+    steps = (ones - ones[tries]) * (scales * directions)[tries]
+    agreeing = np.abs(steps - (twos - twos[tries])) < MAX_ERROR * 3 + GUESS_ERROR * np.abs(steps)
+    agreeing &= np.abs(logs - logs[tries]) < MAX_SCALE_ERROR
+    agreeing &= (directions * directions[tries].conj()).real > np.cos(MAX_ANGLE_ERROR)
     likely = inliers = agreeing[agreeing.sum(1).argmax()]
     design = np.column_stack([places, np.ones(len(places))])
     for tolerance in (4, 2, 1, 1):

@@ -59,8 +59,8 @@ def test_parts_link_their_documents_in_any_number_of_processes(figure, tmp_path)
 
 
 def test_a_shared_data_bar_or_frame_links_no_strangers(tmp_path):
-    images = [with_data_bar(fibres(np.random.default_rng(seed))) for seed in range(8)]
-    images += [framed_plot(np.random.default_rng(seed)) for seed in range(8)]
+    images = [with_data_bar(fibres(np.random.default_rng(seed))) for seed in range(5)]
+    images += [framed_plot(np.random.default_rng(seed)) for seed in range(5)]
     assert linked(tmp_path, images) == []
 
 
