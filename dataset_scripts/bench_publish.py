@@ -82,7 +82,7 @@ def compare_pictures(folder: Path, scratch: Path, count: int) -> float:
             phash = int(rng.integers(0, 2**64, dtype=np.uint64))
             copies.add(str(number), Thumbnail(phash, pixels, float(aspect)))
         started = time.process_time()
-        copies.group()
+        copies.group(lambda one, other: True)
         rate = count**2 / 2 / (time.process_time() - started)
     print(f"{count} pictures: {rate / 1e9:.1f} billion pairs a CPU second")
     return rate

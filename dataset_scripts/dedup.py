@@ -15,6 +15,7 @@ What is compared lies on disk. Memory grows by 4 bytes an image and some 40 byte
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies, words
-from cephalo.dataset_scripts.local_index import LocalIndex, nothing
-from cephalo.dataset_scripts.parts import Described, describe, pairs_of_parts
+from cephalo.dataset_scripts.local_index import LocalIndex
+from cephalo.dataset_scripts.parts import Described, describe, pairs_of_parts, same_on_disk
 from cephalo.dataset_scripts.processes import Processes
 from cephalo.dataset_scripts.selection import Figure, Selection, content_hash
 from cephalo.dataset_scripts.shards import count_rows
@@ -96,9 +97,13 @@ def select_figures(
                 image = copies.add(figure.image, picture.whole)
                 if image == parts.size:
                     # A logo or a symbol by itself stands in figures of strangers.
-                    parts.add(figure.document, nothing() if figure.small else picture.local)
+                    local = picture.local
+                    if figure.small:
+                        local = local._replace(words=local.words[:0])
+                    parts.add(figure.document, local)
         selection.enter_figure(figure, reason, image)
-    groups = copies.group()
+    parts.close()
+    groups = copies.group(partial(same_on_disk, selection.folder))
     for numbers in selection.figures_of_groups(groups):
         judge_near_copies(selection, numbers)
     selection.link_images(pairs_of_parts(parts, groups, processes))

@@ -63,12 +63,6 @@ def encode(local: Local) -> Encoded:
     return Encoded(count + stored.tobytes() + picture.tobytes(), keys << np.uint64(16) | tail)
 
 
-def nothing() -> Encoded:
-    """Local features of a picture that is not compared."""
-    empty = Local(np.empty((0, 4), "f4"), np.empty((0, 16), "u1"), np.zeros((1, 1), "u1"))
-    return encode(empty)
-
-
 def decode(record: bytes) -> Local:
     """Local features from disk."""
     count = int.from_bytes(record[:2], "little")

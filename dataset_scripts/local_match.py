@@ -51,7 +51,23 @@ class Agreement(NamedTuple):
 
 def shows_part(one: Local, other: Local, mirrored: bool) -> bool:
     """Whether one of the pictures shows a part, or the whole, of the other or its mirror image."""
-    agreement = compare(one, other, mirrored)
+    return agrees(compare(one, other, mirrored))
+
+
+def same_picture(one: Local, other: Local) -> bool:
+    """Whether two pictures show the same, laid edge to edge or where their keypoints tell."""
+    height, width = one.picture.shape
+    sides = np.array(other.picture.shape[::-1])
+    factors = sides / (width, height)
+    # A pixel's centre lies at a whole number.
+    whole = np.column_stack([np.diag(factors), (factors - 1) / 2])
+    return agrees(lay_over(one, other, whole, np.array([(0, 0), sides - 1]))) or shows_part(
+        one, other, False
+    )
+
+
+def agrees(agreement: Agreement | None) -> bool:
+    """Whether pictures that agree so much show the same where they lie over each other."""
     return (
         agreement is not None
         and agreement.share >= MIN_AGREEMENT

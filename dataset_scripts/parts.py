@@ -24,7 +24,7 @@ from cephalo.dataset_scripts.local_index import (
     encode,
     find_votes,
 )
-from cephalo.dataset_scripts.local_match import shows_part
+from cephalo.dataset_scripts.local_match import same_picture, shows_part
 from cephalo.dataset_scripts.processes import Processes
 
 PAIRS_A_JOB = 128  # that a process compares at a time
@@ -48,9 +48,8 @@ def pairs_of_parts(
 ) -> Iterator[tuple[int, int]]:
     """The pairs of pictures of other documents of which one shows a part of the other, in order.
 
-    Those that are of one group already are not compared.
+    Those that are of one group already are not compared. The index is closed.
     """
-    index.close()
     folder, size = index.folder, index.size
     for _ in processes.map(functools.partial(find_votes, folder, size), range(PARTS)):
         pass
@@ -72,6 +71,11 @@ def compare_pairs(folder: Path, pairs: np.ndarray) -> list[tuple[int, int]]:
         for one, other, mirrored in pairs.tolist()
         if shows_part(read(one), read(other), bool(mirrored))
     ]
+
+
+def same_on_disk(folder: Path, one: int, other: int) -> bool:
+    """Whether two pictures show the same, by their numbers."""
+    return same_picture(read_local(folder, one), read_local(folder, other))
 
 
 def read_local(folder: Path, picture: int) -> Local:

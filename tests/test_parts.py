@@ -19,8 +19,8 @@ from cephalo.dataset_scripts.tables import find_tables
 
 
 def linked(folder: Path, images: list[Image.Image], workers: int = 1) -> list[tuple[int, int]]:
-    """The pairs of images that are linked, each in a document of its own, without a caption."""
-    rows = [row(number, image, "") for number, image in enumerate(images)]
+    """The pairs of images that are linked, each in a document of its own, under another caption."""
+    rows = [row(n, image, f"Plate {n} of series {n} alone") for n, image in enumerate(images)]
     tables = find_tables([write(folder, "figures", rows)])
     compared = folder / f"compared-{workers}"
     with closing(select_rows(compared, tables, workers=workers)) as selection:
