@@ -1,5 +1,6 @@
 """`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
 
+import os
 import shutil
 import sqlite3
 import sys
@@ -21,7 +22,7 @@ from cephalo.dataset_scripts.dedup_images import ImageIndex
 from cephalo.dataset_scripts.exclude import images_of
 from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.dataset_scripts.selection import Selection
-from cephalo.dataset_scripts.shards import ShardWriter, read_rows
+from cephalo.dataset_scripts.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.splits import SPLITS
 from cephalo.dataset_scripts.tables import CONFIGS, config_rows, find_tables
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
@@ -31,6 +32,7 @@ from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
 NON_COMMERCIAL = "_nc"  # behind the name of a config, for rows that nobody may earn by
 PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMMERCIAL)]
+FIGURES_A_PROCESS = 200  # fewer are compared before another process has started
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -72,6 +74,10 @@ def publish(
             "[:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that compare images; one per core if not given."),
+    ] = None,
     token: Annotated[
         str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
     ] = None,
@@ -97,6 +103,7 @@ def publish(
         only_open=only_open_licenses,
         third_party=private or allow_third_party,
         exclude={name: images_of(name, token) for name in exclude or []},
+        workers=workers or os.cpu_count() or 1,
     )
     revision = push_folder(
         api,
@@ -138,6 +145,7 @@ def build_dataset(
     only_open: bool = False,
     third_party: bool = True,
     exclude: Mapping[str, ImageIndex] | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write the configs and the card below the first folder's `dataset` and return that.
 
@@ -145,6 +153,7 @@ def build_dataset(
 
     It appears whole: it is written beside and renamed. What is compared lies in the first folder's
     `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
+    Images are compared in `workers` processes, at most one for `FIGURES_A_PROCESS` figures.
     Raises CephaloError where the folders hold no rows.
     """
     folders = list(folders)
@@ -155,8 +164,16 @@ def build_dataset(
         for left in (aside, compared):
             shutil.rmtree(left, ignore_errors=True)
         try:
+            enough = (
+                1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+            )
             selected = select_rows(
-                compared, tables, only_open=only_open, third_party=third_party, exclude=exclude
+                compared,
+                tables,
+                only_open=only_open,
+                third_party=third_party,
+                exclude=exclude,
+                workers=min(workers, enough),
             )
             with closing(selected) as selection:
                 write_dataset(aside, selection, repo_id, folders)
