@@ -3,8 +3,8 @@
     python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200]
 
 FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each way of copying, every figure is
-copied into a paper of its own, under a caption of its own, and all are published. Then pictures of one kind,
-each in a paper of its own, are published: every link between them is a false pair.
+copied into a paper of its own, under a caption of its own, and all are published. Then pictures of
+one kind, each in a paper of its own, are published: every link between them is a false pair.
 """
 
 import argparse
