@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Rect, Search, holds, integral
@@ -111,11 +112,12 @@ def _best(
     if whole is None:
         return ()
     search.measure(whole)
+    grid = search.grid(whole)
     for depth in (2, 3):
         search.depth = depth
         search.known.clear()
         ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
-        best = max((way for way in ways if way), key=lambda way: way.gain, default=None)
+        best = max((way for way in [*ways, grid] if way), key=lambda way: way.gain, default=None)
         if best:
             return best.rects
     return ()
@@ -139,12 +141,21 @@ def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
 
 
 def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
-    """Integral images of where the grey level jumps from column to column, and from row to row."""
-    levels = grey.astype(np.int16)
-    across, down = np.zeros(grey.shape, bool), np.zeros(grey.shape, bool)
-    across[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2]) > rules.step
-    down[1:-1] = np.abs(levels[2:] - levels[:-2]) > rules.step
-    return integral(across), integral(down)
+    """Integral images of where the grey level jumps from column to column, and from row to row.
+
+    A jump stands out from the grain around it: within a picture most do not.
+    """
+    jumps = []
+    for axis in (1, 0):
+        levels = grey.astype(np.int16)
+        steps = np.zeros_like(levels)
+        if axis == 1:
+            steps[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2])
+        else:
+            steps[1:-1] = np.abs(levels[2:] - levels[:-2])
+        around = uniform_filter1d(steps, rules.grain, axis=axis)
+        jumps.append(integral(steps > rules.stands_out * around + rules.step))
+    return jumps[0], jumps[1]
 
 
 def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Box]:

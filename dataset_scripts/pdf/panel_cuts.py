@@ -25,9 +25,16 @@ class CutRules:
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
     pictures: float = 0.5  # share of ink from which on a figure has pictures, which may touch
-    step: int = 20  # grey levels: a jump from one picture to the next
-    edge: float = 0.3  # share of a column that jumps where pictures touch, above the median
-    edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
+    step: int = 6  # grey levels: a jump from one picture to the next
+    stands_out: float = 2.0  # ratio of a jump and the mean step around it
+    grain: int = 9  # pixels across that this mean is taken over
+    edge: float = 0.1  # share of a column that jumps where pictures touch, above the median
+    edge_gain: float = 3.0  # cost of an edge that is seen along none of the column's length
+    implied_gain: float = -3.0  # cost of a cut that only a letter in the corner beside it implies
+    implied_apart: float = 0.02  # share of the longer side: nearer gutters or edges stand for it
+    off_regular: float = 12.0  # cost of a row's or column's edge a whole cell off its place
+    most_off: float = 0.25  # cells by which an edge may be off its place
+    unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
     off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
@@ -36,6 +43,7 @@ class CutRules:
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (7, 4, 3)  # widest gutters tried in the whole, in a row of it, …
+    grid_lines: int = 16  # the same where panels stand in equal rows and columns
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
     frame_width: int = 4  # pixels of the rule
@@ -78,6 +86,7 @@ class Search:
     steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
+    margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
 
@@ -99,6 +108,10 @@ class Search:
             self.corner = (
                 min(across) - x0 > x1 - max(across),
                 min(down) - y0 > y1 - max(down),
+            )
+            self.margin = (
+                min(min(across) - x0, x1 - max(across)),
+                min(min(down) - y0, y1 - max(down)),
             )
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
@@ -139,9 +152,10 @@ class Search:
                 middle = start + int(jumps[start:end].argmax())
                 gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
                 found.append((gain, -1, middle, middle + 1))
+            found += self._implied(rect, axis)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
-        for gain, level, start, end in sorted(found, key=lambda one: (one[1] < 0, -one[0])):
+        for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
             if len(kept) == most and level >= 0:
                 continue
             if start == 0 or end == len(profile):
@@ -150,9 +164,24 @@ class Search:
                 continue
             if level == crossed and self._is_framed(rect, axis, start, end):
                 continue
+            middle = (start + end) // 2
+            start, end = (middle, middle + 1) if level == -2 else (start, end)
             kept.append(Gutter(start, end, gain))
         widest = sorted(kept, key=lambda gutter: -gutter.gain)[:most]
         return sorted(widest, key=lambda gutter: gutter.start)
+
+    def _implied(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
+        """Cuts as far from each letter as the first or last letter is from the picture's side."""
+        room = max(1, round(self.rules.implied_apart * self.side))
+        found = []
+        for mark in self.marks:
+            if not holds(rect, mark):
+                continue
+            away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
+            middle = round(mark[axis] + away) - rect[axis]
+            if room < middle < rect[axis + 2] - rect[axis] - room:
+                found.append((self.rules.implied_gain, -2, middle - room, middle + room))
+        return found
 
     def _is_framed(self, rect: Rect, axis: int, start: int, end: int) -> bool:
         """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
@@ -200,6 +229,57 @@ class Search:
                 if count in counts and count > 1:
                     found[count] = way
         return found
+
+    def grid(self, rect: Rect) -> Way | None:
+        """The best way to cut a trimmed rectangle into equal rows and columns."""
+        lines = [self.find_gutters(rect, axis, self.rules.grid_lines) for axis in (0, 1)]
+        ways = []
+        for rows in range(1, self.total + 1):
+            columns, rest = divmod(self.total, rows)
+            if not rest:
+                ways.append(self._grid(rect, columns, rows, lines))
+        return max((way for way in ways if way), key=lambda way: way.gain, default=None)
+
+    def _grid(
+        self, rect: Rect, columns: int, rows: int, lines: list[list[Gutter]]
+    ) -> Way | None:
+        across = self._regular_cuts(rect, 0, columns, lines[0])
+        down = self._regular_cuts(rect, 1, rows, lines[1])
+        cuts = across + down
+        if all(cut.gain <= self.rules.unseen_gain for cut in cuts):
+            return None
+        gain = sum(cut.gain for cut in cuts) / len(cuts) * (self.total - 1)
+        rects = []
+        for top, bottom in _between(down, rect[3] - rect[1]):
+            for left, right in _between(across, rect[2] - rect[0]):
+                cell = (rect[0] + left, rect[1] + top, rect[0] + right, rect[1] + bottom)
+                trimmed = self.trim(cell) if left < right and top < bottom else None
+                inside = self.count_marks(cell)
+                if trimmed is None or inside > 1 or (self.anchored and not inside):
+                    return None
+                wide, high = trimmed[2] - trimmed[0], trimmed[3] - trimmed[1]
+                size = wide * high / self.mean
+                gain -= self.shape * self.rules.size * abs(math.log(size))
+                gain -= self._off_corner(trimmed)
+                rects.append(trimmed)
+        return Way(gain, tuple(rects))
+
+    def _regular_cuts(
+        self, rect: Rect, axis: int, count: int, lines: list[Gutter]
+    ) -> list[Gutter]:
+        """One cut near each of the places that part a rectangle into `count` equal parts."""
+        length = rect[axis + 2] - rect[axis]
+        cell = length / count
+        cuts = []
+        for place in (cell * number for number in range(1, count)):
+            best = Gutter(round(place), round(place) + 1, self.rules.unseen_gain)
+            for line in lines:
+                off = abs((line.start + line.end) / 2 - place) / cell
+                gain = line.gain - self.rules.off_regular * off * off
+                if off < self.rules.most_off and gain > best.gain:
+                    best = Gutter(line.start, line.end, gain)
+            cuts.append(best)
+        return cuts
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
@@ -249,6 +329,12 @@ class Search:
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
         return sum(holds(rect, mark) for mark in self.marks)
+
+
+def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:
+    """Starts and ends of what cuts leave of a length."""
+    edges = [0, *(side for cut in cuts for side in (cut.start, cut.end)), length]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
