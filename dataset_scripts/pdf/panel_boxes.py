@@ -10,7 +10,15 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Rect, Search, holds, integral
+from cephalo.dataset_scripts.pdf.panel_cuts import (
+    RULES,
+    CutRules,
+    Rect,
+    Search,
+    centre,
+    holds,
+    integral,
+)
 
 
 @dataclass(frozen=True)
@@ -67,27 +75,32 @@ def split(
     found = _search(picture.grey, ink, marks, count, rules)
     if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
         found = _search(picture.grey, ink, [], count, rules)
-    inside = [[k for k, mark in enumerate(marks) if holds(rect, mark)] for rect in found]
+    inside = [[k for k, mark in enumerate(marks) if holds(rect, centre(mark))] for rect in found]
     return [
         (picture.to_box(rect), own[0] if own else None)
         for rect, own in zip(found, inside, strict=True)
     ]
 
 
-def _inked(ink: np.ndarray, rect: Rect) -> tuple[float, float]:
-    """A point of a printed letter, or of what stands over it where the letter is left out."""
+def _inked(ink: np.ndarray, rect: Rect) -> Rect:
+    """A printed letter, or a point of what stands over or under it where it is left out."""
     x, y = (rect[0] + rect[2]) // 2, (rect[1] + rect[3]) // 2
     x, y = min(max(x, 0), ink.shape[1] - 1), min(max(y, 0), ink.shape[0] - 1)
     if ink[rect[1] : rect[3], rect[0] : rect[2]].any():
-        return x, y
-    rows = np.flatnonzero(ink[:y, rect[0] : rect[2]].any(axis=1))
-    return x, int(rows[-1]) if len(rows) else y
+        return rect
+    above = np.flatnonzero(ink[:y, rect[0] : rect[2]].any(axis=1))
+    below = np.flatnonzero(ink[y:, rect[0] : rect[2]].any(axis=1))
+    if len(above):
+        y = int(above[-1])
+    elif len(below):
+        y += int(below[0])
+    return x, y, x + 1, y + 1
 
 
 def _search(
     grey: np.ndarray,
     ink: np.ndarray,
-    marks: list[tuple[float, float]],
+    marks: list[Rect],
     count: int,
     rules: CutRules,
 ) -> tuple[Rect, ...]:
@@ -102,7 +115,7 @@ def _search(
 
 def _best(
     ink: np.ndarray,
-    marks: list[tuple[float, float]],
+    marks: list[Rect],
     count: int,
     rules: CutRules,
     steps: tuple[np.ndarray, np.ndarray] | None,

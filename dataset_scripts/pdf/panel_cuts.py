@@ -80,7 +80,7 @@ class Search:
     """
 
     ink: np.ndarray
-    marks: Sequence[tuple[float, float]]
+    marks: Sequence[Rect]
     total: int
     rules: CutRules
     steps: tuple[np.ndarray, np.ndarray] | None = None
@@ -96,6 +96,7 @@ class Search:
             self.least_side = min(self.least_side, self.rules.in_row / self.total)
         self.anchored = len(self.marks) == self.total
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
+        self.points = [centre(mark) for mark in self.marks]
         self.height, self.width = (side - 1 for side in self.ink.shape)
         self.side = max(self.height, self.width)
 
@@ -104,7 +105,7 @@ class Search:
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
         if self.marks:
-            across, down = zip(*self.marks, strict=True)
+            across, down = zip(*self.points, strict=True)
             self.corner = (
                 min(across) - x0 > x1 - max(across),
                 min(down) - y0 > y1 - max(down),
@@ -144,7 +145,7 @@ class Search:
         found = [
             (self._gain(end - start, cost), level, start, end)
             for level, (share, cost) in enumerate(self.rules.levels)
-            for start, end in _runs(profile <= share * across, least)
+            for start, end in self._clear(rect, axis, _runs(profile <= share * across, least))
         ]
         if self.steps is not None:
             jumps = self.profile(rect, axis, self.steps[axis]) / across
@@ -156,8 +157,6 @@ class Search:
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
         for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
-            if len(kept) == most and level >= 0:
-                continue
             if start == 0 or end == len(profile):
                 continue
             if any(gutter.start < end and gutter.end > start for gutter in kept):
@@ -167,14 +166,47 @@ class Search:
             middle = (start + end) // 2
             start, end = (middle, middle + 1) if level == -2 else (start, end)
             kept.append(Gutter(start, end, gain))
-        widest = sorted(kept, key=lambda gutter: -gutter.gain)[:most]
-        return sorted(widest, key=lambda gutter: gutter.start)
+        beside = self._beside_letters(rect, axis, kept)
+        beside |= set(sorted(kept, key=lambda gutter: -gutter.gain)[:most])
+        return sorted(beside, key=lambda gutter: gutter.start)
+
+    def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
+        """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
+        beside = set()
+        for mark in self.marks:
+            if not holds(rect, centre(mark)):
+                continue
+            head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
+            if self.corner[axis]:
+                own = min(gutters, key=lambda one: (one.start < foot, one.start), default=None)
+                own = own if own and own.start >= foot else None
+            else:
+                own = max(gutters, key=lambda one: (one.end <= head, one.end), default=None)
+                own = own if own and own.end <= head else None
+            if own:
+                beside.add(own)
+        return beside
+
+    def _clear(
+        self, rect: Rect, axis: int, runs: list[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """Runs cut short at printed letters: the ink of one may be too little to end a gutter."""
+        for mark in self.marks:
+            if holds(rect, centre(mark)):
+                head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
+                runs = [
+                    ((max(start, foot), end) if self.corner[axis] else (start, min(end, head)))
+                    if start < foot and end > head
+                    else (start, end)
+                    for start, end in runs
+                ]
+        return [(start, end) for start, end in runs if start < end]
 
     def _implied(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
         """Cuts as far from each letter as the first or last letter is from the picture's side."""
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
-        for mark in self.marks:
+        for mark in self.points:
             if not holds(rect, mark):
                 continue
             away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
@@ -283,7 +315,7 @@ class Search:
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
-        mark = next((mark for mark in self.marks if holds(rect, mark)), None)
+        mark = next((point for point in self.points if holds(rect, point)), None)
         if mark is None:
             return 0.0
         off = 0.0
@@ -328,7 +360,7 @@ class Search:
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
-        return sum(holds(rect, mark) for mark in self.marks)
+        return sum(holds(rect, point) for point in self.points)
 
 
 def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:
@@ -342,6 +374,11 @@ def _runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
     padded = np.concatenate([[False], blank, [False]]).view(np.int8)
     steps = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
     return steps[steps[:, 1] - steps[:, 0] >= least].tolist()
+
+
+def centre(rect: Rect) -> tuple[float, float]:
+    """The point in the middle of a rectangle."""
+    return (rect[0] + rect[2] - 1) / 2, (rect[1] + rect[3] - 1) / 2
 
 
 def holds(rect: Rect, point: tuple[float, float]) -> bool:
