@@ -83,11 +83,18 @@ def split(
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:
-    """A printed letter, or a point of what stands over or under it where it is left out."""
+    """The ink of a printed letter, or a point of what stands over or under it where it has none."""
+    part = ink[rect[1] : rect[3], rect[0] : rect[2]]
+    if part.any():
+        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        return (
+            rect[0] + int(columns[0]),
+            rect[1] + int(rows[0]),
+            rect[0] + int(columns[-1]) + 1,
+            rect[1] + int(rows[-1]) + 1,
+        )
     x, y = (rect[0] + rect[2]) // 2, (rect[1] + rect[3]) // 2
     x, y = min(max(x, 0), ink.shape[1] - 1), min(max(y, 0), ink.shape[0] - 1)
-    if ink[rect[1] : rect[3], rect[0] : rect[2]].any():
-        return rect
     above = np.flatnonzero(ink[:y, rect[0] : rect[2]].any(axis=1))
     below = np.flatnonzero(ink[y:, rect[0] : rect[2]].any(axis=1))
     if len(above):
@@ -120,7 +127,8 @@ def _best(
     rules: CutRules,
     steps: tuple[np.ndarray, np.ndarray] | None,
 ) -> tuple[Rect, ...]:
-    search = Search(integral(ink), marks, count, rules, steps)
+    dark = steps is not None and ink.mean() >= rules.pictures
+    search = Search(integral(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
         return ()
@@ -177,8 +185,12 @@ def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Bo
     Empty where there is no gutter or the parts differ in size.
     """
     left, top, right, bottom = picture.to_rect(image)
+    crossed = rules.levels[-1][0]
+    inside = picture.grey[top:bottom, left:right] < rules.ink
+    if inside.size == 0 or min(inside.mean(axis=0).min(), inside.mean(axis=1).min()) > crossed:
+        return []
     ink = np.zeros(picture.grey.shape, bool)
-    ink[top:bottom, left:right] = picture.grey[top:bottom, left:right] < rules.ink
+    ink[top:bottom, left:right] = inside
     search = Search(integral(ink), (), 0, rules)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:

@@ -61,6 +61,7 @@ class Gutter:
     start: int
     end: int
     gain: float
+    crossed: bool = False  # by more ink than a thin rule
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Search:
     mean: float = 1.0  # area of the whole for each panel, in pixels
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
     margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
+    dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
 
@@ -104,7 +106,7 @@ class Search:
         """Take from the whole what its parts are compared with."""
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
-        if self.marks:
+        if self.anchored and self.marks:  # of some letters the outermost tells nothing
             across, down = zip(*self.points, strict=True)
             self.corner = (
                 min(across) - x0 > x1 - max(across),
@@ -153,7 +155,8 @@ class Search:
                 middle = start + int(jumps[start:end].argmax())
                 gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
                 found.append((gain, -1, middle, middle + 1))
-            found += self._implied(rect, axis)
+            if self.anchored and self.dark:
+                found += self._implied(rect, axis)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
         for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
@@ -161,14 +164,17 @@ class Search:
                 continue
             if any(gutter.start < end and gutter.end > start for gutter in kept):
                 continue
-            if level == crossed and self._is_framed(rect, axis, start, end):
-                continue
             middle = (start + end) // 2
             start, end = (middle, middle + 1) if level == -2 else (start, end)
-            kept.append(Gutter(start, end, gain))
+            kept.append(Gutter(start, end, gain, level == crossed))
         beside = self._beside_letters(rect, axis, kept)
-        beside |= set(sorted(kept, key=lambda gutter: -gutter.gain)[:most])
-        return sorted(beside, key=lambda gutter: gutter.start)
+        chosen = [one for one in kept if one in beside]
+        for one in sorted(kept, key=lambda gutter: -gutter.gain):
+            if len(chosen) >= most + len(beside):
+                break
+            if one not in beside and not (one.crossed and self._is_framed(rect, axis, one)):
+                chosen.append(one)
+        return sorted(chosen, key=lambda gutter: gutter.start)
 
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
         """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
@@ -215,12 +221,12 @@ class Search:
                 found.append((self.rules.implied_gain, -2, middle - room, middle + room))
         return found
 
-    def _is_framed(self, rect: Rect, axis: int, start: int, end: int) -> bool:
+    def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
         """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
         part = list(rect)
-        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        part[axis], part[axis + 2] = rect[axis] + gutter.start, rect[axis] + gutter.end
         through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
-        return len(_runs(through == end - start)) > 1
+        return len(_runs(through == gutter.end - gutter.start)) > 1
 
     def _gain(self, width: int, cost: float) -> float:
         share = min(width / self.side, self.rules.widest)
@@ -278,7 +284,8 @@ class Search:
         across = self._regular_cuts(rect, 0, columns, lines[0])
         down = self._regular_cuts(rect, 1, rows, lines[1])
         cuts = across + down
-        if all(cut.gain <= self.rules.unseen_gain for cut in cuts):
+        unseen = sum(cut.gain <= self.rules.unseen_gain for cut in cuts)
+        if unseen == len(cuts) or (unseen and not self.dark):
             return None
         gain = sum(cut.gain for cut in cuts) / len(cuts) * (self.total - 1)
         rects = []
