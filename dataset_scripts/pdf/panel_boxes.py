@@ -134,6 +134,8 @@ def _best(
         return ()
     search.measure(whole)
     grid = search.grid(whole)
+    if grid and grid.clear:
+        return grid.rects
     for depth in (2, 3):
         search.depth = depth
         search.known.clear()

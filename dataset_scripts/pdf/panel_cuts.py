@@ -43,6 +43,7 @@ class CutRules:
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (7, 4, 3)  # widest gutters tried in the whole, in a row of it, …
+    clear: float = -0.5  # gain from which on edges of equal rows and columns leave no question
     grid_lines: int = 16  # the same where panels stand in equal rows and columns
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
@@ -70,6 +71,7 @@ class Way:
 
     gain: float
     rects: tuple[Rect, ...]
+    clear: bool = False  # whether all its edges are plain to see
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Search:
     dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
+    gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.least_side = self.rules.least_side
@@ -140,7 +143,25 @@ class Search:
         )
 
     def find_gutters(self, rect: Rect, axis: int, most: int) -> list[Gutter]:
-        """Blank columns or rows that cross a trimmed rectangle, `most` of them, from the left."""
+        """Blank columns or rows that cross a trimmed rectangle, from the left.
+
+        They are those beside printed letters and the best `most` of the others.
+        """
+        key = rect, axis
+        if key not in self.gutters:
+            self.gutters[key] = self._gutters(rect, axis)
+        kept = self.gutters[key]
+        chosen = self._beside_letters(rect, axis, kept)
+        most += len(chosen)
+        for one in kept:
+            if len(chosen) >= most:
+                break
+            if one not in chosen and not (one.crossed and self._is_framed(rect, axis, one)):
+                chosen.add(one)
+        return sorted(chosen, key=lambda gutter: gutter.start)
+
+    def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
+        """All gutters of a trimmed rectangle, the best first."""
         profile = self.profile(rect, axis)
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
         least = max(1, math.ceil(self.rules.least_gutter * self.side))
@@ -167,14 +188,7 @@ class Search:
             middle = (start + end) // 2
             start, end = (middle, middle + 1) if level == -2 else (start, end)
             kept.append(Gutter(start, end, gain, level == crossed))
-        beside = self._beside_letters(rect, axis, kept)
-        chosen = [one for one in kept if one in beside]
-        for one in sorted(kept, key=lambda gutter: -gutter.gain):
-            if len(chosen) >= most + len(beside):
-                break
-            if one not in beside and not (one.crossed and self._is_framed(rect, axis, one)):
-                chosen.append(one)
-        return sorted(chosen, key=lambda gutter: gutter.start)
+        return sorted(kept, key=lambda gutter: -gutter.gain)
 
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
         """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
@@ -270,7 +284,8 @@ class Search:
 
     def grid(self, rect: Rect) -> Way | None:
         """The best way to cut a trimmed rectangle into equal rows and columns."""
-        lines = [self.find_gutters(rect, axis, self.rules.grid_lines) for axis in (0, 1)]
+        most = self.rules.grid_lines
+        lines = [self.find_gutters(rect, axis, most) for axis in (0, 1)]
         ways = []
         for rows in range(1, self.total + 1):
             columns, rest = divmod(self.total, rows)
@@ -301,7 +316,8 @@ class Search:
                 gain -= self.shape * self.rules.size * abs(math.log(size))
                 gain -= self._off_corner(trimmed)
                 rects.append(trimmed)
-        return Way(gain, tuple(rects))
+        clear = min(cut.gain for cut in cuts) > self.rules.clear
+        return Way(gain, tuple(rects), clear)
 
     def _regular_cuts(
         self, rect: Rect, axis: int, count: int, lines: list[Gutter]
@@ -333,7 +349,8 @@ class Search:
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
         """The same, cut at least once along the axis, into `most` panels at most."""
-        gutters = self.find_gutters(rect, axis, self.rules.candidates[self.depth - depth])
+        tried = self.rules.candidates[self.depth - depth]
+        gutters = self.find_gutters(rect, axis, tried)
         length = rect[axis + 2] - rect[axis]
         thin = self.least_side * (self.width, self.height)[axis]
         starts = [0, *(gutter.end for gutter in gutters)]

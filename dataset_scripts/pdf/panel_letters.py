@@ -72,20 +72,17 @@ class _Shapes:
 
 @cache
 def _shapes() -> _Shapes:
-    names, vectors, heights, ratios = [], [], [], []
+    names, vectors, boxes = [], [], []
     for font in _FONTS:
         page = _draw_characters(font)
-        for index, name in enumerate(_CHARACTERS):
-            cell = page[:, index * _CELL : (index + 1) * _CELL]
-            rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
-            if not len(rows):
-                continue
-            box = [1, columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-            names.append(name)
-            vectors.append(_vectors(cell, np.array([box]))[0])
-            heights.append((rows[-1] + 1 - rows[0]) / _BODY)
-            ratios.append((columns[-1] + 1 - columns[0]) / (rows[-1] + 1 - rows[0]))
-    return _Shapes(np.array(names), np.array(vectors), np.array(heights), np.array(ratios))
+        labels = page * (1 + np.arange(page.shape[1]) // _CELL)
+        own = _boxes(labels, len(_CHARACTERS))
+        names += [_CHARACTERS[number - 1] for number in own[:, 0]]
+        vectors.append(_vectors(labels, own))
+        boxes.append(own)
+    sides = np.concatenate(boxes)
+    wide, high = sides[:, 3] - sides[:, 1], sides[:, 4] - sides[:, 2]
+    return _Shapes(np.array(names), np.concatenate(vectors), high / _BODY, wide / high)
 
 
 def _draw_characters(font: str) -> np.ndarray:
@@ -188,6 +185,7 @@ def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
         [
             (index + 1, place[1].start, place[0].start, place[1].stop, place[0].stop)
             for index, place in enumerate(places)
+            if place
         ]
     )
 
