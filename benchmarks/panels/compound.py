@@ -28,7 +28,7 @@ from cephalo.dataset_scripts.pdf.panels import find_panels
 MIN_IOU = 0.7
 READABLE = 70  # grey levels between a letter and its ground
 MIN_SIDE = 60  # pixels of a panel
-WORDS = "alloy fibre film grain pore sample tissue wire coating membrane".split()
+WORDS = ["alloy", "fibre", "film", "grain", "pore", "sample", "tissue", "wire"]
 FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif-Bold.ttf", "STIXGeneral.ttf")
 WIDTHS = (240.0, 510.0)  # points: a column and a page
 DENSITIES = (150, 220, 300)  # pixels an inch
@@ -156,9 +156,7 @@ def _lettering(random: np.random.Generator, unit: float, apart: str) -> Letterin
     )
 
 
-def _layout(
-    random: np.random.Generator, wide: int, high: int, gap: int
-) -> tuple[list[Rect], str]:
+def _layout(random: np.random.Generator, wide: int, high: int, gap: int) -> tuple[list[Rect], str]:
     """Cells in the order of their letters, and how they are arranged."""
     arrangement = str(random.choice(["grid", "rows", "columns"], p=[0.6, 0.28, 0.12]))
     across, down = wide, high

@@ -10,15 +10,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import (
-    RULES,
-    CutRules,
-    Rect,
-    Search,
-    centre,
-    holds,
-    integral,
-)
+from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Search
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,7 @@ def _best(
     rules: CutRules,
     steps: tuple[np.ndarray, np.ndarray] | None,
 ) -> tuple[Rect, ...]:
-    dark = steps is not None and ink.mean() >= rules.pictures
+    dark = bool(steps is not None and ink.mean() >= rules.pictures)
     search = Search(integral(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
@@ -142,7 +135,8 @@ def _best(
         ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
         best = max((way for way in [*ways, grid] if way), key=lambda way: way.gain, default=None)
         if best:
-            return best.rects
+            weak = best.gain < rules.least_gain[dark] * (count - 1)
+            return () if weak and not search.anchored else best.rects
     return ()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, find_runs, holds
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class CutRules:
     off_regular: float = 12.0  # cost of a row's or column's edge a whole cell off its place
     most_off: float = 0.25  # cells by which an edge may be off its place
     unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
+    # Gain for each cut below which boxes are left out, unless each holds a printed letter; in
+    # drawings, whose gutters are blank, and in pictures, whose edges are not.
+    least_gain: tuple[float, float] = (-2.0, -3.0)
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
     off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
@@ -168,11 +171,11 @@ class Search:
         found = [
             (self._gain(end - start, cost), level, start, end)
             for level, (share, cost) in enumerate(self.rules.levels)
-            for start, end in self._clear(rect, axis, _runs(profile <= share * across, least))
+            for start, end in self._clear(rect, axis, find_runs(profile <= share * across, least))
         ]
         if self.steps is not None:
             jumps = self.profile(rect, axis, self.steps[axis]) / across
-            for start, end in _runs(jumps > self.rules.edge + float(np.median(jumps))):
+            for start, end in find_runs(jumps > self.rules.edge + float(np.median(jumps))):
                 middle = start + int(jumps[start:end].argmax())
                 gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
                 found.append((gain, -1, middle, middle + 1))
@@ -207,9 +210,7 @@ class Search:
                 beside.add(own)
         return beside
 
-    def _clear(
-        self, rect: Rect, axis: int, runs: list[tuple[int, int]]
-    ) -> list[tuple[int, int]]:
+    def _clear(self, rect: Rect, axis: int, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Runs cut short at printed letters: the ink of one may be too little to end a gutter."""
         for mark in self.marks:
             if holds(rect, centre(mark)):
@@ -240,7 +241,7 @@ class Search:
         part = list(rect)
         part[axis], part[axis + 2] = rect[axis] + gutter.start, rect[axis] + gutter.end
         through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
-        return len(_runs(through == gutter.end - gutter.start)) > 1
+        return len(find_runs(through == gutter.end - gutter.start)) > 1
 
     def _gain(self, width: int, cost: float) -> float:
         share = min(width / self.side, self.rules.widest)
@@ -293,9 +294,7 @@ class Search:
                 ways.append(self._grid(rect, columns, rows, lines))
         return max((way for way in ways if way), key=lambda way: way.gain, default=None)
 
-    def _grid(
-        self, rect: Rect, columns: int, rows: int, lines: list[list[Gutter]]
-    ) -> Way | None:
+    def _grid(self, rect: Rect, columns: int, rows: int, lines: list[list[Gutter]]) -> Way | None:
         across = self._regular_cuts(rect, 0, columns, lines[0])
         down = self._regular_cuts(rect, 1, rows, lines[1])
         cuts = across + down
@@ -319,9 +318,7 @@ class Search:
         clear = min(cut.gain for cut in cuts) > self.rules.clear
         return Way(gain, tuple(rects), clear)
 
-    def _regular_cuts(
-        self, rect: Rect, axis: int, count: int, lines: list[Gutter]
-    ) -> list[Gutter]:
+    def _regular_cuts(self, rect: Rect, axis: int, count: int, lines: list[Gutter]) -> list[Gutter]:
         """One cut near each of the places that part a rectangle into `count` equal parts."""
         length = rect[axis + 2] - rect[axis]
         cell = length / count
@@ -391,28 +388,3 @@ def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:
     """Starts and ends of what cuts leave of a length."""
     edges = [0, *(side for cut in cuts for side in (cut.start, cut.end)), length]
     return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-def _runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
-    """Starts and ends of runs of `least` or more True."""
-    padded = np.concatenate([[False], blank, [False]]).view(np.int8)
-    steps = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
-    return steps[steps[:, 1] - steps[:, 0] >= least].tolist()
-
-
-def centre(rect: Rect) -> tuple[float, float]:
-    """The point in the middle of a rectangle."""
-    return (rect[0] + rect[2] - 1) / 2, (rect[1] + rect[3] - 1) / 2
-
-
-def holds(rect: Rect, point: tuple[float, float]) -> bool:
-    """Whether a point lies in a rectangle."""
-    return rect[0] <= point[0] < rect[2] and rect[1] <= point[1] < rect[3]
-
-
-def integral(ink: np.ndarray) -> np.ndarray:
-    """Sums of `ink` over all rectangles from the corner: int32 (height + 1, width + 1)."""
-    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
-    np.cumsum(ink, axis=0, dtype=np.int32, out=sums[1:, 1:])
-    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
-    return sums

@@ -14,7 +14,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from scipy import ndimage
 
-Rect = tuple[int, int, int, int]
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect
 
 
 @dataclass(frozen=True)

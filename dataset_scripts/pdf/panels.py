@@ -13,7 +13,7 @@ from cephalo.dataset_scripts.pdf.text import Line
 _ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # a letter in the corner of its panel
 _BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # a caption of the panel's own
 _COARSE = 800  # pixels of the longer side that gutters are sought in: more is slower, not better
-_FINE = 1200  # pixels of the longer side that letters are read in
+_FINE = 1600  # pixels of the longer side that letters are read in
 _LEAST_PRINTED = 0.6  # share of a run of letters that is printed; some are not read as lines
 _LEAST_LEADING = 0.6  # type sizes; a larger gap parts a panel's own caption from the next panel
 
