@@ -46,7 +46,7 @@ class CutRules:
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (7, 4, 3)  # widest gutters tried in the whole, in a row of it, …
-    clear: float = -0.5  # gain from which on edges of equal rows and columns leave no question
+    clear: float = -1.0  # gain from which on edges of equal rows and columns leave no question
     grid_lines: int = 16  # the same where panels stand in equal rows and columns
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
