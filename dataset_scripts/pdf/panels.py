@@ -140,6 +140,8 @@ def _lettered(
         in_order = dict(zip(letters, order, strict=False))
         if all(in_order.get(letter) == box for letter, box in placed.items()):
             return in_order
+    if len(placed) < _LEAST_PRINTED * len(letters):  # few, in no order: misread
+        return dict(zip(letters, _reading_order(boxes), strict=False))
     free = _reading_order([box for box, index in cells if index is None])
     rest = [letter for letter in letters if letter not in placed]
     return placed | dict(zip(rest, free, strict=False))
