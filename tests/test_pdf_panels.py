@@ -278,6 +278,40 @@ def test_letters_are_read_in_pictures(text, letters):
         assert box[0] - 20 < found[letter][0] < box[0] + 40
 
 
+@pytest.mark.parametrize("colour", [0, 255])
+def test_letters_are_read_on_micrographs(colour):
+    grey, boxes = micrographs(2, 3, 0)
+    image = Image.fromarray(np.clip(grey, 80, 180))
+    font = ImageFont.load_default(24)
+    for letter, box in zip("abcdef", boxes, strict=True):
+        ImageDraw.Draw(image).text((box[0] + 6, box[1] + 2), letter, colour, font)
+    found = find_letters(np.asarray(image), 0.5, list("abcdef"))
+    assert set(found) == set("abcdef")
+    for letter, box in zip("abcdef", boxes, strict=True):
+        assert box[0] < found[letter][0] < box[0] + 20 and box[1] < found[letter][1] < box[1] + 30
+
+
+def test_letters_part_pictures_that_nothing_else_does():
+    noise = np.random.default_rng(3).normal(120, 30, (300, 400))
+    grey = np.clip(noise, 0, 200).astype(np.uint8)
+    boxes = [(x, y, x + 200, y + 150) for y in (0, 150) for x in (0, 200)]
+    anchors = [(x + 4.0, y + 4.0, x + 14.0, y + 18.0) for x, y, _, _ in boxes]
+    assert all_found(split(shown(grey), 4, anchors), boxes)
+    assert split(shown(grey), 4) == []
+
+
+def test_letters_partly_read_tell_the_order_of_the_rest():
+    grey, boxes = micrographs(2, 2, 0)
+    image = Image.fromarray(np.clip(grey, 80, 180))
+    for letter, box in zip("ACBD", boxes, strict=True):  # down the columns; D is not readable
+        text = "" if letter == "D" else letter
+        ImageDraw.Draw(image).text((box[0] + 6, box[1] + 2), text, 255, ImageFont.load_default(24))
+    picture = shown(np.asarray(image))
+    panels = find_panels([picture.box], [], "(A) 1, (B) 2, (C) 3, (D) 4.", lambda most: picture)
+    corners = [(round(panel.box[0], -1), round(panel.box[1], -1)) for panel in panels]
+    assert corners == [(0, 0), (0, 150), (150, 0), (150, 150)]
+
+
 def test_tick_labels_are_no_letters():
     assert find_letters(plots(2, 2)[0], 0.36, ["a", "b", "c", "d"]) == {}
 

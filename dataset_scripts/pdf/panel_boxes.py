@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Rect, Search, holds, integral
+from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Search
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
 
 
 @dataclass(frozen=True)
@@ -66,27 +68,39 @@ def split(
     found = _search(picture.grey, ink, marks, count, rules)
     if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
         found = _search(picture.grey, ink, [], count, rules)
-    inside = [[k for k, mark in enumerate(marks) if holds(rect, mark)] for rect in found]
+    inside = [[k for k, mark in enumerate(marks) if holds(rect, centre(mark))] for rect in found]
     return [
         (picture.to_box(rect), own[0] if own else None)
         for rect, own in zip(found, inside, strict=True)
     ]
 
 
-def _inked(ink: np.ndarray, rect: Rect) -> tuple[float, float]:
-    """A point of a printed letter, or of what stands over it where the letter is left out."""
+def _inked(ink: np.ndarray, rect: Rect) -> Rect:
+    """The ink of a printed letter, or a point of what stands over or under it where it has none."""
+    part = ink[rect[1] : rect[3], rect[0] : rect[2]]
+    if part.any():
+        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        return (
+            rect[0] + int(columns[0]),
+            rect[1] + int(rows[0]),
+            rect[0] + int(columns[-1]) + 1,
+            rect[1] + int(rows[-1]) + 1,
+        )
     x, y = (rect[0] + rect[2]) // 2, (rect[1] + rect[3]) // 2
     x, y = min(max(x, 0), ink.shape[1] - 1), min(max(y, 0), ink.shape[0] - 1)
-    if ink[rect[1] : rect[3], rect[0] : rect[2]].any():
-        return x, y
-    rows = np.flatnonzero(ink[:y, rect[0] : rect[2]].any(axis=1))
-    return x, int(rows[-1]) if len(rows) else y
+    above = np.flatnonzero(ink[:y, rect[0] : rect[2]].any(axis=1))
+    below = np.flatnonzero(ink[y:, rect[0] : rect[2]].any(axis=1))
+    if len(above):
+        y = int(above[-1])
+    elif len(below):
+        y += int(below[0])
+    return x, y, x + 1, y + 1
 
 
 def _search(
     grey: np.ndarray,
     ink: np.ndarray,
-    marks: list[tuple[float, float]],
+    marks: list[Rect],
     count: int,
     rules: CutRules,
 ) -> tuple[Rect, ...]:
@@ -101,23 +115,28 @@ def _search(
 
 def _best(
     ink: np.ndarray,
-    marks: list[tuple[float, float]],
+    marks: list[Rect],
     count: int,
     rules: CutRules,
     steps: tuple[np.ndarray, np.ndarray] | None,
 ) -> tuple[Rect, ...]:
-    search = Search(integral(ink), marks, count, rules, steps)
+    dark = bool(steps is not None and ink.mean() >= rules.pictures)
+    search = Search(integral(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
         return ()
     search.measure(whole)
+    grid = search.grid(whole)
+    if grid and grid.clear:
+        return grid.rects
     for depth in (2, 3):
         search.depth = depth
         search.known.clear()
         ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
-        best = max((way for way in ways if way), key=lambda way: way.gain, default=None)
+        best = max((way for way in [*ways, grid] if way), key=lambda way: way.gain, default=None)
         if best:
-            return best.rects
+            weak = best.gain < rules.least_gain[dark] * (count - 1)
+            return () if weak and not search.anchored else best.rects
     return ()
 
 
@@ -139,12 +158,21 @@ def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
 
 
 def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
-    """Integral images of where the grey level jumps from column to column, and from row to row."""
-    levels = grey.astype(np.int16)
-    across, down = np.zeros(grey.shape, bool), np.zeros(grey.shape, bool)
-    across[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2]) > rules.step
-    down[1:-1] = np.abs(levels[2:] - levels[:-2]) > rules.step
-    return integral(across), integral(down)
+    """Integral images of where the grey level jumps from column to column, and from row to row.
+
+    A jump stands out from the grain around it: within a picture most do not.
+    """
+    jumps = []
+    for axis in (1, 0):
+        levels = grey.astype(np.int16)
+        steps = np.zeros_like(levels)
+        if axis == 1:
+            steps[:, 1:-1] = np.abs(levels[:, 2:] - levels[:, :-2])
+        else:
+            steps[1:-1] = np.abs(levels[2:] - levels[:-2])
+        around = uniform_filter1d(steps, rules.grain, axis=axis)
+        jumps.append(integral(steps > rules.stands_out * around + rules.step))
+    return jumps[0], jumps[1]
 
 
 def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Box]:
@@ -153,8 +181,12 @@ def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Bo
     Empty where there is no gutter or the parts differ in size.
     """
     left, top, right, bottom = picture.to_rect(image)
+    crossed = rules.levels[-1][0]
+    inside = picture.grey[top:bottom, left:right] < rules.ink
+    if inside.size == 0 or min(inside.mean(axis=0).min(), inside.mean(axis=1).min()) > crossed:
+        return []
     ink = np.zeros(picture.grey.shape, bool)
-    ink[top:bottom, left:right] = picture.grey[top:bottom, left:right] < rules.ink
+    ink[top:bottom, left:right] = inside
     search = Search(integral(ink), (), 0, rules)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:

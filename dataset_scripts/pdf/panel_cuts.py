@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, find_runs, holds
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,19 @@ class CutRules:
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
     pictures: float = 0.5  # share of ink from which on a figure has pictures, which may touch
-    step: int = 20  # grey levels: a jump from one picture to the next
-    edge: float = 0.3  # share of a column that jumps where pictures touch, above the median
-    edge_gain: float = 2.0  # cost of an edge that is seen along none of the column's length
+    step: int = 6  # grey levels: a jump from one picture to the next
+    stands_out: float = 2.0  # ratio of a jump and the mean step around it
+    grain: int = 9  # pixels across that this mean is taken over
+    edge: float = 0.1  # share of a column that jumps where pictures touch, above the median
+    edge_gain: float = 3.0  # cost of an edge that is seen along none of the column's length
+    implied_gain: float = -3.0  # cost of a cut that only a letter in the corner beside it implies
+    implied_apart: float = 0.02  # share of the longer side: nearer gutters or edges stand for it
+    off_regular: float = 12.0  # cost of a row's or column's edge a whole cell off its place
+    most_off: float = 0.25  # cells by which an edge may be off its place
+    unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
+    # Gain for each cut below which boxes are left out, unless each holds a printed letter; in
+    # drawings, whose gutters are blank, and in pictures, whose edges are not.
+    least_gain: tuple[float, float] = (-2.0, -3.0)
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
     off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
@@ -36,6 +46,8 @@ class CutRules:
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (7, 4, 3)  # widest gutters tried in the whole, in a row of it, …
+    clear: float = -1.0  # gain from which on edges of equal rows and columns leave no question
+    grid_lines: int = 16  # the same where panels stand in equal rows and columns
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
     frame_width: int = 4  # pixels of the rule
@@ -53,6 +65,7 @@ class Gutter:
     start: int
     end: int
     gain: float
+    crossed: bool = False  # by more ink than a thin rule
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class Way:
 
     gain: float
     rects: tuple[Rect, ...]
+    clear: bool = False  # whether all its edges are plain to see
 
 
 @dataclass
@@ -72,14 +86,17 @@ class Search:
     """
 
     ink: np.ndarray
-    marks: Sequence[tuple[float, float]]
+    marks: Sequence[Rect]
     total: int
     rules: CutRules
     steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
+    margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
+    dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
+    gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.least_side = self.rules.least_side
@@ -87,6 +104,7 @@ class Search:
             self.least_side = min(self.least_side, self.rules.in_row / self.total)
         self.anchored = len(self.marks) == self.total
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
+        self.points = [centre(mark) for mark in self.marks]
         self.height, self.width = (side - 1 for side in self.ink.shape)
         self.side = max(self.height, self.width)
 
@@ -94,11 +112,15 @@ class Search:
         """Take from the whole what its parts are compared with."""
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
-        if self.marks:
-            across, down = zip(*self.marks, strict=True)
+        if self.anchored and self.marks:  # of some letters the outermost tells nothing
+            across, down = zip(*self.points, strict=True)
             self.corner = (
                 min(across) - x0 > x1 - max(across),
                 min(down) - y0 > y1 - max(down),
+            )
+            self.margin = (
+                min(min(across) - x0, x1 - max(across)),
+                min(min(down) - y0, y1 - max(down)),
             )
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
@@ -124,42 +146,102 @@ class Search:
         )
 
     def find_gutters(self, rect: Rect, axis: int, most: int) -> list[Gutter]:
-        """Blank columns or rows that cross a trimmed rectangle, `most` of them, from the left."""
+        """Blank columns or rows that cross a trimmed rectangle, from the left.
+
+        They are those beside printed letters and the best `most` of the others.
+        """
+        key = rect, axis
+        if key not in self.gutters:
+            self.gutters[key] = self._gutters(rect, axis)
+        kept = self.gutters[key]
+        chosen = self._beside_letters(rect, axis, kept)
+        most += len(chosen)
+        for one in kept:
+            if len(chosen) >= most:
+                break
+            if one not in chosen and not (one.crossed and self._is_framed(rect, axis, one)):
+                chosen.add(one)
+        return sorted(chosen, key=lambda gutter: gutter.start)
+
+    def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
+        """All gutters of a trimmed rectangle, the best first."""
         profile = self.profile(rect, axis)
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
         least = max(1, math.ceil(self.rules.least_gutter * self.side))
         found = [
             (self._gain(end - start, cost), level, start, end)
             for level, (share, cost) in enumerate(self.rules.levels)
-            for start, end in _runs(profile <= share * across, least)
+            for start, end in self._clear(rect, axis, find_runs(profile <= share * across, least))
         ]
         if self.steps is not None:
             jumps = self.profile(rect, axis, self.steps[axis]) / across
-            for start, end in _runs(jumps > self.rules.edge + float(np.median(jumps))):
+            for start, end in find_runs(jumps > self.rules.edge + float(np.median(jumps))):
                 middle = start + int(jumps[start:end].argmax())
                 gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
                 found.append((gain, -1, middle, middle + 1))
+            if self.anchored and self.dark:
+                found += self._implied(rect, axis)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
-        for gain, level, start, end in sorted(found, key=lambda one: (one[1] < 0, -one[0])):
-            if len(kept) == most and level >= 0:
-                continue
+        for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
             if start == 0 or end == len(profile):
                 continue
             if any(gutter.start < end and gutter.end > start for gutter in kept):
                 continue
-            if level == crossed and self._is_framed(rect, axis, start, end):
-                continue
-            kept.append(Gutter(start, end, gain))
-        widest = sorted(kept, key=lambda gutter: -gutter.gain)[:most]
-        return sorted(widest, key=lambda gutter: gutter.start)
+            middle = (start + end) // 2
+            start, end = (middle, middle + 1) if level == -2 else (start, end)
+            kept.append(Gutter(start, end, gain, level == crossed))
+        return sorted(kept, key=lambda gutter: -gutter.gain)
 
-    def _is_framed(self, rect: Rect, axis: int, start: int, end: int) -> bool:
+    def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
+        """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
+        beside = set()
+        for mark in self.marks:
+            if not holds(rect, centre(mark)):
+                continue
+            head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
+            if self.corner[axis]:
+                own = min(gutters, key=lambda one: (one.start < foot, one.start), default=None)
+                own = own if own and own.start >= foot else None
+            else:
+                own = max(gutters, key=lambda one: (one.end <= head, one.end), default=None)
+                own = own if own and own.end <= head else None
+            if own:
+                beside.add(own)
+        return beside
+
+    def _clear(self, rect: Rect, axis: int, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Runs cut short at printed letters: the ink of one may be too little to end a gutter."""
+        for mark in self.marks:
+            if holds(rect, centre(mark)):
+                head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
+                runs = [
+                    ((max(start, foot), end) if self.corner[axis] else (start, min(end, head)))
+                    if start < foot and end > head
+                    else (start, end)
+                    for start, end in runs
+                ]
+        return [(start, end) for start, end in runs if start < end]
+
+    def _implied(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
+        """Cuts as far from each letter as the first or last letter is from the picture's side."""
+        room = max(1, round(self.rules.implied_apart * self.side))
+        found = []
+        for mark in self.points:
+            if not holds(rect, mark):
+                continue
+            away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
+            middle = round(mark[axis] + away) - rect[axis]
+            if room < middle < rect[axis + 2] - rect[axis] - room:
+                found.append((self.rules.implied_gain, -2, middle - room, middle + room))
+        return found
+
+    def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
         """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
         part = list(rect)
-        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        part[axis], part[axis + 2] = rect[axis] + gutter.start, rect[axis] + gutter.end
         through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
-        return len(_runs(through == end - start)) > 1
+        return len(find_runs(through == gutter.end - gutter.start)) > 1
 
     def _gain(self, width: int, cost: float) -> float:
         share = min(width / self.side, self.rules.widest)
@@ -201,9 +283,59 @@ class Search:
                     found[count] = way
         return found
 
+    def grid(self, rect: Rect) -> Way | None:
+        """The best way to cut a trimmed rectangle into equal rows and columns."""
+        most = self.rules.grid_lines
+        lines = [self.find_gutters(rect, axis, most) for axis in (0, 1)]
+        ways = []
+        for rows in range(1, self.total + 1):
+            columns, rest = divmod(self.total, rows)
+            if not rest:
+                ways.append(self._grid(rect, columns, rows, lines))
+        return max((way for way in ways if way), key=lambda way: way.gain, default=None)
+
+    def _grid(self, rect: Rect, columns: int, rows: int, lines: list[list[Gutter]]) -> Way | None:
+        across = self._regular_cuts(rect, 0, columns, lines[0])
+        down = self._regular_cuts(rect, 1, rows, lines[1])
+        cuts = across + down
+        unseen = sum(cut.gain <= self.rules.unseen_gain for cut in cuts)
+        if unseen == len(cuts) or (unseen and not self.dark):
+            return None
+        gain = sum(cut.gain for cut in cuts) / len(cuts) * (self.total - 1)
+        rects = []
+        for top, bottom in _between(down, rect[3] - rect[1]):
+            for left, right in _between(across, rect[2] - rect[0]):
+                cell = (rect[0] + left, rect[1] + top, rect[0] + right, rect[1] + bottom)
+                trimmed = self.trim(cell) if left < right and top < bottom else None
+                inside = self.count_marks(cell)
+                if trimmed is None or inside > 1 or (self.anchored and not inside):
+                    return None
+                wide, high = trimmed[2] - trimmed[0], trimmed[3] - trimmed[1]
+                size = wide * high / self.mean
+                gain -= self.shape * self.rules.size * abs(math.log(size))
+                gain -= self._off_corner(trimmed)
+                rects.append(trimmed)
+        clear = min(cut.gain for cut in cuts) > self.rules.clear
+        return Way(gain, tuple(rects), clear)
+
+    def _regular_cuts(self, rect: Rect, axis: int, count: int, lines: list[Gutter]) -> list[Gutter]:
+        """One cut near each of the places that part a rectangle into `count` equal parts."""
+        length = rect[axis + 2] - rect[axis]
+        cell = length / count
+        cuts = []
+        for place in (cell * number for number in range(1, count)):
+            best = Gutter(round(place), round(place) + 1, self.rules.unseen_gain)
+            for line in lines:
+                off = abs((line.start + line.end) / 2 - place) / cell
+                gain = line.gain - self.rules.off_regular * off * off
+                if off < self.rules.most_off and gain > best.gain:
+                    best = Gutter(line.start, line.end, gain)
+            cuts.append(best)
+        return cuts
+
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
-        mark = next((mark for mark in self.marks if holds(rect, mark)), None)
+        mark = next((point for point in self.points if holds(rect, point)), None)
         if mark is None:
             return 0.0
         off = 0.0
@@ -214,7 +346,8 @@ class Search:
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
         """The same, cut at least once along the axis, into `most` panels at most."""
-        gutters = self.find_gutters(rect, axis, self.rules.candidates[self.depth - depth])
+        tried = self.rules.candidates[self.depth - depth]
+        gutters = self.find_gutters(rect, axis, tried)
         length = rect[axis + 2] - rect[axis]
         thin = self.least_side * (self.width, self.height)[axis]
         starts = [0, *(gutter.end for gutter in gutters)]
@@ -248,24 +381,10 @@ class Search:
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
-        return sum(holds(rect, mark) for mark in self.marks)
+        return sum(holds(rect, point) for point in self.points)
 
 
-def _runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
-    """Starts and ends of runs of `least` or more True."""
-    padded = np.concatenate([[False], blank, [False]]).view(np.int8)
-    steps = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
-    return steps[steps[:, 1] - steps[:, 0] >= least].tolist()
-
-
-def holds(rect: Rect, point: tuple[float, float]) -> bool:
-    """Whether a point lies in a rectangle."""
-    return rect[0] <= point[0] < rect[2] and rect[1] <= point[1] < rect[3]
-
-
-def integral(ink: np.ndarray) -> np.ndarray:
-    """Sums of `ink` over all rectangles from the corner: int32 (height + 1, width + 1)."""
-    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
-    np.cumsum(ink, axis=0, dtype=np.int32, out=sums[1:, 1:])
-    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
-    return sums
+def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:
+    """Starts and ends of what cuts leave of a length."""
+    edges = [0, *(side for cut in cuts for side in (cut.start, cut.end)), length]
+    return list(zip(edges[::2], edges[1::2], strict=True))

@@ -12,28 +12,41 @@ from functools import cache
 import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
-from PIL import Image
 from scipy import ndimage
 
-Rect = tuple[int, int, int, int]
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect
+
+
+@dataclass(frozen=True)
+class Found:
+    """A glyph that looks like a letter. `size` is the type size that its height implies."""
+
+    letter: str
+    likeness: float
+    size: float
+    place: Rect
 
 
 @dataclass(frozen=True)
 class LetterRules:
     """What passes for the letter of a panel."""
 
-    ink: int = 128  # grey level; letters of panels are black
-    dark_picture: float = 0.4  # share of ink from which on letters may be white
+    # Grey levels, [from, to): letters in drawings; black and white ones in pictures.
+    drawn: tuple[int, int] = (0, 128)
+    pictured: tuple[tuple[int, int], ...] = ((0, 60), (230, 256), (0, 95), (195, 256))
+    picture: float = 0.1  # share of dark pixels from which on letters may be white
     least_height: float = 4.0  # points, of a small letter without ascender in 8-point type
     most_height: float = 22.0  # points
     least_pixels: int = 7  # height in pixels below which shapes cannot be told apart
-    most_components: int = 6000  # pictures with more are micrographs, not drawings
+    most_components: int = 20000  # of one range of grey; more are the grain of a micrograph
+    most_glyphs: int = 1200  # of a letter's size, of one range of grey
     widest: float = 1.35  # width over height, of "m" or a bold "A"
-    apart: float = 0.45  # of its height: room beside a letter that stands alone
-    least_likeness: float = 0.55  # correlation with the letter's shape
+    narrowest: float = 0.12
+    apart: float = 0.3  # of its height: room beside a letter that stands alone
+    least_likeness: float = 0.5  # correlation with the letter's shape
     rival: float = 0.06  # by how much another character's shape may be the likelier
     same_size: float = 0.13  # share by which the type sizes of a figure's letters differ
-    least_found: float = 0.6  # share of the letters named in the caption
+    least_found: float = 0.3  # share of the letters named in the caption
 
 
 RULES = LetterRules()
@@ -59,20 +72,17 @@ class _Shapes:
 
 @cache
 def _shapes() -> _Shapes:
-    names, vectors, heights, ratios = [], [], [], []
+    names, vectors, boxes = [], [], []
     for font in _FONTS:
         page = _draw_characters(font)
-        for index, name in enumerate(_CHARACTERS):
-            cell = page[:, index * _CELL : (index + 1) * _CELL]
-            rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
-            if not len(rows):
-                continue
-            glyph = cell[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            names.append(name)
-            vectors.append(_vector(glyph))
-            heights.append(glyph.shape[0] / _BODY)
-            ratios.append(glyph.shape[1] / glyph.shape[0])
-    return _Shapes(np.array(names), np.array(vectors), np.array(heights), np.array(ratios))
+        labels = page * (1 + np.arange(page.shape[1]) // _CELL)
+        own = _boxes(labels, len(_CHARACTERS))
+        names += [_CHARACTERS[number - 1] for number in own[:, 0]]
+        vectors.append(_vectors(labels, own))
+        boxes.append(own)
+    sides = np.concatenate(boxes)
+    wide, high = sides[:, 3] - sides[:, 1], sides[:, 4] - sides[:, 2]
+    return _Shapes(np.array(names), np.concatenate(vectors), high / _BODY, wide / high)
 
 
 def _draw_characters(font: str) -> np.ndarray:
@@ -93,12 +103,20 @@ def _draw_characters(font: str) -> np.ndarray:
         document.close()
 
 
-def _vector(glyph: np.ndarray) -> np.ndarray:
-    """A glyph, stretched to a square, as a vector of mean 0 and length 1."""
-    image = Image.fromarray(np.where(glyph, 255, 0).astype(np.uint8))
-    values = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64).ravel()
-    values = values - values.mean()
-    return values / max(float(np.linalg.norm(values)), 1e-9)
+def _vectors(labels: np.ndarray, glyphs: np.ndarray) -> np.ndarray:
+    """Glyphs, each stretched to a square, as vectors of mean 0 and length 1: (n, side²).
+
+    Args:
+        labels: numbers of connected components, (height, width).
+        glyphs: number and box of each glyph: (n, 5).
+    """
+    fine = (np.arange(2 * _SIDE) + 0.5) / (2 * _SIDE)
+    xs = (glyphs[:, 1, None] + fine * (glyphs[:, 3] - glyphs[:, 1])[:, None]).astype(int)
+    ys = (glyphs[:, 2, None] + fine * (glyphs[:, 4] - glyphs[:, 2])[:, None]).astype(int)
+    shown = labels[ys[:, :, None], xs[:, None, :]] == glyphs[:, 0, None, None]
+    values = shown.reshape(-1, _SIDE, 2, _SIDE, 2).mean(axis=(2, 4)).reshape(len(glyphs), -1)
+    values -= values.mean(axis=1, keepdims=True)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
 
 
 def find_letters(
@@ -111,35 +129,53 @@ def find_letters(
         scale: points that a pixel measures.
         letters: the letters that the caption names.
     """
-    found = _find(grey < rules.ink, scale, letters, rules)
-    if not found and (grey < rules.ink).mean() > rules.dark_picture:
-        found = _find(grey > 255 - rules.ink, scale, letters, rules)
-    return found
-
-
-def _find(ink: np.ndarray, scale: float, letters: list[str], rules: LetterRules) -> dict[str, Rect]:
-    labels, count = ndimage.label(ink, np.ones((3, 3)))
-    if not count or count > rules.most_components:
-        return {}
-    glyphs = _alone(_boxes(labels, count), scale, rules)
-    if not len(glyphs):
-        return {}
     shapes = _shapes()
     # Roman numbers have no shape of their own.
     wanted = {letter: np.flatnonzero(shapes.names == letter) for letter in letters}
     wanted = {letter: places for letter, places in wanted.items() if len(places)}
-    found: list[tuple[str, float, float, Rect]] = []  # letter, likeness, type size, place
-    for label, x0, y0, x1, y1 in glyphs.tolist():
-        vector = _vector(labels[y0:y1, x0:x1] == label)
-        ratio = (x1 - x0) / (y1 - y0)
-        likeness = shapes.vectors @ vector - 0.3 * np.abs(np.log(ratio / shapes.ratios))
-        best = likeness.max()
-        for letter, places in wanted.items():
-            own = places[likeness[places].argmax()]
-            if likeness[own] >= max(rules.least_likeness, best - rules.rival):
-                size = (y1 - y0) / shapes.heights[own]
-                found.append((letter, float(likeness[own]), float(size), (x0, y0, x1, y1)))
-    return _of_one_size(found, len(letters), rules)
+    ranges = [rules.drawn]
+    if (grey[::4, ::4] < rules.drawn[1]).mean() > rules.picture:
+        ranges += rules.pictured
+    found: list[Found] = []
+    places: dict[str, Rect] = {}
+    for low, high in ranges:
+        found += _likely(grey, low, high, scale, wanted, rules)
+        places = _of_one_size(found, len(letters), rules)
+        if len(places) == len(letters):
+            break
+    return places
+
+
+def _likely(
+    grey: np.ndarray,
+    low: int,
+    high: int,
+    scale: float,
+    wanted: dict[str, np.ndarray],
+    rules: LetterRules,
+) -> list[Found]:
+    """What stands alone in one range of grey levels and looks like one of the letters."""
+    ink = grey < high if not low else grey >= low
+    labels, count = ndimage.label(ink, np.ones((3, 3)))
+    if not count or count > rules.most_components:
+        return []
+    glyphs = _alone(_boxes(labels, count), scale, rules)
+    if not 0 < len(glyphs) <= rules.most_glyphs:
+        return []
+    shapes = _shapes()
+    wide, tall = glyphs[:, 3] - glyphs[:, 1], glyphs[:, 4] - glyphs[:, 2]
+    likeness = _vectors(labels, glyphs) @ shapes.vectors.T
+    likeness -= 0.3 * np.abs(np.log((wide / tall)[:, None] / shapes.ratios))
+    best = likeness.max(axis=1)
+    found = []
+    for letter, places in wanted.items():
+        own = places[likeness[:, places].argmax(axis=1)]
+        like = likeness[np.arange(len(glyphs)), own]
+        for index in np.flatnonzero(like >= np.maximum(rules.least_likeness, best - rules.rival)):
+            size = tall[index] / shapes.heights[own[index]]
+            place = tuple(glyphs[index, 1:].tolist())
+            found.append(Found(letter, float(like[index]), float(size), place))
+    return found
 
 
 def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
@@ -149,6 +185,7 @@ def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
         [
             (index + 1, place[1].start, place[0].start, place[1].stop, place[0].stop)
             for index, place in enumerate(places)
+            if place
         ]
     )
 
@@ -158,19 +195,26 @@ def _alone(boxes: np.ndarray, scale: float, rules: LetterRules) -> np.ndarray:
     wide, high = boxes[:, 3] - boxes[:, 1], boxes[:, 4] - boxes[:, 2]
     least = max(rules.least_height / scale, rules.least_pixels)
     sized = (high >= least) & (high <= rules.most_height / scale) & (wide <= rules.widest * high)
-    sized &= wide >= 0.12 * high
-    kept = []
+    sized &= wide >= rules.narrowest * high
+    glyphs = boxes[sized]
     # What a letter's neighbour in a word can be: not a speck, not the axes of a plot.
     others = boxes[(high >= 0.5 * least) & (high <= 2 * rules.most_height / scale)]
-    for box in boxes[sized]:
-        _, x0, y0, x1, y1 = box
+    if len(glyphs) > rules.most_glyphs or not len(glyphs):
+        return glyphs[:0]
+    others = others[np.argsort(others[:, 2])]
+    heads, tallest = others[:, 2], int((others[:, 4] - others[:, 2]).max())
+    kept = []
+    for box in glyphs:
+        number, x0, y0, x1, y1 = box.tolist()
         height = y1 - y0
-        level = (np.minimum(others[:, 4], y1) - np.maximum(others[:, 2], y0)) > 0.4 * height
-        gap = np.maximum(others[:, 1] - x1, x0 - others[:, 3])
-        near = others[level & (gap < rules.apart * height) & (others[:, 0] != box[0])]
+        first, last = np.searchsorted(heads, (y0 - tallest, y1))
+        level = others[first:last]
+        gap = np.maximum(level[:, 1] - x1, x0 - level[:, 3])
+        near = level[(gap < rules.apart * height) & (level[:, 0] != number)]
+        near = near[np.minimum(near[:, 4], y1) - np.maximum(near[:, 2], y0) > 0.4 * height]
         if all(_is_bracket(other, height) for other in near):
             kept.append(box)
-    return np.array(kept)
+    return np.array(kept).reshape(-1, 5)
 
 
 def _is_bracket(box: np.ndarray, height: int) -> bool:
@@ -179,20 +223,18 @@ def _is_bracket(box: np.ndarray, height: int) -> bool:
     return wide <= 0.45 * high and high >= 1.05 * height
 
 
-def _of_one_size(
-    found: list[tuple[str, float, float, Rect]], count: int, rules: LetterRules
-) -> dict[str, Rect]:
+def _of_one_size(found: list[Found], count: int, rules: LetterRules) -> dict[str, Rect]:
     """The likeliest set of different letters of one type size."""
     best: tuple[float, dict[str, Rect]] = 0.0, {}
-    for size in {entry[2] for entry in found}:
-        chosen: dict[str, tuple[float, Rect]] = {}
-        for letter, likeness, own, place in found:
-            close = abs(own - size) <= rules.same_size * size
-            if close and likeness > chosen.get(letter, (0.0, place))[0]:
-                chosen[letter] = likeness, place
-        total = sum(likeness for likeness, _ in chosen.values())
+    for size in {one.size for one in found}:
+        chosen: dict[str, Found] = {}
+        for one in found:
+            close = abs(one.size - size) <= rules.same_size * size
+            if close and (one.letter not in chosen or one.likeness > chosen[one.letter].likeness):
+                chosen[one.letter] = one
+        total = sum(one.likeness for one in chosen.values())
         if total > best[0]:
-            best = total, {letter: place for letter, (_, place) in chosen.items()}
+            best = total, {letter: one.place for letter, one in chosen.items()}
     places = best[1]
     distinct = len(set(places.values())) == len(places)
     return places if distinct and len(places) >= max(2, rules.least_found * count) else {}

@@ -129,14 +129,28 @@ def _drawn(picture: Picture, letters: list[str]) -> dict[str, Box]:
 def _lettered(
     cells: list[tuple[Box, int | None]], letters: list[str], anchored: list[str]
 ) -> dict[str, Box]:
-    """Letter → box: the letter printed in it, the others in reading order.
+    """Letter → box: the letter printed in it, the others in order.
 
-    `cells` come with the index into `anchored` of the letter in them.
+    `cells` come with the index into `anchored` of the letter in them. Most figures are lettered
+    row by row, some column by column: the order that all the printed letters agree with counts.
     """
     placed = {anchored[index]: box for box, index in cells if index is not None}
+    boxes = [box for box, _ in cells]
+    for order in (_reading_order(boxes), _down_columns(boxes)):
+        in_order = dict(zip(letters, order, strict=False))
+        if all(in_order.get(letter) == box for letter, box in placed.items()):
+            return in_order
+    if len(placed) < _LEAST_PRINTED * len(letters):  # few, in no order: misread
+        return dict(zip(letters, _reading_order(boxes), strict=False))
     free = _reading_order([box for box, index in cells if index is None])
     rest = [letter for letter in letters if letter not in placed]
     return placed | dict(zip(rest, free, strict=False))
+
+
+def _down_columns(cells: list[Box]) -> list[Box]:
+    """Column by column from the left, each column from the top."""
+    turned = _reading_order([(y0, x0, y1, x1) for x0, y0, x1, y1 in cells])
+    return [(x0, y0, x1, y1) for y0, x0, y1, x1 in turned]
 
 
 def _reading_order(cells: list[Box]) -> list[Box]:
