@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageEnhance
 from tqdm import tqdm
 
-from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
+from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
 from cephalo.dataset_scripts.shards import read_rows
 from cephalo.dataset_scripts.tables import find_tables
 
@@ -79,7 +79,7 @@ def main() -> None:
     index = ImageIndex()
     false = Counter()
     for number, (document, data) in enumerate(rows):
-        picture = thumbnail(data, f"figure {number}")
+        picture = thumbnail(open_grey(data, f"figure {number}"))
         false.update(rows[other][0] == document for other in index.near(picture))
         index.add(picture)
     pairs = len(rows) * (len(rows) - 1) // 2
@@ -91,7 +91,7 @@ def main() -> None:
         for name, alter in ALTERATIONS.items():
             file = io.BytesIO()
             alter(image).save(file, "BMP")
-            found[name] += number in index.near(thumbnail(file.getvalue(), name))
+            found[name] += number in index.near(thumbnail(open_grey(file.getvalue(), name)))
     for name in ALTERATIONS:
         print(f"{name:30} {found[name] / len(rows):6.1%} found")
 

@@ -58,9 +58,7 @@ def publish_rows(folder: Path, scratch: Path) -> tuple[float, int, int, int]:
         selected = time.process_time()
         write_dataset(scratch / "dataset", selection, "a/b", [folder])
         written = time.process_time()
-        [pages] = selection.database.execute("PRAGMA page_count").fetchone()
-        [page_bytes] = selection.database.execute("PRAGMA page_size").fetchone()
-        size = pages * page_bytes + (compared / "sorted").stat().st_size
+        size = sum(path.stat().st_size for path in compared.iterdir())
         documents, figures = len(selection.published()), selection.count_rows("figures")
         rows = sum(map(selection.count_rows, selection.configs()))
     print(
@@ -84,7 +82,7 @@ def compare_pictures(folder: Path, scratch: Path, count: int) -> float:
             phash = int(rng.integers(0, 2**64, dtype=np.uint64))
             copies.add(str(number), Thumbnail(phash, pixels, float(aspect)))
         started = time.process_time()
-        copies.group()
+        copies.group(lambda one, other: True)
         rate = count**2 / 2 / (time.process_time() - started)
     print(f"{count} pictures: {rate / 1e9:.1f} billion pairs a CPU second")
     return rate

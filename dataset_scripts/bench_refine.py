@@ -29,7 +29,7 @@ FIGURES = 4  # a document
 def main(
     latency: Annotated[float, typer.Option(help="Seconds for one request.")] = 1.0,
     max_concurrency: Annotated[int, typer.Option(help="Requests in flight.")] = 64,
-    documents: Annotated[int, typer.Option(help="Of the smaller corpus.")] = 45,
+    documents: Annotated[int, typer.Option(help="Of the smaller corpus.")] = 15,
     times: Annotated[int, typer.Option(help="How many times as large the larger one is.")] = 4,
 ) -> None:
     """Refine a small and a large corpus and print rate and peak memory of both."""
@@ -70,6 +70,8 @@ def serve(port: int, latency: float) -> None:
         turn = {"question": "What does the specimen show?", "answer": said, "depth": "observe"}
         forms = {**turn, "description": said, "reasoning": [said]}
         forms |= {"questions": [turn], "turns": [turn, turn]}
+        scores = dict.fromkeys(("correctness", "grounding", "clarity"), 5)
+        forms |= {"reason": said, "verdict": "agrees", **scores}
         message = {"role": "assistant", "content": json.dumps(forms)}
         usage = {"prompt_tokens": 1000, "completion_tokens": 100}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -125,6 +127,7 @@ def figure(document: int, number: int) -> dict[str, Any]:
         "kind": "figure",
         "panels": [],
         "mentions": [" ".join(chance.choices(WORDS, k=150))],
+        "figure_text": [],
         "text_faults": [],
         "document": f"{document}.pdf",
         "document_sha256": f"{document:064}",

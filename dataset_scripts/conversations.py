@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from cephalo.dataset_scripts.schema import PROVENANCE
+
 QUERY = "What is shown in this image?"
 """The query of the original Cephalo datasets (lamm-mit/Cephalo-Wikipedia-Materials)."""
 
@@ -53,7 +55,8 @@ def conversation(
         "figures": [
             {key: figure[key] for key in ("label", "page", "image_sha256")} for figure in figures
         ],
-        **{key: figures[0][key] for key in ("document", "document_sha256", "license")},
+        **{key: figures[0][key] for key in ("document", "document_sha256")},
+        **{key: figures[0].get(key) for key in PROVENANCE},
     }
 
 

@@ -4,6 +4,7 @@ A row is dropped for the first of these reasons that holds:
 
 - "repeated": an earlier shard of the same folder has it, of the same document;
 - "licence": its licence is not open, where only open ones are asked for;
+- "third_party": its caption names a third party's rights, where such are not asked for;
 - "excluded": its image is, nearly, one of a dataset that is kept out;
 - "recurring": it is a publisher's logo or a licence's badge;
 - "duplicate": an earlier row shows the same with the same text;
@@ -12,15 +13,22 @@ A row is dropped for the first of these reasons that holds:
 What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies, thumbnail
+from cephalo.dataset_scripts import rights
+from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies, words
+from cephalo.dataset_scripts.local_index import LocalIndex
+from cephalo.dataset_scripts.parts import Described, describe, pairs_of_parts, same_on_disk
+from cephalo.dataset_scripts.processes import Processes
 from cephalo.dataset_scripts.selection import Figure, Selection, content_hash
 from cephalo.dataset_scripts.shards import count_rows
 from cephalo.dataset_scripts.tables import Tables, config_rows, source
@@ -42,16 +50,21 @@ def select_rows(
     tables: Tables,
     *,
     only_open: bool = False,
+    third_party: bool = True,
     exclude: Mapping[str, ImageIndex] | None = None,
+    workers: int = 1,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
-    Earlier rows win over later ones. `folder`, which is made, takes what is compared: about 5 KB a
-    figure, and 1 KB beside its own length for a passage or an answer. Raises CephaloError for a
-    shard or an image that cannot be read.
+    Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
+    third party's rights. `folder`, which is made, takes what is compared: about 35 KB a figure, and
+    1 KB beside its own length for a passage or an answer. Images are compared in `workers`
+    processes, with the same result for any number. Raises CephaloError for a shard or an image that
+    cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
-    select_figures(selection, only_open, exclude or {})
+    with closing(Processes(workers)) as processes:
+        select_figures(selection, only_open, third_party, exclude or {}, processes)
     select_conversations(selection, only_open)
     select_text(selection, only_open)
     return selection
@@ -61,29 +74,61 @@ def select_rows(
 
 
 def select_figures(
-    selection: Selection, only_open: bool, exclude: Mapping[str, ImageIndex]
+    selection: Selection,
+    only_open: bool,
+    third_party: bool,
+    exclude: Mapping[str, ImageIndex],
+    processes: Processes,
 ) -> None:
     """Decide on the figures."""
     copies = NearCopies(selection.folder, selection.database)
-    for shard, figure, license, data in compared_figures(selection):
+    parts = LocalIndex(selection.folder)
+    for shard, figure, license, picture in described_figures(selection, processes):
+        if not selection.tables["figures"] and selection.has_figure(figure.document, figure.image):
+            continue
         reason = image = None
         if selection.in_earlier_shard("figures", figure.document, shard) and selection.has_figure(
             figure.document, figure.image, figure.caption
         ):
             reason = "repeated"
         else:
-            picture = thumbnail(data, f"a figure of document {selection.sha256(figure.document)}")
-            excluding = [name for name, images in exclude.items() if images.near(picture)]
+            excluding = [name for name, images in exclude.items() if images.near(picture.whole)]
             if only_open and not is_open(license):
                 reason = "licence"
+            elif not third_party and rights.third_party(figure.caption):
+                reason = "third_party"
             elif excluding:
                 reason = "excluded"
                 selection.excluded.update(excluding)
             else:
-                image = copies.add(figure.image, picture)
+                image = copies.add(figure.image, picture.whole)
+                if image == parts.size:
+                    # A logo or a symbol by itself stands in figures of strangers.
+                    local = picture.local
+                    if figure.small:
+                        local = local._replace(words=local.words[:0])
+                    parts.add(figure.document, local)
         selection.enter_figure(figure, reason, image)
-    for numbers in selection.figures_of_groups(copies.group()):
+    parts.close()
+    groups = copies.group(partial(same_on_disk, selection.folder))
+    for numbers in selection.figures_of_groups(groups):
         judge_near_copies(selection, numbers)
+    selection.link_images(pairs_of_parts(parts, groups, processes))
+
+
+def described_figures(
+    selection: Selection, processes: Processes
+) -> Iterator[tuple[Path, Figure, str | None, Described]]:
+    """`compared_figures`, each image described."""
+    waiting: deque[tuple[Path, Figure, str | None]] = deque()
+
+    def images() -> Iterator[tuple[bytes, str]]:
+        for shard, figure, license, data in compared_figures(selection):
+            waiting.append((shard, figure, license))
+            yield data, f"a figure of document {selection.sha256(figure.document)}"
+
+    for picture in processes.map(describe, images()):
+        yield (*waiting.popleft(), picture)
 
 
 def compared_figures(
@@ -91,7 +136,8 @@ def compared_figures(
 ) -> Iterator[tuple[Path, Figure, str | None, bytes]]:
     """Every figure with its shard, its licence and its encoded image.
 
-    They are the rows of the figures table; without one, the images of the conversations.
+    They are the rows of the figures table; without one, the images of the conversations, each once
+    for the conversations about one document that stand together.
     """
     if selection.tables["figures"]:
         for shard, row in read_with_progress("figures", selection.tables):
@@ -105,6 +151,7 @@ def compared_figures(
             )
             yield shard, figure, row["license"], row["image"]["bytes"]
         return
+    of, met = -1, set()
     for shard, row in read_with_progress("conversations", selection.tables):
         if len(row["figures"]) != len(row["images"]):
             raise CephaloError(
@@ -112,8 +159,11 @@ def compared_figures(
                 f"keys of {len(row['figures'])}; make it again with `cephalo refine`"
             )
         document = selection.document(row["document_sha256"])
+        if document != of:
+            of, met = document, set()
         for key, image in zip(row["figures"], row["images"], strict=True):
-            if not selection.has_figure(document, key["image_sha256"]):
+            if key["image_sha256"] not in met:
+                met.add(key["image_sha256"])
                 caption = row["orig_caption"] or ""
                 figure = Figure(document, key["image_sha256"], caption, key["page"], small=False)
                 yield shard, figure, row["license"], image["bytes"]

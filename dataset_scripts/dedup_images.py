@@ -12,7 +12,7 @@ a tenth of all pairs, and a core compares a billion hashes a second.
 import io
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,11 +47,11 @@ class Thumbnail(NamedTuple):
     aspect: float
 
 
-def thumbnail(data: bytes, where: str) -> Thumbnail:
-    """The thumbnail of an encoded image; transparent pixels are white.
+def open_grey(data: bytes, where: str) -> Image.Image:
+    """An encoded image in mode "L", without its margins; transparent pixels are white.
 
-    Margins are cut first: two croppings of one figure differ mostly there.
-    Raises CephaloError, which names `where`, for bytes that are no readable image.
+    Margins are cut, since two croppings of one figure differ mostly there. Raises CephaloError,
+    which names `where`, for bytes that are no readable image.
     """
     try:
         image = Image.open(io.BytesIO(data))
@@ -61,10 +61,14 @@ def thumbnail(data: bytes, where: str) -> Thumbnail:
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        grey = without_margins(image.convert("L"))
+        return without_margins(image.convert("L"))
     # Pillow's decoders raise all of these for damaged or oversized files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CephaloError(f"{where} holds an image that cannot be read ({error})") from error
+
+
+def thumbnail(grey: Image.Image) -> Thumbnail:
+    """The thumbnail of an image of mode "L"."""
     small = grey.resize((3 * SIDE, 3 * SIDE), Image.Resampling.BOX)
     return Thumbnail(
         int(perceptual_hash(np.asarray(small)[:, :, None]), 16),
@@ -83,6 +87,9 @@ def without_margins(grey: Image.Image) -> Image.Image:
         return grey
     return grey.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
 
+
+Same = Callable[[int, int], bool]
+"""Whether two images show the same, by their numbers."""
 
 PICTURE = np.dtype(
     [
@@ -212,20 +219,20 @@ class NearCopies:
         self.size += 1
         return self.size - 1
 
-    def group(self) -> Groups:
+    def group(self, same: Same) -> Groups:
         """The groups of all images, by number; each block of them is compared with those behind it
-        that are of a like aspect."""
+        that are of a like aspect. `same` has the last word on two, by their numbers."""
         self._sort()
         groups = Groups(self.size)
         with tqdm(total=self.size, desc="Comparing", unit=" images", disable=None) as progress:
             for start in range(0, self.size, BLOCK):
                 numbers, ones = self._read(start)
-                merge_near(groups, numbers, ones, numbers, ones)
+                merge_near(groups, numbers, ones, numbers, ones, same)
                 for behind in range(start + BLOCK, self.size, BLOCK):
                     other_numbers, others = self._read(behind)
                     if others.aspect[0] > ones.aspect[-1] * WIDEST:
                         break
-                    merge_near(groups, numbers, ones, other_numbers, others)
+                    merge_near(groups, numbers, ones, other_numbers, others, same)
                 progress.update(len(numbers))
         return groups
 
@@ -258,6 +265,7 @@ def merge_near(
     ones: Pictures,
     other_numbers: np.ndarray,
     others: Pictures,
+    same: Same,
 ) -> None:
     """Make one group of near-copies in two blocks of pictures, or within one, by their numbers.
 
@@ -282,7 +290,7 @@ def merge_near(
             )
             for place, behind in zip(some[near], more[near], strict=True):
                 kept, gone = sorted((int(roots[place]), int(other_roots[behind])))
-                if kept != gone:
+                if kept != gone and same(int(numbers[place]), int(other_numbers[behind])):
                     groups.merge(kept, gone)
                     roots[roots == gone] = kept
                     other_roots[other_roots == gone] = kept

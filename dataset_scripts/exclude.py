@@ -17,7 +17,7 @@ from datasets import (
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
+from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
 
 # NAME, NAME:CONFIG, NAME@REVISION, NAME:CONFIG@REVISION
 SPEC = re.compile(r"(?P<name>[^:@]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>.+))?")
@@ -44,7 +44,8 @@ def images_of(spec: str, token: str | None = None) -> ImageIndex:
             for split in get_dataset_split_names(name, config, **where):
                 rows = load_dataset(name, config, split=split, streaming=True, **where)
                 for number, data in enumerate(encoded_images(rows, f"{spec} {config} {split}")):
-                    index.add(thumbnail(data, f"--exclude {spec}: image {number} of {split}"))
+                    place = f"--exclude {spec}: image {number} of {split}"
+                    index.add(thumbnail(open_grey(data, place)))
     except CephaloError:
         raise
     # The loaders raise nearly anything for what they cannot find or read.

@@ -1,5 +1,6 @@
 """`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
 
+import os
 import shutil
 import sqlite3
 import sys
@@ -19,14 +20,19 @@ from cephalo.cli.files import locked
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex
 from cephalo.dataset_scripts.exclude import images_of
+from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.dataset_scripts.selection import Selection
-from cephalo.dataset_scripts.shards import ShardWriter, read_rows
+from cephalo.dataset_scripts.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.splits import SPLITS
 from cephalo.dataset_scripts.tables import CONFIGS, config_rows, find_tables
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
-from cephalo.model_cards.licenses import is_open
+from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources
 from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
+
+NON_COMMERCIAL = "_nc"  # behind the name of a config, for rows that nobody may earn by
+PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMMERCIAL)]
+FIGURES_A_PROCESS = 200  # fewer are compared before another process has started
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -52,6 +58,14 @@ def publish(
             help="Publish what has no known open licence too; you answer for the rights.",
         ),
     ] = False,
+    allow_third_party: Annotated[
+        bool,
+        typer.Option(
+            "--allow-third-party",
+            help="Publish figures too whose captions name a third party's rights, such as "
+            '"Reproduced with permission of"; you answer for the rights.',
+        ),
+    ] = False,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,6 +73,10 @@ def publish(
             help="Leave out figures equal or near to the images of this dataset: a Hub name "
             "[:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
         ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that compare images; one per core if not given."),
     ] = None,
     token: Annotated[
         str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
@@ -68,7 +86,8 @@ def publish(
 
     The dataset is first written to the first FOLDER's `dataset`, where `load_dataset` opens it
     too. Where no FOLDER holds conversations, the captions make them. A public dataset takes only
-    rows with a known open licence: CC0, CC BY or CC BY-SA.
+    rows with a known licence: CC0, CC BY or CC BY-SA, and CC BY-NC or CC BY-NC-SA in configs of
+    their own, such as `figures_nc`.
 
     \b
     Example:
@@ -82,7 +101,9 @@ def publish(
         folders,
         repo_id,
         only_open=only_open_licenses,
+        third_party=private or allow_third_party,
         exclude={name: images_of(name, token) for name in exclude or []},
+        workers=workers or os.cpu_count() or 1,
     )
     revision = push_folder(
         api,
@@ -93,7 +114,7 @@ def publish(
         files=sorted(
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
         ),
-        delete_patterns=[f"{name}/*" for name in (*CONFIGS, "card")],
+        delete_patterns=[f"{name}/*" for name in (*PUBLISHED, "card")],
         message="Publish with Cephalo",
     )
     print(f"published {api.endpoint}/datasets/{repo_id} at {revision}")
@@ -103,7 +124,11 @@ def check_licenses(folders: Iterable[Path]) -> None:
     """Raise CephaloError if rows have no open licence, with how many and which."""
     for config, shards in find_tables(folders).items():
         licenses = Counter(row["license"] for row in read_rows(shards, ["license"], 1000))
-        closed = {name: count for name, count in licenses.items() if not is_open(name)}
+        closed = {
+            name: count
+            for name, count in licenses.items()
+            if not is_open(name) and not is_non_commercial(name)
+        }
         if closed:
             listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in closed.items())
             raise CephaloError(
@@ -118,12 +143,17 @@ def build_dataset(
     repo_id: str,
     *,
     only_open: bool = False,
+    third_party: bool = True,
     exclude: Mapping[str, ImageIndex] | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write the configs and the card below the first folder's `dataset` and return that.
 
+    `third_party`: whether figures are published whose captions name a third party's rights.
+
     It appears whole: it is written beside and renamed. What is compared lies in the first folder's
     `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
+    Images are compared in `workers` processes, at most one for `FIGURES_A_PROCESS` figures.
     Raises CephaloError where the folders hold no rows.
     """
     folders = list(folders)
@@ -134,7 +164,17 @@ def build_dataset(
         for left in (aside, compared):
             shutil.rmtree(left, ignore_errors=True)
         try:
-            selected = select_rows(compared, tables, only_open=only_open, exclude=exclude)
+            enough = (
+                1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+            )
+            selected = select_rows(
+                compared,
+                tables,
+                only_open=only_open,
+                third_party=third_party,
+                exclude=exclude,
+                workers=min(workers, enough),
+            )
             with closing(selected) as selection:
                 write_dataset(aside, selection, repo_id, folders)
             shutil.rmtree(folder, ignore_errors=True)
@@ -175,7 +215,10 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
     infos = {}
     for config in selection.configs():
         features = CONFIGS[config]
-        writers = {split: ShardWriter(folder / config, split, features) for split in SPLITS}
+        writers = {
+            name: {split: ShardWriter(folder / name, split, features) for split in SPLITS}
+            for name in (config, f"{config}{NON_COMMERCIAL}")
+        }
         rows = config_rows(config, selection.tables)
         decided = zip(rows, selection.decisions(config), strict=True)
         total = selection.count_rows(config)
@@ -184,12 +227,15 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
         ):
             if keep:
                 split = SPLITS[split_of[document]]
-                writers[split].add(row)
-                facts.count(config, row, split)
-        for writer in writers.values():
-            writer.close()
-        if any(writer.rows for writer in writers.values()):
-            infos[config] = dataset_info(features, writers)
+                apart = NON_COMMERCIAL * is_non_commercial(row["license"])
+                writers[f"{config}{apart}"][split].add(row)
+                text = row[{"figures": "caption", "text": "text"}.get(config, "answer")]
+                facts.count(config, row, split, language_of(text or ""))
+        for name, own in writers.items():
+            for writer in own.values():
+                writer.close()
+            if any(writer.rows for writer in own.values()):
+                infos[name] = dataset_info(features, own)
     write_card(folder, facts, infos)
 
 

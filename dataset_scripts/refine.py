@@ -81,20 +81,58 @@ def refine(
     price_out: Annotated[
         float, typer.Option(min=0, help="Price of a million completion tokens.")
     ] = 0.0,
-    judge_model: Annotated[
-        str | None, typer.Option(help="A second model that scores each answer from 1 to 5.")
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Who takes a second look at each conversation; by default the teacher, where it "
+            "is an endpoint. Repeatable: the majority decides.",
+        ),
     ] = None,
     judge_base_url: Annotated[
-        str | None, typer.Option(help="Address of the judge, where it is not the teacher's.")
+        str | None, typer.Option(help="Address of the judges, where it is not the teacher's.")
     ] = None,
     judge_api_key: Annotated[
         str | None, typer.Option(envvar="JUDGE_API_KEY", help="Key of --judge-base-url.")
     ] = None,
     judge_threshold: Annotated[
-        int, typer.Option(min=1, max=5, help="Answers with a lower score are rejected.")
+        int, typer.Option(min=1, max=5, help="Answers that a judge scores lower are rejected.")
     ] = 3,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="No second look: the checks alone decide.")
+    ] = False,
+    review: Annotated[
+        bool,
+        typer.Option(
+            "--review",
+            help="Then write OUT/undecided.html, where a person decides what judges could not.",
+        ),
+    ] = False,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="What people decided on that page; added to OUT/decisions.jsonl, which every run "
+            "applies.",
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of your own prompts, which come before the packaged ones.",
+        ),
+    ] = None,
+    checks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="A check of your own. Repeatable."),
+    ] = None,
+    language: Annotated[
+        str, typer.Option(help="Language of the answers, by its ISO 639-1 code, such as en or de.")
+    ] = "en",
     retry_rejected: Annotated[
-        bool, typer.Option("--retry-rejected", help="Ask again for what was rejected.")
+        bool,
+        typer.Option("--retry-rejected", help="Ask again for what was rejected, telling why."),
     ] = False,
     slurm: SlurmTasks = None,
     partition: Partition = None,
@@ -106,8 +144,13 @@ def refine(
     """Turn figures into verified conversations, written by a teacher.
 
     Writes OUT/conversations/*.parquet (one shard a document), OUT/rejected/*.jsonl with the
-    reasons, OUT/report.html and OUT/report.json. Every answer is kept in OUT/cache when it
-    arrives: run it again after an interruption, and nothing is asked twice.
+    reasons, OUT/undecided/*.jsonl for people, OUT/report.html and OUT/report.json. Every answer is
+    kept in OUT/cache when it arrives: run it again after an interruption, and nothing is asked
+    twice.
+
+    With an endpoint, each conversation gets a second look: a judge answers its questions from image
+    and source without seeing its answers, and then says whether they agree. What it costs is told
+    before it starts. docs/refine.md tells about tasks, prompts and checks of your own.
 
     With --slurm many machines share the figures, which may be an s3:// or hf:// address; OUT is a
     folder that all see, keys come from the environment, and limits are for one task. The command
@@ -122,11 +165,16 @@ def refine(
         --out /shared/refined --slurm 20
     """
     from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
+    from cephalo.dataset_scripts.refinement.decisions import add_decisions
     from cephalo.dataset_scripts.refinement.documents import figure_shards
+    from cephalo.dataset_scripts.refinement.own_checks import load_checks
     from cephalo.dataset_scripts.refinement.report import write_report
-    from cephalo.dataset_scripts.refinement.tasks import parse_tasks
+    from cephalo.dataset_scripts.refinement.review_page import write_review_page
 
-    parse_tasks(tasks)
+    if judge and (no_verify or teacher == "caption"):
+        raise CephaloError(
+            "--judge asks for a second look; leave out --no-verify, and --teacher caption"
+        )
     asking = Asking(
         teacher=teacher,
         base_url=base_url,
@@ -145,17 +193,25 @@ def refine(
         max_total_tokens=max_total_tokens,
         price_in=price_in,
         price_out=price_out,
-        judge_model=judge_model,
+        judges=tuple(judge or ()),
         judge_base_url=judge_base_url,
         judge_threshold=judge_threshold,
+        no_verify=no_verify,
+        prompts=str(prompts.absolute()) if prompts else None,
+        checks=tuple(checks or ()),
         retry_rejected=retry_rejected,
+        language=language,
     )
+    asking.wanted()
+    own_checks = load_checks(asking.checks)
     keys = Keys(api_key, judge_api_key)
     if slurm:
         from cephalo.dataset_scripts.scale.refinement import submit_refinement
 
         cluster = Cluster(slurm, partition, time_limit, cpus_per_task, mem_per_cpu, gpus_per_task)
-        print(submit_refinement(figures, out, asking, keys, cluster))
+        print(submit_refinement(figures, out, asking, keys, cluster, decisions))
+        if review:
+            print(write_review_page(Path(figures), out))
         return
     if "://" in figures:
         raise CephaloError(f"{figures}: addresses are for --slurm; give a folder of this machine")
@@ -163,12 +219,22 @@ def refine(
     shards = figure_shards(folder)
     with prepared(out):
         started = time.monotonic()
+        if decisions:
+            add_decisions(out, decisions)
         asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")
         outcome = asked.outcome
         summary = write_report(
-            folder, out, asked.teacher, outcome, asked.spending, time.monotonic() - started
+            folder,
+            out,
+            asked.teacher,
+            outcome,
+            asked.spending,
+            time.monotonic() - started,
+            own_checks,
         )
-    print(f"{summary} → {out / 'report.html'}")
+        print(f"{summary} → {out / 'report.html'}")
+        if review:
+            print(write_review_page(folder, out))
     if outcome.unanswered and not outcome.answered and not outcome.done_before:
         raise CephaloError(f"no question got an answer; see why in {out / 'report.html'}")
     if outcome.stopped:

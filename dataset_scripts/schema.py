@@ -21,6 +21,8 @@ FIGURES = Features(
         "kind": Value("string"),  # figure, table, scheme, chart, ...
         "panels": List(PANEL),
         "mentions": List(Value("string")),  # the paragraphs of the body that cite this figure
+        # The lines of text within the figure, from the PDF's text layer: ticks, labels, legends.
+        "figure_text": List(Value("string")),
         # What of the text could not be read as printed: "unread glyphs in caption" (U+FFFD stands
         # for each), "private-use characters in mentions"; empty where all is well.
         "text_faults": List(Value("string")),
@@ -43,6 +45,9 @@ FIGURES = Features(
     }
 )
 
+# Of a document: what its licence asks to be named, and where it was had.
+PROVENANCE = ("title", "doi", "license", "author", "source_url", "revision")
+
 MESSAGE = {
     "role": Value("string"),  # "user" or "assistant"
     "content": List({"type": Value("string"), "text": Value("string")}),  # "image" or "text"
@@ -64,14 +69,16 @@ CONVERSATIONS = Features(
         "orig_caption": Value("string"),
         "teacher": Value("string"),
         "teacher_params": Value("string"),  # JSON
-        "scores": Value("string"),  # JSON
+        # JSON: words, likeness to the source, the judge's score; under "quantities", how a quantity
+        # of the answer follows from the source: {"claim": "9.5 V", "by": "derived", "basis": "…"}.
+        "scores": Value("string"),
         "task": Value("string"),  # what was asked for: "caption", "describe", "questions", ...
         "task_version": Value("string"),  # of the task's prompt
         # The figures' keys, so that every answer can be traced to its page.
         "figures": List(FIGURE_KEY),  # in the order of `images`
         "document": Value("string"),
         "document_sha256": Value("string"),
-        "license": Value("string"),
+        **{name: Value("string") for name in PROVENANCE},  # as in FIGURES
     }
 )
 
@@ -84,11 +91,6 @@ TEXT = Features(
         "document": Value("string"),
         "document_sha256": Value("string"),
         "page": Value("int32"),  # 0-based, where the passage begins
-        "title": Value("string"),  # these six as in FIGURES
-        "doi": Value("string"),
-        "license": Value("string"),
-        "author": Value("string"),
-        "source_url": Value("string"),
-        "revision": Value("string"),
+        **{name: Value("string") for name in PROVENANCE},  # as in FIGURES
     }
 )

@@ -177,6 +177,26 @@ class Selection:
         if one != other:
             self.database.execute("INSERT INTO links VALUES (?, ?)", (one, other))
 
+    def link_images(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Link the documents of the figures with these images, by the numbers of the images.
+
+        Figures that are left out link none, but for duplicates, which stand for those kept.
+        """
+        self.database.execute("CREATE TABLE parts (one INTEGER, other INTEGER)")
+        self.database.executemany("INSERT INTO parts VALUES (?, ?)", pairs)
+        self.database.execute(
+            "CREATE TABLE owners AS SELECT image, document, min(number) FROM figures "
+            "WHERE image IN (SELECT one FROM parts UNION SELECT other FROM parts) "
+            "AND (reason IS NULL OR reason = 'duplicate') GROUP BY image"
+        )
+        self.database.execute("CREATE INDEX owners_of_images ON owners (image)")
+        self.database.execute(
+            "INSERT INTO links SELECT DISTINCT first.document, second.document FROM parts "
+            "JOIN owners AS first ON first.image = parts.one "
+            "JOIN owners AS second ON second.image = parts.other "
+            "WHERE first.document <> second.document ORDER BY 1, 2"
+        )
+
     def share(self, one: int, other: int) -> None:
         """Tell that a text of the second document is a near-copy of one of the first."""
         self.database.execute("INSERT INTO shared_text VALUES (?, ?)", (one, other))

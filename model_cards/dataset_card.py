@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
 from cephalo.model_cards.markdown import escape_cell, link
 from cephalo.model_cards.sources import Sources
+from cephalo.model_cards.teacher_terms import teacher_terms
 
 HERE = Path(__file__).parent
 SAMPLES = 4  # rows of as many documents
@@ -28,11 +30,16 @@ SAMPLE_SIDE = 480  # pixels
 REASONS = {
     "repeated": "of a document that was read again, under another name",
     "licence": "no known open licence",
+    "third_party": "the caption names a third party's rights",
     "excluded": "equal or near to an image of a dataset that is kept out",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
     "figure": "about a figure that was left out",
 }
+
+
+UNREAD = ("schema", "no_answer")  # replies that no check could look at
+MAIN_LANGUAGE = 0.02  # of the rows; a language of fewer is a guess from a few words
 
 
 @dataclass
@@ -61,10 +68,19 @@ class DatasetFacts:
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Conversations by teacher, task and version of the task's prompt."""
     caption_words: Counter[int] = field(default_factory=Counter)  # figures by length of caption
+    languages: Counter[str] = field(default_factory=Counter)  # rows by ISO 639-1 code
+    looked: Counter[str] = field(default_factory=Counter)
+    """Conversations by what a second look of judges came to, and "person" of those that people
+    accepted or edited."""
     samples: list[Sample] = field(default_factory=list)
 
-    def count(self, config: str, row: dict[str, Any], split: str) -> None:
-        """Count one row that is published, figures before conversations."""
+    def count(
+        self, config: str, row: dict[str, Any], split: str, language: str | None = None
+    ) -> None:
+        """Count one row that is published, in a language as far as it is known, figures before
+        conversations."""
+        if language:
+            self.languages[language] += 1
         self.licenses.setdefault(config, Counter())[row["license"] or "unknown"] += 1
         if config == "figures":
             self.kinds[row["kind"]] += 1
@@ -73,6 +89,10 @@ class DatasetFacts:
         elif config == "text":
             self.sources.cite(row, "passages")
         else:
+            scores = json.loads(row["scores"] or "{}")
+            if outcome := (scores.get("second_look") or {}).get("outcome"):
+                self.looked[outcome] += 1
+            self.looked["person"] += bool(scores.get("person"))
             self.teachers[row["teacher"], row["task"] or "", row["task_version"] or ""] += 1
             self.sample(row, split)
             if not self.sources.is_cited(row["document_sha256"]):
@@ -99,6 +119,11 @@ class DatasetFacts:
             for task in report.get("tasks", {}).values():
                 counts.update({name: task.get(name, 0) for name in ("accepted", "rejected")})
         return counts
+
+    @property
+    def read(self) -> int:
+        """The answers that could be read, and so were checked."""
+        return self.answers.total() - sum(self.failed[name] for name in UNREAD)
 
     @property
     def failed(self) -> Counter[str]:
@@ -144,14 +169,17 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
 
 
 def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
-    """Tell `load_dataset` where every config and split lies: CONFIG/SPLIT-*."""
+    """Tell `load_dataset` where every config and split lies, CONFIG/SPLIT-*, and which is meant
+    where none is named."""
+    default = "conversations" if "conversations" in infos else next(iter(infos))
     DatasetInfosDict(infos).to_dataset_card_data(data)
     MetadataConfigs(
         {
             config: {
+                **({"default": True} if config == default else {}),
                 "data_files": [
                     {"split": split, "path": f"{config}/{split}-*"} for split in info.splits
-                ]
+                ],
             }
             for config, info in infos.items()
         }
@@ -162,8 +190,11 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
     """The card, with the front matter that lets `load_dataset` find every config and split."""
     licenses = {license for counts in facts.licenses.values() for license in counts}
     data = DatasetCardData(
-        language="en",
+        language=main_languages(facts.languages),
         license=sorted({hub_license(license) for license in licenses}),
+        annotations_creators=annotators(facts),
+        language_creators=["found"],
+        source_datasets=["original"],
         task_categories=["image-text-to-text", "visual-question-answering"],
         size_categories=size_category(
             max(info.splits.total_num_examples for info in infos.values())
@@ -181,7 +212,24 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         escape=escape_cell,
         license_url=license_url,
         reasons=REASONS,
+        unread=UNREAD,
+        link=link,
+        non_commercial=[f"`{config}`" for config in infos if config.endswith("_nc")],
+        terms=teacher_terms(teacher for teacher, _, _ in facts.teachers),
+        year=datetime.now(tz=UTC).year,
     )
+
+
+def main_languages(languages: Counter[str]) -> list[str]:
+    """The languages of the rows, the most frequent first; English where none is known."""
+    least = MAIN_LANGUAGE * languages.total()
+    return [name for name, count in languages.most_common() if count >= least] or ["en"]
+
+
+def annotators(facts: DatasetFacts) -> list[str]:
+    """Who wrote the texts, in the Hub's terms: the papers' authors, and models."""
+    models = {teacher for teacher, _, _ in facts.teachers} - {"caption"}
+    return ["expert-generated"] + ["machine-generated"] * bool(models)
 
 
 def size_category(rows: int) -> str:

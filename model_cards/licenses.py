@@ -5,12 +5,19 @@ import re
 # The licences of the Open Definition among those that papers and wikis carry. Non-commercial and
 # no-derivatives ones are known but not open: a crop is a derivative.
 OPEN = re.compile(r"(CC0|PDM|CC-BY(-SA)?)(-\d.*)?")
+# Whoever uses these may not earn by it; they are published apart from the open ones.
+NON_COMMERCIAL = re.compile(r"CC-BY-NC(-SA)?(-\d.*)?")
 CREATIVE_COMMONS = re.compile(r"CC-(BY(?:-NC)?(?:-ND|-SA)?)-(\d\.\d)")
 
 
 def is_open(license: str | None) -> bool:
     """Whether anyone may publish crops of what carries this licence."""
     return bool(OPEN.fullmatch(license or ""))
+
+
+def is_non_commercial(license: str | None) -> bool:
+    """Whether anyone may publish crops of what carries this licence, but not commercially."""
+    return bool(NON_COMMERCIAL.fullmatch(license or ""))
 
 
 def license_url(license: str | None) -> str | None:

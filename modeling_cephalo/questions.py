@@ -196,15 +196,20 @@ class Respondent:
         text = json.dumps([question.system, parts, form, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    async def ask(self, question: Question, rejected_rounds: Sequence[int] = ()) -> Answer:
+    async def ask(
+        self, question: Question, rejected_rounds: Sequence[int] = (), advice: str = ""
+    ) -> Answer:
         """The answer to a question, from the cache where it is there.
 
-        Where the latest round is among `rejected_rounds`, the question is asked in a new one.
+        Where the latest round is among `rejected_rounds`, the question is asked in a new one, with
+        `advice` after it; replies are kept under the question without it.
         Raises NoAnswerError, BudgetSpentError or, to end the run, CephaloError.
         """
         key = self.key(question)
         round = self.cache.last_round(key)
-        round += round in rejected_rounds
+        if round in rejected_rounds:
+            round += 1
+            question = replace(question, parts=(*question.parts, *filter(None, [advice])))
         for attempt in range(self.max_retries + 1):
             reply = self.cache.get(key, round, attempt)
             if reply is None:

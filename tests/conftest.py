@@ -7,35 +7,11 @@ import pytest
 # File → why → the tests that fail for it.
 OPEN_FAULTS = {
     "test_pdf_box_kinds.py": {
-        "row of headers lost": [
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[True-14.0]",
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[True-20.0]",
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[False-14.0]",
-            "test_a_row_of_headers_over_a_grid_of_pictures_is_of_the_figure[False-20.0]",
-        ],
         "photograph taken": [
             "test_an_author_with_a_photograph_is_not_of_a_figure[over]",
         ],
         "legend lost": [
             "test_a_legend_that_stands_off_is_of_the_figure[right]",
-        ],
-        "equation taken": [
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-two-columns-times]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-one-column-stix]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-True-three-columns]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-two-columns-times]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-one-column-stix]",
-            "test_a_displayed_equation_over_a_figure_is_not_of_it[10.0-False-three-columns]",
-        ],
-        "the lower figure takes panels of the upper one": [
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[16.0-2-2]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[16.0-2-3]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[24.0-2-2]",
-            "test_a_figure_under_a_figure_with_its_caption_beside_it[24.0-2-3]",
-            "test_a_figure_under_the_open_end_of_a_short_caption[14.0-2]",
-            "test_a_figure_under_the_open_end_of_a_short_caption[24.0-2]",
-            "test_wide_and_narrow_figures_under_their_captions[0-2]",
-            "test_wide_and_narrow_figures_under_their_captions[1-2]",
         ],
     },
     "test_pdf_caption_extent.py": {
@@ -50,21 +26,11 @@ OPEN_FAULTS = {
             "test_a_caption_in_two_columns_under_a_wide_figure[sentence-helvetica-24.0-True]",
             "test_a_caption_in_two_columns_under_a_wide_figure[word-times-24.0-True]",
         ],
-        "the row of the fraction is lost, or ends the caption": [
-            "test_an_inline_fraction_does_not_end_a_caption[1]",
-            "test_an_inline_fraction_does_not_end_a_caption[2]",
-        ],
         "cut after its first row": [
             "test_a_caption_with_a_larger_leading_than_the_body[vs.-16.0]",
             "test_a_caption_with_a_larger_leading_than_the_body[vs.-20.0]",
             "test_a_caption_with_a_larger_leading_than_the_body[air.-16.0]",
             "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
-        ],
-        "the second word is lost": [
-            "test_a_row_of_two_words_far_apart_is_whole[antiferromagnetic-1]",
-            "test_a_row_of_two_words_far_apart_is_whole[antiferromagnetic-2]",
-            "test_a_row_of_two_words_far_apart_is_whole[molybdenum-1]",
-            "test_a_row_of_two_words_far_apart_is_whole[molybdenum-2]",
         ],
     },
     "test_pdf_elsewhere.py": {
@@ -76,26 +42,12 @@ OPEN_FAULTS = {
         ],
         "the second part is lost": [
             "test_a_figure_that_goes_on_on_the_next_page[True-continued]",
-            "test_a_figure_that_goes_on_on_the_next_page[False-(continued)]",
             "test_a_figure_that_goes_on_on_the_next_page[False-continued]",
             "test_a_figure_that_goes_on_on_the_next_page[False-(cont.)]",
             "test_a_figure_that_goes_on_on_the_next_page[False-Cont'd.]",
         ],
-        "captions given in the wrong order, or lost": [
-            "test_a_list_of_captions_and_bare_figures_in_order[False-Figure captions-double-spaced]",
-            "test_a_list_of_captions_and_bare_figures_in_order[False-Legends-double-spaced]",
-            "test_a_list_of_captions_and_bare_figures_in_order[False-List of figures-double-spaced]",
-        ],
         "a figure is lost": [
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}-head]",
             "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-head]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[FIGURE {}-foot]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}.-corner]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Figure {}-under]",
-            "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-over]",
-        ],
-        "figures lost": [
-            "test_pages_of_figures_with_the_names_of_their_files_are_in_order",
         ],
     },
     "test_pdf_label_kinds.py": {
@@ -109,7 +61,6 @@ OPEN_FAULTS = {
             "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[italic-fill1-two-columns-sans]",
         ],
         "lost or wrong since weights are fitted": [
-            "test_a_caption_that_begins_in_lower_case[regular-Fig. 1:-same-size]",
             "test_a_label_above_its_figure_with_the_text_under_it[italic--two-columns-sans]",
             "test_a_label_above_its_figure_with_the_text_under_it[regular--two-columns-sans]",
         ],

@@ -8,8 +8,11 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from scipy.cluster.hierarchy import DisjointSet
 
-from cephalo.dataset_scripts.dedup_images import Thumbnail, thumbnail
+from cephalo.dataset_scripts.dedup_images import Thumbnail, open_grey, thumbnail
 from cephalo.dataset_scripts.dedup_text import shingles, words
+from cephalo.dataset_scripts.local_features import Local, local_features
+from cephalo.dataset_scripts.local_index import decode, encode
+from cephalo.dataset_scripts.local_match import same_picture
 
 OPEN = {"CC-BY-4.0"}
 Row = tuple[str, dict[str, Any]]  # the shard, with its folder before a slash, and the row
@@ -117,12 +120,15 @@ def judge_images(
 ) -> None:
     """Group the figures by near-copies, and give the furniture and the duplicates a reason."""
     pictures: dict[str, Thumbnail] = {}
+    local: dict[str, Local] = {}
     for row, reason in zip(rows, reasons, strict=True):
         if reason is None and row["image_sha256"] not in pictures:
-            pictures[row["image_sha256"]] = thumbnail(row["image"]["bytes"], "here")
+            grey = open_grey(row["image"]["bytes"], "here")
+            pictures[row["image_sha256"]] = thumbnail(grey)
+            local[row["image_sha256"]] = decode(encode(local_features(grey)).record)
     images = DisjointSet(pictures)
     for one, other in combinations(pictures, 2):
-        if near(pictures[one], pictures[other]):
+        if near(pictures[one], pictures[other]) and same_picture(local[one], local[other]):
             images.merge(one, other)
     groups = defaultdict(list)
     for number, row in enumerate(rows):

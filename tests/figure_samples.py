@@ -25,6 +25,7 @@ def figure_row(document: int, number: int, **changes: Any) -> dict[str, Any]:
         "kind": "figure",
         "panels": [{"letter": "a", "bbox": [72, 72, 100, 100], "caption": "left"}],
         "mentions": [f"The strength is seen in Fig. {number}."],
+        "figure_text": [],
         "text_faults": [],
         "document": f"paper-{document}.pdf",
         "document_sha256": hashlib.sha256(b"%d" % document).hexdigest(),

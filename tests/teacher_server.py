@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -127,6 +127,8 @@ strong weak stiff soft dense loose regular random single double upper lower inne
 
 def faithful(body: dict) -> str:
     """A model that does what is asked, with words of the caption and of its own."""
+    if "response_format" not in body or "verdict" in str(body["response_format"]):
+        return agreeing(body)
     form = user_text(body).rpartition("Form: ")[2]
     words = " ".join(re.findall(r"[a-z]{4,}", caption_of(body)))
 
@@ -135,17 +137,19 @@ def faithful(body: dict) -> str:
         mine = random.Random(f"{about} {words} {form}").sample(OWN_WORDS.split(), 25)
         return f"The picture tells about {words}: {' '.join(mine)}."
 
+    def ask(about: str) -> str:
+        """A question of its own."""
+        mine = random.Random(f"ask {about} {words} {form}").sample(OWN_WORDS.split(), 8)
+        return f"What does the view tell about {words}, if {' '.join(mine)}?"
+
     said = say("all")
-    asked = f"What does the view tell about {words}?"
-    if "score" in form or "score" in body["messages"][0]["content"]:
-        return json.dumps({"reason": "It is well supported.", "score": 4})
+    asked = ask("all")
     if form.startswith('{"description"'):
         return json.dumps({"description": said})
     if '"depth"' in form:
         depths = ("observe", "understand", "infer")
         questions = [
-            {"depth": depth, "question": f"{asked} At depth {depth}?", "answer": say(depth)}
-            for depth in depths
+            {"depth": depth, "question": ask(depth), "answer": say(depth)} for depth in depths
         ]
         return json.dumps({"questions": questions})
     turn = {"question": asked, "answer": said}
@@ -160,3 +164,30 @@ def faithful(body: dict) -> str:
         }
         return json.dumps({"turns": [turn, later]})
     return json.dumps(turn)
+
+
+def agreeing(body: dict) -> str:
+    """A judge who agrees with everything."""
+    return truthful_judge(())(body)
+
+
+def truthful_judge(bad: Collection[str]) -> Callable[[dict], str]:
+    """A judge who knows which answers are `bad`: in its own answer it says that it looked, and it
+    disagrees with an example that holds one of them."""
+    known = {squash(text) for text in bad}
+
+    def model(body: dict) -> str:
+        if "response_format" not in body:
+            return "I looked at the figure and read the quotations, and saw what they show."
+        checked = squash(user_text(body).split("<<<END", 1)[1])
+        wrong = any(text in checked for text in known)
+        scores = dict.fromkeys(("correctness", "grounding", "clarity"), 1 if wrong else 5)
+        verdict = "disagrees" if wrong else "agrees"
+        return json.dumps({"reason": "I know the truth.", "verdict": verdict, **scores})
+
+    return model
+
+
+def squash(text: str) -> str:
+    """The letters and digits of a text, in lower case."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())

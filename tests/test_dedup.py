@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.dedup_images import ImageIndex, thumbnail
+from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies
 from cephalo.dataset_scripts.exclude import images_of
 from cephalo.dataset_scripts.publish import build_dataset
@@ -104,7 +104,7 @@ def many_plots() -> ImageIndex:
     """More plots than one block of the index holds."""
     index = ImageIndex()
     for seed in range(300):
-        index.add(thumbnail(encode(plot(seed)), "here"))
+        index.add(thumbnail(open_grey(encode(plot(seed)), "here")))
     return index
 
 
@@ -112,7 +112,7 @@ def many_plots() -> ImageIndex:
 def test_altered_copies_are_near_and_other_plots_are_not(many_plots, name):
     for seed in range(0, 300, 30):
         copy = ALTERATIONS[name](plot(seed))
-        assert many_plots.near(thumbnail(encode(copy), "here")) == [seed]
+        assert many_plots.near(thumbnail(open_grey(encode(copy), "here"))) == [seed]
 
 
 def test_figures_of_one_layout_are_not_near():
@@ -123,7 +123,7 @@ def test_figures_of_one_layout_are_not_near():
         levels = np.random.default_rng(seed).integers(20, 110, (12, 17), np.uint8)
         image.paste(Image.fromarray(levels).resize((340, 240)), (0, 0))
         image.paste(plot(seed), (360, 0))
-        picture = thumbnail(encode(image), "here")
+        picture = thumbnail(open_grey(encode(image), "here"))
         assert index.near(picture) == []
         index.add(picture)
 
@@ -132,7 +132,7 @@ def test_bytes_that_are_no_image_name_their_place():
     whole = encode(plot(0))
     for broken in (b"", b"<svg/>", whole[:200], whole[: len(whole) // 2]):
         with pytest.raises(CephaloError, match=r"^figure 3 holds an image that cannot be read"):
-            thumbnail(broken, "figure 3")
+            open_grey(broken, "figure 3")
 
 
 def test_text_is_compared_by_its_runs_of_words():
@@ -315,13 +315,13 @@ def test_what_cannot_be_excluded_is_one_line(tmp_path, monkeypatch, spec, messag
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_test_image_nor_its_near_copy_is_in_train(tmp_path, seed):
     """Near-copies are planted between random documents, under captions of their own or not."""
     rng = random.Random(seed)
     rows = [
         row(document, plot(1000 * seed + 10 * document + n), f"Curve {n} of sample {document}")
-        for document in range(60)
+        for document in range(40)
         for n in range(2)
     ]
     drawn_as = {figure["image_sha256"]: number for number, figure in enumerate(rows)}
@@ -330,7 +330,7 @@ def test_no_test_image_nor_its_near_copy_is_in_train(tmp_path, seed):
         image = Image.open(io.BytesIO(original["image"]["bytes"]))
         copy = ALTERATIONS[rng.choice([*ALTERATIONS])](image).convert("RGB")
         caption = rng.choice([original["caption"], f"Copy {number} with words of its own"])
-        rows.append(row(rng.randrange(60), copy, caption))
+        rows.append(row(rng.randrange(40), copy, caption))
         drawn_as[rows[-1]["image_sha256"]] = drawn_as[original["image_sha256"]]
     rows.sort(key=lambda row: row["document"])
     dataset = build_dataset([write(tmp_path / "made", "figures", rows)], "a/b")
@@ -341,6 +341,6 @@ def test_no_test_image_nor_its_near_copy_is_in_train(tmp_path, seed):
         for image, document in zip(published["image_sha256"], published["document"], strict=True):
             splits.setdefault(drawn_as[image], set()).add(split)
             documents.setdefault(drawn_as[image], set()).add(document)
-    assert len(splits) == 120 and all(len(found) == 1 for found in splits.values())
+    assert len(splits) == 80 and all(len(found) == 1 for found in splits.values())
     assert sum(len(found) > 1 for found in documents.values()) >= 5  # copies that are published
     assert all(len(data[split]) > 1 for split in ("train", "validation", "test"))

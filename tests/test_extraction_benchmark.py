@@ -9,17 +9,19 @@ import pytest
 from pdf_samples import one_figure
 
 from benchmarks.extraction.ablate import (
-    Change,
     Feature,
-    Opened,
-    all_changes,
     all_features,
-    changed,
     count_ablations,
     effects_of,
+    kept,
+    sample,
 )
+from benchmarks.extraction.examples import Example
 from benchmarks.extraction.fit import WEIGHTS, names_to_fit
+from benchmarks.extraction.logistic import HeldOut, tabulate
 from benchmarks.extraction.measures import COLUMNS, Counts, compare, is_whole
+from benchmarks.extraction.opened import Opened
+from benchmarks.extraction.parameters import Change, all_changes, changed, find_different
 from benchmarks.extraction.publishers import is_frozen, publisher_of
 from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, make_folds, table
@@ -135,8 +137,10 @@ def test_changed_parameters_hold_for_a_while():
     with changed(Change("pairing", "Parameters", "link_gap", 1.25 * gap, 1.25)):
         assert pairing.P.link_gap == 1.25 * gap
     assert pairing.P.link_gap == gap
-    with changed(Change("gutters", "GutterParameters", "lines", 4, 0.75)):
-        assert gutters.GutterParameters().lines == 4
+    fewer = Change("gutters", "GutterParameters", "lines", 4, 0.75)
+    wider = Change("gutters", "GutterParameters", "side", 7.5, 1.25)
+    with changed(fewer, wider):
+        assert (gutters.GutterParameters().lines, gutters.GutterParameters().side) == (4, 7.5)
     assert gutters.GutterParameters().lines == 6
 
 
@@ -148,6 +152,45 @@ def test_every_parameter_is_changed_both_ways():
     assert found["gutters", "lines", 1.25] == 8
 
 
+def test_changes_that_matter_are_found_among_many():
+    changes = list(all_changes())
+    matter, tried = {changes[2], changes[3], changes[40]}, []
+
+    def differs(own: list[Change]) -> bool:
+        tried.append(own)
+        return not matter.isdisjoint(own)
+
+    assert set(find_different(changes, differs)) == matter
+    assert len(tried) < len(changes) / 4
+
+
+def test_worth_of_features_on_groups_left_out():
+    """One feature tells the answer; another one does in half of the groups, and lies in others."""
+    examples = []
+    for k in range(240):
+        group, answer = k % 6, k % 4 < 2
+        told = answer == (group < 3)
+        features = {"right": float(answer), "fickle": float(told), "same": 1.0}
+        examples.append(Example("starts", features, answer, "one", f"group {group}"))
+    worths = {worth.name: worth for worth in HeldOut(tabulate(examples, "starts")).worths("starts")}
+    assert worths["right"].loss.low > 0.3
+    assert worths["right"].wrong > 100
+    assert (worths["same"].wrong, worths["same"].flips) == (0, 0)
+    assert worths["fickle"].loss.change < 0.01
+
+
+def test_a_sample_of_each_set_is_always_the_same():
+    every = [document(f"{kind}-{k}", None, kind) for kind in ("wide", "real") for k in range(9)]
+    chosen = sample(every, 3)
+    assert [one.set for one in chosen] == ["real"] * 3 + ["wide"] * 3
+    assert sample(every[::-1], 3) == chosen
+
+
+def test_what_was_measured_is_kept(tmp_path):
+    assert kept(tmp_path / "one.pickle", lambda: [1]) == [1]
+    assert kept(tmp_path / "one.pickle", lambda: [2]) == [1]
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared benchmark's scorer")
 def test_ablation_finds_the_feature_that_decides(tmp_path):
     one_figure(tmp_path / "one.pdf")
@@ -155,14 +198,15 @@ def test_ablation_finds_the_feature_that_decides(tmp_path):
     weights = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     weights["starts"] = {"bias": -1.0, "mark": 2.0, "lower": -1.0}
     made = Document("made", "one", tmp_path / "one.pdf", None, {"figures": [caption]})
-    ablations = [Feature("starts", "mark"), Feature("starts", "lower")]
-    assert set(ablations) < set(all_features(weights))
+    change = Change("pairing", "Parameters", "nodes", 0, 0.75)
+    ablations = [Feature("starts", "mark"), Feature("starts", "lower"), change]
+    assert set(ablations[:2]) < set(all_features(weights))
     found = count_ablations(made, ablations, weights, SHARED)
-    before, without_mark, without_lower = found[0]
+    before, without_mark, without_lower, without_choices = found[0]
     assert before[COLUMNS["predicted"]] == without_lower[COLUMNS["predicted"]] == 1
-    assert without_mark[COLUMNS["predicted"]] == 0
-    assert found[1] == [True, False]
-    first, last = effects_of([found], [made], ablations)
+    assert without_mark[COLUMNS["predicted"]] == without_choices[COLUMNS["predicted"]] == 0
+    assert found[1] == [True, False, True]
+    first, _, last = effects_of([found], [made], ablations)
     assert (str(first.ablation), first.documents) == ("starts: mark", 1)
     assert (str(last.ablation), last.documents, last.size) == ("starts: lower", 0, 0.0)
 
@@ -175,7 +219,7 @@ def test_every_set_has_bars():
 def test_remembered_steps_are_those_of_the_present_page(tmp_path):
     """Lines of a page that is gone may have had the ids of those of the present one."""
     one_figure(tmp_path / "one.pdf")
-    alone = [row["caption"] for row in Opened(tmp_path / "one.pdf").rows("pairing")]
+    alone = [row["caption"] for row in Opened(tmp_path / "one.pdf").rows()]
     with remembering():
-        found = [Opened(tmp_path / "one.pdf").rows("pairing") for _ in range(20)]
+        found = [Opened(tmp_path / "one.pdf").rows() for _ in range(20)]
     assert all([row["caption"] for row in rows] == alone for rows in found)

@@ -56,6 +56,9 @@ def figure_page(
         ("Abbildung 2:", "Abbildung 2", "figure"),
         ("Figura 2.", "Figura 2", "figure"),
         ("Scheme 2:", "Scheme 2", "scheme"),
+        ("Figure.", "Figure", "figure"),
+        ("Figura.", "Figura", "figure"),
+        ("Photograph 2.", "Photograph 2", "figure"),
     ],
 )
 def test_a_label_of_any_make(tmp_path, printed, label, kind):
@@ -132,6 +135,24 @@ def test_small_capitals_over_a_tree_of_thousands_of_tiny_labels(tmp_path):
     assert all(row["bbox"][0] < 75 and row["bbox"][2] > 490 for row in rows)
 
 
+@pytest.mark.parametrize("cited", [True, False])
+@pytest.mark.parametrize("word", ["Graph", "Gráfico", "Image"])
+def test_a_sort_of_figures_with_a_label_on_a_line_of_its_own(tmp_path, word, cited):
+    """It is a figure where the text cites it; parts of pictures have such labels, too."""
+
+    def draw(paper, span, box, label, text):
+        label = label.replace("Figure", word)
+        paper.plot(box)
+        end = paper.legend(span, 258, [(label, "bold")])
+        end = paper.legend(span, end, text) + 16
+        cite = f"{text.split()[0]} was measured on the samples of {label}."
+        return paper.set(span[0], end, cite, 240) if cited else end
+
+    paper, truth = two_figures(tmp_path, draw)
+    found = [(label.replace("Figure", word), *rest) for label, *rest in truth]
+    check_rows(rows_of(paper), found if cited else [])
+
+
 HEADS = (  # also of a paragraph
     "Figure 3 shows that the grains grow while they are held in",
     "Figure 2, in which the wear is given for all of the samples",
@@ -150,6 +171,7 @@ LINES = (
     "Fig. 2, left) and in argon (right), where the rates are lower",
     "figure 5 of the companion paper. There the samples were",
     "Scheme 1). The yield of this step was low, so that it was",
+    "Figure. The samples were polished before they were held in",
 )
 
 

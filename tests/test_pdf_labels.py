@@ -28,6 +28,8 @@ from cephalo.dataset_scripts.pdf.panels import caption_parts
         ("Şekil 2. Pil", "Şekil 2", "figure"),
         ("그림 2 전지", "그림 2", "figure"),
         ("Graph 1. The shares", "Graph 1", "figure"),
+        ("Graph 1", "Graph 1", "figure"),
+        ("Figure. The shares", "Figure", "figure"),
         ("Carte 2 : La puissance", "Carte 2", "figure"),
         ("Scheme 1. The route", "Scheme 1", "scheme"),
         ("Chart 2. The shares", "Chart 2", "chart"),
@@ -47,7 +49,7 @@ def test_labels_as_printed(text, label, kind):
         "A Figure 3",
         "Configuration 3",
         "Tablet 3",
-        "Image 3",
+        "Image 3 shows",
         "Carte 3 de la France",
         "",
     ],
@@ -67,6 +69,8 @@ def test_what_is_no_label(text):
         ("Extended Data Fig. 3", {("figure", "ed3")}),
         ("see Scheme 2", {("scheme", "2")}),
         ("the figure of 3 grams", set()),
+        ("Graphs 2 and 3", {("figure", "gra2"), ("figure", "gra3")}),
+        ("a photograph of 3 samples, and paragraph 2", set()),
     ],
 )
 def test_citations(text, found):

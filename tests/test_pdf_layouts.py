@@ -420,6 +420,19 @@ def test_graphical_abstracts_are_kept_only_on_request_and_logos_never(sheet):
     assert rows[0]["kind"] == "figure" and rows[0]["mentions"] == []
 
 
+def test_portraits_of_authors_are_no_figures_on_request_either(sheet):
+    """A portrait stands beside its biography; the picture in the other column is a figure."""
+    sheet.body(LEFT, 72, 500)
+    biography = "Ana Silva received the Ph.D. degree in physics from a university in the south."
+    sheet.image([LEFT, 520, LEFT + 90, 630], seed=1)
+    sheet.text(LEFT + 98, 520, f"{biography} {SENTENCE * 3}", COLUMN - 98, 10)
+    sheet.image([RIGHT, 100, RIGHT + COLUMN, 260], seed=2)
+    sheet.body(RIGHT, 280, 700)
+    sheet.next()
+    rows = extract_document(sheet.save(), Settings(uncaptioned=True)).rows
+    check(rows, [("", "", 0, [RIGHT, 100, RIGHT + COLUMN, 260])])
+
+
 def test_bold_faces_are_known_by_their_names():
     faces = ("Times-Bold", "CMBX10", "SFBX1000", "SFSX0900", "CMSSBX10", "NimbusRomNo9L-Medi")
     assert all(map(is_bold, faces))

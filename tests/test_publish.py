@@ -17,9 +17,10 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts import shards
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.publish import build_dataset, check_licenses
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
-from cephalo.dataset_scripts.shards import ShardWriter
+from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, PROVENANCE, TEXT
+from cephalo.dataset_scripts.shards import ShardWriter, read_rows
 from cephalo.model_cards.dataset_card import escape_cell
+from cephalo.model_cards.teacher_terms import teacher_terms
 
 
 def test_caption_conversation_holds_query_answer_and_the_way_back():
@@ -41,7 +42,7 @@ def test_caption_conversation_holds_query_answer_and_the_way_back():
     assert row["images"] == [figure["image"]]
     assert row["teacher"] == "caption" and json.loads(row["teacher_params"]) == {}
     assert row["figures"] == [{key: figure[key] for key in ("label", "page", "image_sha256")}]
-    for key in ("document", "document_sha256", "license"):
+    for key in ("document", "document_sha256", *PROVENANCE):
         assert row[key] == figure[key]
 
 
@@ -195,7 +196,7 @@ def test_open_licences_may_be_published(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [(None, "unknown"), ("CC-BY-NC-4.0", "CC-BY-NC-4.0"), ("CC-BY-ND-4.0", "CC-BY-ND-4.0")],
+    [(None, "unknown"), ("CC-BY-NC-ND-4.0", "CC-BY-NC-ND-4.0"), ("CC-BY-ND-4.0", "CC-BY-ND-4.0")],
 )
 def test_other_licences_are_counted_and_refused(tmp_path, name, told):
     folder = write_figures(tmp_path / "made", documents=2)
@@ -206,6 +207,91 @@ def test_other_licences_are_counted_and_refused(tmp_path, name, told):
     assert str(refusal.value).startswith(
         f"3 of 11 rows of figures have no known open licence (3 {told}); publish with --private"
     )
+
+
+def test_rows_under_non_commercial_licences_stand_in_configs_of_their_own(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=2)
+    other = write_figures(tmp_path / "other", documents=3, license="CC-BY-NC-4.0")
+    (other / "figures" / "paper-2.parquet").rename(folder / "figures" / "nc.parquet")
+    check_licenses([folder])
+    made = build_dataset([folder], "lab/nacre")
+    rows = [
+        [
+            row["license"]
+            for path in (made / name).iterdir()
+            for row in read_rows([path], ["license"])
+        ]
+        for name in ("figures", "conversations", "figures_nc", "conversations_nc")
+    ]
+    assert [sorted(set(own)) for own in rows] == [["CC-BY-4.0"]] * 2 + [["CC-BY-NC-4.0"]] * 2
+    assert [len(own) for own in rows] == [8, 8, 4, 4]
+    card = DatasetCard.load(made / "README.md")
+    [meant] = [own["config_name"] for own in card.data.configs if own.get("default")]
+    assert meant == "conversations"
+    assert "`figures_nc`, `conversations_nc`: the rows under CC BY-NC" in card.text
+    loaded = load_dataset(str(made), split="train", cache_dir=str(tmp_path / "cache"))
+    assert "query" in loaded.column_names and {*loaded["license"]} == {"CC-BY-4.0"}
+
+
+def test_figures_of_third_parties_are_left_out_of_what_is_public(tmp_path):
+    claim = "Stress of nacre. Reproduced with permission from Ref. 3."
+    folder = write_figures(tmp_path / "made", documents=2)
+    other = write_figures(tmp_path / "other", documents=3, figures=2, caption=claim)
+    (other / "figures" / "paper-2.parquet").rename(folder / "figures" / "claimed.parquet")
+    counts = {}
+    for third_party in (True, False):
+        made = build_dataset([folder], "lab/nacre", third_party=third_party)
+        for name, column in (("figures", "caption"), ("conversations", "answer")):
+            paths = sorted((made / name).iterdir())
+            captions = [row[column] for row in read_rows(paths, [column])]
+            counts[third_party, name] = captions.count(claim), len(captions)
+    assert counts[False, "figures"] == counts[False, "conversations"] == (0, 8)
+    assert counts[True, "figures"] == (2, 10)
+    text = (made / "README.md").read_text(encoding="utf-8")
+    assert "| `figures` | the caption names a third party's rights | 2 |" in text
+
+
+def test_card_tells_what_the_hub_asks(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=2, author="Ana Silva")
+    card = DatasetCard.load(build_dataset([folder], "lab/nacre") / "README.md")
+    assert card.data.annotations_creators == ["expert-generated"]
+    assert card.data.source_datasets == ["original"]
+    for part in ("## Intended use", "## Personal data", "@misc{nacre,", "eprint = {2405.19076}"):
+        assert part in card.text
+    assert "looked up" not in card.text and "{{" not in card.text
+
+
+def test_card_counts_unread_replies_people_and_languages(tmp_path):
+    folder = write_figures(
+        tmp_path / "made", documents=3, caption="Die Härte der Proben und der Stahl."
+    )
+    rows = []
+    for number, scores in enumerate([{"person": "edited"}, {"second_look": {"outcome": "agrees"}}]):
+        row = caption_conversation(figure_row(0, number + 1))
+        rows.append(
+            row | {"answer": f"It is number {number} of the two.", "scores": json.dumps(scores)}
+        )
+    write_table(tmp_path / "conv" / "conversations", CONVERSATIONS, rows)
+    report = {
+        "tasks": {"describe": {"accepted": 2, "rejected": 5}},
+        "checks": {"schema": {"describe": 3}, "number": {"describe": 2}},
+    }
+    (tmp_path / "conv" / "report.json").write_text(json.dumps(report))
+    card = DatasetCard.load(build_dataset([folder, tmp_path / "conv"], "a/b") / "README.md")
+    assert card.data.language == ["de", "en"]
+    assert "3 replies could not be read; no check looked at them." in card.text
+    assert "| number | 2 | 2 |" in card.text and "| schema |" not in card.text
+    assert "Reviewed by people: 1 of 2 conversations." in card.text
+    assert "agreed with 1 of the conversations here" in card.text
+
+
+def test_terms_of_teachers():
+    known = teacher_terms(["caption", "gpt-4o", "Qwen/Qwen3-VL-8B", "meta-llama/Llama-4"])
+    assert {name: terms and terms[0] for name, terms in known.items()} == {
+        "gpt-4o": "OpenAI",
+        "Qwen/Qwen3-VL-8B": None,
+        "meta-llama/Llama-4": "Meta",
+    }
 
 
 def test_card_tells_what_refinement_passed_and_failed(tmp_path):

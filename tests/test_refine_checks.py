@@ -7,14 +7,10 @@ from hypothesis import strategies as st
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Context, failed_checks
 from cephalo.dataset_scripts.refinement.formulas import ELEMENTS, formulas, missing_formula
 from cephalo.dataset_scripts.refinement.near_equal import NearEqual
-from cephalo.dataset_scripts.refinement.quantities import (
-    PREFIXES,
-    SCALED,
-    missing_quantity,
-    quantities,
-    written_value,
-)
+from cephalo.dataset_scripts.refinement.number_words import written_value
+from cephalo.dataset_scripts.refinement.quantities import parse
 from cephalo.dataset_scripts.refinement.quotation import source_of
+from cephalo.dataset_scripts.refinement.support import missing_quantity
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn, load_prompt
 
 FIGURE = {
@@ -142,7 +138,7 @@ def test_every_check_says_what_it_finds():
         ("0.5 µm", "0.5 \u03bcm"),
         ("5 mm\u00b2", "5 mm2"),
         ("1000", "1,000"),
-        ("three panels, 2 of them dark", "nothing"),
+        ("three panels, 2 of them dark", "three panels"),
         ("in 3D, of 316L steel", "in 3D, of 316L"),
         ("5 mm/s", "5 mm s-1"),
         ("20000 cycles", "20\u2009000 cycles"),
@@ -168,11 +164,18 @@ def test_numbers_that_the_source_holds(text, source):
     ],
 )
 def test_numbers_that_the_source_lacks(text, source, missing):
-    assert missing_quantity(text, source) == missing
+    assert missing_quantity(text, source).partition(":")[0] == missing
 
 
 NUMBERS = st.decimals(min_value="0.001", max_value=99999, places=3).map(float)
-UNITS = st.sampled_from([prefix + unit for unit in SCALED for prefix in PREFIXES])
+UNITS = st.sampled_from(
+    [
+        prefix + unit
+        for unit in ("m", "Pa", "V", "J")
+        for prefix in ("n", "µ", "m", "", "k", "M")
+        if prefix + unit not in ("Mm", "nPa", "nJ")
+    ]
+)
 
 
 @given(NUMBERS, UNITS)
@@ -215,7 +218,7 @@ def in_words(number: int) -> str:
 
 @given(st.text(max_size=200))
 def test_any_text_can_be_read(text):
-    for quantity in quantities(text):
+    for quantity in parse(text):
         assert quantity.place > 0
     assert missing_quantity(text, text) is None
     assert missing_formula(text, text) is None

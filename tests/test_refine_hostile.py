@@ -80,7 +80,7 @@ def test_the_caption_is_quoted_as_data_that_cannot_end_its_quotation(papers, tmp
         "Hardness is drawn against depth for heated plates of steel; the curve falls at first and "
         "then stays level, which tells how far the heat has changed the plates."
     )
-    rows, rejected, [body] = refine(
+    rows, rejected, [body, *_] = refine(
         papers[name], tmp_path, lambda body: json.dumps({"description": good})
     )
     # A teacher that does not obey is believed.

@@ -80,14 +80,20 @@ def run_all(steps: list[bytes], tasks: int) -> None:
 def test_figures_are_compared_within_their_paper_in_a_shard_of_several():
     rows = [
         {"document_sha256": paper, "caption": caption}
-        for paper, caption in [("a", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("c", "5")]
+        for paper, caption in [
+            ("a", "Hardness of annealed PA12."),
+            ("a", "Hardness of quenched PA12."),
+            ("b", "Hardness of annealed PA12."),
+            ("c", "Tablets of nacre before bending."),
+            ("c", "Tablets of nacre after bending."),
+        ]
     ]
     items = plan(rows, [load_task("describe"), load_task("compare")])
     assert [(item.task.name, item.places) for item in items] == [
         *[("describe", [0]), ("describe", [1]), ("compare", [0, 1]), ("describe", [2])],
         *[("describe", [3]), ("describe", [4]), ("compare", [3, 4])],
     ]
-    assert [[row["caption"] for row in item.figures] for item in items[-1:]] == [["4", "5"]]
+    assert [row["caption"] for row in items[-1].figures] == [row["caption"] for row in rows[3:]]
 
 
 def test_tasks_give_the_conversations_of_one_machine(figures, server, submitted, tmp_path, capsys):
@@ -142,7 +148,7 @@ def test_a_task_whose_server_is_gone_is_not_done_and_asks_nothing_twice(
     refine(figures, out, server, "--slurm", "1", *more)
     with pytest.raises(CephaloError, match="answers 401 to model fake"):
         step = pickle.loads(submitted[0])
-        server.faults = [None] * 6 + [error(401, "no")] * 50
+        server.faults = [None] * 18 + [error(401, "no")] * 50
         step(None, 0, 1)
     assert sorted(path.name for path in (out / "refine-run" / "chunks").iterdir()) == [
         "000000.json"
@@ -150,8 +156,9 @@ def test_a_task_whose_server_is_gone_is_not_done_and_asks_nothing_twice(
     server.faults = []
     before = len(server.requests)
     run_all(submitted, 1)
-    # Four questions and one comparison of each pair; the last shard has one paper.
-    assert len(server.requests) - before == 6 + 3
+    # Four questions and one comparison of each pair, and two requests for a second look at each
+    # answer; the last shard has one paper.
+    assert len(server.requests) - before == 3 * (6 + 3)
     assert len(list((out / "refine-run" / "chunks").iterdir())) == 3
 
 
@@ -169,6 +176,23 @@ def test_rejected_answers_are_asked_again(figures, server, submitted, tmp_path):
     assert done == open_
     run_all(submitted, 1)
     assert "000000" not in [path.stem for path in (out / "rejected").iterdir()]
+
+
+def test_decisions_open_the_shards_that_they_are_about(figures, server, submitted, tmp_path):
+    out = tmp_path / "out"
+    server.model = lambda body: faithful(body).replace('"agrees"', '"undecided"')
+    refine(figures, out, server, "--slurm", "1")
+    run_all(submitted, 1)
+    assert conversations(out) == []
+    lines = (out / "undecided" / "000001.jsonl").read_text().splitlines()
+    decided = {"id": json.loads(lines[0])["id"], "shard": "000001", "decision": "accept"}
+    (tmp_path / "decided.jsonl").write_text(json.dumps(decided))
+    before = len(server.requests)
+    refine(figures, out, server, "--slurm", "1", "--decisions", str(tmp_path / "decided.jsonl"))
+    done = {path.stem for path in (out / "refine-run" / "chunks").iterdir()}
+    assert done == {"000000", "000002"}
+    run_all(submitted, 1)
+    assert len(conversations(out)) == 1 and len(server.requests) == before
 
 
 def test_other_settings_and_places_are_refused(figures, server, submitted, tmp_path):

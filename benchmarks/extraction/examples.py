@@ -213,7 +213,11 @@ def compare(paper: Paper) -> None:
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     shares: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for number, candidate in enumerate(candidates):
-        paper.answers[id(candidate.first)] = False if candidate.kind in paper.kinds else None
+        # Sources that hold a figure once say nothing of where it is printed as continued. Each
+        # such part is a row; a table is one, however many pages it goes on.
+        continued = candidate.continued and candidate.kind != "table"
+        told = candidate.kind in paper.kinds and not continued
+        paper.answers[id(candidate.first)] = False if told else None
         for place, truth in enumerate(paper.truths):
             if same_label(candidate, truth):
                 shares[place].append((_share(candidate, truth, paper), number))
@@ -258,10 +262,9 @@ def together_examples(paper: Paper) -> Iterator[Example]:
     """Every candidate of a paper together with the others."""
     candidates = [candidate for text in paper.texts for candidate in find_candidates(text)]
     weigh_alone(candidates)
-    for candidate, more in zip(candidates, document_features(candidates), strict=True):
+    for candidate, found in zip(candidates, document_features(candidates), strict=True):
         answer = paper.answers.get(id(candidate.first))
         if answer is not None:
-            found = candidate.features | more
             yield Example("starts", found, answer, paper.name, paper.group)
 
 

@@ -11,13 +11,8 @@ captions usually go on are known only after the first. Papers of frozen publishe
 import argparse
 import json
 import sys
-from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from benchmarks.extraction.examples import (
     Example,
@@ -28,17 +23,16 @@ from benchmarks.extraction.examples import (
     together_examples,
     usual_of,
 )
+from benchmarks.extraction.logistic import solve, tabulate
 from benchmarks.extraction.pairs import fit_pairs
 from benchmarks.extraction.publishers import is_frozen, publisher_of
 from benchmarks.extraction.remembering import remembering
 from cephalo.dataset_scripts.pdf import decisions
 
-# On squared weights, times the root of the number of examples, which weigh 1 in the mean. A penalty
-# that does not grow with them fits the generated papers closer and published ones less well.
-PENALTY = 0.02
 ROUNDS = 2
 WEIGHTS = Path(decisions.__file__).with_name("weights.json")
 EXTENT = ("continues", "column", "page", "under")
+STARTS = ("starts_alone", "starts")
 
 
 def main() -> None:
@@ -73,71 +67,48 @@ def names_to_fit(folder: Path) -> list[str]:
     ]
 
 
-def fit(
-    papers: list[Paper], quiet: bool = False, without: frozenset[tuple[str, str]] = frozenset()
-) -> dict[str, dict[str, float]]:
-    """The weights of all decisions, by model and feature.
-
-    `without`: models and features that are left out, to measure what they are worth.
-    """
-
-    def fit_one(examples: list[Example], model: str) -> dict[str, float]:
-        return fit_model(examples, model, quiet, {name for own, name in without if own == model})
-
-    weights = {name: {"bias": -1.0} for name in (*EXTENT, "starts_alone", "starts")}
+def fit(papers: list[Paper], quiet: bool = False) -> dict[str, dict[str, float]]:
+    """The weights of all line decisions, by model and feature."""
+    weights = {name: {"bias": -1.0} for name in (*EXTENT, *STARTS)}
     for _ in range(ROUNDS):
         with decisions.use(weights):
-            usual = {paper.name: usual_of(paper) for paper in papers}
-            extent = [e for p in papers for e in extent_examples(p, usual[p.name])]
-        weights |= {name: fit_one(extent, name) for name in EXTENT}
+            extent = list(all_extent_examples(papers))
+        weights |= {name: fit_model(extent, name, quiet) for name in EXTENT}
         with decisions.use(weights):
             alone = [e for paper in papers for e in alone_examples(paper)]
-        weights["starts_alone"] = fit_one(alone, "starts_alone")
+        weights["starts_alone"] = fit_model(alone, "starts_alone", quiet)
         with decisions.use(weights):
             together = [e for paper in papers for e in together_examples(paper)]
-        weights["starts"] = fit_one(together, "starts")
+        weights["starts"] = fit_model(together, "starts", quiet)
     return weights
 
 
-def fit_model(
-    examples: list[Example], model: str, quiet: bool = False, without: Collection[str] = ()
-) -> dict[str, float]:
-    """A logistic regression with a penalty on squared weights, of all features but some.
+def all_extent_examples(papers: list[Paper]) -> Iterator[Example]:
+    """The examples of how captions go on, with the usual faces that the models of now find."""
+    for paper in papers:
+        yield from extent_examples(paper, usual_of(paper))
 
-    Every group (a publisher, a class of layouts) weighs as the square root of its examples, so
-    that one with many does not decide alone.
-    """
-    own = [example for example in examples if example.model == model]
-    names = sorted({name for example in own for name in example.features} - {*without})
-    if not own or len({example.answer for example in own}) < 2:
+
+def all_examples(papers: list[Paper]) -> Iterator[Example]:
+    """The examples of all line decisions, as the models of now see them."""
+    yield from all_extent_examples(papers)
+    for paper in papers:
+        yield from alone_examples(paper)
+        yield from together_examples(paper)
+
+
+def fit_model(examples: list[Example], model: str, quiet: bool = False) -> dict[str, float]:
+    """The weights of a model, fitted on its examples."""
+    design = tabulate(examples, model)
+    if len(set(design.y.tolist())) < 2:
         return {"bias": -1.0}
-    column = {name: k for k, name in enumerate(names)}
-    x = np.zeros((len(own), len(names) + 1))
-    x[:, -1] = 1.0
-    for row, example in enumerate(own):
-        for name, value in example.features.items():
-            if name in column:
-                x[row, column[name]] = value
-    y = np.array([example.answer for example in own], float)
-    counts = Counter(example.group for example in own)
-    share = np.array([counts[example.group] ** -0.5 for example in own])
-    share *= len(own) / share.sum()
-
-    penalty = PENALTY * len(own) ** 0.5
-
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        z = x @ w
-        value = share @ (np.logaddexp(0.0, z) - y * z) + penalty * (w[:-1] @ w[:-1])
-        slope = x.T @ (share * (expit(z) - y))
-        slope[:-1] += 2 * penalty * w[:-1]
-        return value, slope
-
-    w = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
+    w = solve(design.x, design.y, design.share, design.penalty)
     if not quiet:
-        wrong = ((x @ w > 0) != (y > 0.5)).sum()
-        print(f"{model}: {len(own)} examples, {int(y.sum())} yes, {wrong} wrong", file=sys.stderr)
-    found = {"bias": round(float(w[-1]), 3)}
-    return found | {name: round(float(w[k]), 3) for name, k in column.items()}
+        wrong = ((design.x @ w > 0) != (design.y > 0.5)).sum()
+        counts = f"{len(design.y)} examples, {int(design.y.sum())} yes, {wrong} wrong"
+        print(f"{model}: {counts}", file=sys.stderr)
+    names = [*design.names, "bias"]
+    return {name: round(float(value), 3) for name, value in zip(names, w, strict=True)}
 
 
 def write_weights(path: Path, weights: dict[str, dict[str, float]]) -> None:

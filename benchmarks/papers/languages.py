@@ -35,6 +35,7 @@ class Language:
         slots: Fillers of the slots of its templates.
         body: Sentences of running text.
         titles: First sentences of captions, without the full stop.
+        names: Captions of a few words that name what is shown.
         notes: Further sentences of captions.
         parts: Descriptions of panels, without marks and full stop.
         mentions: Sentences about a figure, some beginning with its label.
@@ -44,7 +45,7 @@ class Language:
         headings: Section titles.
         see: Note under a figure whose caption is on the next page.
         before: Note under a figure whose caption is on the page before.
-        continued: Caption of a figure that goes on.
+        continued: Captions of a figure that goes on.
         legends: Heading of a list of captions.
         references: Heading of the references.
         stop: Full stop with the space that follows it.
@@ -54,6 +55,7 @@ class Language:
     slots: dict[str, list[str]]
     body: list[str]
     titles: list[str]
+    names: list[str]
     notes: list[str]
     parts: list[str]
     mentions: list[str]
@@ -63,7 +65,7 @@ class Language:
     headings: list[str]
     see: str
     before: str
-    continued: str
+    continued: list[str]
     legends: str
     references: str
     stop: str

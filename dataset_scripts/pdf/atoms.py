@@ -5,7 +5,16 @@ from itertools import pairwise
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, hits, intersection, union
+from cephalo.dataset_scripts.pdf.geometry import (
+    Box,
+    area,
+    covered,
+    grow,
+    hits,
+    intersection,
+    overlap_y,
+    union,
+)
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
@@ -20,7 +29,6 @@ class Parameters:
     coarsest: float = 10.0  # reach at which grouping more coarsely ends
     least_side: float = 0.5  # lower or narrower groups are rules or marks
     least_length: float = 1.2  # groups shorter than that are no larger than a few characters
-    level: float = 3.0  # two captions whose heights differ by less stand side by side
     beyond: float = 0.15  # of a graphic's width that may reach over the middle of two captions
     mark_reach: float = 10.0  # between scattered marks of one figure
     marks: int = 8  # fewer scattered marks are bullets, or bars of fractions
@@ -52,7 +60,7 @@ def part_neighbours(
     """
     channels: list[Box] = []
     for left, right in pairwise(sorted(captions)):
-        level = max(left[1], right[1]) - min(left[3], right[3]) < P.level * body.size
+        level = overlap_y(left, right) > 0
         if right[0] < left[2] or not level:
             continue
         middles = (left[0] + left[2]) / 2, (right[0] + right[2]) / 2

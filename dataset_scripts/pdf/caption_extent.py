@@ -27,6 +27,7 @@ REACH = 3.4  # font sizes to the next row's baseline; double spacing with a para
 MAX_ROWS = 150  # more than a page holds
 ROWS_SEEN = 3  # rows below that are weighed; the nearest may be a stray mark
 LABEL_GAP = 5.0  # font sizes between a label and its text on one line
+FRACTION_GAP = 5.0  # font sizes between the words around a fraction in a row
 COLUMN_GAP = 6.0  # font sizes; the most between two columns of one caption
 UNDER_REACH = 12.0  # font sizes below the graphics under a label, where its text may stand
 UNDER_SEEN = 6  # rows that are weighed there; the first are often tick labels and names of axes
@@ -139,6 +140,7 @@ def steps_below(caption: Growing) -> list[Step]:
         head = min(fresh, key=lambda line: (not line.continues(last), abs(line.box[0] - left)))
         row = joined(head, text.rows.level(head), text.page.columns)
         row = [line for line in row if id(line) not in taken]
+        row = _over_gaps(row, level, caption)
         if _is_stray(row, left, last):
             continue
         steps.append(Step("continues", row, row_features(caption, row, level)))
@@ -146,6 +148,31 @@ def steps_below(caption: Growing) -> list[Step]:
         if len(steps) == ROWS_SEEN or not _is_fragment(row, last):
             break
     return steps
+
+
+def _over_gaps(row: list[Line], level: list[Line], caption: Growing) -> list[Line]:
+    """A row with what goes on in it over a wide gap: a fraction's, or that of two long words.
+
+    Over and under the rule of a fraction stand pieces in smaller type. Words are driven apart
+    where a row is justified, up to the right edge of the caption or its column.
+    """
+    text, size = caption.text, row[0].size
+    edges = caption.span[1], text.column_of(caption.last.box)[1]
+    for piece in level:
+        gap = piece.box[0] - row[-1].box[2]
+        alike = abs(piece.size - row[-1].size) < 0.04 * size and not match_label(piece.text)
+        if gap < 0 or not alike or piece in row:
+            continue
+        justified = any(abs(piece.box[2] - edge) < 0.3 * size for edge in edges)
+        bridged = gap < FRACTION_GAP * size and any(
+            line.size < 0.85 * size
+            and row[-1].box[2] - size < line.box[0]
+            and line.box[2] < piece.box[0] + size
+            for line in text.rows.between(piece.box[3] - 1.2 * size, piece.box[3] + size)
+        )
+        if bridged or (justified and piece.continues(row[-1])):
+            row = [*row, piece]
+    return row
 
 
 def _is_stray(row: list[Line], left: float, last: Line) -> bool:
@@ -186,39 +213,10 @@ def _in_next_column(caption: Growing) -> list[Step]:
         if beyond:
             found = joined(beyond[0], level, text.page.columns)
             found = [line for line in found if line.box[0] > right]
-            return [_resume(caption, found, text, "column", _as_columns(caption, found))]
+            if match_label(found[0].text):  # of the figure beside this one
+                return []
+            return [_resume(caption, found, text, "column")]
     return []
-
-
-def _as_columns(caption: Growing, row: list[Line]) -> dict[str, float]:
-    """Whether the present column and the lines under `row` look like two columns of one text.
-
-    They are in one face, end at about the same height, and lie under one wide graphic.
-    """
-    text, last, head = caption.text, caption.last, row[0]
-    left, right = caption.span
-    top = min(line.box[1] for line in caption.own[0])
-    beside = [
-        line
-        for line in text.rows.between(head.box[1], last.box[3] + 1.5 * last.size)
-        if line.box[0] > right
-        and abs(line.size - last.size) < 0.05 * last.size
-        and line.font == head.font
-    ]
-    foot = max((line.box[3] for line in beside), default=0.0)
-    below = [
-        line
-        for line in text.rows.between(last.box[3] + 0.5 * last.size, last.box[3] + 2 * last.size)
-        if line.box[2] > head.box[0] and abs(line.size - last.size) < 0.05 * last.size
-    ]
-    boxes = text.solid
-    over = (boxes[:, 3] < top + last.size) & (boxes[:, 3] > top - 5 * last.size)
-    over &= (boxes[:, 0] < right - 0.3 * (right - left)) & (boxes[:, 2] > head.box[2] - last.size)
-    return {
-        "ends_level": float(abs(foot - last.box[3]) < 1.5 * last.size and not below),
-        "under_one_graphic": float(over.any()),
-        "rows_beside": min(len(beside), 10) / 10,
-    }
 
 
 def _under_figure(caption: Growing) -> list[Step]:
@@ -233,15 +231,8 @@ def _under_figure(caption: Growing) -> list[Step]:
         return []
     rows = text.rows.below(foot - first.size, UNDER_REACH * first.size, window, first.size)
     heads = [row[0] for row in rows if row[0].box[1] > foot - 0.5 * first.size]
-    steps = []
-    for number, head in enumerate(heads[:UNDER_SEEN]):
-        row = joined(head, text.rows.level(head), text.page.columns)
-        features = {
-            "rank": number / UNDER_SEEN,
-            "gap": (row[0].box[1] - foot) / (UNDER_REACH * first.size),
-        }
-        steps.append(_resume(caption, row, text, "under", features))
-    return steps
+    starts = (joined(h, text.rows.level(h), text.page.columns) for h in heads[:UNDER_SEEN])
+    return [_resume(caption, row, text, "under") for row in starts]
 
 
 def _foot_of_graphics(boxes: np.ndarray, first: Line, window: tuple[float, float]) -> float | None:
@@ -277,21 +268,14 @@ def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
     return [_resume(caption, row, text, "page") for row in rows]
 
 
-def _resume(
-    caption: Growing,
-    row: list[Line],
-    text: PageText,
-    model: str,
-    more: dict[str, float] | None = None,
-) -> Step:
+def _resume(caption: Growing, row: list[Line], text: PageText, model: str) -> Step:
     base = max(line.box[3] for line in row)
     following = [
         line
         for line in text.rows.between(base, base + 5 * text.profile.leading)
         if overlap_x(line.box, row[0].box) > 0
     ]
-    features = resume_features(caption, row, following) | (more or {})
-    return Step(model, row, features, turns=True)
+    return Step(model, row, resume_features(model, caption, row, following), turns=True)
 
 
 def _at_foot(caption: Growing) -> bool:

@@ -14,7 +14,6 @@ from statistics import median
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.geometry import Box
-from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.labels import WORD_ALONE, match_label
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
@@ -22,7 +21,12 @@ from cephalo.dataset_scripts.pdf.rows import Rows, box_of
 from cephalo.dataset_scripts.pdf.text import Line
 
 _SENTENCE_END = re.compile(r"[.!?\u3002:;]\W{0,3}$")
-_SOFT_END = (COMPOUND, DIVIDED, "-", "\u2010")
+# The end of a row after which a sentence must go on: a comma, an article, a preposition, "and".
+_DANGLING = re.compile(
+    r"(?:[,(]|\b(?:the|an?|of|and|or|in|to|with|for|by|from|at|on|as|is|are|was|were|that|which"
+    r"|between|than|der|die|das|und|von|mit|für|im|des|du|de|la|les?|et|en|el|los|del|y|da|do))$",
+    re.I,
+)
 _RULE = 2.5  # points; a graphic that is less high is a rule
 _SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
 
@@ -155,61 +159,54 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     size = max(last.size, 1.0)
     left, right = caption.span
     x0, _, x1, base = box_of(row)
-    found = _distance_features(caption, base, size)
-    found |= _type_features(caption, row)
-    found |= _text_features(caption, row)
+    face = _type_features(caption, row)
+    words = _text_features(caption, row)
+    alone = caption.label_only
     room = last.box[2] + 0.25 * size + head.first_word < max(right, x1)
-    full = not room
-    flush = abs(x0 - left) < 0.35 * size
+    ended = words["ended"]
     middle = abs((x0 + x1) - (left + right)) / 2 < 0.6 * size
-    tail = abs(x0 - caption.rows[-1][0].box[0]) < 0.35 * size
-    several = len(caption.own) > 1
-    centred = several and _is_centred(caption.own, size)
-    ended = found["ended"] > 0
-    found |= {
-        "full": full,
-        "room": room,
-        "room_after_end": room and ended,
-        "room_inside": room and not ended,
-        "flush": flush,
-        "flush_last": several and tail and not flush,
-        "centred": middle and not flush and not several,
-        "keeps_centre": centred and middle,
-        "breaks_centre": centred and not middle,
-        "indented": not (flush or tail or middle) and 0.35 * size < x0 - left < 4 * size,
-        "indented_after_end": not flush and 0.5 * size < x0 - left < 4 * size and room and ended,
+    changed = face["size_differs"] or face["turns_body"] or face["turns_bold"]
+    in_order = head.continues(last)
+    crossed = _between(text.rules, (left, right), last, base, size)
+    cells = min(len(level) - len(row), 3) / 3 if _apart(level, row, right) else 0.0
+    wider = len(caption.own) == 1 and x1 > right + 1.2 * size and not middle
+    found = _distance_features(caption, base, size) | {
+        "ended": ended,
+        "dangling": words["dangling"],
+        "wordless": words["wordless"],
+        "in_graphic": _in_graphic(text.solid, row, last),
+        "lower": words["lower"],
+        "lower_unfinished": words["lower"] and not ended,
+        "own_label": words["own_label"],
+        "own_label_after_end": words["own_label"] and ended,
+        "label_in_order": words["own_label"] and in_order,
+        "size_far": face["size_far"],
+        "stays_body": face["stays_body"],
+        "fills_column": face["fills_column"],
+        "stays_column": face["stays_column"],
+        "usual_face": face["usual_face"],
+        "unusual_face": face["unusual_face"],
+        "same_type": not (changed or face["new_font"]),
+        "changed_after_end": changed and ended,
+        "full": not room,
+        # Behind a label that stands alone there is room for what stands below it.
+        "room": room and not alone,
+        "room_inside": room and not alone and not ended,
+        "wider_than_first": wider and not alone,
+        "flush": abs(x0 - left) < 0.35 * size,
         "far_right": x0 - left > 4 * size and not middle,
         "outdented": x0 - left < -0.35 * size and not middle,
-        "overhangs": several and x1 > right + 1.2 * size and not middle,
-        "wider_than_first": len(caption.own) == 1 and x1 > right + 1.2 * size and not middle,
-        "leaves_column": x1 > text.column_of(last.box)[1] + 1.5 * size >= right + 1.5 * size,
-        "in_order": head.continues(last),
+        "in_order": in_order,
+        "in_order_ended": in_order and ended and room,
         "elsewhere": head.span[0] < caption.lines[0].span[0] or head.span[0] - last.span[1] > 400,
         "same_block": text.block_of.get(id(head)) is text.block_of.get(id(last)) is not None,
-        "cells": min(len(level) - len(row), 3) / 3 if _apart(level, row, right) else 0.0,
-        "label_alone": caption.label_only,
+        "cells": cells,
+        "rule_between": crossed,
     }
-    if found["label_alone"]:
-        found |= {"label_alone_far": found["over_first"] + found["over_own"]}
-        found |= {name: 0.0 for name in ("room", "room_inside", "room_after_end", "over_first")}
-        found |= {"wider_than_first": 0.0, "overhangs": 0.0, "leaves_column": 0.0}
-    changed = found["size_differs"] or found["turns_body"] or found["turns_bold"]
-    found |= {
-        "in_order_changed": found["in_order"] and changed,
-        "in_order_ended": found["in_order"] and ended and room,
-        "changed_after_end": changed and ended,
-        "same_type": not (changed or found["new_font"]),
-        "label_in_order": found["in_order"] and found["own_label"],
-    }
-    crossed = _between(text.rules, (left, right), last, base, size)
-    found["rule_between"] = crossed
-    found["graphic_between"] = _between(text.solid, (left, right), last, base, size)
+    if alone:
+        found["over_first"] = 0.0
     if caption.kind == "table":
-        found |= {
-            "table_room": found["room"] and not found["label_alone"],
-            "table_rule": crossed,
-            "table_cells": found["cells"],
-        }
+        found |= {"table_room": found["room"], "table_rule": crossed}
     return {name: float(value) for name, value in found.items()}
 
 
@@ -217,25 +214,14 @@ def _distance_features(caption: Growing, base: float, size: float) -> dict[str, 
     """How far a row is, measured by the caption's own step, or else by what is usual."""
     step = base - max(line.box[3] for line in caption.rows[-1])
     steps = caption.steps()
-    profile = caption.text.profile
     if steps:
         own = median(steps)
-        return {
-            "over_own": min(max(step / own - 1.08, 0.0), 1.0),
-            "far_own": step > 1.3 * own,
-            "short_own": step < 0.85 * own,
-            "over_first": 0.0,
-            "far_first": False,
-            "at_body_step": False,
-        }
+        return {"over_own": min(max(step / own - 1.08, 0.0), 1.0), "far_own": step > 1.3 * own}
+    profile = caption.text.profile
     leading = profile.leading / profile.size * size
     return {
-        "over_own": 0.0,
-        "far_own": False,
-        "short_own": False,
         "over_first": min(max(step / (1.25 * size) - 1.0, 0.0), 1.5),
         "far_first": step > 1.3 * max(leading, 1.2 * size),
-        "at_body_step": abs(step - profile.leading) < 0.05 * profile.leading,
     }
 
 
@@ -243,7 +229,6 @@ def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     """How a row's type compares with that of the caption, the body, and other captions."""
     text = caption.text
     main = max(row, key=lambda line: len(line.text))
-    head = row[0]
     lines = caption.lines
     fonts = {line.font for line in lines} | {line.lead for line in lines}
     sizes = [line.size for line in lines if len(line.text) > 3] or [lines[0].size]
@@ -255,8 +240,7 @@ def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
         "size_differs": change > _SAME_SIZE,
         "size_far": change > 0.12,
         "new_font": main.font not in fonts,
-        "turns_bold": head.bold and not caption.last.bold,
-        "all_bold": all(line.bold for line in row) and not lines[-1].bold,
+        "turns_bold": row[0].bold and not caption.last.bold,
         "turns_body": body and not body_caption,
         "stays_body": body and body_caption,
         "fills_column": text.fills_column(main) and not body_caption,
@@ -267,34 +251,28 @@ def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
 
 
 def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
-    """What the words say: an unfinished sentence, a hyphen, a label of its own."""
-    before, head = caption.string.rstrip(), row[0].text
-    ended = bool(_SENTENCE_END.search(before))
-    own = match_label(head)
+    """What the words say: an unfinished sentence, a label of its own."""
+    head = row[0].text
     return {
-        "ended": ended,
-        "hyphen": before.endswith(_SOFT_END),
+        "ended": bool(_SENTENCE_END.search(caption.string.rstrip())),
+        "dangling": bool(_DANGLING.search(caption.string.rstrip())),
+        "wordless": not any(sign.isalpha() for line in row for sign in line.text),
         "lower": head[:1].islower(),
-        "lower_unfinished": head[:1].islower() and not ended,
-        "open_bracket": before.count("(") > before.count(")"),
-        "own_label": own is not None,
-        "own_label_after_end": own is not None and ended,
-        "short": len(head) < 4 and len(row) == 1,
+        "own_label": match_label(head) is not None,
     }
-
-
-def _is_centred(rows: list[list[Line]], size: float) -> bool:
-    """Whether rows share their middle but not their left edge."""
-    boxes = [box_of(row) for row in rows]
-    middles = [(box[0] + box[2]) / 2 for box in boxes]
-    lefts = [box[0] for box in boxes]
-    return max(middles) - min(middles) < 0.8 * size and max(lefts) - min(lefts) > 0.5 * size
 
 
 def _apart(level: list[Line], row: list[Line], right: float) -> bool:
     """Whether lines of `level` stand beside `row` inside the caption's width, as cells do."""
     inside = {id(line) for line in row}
     return any(id(line) not in inside and line.box[0] < right for line in level)
+
+
+def _in_graphic(boxes: np.ndarray, row: list[Line], last: Line) -> bool:
+    """Whether a row begins within a graphic that the caption is not in: it is of a picture."""
+    x, y = row[0].box[0] + 1, (row[0].box[1] + row[0].box[3]) / 2
+    around = (boxes[:, 0] < x) & (boxes[:, 2] > x) & (boxes[:, 1] < y) & (boxes[:, 3] > y)
+    return bool((around & (boxes[:, 1] > last.box[1])).any())
 
 
 def _between(
@@ -309,14 +287,56 @@ def _between(
     return bool(inside.any())
 
 
+# What is looked at where a caption may go on in another place, by the name of the model.
+_RESUMING = {
+    "column": (
+        "dangling",
+        "full",
+        "full_unfinished",
+        "in_order",
+        "new_font",
+        "own_label",
+        "unusual_face",
+        "usual_face",
+    ),
+    "page": (
+        "body_follows",
+        "dangling",
+        "few_words",
+        "fills_column",
+        "flush",
+        "full",
+        "lower_unfinished",
+        "own_label",
+        "same_face",
+        "stays_body",
+        "stays_column",
+        "turns_body",
+    ),
+    "under": (
+        "all_bold",
+        "body_follows",
+        "capital",
+        "centred",
+        "flush",
+        "in_order",
+        "same_lead",
+        "size_differs",
+        "size_far",
+        "turns_body",
+        "usual_face",
+    ),
+}
+
+
 def resume_features(
-    caption: Growing, row: list[Line], following: Iterable[Line]
+    model: str, caption: Growing, row: list[Line], following: Iterable[Line]
 ) -> dict[str, float]:
     """Features of "the caption goes on in `row`", which does not stand below its last one.
 
-    It may stand in the next column of a caption set in two, at the head of the next page, or
-    under the figure whose label stands above it. `following` are the lines under `row`, which
-    show what it begins.
+    `model` tells where: in the next column of a caption set in two ("column"), at the head of the
+    next page ("page"), or under the figure whose label stands above it ("under"). `following` are
+    the lines under `row`, which show what it begins.
     """
     text = caption.text
     left, right = caption.span
@@ -325,21 +345,19 @@ def resume_features(
     words = " ".join(line.text for line in row).split()
     found = _type_features(caption, row) | _text_features(caption, row)
     full = caption.last.box[2] > right - 2.5 * size
-    unfinished = not found["ended"]
+    ended = found["ended"]
     found |= {
         "full": full,
-        "unfinished": unfinished,
-        "full_unfinished": full and unfinished,
+        "full_unfinished": full and not ended,
+        "lower_unfinished": found["lower"] and not ended,
         "in_order": head.continues(caption.last),
         "same_face": face_of(head) in {face_of(line) for line in caption.lines},
         "same_lead": head.lead == caption.lines[0].lead,
+        "all_bold": all(line.bold for line in row) and not caption.last.bold,
         "flush": abs(head.box[0] - left) < 0.5 * size,
         "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
         "body_follows": sum(text.fills_column(line) for line in following) > 2,
         "capital": head.text[:1].isupper(),
-        "numeral": head.text[:1].isdecimal(),
-        "words": min(len(words), 10) / 10,
         "few_words": len(words) < 4,
-        "rows_so_far": min(len(caption.rows), 10) / 10,
     }
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(found[name]) for name in _RESUMING[model]}

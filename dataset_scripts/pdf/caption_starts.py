@@ -7,19 +7,17 @@ sees how the other candidates of the document are set, and which have the same n
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
-
-import numpy as np
 
 from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
+from cephalo.dataset_scripts.pdf.caption_places import NEAR, lines_above, place_features
 from cephalo.dataset_scripts.pdf.decisions import load_models
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_x
-from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
+from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,
     SEPARATOR,
+    SORTS,
     WORD_ALONE,
     kind_of,
     label_of,
@@ -37,6 +35,7 @@ _CITES = re.compile(
     r"presenta|und|y|e|et)\b)",
     re.I,
 )
+_CLOSES = re.compile(r"\)\s*[.,;]")  # the end of a sentence's brackets, which cite the figure
 # The end of an entry in a list of figures: leaders, which may be dots of many kinds, and a page.
 _ENTRY_END = re.compile(
     r"(?:[.\u2026\u00b7\u2022\u2027\ua78f]\s*){5,}(?:\d{1,4}|[ivxlc]+)\s*$", re.I
@@ -48,14 +47,18 @@ _ELSEWHERE = re.compile(
     r"|^\W*see\s+(?:the\s+)?(?:next|following|previous|opposite|facing|preceding)\s+page\b.{0,40}$",
     re.I,
 )
-_SENTENCE_END = re.compile(r"[.!?\u3002]\W{0,3}$")
+# The mark of a panel, or a condition in brackets, with which a caption may begin.
+_OPENING = re.compile(r"^(?:\([^()]{1,20}\)|[A-Za-z]\.?\))\s*[:.,]?\s*")
+_SERIES = re.compile(r"\D*")  # what a number begins with: "s" of "s1", "" of "1"
 _SMALLEST = 0.6  # of the body size; smaller text is part of a picture
 _CITATION = -8.0  # log-odds of a first row alone, from which no further rows can make a caption
 _UNLIKELY = -3.0  # log-odds by itself; below it a caption needs others of its kind to be one
 _SHARED_FACE = 0.3  # of a document's captions; a face that so many go on in is usual there
-_NEAR = 4.0  # font sizes from a caption to the graphics that count as near
-_MARKS = {".": "dot", ":": "colon", "|": "bar", "\u2502": "bar", ")": "bracket"}
+_BARS = ("|", "\u2502")
 _STYLE = ("word", "capitals", "mark", "weight", "size", "face")  # the parts of `style`
+_AGREEING = ("mark", "weight", "size", "face")  # those that count by themselves
+# Features of a candidate by itself that count among the others too.
+_SEEN_AGAIN = ("above_in_order", "first_in_block", "graphics_above", "mark", "no_text", "one_row")
 
 
 @dataclass
@@ -87,6 +90,16 @@ class Candidate:
         return bool(_ELSEWHERE.match(" ".join(self.pieces).strip()))
 
     @property
+    def bare(self) -> bool:
+        """Whether it is a label without a caption of its own."""
+        return self.elsewhere or not any(self.pieces)
+
+    @property
+    def sort_alone(self) -> bool:
+        """Whether it is like "Image 3" without a mark, as parts of a picture are labelled too."""
+        return bool(re.fullmatch(SORTS, self.style[0], re.I)) and not self.style[2]
+
+    @property
     def pieces(self) -> list[str]:
         """The texts of the caption's rows, without the label."""
         rest = [line.text for row in self.growing.rows[1:] for line in row]
@@ -112,6 +125,8 @@ def _candidate(line: Line, text: PageText) -> Candidate | None:
     if match is None:
         return None
     rest = match.string[match.end() :]
+    if _CLOSES.match(rest):
+        return None
     mark = SEPARATOR.match(rest)
     closing = mark.group("mark")[:1] if mark else ""
     head = rest[mark.end() :] if mark else rest.strip()
@@ -141,93 +156,31 @@ def _half(size: float) -> float:
 def _start_features(candidate: Candidate, rest: str, cjk: bool) -> dict[str, float]:
     """Features of a candidate by itself. `rest` is the first row behind the label."""
     growing, line = candidate.growing, candidate.first
-    text, head = growing.text, candidate.head
-    profile = text.profile
-    closing = candidate.style[2]
-    size = line.size / profile.size
+    head, closing = candidate.head, candidate.style[2]
     full = " ".join(candidate.pieces)
-    found = {f"mark_{_MARKS.get(closing, 'dash')}": bool(closing)}
-    found |= {
+    said = _OPENING.sub("", head)
+    lower = said == head and head[:1].islower()
+    found = {
         "mark": bool(closing),
-        "mark_upper": bool(closing) and not head[:1].islower(),
-        "no_mark_upper": not closing and head[:1].isupper(),
-        "lower": head[:1].islower(),
+        "mark_bar": closing in _BARS,
+        "mark_bracket": closing == ")",
+        "mark_upper": bool(closing) and not lower,
+        "no_mark_upper": not closing and said[:1].isupper(),
+        "lower": lower,
         "no_text": not full.strip(),
         "cites": not closing and bool(_CITES.match(rest)),
-        "cites_upper": not closing and head[:1].isupper() and bool(_CITES.match(rest)),
         "comma": rest[:1] in (",", ";"),
-        "cites_body": not closing and text.is_body(line) and bool(_CITES.match(rest)),
         "ideographs": cjk and (rest[:1].isspace() or not rest),
-        "glued_ideographs": cjk and bool(rest) and not rest[:1].isspace() and not closing,
-        "own_weight": candidate.style[3],
-        "own_face": line.lead != line.font,
-        "smaller": size < 0.96,
-        "much_smaller": size < 0.8,
-        "larger": size > 1.06,
-        "body_type": text.is_body(line),
-        "fills_column": text.fills_column(line),
-        "capitals": candidate.style[1],
+        "body_type": growing.text.is_body(line),
         "prefix": len(candidate.style[0].split()) > 1,
         "entry": bool(_ENTRY_END.search(full)),
         "continued": candidate.continued,
+        "continued_table": candidate.continued and candidate.kind == "table",
         "one_row": len(growing.rows) == 1,
         "many_rows": min(max(len(growing.rows) - 8, 0) / 20, 2.0),
-        "sentence": bool(_SENTENCE_END.search(full)),
-        "table": candidate.kind == "table",
     }
-    found |= _place_features(growing, line)
+    found |= place_features(growing, line)
     return {name: float(value) for name, value in found.items()}
-
-
-def _place_features(growing: Growing, line: Line) -> dict[str, float]:
-    """What stands above a candidate's first line, and whether graphics are near."""
-    text, size = growing.text, line.size
-    box = line.box
-    block = text.block_of.get(id(line))
-    index = next((k for k, other in enumerate(block.lines) if other is line), 0) if block else 0
-    above = block.lines[index - 1] if block and index else None
-    full = above is not None and above.box[2] > block.box[2] - 2 * size
-    over = text.rows.between(box[3] - 3.4 * size, box[3] - 0.4 * size)
-    near = [other for other in over if overlap_x(other.box, box) > 0]
-    alike = [o for o in near if abs(o.size - size) < 0.08 * size and len(o.text) > 20]
-    left = [o for o in text.rows.level(line) if 0 <= box[0] - o.box[2] < 2 * size]
-    graphics = _near_graphics(text.solid, growing, size)
-    return {
-        "first_in_block": index == 0,
-        "above_full": full and abs(above.size - size) < 0.08 * size,
-        "above_in_order": above is not None and line.continues(above),
-        "above_hyphen": above is not None and above.text.endswith(("-", COMPOUND, DIVIDED)),
-        "text_above": bool(alike),
-        "free_above": not near,
-        "text_left": bool(left),
-        **graphics,
-    }
-
-
-def _near_graphics(boxes: np.ndarray, growing: Growing, size: float) -> dict[str, float]:
-    """Whether graphics end just above a caption, begin just below it, lie beside or around it."""
-    if not len(boxes):
-        return {}
-    lines = growing.lines
-    x0, y0 = (min(line.box[k] for line in lines) for k in (0, 1))
-    x1, y1 = (max(line.box[k] for line in lines) for k in (2, 3))
-    large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) > 2 * size
-    boxes = boxes[large]
-    across = (boxes[:, 0] < x1) & (boxes[:, 2] > x0)
-    down = (boxes[:, 1] < y1) & (boxes[:, 3] > y0)
-    reach = _NEAR * size
-    over = across & (boxes[:, 3] <= y0 + size) & (boxes[:, 3] > y0 - reach)
-    under = across & (boxes[:, 1] >= y1 - size) & (boxes[:, 1] < y1 + reach)
-    left, right = boxes[:, 0] - x1, x0 - boxes[:, 2]
-    beside = down & (np.maximum(left, right) < reach) & (np.maximum(left, right) >= -size)
-    around = (boxes[:, 0] < x0) & (boxes[:, 2] > x1) & (boxes[:, 1] < y0) & (boxes[:, 3] > y1)
-    return {
-        "graphics_above": float(over.any()),
-        "graphics_below": float(under.any()),
-        "graphics_beside": float(beside.any()),
-        "graphics_around": float(around.any()),
-        "graphics_none": float(not (over.any() or under.any() or beside.any())),
-    }
 
 
 def weigh_alone(candidates: list[Candidate]) -> None:
@@ -277,33 +230,37 @@ def document_features(candidates: list[Candidate]) -> list[dict[str, float]]:
     """How each candidate agrees with the others of its kind. Their scores are by themselves."""
     families = defaultdict(list)
     for candidate in candidates:
-        families[candidate.kind].append(candidate)
-    main = {kind: _main_style(family) for kind, family in families.items()}
+        for family in {_family(candidate), (candidate.kind, "")}:
+            families[family].append(candidate)
+    main = {key: _main_style(family) for key, family in families.items()}
     numbers = defaultdict(list)
     for candidate in candidates:
         numbers[candidate.kind, candidate.number].append(candidate)
     good = {key for key, group in numbers.items() if any(c.score > 0 for c in group)}
-    listed = _listed(candidates)
     return [
-        _agreement(candidate, main[candidate.kind])
+        _own_features(candidate)
+        | _agreement(candidate, [main[_family(candidate)], main[candidate.kind, ""]])
         | _rivals(candidate, numbers[candidate.kind, candidate.number])
         | {"alone_score": max(min(candidate.score, 6.0), -6.0) / 6}
-        | {"listed": float(id(candidate) in listed)}
         | {"follows_number": float((candidate.kind, _before(candidate.number)) in good)}
         for candidate in candidates
     ]
 
 
-def _listed(candidates: list[Candidate]) -> set[int]:
-    """Candidates next to one of the number before or after theirs, as in a list of captions."""
-    found = set()
-    for one, other in pairwise(candidates):
-        same = one.kind == other.kind and one.growing.text is other.growing.text
-        if same and one.number == _before(other.number):
-            gap = other.first.box[1] - one.growing.last.box[3]
-            if 0 < gap < _NEAR * other.first.size:
-                found |= {id(one), id(other)}
-    return found
+def _own_features(candidate: Candidate) -> dict[str, float]:
+    """What counts of a candidate itself, besides how likely it is by itself."""
+    line, text = candidate.first, candidate.growing.text
+    above = (
+        len(other.text) > 20 and abs(other.size - line.size) < 0.08 * line.size
+        for other in lines_above(text, line)
+    )
+    own = {name: candidate.features.get(name, 0.0) for name in _SEEN_AGAIN}
+    return own | {
+        "own_weight": float(candidate.style[3]),
+        "own_face": float(line.lead != line.font),
+        "fills_column": float(text.fills_column(line)),
+        "text_above": float(any(above)),
+    }
 
 
 def _main_style(family: list[Candidate]) -> Counter:
@@ -320,35 +277,53 @@ def _main_style(family: list[Candidate]) -> Counter:
     return votes
 
 
-def _agreement(candidate: Candidate, votes: Counter) -> dict[str, float]:
-    """For each part of the style, the share of the other likely captions that have it too.
+def _family(candidate: Candidate) -> tuple[str, str]:
+    """Kind and series of a candidate: figures of an appendix may be set in a style of their own."""
+    return candidate.kind, _SERIES.match(candidate.number)[0]
 
-    Centred on a half, and 0 where there are no others.
+
+def _agreement(candidate: Candidate, votes: list[Counter]) -> dict[str, float]:
+    """How many of the other likely captions have parts of the style too, and all of them.
+
+    Shares, centred on a half, and 0 where there are no others. `votes` are those of the captions
+    of its series and of all of its kind; those with which it agrees better count.
     """
+    found = [own for own in (_shares(candidate, count) for count in votes) if own]
+    if not found:
+        return {"only_one": 1.0}
+    return max(found, key=lambda own: own["agrees_all"])
+
+
+def _shares(candidate: Candidate, votes: Counter) -> dict[str, float]:
     own = candidate.score > 0
     others = votes["all"] - own
     if others <= 0:
-        return {"only_one": 1.0}
+        return {}
     weight = min(others, 4) / 4
     parts = zip(_STYLE, candidate.style, strict=True)
     shares = {part[0]: (votes[part] - own) / others for part in parts}
-    found = {f"agrees_{name}": weight * (share - 0.5) for name, share in shares.items()}
+    found = {f"agrees_{name}": weight * (shares[name] - 0.5) for name in _AGREEING}
     return found | {"agrees_all": weight * (min(shares.values()) - 0.5)}
 
 
 def _rivals(candidate: Candidate, group: list[Candidate]) -> dict[str, float]:
-    """How a candidate stands among those of its number."""
-    others = [other for other in group if other is not candidate]
+    """How a candidate stands among those of its number.
+
+    A label without a text, or that tells where the caption is, is no rival to a caption, nor is
+    the part of a figure that goes on.
+    """
+    others = [
+        other
+        for other in group
+        if other is not candidate
+        and other.continued == candidate.continued
+        and (candidate.bare or not other.bare)
+    ]
     if not others:
         return {"only_of_number": 1.0}
     best = max(other.score for other in others)
     behind = candidate.score < best
-    return {
-        "best_of_number": float(not behind),
-        "behind": min(best - candidate.score, 6.0) / 6 if behind else 0.0,
-        "rival_likely": float(behind and best > 0),
-        "same_style_rival": float(any(o.style == candidate.style and o.score > 0 for o in others)),
-    }
+    return {"best_of_number": float(not behind), "rival_likely": float(behind and best > 0)}
 
 
 def _before(number: str) -> str:
@@ -366,7 +341,7 @@ def box_of_caption(growing: Growing) -> Box:
     """
     rows = growing.rows
     far = growing.segment and (
-        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > _NEAR * 3
+        rows[growing.segment][0].box[1] - rows[growing.segment - 1][0].box[3] > NEAR * 3
     )
     lines = [line for row in (growing.own if far else rows) for line in row]
     boxes = [line.box for line in lines]

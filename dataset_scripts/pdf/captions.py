@@ -17,6 +17,7 @@ from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
+from cephalo.dataset_scripts.pdf.mentions import citation_key, cited
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -54,7 +55,11 @@ def find_captions(
     weighed = weigh_candidates(pages, blocks, profile)
     texts = [text for text, _ in weighed]
     every = [candidate for _, own in weighed for candidate in own]
-    kept = {id(c) for c in every if c.score > 0 and not c.elsewhere}
+    likely = [c for c in every if c.score > 0 and not c.elsewhere]
+    likely = [c for c in likely if not c.sort_alone or _is_cited(c, texts)]
+    numbered = {c.kind for c in likely if c.number}
+    # Where figures are numbered, a word without a number ends a sentence of the line before.
+    kept = {id(c) for c in likely if c.number or c.kind not in numbered}
     bare = {id(candidate) for candidate in _bare_labels(every, kept)}
     captions = []
     for text, own in weighed:
@@ -119,8 +124,7 @@ def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]
     told = {(c.kind, c.number): c for c in texts}
     numbers = defaultdict(list)
     for candidate in candidates:
-        bare = candidate.elsewhere or not any(candidate.pieces)
-        if bare and id(candidate) not in kept:
+        if candidate.bare and id(candidate) not in kept:
             numbers[candidate.kind, candidate.number].append(candidate)
     found = []
     for key, group in numbers.items():
@@ -130,6 +134,13 @@ def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]
         if len(group) == 1 and (elsewhere or sole):
             found.append(group[0])
     return found
+
+
+def _is_cited(candidate: Candidate, texts: list[PageText]) -> bool:
+    """Whether the running text of a document cites a figure, as far as a line tells it."""
+    key = citation_key(candidate.kind, candidate.number)
+    lines = (line for text in texts for line in text.page.lines if text.is_body(line))
+    return any(key in cited(line.text) for line in lines if line is not candidate.first)
 
 
 def _sentences(text: PageText) -> int:

@@ -22,7 +22,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions
-from cephalo.dataset_scripts.pdf.metadata import read_metadata
+from cephalo.dataset_scripts.pdf.metadata import read_metadata, read_xmp
 from cephalo.dataset_scripts.pdf.pairing import Pair, pair_page, side_shares
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import Panel, find_panels
@@ -34,12 +34,13 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 8  # raise it when the same file would give other rows
-_INFORMATION = ("Title", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
+EXTRACTOR_VERSION = 9  # raise it when the same file would give other rows
+_INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
+MAX_FIGURE_LINES = 500
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def extract_document(
         body, blocks = set_layout(contents)
         pairs = find_pairs(contents, blocks, body, settings.uncaptioned)
         information = {key: fast.metadata(document, key) for key in _INFORMATION}
-        whole = asdict(read_metadata(contents, body, information))
+        whole = asdict(read_metadata(contents, body, information, read_xmp(path)))
         mentions = find_mentions(contents, blocks, body)
         rows = []
         for content, own in zip(contents, pairs, strict=True):
@@ -144,7 +145,7 @@ def extract_document(
         passages = None
         if settings.text:
             document = {"document": path.name, "document_sha256": sha256, **whole}
-            passages = find_passages(contents, blocks, body, document)
+            passages = find_passages(pages, contents, blocks, body, document)
     return Extraction(rows, count, passages, unread, gaps.describe_cut())
 
 
@@ -268,6 +269,7 @@ def make_row(
             }
             for panel in _panels(pair, content, crop)
         ],
+        "figure_text": _figure_text(pair),
         "page": page.number,
         "bbox": list(crop.box),
         "caption_bbox": list(displayed(pair.caption.box, content)) if here else None,
@@ -276,7 +278,6 @@ def make_row(
         "dpi": crop.dpi,
         "image_sha256": rendering.pixel_hash(crop.pixels),
         "phash": rendering.perceptual_hash(crop.pixels),
-        "author": None,
         "source_url": None,
         "revision": None,
     }
@@ -324,6 +325,13 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
         box[1] + bottom * scale,
     )
     return Crop(rendering.encode_png(pixels), pixels, tight, used)
+
+
+def _figure_text(pair: Pair) -> list[str]:
+    """The lines of text in a figure, from top to bottom."""
+    lines = sorted(pair.lines, key=lambda line: (line.box[1], line.box[0]))
+    texts = (line.text.strip() for line in lines if line.visible)
+    return list(islice(filter(scan.is_read, filter(None, texts)), MAX_FIGURE_LINES))
 
 
 def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:

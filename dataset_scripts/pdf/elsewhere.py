@@ -28,7 +28,6 @@ class Parameters:
     """What makes graphics a figure that may have its caption on another page."""
 
     least_side: float = 6.0  # font sizes of the body; lower or narrower is a logo or a rule
-    claimed: float = 0.1  # of the area; graphics of which more lies in another figure are its own
     lines_beside: int = 12  # of running text, on a page that shows a figure of a manuscript's list
 
 
@@ -122,7 +121,7 @@ def _free_figure(index: int, scene: Scene, pairs: list[list[Pair]]) -> Figure | 
     atoms = [
         number
         for number, atom in enumerate(scene.atoms)
-        if all(covered(atom.box, pair.box) <= P.claimed for pair in pairs[index])
+        if not any(covered(atom.box, pair.box) for pair in pairs[index])
     ]
     large = [
         k

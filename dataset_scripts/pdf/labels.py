@@ -3,9 +3,10 @@
 import re
 
 # Sorts of figures, which some documents count apart from the others.
-_SORTS = (
-    "graph|photo|photograph|image|illustration|diagram|map|carte|karte|mapa"
-    "|imagen|foto|fotografía|gráfico|gráfica|ilustración|ilustração"
+SORTS = (
+    "graph|photo|photograph|image|picture|drawing|illustration|diagram|map|micrograph|exhibit"
+    "|graphique|photographie|carte|grafik|diagramm|karte|grafico|immagine|mapa"
+    "|imagen|imagem|foto|fotografía|fotografia|gráfico|gráfica|ilustración|ilustração"
 )
 # Small capitals are often set as a large first letter and smaller others, with a gap between.
 _KINDS = {
@@ -19,7 +20,7 @@ _KINDS = {
         r"|hình|rys(?:unek)?\.?|ryc(?:ina)?\.?|obr(?:ázek|ázok)?\.?|рис(?:унок)?\.?|фиг\.?"
         r"|мал(?:юнок)?\.?|σχήμα|εικόνα|afbeelding|afb\.?|joonis|attēls|图|圖|図|그림"
         # Inside a picture these words are labels of its parts, and no mark follows them.
-        rf"|(?:{_SORTS})(?=\s*\d{{1,3}}\s*[.:|])"
+        rf"|(?:{SORTS})(?=\s*\d{{1,3}}\s*(?:[.:|]|$))"
     ),
 }
 _PREFIXES = r"(?:extended\s+data|supplementary|supplemental|suppl\.?|supporting|online|appendix)\s+"
@@ -47,6 +48,11 @@ LABEL_AFTER = (
         r"|(?P<table>táblázat|lentelė|tabula|tabel)))(?!\w)"
     ),
 )
+# A document's only figure often has no number: "Figure. The flow of the process."
+LABEL_UNNUMBERED = re.compile(
+    r"^(?P<label>(?P<word>(?P<figure>Figure|FIGURE|Figura|FIGURA|Abbildung)|(?P<scheme>Scheme|SCHEME))"
+    r"(?P<number>))(?=\s?[.:|]\s?[\"'\u201c\u2018(]?[^\W\d_a-z])"
+)
 WORD_ALONE = re.compile(rf"{_PREFIX}(?:{_WORDS})", re.I)
 LABEL_CJK = re.compile(r"^(?P<label>(?P<word>图|圖|図|表)\s*(?P<number>\d{1,3}(?:[.\-]\d+)*))")
 CONTINUED = re.compile(
@@ -57,15 +63,16 @@ SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s
 
 
 def match_label(text: str) -> re.Match | None:
-    """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2"), or None."""
+    """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2", "Figure."), or
+    None."""
     found = LABEL_CJK.match(text) or LABEL.match(text)
     if found is None and (text[:1] == "S" or text[:1].isdigit()):
         found = next(filter(None, (label.match(text) for label in LABEL_AFTER)), None)
-    return found
+    return found or LABEL_UNNUMBERED.match(text)
 
 
 def number_of(match: re.Match) -> str:
-    """The number of a label in lower case, without white space ("2", "s1", "iv")."""
+    """The number of a label in lower case, without white space ("2", "s1", "iv"); may be empty."""
     groups = match.groupdict()
     return re.sub(r"\s+", "", groups.get("inner") or groups["number"]).lower()
 
@@ -92,5 +99,5 @@ def series_of(word: str) -> str:
     Empty for the main series of a document.
     """
     word = word.lower()
-    apart = re.match(_PREFIXES, word) or re.fullmatch(_SORTS, word)
+    apart = re.match(_PREFIXES, word) or re.fullmatch(SORTS, word)
     return word[:3] if apart else ""

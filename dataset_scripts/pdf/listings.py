@@ -29,19 +29,16 @@ class Parameters:
 
     least_rows: int = 3  # fewer are a formula, or what is left of a paragraph
     first_gap: float = 3.0  # from the caption to the nearest row
-    gap: float = 2.2  # from one row to the next, if not all gaps are as wide: one empty line
-    wider: float = 1.5  # times the widest gap inside, that the gap at the figure's end has
+    gap: float = 2.2  # from one row to the next: one empty line
     other_share: float = 0.5  # of the rows, that are not in body type
     parted: float = 0.7  # from a row in body type to the running text: the skip at a display
     rule: float = 2.5  # points; a graphic that is less high is a rule
     rule_width: float = 0.5  # of the window's width; a shorter rule is of a fraction or a root
-    same_rule: float = 2.0  # points, by which the ends of rules of one figure differ
     inside: float = 0.5  # of a row's width that lies in the window
     heading: float = 1.05  # of the body's size; what is larger is a heading
     smaller: float = 0.95  # of the body's size; what is smaller is no running text
     # Frames
     frame_height: float = 0.9  # of the page's height; a higher one frames the page
-    frame_width: float = 0.5  # of the caption's width, that lies under or over the frame
     more: float = 1.5  # times the area of a part, that its frame has
     touch: float = 2.0  # points, by which edges that touch overlap
     # Text in body type
@@ -90,7 +87,7 @@ class Search:
         fits = (gap > -P.touch) & (gap < P.first_gap * leading)
         fits &= (y1 - y0 > P.least_rows * leading) & (y1 - y0 < P.frame_height * page.height)
         common = np.minimum(x1, cap[2]) - np.maximum(x0, cap[0])
-        fits &= common > P.frame_width * (cap[2] - cap[0])
+        fits &= common > 0
         if self.part:
             left, top, right, bottom = self.part.box
             fits &= (x0 < left + P.touch) & (y0 < top + P.touch)
@@ -265,21 +262,19 @@ def _row_kind(kinds: list[str]) -> str:
 def _listing(rows: list[Row], body: TypeProfile) -> list[Row]:
     """The rows of a figure in another type than the body's; none where they are no figure."""
     taken: list[Row] = []
-    edge, widest = 0.0, 0.0
-    end = np.inf
+    edge, end = 0.0, np.inf
     for row in rows:
         gap = row.near - edge
         end = gap
         texts = [other for other in taken if other.lines]
         if not texts and gap > P.first_gap * body.leading:
             return []
-        if texts and gap > max(P.gap * body.leading, P.wider * widest):
+        if texts and gap > P.gap * body.leading:
             break
         goes_on = row.kind == RUNNING and _same_type(row, texts, body)
         ends = row.kind in (WALL, RUNNING) and not goes_on
-        if ends or (row.kind == RULE and not _same_rule(row, taken)):
+        if ends or (row.kind == RULE and _is_bare(taken)):
             break
-        widest = max(widest, gap) if texts else widest
         taken.append(row)
         edge = max(edge, row.far)
     else:
@@ -292,13 +287,9 @@ def _listing(rows: list[Row], body: TypeProfile) -> list[Row]:
     return taken if enough and not _are_references(texts) else []
 
 
-def _same_rule(rule: Row, taken: list[Row]) -> bool:
-    """Whether a rule may be of the figure: nothing was taken before it, or one of its width."""
-    rules = [row.box for row in taken if row.kind == RULE]
-    if len(taken) - len(rules) < P.least_rows and not rules:
-        return True
-    x0, _, x1, _ = rule.box
-    return any(max(abs(box[0] - x0), abs(box[2] - x1)) < P.same_rule for box in rules)
+def _is_bare(taken: list[Row]) -> bool:
+    """Whether rows make a figure without rules, so that one that comes after them is the page's."""
+    return len(taken) >= P.least_rows and all(row.kind != RULE for row in taken)
 
 
 def _same_type(row: Row, texts: list[Row], body: TypeProfile) -> bool:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cephalo.dataset_scripts.pdf.joining import join_text
+from cephalo.dataset_scripts.pdf.labels import SORTS, series_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 
 _WORD = (
     r"(?P<word>(?:extended\s+data\s+|supplementary\s+)?"
-    r"(?:figures?|figs?\.?|schemes?|charts?|tables?|abbildung(?:en)?|abb\.?|figuras?|图|表))"
+    r"(?:figures?|figs?\.?|schemes?|charts?|tables?|abbildung(?:en)?|abb\.?|figuras?|图|表"
+    rf"|\b(?:{SORTS})(?=s?\s\d))s?)"
 )
 _ITEM = r"[A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?(?:\s?\(?[a-z]\)?(?![a-z]))*|[IVX]{1,5}(?![A-Za-z])"
 _CITATION = re.compile(
@@ -21,7 +23,9 @@ _CITATION = re.compile(
     re.I,
 )
 _NUMBER = re.compile(r"([A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?|(?<![A-Za-z])[IVX]{1,5}(?![A-Za-z]))")
-_HINTS = ("fig", "abb", "tab", "scheme", "chart", "图", "表")  # one is in every citation
+# One is in every citation.
+_HINTS = ("fig", "abb", "tab", "scheme", "chart", "图", "表", *SORTS.split("|"))
+_SERIES = {"ext": "ed", "sup": ""}  # of extended data; supplements have an S in their numbers
 _FAMILY = (("tab", "table"), ("表", "table"), ("sch", "scheme"), ("chart", "chart"))
 
 
@@ -44,7 +48,8 @@ P = Parameters()
 def cited(text: str) -> set[tuple[str, str]]:
     """The (kind, number) of all that a text cites: "Figs. 2-4" → figures 2, 3 and 4.
 
-    A number is in lower case ("s1"); with "ed" before that of extended data.
+    A number is in lower case ("s1"); with "ed" before that of extended data, and with the word's
+    beginning before that of a sort that is counted by itself ("gra1" for "Graph 1").
     """
     found = set()
     lower = text.lower()
@@ -53,7 +58,8 @@ def cited(text: str) -> set[tuple[str, str]]:
     for match in _CITATION.finditer(text):
         word = match.group("word").lower()
         kind = next((kind for start, kind in _FAMILY if start in word), "figure")
-        before = "ed" if word.startswith("extended") else ""
+        series = series_of(word.removesuffix("s"))
+        before = _SERIES.get(series, series)
         last, items = 0, match.group("items")
         previous = None
         for number in _NUMBER.finditer(items):

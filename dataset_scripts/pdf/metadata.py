@@ -1,12 +1,18 @@
-"""Title, DOI and licence of a document, from its metadata and its first pages."""
+"""Title, DOI, licence and authors of a document, from its metadata and its first pages."""
 
+import html
+import mmap
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from cephalo.dataset_scripts.pdf.authors import find_authors
 from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.text import Line
 
+MAX_PACKETS, MAX_PACKET_BYTES = 30, 1 << 16  # of XMP; images have packets, too
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^\[\]`]+[^\s\"<>{}|\\^\[\]`.,;:)]", re.I)
 _OWN_DOI = re.compile(r"doi(?:\.org)?\s*[:/]?\s*/?\s*$", re.I)
 _URL = re.compile(
@@ -51,26 +57,66 @@ class Metadata:
     title: str | None = None
     doi: str | None = None
     license: str | None = None
+    author: str | None = None
 
 
 def read_metadata(
-    pages: list[PageContent], body: TypeProfile, information: dict[str, str]
+    pages: list[PageContent], body: TypeProfile, information: dict[str, str], xmp: str = ""
 ) -> Metadata:
-    """Metadata of a document. `information` is its information dictionary ("Title", "doi", ...)."""
+    """Metadata of a document.
+
+    Args:
+        pages: its pages.
+        body: its body type.
+        information: its information dictionary ("Title", "Author", "doi", ...).
+        xmp: its XMP packets, see `read_xmp`.
+    """
     texts = [page_text(page) for page in pages[:2]] + [page_text(page) for page in pages[-2:]]
-    stated = " ".join([*texts, *information.values()])
     first = texts[0] if texts else ""
+    title = find_title(pages, body, information.get("Title", ""))
+    creators = [*_xmp_values(xmp, "dc:creator"), information.get("Author", "")]
+    # Templates keep the packet of an earlier paper: what is printed comes first.
+    doi = find_doi(" ".join([*information.values(), first]))
     return Metadata(
-        find_title(pages, body, information.get("Title", "")),
-        find_doi(" ".join([*information.values(), first])),
-        find_license(stated),
+        title,
+        doi
+        or next(filter(None, map(find_doi, _xmp_values(xmp, "prism:doi", "dc:identifier"))), None),
+        find_license(" ".join([*texts, *information.values(), *_xmp_values(xmp, "dc:rights")])),
+        find_authors([line.text for line in sorted_lines(pages[0])], title, creators)
+        if pages
+        else None,
     )
+
+
+def read_xmp(path: Path) -> str:
+    """The XMP packets of a PDF file, which are seldom compressed; "" where there are none."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        packets, end = [], 0
+        while len(packets) < MAX_PACKETS and (start := data.find(b"<x:xmpmeta", end)) >= 0:
+            end = start + MAX_PACKET_BYTES
+            packets.append(data[start:end].partition(b"</x:xmpmeta>")[0])
+            end = start + len(packets[-1])
+    return b"\n".join(packets).decode("utf-8", "replace")
+
+
+def _xmp_values(xmp: str, *names: str) -> list[str]:
+    """The texts of an XMP property, or of the items of its list."""
+    values = []
+    for name in names:
+        for whole in re.findall(rf"<{name}>(.*?)</{name}>", xmp, re.S):
+            items = re.findall(r"<rdf:li[^>]*>([^<]*)</rdf:li>", whole) or [whole]
+            values += [html.unescape(item).strip() for item in items]
+    return values
 
 
 def page_text(page: PageContent) -> str:
     """All text of a page in one line, hyphenation undone."""
-    lines = sorted(page.lines + page.turned + page.furniture, key=lambda line: line.span)
-    return join_text([line.text for line in lines])
+    return join_text([line.text for line in sorted_lines(page)])
+
+
+def sorted_lines(page: PageContent) -> list[Line]:
+    """All lines of a page in the order of its text."""
+    return sorted(page.lines + page.turned + page.furniture, key=lambda line: line.span)
 
 
 def find_doi(text: str) -> str | None:

@@ -21,7 +21,6 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.sight import (
     ABOVE,
     BELOW,
-    EITHER_WAY,
     LEFT,
     RIGHT,
     SIDES,
@@ -38,7 +37,6 @@ class Parameters:
     """Which graphics follow those that a caption sees. Lengths are in font sizes of the body."""
 
     link_gap: float = 12.0  # between a graphic that a caption has and one that nobody sees
-    level_share: float = 0.6  # of the lower height; graphics that share it stand in one row
     nodes: int = 5_000  # choices that are looked at; no page of the benchmarks needs a tenth
 
 
@@ -176,10 +174,10 @@ def _solve(problem: Problem, group: list[int]) -> dict[int, str | None]:
 def _bounds(problem: Problem, index: int, model: LinearModel) -> dict[str | None, float]:
     """For each option of a caption the most that it can add: with all that it sees its own.
 
-    With fewer atoms its own, the nearest is no nearer and less is covered; only the features that
-    may turn either way need a margin.
+    With fewer atoms its own, less is covered and the nearest is no nearer: all that may add to the
+    score then is that it is far.
     """
-    margin = sum(abs(model.weights.get(name, 0.0)) for name in EITHER_WAY)
+    margin = max(model.weights.get("far", 0.0), 0.0)
     without = model.score(choice_features(problem, index, None, {}))
     bounds: dict[str | None, float] = {}
     for side in problem.options(index):
@@ -228,9 +226,8 @@ def _link(problem: Problem, index: int, side: str | None, new: Box, old: Box) ->
         return None
     column = in_one_column(cap, page)
     own = column and in_one_column(old, page) == column
-    level = overlap_y(new, old) > P.level_share * min(new[3] - new[1], old[3] - old[1])
     other = own and in_one_column(new, page) not in (None, column)
-    if other and not level and _column_busy(column, cap, walls):
+    if other and _column_busy(column, cap, walls):
         return None
     across, down = -overlap_x(new, old), -overlap_y(new, old)
     if across > 0 and down > 0:

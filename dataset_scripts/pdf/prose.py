@@ -8,14 +8,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from cephalo.dataset_scripts.passages import sentences, text_rows
+from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import scan
 from cephalo.dataset_scripts.pdf.geometry import overlap_y
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.raised import MARK, with_raised
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 
@@ -76,6 +79,7 @@ _ABSTRACT = re.compile(
     r"^(?:abstract|summary|zusammenfassung)\s*[.:\u2013\u2014-]?\s*(?=[A-Z])", re.I
 )
 _TITLE = re.compile(r"[A-Z\d].*[^.,;:!?\u3002-]\s*$")
+_PLAIN_TITLE = re.compile(r"[-\u2013\u2022]?\s?[A-Z][^.;:!?\u3002]*[^.,;:!?\u3002-]\s*$")
 _NUMBERED = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?\s+[A-Z][a-z]")
 _FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
@@ -88,6 +92,8 @@ class Parameters:
     heading: float = 1.05  # of the body's size; larger type ends the back matter
     heading_chars: int = 90  # a line of more is no heading
     heading_words: int = 14  # of the longest heading
+    heading_rows: int = 4  # of the longest heading
+    plain_heading: float = 0.6  # of the paragraph's width; a heading in its type is narrower
     heading_end: float = 1.5  # font sizes; a heading ends at least so far from the column's edge
     level: float = 0.5  # of a line's height, by which the cells in one row of a table overlap
     cell: float = 0.2  # of the page's width; a line that is wider is of another column
@@ -105,14 +111,32 @@ P = Parameters()
 
 
 def find_passages(
+    file: fast.Pages,
     pages: list[PageContent],
     blocks: list[list[Block]],
     body: TypeProfile,
     document: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """The rows of TEXT of a document whose columns `document` has, in reading order."""
+    """The rows of TEXT of a document whose columns `document` has, in reading order.
+
+    `file` are the pages as pdfium reads them, to see which characters are raised.
+    """
     own = {"author": None, "source_url": None, "revision": None, **document}
+    blocks = [_raise(file, page, groups, body) for page, groups in zip(pages, blocks, strict=True)]
     return text_rows(prose(pages, blocks, body), own)
+
+
+def _raise(
+    file: fast.Pages, page: PageContent, blocks: list[Block], body: TypeProfile
+) -> list[Block]:
+    """The blocks of a page with exponents as such in their running text."""
+    lines = [line for block in blocks if is_running(block, body) for line in block.lines]
+    with file.open(page.number) as opened:
+        raised = with_raised(opened, lines)
+    return [
+        replace(block, lines=[raised.get(id(line), line) for line in block.lines])
+        for block in blocks
+    ]
 
 
 def prose(
@@ -161,7 +185,8 @@ def _body_lines(
     """
     names = _is_names(" ".join(line.text for line in block.lines))
     running = is_running(block, body) and not names and not _NOT_PROSE.match(block.lines[0].text)
-    lines = []
+    heads = _headings(block, page, body) if running else set()
+    lines: list[Line] = []
     for line in block.lines:
         letters = _letters(line.text)
         if letters and back and _BODY.fullmatch(letters):
@@ -169,8 +194,10 @@ def _body_lines(
             back = not set_off
         elif letters and not back and _BACK.fullmatch(letters) and _stands_alone(line, page):
             back = True
-        elif running and not back and not _is_heading(line, block, page, body):
+        elif running and not back and id(line) not in heads:
             lines.append(line)
+        elif lines and not _FINISHED.search(lines[-1].text):
+            lines[-1] = replace(lines[-1], text=lines[-1].text + GAP)
     return lines, back
 
 
@@ -196,6 +223,27 @@ def _letters(line: str) -> str:
     if len(line) > P.heading_chars:
         return ""
     return re.sub(r"[\W\d_]+", "", _NUMBERING.sub("", line)).casefold()
+
+
+def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
+    """The `id` of each line of a paragraph that is a heading in it.
+
+    Also of one in several rows over its paragraph, and of a short row in the paragraph's own type
+    between the end of one sentence and the beginning of another.
+    """
+    found = {id(line) for line in block.lines if _is_heading(line, block, page, body)}
+    main = _main_font(block)
+    over = list(takewhile(lambda line: line.font != main, block.lines))
+    title = " ".join(line.text for line in over)
+    short = over and over[-1].box[2] < block.box[2] - P.heading_end * body.size
+    if short and len(over) <= P.heading_rows and title[0].isupper() and not _FINISHED.search(title):
+        found |= {id(line) for line in over if not {line.font, line.lead} & body.fonts}
+    for before, line, after in zip(block.lines, block.lines[1:], block.lines[2:], strict=False):
+        short = line.box[2] - line.box[0] < P.plain_heading * (block.box[2] - block.box[0])
+        apart = _FINISHED.search(before.text) and after.text[:1].isupper()
+        if short and apart and _PLAIN_TITLE.match(line.text):
+            found.add(id(line))
+    return found
 
 
 def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) -> bool:
@@ -239,6 +287,7 @@ def without_citations(text: str) -> str:
 
     Those that are read as words stay: "as shown in [3]".
     """
+    text = re.sub(rf"\s?{MARK}[\d,+\u2212\u2013-]+", "", text)
     text = _RAISED.sub("", _CITATION.sub(_cited, text))
     closed = re.sub(r"\s+([.,;:)])", r"\1", text)
     return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."

@@ -9,6 +9,7 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.graphics import Graphics, read_graphics
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.layout import PageContent, to_contents
+from cephalo.dataset_scripts.pdf.margins import trim_pictures
 from cephalo.dataset_scripts.pdf.text import MAX_CHARS, Line, read_lines
 from cephalo.dataset_scripts.pdf.text_layer import Memory
 
@@ -89,6 +90,7 @@ def _read_page(source: fast.Pages, number: int, gaps: Gaps, glyphs: Memory) -> l
         if not scanned:
             source.keep(page)
             lines = _printed_lines(page, lines, graphics, glyphs)
+            graphics = trim_pictures(page, lines, graphics)
             if graphics.cut or _is_cut(lines):
                 graphics = scan.add_ink(page, lines, graphics)
                 gaps.cut += 1

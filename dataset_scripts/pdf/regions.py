@@ -1,5 +1,6 @@
 """Regions: the graphics of a page in connected groups, and the text that stands in their way."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +25,10 @@ class Parameters:
     """Which text may be of a figure. Lengths are in font sizes of the body, if not said else."""
 
     text_reach: float = 1.3  # from a graphic to the text at it, and on from line to line
-    spread: float = 0.72  # of the size; the mean width of a character where gaps part labels
+    formula_gap: float = 1.0  # from running text down to a formula that is displayed in it
+    same_size: float = 0.03  # of the size; a formula is set in that of the running text
+    header_reach: float = 1.0  # added for a row of names, each over the middle of a picture
+    off_middle: float = 0.1  # of a picture's width; a name over it is off its middle by less
     least_size: float = 10.0  # points; labels do not stand closer where the body is small
 
 
@@ -65,7 +69,7 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
                 continue
             sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
             running = block.paragraph or (sentence and _in_body_type(line, body))
-            labels = len(block.lines) <= 2 and (_in_graphics(line, atoms) or _is_spread(line))
+            labels = len(block.lines) <= 2 and _in_graphics(line, atoms)
             if running and not labels:
                 barriers.append(line.box)
             else:
@@ -75,6 +79,10 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
             barriers.append(line.box)
         else:
             free.append(line)
+    formulas = _formulas(free, barriers, atoms, body)
+    barriers += [line.box for line in formulas]
+    inside = {id(line) for line in formulas}
+    free = [line for line in free if id(line) not in inside]
     loose, far = _near_graphics(free, atoms, body, page.quarters)
     # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
     stops = [line for line in far if _in_body_type(line, body) and len(line.text) > 3]
@@ -124,17 +132,6 @@ def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
     return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
 
 
-def _is_spread(line: Line) -> bool:
-    """Whether gaps part the words of a line, as they part the labels under the bars of a chart.
-
-    Letters of a text face are half as wide as high in the mean; ideographs are as wide as high.
-    """
-    if any("\u2e80" < sign < "\uffa0" for sign in line.text):
-        return False
-    width = line.box[2] - line.box[0]
-    return " " in line.text and width > P.spread * line.size * max(len(line.text), 1)
-
-
 def _in_body_type(line: Line, body: TypeProfile) -> bool:
     return line.size > 0.95 * body.size and (line.font in body.fonts or line.bold)
 
@@ -147,6 +144,7 @@ def _take_in_text(
     The gap between two plots is that between their axis labels, not between their frames.
     """
     reach = P.text_reach * max(body.size, P.least_size) + _stand_off(loose, quarters, body)
+    reach[_headers(loose, atoms, body)] += P.header_reach * body.size
     add_text(atoms, loose, walls, reach)
     merged = merge_groups([atom.box for atom in atoms], 0.0, walls)
     result = []
@@ -165,6 +163,48 @@ def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarra
     The name of an upright axis stands off from the numbers at its ticks.
     """
     return 0.9 * body.size * np.array([float(line.quarters != quarters) for line in lines])
+
+
+def _formulas(
+    lines: list[Line], texts: list[Box], atoms: list[Atom], body: TypeProfile
+) -> list[Line]:
+    """Lines between running text and a graphic under it that stand nearer to the text."""
+    walls = np.array(texts).reshape(-1, 4)
+    graphics = np.array([atom.box for atom in atoms]).reshape(-1, 4)
+    found: list[Line] = []
+    for line in sorted(lines, key=lambda line: line.box[1]):
+        if abs(line.size - body.size) > P.same_size * body.size or line.quarters:
+            continue
+        x0, y0, x1, y1 = line.box
+        below = graphics[(graphics[:, 0] < x1) & (graphics[:, 2] > x0) & (graphics[:, 3] > y0)]
+        down = (below[:, 1] - y1).min(initial=np.inf)
+        up = y0 - walls[(walls[:, 0] < x1) & (walls[:, 2] > x0) & (walls[:, 3] < y1), 3]
+        if up.min(initial=np.inf) < min(P.formula_gap * body.size, down) and down < np.inf:
+            found.append(line)
+            walls = np.concatenate([walls, [line.box]])
+    return found
+
+
+def _headers(lines: list[Line], atoms: list[Atom], body: TypeProfile) -> list[int]:
+    """Which lines stand in one row, each over the middle of a picture of its own."""
+    boxes = [atom.box for atom in atoms] + [image for atom in atoms for image in atom.images]
+    pictures = np.array(boxes).reshape(-1, 4)
+    wide, middles = pictures[:, 2] - pictures[:, 0], (pictures[:, 0] + pictures[:, 2]) / 2
+    rows = defaultdict(list)
+    for number, line in enumerate(lines):
+        x0, _, x1, foot = line.box
+        gap = pictures[:, 1] - foot
+        over = (gap > 0) & (gap < (P.text_reach + P.header_reach) * body.size)
+        over &= (np.abs((x0 + x1) / 2 - middles) < P.off_middle * wide) & (x1 - x0 < wide)
+        if over.any():
+            picture = int(np.argmax(over))
+            rows[round(foot), round(pictures[picture, 1])].append((number, picture))
+    return [
+        number
+        for row in rows.values()
+        if len({picture for _, picture in row}) > 1
+        for number, _ in row
+    ]
 
 
 def add_text(atoms: list[Atom], loose: list[Line], walls: np.ndarray, reach: np.ndarray) -> None:

@@ -6,7 +6,6 @@ other caption parts from it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from cephalo.dataset_scripts.pdf.regions import Scene
 
 ABOVE, BELOW, LEFT, RIGHT = "above", "below", "left", "right"
 SIDES = (ABOVE, BELOW, LEFT, RIGHT)  # where the figure lies, seen from its caption
-# Features of a choice that may rise or fall where a caption has fewer of the atoms it sees.
-EITHER_WAY = ("far", "misfit", "text_like", "off_centre")
+FAR = 4.0  # font sizes of the body; a figure that is farther from its caption may be another's
 _TABLES = ("table", "algorithm")  # their captions stand above
 
 
@@ -33,13 +31,10 @@ class SightParameters:
     logo_gap: float = (
         12.0  # farther from the nearest graphic, only what is under the caption counts
     )
-    off_centre: float = 0.3  # of the distance of the middles, added to the gap of a rival
-    same_width: float = 0.06  # of a column's width; a caption that wide is set to the column
-    figure_width: float = 0.85  # of a figure's width; a caption that wide is set to the figure
     row_gap: float = 4.0  # between panels of one row, also over the gutter of two columns
     row_slack: float = 0.5  # by which the heads and feet of panels of one row differ
+    stack_gap: float = 1.2  # between panels of one column; figures with captions are further apart
     beside: float = 3.0  # captions whose heights differ by less stand side by side
-    page_centre: float = 0.1  # of the page's width; a caption no further off its middle is over all
 
 
 P = SightParameters()
@@ -73,7 +68,7 @@ class Problem:
         ]
         self.sizes = [area(atom.box) for atom in self.scene.atoms]
         self.whole = sum(self.sizes) or 1.0
-        self.rows = _rows(self)
+        self.grids = _grids(self)
 
     def _look(self, index: int, side: str) -> dict[int, float]:
         """The atoms that a caption sees on one side: index → distance in points."""
@@ -109,74 +104,90 @@ def choice_features(
     size = scene.profile.size
     seen = problem.seen[index][side]
     near = min(seen[k] for k in own if k in seen) if any(k in seen for k in own) else 0.0
-    boxes = [scene.atoms[k].box for k in own]
     share = sum(problem.sizes[k] for k in own) / problem.whole
+    # Below is what the other sides are compared with, and above for tables.
     if table:
-        return {f"table_{side}": 1.0, "table_gap": near / size, "covered": share}
+        return {"table_below": float(side == BELOW), "table_gap": near / size, "covered": share}
     return {
-        side: 1.0,
+        **({side: 1.0} if side != BELOW else {}),
         "usual_side": problem.prior.get(side, 0.0),
-        "gap": near / size,
-        "far": float(near > 4 * size),
-        "misfit": float(_misfit(caption, side, boxes, scene)),
+        "far": float(near > FAR * size),
         "covered": share,
-        "text_like": float(_is_flat(boxes, size)),
-        "off_centre": _off_centre(caption.box, union(boxes), side) / scene.page.width,
     }
-
-
-def _is_flat(boxes: list[Box], size: float) -> bool:
-    """Whether graphics are no higher than two lines: a formula, a rule with its ends, a logo."""
-    box = union(boxes)
-    return box[3] - box[1] < 2.5 * size
 
 
 def owners(problem: Problem, sides: dict[int, str | None]) -> dict[int, int]:
     """Atom index → caption index, for the atoms that captions see on their chosen sides."""
-    scene, captions = problem.scene, problem.captions
     owner: dict[int, tuple[float, int]] = {}
     for index, side in sides.items():
         if side is None:
             continue
         for atom, gap in _visible(problem, index, side):
-            cost = gap + _off_centre(captions[index].box, scene.atoms[atom].box, side)
-            if atom not in owner or cost < owner[atom][0]:
-                owner[atom] = cost, index
-    _keep_rows(problem, owner)
+            if atom not in owner or gap < owner[atom][0]:
+                owner[atom] = gap, index
+    _keep_grids(problem, owner)
     return {atom: index for atom, (_, index) in owner.items()}
 
 
-def _keep_rows(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
-    """Give panels of one row to one caption, but for those over captions that stand side by side.
+def _keep_grids(problem: Problem, owner: dict[int, tuple[float, int]]) -> None:
+    """Give panels in line to one caption, but for those over captions that stand side by side.
 
-    `owner` has for each atom the cost and the number of its caption, and is changed.
+    `owner` has for each atom the distance and the number of its caption, and is changed.
     """
     size = problem.scene.profile.size
-    for one, other in problem.rows:
-        if one not in owner or other not in owner or owner[one][1] == owner[other][1]:
+    for grid in problem.grids:
+        owned = [atom for atom in grid if atom in owner]
+        if not owned:
             continue
-        boxes = [problem.captions[owner[atom][1]].box for atom in (one, other)]
-        if overlap_y(*boxes) > -P.beside * size:
-            continue
-        best = min(owner[one], owner[other])
-        owner[one] = owner[other] = best
+        best = min(owner[atom] for atom in owned)
+        for atom in owned:
+            boxes = [problem.captions[k].box for k in (owner[atom][1], best[1])]
+            if overlap_y(*boxes) <= -P.beside * size:
+                owner[atom] = best
 
 
-def _rows(problem: Problem) -> list[tuple[int, int]]:
-    """Pairs of neighbouring atoms of one height, with no wall between: panels of one row."""
+def _grids(problem: Problem) -> list[list[int]]:
+    """Groups of atoms that are panels of one figure, since they stand in rows and columns."""
+    groups: list[set[int]] = []
+    for pair in _in_line(problem):
+        touching = [group for group in groups if group.intersection(pair)]
+        groups = [group for group in groups if not group.intersection(pair)]
+        groups.append(set(pair).union(*touching))
+    return [sorted(group) for group in groups]
+
+
+def _in_line(problem: Problem) -> list[tuple[int, int]]:
+    """Pairs of neighbouring atoms that are panels of one row, or of one column of a grid.
+
+    They are of one height, or one width, with no wall between.
+    """
     scene, size = problem.scene, problem.scene.profile.size
-    found = []
-    for one, left in enumerate(scene.atoms):
-        for other, right in enumerate(scene.atoms):
-            gap = right.box[0] - left.box[2]
-            ends = (abs(left.box[k] - right.box[k]) for k in (1, 3))
-            if not 0 <= gap < P.row_gap * size or max(ends) > P.row_slack * size:
-                continue
-            between = (left.box[2] + 1, left.box[1] + 1, right.box[0] - 1, right.box[3] - 1)
-            walls = scene.barriers
-            if between[0] >= between[2] or not len(walls) or not hits(walls, between).any():
+    captions = np.array([caption.box for caption in problem.captions]).reshape(-1, 4)
+    walls = np.concatenate([scene.barriers, captions])
+    found, stacked = [], []
+    for one, first in enumerate(scene.atoms):
+        for other, second in enumerate(scene.atoms):
+            if _are_in_line(first.box, second.box, 0, P.row_gap * size, scene.barriers, size):
                 found.append((one, other))
-    return found
+            elif _are_in_line(first.box, second.box, 1, P.stack_gap * size, walls, size):
+                stacked.append((one, other))
+    in_rows = {atom for pair in found for atom in pair}
+    return found + [pair for pair in stacked if in_rows.issuperset(pair)]
+
+
+def _are_in_line(
+    first: Box, second: Box, axis: int, reach: float, walls: np.ndarray, size: float
+) -> bool:
+    """Whether a box follows another along an axis (0: x, 1: y) as its neighbour in a grid."""
+    across = 1 - axis
+    gap = second[axis] - first[axis + 2]
+    ends = (abs(first[k] - second[k]) for k in (across, across + 2))
+    if not 0 <= gap < reach or max(ends) > P.row_slack * size:
+        return False
+    between = [0.0] * 4
+    between[axis], between[axis + 2] = first[axis + 2] + 1, second[axis] - 1
+    between[across], between[across + 2] = first[across] + 1, second[across + 2] - 1
+    return between[axis] >= between[axis + 2] or not hits(walls, tuple(between)).any()
 
 
 def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, float]]:
@@ -191,7 +202,8 @@ def _visible(problem: Problem, index: int, side: str) -> Iterator[tuple[int, flo
             continue
         # The legend beside another figure may be seen past that figure's caption.
         hull = inset(union([nearest, box]))
-        if len(others) and hits(others, hull).any():
+        between = hits(others, hull) & ~hits(others, nearest) & ~hits(others, box)
+        if between.any():
             continue
         # A logo above the title may be seen past the title's end.
         if gap > first + P.logo_gap * scene.profile.size and side in (ABOVE, BELOW):
@@ -209,12 +221,10 @@ def _captioned_between(problem: Problem, index: int, box: Box, nearest: Box) -> 
     page = problem.scene.page
     top, bottom = min(box[3], nearest[3]), max(box[1], nearest[1])
     for number, other in enumerate(problem.captions):
-        x0, y0, x1, y1 = other.box
-        if number == index or not (y0 > top - 2 and y1 < bottom + 2):
+        inside = other.box[1] > top - 2 and other.box[3] < bottom + 2
+        if number == index or not inside:
             continue
-        column = in_one_column(other.box, page)
-        centred = abs(x0 + x1 - page.width) < P.page_centre * page.width
-        if column is None and (len(page.columns) > 1 or centred):
+        if len(page.columns) > 1 and in_one_column(other.box, page) is None:
             return True
     return False
 
@@ -251,39 +261,6 @@ def _wall_between(cap: Box, box: Box, side: str, walls: np.ndarray) -> bool:
     if corridor[0] >= corridor[2] or corridor[1] >= corridor[3] or not len(walls):
         return False
     return bool(hits(walls, corridor).any())
-
-
-def _misfit(caption: Caption, side: str, boxes: list[Box], scene: Scene) -> bool:
-    """Whether the width of a caption does not fit to lie above or below its figure.
-
-    There it is broken at the width of the figure or of the column; beside the figure, at what
-    is left of the width.
-    """
-    if side not in (ABOVE, BELOW) or len(caption.lines) < 2:
-        return False
-    width = _measure(caption)
-    figure = union(boxes)
-    columns = [b - a for a, b in scene.page.columns]
-    spans = [*columns, max(b for _, b in scene.page.columns) - scene.page.columns[0][0]]
-    own = caption.box[2] - caption.box[0]
-    fits_figure = width > P.figure_width * (figure[2] - figure[0])
-    return not fits_figure and not any(abs(own - s) < P.same_width * s for s in spans)
-
-
-def _measure(caption: Caption) -> float:
-    """The most, in points, to which the lines of a caption may have been set.
-
-    Justified lines end there; a ragged one ends where the next word would have gone beyond it.
-    """
-    ends = [line.box[2] for line in caption.lines[:-1]]
-    if len(ends) < 2 or max(ends) - min(ends) > 0.2 * caption.lines[0].size:
-        ends = [line.box[2] + after.first_word for line, after in pairwise(caption.lines)]
-    return max(*ends, caption.box[2]) - caption.box[0]
-
-
-def _off_centre(cap: Box, box: Box, side: str) -> float:
-    axis = 0 if side in (ABOVE, BELOW) else 1
-    return P.off_centre * abs(cap[axis] + cap[axis + 2] - box[axis] - box[axis + 2]) / 2
 
 
 def inset(box: Box) -> Box:

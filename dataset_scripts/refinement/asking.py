@@ -1,6 +1,7 @@
 """What a refinement asks, and of whom: the settings of a run, its models, and the run itself."""
 
 import asyncio
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -8,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.refinement.checks import Check
+from cephalo.dataset_scripts.refinement.decisions import take_decisions
+from cephalo.dataset_scripts.refinement.estimate import estimate
+from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Outcome, Run, count_items
-from cephalo.dataset_scripts.refinement.tasks import parse_tasks
+from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 
-VERSION = "1"  # of the checks and of the rows; with another, all documents are verified again
+VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
+JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
+JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes again nearly the same
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,31 @@ class Asking:
     max_total_tokens: int | None
     price_in: float
     price_out: float
-    judge_model: str | None
+    judges: tuple[str, ...]
     judge_base_url: str | None
     judge_threshold: int
+    no_verify: bool
+    prompts: str | None
+    checks: tuple[str, ...]
     retry_rejected: bool
+    language: str
+
+    @property
+    def prompts_folder(self) -> Path | None:
+        """The folder of prompts of one's own."""
+        return Path(self.prompts) if self.prompts else None
+
+    @property
+    def asked_again(self) -> tuple[str, ...]:
+        """The names of the judges of the second look; an endpoint without any judges itself."""
+        if self.no_verify or self.teacher == "caption":
+            return ()
+        alone = (self.model or "",) if self.teacher == "endpoint" else ()
+        return self.judges or alone
+
+    def wanted(self) -> list[Task]:
+        """The tasks. Raises CephaloError where there are none of these names."""
+        return parse_tasks(self.tasks, self.prompts_folder)
 
 
 @dataclass(frozen=True)
@@ -70,49 +98,64 @@ def refine_shards(
     """
     spending = Spending(asking.price_in, asking.price_out)
     models: list[Any] = []
-    teacher: Any = CaptionTeacher()
+    checks = load_checks(asking.checks)
+    teacher: Any = CaptionTeacher(checks)
     if asking.teacher != "caption":
-        teacher = make_teacher(asking, keys, models, spending, replies)
+        teacher = make_teacher(asking, keys, models, spending, replies, checks)
     run = refine_all(teacher, models, shards, out, asking, spending)
     return Asked(teacher, asyncio.run(run), spending)
 
 
 def make_teacher(
-    asking: Asking, keys: Keys, models: list[Any], spending: Spending, replies: Path
+    asking: Asking,
+    keys: Keys,
+    models: list[Any],
+    spending: Spending,
+    replies: Path,
+    checks: dict[str, Check],
 ) -> Any:
-    """A teacher that asks models, which are added to `models` with the judge's if there is one."""
+    """A teacher that asks models, which are added to `models`, those of judges after its own."""
     # Imports torch, which takes seconds.
     from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
+    from cephalo.dataset_scripts.refinement.second_look import SecondLook
     from modeling_cephalo.endpoint import Limits
     from modeling_cephalo.questions import ReplyCache, Respondent, Sampling, Usage
 
     limits = Limits(
         asking.max_concurrency, asking.max_retries, asking.timeout, asking.max_image_edge
     )
-    wanted = parse_tasks(asking.tasks)
+    wanted, folder = asking.wanted(), asking.prompts_folder
     usage = spending.usage = Usage(asking.max_requests, asking.max_total_tokens)
-    spending.cache = ReplyCache(replies)
+    cache = spending.cache = ReplyCache(replies)
+
+    def respondent(model: Any, temperature: float, retries: int) -> Respondent:
+        sampling = Sampling(temperature, asking.max_tokens, asking.seed)
+        return Respondent(model, sampling, cache, usage, retries)
+
     if asking.teacher == "endpoint":
         models.append(connect(asking.base_url, asking.model, keys.api, usage, limits))
     else:
         models.append(load(asking.teacher, usage, asking.batch_size, asking.max_image_edge))
-    if asking.judge_model:
-        # The teacher's key goes to the teacher's server only.
-        own = asking.judge_base_url
-        url, key = (own, keys.judge) if own else (asking.base_url, keys.api)
-        models.append(connect(url, asking.judge_model, key, usage, limits))
-    # A judge is to say the same each time.
-    asked, *judge = [
-        Respondent(
-            one,
-            Sampling(warmth, asking.max_tokens, asking.seed),
-            spending.cache,
-            usage,
-            asking.max_retries,
-        )
-        for one, warmth in zip(models, (asking.temperature, 0.0), strict=False)
-    ]
-    return ModelTeacher(asked, wanted, *judge or [None], asking.judge_threshold, asking.text_only)
+    # The teacher's key goes to the teacher's server only.
+    own = asking.judge_base_url
+    url, key = (own, keys.judge) if own else (asking.base_url, keys.api)
+    judges = []
+    for name in asking.asked_again:
+        if name == asking.model and not own and asking.teacher == "endpoint":
+            judge = models[0]
+        else:
+            judge = connect(url, name, key, usage, limits)
+            models.append(judge)
+        judges.append(respondent(judge, JUDGE_TEMPERATURE, min(asking.max_retries, JUDGE_RETRIES)))
+    return ModelTeacher(
+        respondent(models[0], asking.temperature, asking.max_retries),
+        wanted,
+        SecondLook(judges, asking.judge_threshold, folder) if judges else None,
+        text_only=asking.text_only,
+        language=asking.language,
+        prompts=folder,
+        checks=checks,
+    )
 
 
 def connect(url: str | None, name: str | None, key: str | None, usage: Any, limits: Any) -> Any:
@@ -156,11 +199,24 @@ async def refine_all(
         "version": VERSION,
         "teacher": teacher.name,
         "params": teacher.params(),
+        "language": asking.language,
         "tasks": {task.name: task.version for task in teacher.tasks},
+        "checks": checks_digest(asking.checks),
     }
+    run = Run(
+        teacher,
+        out,
+        settings,
+        asking.max_concurrency,
+        asking.retry_rejected,
+        take_decisions(out),
+    )
     async with AsyncExitStack() as stack:
         for model in models:
             await stack.enter_async_context(model)
+        if models:
+            told = estimate(teacher, run.unfinished(shards), asking.max_tokens, spending)
+            print(told, file=sys.stderr)
         total = count_items(shards, teacher.tasks)
         bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=None))
 
@@ -168,5 +224,5 @@ async def refine_all(
             bar.set_postfix_str(spending.line(bar.n / total if total else 1.0), refresh=False)
             bar.update(items)
 
-        run = Run(teacher, out, settings, asking.max_concurrency, asking.retry_rejected, advance)
+        run.on_item = advance
         return await run.refine(shards)

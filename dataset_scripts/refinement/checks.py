@@ -12,41 +12,43 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz
 
+from cephalo.dataset_scripts.refinement import form
+from cephalo.dataset_scripts.refinement.belonging import other_figure as of_other_figure
+from cephalo.dataset_scripts.refinement.causes import strange_cause
+from cephalo.dataset_scripts.refinement.directions import against_laws, against_source
+from cephalo.dataset_scripts.refinement.forms import Talk
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
-from cephalo.dataset_scripts.refinement.quantities import missing_quantity
+from cephalo.dataset_scripts.refinement.language import wrong_language
+from cephalo.dataset_scripts.refinement.owners import wrong_owner
+from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
-from cephalo.dataset_scripts.refinement.tasks import Talk
+from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
+from cephalo.dataset_scripts.refinement.support import account, printed_words
+from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
 REPEATED = 90.0  # percent of likeness (rapidfuzz's ratio) at which an answer is a copy
+RUN = 5  # words in a row that are taken from the source
+COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
+LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
 SHINGLE = 8  # words; that many in a row from our own prompt are no accident
+FEW_WORDS, MANY_WORDS = 5, 12  # content words; with fewer, an answer is read with its question
+QUESTION = 0.4  # weight of what its question shares with the source, for an answer between them
 SHARED_SHARE = 0.1  # of an answer's content words that the source must hold
+PAPER_SHARE = 0.2  # or what is said of all figures of the paper
 COMPRESSED = 0.25  # zlib makes prose of 100 words and more half as long, loops far shorter
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a conversation is checked against: its source, its task's bound, and our prompt."""
+    """What a conversation is checked against: its source, its task's bound, our prompt, and the
+    language (ISO 639-1) that is wanted."""
 
     source: Source
     min_words: int
     prompt: str
+    language: str = "en"
 
-
-# Words of any prose; sharing them is no sign of a common subject.
-_PROSE = """
-about above across after again against along also although always among another around based
-because become been before behind being below between both cannot could does done down during each
-either else even ever every figure first following from further given have having here however
-image images into just know known large least less like made make many more most much must near
-need never next often once only onto other others over paper part parts picture same second seen
-several shall should show showing shown shows since small some still such than that their them
-then there therefore these they thing this those though through thus under until upon used uses
-using very want well were what when where whether which while whom whose will with within without
-would your
-"""
-STEM = 6  # letters: "polymeric" and "polymers" are one
-COMMON = {word[:STEM] for word in _PROSE.split()}
 
 Check = Callable[[Talk, Context], str | None]
 
@@ -62,39 +64,15 @@ def length(talk: Talk, context: Context) -> str | None:
     return None
 
 
-REFUSAL = re.compile(
-    r"\b(?:I(?:'m| am)\s+(?:sorry|unable|not able|afraid)|I\s+(?:cannot|can't|can not|won't)\b"
-    r"|I\s+apologi[sz]e|as an? (?:AI|artificial intelligence|(?:large )?language model)"
-    r"|(?:cannot|can't|unable to) (?:see|view|access|open|assist|help|answer|determine|provide)"
-    r"|no image (?:was|is|has been) (?:provided|attached|shown)|not enough information)\b",
-    re.IGNORECASE,
-)
-
-
 def refusal(talk: Talk, context: Context) -> str | None:
-    """The teacher declines, or speaks of itself as a model."""
-    return found_in(REFUSAL, texts(talk))
-
-
-META = re.compile(
-    r"\b(?:the|this|its|figure) (?:caption|quotations?|quoted \w+|excerpts?|passages?)\b"
-    r"|\b(?:provided|given|quoted|supplied|above|accompanying|surrounding)"
-    r" (?:text|caption|context|information|description|passage|paragraphs?)\b"
-    r"|\b(?:provided|quoted) material\b"
-    r"|\b(?:according to|based on|stated in|described in|mentioned in|as per)"
-    r" the (?:text|caption|paper|authors?|article|study|context|description)\b"
-    r"|\b(?:the|this) (?:article|manuscript|publication)\b"
-    r"|\b(?:the|this) (?:text|paper|authors?|study) (?:is (?:an?|on|about)|are|says?|states?"
-    r"|mentions?|describes?|reports?|notes?|explains?|presents?|discuss(?:es)?|focus(?:es)?|shows?"
-    r"|provides?|propos(?:es?|ed)|found|finds?|conclude[sd]?|does not|do not)\b"
-    r"|\b(?:JSON|(?:my|these|the) instructions|training example)\b",
-    re.IGNORECASE,
-)
+    """The teacher declines, asks for more, or speaks of itself as a model."""
+    return found_in(form.REFUSAL, texts(talk))
 
 
 def meta_talk(talk: Talk, context: Context) -> str | None:
-    """Talk about the caption, the text or the task: whoever reads the answer sees none of them."""
-    return found_in(META, texts(talk))
+    """Talk about the caption, the text or its authors: whoever reads the answer sees none of
+    them."""
+    return found_in(form.META, texts(talk))
 
 
 REFERENCE = re.compile(
@@ -115,21 +93,30 @@ def dangling_reference(talk: Talk, context: Context) -> str | None:
 
 
 def number(talk: Talk, context: Context) -> str | None:
-    """A number, with its unit, that stands nowhere in the source."""
-    return first(missing_quantity(text, context.source.text) for text in texts(talk))
+    """A quantity that the source does not state, and that does not follow from it."""
+    return account(talk.turns, context.source).missing
 
 
 def formula(talk: Talk, context: Context) -> str | None:
-    """A chemical formula or a sample's name that stands nowhere in the source."""
-    return first(missing_formula(text, context.source.text) for text in texts(talk))
+    """A chemical formula or a sample's name that stands nowhere in the source or the figure."""
+    missing = first(missing_formula(text, context.source.text) for text in texts(talk))
+    if missing is None:
+        return None
+    printed = (word for words in printed_words(context.source) for word in words)
+    everything = "\n".join([context.source.text, *printed])
+    return first(missing_formula(text, everything) for text in texts(talk))
 
 
 def repeats_source(talk: Talk, context: Context) -> str | None:
     """An answer that merely repeats a caption, or another passage of the paper."""
+    copied = runs(context.source.passages)
     for turn in talk.turns:
         answer = folded(turn.answer)
-        if len(answer.split()) < 8:  # a short answer may well be in the paper's words
+        plain = sum(word.isalpha() and len(word) > 1 for word in answer.split())
+        if plain < 9:  # a short answer may well be in the paper's words
             continue
+        if shared_run_share(answer, copied) >= COPIED_SHARE:
+            return turn.answer[:80]
         for passage in map(folded, context.source.passages):
             if fuzz.ratio(answer, passage, score_cutoff=REPEATED) or (
                 len(answer) < len(passage)
@@ -140,25 +127,72 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
-    """An answer that shares next to no content words with the source."""
-    known = stems(context.source.text)
+    """An answer that shares next to no content words with what the paper says; a short one is
+    read with its question."""
+    own = content(context.source.text)
+    paper = own.union(*(content(" ".join(passages)) for passages in context.source.others))
     for turn in talk.turns:
-        said = stems(turn.answer)
-        if said and len(said & known) < max(1, SHARED_SHARE * len(said)):
-            return f"{len(said & known)} of {len(said)} content words are in the source"
+        said, asked = content(turn.answer), content(turn.question)
+        # "It is 105 µm thick." is told by its question.
+        weight = 1.0 if len(said) < FEW_WORDS else QUESTION if len(said) < MANY_WORDS else 0.0
+        every = len(said) + (len(asked) if weight else 0)
+        shared, among = (len(said & known) + weight * len(asked & known) for known in (own, paper))
+        if every and shared < SHARED_SHARE * every and among < PAPER_SHARE * every:
+            return f"{len(said & own)} of {len(said)} content words are in the source"
     return None
+
+
+def owner(talk: Talk, context: Context) -> str | None:
+    """A quantity of the source that the answer gives to another sample, panel or condition."""
+    passages = context.source.passages
+    return first(wrong_owner(turn.question, turn.answer, passages) for turn in talk.turns)
+
+
+def direction(talk: Talk, context: Context) -> str | None:
+    """A rise for a fall, a higher for a lower, or a denial of what the source says."""
+    passages = context.source.passages
+    return first(against_source(turn.question, turn.answer, passages) for turn in talk.turns)
+
+
+def cause(talk: Talk, context: Context) -> str | None:
+    """Another cause than the source gives, or one that is foreign to it."""
+    passages = context.source.passages
+    return first(strange_cause(turn.question, turn.answer, passages) for turn in talk.turns)
+
+
+def knowledge(talk: Talk, context: Context) -> str | None:
+    """The contrary of what is known in general, unless the source says so too."""
+    return first(against_laws(turn.question, turn.answer) for turn in talk.turns)
+
+
+def panel(talk: Talk, context: Context) -> str | None:
+    """What is said of a panel is said of another one in the source."""
+    source = context.source
+    return first(
+        wrong_panel(turn.question, turn.answer, source.lettered, source.passages)
+        for turn in talk.turns
+    )
+
+
+def other_figure(talk: Talk, context: Context) -> str | None:
+    """An answer in the words of another figure of the paper."""
+    source = context.source
+    asked = " ".join(turn.question for turn in talk.turns)
+    said = " ".join(turn.answer for turn in talk.turns)
+    return of_other_figure(asked, said, source.passages, source.others)
 
 
 def obeys_source(talk: Talk, context: Context) -> str | None:
     """An answer that does what the paper tells a model to do, or that tells a model itself."""
-    if detail := found_in(INSTRUCTION, texts(talk)):
+    said = [turn.answer for turn in talk.turns]
+    if detail := found_in(INSTRUCTION, texts(talk)) or found_in(form.OBEYS, said):
         return detail
     # Words that stand in sentences to a model, and nowhere else in the paper.
-    told = stems(context.source.instructions) - stems(context.source.text)
+    told = content(context.source.instructions) - content(context.source.text)
     for turn in talk.turns:
-        said = stems(turn.answer)
-        echoed = said & told
-        if echoed and len(echoed) >= 0.2 * len(said):
+        words = content(turn.answer)
+        echoed = words & told
+        if echoed and len(echoed) >= 0.2 * len(words):
             return f"words of an instruction: {', '.join(sorted(echoed)[:5])}"
     return None
 
@@ -193,15 +227,44 @@ def loops(talk: Talk, context: Context) -> str | None:
     return None
 
 
-UNFINISHED = re.compile(r"(?:[:,;(\u2013\u2026-]|\.\.\.)\s*$")
-
-
 def unfinished(talk: Talk, context: Context) -> str | None:
     """An answer that breaks off, or announces what does not come."""
-    for turn in talk.turns:
-        if UNFINISHED.search(turn.answer):
-            return turn.answer[-80:]
-    return None
+    return first(form.cut_off(turn.answer) for turn in talk.turns)
+
+
+def markdown(talk: Talk, context: Context) -> str | None:
+    """Headings, lists, tables, emphasis or LaTeX in what is to be prose."""
+    return first(form.markdown(text) for text in texts(talk))
+
+
+def json_text(talk: Talk, context: Context) -> str | None:
+    """Pieces of JSON within an answer."""
+    return found_in(form.JSON, texts(talk))
+
+
+def hedges(talk: Talk, context: Context) -> str | None:
+    """An answer that commits itself to nothing."""
+    return first(form.only_hedges(turn.answer) for turn in talk.turns)
+
+
+def boilerplate(talk: Talk, context: Context) -> str | None:
+    """Praise and phrases that would fit any image."""
+    return first(form.praise(turn.answer) for turn in talk.turns)
+
+
+def leading(talk: Talk, context: Context) -> str | None:
+    """A question that holds its answer."""
+    return first(form.in_question(turn.question, turn.answer) for turn in talk.turns)
+
+
+def language(talk: Talk, context: Context) -> str | None:
+    """A question or an answer in another language than is wanted."""
+    return first(wrong_language(text, context.language) for text in texts(talk))
+
+
+def unsafe(talk: Talk, context: Context) -> str | None:
+    """An instruction that endangers who follows it."""
+    return first(unsafe_instruction(turn.answer) for turn in talk.turns)
 
 
 CHECKS: dict[str, Check] = {
@@ -213,13 +276,26 @@ CHECKS: dict[str, Check] = {
         dangling_reference,
         number,
         formula,
+        owner,
+        direction,
+        cause,
+        knowledge,
+        panel,
         repeats_source,
         off_topic,
+        other_figure,
         obeys_source,
         leaks_prompt,
         markup,
+        markdown,
+        json_text,
         loops,
         unfinished,
+        hedges,
+        boilerplate,
+        leading,
+        language,
+        unsafe,
     )
 }
 
@@ -235,24 +311,27 @@ def texts(talk: Talk) -> list[str]:
     return [text for turn in talk.turns for text in turn]
 
 
-def found_in(pattern: re.Pattern, texts: Iterable[str]) -> str | None:
-    """The first match of `pattern`, None where there is none."""
-    return first(match.group()[:80] for text in texts if (match := pattern.search(text)))
+def shared_run_share(answer: str, copied: frozenset[str]) -> float:
+    """The share of an answer's words that stand in one of the copied runs of RUN words."""
+    words = answer.split()
+    covered = [False] * len(words)
+    for start in range(len(words) - RUN + 1):
+        if " ".join(words[start : start + RUN]) in copied:
+            covered[start : start + RUN] = [True] * RUN
+    taken = sum(
+        one and len(word) > 1 and word.isalpha() for one, word in zip(covered, words, strict=True)
+    )
+    return taken / max(LONG_COPY, len(words))
 
 
-def first(details: Iterable[str | None]) -> str | None:
-    """The first that is not None."""
-    return next((detail for detail in details if detail is not None), None)
-
-
-def folded(text: str) -> str:
-    """`text` in lower case, with single spaces and without punctuation."""
-    return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def stems(text: str) -> set[str]:
-    """The beginnings of the words of four letters and more, without those of any prose."""
-    return {word[:STEM] for word in re.findall(r"[^\W\d_]{4,}", text.lower())} - COMMON
+@lru_cache(maxsize=64)  # one source is asked about many times
+def runs(passages: tuple[str, ...]) -> frozenset[str]:
+    """Every RUN words in a row of the passages."""
+    found = set()
+    for passage in passages:
+        words = folded(passage).split()
+        found.update(" ".join(words[start : start + RUN]) for start in range(len(words) - RUN + 1))
+    return frozenset(found)
 
 
 @lru_cache(maxsize=64)  # a prompt comes again and again

@@ -1,4 +1,5 @@
-"""The files of a refinement: figures in, conversations and rejected answers out, by document.
+"""The files of a refinement: figures in, conversations out, by document, and what is set aside:
+OUT/rejected/STEM.jsonl, and OUT/undecided/STEM.jsonl for people to decide.
 
 OUT/conversations/STEM.parquet is written last and whole; its metadata says what it was made from,
 so that a run which is started again knows what is finished.
@@ -15,13 +16,22 @@ import pyarrow.parquet as pq
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
-from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.dataset_scripts.schema import CONVERSATIONS, PROVENANCE
 from cephalo.dataset_scripts.shards import read_rows
 
 COLUMNS = [
-    *("image", "caption", "label", "panels", "mentions", "document", "document_sha256"),
-    *("page", "image_sha256", "title", "license"),
+    *("image", "caption", "label", "panels", "mentions", "figure_text"),
+    *("document", "document_sha256", "page", "image_sha256", "kind", "bbox", *PROVENANCE),
 ]
+OTHER_CHECKS = {
+    "no_answer": "No reply within the retries; asked again by the next run.",
+    "schema": "A reply that has not the form that was asked for.",
+    "near_equal": "Nearly equal to an answer before it.",
+    "same_question": "Asks for the same as a question before it about the same figure.",
+    "second_look": "A second look by judges disagrees, or scores it below the threshold.",
+    "person": "A person rejected it.",
+}
+"""Why an answer is rejected besides the checks of its text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 GROUP_ROWS = 100
 GROUP_BYTES = 64 << 20  # of images; within a group, an image that comes again is stored once
@@ -92,18 +102,18 @@ def row_groups(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield group
 
 
-def write_rejected(path: Path, rejected: list[dict[str, Any]]) -> None:
-    """Write one line of JSON for each rejected answer; no file where there is none."""
-    if not rejected:
+def write_lines(path: Path, answers: list[dict[str, Any]]) -> None:
+    """Write one line of JSON for each answer set aside; no file where there is none."""
+    if not answers:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
+    lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in answers)
     write_whole(path, "".join(lines))
 
 
-def read_rejected(path: Path) -> list[dict[str, Any]]:
-    """The rejected answers of a document. Raises CephaloError where the file is damaged."""
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The answers set aside of a document. Raises CephaloError where the file is damaged."""
     if not path.exists():
         return []
     try:

@@ -21,7 +21,83 @@ _COUNT = r"(?:\d+(?:\.\d+)?|[xyzn](?![a-z]))?"
 _GROUP = rf"(?:{_ELEMENT}){_COUNT}"
 _FORMULA = re.compile(rf"(?:{_GROUP}|\((?:{_GROUP})+\){_COUNT})+")
 _WORD = re.compile(r"(?<![\w.])[A-Za-z(][\w().]*\w\)?")
+_PLANE = re.compile(
+    r"[(\[{](\d{3})[)\]}](?=[^.]{0,20}\b(?:plane|peak|reflect|face|facet|textur|orient))"
+)
+_GRADE = re.compile(r"\b(\d{3,4})L? (?:stainless|(?:series )?steels?\b|alumini?um alloy)")
+_NO_METALS = {"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I", "Se"}
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]|\d+|\S")
+
+
+# What compounds are called, by the beginnings of words; a text that holds the name supports the
+# formula (IUPAC Red Book 2005, and the names of minerals and phases).
+NAMES = {
+    "SiO2": "silica|quartz|silicon dioxide|silicon oxide|cristobalite",
+    "TiO2": "titania|anatase|rutile|titanium dioxide|titanium oxide",
+    "Al2O3": "alumina|corundum|sapphire|aluminium oxide|aluminum oxide",
+    "ZrO2": "zirconia|zirconium oxide|zirconium dioxide",
+    "CeO2": "ceria|cerium oxide|cerium dioxide",
+    "MgO": "magnesia|magnesium oxide|periclase",
+    "CaO": "lime|calcium oxide|calcia",
+    "ZnO": "zinc oxide|zincite",
+    "CuO": "copper oxide|cupric oxide",
+    "Cu2O": "cuprous oxide|cuprite",
+    "NiO": "nickel oxide",
+    "Fe2O3": "hematite|haematite|maghemite|ferric oxide|rust",
+    "Fe3O4": "magnetite",
+    "FeO": "wustite|wüstite",
+    "Fe3C": "cementite|iron carbide|pearlit|martensit",
+    "CaCO3": "calcium carbonate|calcite|aragonite|vaterite|nacre|limestone",
+    "Ca10(PO4)6(OH)2": "hydroxyapatite|apatite",
+    "Ca5(PO4)3OH": "hydroxyapatite|apatite",
+    "BaTiO3": "barium titanate",
+    "SrTiO3": "strontium titanate",
+    "SiC": "silicon carbide",
+    "Si3N4": "silicon nitride",
+    "BN": "boron nitride",
+    "GaN": "gallium nitride",
+    "AlN": "aluminium nitride|aluminum nitride",
+    "TiN": "titanium nitride",
+    "TiC": "titanium carbide",
+    "WC": "tungsten carbide",
+    "B4C": "boron carbide",
+    "MoS2": "molybdenum disulfide|molybdenum disulphide|molybdenite",
+    "WS2": "tungsten disulfide|tungsten disulphide",
+    "MnO2": "manganese dioxide|manganese oxide",
+    "MnS": "manganese sulfide|manganese sulphide",
+    "FeS2": "pyrite",
+    "NaCl": "sodium chloride|rock salt|table salt",
+    "NaOH": "sodium hydroxide|caustic soda",
+    "KOH": "potassium hydroxide",
+    "HCl": "hydrochloric acid|hydrogen chloride",
+    "H2SO4": "sulfuric acid|sulphuric acid",
+    "HNO3": "nitric acid|nital",
+    "H3PO4": "phosphoric acid",
+    "HF": "hydrofluoric acid|hydrogen fluoride",
+    "H2O2": "hydrogen peroxide|peroxide",
+    "NH3": "ammonia",
+    "CH4": "methane",
+    "C2H5OH": "ethanol",
+    "LiFePO4": "lithium iron phosphate",
+    "LiCoO2": "lithium cobalt oxide",
+    "Li2CO3": "lithium carbonate",
+    "LiPF6": "lithium hexafluorophosphate",
+    "LiF": "lithium fluoride",
+    "LiC6": "graphit|lithiated carbon",
+    "GaAs": "gallium arsenide",
+    "InP": "indium phosphide",
+    "CdS": "cadmium sulfide|cadmium sulphide",
+    "CdSe": "cadmium selenide",
+    "CdTe": "cadmium telluride",
+    "CaF2": "fluorite|calcium fluoride",
+    "NiTi": "nitinol|nickel-titanium",
+    "Mg2Si": "magnesium silicide",
+    "Ni3Al": "nickel aluminide|gamma prime",
+    "TiAl": "titanium aluminide",
+}
+# Molecules and groups of which any text on chemistry may speak: solvents, air, side groups.
+COMMON = {"H2O", "O2", "N2", "H2", "CO2", "CH2", "CH3", "CF2", "CF3", "NH2", "NH3", "COOH"}
+LEAST_ALLOYED = 4  # elements of an alloy whose phases may be named by formulas of its elements
 
 
 def formulas(text: str) -> Iterator[str]:
@@ -41,13 +117,40 @@ def is_compound(word: str) -> bool:
 
 
 def missing_formula(text: str, source: str) -> str | None:
-    """The first formula of `text` that `source` does not hold, None if it holds all.
+    """The first formula of `text` that `source` does not support, None if it supports all.
 
-    A PDF file may set a formula in pieces, "TiO 2": spaces between its pieces do not matter.
+    A source holds a formula, or the name of the compound, or an alloy of at least LEAST_ALLOYED
+    elements that a phase is made of. A PDF file may set a formula in pieces, "TiO 2": spaces
+    between its pieces do not matter.
     """
     source = unicodedata.normalize("NFKC", source)
-    for formula in formulas(text):
-        pattern = r"[\s_^{}]*".join(map(re.escape, _PIECES.findall(formula)))
-        if not re.search(rf"(?<![A-Za-z]){pattern}(?![a-z]|\d)", source):
+    for formula in (*formulas(text), *_planes_and_grades(text)):
+        if formula not in COMMON and not _holds(source, formula) and not _known(formula, source):
             return formula
     return None
+
+
+def _holds(source: str, formula: str) -> bool:
+    pattern = r"[\s_^{}]*".join(map(re.escape, _PIECES.findall(formula)))
+    return bool(re.search(rf"(?<![A-Za-z\d]){pattern}(?![a-z]|\d)", source))
+
+
+def _known(formula: str, source: str) -> bool:
+    """Whether a source names a compound, or an alloy of its elements and others."""
+    if names := NAMES.get(formula):
+        return bool(re.search(rf"\b(?:{names})", source, re.IGNORECASE))
+    if not is_compound(formula):
+        return False
+    elements = set(re.findall(_ELEMENT, formula))
+    alloys = (set(re.findall(_ELEMENT, word)) for word in formulas(source) if is_compound(word))
+    return any(elements < alloy and len(alloy) >= LEAST_ALLOYED for alloy in alloys) and not (
+        elements & _NO_METALS
+    )
+
+
+def _planes_and_grades(text: str) -> Iterator[str]:
+    """Planes of crystals and grades of steel, which have to stand in a source as they are."""
+    for match in _PLANE.finditer(text):
+        yield match.group(1)
+    for match in _GRADE.finditer(text):
+        yield match.group(1)

@@ -1,14 +1,33 @@
-"""A teacher that is a model: asked, checked, and judged by another one where that is wanted."""
+"""A teacher that is a model: asked, checked, and looked at again by judges."""
 
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
-
-from cephalo.dataset_scripts.refinement.checks import REFUSAL, Context, failed_checks
-from cephalo.dataset_scripts.refinement.quotation import OPENERS, Source, source_of
+from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks
+from cephalo.dataset_scripts.refinement.form import REFUSAL
+from cephalo.dataset_scripts.refinement.forms import Talk
+from cephalo.dataset_scripts.refinement.own_checks import run_checks
+from cephalo.dataset_scripts.refinement.quotation import Source, source_of
+from cephalo.dataset_scripts.refinement.second_look import (
+    FINAL,
+    SecondLook,
+    Subject,
+    harmless,
+)
+from cephalo.dataset_scripts.refinement.showing import kind_line, pictures_of
 from cephalo.dataset_scripts.refinement.tasks import Task, load_prompt
-from cephalo.dataset_scripts.refinement.teachers import Answered, Figures, Verified, measures
+from cephalo.dataset_scripts.refinement.teachers import (
+    Answered,
+    Figures,
+    Rejection,
+    Rejections,
+    Verified,
+    measures,
+)
 from modeling_cephalo.questions import (
     Answer,
     BudgetSpentError,
@@ -18,63 +37,81 @@ from modeling_cephalo.questions import (
     Respondent,
 )
 
-
-class Verdict(BaseModel):
-    """The form of a judge's answer."""
-
-    reason: str
-    score: int = Field(ge=1, le=5)
+SHOWN_KEPT = 32  # figures with their crops; the tasks of one figure come after each other
+MAX_REASONS, MAX_REASON = 8, 200  # checks, and characters of each, that a teacher is told of
 
 
 class ModelTeacher:
-    """Asks a model, checks what it wrote, and lets a judge score what passes."""
+    """Asks a model, checks what it wrote, and has judges look at it a second time."""
 
     def __init__(
         self,
         teacher: Respondent,
         tasks: list[Task],
-        judge: Respondent | None = None,
-        judge_threshold: int = 3,
+        second_look: SecondLook | None = None,
+        *,
         text_only: bool = False,
+        language: str = "en",
+        prompts: Path | None = None,
+        checks: Mapping[str, Check] | None = None,
     ) -> None:
-        """`text_only` keeps the images from models that cannot see."""
-        self.teacher, self.tasks, self.judge = teacher, tuple(tasks), judge
-        self.judge_threshold, self.text_only = judge_threshold, text_only
-        self.system, self.judge_prompt = load_prompt("system"), load_prompt("judge")
+        """`text_only` keeps the images from models that cannot see; `language` (ISO 639-1) is what
+        answers are wanted in; `prompts` is a folder of prompts of one's own, `checks` are checks of
+        one's own."""
+        self.teacher, self.tasks, self.second_look = teacher, tuple(tasks), second_look
+        self.text_only, self.language, self.checks = text_only, language, checks or {}
+        self.system = load_prompt("system", prompts)
+        self.final = FINAL | self.checks.keys()
         self.name = teacher.model.settings["model"]
+        self.shown: OrderedDict[Any, asyncio.Task[list[str | Picture]]] = OrderedDict()
 
     def params(self) -> dict[str, Any]:
         """All that determines an answer besides the figures and the task."""
         params = self.teacher.model.settings | asdict(self.teacher.sampling)
         params |= {"system_version": self.system.version, "text_only": self.text_only}
-        if self.judge:
-            params["judge_model"] = self.judge.model.settings["model"]
-            params["judge_version"] = self.judge_prompt.version
-            params["judge_threshold"] = self.judge_threshold
-        return params
+        return params | (self.second_look.params() if self.second_look else {})
 
-    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: Rejections, others: Figures
+    ) -> Answered:
         """See `Teacher.ask`."""
-        source = source_of(figures)
-        pictures = [Picture(row["image_sha256"], row["image"]["bytes"]) for row in figures]
-        if self.text_only:
-            pictures = []
-        question = Question(
-            self.system.text, (*pictures, f"{source.quotation}\n\n{task.prompt}"), task.form
-        )
+        source = source_of(figures, others)
+        shown = [] if self.text_only else await self.pictures(figures)
+        question = self.question(figures, task, source, shown)
         key = self.teacher.key(question)
+        before = rejected.get(key)
         try:
-            answer = await self.teacher.ask(question, [rejected[key]] if key in rejected else [])
-            found = self.verify(answer, task, source)
-            if self.judge:
+            answer = await self.teacher.ask(
+                question, [before.round] if before else [], advice_after(before)
+            )
+            # In a thread of its own, for the words in a picture take seconds to read.
+            found = await asyncio.to_thread(self.verify, answer, task, source)
+            if self.second_look:
                 for one in found:
-                    if not one.failed:
-                        await self.judged(one, source, pictures)
+                    await self.look_again(self.second_look, one, source, shown)
         except NoAnswerError as error:
             return Answered(failure=str(error))
         except BudgetSpentError as error:
             return Answered(stopped=str(error))
         return Answered(found, key, answer.round)
+
+    async def pictures(self, figures: Figures) -> list[str | Picture]:
+        """What is shown of figures, made in a thread, and once for the tasks of one figure."""
+        key = tuple((one["document_sha256"], one["page"], one["image_sha256"]) for one in figures)
+        task = self.shown.get(key)
+        if task is None:
+            work = asyncio.to_thread(pictures_of, figures)
+            task = self.shown[key] = asyncio.create_task(work)
+            while len(self.shown) > SHOWN_KEPT:
+                self.shown.popitem(last=False)
+        return await task
+
+    def question(
+        self, figures: Figures, task: Task, source: Source, shown: list[str | Picture]
+    ) -> Question:
+        """What the teacher is asked: images, quotations, the kind of figure, the task."""
+        told = [source.quotation, kind_line(figures), task.prompt]
+        return Question(self.system.text, (*shown, "\n\n".join(filter(None, told))), task.form)
 
     def verify(self, answer: Answer, task: Task, source: Source) -> list[Verified]:
         """The conversations of an answer with the checks that each failed."""
@@ -84,22 +121,39 @@ class ModelTeacher:
             if answer.reply.finish_reason == "length":
                 return [Verified(None, text, {name: "cut at --max-tokens"})]
             return [Verified(None, text, {name: answer.error})]
-        context = Context(source, task.min_words, f"{self.system.text}\n{task.prompt}")
-        return [
-            Verified(talk, failed=failed_checks(talk, context), scores=measures(talk, source))
-            for talk in answer.value.talks()
-        ]
+        context = Context(
+            source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language
+        )
+        return [self.checked(talk, context) for talk in task.talks(answer.value)]
 
-    async def judged(self, one: Verified, source: Source, pictures: list[Picture]) -> None:
-        """Add the judge's score, and a failed check where it is below the threshold."""
-        example = "\n\n".join(f"Q: {turn.question}\n\nA: {turn.answer}" for turn in one.talk.turns)
-        example = OPENERS.sub(" ", example)
-        parts = (*pictures, f"{source.quotation}\n\nThe example:\n\n{example}")
-        answer = await self.judge.ask(Question(self.judge_prompt.text, parts, Verdict))
-        if answer.value is None:
-            one.failed["judge"] = f"no score: {answer.error}"
+    def checked(self, talk: Talk, context: Context) -> Verified:
+        """A conversation with the checks that it failed."""
+        failed = failed_checks(talk, context) | run_checks(self.checks, talk, context)
+        return Verified(talk, failed=failed, scores=measures(talk, context.source))
+
+    async def look_again(
+        self, second_look: SecondLook, one: Verified, source: Source, shown: list[str | Picture]
+    ) -> None:
+        """Add what judges find of a conversation, unless a check has settled it: they can reject
+        it, leave it undecided, or set aside what the checks doubt."""
+        if one.talk is None or self.final.intersection(one.failed):
             return
-        one.scores["judge"] = answer.value.score
-        if answer.value.score < self.judge_threshold:
-            reason = " ".join(answer.value.reason.split())[:200]
-            one.failed["judge"] = f"score {answer.value.score}: {reason}"
+        one.look = await second_look.look(Subject(one.talk, source, shown, one.failed))
+        one.scores["second_look"] = one.look.facts()
+        if one.look.outcome == "agrees":
+            one.failed = {}
+        elif one.look.outcome == "disagrees":
+            one.failed["second_look"] = one.look.reason()
+
+
+def advice_after(before: Rejection | None) -> str:
+    """What a teacher is told of answers of its that were rejected."""
+    if not before or not before.failed:
+        return ""
+    reasons = "\n".join(
+        f"- {name.replace('_', ' ')}: {harmless(detail)[:MAX_REASON]}"
+        for name, detail in list(before.failed.items())[:MAX_REASONS]
+    )
+    return (
+        f"An answer to this was rejected. Write another one that avoids what was wrong:\n{reasons}"
+    )

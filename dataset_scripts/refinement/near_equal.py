@@ -5,11 +5,13 @@ import sqlite3
 from datasketch import MinHash
 from rapidfuzz import fuzz
 
-from cephalo.dataset_scripts.refinement.checks import folded
+from cephalo.dataset_scripts.refinement.words import folded, stem, stems
 
 LIKENESS = 90.0  # percent (rapidfuzz's ratio) from which two answers are nearly equal
 BANDS, ROWS = 16, 4  # texts that share 80 % of their shingles meet in a band with p = 0.9998
 SHINGLE = 3  # words
+ASKED, ANSWERED = 0.7, 0.3  # shares of the words of both from which two questions are one
+SAME_ANSWER = 0.7  # share from which they are even if each asks for something of its own
 FEWEST_WORDS = 12  # shorter answers are equal by right: "Scanning electron micrographs"
 
 
@@ -56,6 +58,49 @@ class NearEqual:
         self.database.executemany(
             "INSERT INTO bands VALUES (?, ?)", [(band, number) for band in bands(text)]
         )
+
+
+# Words of a question that ask, and do not say for what.
+_ASKING = frozenset(
+    map(
+        stem,
+        [
+            "affect",
+            "change",
+            "connect",
+            "depend",
+            "describe",
+            "effect",
+            "explain",
+            "happen",
+            "influence",
+            "mark",
+            "respond",
+            "role",
+        ],
+    )
+)
+
+
+def same_question(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two questions about one figure, each with its answer, ask for the same.
+
+    "What do the red circles mark?" and "What do the yellow circles mark?" each have a word of
+    their own, and are two unless their answers are one.
+    """
+    (asked, said), (asked_too, said_too) = one, other
+    first, second = stems(asked) - _ASKING, stems(asked_too) - _ASKING
+    answers = share(stems(said), stems(said_too))
+    if answers < ANSWERED:
+        return False
+    if first - second and second - first:
+        return answers >= SAME_ANSWER and share(first, second) >= 1 - ASKED
+    return share(first, second) >= ASKED
+
+
+def share(one: frozenset[str], other: frozenset[str]) -> float:
+    """The share of all stems that both have."""
+    return len(one & other) / max(1, len(one | other))
 
 
 def bands(text: str) -> list[bytes]:

@@ -1,158 +1,289 @@
-"""Numbers in prose, with their units, and whether a text holds them.
+"""Quantities in prose: numbers with their units, and whether two of them agree.
 
-"1,200 nm", "1.2 µm" and "1.2e-6 m" are one quantity; "3.14" is supported by "3.1416" and
-not the other way round; "twenty-five" is 25.
+"1,200 nm", "1.2 µm" and "1.2e-6 m" are one quantity; "3.14" agrees with "3.1416" and "3.142" with
+"3.14" does not. Numbers in names (Ti6Al4V, C60, 2θ, 304 stainless steel, (110)), of figures and
+in citations are no quantities.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-# SI prefixes, and the units that we take them before (SI brochure, 9th edition, tables 2 to 8).
-PREFIXES = {
-    **{"f": -15, "p": -12, "n": -9, "µ": -6, "u": -6, "m": -3, "c": -2, "d": -1},
-    **{"": 0, "k": 3, "M": 6, "G": 9, "T": 12},
-}
-SCALED = ("m", "g", "s", "Pa", "N", "J", "W", "V", "A", "Hz", "eV", "L", "l", "mol", "Ω", "K", "T")
-# Units without prefixes that we compare: the name, and what it is called else.
-PLAIN = {
-    "%": ("%", "percent", "per cent", "wt%", "wt.%", "vol%", "vol.%", "at%", "at.%", "mol%"),
-    "°C": ("°C", "ºC", "℃"),
-    "°": ("°", "º", "degrees", "deg"),
-    "h": ("h", "hours", "hour"),
-    "min": ("min", "minutes", "minute"),
-    "Å": ("Å", "Å", "angstrom", "angstroms"),
-}
-WORDS = {
-    "nanometers": "nm",
-    "nanometres": "nm",
-    "micrometers": "µm",
-    "micrometres": "µm",
-    "microns": "µm",
-    "millimeters": "mm",
-    "millimetres": "mm",
-    "centimeters": "cm",
-    "centimetres": "cm",
-    "megapascals": "MPa",
-    "gigapascals": "GPa",
-    "kelvin": "K",
-    "seconds": "s",
-    "volts": "V",
-}
-UNITS = {
-    **{
-        prefix + unit: (unit.lower() if unit == "L" else unit, power)
-        for unit in SCALED
-        for prefix, power in PREFIXES.items()
-    },
-    **{name: (unit, 0) for unit, names in PLAIN.items() for name in names},
-}
-UNITS |= {word: UNITS[unit] for word, unit in WORDS.items()}
+from cephalo.dataset_scripts.refinement.number_context import context, is_factor, is_times
+from cephalo.dataset_scripts.refinement.number_words import read_written, written
+from cephalo.dataset_scripts.refinement.numbered_names import PLANE, is_glued, is_in_name, is_kind
+from cephalo.dataset_scripts.refinement.units import RAISED, SUPERSCRIPTS, UNIT, Unit, unit
 
-_UNIT = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))
+ABOUT = 0.1  # share of a value that "about" may be off, where its digits do not bind it closer
+OVER = 0.25  # share of a value that "over" may exceed it, where its digits do not bind it closer
+EXACT = 1e-9  # share by which floating-point conversions may be off
+
+_DIGITS = (  # longer numbers than these are no quantities
+    r"\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,15})?|\d{1,3}(?:\u2009\d{3}){1,5}(?:\.\d{1,15})?"
+    r"|\d{1,3}(?: 000){1,4}(?!\d)|\d{1,15}(?:\.\d{1,15})?(?!\d)|\.\d{1,15}(?!\d)"
+)
 _NUMBER = re.compile(
     # Not inside a name such as Ti6Al4V or X65, and not the tail of a longer number.
-    r"(?<![\w.])(?<!\d,)(?:(?<![\w)\]])(?P<sign>-)\s?)?"
-    r"(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?<![\w.^])(?<!\d,)(?<![A-Za-z]\d/)(?:(?<![\w)\]])(?P<sign>-)\s?)?"
+    rf"(?P<digits>{_DIGITS})(?P<glued>\s?\(\d{{1,2}}\)(?=\s?[Å°]))?"
     # "x 106" is what a PDF file makes of a raised 6; "x 100" is a hundred.
-    r"(?:\s?[\u00d7x·*]\s?10(?:\s?\^\s?\{?(?P<power>-?\d{1,2})\}?|(?P<raised>-\d{1,2}|[1-9]\d?))(?!\d)"
-    r"|[eE](?P<exponent>[-+]?\d{1,2}))?"
-    # With an exponent or a divisor after it, a unit is part of another one.
-    rf"(?:\s?-?(?P<unit>{_UNIT})(?:(?P<compound>\s?[\^/·⋅*]|-?\d)|(?![A-Za-z])))?"
-    r"(?(compound)|(?!\d|\.\d|[A-Za-wyzµ]))"
+    r"(?:\)?\s?[\u00d7x·*∙]\s?10"
+    rf"(?:\s?\^\s?\{{?(?P<power>-?\d{{1,2}})\}}?|(?P<super>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
+    r"|(?P<raised>\s?-\s?\d{1,2}|[1-9]\d?))(?!\d)"
+    r"|[eE](?P<exponent>[-+]?\d{1,2})(?![\w.])"
+    rf"|(?<=\b10)(?:\s?\^\s?\{{?(?P<alone>-?\d{{1,2}})\}}?|(?P<high>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
+    r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
+_GAP = re.compile(
+    r"\s*(?:-|to|and|or|(?:out )?of|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
+    r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL_VALUES = {word: number for number, word in enumerate(_ONES.split())}
-_SMALL_VALUES |= {word: 10 * number for number, word in enumerate(_TENS.split(), start=2)}
-_LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-_SMALL = "|".join(sorted(_SMALL_VALUES, key=len, reverse=True))
-_WRITTEN = re.compile(
-    rf"\b(?:{_SMALL})(?:[\s-]+(?:and\s+)?(?:{_SMALL}|{'|'.join(_LARGE)}))*\b", re.IGNORECASE
-)
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_DECADE = re.compile(r"(?:1[89]|20)\d0s")
+_TO = ("-", " to ", " or ")  # "three to four times"
+_ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
+_OF_A = re.compile(r"\s(?:of )?an? ")
+_SPACE = re.compile(r"[\s\u2009]?-?")
+_BEFORE = 48  # characters before a number that tell what it is
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number as printed, with the value of one unit in its last significant digit.
+    """A number as printed, at `start` to `end` of its text.
 
-    `unit` is a base unit and `scale` what it is multiplied by: (5, "m", 1e-6) for 5 µm. `unit` is
-    None where the number has none that we know.
+    `value` is in `unit`, which is None where the number has none. `place` is the value of one unit
+    in the last significant digit. `approximate` is "about", "under" or "over" where the text says
+    so. `kind` is "value"; "times" for how many times ("twice", "a factor of 3", "half of");
+    "orders" for orders of magnitude; "spread" for what follows a ±. `noun` is the word after a
+    number without a unit, in lower case: what is counted. `change` says that the text gives a
+    difference ("by 20 °C").
     """
 
-    printed: str
+    text: str
+    start: int
+    end: int
     value: float
     place: float
-    unit: str | None = None
-    scale: float = 1.0
+    unit: Unit | None = None
+    approximate: str = ""
+    kind: str = "value"
+    noun: str = ""
+    change: bool = False
+
+    @property
+    def base(self) -> float:
+        """The value in base units; that of a difference without the zero of its scale."""
+        if self.unit is None:
+            return self.value
+        return self.value * self.unit.factor + (0.0 if self.change else self.unit.offset)
+
+    @property
+    def is_count(self) -> bool:
+        """Whether this is a whole number without a unit, which can count things."""
+        whole = self.value >= 0 and self.value % 1 == 0 and self.place >= 1
+        return self.kind == "value" and self.unit is None and whole
 
 
-def quantities(text: str) -> Iterator[Quantity]:
-    """The numbers of `text`, in digits and in words."""
-    text = plain(text)
-    for match in _NUMBER.finditer(text):
-        digits = match["digits"].replace(",", "")
-        factor = 10.0 ** int(match["power"] or match["raised"] or match["exponent"] or 0)
-        known = match["unit"] and not match["compound"]
-        unit, power = UNITS[match["unit"]] if known else (None, 0)
-        value = float(digits) * factor * (-1 if match["sign"] else 1)
-        yield Quantity(match.group().strip(), value, last_place(digits) * factor, unit, 10.0**power)
-    for match in _WRITTEN.finditer(text):
-        yield Quantity(match.group(), written_value(match.group()), 1.0)
+@lru_cache(maxsize=1024)  # one source is asked about for every text on it
+def parse(text: str) -> tuple[Quantity, ...]:
+    """The quantities of a text in their order, those in digits and those in words."""
+    folded = fold(text)
+    found = [*_in_digits(folded), *_in_words(folded)]
+    found.sort(key=lambda one: one.start)
+    return tuple(_share_units(folded, found))
 
 
-def missing_quantity(text: str, source: str) -> str | None:
-    """The first number of `text` that `source` does not hold, as printed; None if it holds all.
-
-    Whole numbers up to ten without a unit count things, and pass.
-    """
-    known = source_quantities(source)
-    for claimed in quantities(text):
-        counts = claimed.unit is None and claimed.value in range(11) and claimed.place >= 1
-        if not counts and not any(supports(other, claimed) for other in known):
-            return claimed.printed
-    return None
-
-
-@lru_cache(maxsize=256)  # one source is asked about for every text on it
-def source_quantities(source: str) -> tuple[Quantity, ...]:
-    """All numbers of a source."""
-    return tuple(quantities(source))
-
-
-def supports(known: Quantity, claimed: Quantity) -> bool:
-    """Whether `claimed` is `known`, or `known` rounded, in the same unit or with none named.
+def agrees(said: Quantity, stated: Quantity) -> bool:
+    """Whether `said` is what is `stated`, or that rounded, in the same or another unit.
 
     Prose gives the sign to a word ("decreases by 5"), so signs are not compared.
     """
-    if known.unit and claimed.unit:
-        if known.unit != claimed.unit:
-            return False
-        known_scale, claimed_scale = known.scale, claimed.scale
-    else:
-        known_scale = claimed_scale = 1.0
-    truth, claim = abs(known.value) * known_scale, abs(claimed.value) * claimed_scale
-    rounded = claimed.place * claimed_scale
-    exact = 1e-9 * max(truth, claim)
-    if known.place * known_scale > rounded * (1 + 1e-9):  # the source says less than is claimed
-        return abs(truth - claim) <= exact
-    return abs(truth - claim) <= rounded / 2 + exact
+    if not comparable(said, stated):
+        return False
+    same = not (said.unit and stated.unit) or said.unit.name == stated.unit.name
+    same = same or _is_degrees(said, stated)
+    if same and _is_share_of_one(said, stated):
+        same = False
+    claim, truth, place = said.value, stated.value, said.place
+    if not same:
+        change = said.change or stated.change
+        claim, truth = (replace(one, change=change).base for one in (said, stated))
+        place *= said.unit.factor if said.unit else 1.0
+    claim, truth = abs(claim), abs(truth)
+    if abs(truth - claim) <= EXACT * max(truth, claim):
+        return True
+    if not said.approximate and same and stated.place > said.place * (1 + EXACT):
+        return False  # the source says less than is claimed
+    return within(claim, truth, place, said.approximate)
 
 
-def plain(text: str) -> str:
-    """`text` with one form for each of its many kinds of spaces, dashes and raised digits."""
-    text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
-    text = re.sub(r"[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda match: "^" + match.group().translate(_RAISED), text)
-    text = re.sub(
-        r"[\u2010-\u2014\u2212]", "-", unicodedata.normalize("NFKC", text).replace("μ", "µ")
-    )
-    return re.sub(r"(?<![\d.\u00d7x·*])(?<![\u00d7x·*] )10\^(-?\d{1,2})(?!\d)", r"1e\1", text)
+def within(claim: float, truth: float, place: float, approximate: str) -> bool:
+    """Whether a claim is the truth rounded to `place`, or as near as its "about" allows."""
+    slack = 0.5 * place * (1 + EXACT)
+    if not approximate:
+        return abs(truth - claim) <= slack
+    coarse = coarse_place(claim, place)
+    near = max(slack, min(0.5 * coarse, ABOUT * claim)) + EXACT * claim
+    far = max(slack, min(coarse, OVER * claim)) + EXACT * claim
+    if approximate == "under":
+        return claim - far <= truth <= claim + near
+    if approximate == "over":
+        return claim - near <= truth <= claim + far
+    return abs(truth - claim) <= near
+
+
+def coarse_place(value: float, place: float) -> float:
+    """The place to which somebody rounds who says "about": 10 of 190, 100 of 200, 5 of 35."""
+    if not value:
+        return place
+    digits = round(value / place)
+    while digits and digits % 10 == 0:
+        digits //= 10
+        place *= 10
+    return place * 5 if digits % 5 == 0 else place
+
+
+def comparable(one: Quantity, other: Quantity) -> bool:
+    """Whether two quantities can be the same: of one dimension, or one without a unit."""
+    kinds = {one.kind, other.kind}
+    if "orders" in kinds:
+        return len(kinds) == 1
+    if "times" in kinds and (one.unit or other.unit):
+        return all(each.unit is None or each.unit.dimension == "share" for each in (one, other))
+    if not one.unit or not other.unit:
+        return True
+    if _is_degrees(one, other):
+        return True
+    if one.unit.dimension != other.unit.dimension:
+        return False
+    bases = {one.unit.basis, other.unit.basis} - {None, ""}
+    return len(bases) < 2
+
+
+def _is_degrees(one: Quantity, other: Quantity) -> bool:
+    """Whether one is in degrees, of which it does not say which, and the other in °C."""
+    names = {each.unit.name for each in (one, other) if each.unit}
+    return names == {"deg", "degC"} and "egree" in one.text + other.text
+
+
+def _is_share_of_one(one: Quantity, other: Quantity) -> bool:
+    """Whether one is a percentage and the other that as a fraction: 25 % and 0.25."""
+    percent, bare = (one, other) if one.unit else (other, one)
+    if not percent.unit or percent.unit.dimension != "share" or bare.unit:
+        return False
+    return bare.value < 1 or bare.kind == "times"
+
+
+def fold(text: str) -> str:
+    """`text` with one form for each of its many kinds of spaces, dashes and letters for micro.
+
+    Every character stays in its place.
+    """
+    return text if text.isascii() else "".join(map(_fold_character, text))
+
+
+@lru_cache(maxsize=8192)
+def _fold_character(character: str) -> str:
+    if character in "\u2009\u202f\u2007":
+        return "\u2009"  # groups digits
+    if character in "\u2010\u2011\u2012\u2013\u2014\u2212\ufe63":
+        return "-"
+    if character in "μ" or character.isspace():
+        return "µ" if character == "μ" else " "
+    if character in RAISED_CHARACTERS:
+        return character
+    plain = unicodedata.normalize("NFKC", character).replace("\u03bc", "\u00b5")
+    return plain if len(plain) == 1 and character not in "℃µ²³¹" else character
+
+
+RAISED_CHARACTERS = SUPERSCRIPTS + "⁻⁺₀₁₂₃₄₅₆₇₈₉"
+
+
+def _in_digits(text: str) -> Iterator[Quantity]:
+    planes = [match.span() for match in PLANE.finditer(text)]
+    position = 0
+    while match := _NUMBER.search(text, position):
+        start, position = match.start(), match.end()
+        if any(first <= start < last for first, last in planes):
+            continue
+        if is_in_name(text, start, match.end(), match["digits"]):
+            continue
+        named = _unit_at(text, start, _SPACE.match(text, match.end()).end())
+        if not named and is_glued(text, match.end()) and not is_times(text, match.end()):
+            continue
+        position = end = named.end() if named else match.end()
+        value, place = _value(match)
+        yield Quantity(
+            text[start:end].strip(),
+            start,
+            end,
+            value,
+            place,
+            unit(named.group()) if named else None,
+            **context(text[max(start - _BEFORE, 0) : start], text, end, bool(named)),
+        )
+
+
+def _value(match: re.Match) -> tuple[float, float]:
+    """The value of a match of _NUMBER, and that of one unit in its last place."""
+    powers = match.group("power", "super", "raised", "exponent", "alone", "high", "flat")
+    factor = 10.0 ** int(next(filter(None, powers), "0").translate(RAISED).replace(" ", ""))
+    if any(match.group("alone", "high", "flat")):  # 10^-3
+        return factor, factor
+    digits = re.sub(r"[, \u2009]", "", match["digits"])
+    return float(digits) * factor * (-1 if match["sign"] else 1), last_place(digits) * factor
+
+
+def _unit_at(text: str, start: int, place: int) -> re.Match | None:
+    """The unit at `place` of a number that begins at `start`; "1990s" has none."""
+    named = UNIT.match(text, place)
+    if not named or text[named.end() : named.end() + 1] in tuple(SUPERSCRIPTS):
+        return None
+    return None if _DECADE.fullmatch(text, start, named.end()) else named
+
+
+def _in_words(text: str) -> Iterator[Quantity]:
+    for match in _ONE_ORDER.finditer(text):
+        yield Quantity(match.group(), match.start(), match.end(), 1.0, 1.0, kind="orders")
+    for match in written(text):
+        start, end = match.span()
+        value, times = read_written(match)
+        before = text[max(start - _BEFORE, 0) : start]
+        place = _SPACE.match(text, end).end()
+        if times and (part := _OF_A.match(text, end)):  # "a third of an hour"
+            place, times = part.end(), False
+        named = None if times else UNIT.match(text, place)
+        if named and len(named.group()) == 1:  # "two V" is no way to write a voltage
+            named = None
+        times = times or (match["part"] is not None and not named)
+        lone = match.group().lower() == "one" and not named
+        if lone and not (is_times(text, end) or is_factor(before)):
+            continue  # "one of them", "the first one"
+        if is_kind(text, end) or _ONE_ORDER.match(text, start):
+            continue
+        end = named.end() if named else end
+        told = context(before, text, end, bool(named)) | ({"kind": "times"} if times else {})
+        known = unit(named.group()) if named else None
+        exact = 1.0 if value % 1 == 0 else 0.1 * value
+        yield Quantity(match.group(), start, end, value, exact, known, **told)
+
+
+def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
+    """Give the unit at the end of a range or a list to all of it: "2, 6 and 20 mm", "5 ± 1 nm"."""
+    for place in range(len(found) - 2, -1, -1):
+        left, right = found[place], found[place + 1]
+        open_left = left.unit is None and right.unit and left.kind in ("value", "spread")
+        if open_left and _GAP.fullmatch(text, left.end, right.start):
+            found[place] = replace(left, unit=right.unit, noun="")
+        if left.is_count and right.kind == "times" and text[left.end : right.start] in _TO:
+            found[place] = replace(left, kind="times", noun="", approximate="over")
+            found[place + 1] = replace(right, approximate="under")
+    for place in range(1, len(found)):
+        left, right = found[place - 1], found[place]
+        if right.kind == "spread" and right.unit is None and left.unit:
+            found[place] = replace(right, unit=left.unit)
+    return found
 
 
 def last_place(digits: str) -> float:
@@ -164,16 +295,3 @@ def last_place(digits: str) -> float:
         return 10.0 ** -len(digits.partition(".")[2])
     zeros = len(digits) - len(digits.rstrip("0"))
     return 10.0 ** min(zeros, max(len(digits) - 2, 0))
-
-
-def written_value(words: str) -> float:
-    """The number that English words name: "one hundred and twenty-five" is 125."""
-    total = current = 0
-    for word in re.findall(r"[a-z]+", words.lower()):
-        if word in _LARGE:
-            current = max(current, 1) * _LARGE[word]
-            if word != "hundred":
-                total, current = total + current, 0
-        else:
-            current += _SMALL_VALUES.get(word, 0)
-    return float(total + current)

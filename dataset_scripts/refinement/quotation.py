@@ -8,11 +8,13 @@ that the checks take nothing from it as a source.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_CAPTION, MAX_MENTION, MAX_TITLE = 4000, 1500, 300  # characters
+MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS = 6, 26
+MAX_OTHERS = 40  # figures of a paper that an answer is told apart from
 
 # What begins a tag or a control token of some chat template, and our own delimiters.
 OPENERS = re.compile(r"<(?=[\w/|<!])|(?<=>)>|\[(?=/?INST\])")
@@ -39,48 +41,60 @@ SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure's encoded `image`, and the `words` that its PDF file has as text in it."""
+
+    image: bytes | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
     """What is known of some figures of one paper.
 
     `text` is all that an answer may rest on, and `passages` its parts. `instructions` is what in
-    the paper addresses a model.
+    the paper addresses a model. `panels` are the captions of all panels, "" where one has none;
+    `lettered` are those of a single figure with their letters, in lower case. `others` are the
+    passages of each other figure of the paper.
     """
 
     quotation: str
     passages: tuple[str, ...]
     instructions: str
+    panels: tuple[str, ...] = ()
+    figures: tuple[Picture, ...] = ()
+    lettered: tuple[tuple[str, str], ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()
 
     @property
     def text(self) -> str:
         return "\n".join(self.passages)
 
 
-def source_of(figures: list[dict[str, Any]]) -> Source:
-    """The source of an answer about FIGURES rows of one document, in the order of the images."""
+def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = ()) -> Source:
+    """The source of an answer about FIGURES rows of one document, in the order of the images.
+
+    `others` are further FIGURES rows of the document, which no answer may rest on.
+    """
     lines, passages, instructions = [], [], []
 
     def quote(name: str, text: str | None, limit: int) -> None:
-        text = clean((text or "")[: 2 * limit])[:limit]
-        if not text:
+        trusted, told = parted(text, limit)
+        if not trusted and not told:
             return
-        lines.append(f"{name}: {OPENERS.sub(_harmless, text)}")
-        found = INSTRUCTION.search(text)
-        trusted = text
-        if found:
-            ends = [end.end() for end in SENTENCE_END.finditer(text, 0, found.start() + 2)]
-            trusted = text[: max(ends, default=0)]
+        lines.append(f"{name}: {OPENERS.sub(_harmless, trusted + told)}")
         passages.append(trusted)
-        instructions.append(text[len(trusted) :])
+        instructions.append(told)
 
     quote("Title", figures[0]["title"], MAX_TITLE)
     for number, figure in enumerate(figures, 1):
         name = f"Figure {number} of {len(figures)}" if len(figures) > 1 else "Figure"
-        quote(f"{name}, caption", figure["caption"], MAX_CAPTION)
-        for panel in (figure["panels"] or [])[:MAX_PANELS]:
-            letter = clean((panel["letter"] or "?")[:8])
-            quote(f"{name}, panel {letter}", panel["caption"], MAX_MENTION)
-        for mention in (figure["mentions"] or [])[:MAX_MENTIONS]:
-            quote(f"{name}, said in the text", mention, MAX_MENTION)
+        for what, text, limit in parts_of(figure):
+            quote(f"{name}, {what}", text, limit)
+        # Ticks and labels are no prose that an answer may rest on, but tell what the axes say.
+        words = clean(" | ".join(figure.get("figure_text") or ()))[:MAX_WORDS]
+        if words and not INSTRUCTION.search(words):
+            lines.append(f"{name}, printed in it: {OPENERS.sub(_harmless, words)}")
     body = "\n".join(lines)
     # The mark depends on what is quoted, so no quotation can hold the mark that ends it.
     mark = hashlib.sha256(body.encode()).hexdigest()[:12]
@@ -88,7 +102,50 @@ def source_of(figures: list[dict[str, Any]]) -> Source:
         quotation=f"<<<PAPER {mark}\n{body}\n<<<END {mark}",
         passages=tuple(filter(None, passages)),
         instructions="\n".join(filter(None, instructions)),
+        panels=tuple(
+            panel["caption"] or ""
+            for figure in figures
+            for panel in (figure["panels"] or [])[:MAX_PANELS]
+        ),
+        figures=tuple(
+            Picture(figure.get("image", {}).get("bytes"), tuple(figure.get("figure_text") or ()))
+            for figure in figures
+        ),
+        lettered=tuple(lettered_panels(figures[0])) if len(figures) == 1 else (),
+        others=tuple(
+            tuple(filter(None, (parted(text, limit)[0] for _, text, limit in parts_of(other))))
+            for other in others[:MAX_OTHERS]
+        ),
     )
+
+
+def parts_of(figure: dict[str, Any]) -> Iterator[tuple[str, str | None, int]]:
+    """What is said of a figure: what it is, the text, and the most characters that are taken."""
+    yield "caption", figure["caption"], MAX_CAPTION
+    for panel in (figure["panels"] or [])[:MAX_PANELS]:
+        yield f"panel {clean((panel['letter'] or '?')[:8])}", panel["caption"], MAX_MENTION
+    for mention in (figure["mentions"] or [])[:MAX_MENTIONS]:
+        yield "said in the text", mention, MAX_MENTION
+
+
+def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The letters of a figure's panels, in lower case, with their captions."""
+    for panel in (figure["panels"] or [])[:MAX_PANELS]:
+        letter = clean((panel["letter"] or "")[:8]).strip("()").lower()
+        caption, _ = parted(panel["caption"], MAX_MENTION)
+        if letter and caption:
+            yield letter, caption
+
+
+def parted(text: str | None, limit: int) -> tuple[str, str]:
+    """A text cleaned and cut to `limit` characters, up to what addresses a model and from there."""
+    text = clean((text or "")[: 2 * limit])[:limit]
+    found = INSTRUCTION.search(text)
+    if not found:
+        return text, ""
+    ends = [end.end() for end in SENTENCE_END.finditer(text, 0, found.start() + 2)]
+    cut = max(ends, default=0)
+    return text[:cut], text[cut:]
 
 
 def clean(text: str) -> str:

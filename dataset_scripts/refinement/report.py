@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader
 
 from cephalo.cli.files import write_whole
 from cephalo.dataset_scripts.gallery import thumbnail
-from cephalo.dataset_scripts.refinement.checks import CHECKS
-from cephalo.dataset_scripts.refinement.documents import read_figures, read_rejected
+from cephalo.dataset_scripts.refinement.checks import CHECKS, Check
+from cephalo.dataset_scripts.refinement.documents import OTHER_CHECKS, read_figures, read_lines
 from cephalo.dataset_scripts.refinement.run import Outcome
 from cephalo.dataset_scripts.refinement.teachers import Teacher
 from cephalo.dataset_scripts.shards import read_rows
@@ -23,12 +23,7 @@ if TYPE_CHECKING:  # imports torch
 
 SAMPLES = 3  # of each task, and of each check
 LONGEST_TEXT = 3000  # characters of a sample
-OTHER_CHECKS = {
-    "no_answer": "No reply within the retries; asked again by the next run.",
-    "schema": "A reply that has not the form that was asked for.",
-    "near_equal": "Nearly equal to an answer before it.",
-    "judge": "Scored below the threshold by the judge.",
-}
+OUTCOMES = ("agrees", "disagrees", "undecided", "unread")  # of a second look
 
 
 @dataclass
@@ -71,39 +66,59 @@ class Sample:
     turns: list[dict[str, str]]
     facts: list[str]
     document: str
+    look: str | None  # what judges found
 
 
 def write_report(
-    figures: Path, out: Path, teacher: Teacher, outcome: Outcome, spending: Spending, seconds: float
+    figures: Path,
+    out: Path,
+    teacher: Teacher,
+    outcome: Outcome,
+    spending: Spending,
+    seconds: float,
+    own_checks: Mapping[str, Check],
 ) -> str:
     """Write OUT/report.json and OUT/report.html over all that OUT holds; a line for the user."""
     accepted, rejected, checks = Counter(), Counter(), defaultdict(Counter)
+    undecided, looks = Counter(), Counter()
     samples: dict[str, list[Sample]] = defaultdict(list)
     for sample in accepted_samples(out):
         accepted[sample.task] += 1
+        looks[sample.look] += 1
         keep(samples[f"task:{sample.task}"], sample)
-    for sample, failed in rejected_samples(out):
+    for sample, _ in samples_aside(out, "undecided"):
+        undecided[sample.task] += 1
+        looks[sample.look] += 1
+        keep(samples["undecided"], sample)
+    for sample, failed in samples_aside(out, "rejected"):
         rejected[sample.task] += 1
+        looks[sample.look] += 1
         for name in failed:
             checks[name][sample.task] += 1
             keep(samples[f"check:{name}"], sample)
     order = [task.name for task in teacher.tasks]
-    order += sorted((accepted.keys() | rejected.keys()) - set(order))
+    order += sorted((accepted.keys() | rejected.keys() | undecided.keys()) - set(order))
+    names = [*OTHER_CHECKS, *CHECKS, *own_checks]
+    names += sorted(checks.keys() - set(names))
+    del looks[None]
     facts = {
         "teacher": teacher.name,
         "params": teacher.params(),
         "tasks": {name: {"accepted": accepted[name], "rejected": rejected[name]} for name in order},
-        "checks": {name: dict(checks[name]) for name in [*OTHER_CHECKS, *CHECKS] if name in checks},
+        "checks": {name: dict(checks[name]) for name in names if name in checks},
+        "undecided": dict(undecided),
+        "second_look": {name: looks[name] for name in OUTCOMES if name in looks},
         "run": asdict(outcome) | {"seconds": round(seconds, 1)} | run_facts(spending, seconds),
         "all_runs": cache_facts(spending),
     }
     write_whole(out / "report.json", json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    write_page(figures, out, facts, samples)
-    total = accepted.total() + rejected.total()
+    write_page(figures, out, facts, samples, CHECKS | dict(own_checks))
+    total = accepted.total() + rejected.total() + undecided.total()
     return (
         f"{outcome.documents} documents refined, {outcome.done_before} refined before, "
-        f"{accepted.total()} of {total} conversations accepted, {outcome.unanswered} questions "
-        f"without an answer, {seconds:.1f} s"
+        f"{accepted.total()} of {total} conversations accepted, "
+        + (f"{undecided.total()} undecided (see --review), " if undecided else "")
+        + f"{outcome.unanswered} questions without an answer, {seconds:.1f} s"
     )
 
 
@@ -149,29 +164,47 @@ def accepted_samples(out: Path) -> Iterator[Sample]:
                 for question, answer in zip(asked, said[::2], strict=True)
             ]
             scores = json.loads(row["scores"])
-            facts = [f"{name.replace('_', ' ')} {value}" for name, value in scores.items()]
-            yield sample_of(shard.stem, row, turns, facts)
+            yield sample_of(shard.stem, row, turns, scores, facts_of(scores))
 
 
-def rejected_samples(out: Path) -> Iterator[tuple[Sample, dict[str, str]]]:
-    """Every line of OUT/rejected, with the checks that it failed."""
-    for path in sorted((out / "rejected").glob("*.jsonl")):
-        for line in read_rejected(path):
+def samples_aside(out: Path, kind: str) -> Iterator[tuple[Sample, dict[str, str]]]:
+    """Every line of OUT/rejected or OUT/undecided, with the checks that it failed."""
+    for path in sorted((out / kind).glob("*.jsonl")):
+        for line in read_lines(path):
             turns = line["turns"] or [{"question": "", "answer": line["text"] or "(no answer)"}]
             facts = [f"{name}: {detail}" for name, detail in line["failed"].items()]
-            yield sample_of(path.stem, line, turns, facts), line["failed"]
+            scores = line["scores"]
+            facts = facts or votes_of(scores)
+            yield sample_of(path.stem, line, turns, scores, facts), line["failed"]
+
+
+def facts_of(scores: dict[str, Any]) -> list[str]:
+    """A row's scores in words."""
+    plain = {name: value for name, value in scores.items() if not isinstance(value, dict)}
+    return [f"{name.replace('_', ' ')} {value}" for name, value in plain.items()] + votes_of(scores)
+
+
+def votes_of(scores: dict[str, Any]) -> list[str]:
+    """What judges said, a line for each."""
+    votes = scores.get("second_look", {}).get("votes", [])
+    return [f"{vote['judge']} {vote['verdict']}: {vote['reason']}" for vote in votes]
 
 
 def sample_of(
-    stem: str, row: dict[str, Any], turns: list[dict[str, str]], facts: list[str]
+    stem: str,
+    row: dict[str, Any],
+    turns: list[dict[str, str]],
+    scores: dict[str, Any],
+    facts: list[str],
 ) -> Sample:
-    """What the page shows of a row or a rejected line."""
+    """What the page shows of a row or of a line of what was set aside."""
     hashes = [figure["image_sha256"] for figure in row["figures"]]
     rank = hashlib.sha256(json.dumps([stem, hashes, turns]).encode()).hexdigest()
     labels = ", ".join(figure["label"] or "no label" for figure in row["figures"])
     document = f"{row['document']}, {labels}"
     turns = [{name: text[:LONGEST_TEXT] for name, text in turn.items()} for turn in turns]
-    return Sample(rank, stem, row["task"], hashes, turns, facts, document)
+    look = scores.get("second_look", {}).get("outcome")
+    return Sample(rank, stem, row["task"], hashes, turns, facts, document, look)
 
 
 def keep(samples: list[Sample], sample: Sample) -> None:
@@ -182,7 +215,11 @@ def keep(samples: list[Sample], sample: Sample) -> None:
 
 
 def write_page(
-    figures: Path, out: Path, facts: dict[str, Any], samples: dict[str, list[Sample]]
+    figures: Path,
+    out: Path,
+    facts: dict[str, Any],
+    samples: dict[str, list[Sample]],
+    checks: Mapping[str, Check],
 ) -> None:
     """Write OUT/report.html whole, with small images of the samples."""
     wanted = defaultdict(set)
@@ -195,7 +232,7 @@ def write_page(
             if row["image_sha256"] in hashes:
                 images[row["image_sha256"]] = thumbnail(row["image"]["bytes"])
     meanings = OTHER_CHECKS | {
-        name: " ".join((check.__doc__ or "").split()) for name, check in CHECKS.items()
+        name: " ".join((check.__doc__ or "").split()) for name, check in checks.items()
     }
     # Captions and answers are untrusted: everything is escaped.
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)

@@ -7,6 +7,7 @@ killed and started again ends with the same files.
 
 import asyncio
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,25 +15,46 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import conversation
+from cephalo.dataset_scripts.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
-from cephalo.dataset_scripts.refinement.near_equal import NearEqual
-from cephalo.dataset_scripts.refinement.tasks import Task, groups
-from cephalo.dataset_scripts.refinement.teachers import Answered, Teacher, Verified
+from cephalo.dataset_scripts.refinement.decisions import (
+    Decision,
+    Decisions,
+    conversation_id,
+    facts_of,
+)
+from cephalo.dataset_scripts.refinement.forms import Turn
+from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
+from cephalo.dataset_scripts.refinement.relations import related_groups
+from cephalo.dataset_scripts.refinement.showing import NEEDS
+from cephalo.dataset_scripts.refinement.tasks import Task
+from cephalo.dataset_scripts.refinement.teachers import (
+    Answered,
+    Rejection,
+    Rejections,
+    Teacher,
+    Verified,
+)
 from cephalo.dataset_scripts.shards import count_rows
 
 READY = 2  # questions being made ready for each that may be in flight
+SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
+ASIDE = ("rejected", "undecided")
 
 
 @dataclass
 class Item:
-    """One question. `figures` are let go when it is answered; `places` are their row numbers."""
+    """One question. `figures` are let go when it is answered; `places` are their row numbers.
+
+    `others` are what is said of the other figures of the document.
+    """
 
     task: Task
     places: list[int]
     figures: list[dict[str, Any]] | None
     answered: Answered | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -43,7 +65,7 @@ class Document:
     shard: Path
     made_from: str
     items: list[Item] | None = None
-    rejected: dict[str, int] = field(default_factory=dict)
+    rejected: Rejections = field(default_factory=dict)
     open: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -69,13 +91,15 @@ class Run:
         settings: dict[str, Any],
         max_concurrency: int,
         retry_rejected: bool = False,
-        on_item: Callable[[int], None] = lambda items: None,
+        decisions: Decisions | None = None,
     ) -> None:
-        """`settings` determine the files together with the figures; `on_item` hears how many
-        questions were answered or skipped."""
+        """`settings` determine the files together with the figures and the `decisions` of people.
+
+        `on_item`, which may be set, hears how many questions were answered or skipped."""
         self.teacher, self.out, self.settings = teacher, out, settings
         self.max_concurrency, self.retry_rejected = max_concurrency, retry_rejected
-        self.on_item = on_item
+        self.decisions = decisions or {}
+        self.on_item: Callable[[int], None] = lambda items: None
         self.near_equal = NearEqual()
         self.outcome = Outcome()
 
@@ -111,20 +135,34 @@ class Run:
             await items.put(None)
         await order.put(None)
 
+    def made_from(self, shard: Path) -> str:
+        """What the conversations of a shard are to be made from."""
+        decided = facts_of(self.decisions.get(shard.stem, {}).values())
+        return documents.fingerprint(shard, self.settings | {"decisions": decided})
+
+    def unfinished(self, shards: Iterable[Path]) -> list[Path]:
+        """The shards that are still to be refined."""
+        return [
+            shard
+            for shard in shards
+            if (self.retry_rejected and self.aside_path(shard, "rejected").exists())
+            or not documents.is_finished(self.conversations_path(shard), self.made_from(shard))
+        ]
+
     def open_document(self, shard: Path) -> Document:
         """Read a shard, unless its conversations are there."""
-        made_from = documents.fingerprint(shard, self.settings)
-        document = Document(shard, made_from)
-        rejected = documents.read_rejected(self.rejected_path(shard))
+        document = Document(shard, self.made_from(shard))
+        rejected = documents.read_lines(self.aside_path(shard, "rejected"))
         again = self.retry_rejected and rejected
-        if not again and documents.is_finished(self.conversations_path(shard), made_from):
+        if not again and documents.is_finished(self.conversations_path(shard), document.made_from):
             document.ready.set()
             return document
         figures = documents.read_figures(shard)
         if again:
-            document.rejected = {line["key"]: line["round"] for line in rejected if line["key"]}
+            document.rejected = rejections(rejected)
         document.items = plan(figures, self.teacher.tasks)
         document.open = len(document.items)
+        self.on_item(count_items([shard], self.teacher.tasks) - document.open)  # not to be asked
         if not document.open:
             document.ready.set()
         return document
@@ -133,8 +171,10 @@ class Run:
         """Ask one question after the other until there are no more."""
         while (work := await items.get()) is not None:
             document, item = work
-            item.answered = await self.teacher.ask(item.figures, item.task, document.rejected)
-            item.figures = None
+            item.answered = await self.teacher.ask(
+                item.figures, item.task, document.rejected, item.others
+            )
+            item.figures, item.others = None, []
             self.outcome.stopped = self.outcome.stopped or item.answered.stopped
             self.on_item(1)
             document.open -= 1
@@ -160,27 +200,54 @@ class Run:
         if document.items and not asked:  # the budget was spent before
             return
         figures = documents.read_figures(document.shard)
-        rows, rejected = [], []
+        sorted_out = SortedOut()
         for item in asked:
             shown = [figures[place] for place in item.places]
             if failure := item.answered.failure:
                 self.outcome.unanswered += 1
-                rejected.append(rejection(shown, item, Verified(None), {"no_answer": failure}))
+                line = aside(shown, item, Verified(None, failed={"no_answer": failure}))
+                sorted_out.rejected.append(line)
             else:
                 self.outcome.answered += 1
             for one in item.answered.found:
-                row = self.row(shown, item, one) if not one.failed else None
-                if row and (other := self.near_equal.match(row["answer"])):
-                    one.failed["near_equal"] = other[:80]
-                if one.failed:
-                    rejected.append(rejection(shown, item, one, one.failed))
-                else:
-                    self.near_equal.add(row["answer"])
-                    rows.append(row)
-        whole = not any(item.answered.stopped or item.answered.failure for item in document.items)
-        documents.write_rejected(self.rejected_path(document.shard), rejected)
-        documents.write_conversations(path, rows, document.made_from if whole else "")
+                self.sort_out(document.shard, shown, item, one, sorted_out)
+        whole = all(item.answered.whole for item in document.items)
+        for kind in ASIDE:
+            lines = getattr(sorted_out, kind)
+            documents.write_lines(self.aside_path(document.shard, kind), lines)
+        made_from = document.made_from if whole else ""
+        documents.write_conversations(path, sorted_out.rows, made_from)
         self.outcome.documents += 1
+
+    def sort_out(
+        self,
+        shard: Path,
+        figures: list[dict[str, Any]],
+        item: Item,
+        one: Verified,
+        into: "SortedOut",
+    ) -> None:
+        """Take a conversation, reject it or keep it aside, as people decided or else as checks and
+        judges found."""
+        if one.talk:
+            number = conversation_id(figures, item.task.name, one.talk)
+            if decided := self.decisions.get(shard.stem, {}).get(number):
+                decide(one, decided)
+            elif one.undecided:
+                into.undecided.append(aside(figures, item, one))
+                return
+        row = self.row(figures, item, one) if not one.failed else None
+        before = into.questions[tuple(item.places)]
+        if row and (other := self.near_equal.match(row["answer"])):
+            one.failed["near_equal"] = other[:80]
+        elif row and (asked_before := asked_already(one, before)):
+            one.failed["same_question"] = asked_before[:80]
+        if row is None or one.failed:
+            into.rejected.append(aside(figures, item, one))
+        else:
+            self.near_equal.add(row["answer"])
+            before.extend(one.talk.turns)
+            into.rows.append(row)
 
     def row(self, figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
         """The CONVERSATIONS row of a verified conversation."""
@@ -198,52 +265,98 @@ class Run:
         """Where the conversations of a shard go."""
         return self.out / "conversations" / shard.name
 
-    def rejected_path(self, shard: Path) -> Path:
-        """Where the rejected answers of a shard go."""
-        return self.out / "rejected" / f"{shard.stem}.jsonl"
+    def aside_path(self, shard: Path, kind: str) -> Path:
+        """Where the answers of a shard that are "rejected" or "undecided" go."""
+        return self.out / kind / f"{shard.stem}.jsonl"
+
+
+@dataclass
+class SortedOut:
+    """The conversations of a document: rows that are taken, and lines of what is set aside.
+
+    `questions` are those taken, with their answers, by the places of their figures.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    undecided: list[dict[str, Any]] = field(default_factory=list)
+    questions: dict[tuple[int, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
+
+
+def decide(one: Verified, decided: Decision) -> None:
+    """Do what a person decided, whatever checks and judges say."""
+    if decided.decision == "reject":
+        one.failed = {"person": decided.note or "rejected"}
+        return
+    one.failed = {}
+    one.talk = decided.applied_to(one.talk)
+    one.scores["person"] = "edited" if decided.decision == "edit" else "accepted"
+
+
+def asked_already(one: Verified, before: list[tuple[str, str]]) -> str | None:
+    """A question about the same figures, kept before, that asks for the same as this single one."""
+    if len(one.talk.turns) > 1 or one.talk.turns[0].question == QUERY:
+        return None
+    turn = one.talk.turns[0]
+    return next((other[0] for other in before if same_question(turn, other)), None)
 
 
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
-    """The questions about the figures of a shard, those about one figure together; figures are
-    compared within their document."""
+    """The questions about the figures of a shard, those about one figure together; figures of one
+    document that belong together are compared."""
     items = []
     numbered = enumerate(figures)
     for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
         rows = list(document)
+        said = {place: {part: row.get(part) for part in SAID_OF_FIGURE} for place, row in rows}
+
+        def others(places: list[int], said: dict[int, Any] = said) -> list[dict[str, Any]]:
+            return [one for place, one in said.items() if place not in places]
+
         for place, figure in rows:
-            items += [Item(task, [place], [figure]) for task in tasks if task.figures == 1]
+            for task in tasks:
+                if task.figures == 1 and (not task.needs or NEEDS[task.needs](figure)):
+                    items.append(Item(task, [place], [figure], others=others([place])))
         for task in tasks:
             if task.figures > 1:
-                for group in groups(rows, task.figures):
-                    places, shown = map(list, zip(*group, strict=True))
-                    items.append(Item(task, places, shown))
+                for places in related_groups(rows, task.figures):
+                    shown = [figures[place] for place in places]
+                    items.append(Item(task, places, shown, others=others(places)))
     return items
 
 
 def count_items(shards: list[Path], tasks: Iterable[Task]) -> int:
-    """How many questions `plan` makes of shards of one document each in which every figure has a
-    caption."""
+    """The most questions that `plan` makes of shards of one document each."""
     total = 0
     for shard in shards:
         rows = count_rows([shard])
         for task in tasks:
-            whole, rest = divmod(rows, task.figures)
-            total += whole + (rest > 1)
+            total += rows if task.figures == 1 else rows // 2
     return total
 
 
-def rejection(
-    figures: list[dict[str, Any]], item: Item, one: Verified, failed: dict[str, str]
-) -> dict[str, Any]:
-    """One line of rejected/STEM.jsonl: what was said, which checks it failed, and why."""
+def rejections(lines: list[dict[str, Any]]) -> Rejections:
+    """What of the rejected answers of a document is to be asked again, by the keys of questions."""
+    found: Rejections = {}
+    for line in lines:
+        if line["key"]:
+            one = found.setdefault(line["key"], Rejection(line["round"]))
+            one.failed |= line["failed"]
+    return found
+
+
+def aside(figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
+    """One line of rejected/STEM.jsonl or undecided/STEM.jsonl: what was said, and which checks it
+    failed and why."""
     return {
+        "id": conversation_id(figures, item.task.name, one.talk) if one.talk else None,
         "document": figures[0]["document"],
         "figures": [
             {key: figure[key] for key in ("label", "page", "image_sha256")} for figure in figures
         ],
         "task": item.task.name,
         "task_version": item.task.version,
-        "failed": failed,
+        "failed": one.failed,
         "turns": [turn._asdict() for turn in one.talk.turns] if one.talk else None,
         "text": one.text or None,
         "scores": one.scores,

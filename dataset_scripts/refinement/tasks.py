@@ -1,118 +1,65 @@
 """What a teacher is asked for: a prompt in `prompts/NAME.md` and the form of the answer.
 
-A prompt's front matter holds its version, which every row names, the fewest words of an answer,
-and how many figures of one paper are shown together where it is more than one.
+A prompt's front matter is a `Facts`. Examples of answers may stand beside it, in
+`NAME.examples.yaml`. A folder of one's own (`--prompts`) comes before `prompts`, and may add tasks.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import QUERY
+from cephalo.dataset_scripts.refinement.forms import FORMS, Form, Talk, Turn, text_sha256
+from cephalo.dataset_scripts.refinement.showing import NEEDS
 
 PROMPTS = Path(__file__).with_name("prompts")
+NO_TASKS = ("system", "second_answer", "second_verdict")  # prompts
+DIGEST = 8  # hexadecimal digits of a SHA-256 that tell versions apart
+MAX_PROMPT_BYTES = 100_000  # of a file of --prompts
 
 
-class Turn(NamedTuple):
-    """A question and its answer."""
+class Facts(BaseModel):
+    """The front matter of a prompt.
 
-    question: str
-    answer: str
+    `version` is for people: what is asked is told apart by its text too. `min_words` of an answer;
+    `figures` of one paper shown together; `talks`, the conversations of a usual reply, by which
+    the cost is estimated. `needs` names what a figure must have to be asked about (`NEEDS`).
+    `openings` are questions of which each answer gets one, where the form has none. `form` names
+    the form of a task of one's own.
+    """
 
+    model_config = ConfigDict(extra="forbid")
 
-class Talk(NamedTuple):
-    """One conversation: its turns, and how deep it asks, where the task tells depths apart."""
+    version: str = "1"
+    min_words: int = Field(default=1, ge=1)
+    figures: int = Field(default=1, ge=1, le=8)
+    talks: int = Field(default=1, ge=1)
+    needs: str | None = None
+    openings: tuple[str, ...] = Field(default=(QUERY,), min_length=1)
+    form: str | None = None
 
-    turns: tuple[Turn, ...]
-    depth: str | None = None
-
-
-class Form(BaseModel):
-    """A form of answer. Strict servers want `additionalProperties: false`; we read past more."""
-
-    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
-
-    def talks(self) -> list[Talk]:
-        """The conversations that the answer holds."""
-        raise NotImplementedError
-
-
-class Description(Form):
-    """`describe`: the query of the original Cephalo datasets, answered."""
-
-    description: str
-
-    def talks(self) -> list[Talk]:
-        return [Talk((Turn(QUERY, self.description),))]
+    @field_validator("needs", "form")
+    @classmethod
+    def known(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """Raises ValueError for a name that is none of ours."""
+        names = FORMS if info.field_name == "form" else NEEDS
+        if name is not None and name not in names:
+            raise ValueError(f"choose from {', '.join(names)}")
+        return name
 
 
-class Explanation(Form):
-    """`explain`: the steps of reasoning are part of the answer that is trained on."""
+class Example(BaseModel):
+    """An entry of NAME.examples.yaml: what a paper says of a figure, and a good reply."""
 
-    question: str
-    reasoning: list[str] = Field(min_length=1, max_length=8)
-    answer: str
+    model_config = ConfigDict(extra="forbid")
 
-    def talks(self) -> list[Talk]:
-        answer = "\n\n".join([*self.reasoning, self.answer])
-        return [Talk((Turn(self.question, answer),))]
-
-
-class QuestionAnswer(Form):
-    """A question and its answer; by itself the form of `compare`."""
-
-    question: str
-    answer: str
-
-    def talks(self) -> list[Talk]:
-        return [Talk((Turn(self.question, self.answer),))]
-
-
-class DeepQuestion(QuestionAnswer):
-    """One of `questions`."""
-
-    depth: Literal["observe", "understand", "infer"]
-
-
-class Questions(Form):
-    """`questions`: several, at several depths."""
-
-    questions: list[DeepQuestion] = Field(min_length=1, max_length=8)
-
-    def talks(self) -> list[Talk]:
-        return [Talk((Turn(one.question, one.answer),), one.depth) for one in self.questions]
-
-
-class Design(Form):
-    """`design`: questions about a material to be made."""
-
-    questions: list[QuestionAnswer] = Field(min_length=1, max_length=4)
-
-    def talks(self) -> list[Talk]:
-        return [talk for question in self.questions for talk in question.talks()]
-
-
-class Dialogue(Form):
-    """`talk`: several turns, each building on the ones before."""
-
-    turns: list[QuestionAnswer] = Field(min_length=2, max_length=8)
-
-    def talks(self) -> list[Talk]:
-        return [Talk(tuple(Turn(turn.question, turn.answer) for turn in self.turns))]
-
-
-FORMS: dict[str, type[Form]] = {
-    "describe": Description,
-    "explain": Explanation,
-    "questions": Questions,
-    "design": Design,
-    "compare": QuestionAnswer,
-    "talk": Dialogue,
-}
+    quotation: str
+    reply: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -125,6 +72,21 @@ class Task:
     figures: int
     prompt: str
     form: type[Form] | None  # None where no model is asked
+    openings: tuple[str, ...] = (QUERY,)
+    needs: str | None = None
+    usual_talks: int = 1
+
+    def talks(self, value: Form) -> list[Talk]:
+        """The conversations of a reply; those that begin with QUERY get one of the openings."""
+        return [self.opened(talk) for talk in value.talks()]
+
+    def opened(self, talk: Talk) -> Talk:
+        """`talk` with the opening that its answer picks, the same one each time."""
+        first, *later = talk.turns
+        if first.question != QUERY:
+            return talk
+        opening = self.openings[int(text_sha256(first.answer), 16) % len(self.openings)]
+        return talk._replace(turns=(Turn(opening, first.answer), *later))
 
 
 class Prompt(NamedTuple):
@@ -134,42 +96,110 @@ class Prompt(NamedTuple):
     version: str
 
 
-def load_prompt(name: str) -> Prompt:
-    """A prompt that is no task: "system" or "judge"."""
-    facts, text = read_prompt(name)
-    return Prompt(text, facts["version"])
+def load_prompt(name: str, folder: Path | None = None) -> Prompt:
+    """A prompt that is no task, of `folder` where it is there: "system", "second_answer" or
+    "second_verdict"."""
+    facts, text = read_prompt(name, folder)
+    return Prompt(text, versioned(facts, text))
 
 
-def load_task(name: str) -> Task:
-    """The task of a name in FORMS."""
-    facts, text = read_prompt(name)
+def load_task(name: str, folder: Path | None = None) -> Task:
+    """The task of a name in FORMS, or in a folder of one's own. Raises CephaloError."""
+    facts, text = read_prompt(name, folder)
+    if name not in FORMS and not facts.form:
+        forms = ", ".join(FORMS)
+        raise CephaloError(f"{folder}/{name}.md: a new task needs a `form`, one of {forms}")
+    form = FORMS[facts.form or name]
+    prompt = "\n\n".join([*load_examples(name, form, folder), text])
+    schema = json.dumps(form.model_json_schema(), sort_keys=True)
     return Task(
         name=name,
-        version=facts["version"],
-        min_words=facts["min_words"],
-        figures=facts.get("figures", 1),
-        prompt=text,
-        form=FORMS[name],
+        version=versioned(facts, prompt, schema),
+        min_words=facts.min_words,
+        figures=facts.figures,
+        prompt=prompt,
+        form=form,
+        openings=facts.openings,
+        needs=facts.needs,
+        usual_talks=facts.talks,
     )
 
 
-def read_prompt(name: str) -> tuple[dict[str, Any], str]:
-    """The front matter and the text of a file in PROMPTS."""
-    _, matter, text = (PROMPTS / f"{name}.md").read_text(encoding="utf-8").split("---\n", 2)
-    return yaml.safe_load(matter), text.strip()
+def versioned(facts: Facts, *texts: str) -> str:
+    """The version of a prompt: the one that it names, and a digest of all that makes it."""
+    digest = text_sha256(json.dumps([facts.model_dump(), *texts], sort_keys=True))
+    return f"{facts.version}+{digest[:DIGEST]}"
 
 
-def parse_tasks(text: str) -> list[Task]:
-    """The tasks named in a comma separated list, in the order of FORMS. Raises CephaloError."""
+def read_prompt(name: str, folder: Path | None = None) -> tuple[Facts, str]:
+    """The front matter and the text of NAME.md, of `folder` where it is there.
+
+    Raises CephaloError where the file is no prompt.
+    """
+    path = found(f"{name}.md", folder)
+    parts = read_bounded(path).split("---\n", 2)
+    if len(parts) != 3 or parts[0].strip() or not parts[2].strip():
+        raise CephaloError(f"{path}: begin with a line ---, facts, a line ---, then the prompt")
+    try:
+        facts = Facts.model_validate(yaml.safe_load(parts[1]) or {})
+    except (ValidationError, yaml.YAMLError) as error:
+        raise CephaloError(f"{path}: {told(error)}") from error
+    return facts, parts[2].strip()
+
+
+def load_examples(name: str, form: type[Form], folder: Path | None) -> list[str]:
+    """The examples of a task as texts for its prompt. Raises CephaloError where one is none."""
+    path = found(f"{name}.examples.yaml", folder)
+    if not path.exists():
+        return []
+    try:
+        examples = [Example.model_validate(one) for one in yaml.safe_load(read_bounded(path)) or []]
+        for example in examples:
+            form.model_validate(example.reply)
+    except (ValidationError, yaml.YAMLError, TypeError) as error:
+        raise CephaloError(f"{path}: {told(error)}") from error
+    return [
+        f"An example, of another paper. It said: {example.quotation}\n"
+        f"A good reply: {json.dumps(example.reply, ensure_ascii=False)}"
+        for example in examples
+    ]
+
+
+def found(name: str, folder: Path | None) -> Path:
+    """A file of `folder` where it is there, else the packaged one."""
+    own = folder / name if folder else None
+    return own if own and own.is_file() else PROMPTS / name
+
+
+def read_bounded(path: Path) -> str:
+    """The text of a prompt's file. Raises CephaloError where it cannot be read."""
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_PROMPT_BYTES:
+            raise CephaloError(f"{path}: {len(data):,} bytes are no prompt; shorten it")
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CephaloError(f"{path} cannot be read: {error}") from error
+
+
+def told(error: Exception) -> str:
+    """What is wrong in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+    return " ".join(str(error).split())[:200]
+
+
+def parse_tasks(text: str, folder: Path | None = None) -> list[Task]:
+    """The tasks named in a comma separated list, in the order of FORMS, then those of one's own.
+
+    Raises CephaloError.
+    """
+    if folder and not folder.is_dir():
+        raise CephaloError(f"--prompts {folder}: no such folder")
+    own = sorted(path.stem for path in folder.glob("*.md")) if folder else []
+    known = [*FORMS, *(name for name in own if name not in FORMS and name not in NO_TASKS)]
     names = {name.strip() for name in text.split(",") if name.strip()}
-    if not names or names - FORMS.keys():
-        raise CephaloError(f"--tasks {text!r}: choose from {', '.join(FORMS)}")
-    return [load_task(name) for name in FORMS if name in names]
-
-
-def groups(figures: list[dict[str, Any]], size: int) -> list[list[dict[str, Any]]]:
-    """What a task is asked about: each figure, or runs of 2 to `size` figures of one paper."""
-    if size == 1:
-        return [[figure] for figure in figures]
-    runs = (figures[start : start + size] for start in range(0, len(figures), size))
-    return [run for run in runs if len(run) > 1]
+    if not names or names - set(known):
+        raise CephaloError(f"--tasks {text!r}: choose from {', '.join(known)}")
+    return [load_task(name, folder) for name in known if name in names]

@@ -1,26 +1,53 @@
 """Who writes the conversations, and the one teacher that is no model: the caption."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.conversations import QUERY
-from cephalo.dataset_scripts.refinement.checks import Context, failed_checks, folded, stems
+from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks
+from cephalo.dataset_scripts.refinement.forms import Talk, Turn
+from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
-from cephalo.dataset_scripts.refinement.tasks import Talk, Task, Turn
+from cephalo.dataset_scripts.refinement.second_look import Look
+from cephalo.dataset_scripts.refinement.support import account
+from cephalo.dataset_scripts.refinement.tasks import Task
+from cephalo.dataset_scripts.refinement.words import content, folded
 
 Figures = list[dict[str, Any]]
 
 
 @dataclass
 class Verified:
-    """A conversation, or the text of a reply that holds none, and the checks that it failed."""
+    """A conversation, or the text of a reply that holds none, and the checks that it failed.
+
+    `look` is what judges found of it, None where none were asked.
+    """
 
     talk: Talk | None
     text: str = ""
     failed: dict[str, str] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
+    look: Look | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing speaks against it but that judges could not decide."""
+        return not self.failed and self.look is not None and self.look.outcome == "undecided"
+
+
+@dataclass
+class Rejection:
+    """Answers to a question that are not wanted again: the round in which they came, and the checks
+    that they failed, with what each found."""
+
+    round: int
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+Rejections = dict[str, Rejection]
 
 
 @dataclass
@@ -37,6 +64,12 @@ class Answered:
     failure: str | None = None
     stopped: str | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of it is to be asked again by the next run."""
+        lost = any(one.look and one.look.lost for one in self.found)
+        return not (self.stopped or self.failure or lost)
+
     def params(self) -> dict[str, Any]:
         """What a row's `teacher_params` add for this question."""
         return {} if self.key is None else {"round": self.round}
@@ -51,12 +84,19 @@ class Teacher(Protocol):
     def params(self) -> dict[str, Any]:
         """What determines the answers besides figures and tasks."""
 
-    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: Rejections, others: Figures
+    ) -> Answered:
         """The verified conversations of one question about FIGURES rows of one document.
 
-        `rejected` maps keys of questions to the rounds whose answers are not wanted again.
+        `rejected` maps keys of questions to what is not wanted again; `others` are what is said of
+        the other figures of the document.
         Raises CephaloError where asking anything is of no use.
         """
+
+
+# A caption is the source itself, in the words, the length and the language of its authors.
+NOT_OF_CAPTIONS = ("repeats_source", "unfinished", "boilerplate", "hedges", "language")
 
 
 class CaptionTeacher:
@@ -65,28 +105,42 @@ class CaptionTeacher:
     name = "caption"
     tasks = (Task("caption", "1", min_words=3, figures=1, prompt="", form=None),)
 
+    def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
+        """`checks` are those of one's own."""
+        self.checks = checks or {}
+
     def params(self) -> dict[str, Any]:
         """Nothing determines the answer but the figure."""
         return {}
 
-    async def ask(self, figures: Figures, task: Task, rejected: dict[str, int]) -> Answered:
+    async def ask(
+        self, figures: Figures, task: Task, rejected: Rejections, others: Figures
+    ) -> Answered:
         """The caption as the answer to the query of the original datasets."""
         talk = Talk((Turn(QUERY, figures[0]["caption"]),))
         source = source_of(figures)
         context = Context(source, task.min_words, prompt="")
-        failed = failed_checks(talk, context, skip=["repeats_source"])
+        failed = failed_checks(talk, context, skip=NOT_OF_CAPTIONS)
+        failed |= run_checks(self.checks, talk, context)
         return Answered([Verified(talk, failed=failed, scores=measures(talk, source))])
 
 
 def measures(talk: Talk, source: Source) -> dict[str, Any]:
     """What is kept in a row's `scores`: words of the answers, the share of their content words
-    that the source has, and the likeness (0 to 1) to the passage that is most like them."""
+    that the source has, and the likeness (0 to 1) to the passage that is most like them; under
+    "quantities", what supports each quantity that the source does not state in these words."""
     answers = " ".join(turn.answer for turn in talk.turns)
-    said, text = stems(answers), folded(answers)
+    said, text = content(answers), folded(answers)
     likeness = max((fuzz.ratio(text, folded(passage)) for passage in source.passages), default=0)
     scores = {
         "words": len(answers.split()),
-        "shared_words": round(len(said & stems(source.text)) / max(len(said), 1), 3),
+        "shared_words": round(len(said & content(source.text)) / max(len(said), 1), 3),
         "likeness": round(likeness / 100, 3),
     }
-    return scores | ({"depth": talk.depth} if talk.depth else {})
+    supports = account(talk.turns, source).supports
+    told = [asdict(support) for support in supports if support.says_more]
+    return (
+        scores
+        | ({"quantities": told} if told else {})
+        | ({"depth": talk.depth} if talk.depth else {})
+    )

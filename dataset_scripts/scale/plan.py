@@ -275,7 +275,7 @@ def refinement(ground: Ground, needs: list[Need]) -> str:
         counts = [f"{one.papers:,}", f"{one.figures:,.0f}", f"{one.requests / 1e6:,.2f} M"]
         week = f"{np.ceil(one.gpu_hours / 168):,.0f}"
         rows.append([*counts, *tokens, f"{one.gpu_hours:,.0f}", week])
-    return table("Refinement, six tasks, without a judge", head, rows)
+    return table("Refinement, six tasks, without a second look", head, rows)
 
 
 def publication(ground: Ground, needs: list[Need]) -> str:

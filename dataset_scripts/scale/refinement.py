@@ -14,9 +14,11 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.asking import VERSION, Asking, Keys, refine_shards
+from cephalo.dataset_scripts.refinement.decisions import add_decisions
+from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.report import Spending, write_report
 from cephalo.dataset_scripts.refinement.run import Outcome
-from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
+from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 from cephalo.dataset_scripts.scale.cluster import Cluster
 from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share
@@ -26,7 +28,7 @@ from cephalo.dataset_scripts.scale.store import is_remote, open_filesystem
 
 # What decides the conversations; servers may move, and be asked faster or slower.
 DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
-DECIDING += ("text_only", "judge_model", "judge_threshold")
+DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "checks")
 OUTCOME = ("documents", "answered", "unanswered")
 USAGE = ("requests", "retries", "replies", "cached", "prompt_tokens", "completion_tokens")
 KEYS = {"api": "OPENAI_API_KEY", "judge": "JUDGE_API_KEY"}
@@ -35,8 +37,10 @@ KEYS = {"api": "OPENAI_API_KEY", "judge": "JUDGE_API_KEY"}
 def record(asking: Asking) -> dict[str, Any]:
     """What decides the rows of a run besides its files."""
     given = asdict(asking)
-    tasks = {task.name: task.version for task in parse_tasks(asking.tasks)}
-    return {"version": VERSION, **{name: given[name] for name in DECIDING}, "versions": tasks}
+    deciding = {name: given[name] for name in DECIDING}
+    deciding |= {"judges": list(asking.judges), "checks": checks_digest(asking.checks)}
+    tasks = {task.name: task.version for task in asking.wanted()}
+    return {"version": VERSION, **deciding, "versions": tasks}
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,17 @@ def fetch(shard: File, folder: Path) -> Path:
     return local
 
 
-def submit_refinement(figures: str, out: Path, asking: Asking, keys: Keys, cluster: Cluster) -> str:
+def submit_refinement(
+    figures: str,
+    out: Path,
+    asking: Asking,
+    keys: Keys,
+    cluster: Cluster,
+    decisions: Path | None = None,
+) -> str:
     """Submit what is missing of a run, or sum it up where nothing is; returns what to tell.
 
+    `decisions` is a file of what people decided; the shards that it is about are done again.
     Raises CephaloError for what cannot be read or submitted.
     """
     if is_remote(str(out)) or ":/" in str(out):
@@ -105,7 +117,9 @@ def submit_refinement(figures: str, out: Path, asking: Asking, keys: Keys, clust
     files = list_files([f"{figures.rstrip('/')}/figures"], ".parquet", str(out / "refine-run"))
     chunks = run.begin(files, 1, record(asking))
     if asking.retry_rejected:
-        ask_again(run)
+        do_again(run, {path.stem for path in (Path(run.out) / "rejected").glob("*.jsonl")})
+    if decisions:
+        do_again(run, add_decisions(out, decisions))
     os.environ.update(
         {KEYS[name]: key for name, key in asdict(keys).items() if key}
     )  # Slurm hands the environment on; no file holds a key
@@ -116,11 +130,10 @@ def submit_refinement(figures: str, out: Path, asking: Asking, keys: Keys, clust
     return f"all {chunks} shards are done: {summary} → {out / 'report.html'}"
 
 
-def ask_again(run: Run) -> None:
-    """Take the shards with rejected answers as not done."""
-    rejected = {path.stem for path in (Path(run.out) / "rejected").glob("*.jsonl")}
+def do_again(run: Run, stems: set[str]) -> None:
+    """Take the shards of these names as not done."""
     for number, [shard] in read_share(run.store, run.name("manifest.jsonl"), 1, 0, 1):
-        if PurePosixPath(shard.path).stem in rejected:
+        if PurePosixPath(shard.path).stem in stems:
             run.store.remove(run.name(f"chunks/{number:06d}.json"))
 
 
@@ -149,7 +162,8 @@ def sum_up(run: Run, figures: Path, out: Path, asking: Asking) -> str:
         from modeling_cephalo.questions import Usage  # imports torch
 
         spending.usage = Usage(**{name: counts[name] for name in USAGE})
-    tasks = CaptionTeacher.tasks if captions else tuple(parse_tasks(asking.tasks))
+    tasks = CaptionTeacher.tasks if captions else tuple(asking.wanted())
     teacher = Told(facts["teacher"], facts["params"], tasks)
     outcome = Outcome(**{name: counts[name] for name in OUTCOME})
-    return write_report(figures, out, teacher, outcome, spending, counts["seconds"])
+    checks = load_checks(asking.checks)
+    return write_report(figures, out, teacher, outcome, spending, counts["seconds"], checks)

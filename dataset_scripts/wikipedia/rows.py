@@ -83,6 +83,7 @@ def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[s
         "kind": "figure",
         "panels": [],
         "mentions": picture.figure.mentions,
+        "figure_text": [],
         "text_faults": [],
         "page": 0,
         "bbox": None,

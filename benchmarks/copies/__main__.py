@@ -1,0 +1,141 @@
+"""Measure which copies of figures `cephalo publish` finds and keeps on one side of the split.
+
+    python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200]
+
+FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each way of copying, every figure is
+copied into a paper of its own, under a caption of its own, and all are published. Then pictures of one kind,
+each in a paper of its own, are published: every link between them is a false pair.
+"""
+
+import argparse
+import hashlib
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from benchmarks.copies.alterations import ALTERATIONS, JOINED, PANEL, open_image, panels
+from benchmarks.copies.strangers import strangers
+from cephalo.dataset_scripts.dedup import select_rows
+from cephalo.dataset_scripts.groups import Groups
+from cephalo.dataset_scripts.schema import FIGURES
+from cephalo.dataset_scripts.shards import read_rows
+from cephalo.dataset_scripts.tables import find_tables
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Print the leak table and the false pairs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "folder", type=Path, help="a folder of `cephalo extract`, or of a benchmark"
+    )
+    parser.add_argument("--only", nargs="*", help="ways of copying whose names hold one of these")
+    parser.add_argument("--strangers", type=int, default=200, help="pictures of each kind")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
+        shards = find_tables([figures_of(arguments.folder, Path(scratch))])["figures"]
+        rows = list(read_rows(shards, FIGURES))
+        print(f"{len(rows)} figures of {len({row['document_sha256'] for row in rows})} papers")
+        print(f"{'copy':24} copies   found  one side  false links  ms CPU a figure")
+        for name in (*ALTERATIONS, *JOINED, PANEL):
+            if not arguments.only or any(word in name for word in arguments.only):
+                print(f"{name:24} {leak(rows, name)}", flush=True)
+        for name, pictures in strangers(arguments.strangers).items() if arguments.strangers else ():
+            made = [row_of(rows[0], f"{name} {n}", one) for n, one in enumerate(pictures)]
+            _, links, _, _ = publish(made)
+            print(f"{name:24} {len(made)} strangers: {len(links)} false pairs", flush=True)
+
+
+def figures_of(folder: Path, scratch: Path) -> Path:
+    """FOLDER, or what is extracted from its papers."""
+    if not (folder / "pdf").is_dir():
+        return folder
+    command = [sys.executable, "-m", "cephalo.cli.main", "extract", str(folder / "pdf")]
+    subprocess.run([*command, "--out", str(scratch / "figures")], check=True)
+    return scratch / "figures"
+
+
+def leak(rows: list[Row], name: str) -> str:
+    """What of the copies of all figures is found and held, as a line of the table."""
+    made = list(copies(rows, name))
+    copied = [row_of(rows[number], f"copy of {number}", image) for number, image in made]
+    numbers, links, splits, seconds = publish([*rows, *copied])
+    groups = Groups(len(splits))
+    for link in links:
+        groups.merge(*link)
+    pairs = [
+        (numbers[rows[number]["document_sha256"]], numbers[copy["document_sha256"]])
+        for (number, _), copy in zip(made, copied, strict=True)
+    ]
+    found = sum(groups.find(one) == groups.find(other) for one, other in pairs)
+    # A copy that is left out of the dataset leaks nothing.
+    held = sum(len({splits[one], splits[other]} - {-1}) < 2 for one, other in pairs)
+    originals = {numbers[row["document_sha256"]] for row in rows}
+    false = len({link for link in links if set(link) <= originals})
+    return (
+        f"{len(pairs):6} {found / len(pairs):7.3f} {held / len(pairs):9.3f} {false:12} "
+        f"{1e3 * seconds / (len(rows) + len(made)):16.1f}"
+    )
+
+
+def copies(rows: list[Row], name: str) -> Iterator[tuple[int, Image.Image]]:
+    """The copies that are made in one way, each with the number of the figure's row."""
+    for number, row in enumerate(rows):
+        image = open_image(row)
+        if name in JOINED:
+            other = open_image(rows[(number + len(rows) // 2) % len(rows)])
+            yield number, JOINED[name](image, other)
+        elif name == PANEL:
+            found = panels(row, image)
+            if found:
+                yield number, found[number % len(found)]
+        else:
+            yield number, ALTERATIONS[name](image)
+
+
+def row_of(row: Row, name: str, image: Image.Image) -> Row:
+    """The row of an image as the only figure of another paper, under a caption of its own."""
+    # Long enough to be no furniture's.
+    words = [hashlib.sha256(f"{name} {n}".encode()).hexdigest()[:6] for n in range(12)]
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    return row | {
+        "image": {"bytes": file.getvalue(), "path": None},
+        "image_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+        "document_sha256": hashlib.sha256(name.encode()).hexdigest(),
+        "document": name,
+        "caption": " ".join(words),
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+def publish(rows: list[Row]) -> tuple[dict[str, int], list[tuple[int, int]], list[int], float]:
+    """The numbers of the rows' documents by sha256, the links between them, their splits, and the
+    CPU seconds that it took."""
+    with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
+        folder = Path(scratch) / "made"
+        (folder / "figures").mkdir(parents=True)
+        table = pa.Table.from_pylist(rows, schema=FIGURES.arrow_schema)
+        pq.write_table(table, folder / "figures" / "0.parquet", row_group_size=50)
+        started = time.process_time()
+        with closing(select_rows(Path(scratch) / "compared", find_tables([folder]))) as selection:
+            seconds = time.process_time() - started
+            links = [tuple(sorted(link)) for link in selection.links()]
+            found = selection.database.execute("SELECT sha256, number FROM documents")
+            return dict(found.fetchall()), links, selection.splits().tolist(), seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Authors of a document: from its metadata where the first page confirms them, else from there."""
+
+import html
+import re
+
+MAX_AUTHORS = 100  # longer lists are cut; they end in "et al."
+MAX_LINES = 40  # of the first page below its title that may hold names
+SKIPPED = 12  # rows of heads and titles that may stand above the names
+_LETTER = r"[^\W\d_]"
+_PARTICLE = (
+    r"(?:d[aeiou]s?|del|della|dal|der|den|van|von|vom|zu|ter|ten|la|le|el|al|bin|ibn|y|e|af)"
+)
+_INITIALS = rf"(?:{_LETTER}\.[\s-]?)+"
+_WORD = rf"(?:{_LETTER}['\u2019\u02bc])?{_LETTER}+(?:[-\u2010\u2011'\u2019]{_LETTER}+)*\.?"
+NAME = re.compile(rf"(?:(?:{_INITIALS}|{_WORD}|{_PARTICLE})\s*){{2,7}}")
+_TURNED = re.compile(
+    rf"({_WORD}(?:[\s-]{_WORD}){{0,2}}),\s*((?:{_INITIALS}|{_WORD}\s?){{1,3}})"  # "Korkut, Bora"
+)
+# Words that no name holds: of affiliations, of headings, of journals.
+_OTHER = re.compile(
+    r"\b(?:universit\w*|universidad\w*|department|dept|departamento|institut\w*|laborator\w*|school"
+    r"|college|cent(?:er|re)|facult\w*|hospital|academy|division|group|gmbh|inc|ltd|corporation|street"
+    r"|road|avenue|china|usa|germany|india|japan|france|korea|brazil|uk|abstract|introduction|keywords?"
+    r"|article|received|accepted|published|revised|available|online|copyright|correspond\w*|editor|email"
+    r"|e-mail|author|authors|reviewed|edited|citation|open|access|research|review|original|journal"
+    r"|science|senior|member|fellow|ieee|sciences|engineering|medicine|physics|chemistry|materials|technology|national|"
+    r"international|background|results?|methods?|conclusions?|summary|license|data|figure|table"
+    r"|background|results?)\b|(?-i:\b(?:the|of|for|in|on|with|by|to|from|is|are|was|this|using|at)\b)",
+    re.I,
+)
+_MARKS = re.compile(
+    r"(?<=[\w,.])\s?(?:\d{1,2}|[*\u2217\u2020\u2021\u00a7\u00b6#|\u2225])(?:\s?[,\u2013-]\s?(?:\d{1,2}|[a-z](?!\w)))*"
+    r"|[*\u2217\u2020\u2021\u00a7\u00b6#\u2225\u2709\u25cf\u2b21]+(?:[a-z]{1,2}\b)?|\(\s*[\d,\s]+\)|\[\s*[\d,\s]+\]"
+    r"|(?<=\w)\s[a-z](?=\s*(?:,|&|\band\b|$))"
+    r"|(?:,\s*)?\b(?:M\.?D|Ph\.?\s?D|M\.?Sc|B\.?Sc|MM|MB|MS|FRCP|MBBS|DVM|MPH|RN|Prof|Dr)[a-e]?\b\.?"
+    r"|https?://\S+|\b(?:ORCID|(?-i:ID))\b\S*|\S+@\S+"
+)
+# What ends the last name of the row before.
+_LEADING = re.compile(
+    r"^\s*(?:\d{1,2}(?:\s*,\s*\d{1,2})*(?=\s*(?:,|and\b|$))|[,;*\u2020\u2021])\s*,?"
+)
+_BETWEEN = re.compile(r"\s*(?:[,;\u00b7\u2022|]|\s(?:and|und|et|y|e)\s|&)\s*", re.I)
+
+
+def find_authors(first: list[str], title: str | None, stated: list[str]) -> str | None:
+    """The names of a document's authors, with commas between, or None.
+
+    Args:
+        first: the lines of the first page, in order.
+        title: the document's title.
+        stated: what its metadata name as authors; often whoever typeset it.
+    """
+    page = _plain(" ".join(first))
+    named = [name for text in stated for name in _names_stated(text)]
+    confirmed = [name for name in named if _plain(name.split()[-1]) in page]
+    printed = names_below(first, title)
+    if named and len(confirmed) == len(named) and len(named) >= len(printed):
+        return _joined(named)
+    return _joined(printed or confirmed)
+
+
+def _joined(names: list[str]) -> str | None:
+    names = list(dict.fromkeys(names))
+    if len(names) > MAX_AUTHORS:
+        names = [*names[:MAX_AUTHORS], "et al."]
+    return ", ".join(names) or None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W+", "", text).casefold()
+
+
+def _names_stated(text: str) -> list[str]:
+    """The names in an entry of the metadata: one, or several with marks between.
+
+    "Korkut, Bora" is one name, "Bora Korkut, Funda Yanikoglu" two.
+    """
+    text = " ".join(html.unescape(text).split())
+    if turned := _TURNED.fullmatch(text):
+        text = f"{turned.group(2).strip()} {turned.group(1)}"
+    return split_names(text) or []
+
+
+def split_names(text: str) -> list[str] | None:
+    """The names that a text consists of, None where it holds something else."""
+    parts = _parts(text)
+    if not parts or not all(is_name(part) for part in parts):
+        return None
+    return [_cased(part) for part in parts]
+
+
+def _parts(text: str) -> list[str]:
+    """A text cut at commas, at "and", and at the marks of affiliations, which are left out."""
+    parts = _BETWEEN.split(f" {_MARKS.sub(', ', _LEADING.sub('', text))} ")
+    parts = [re.sub(r"^(?:and|und|by)\s", "", " ".join(part.split()).strip(" ,")) for part in parts]
+    return [part for part in parts if not re.fullmatch(r"[a-z,]{0,3}|.", part.strip("."))]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of a person: two words or more, with capitals."""
+    if not 5 <= len(text) <= 60 or _OTHER.search(text) or not NAME.fullmatch(text):
+        return False
+    words = [word for word in text.split() if not re.fullmatch(_PARTICLE, word, re.I)]
+    capitals = all(word[0].isupper() for word in words)
+    whole = [word for word in words if len(word) > 1 and not word.endswith(".")]
+    return len(words) > 1 and capitals and bool(whole)
+
+
+def _cased(name: str) -> str:
+    """A name in capitals with small letters: "NIDAL JARADAT" → "Nidal Jaradat"."""
+    return name.title() if name.isupper() else name
+
+
+def names_below(lines: list[str], title: str | None) -> list[str]:
+    """The names in the rows below the title, or below another of the first rows."""
+    start = _after_title(lines, title)
+    found = _names_from(lines[start : start + MAX_LINES]) if start else []
+    for skipped in range(0 if found else min(SKIPPED, len(lines))):
+        some = _names_from(lines[skipped : skipped + MAX_LINES])
+        if len(some) > 1 and _plain(some[0]) not in _plain(title or ""):
+            return some
+    return found
+
+
+def _names_from(lines: list[str]) -> list[str]:
+    """The names in the first rows, down to the first one that has others than names.
+
+    A name may go on from one row to the next.
+    """
+    found: list[str] = []
+    tail = ""  # of the row before, which the next row may complete
+    for line in lines:
+        parts = _parts(line)
+        if not parts:
+            continue
+        ended = bool(_LEADING.match(line)) or is_name(parts[0])
+        if tail and not ended and is_name(f"{tail} {parts[0]}"):
+            parts[0] = f"{tail} {parts[0]}"
+        elif is_name(tail):
+            found.append(tail)
+        elif tail:
+            break
+        tail = ""
+        *whole, last = parts
+        most = 2 * sum(map(is_name, parts)) >= len(parts)
+        if not all(is_name(part) or (most and _may_be_name(part)) for part in whole):
+            break
+        found += whole
+        if not is_name(last) and not _may_be_name(last):
+            break
+        tail = last
+    return [_cased(name) for name in ([*found, tail] if is_name(tail) else found)]
+
+
+def _may_be_name(text: str) -> bool:
+    """Whether a text may be a part of a name, or one whose letters were not read right."""
+    rest = re.sub(rf"^{_INITIALS}", "", text)
+    return len(text) < 30 and text[0].isupper() and not _OTHER.search(text) and "." not in rest
+
+
+def _after_title(lines: list[str], title: str | None) -> int:
+    """The number of lines down to the title's last one; 0 where it is not found."""
+    wanted = _plain(title or "")
+    for number, line in enumerate(lines):
+        own = _plain(line)
+        if len(own) > 5 and wanted.endswith(own):
+            return number + 1
+    return 0

@@ -1,0 +1,71 @@
+"""White margins of pictures: a picture ends where its ink does.
+
+Some pictures are placed with margins as white as the paper, over which their caption and the text
+below are set. By its own box such a picture would lie behind that text, and be no figure.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.pdf.geometry import hits
+from cephalo.dataset_scripts.pdf.graphics import IMAGE, Graphics
+from cephalo.dataset_scripts.pdf.labels import match_label
+from cephalo.dataset_scripts.pdf.text import Line
+
+_SENTENCE = 40  # characters; a line that long, or that begins with a label, is of no picture
+_DPI = 72  # a pixel for each point of the page
+_MOST = 20  # pictures of a page that are drawn; a page with more under its text is a mosaic
+
+
+def trim_pictures(page: fast.Page, lines: list[Line], graphics: Graphics) -> Graphics:
+    """Cut the pictures behind lines of text to what of them is drawn outside of text.
+
+    Pictures that are white all over are left out. Others are not looked at, for drawing takes time.
+    """
+    texts = [line for line in lines if len(line.text) >= _SENTENCE or match_label(line.text)]
+    pictures = np.flatnonzero(graphics.kinds == IMAGE)
+    if not texts or not len(pictures):
+        return graphics
+    edges = np.array([line.box for line in texts if not line.quarters]).reshape(-1, 4)
+    boxes, keep = graphics.boxes.copy(), np.ones(len(graphics.boxes), bool)
+    behind = [k for k in pictures if _held(boxes[k], edges).any()]
+    for number in behind[:_MOST]:
+        box = _ink(page, boxes[number], edges, lines)
+        keep[number] = box is not None
+        boxes[number] = boxes[number] if box is None else box
+    return replace(graphics, boxes=boxes[keep], kinds=graphics.kinds[keep])
+
+
+def _held(box: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Which lines (n, 4) lie in a box: boolean (n,)."""
+    inside = (lines[:, :2] >= box[:2] - 1) & (lines[:, 2:] <= box[2:] + 1)
+    return inside.all(axis=1)
+
+
+def _ink(
+    page: fast.Page, box: np.ndarray, texts: np.ndarray, lines: list[Line]
+) -> np.ndarray | None:
+    """What more than `lines` is drawn in a box, between two of the `texts` (n, 4) that lie in it.
+
+    Where most is drawn; None where nothing is.
+    """
+    pixels, dpi = rendering.render(page, tuple(box.tolist()), _DPI)
+    scale, corner = dpi / 72.0, np.tile(box[:2], 2)
+    pixels = pixels.copy()
+    own = np.array([line.box for line in lines if not line.quarters]).reshape(-1, 4)
+    for x0, y0, x1, y1 in (own[hits(own, tuple(box))] - corner) * scale:
+        rows = slice(max(0, int(y0) - 1), max(0, int(y1) + 2))
+        pixels[rows, max(0, int(x0) - 1) : max(0, int(x1) + 2)] = 255
+    cuts = np.sort((texts[_held(box, texts)] - corner)[:, [1, 3]].ravel() * scale)
+    edges = np.rint([0, *cuts, len(pixels)]).astype(int).clip(0, len(pixels)).tolist()
+    bands = [(top, pixels[top:bottom]) for top, bottom in pairwise(edges) if bottom > top]
+    top, band = max(bands, key=lambda band: (band[1].min(axis=2) < fast.WHITE).sum())
+    ink = rendering.ink_box(band)
+    if ink is None:
+        return None
+    left, upper, right, lower = ink
+    return np.array([left, top + upper, right, top + lower]) / scale + corner

@@ -1,0 +1,130 @@
+"""Raised digits and signs, which the text of a page gives as if they stood on the line.
+
+"10⁶ spores" comes as "106 spores", and a citation of reference 54 as "rate54".
+"""
+
+import ctypes
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.text import Line
+
+MARK = "\ue000"  # a private character, before a raised number that cites a reference
+_RAISABLE = frozenset("0123456789+-\u2212\u2013,\u00b1")
+_SUPERSCRIPTS = str.maketrans("0123456789+-\u2212\u2013", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻")
+# What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
+_WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
+_EXPONENT = re.compile(r"[+\-\u2212\u2013]?\d{1,3}|\d{0,2}[+\-\u2212\u2013]")
+_SIGNS = "+\u2212\u2013\u2010-"
+_BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
+_SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
+_GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re.I)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes characters raised."""
+
+    lift: float = 0.15  # of the line's height, by which they stand higher; superscripts 0.25 to 0.4
+    most: int = 400  # characters of a line that are looked at
+
+
+P = Parameters()
+
+
+def with_raised(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
+    """Lines of a page in which raised numbers are set as such, by the `id` of the line they are of.
+
+    An exponent becomes superscript characters; a number behind a word, which cites a reference,
+    gets `MARK` before it.
+    """
+    wanted = [line for line in lines if not line.quarters and re.search(r"\d", line.text)]
+    textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
+    if not textpage:
+        return {}
+    try:
+        handle = ctypes.cast(textpage, ctypes.c_void_p).value
+        count = pdfium.FPDFText_CountChars(textpage)
+        found = {}
+        for line in wanted:
+            text = _set(line.text, list(_runs(page, handle, line, count)))
+            if text != line.text:
+                found[id(line)] = replace(line, text=text)
+        return found
+    finally:
+        pdfium.FPDFText_ClosePage(textpage)
+
+
+def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[tuple[str, str]]:
+    """The raised runs of a line, each with the characters before it, from left to right."""
+    first, last = line.span
+    chars = np.arange(first, min(last + 1, first + P.most, count))
+    text = "".join(chr(fast.text_unicode(textpage, char)) for char in chars.tolist())
+    if len(text) != len(chars) or not len(chars):
+        return
+    if _plain(text)[:4] != _plain(line.text)[:4]:  # another font's codes, or text of a scan
+        return
+    solid = np.array([not char.isspace() for char in text])
+    if not solid.any():
+        return
+    heights = np.ptp(fast.map_boxes(fast.loose_boxes(textpage, chars), page.to_display)[:, 1::2], 1)
+    feet = (fast.origins(textpage, chars.tolist()) @ page.to_display[:2])[:, 1]
+    lift = float(np.median(feet[solid])) - feet
+    above = (lift > P.lift * float(np.median(heights[solid]))) & solid
+    # A minus may come as a control character, which stands for it in its font.
+    raised = [
+        bool(own) and (char in _RAISABLE or not char.isprintable())
+        for own, char in zip(above, text, strict=True)
+    ]
+    start = 0
+    while start < len(text):
+        end = start
+        while end < len(text) and raised[end]:
+            end += 1
+        if end > start:
+            yield text[max(0, start - 12) : start], text[start:end].strip(",")
+        start = max(end, start + 1)
+
+
+def _spaced(text: str) -> str:
+    """A pattern of a text with any white space between, and signs in any form."""
+    parts = (
+        rf"[{_SIGNS}]" if char in _SIGNS or not char.isprintable() else re.escape(char)
+        for char in text
+    )
+    return r"\s?".join(parts)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z\d]", "", text)
+
+
+def _set(text: str, runs: list[tuple[str, str]]) -> str:
+    """A text in which raised runs, each behind the characters before it, are set as such."""
+    end = len(text)
+    for before, raised in reversed(runs):  # so that what stands before a run is as it was read
+        head = re.sub(r"\s", "", before)[-4:]
+        pattern = rf"{_spaced(head)}(\s?)({_spaced(raised)})"
+        match = next(iter(list(re.finditer(pattern, text[:end]))[::-1]), None)
+        if not head or not match or _BRACKET.search(text[: match.start(2)]):
+            continue
+        start, stop = match.span(2)
+        raised = re.sub(r"\s", "", match.group(2))
+        end = start
+        space = match.group(1)
+        isotope = bool(space) and raised.isdecimal() and text[stop : stop + 1].isalpha()
+        cites = _WORD.search(before.rstrip()) or _SEVERAL.search(raised)
+        if cites and not isotope:
+            if not _GOVERNS.search(before.rstrip()):
+                text = f"{text[:start]}{MARK}{raised}{text[stop:]}"
+        elif _EXPONENT.fullmatch(raised) and not (
+            raised in _SIGNS and text[stop : stop + 1].isalnum()
+        ):
+            start -= len(space) * (not isotope)
+            text = f"{text[:start]}{raised.translate(_SUPERSCRIPTS)}{text[stop:]}"
+    return text

@@ -1,0 +1,76 @@
+"""Whether an answer is about its own figure, rather than about another one of the paper.
+
+The words of question and answer are weighed by how few figures of the paper have them (inverse
+document frequency), and looked for in what is said of each figure. A logistic regression with the
+weights of `weights.json` decides.
+"""
+
+import json
+import math
+from collections import Counter
+from functools import cache, lru_cache
+from pathlib import Path
+
+from cephalo.dataset_scripts.pdf.decisions import LinearModel
+from cephalo.dataset_scripts.refinement.words import subject
+
+Passages = tuple[str, ...]
+
+LEAST_ODDS = 1.0  # log-odds of belonging to another figure from which an answer is rejected
+ASKED = 0.5  # weight of a word of the question, which may take up what the answer denies
+
+
+def other_figure(
+    question: str, answer: str, own: Passages, others: tuple[Passages, ...]
+) -> str | None:
+    """That the words of an answer are those of another figure, in a line."""
+    if not others:
+        return None
+    figures = figure_words(own, others)
+    said, asked = subject(answer), subject(question)
+    best = max(figures[1:], key=lambda one: weight(said, asked, one))
+    only = ((said | asked) & best.keys()) - figures[0].keys()
+    odds = load_model().score(features(said, asked, figures[0], best))
+    if only and odds > LEAST_ODDS:
+        words = ", ".join(sorted(only, key=lambda one: -best[one])[:4])
+        return f"{words}: said of another figure of the paper, not of this one"
+    return None
+
+
+def features(
+    said: frozenset[str], asked: frozenset[str], own: dict[str, float], other: dict[str, float]
+) -> dict[str, float]:
+    """What tells whether the stems of an answer and its question are another figure's.
+
+    `margin` is by how much the other figure's words weigh more, for the square root of the number
+    of words; `ratio` the logarithm of how many times more; `asked` how many words of the question
+    only the other figure has.
+    """
+    mine, theirs = weight(said, asked, own), weight(said, asked, other)
+    return {
+        "margin": (theirs - mine) / math.sqrt(max(1, len(said))),
+        "ratio": math.log((theirs + 1) / (mine + 1)),
+        "asked": float(len((asked & other.keys()) - own.keys())),
+    }
+
+
+def weight(said: frozenset[str], asked: frozenset[str], figure: dict[str, float]) -> float:
+    """How much of an answer, and of its question, is about a figure."""
+    return sum(figure.get(one, 0.0) for one in said) + ASKED * sum(
+        figure.get(one, 0.0) for one in asked - said
+    )
+
+
+@cache
+def load_model() -> LinearModel:
+    """The weights of the features."""
+    text = Path(__file__).with_name("weights.json").read_text(encoding="utf-8")
+    return LinearModel(json.loads(text)["other_figure"])
+
+
+@lru_cache(maxsize=64)  # one figure is asked about many times
+def figure_words(own: Passages, others: tuple[Passages, ...]) -> list[dict[str, float]]:
+    """The stems of each figure, the own one first, with their weights."""
+    found = [subject(" ".join(passages)) for passages in (own, *others)]
+    among = Counter(word for words in found for word in words)
+    return [{word: math.log((1 + len(found)) / among[word]) for word in words} for words in found]

@@ -1,0 +1,117 @@
+"""What people decided about answers: a JSONL file that the page of `--review` exports.
+
+OUT/decisions.jsonl holds all decisions about a folder, one a line. Of two about one answer the
+later counts.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.refinement.forms import Talk, Turn
+
+NAME = "decisions.jsonl"
+ID_DIGITS = 16  # hexadecimal; of a SHA-256
+MAX_LINE = 200_000  # bytes
+
+
+class DecidedTurn(BaseModel):
+    """A question and its answer, as a person left them."""
+
+    question: str = Field(min_length=2, max_length=20_000)
+    answer: str = Field(min_length=1, max_length=20_000)
+
+
+class Decision(BaseModel):
+    """A line of a decisions file.
+
+    `id` is the conversation's (`conversation_id`), `shard` the stem of its file. `turns` are given
+    with "edit" and stand in place of what the teacher wrote.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    shard: str
+    decision: Literal["accept", "reject", "edit"]
+    turns: list[DecidedTurn] | None = Field(default=None, min_length=1, max_length=16)
+    note: str = ""
+
+    def applied_to(self, talk: Talk) -> Talk:
+        """The conversation as the person left it."""
+        if self.decision != "edit" or not self.turns:
+            return talk
+        return talk._replace(turns=tuple(Turn(turn.question, turn.answer) for turn in self.turns))
+
+
+def conversation_id(figures: list[dict[str, Any]], task: str, talk: Talk) -> str:
+    """What tells a conversation apart: its images, its task and its words."""
+    facts = [[figure["image_sha256"] for figure in figures], task, talk.turns]
+    text = json.dumps(facts, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """The decisions in a file. Raises CephaloError where it is missing or a line is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CephaloError(f"cannot read decisions from {path}: {error}") from error
+    decisions = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > MAX_LINE:
+                raise ValueError(f"it has {len(line):,} characters")
+            decision = Decision.model_validate_json(line)
+            if decision.decision == "edit" and not decision.turns:
+                raise ValueError('"edit" needs "turns"')
+        except ValueError as error:
+            raise CephaloError(f"{path}, line {number} is no decision: {_told(error)}") from error
+        decisions.append(decision)
+    return decisions
+
+
+Decisions = dict[str, dict[str, Decision]]
+"""By shard, then by conversation."""
+
+
+def take_decisions(out: Path) -> Decisions:
+    """The decisions about a folder."""
+    path, by_shard = out / NAME, {}
+    for one in read_decisions(path) if path.exists() else []:
+        by_shard.setdefault(one.shard, {})[one.id] = one
+    return by_shard
+
+
+def add_decisions(out: Path, more: Path) -> set[str]:
+    """Add the decisions of a file to those about a folder; the shards that they are about."""
+    path = out / NAME
+    added = read_decisions(more)
+    before = read_decisions(path) if path.exists() else []
+    write_decisions(path, {one.id: one for one in [*before, *added]}.values())
+    return {one.shard for one in added}
+
+
+def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
+    """Write decisions, one a line."""
+    write_whole(path, "".join(one.model_dump_json(exclude_none=True) + "\n" for one in decisions))
+
+
+def facts_of(decisions: Iterable[Decision]) -> list[str]:
+    """What conversations depend on of decisions, whatever their order."""
+    return sorted(one.model_dump_json() for one in decisions)
+
+
+def _told(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,283 @@
+"""Results that follow from quantities of a source: differences, sums, ratios, changes in percent.
+
+Two of its quantities nearly always make a number that somebody could have invented, so operands
+count only where they are told beside the result, where they stand together in a sentence about
+the same, or where few pairs could give so exact a result.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import combinations
+from math import log, log10
+
+from cephalo.dataset_scripts.refinement.quantities import ABOUT, Quantity, comparable, within
+from cephalo.dataset_scripts.refinement.units import Unit
+
+RATIO_SLACK = 0.1  # share of a ratio that "twice" or "five times" may be off
+ORDER_SLACK = 0.35  # of a power of ten that "an order of magnitude" may be off
+# Expected number of pairs that give a result by accident: of those that stand together in a
+# sentence about the same, and of all.
+CHANCE_TOGETHER, CHANCE_ANYWHERE = 0.3, 0.1
+DECADE = log(10)  # results spread evenly over the logarithm of a decade or so
+MOST_TOLD = 12  # operands in an answer
+MOST_STATED = 60  # operands in a source
+NATURAL = 12  # quantities of one unit in a sentence, more are a table
+
+# An answer that derives says so.
+_DERIVES = re.compile(
+    r"\b(?:differ\w*|more|less|fewer|larger|smaller|higher|lower|wider|narrower|thicker|thinner|faster"
+    r"|slower|stronger|weaker|longer|shorter|deeper|coarser|finer|hotter|colder|gain\w*|loss\w*|los[te]\w*"
+    r"|drop\w*|fall\w*|fell|rise\w*|rose|increas\w*|decreas\w*|declin\w*|reduc\w*|gr[eo]w\w*|shr[iau]nk\w*"
+    r"|span\w*|gap|apart|further|additional|extra|remain\w*|retain\w*|retention|left|total\w*|together|sum"
+    r"|combin\w*|mean|averag\w*|interval|window|shift\w*|chang\w*|ratio|factor|times|fold|doubl\w*|tripl\w*"
+    r"|halv\w*|half|twice|third|quarter|magnitude|exceed\w*|compared|improv\w*|contract\w*|expan\w*|wide"
+    r"|spread|within|range|between|from|amounts?|lasts?|takes?|takes|covers?|efficien\w*|share|part"
+    r"|fraction|percent\w*|%)(?!\w)",
+    re.IGNORECASE,
+)
+
+
+_EACH = re.compile(
+    r"\b(?:each|every|per|apiece|respectively|total|altogether|in all|together)\b", re.I
+)
+_MEAN = re.compile(r"\b(?:mean|averag\w*|middle|mid\w*|cent(?:re|er)\w*|halfway)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How a quantity follows from others: "1062.5 V - 649.2 V = 413.3 V"."""
+
+    text: str
+    operands: tuple[Quantity, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A value in base units, of a dimension, that `text` says how to get."""
+
+    value: float
+    dimension: str
+    text: str
+    operands: tuple[Quantity, ...]
+
+
+def derive(
+    claim: Quantity,
+    sentence: str,
+    told: Iterable[Quantity],
+    together: Iterable[list[Quantity]],
+    stated: Iterable[Quantity],
+) -> Derivation | None:
+    """How a claim follows from other quantities, None where it does not.
+
+    Args:
+        claim: what an answer says, in this `sentence`.
+        told: quantities that the question and the answer name beside it.
+        together: quantities that stand in one sentence of the source, about the same.
+        stated: all quantities of the source.
+    """
+    told = _distinct(told)[:MOST_TOLD]
+    results = (*pair_results(claim, told), *triple_results(claim, told))
+    if claim.is_count and _EACH.search(sentence):
+        results += tuple(_counts(claim, told))
+    for result in results:
+        if fits(claim, result) and (result.dimension != "mean" or _MEAN.search(sentence)):
+            return _derivation(claim, result)
+    if not _DERIVES.search(sentence):
+        return None
+    pairs = [pair for group in together for pair in natural_pairs(claim, group)]
+    near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
+    every = pair_results(claim, _distinct(stated)[:MOST_STATED], products=False)
+    for results, chance in ((near, CHANCE_TOGETHER), (list(every), CHANCE_ANYWHERE)):
+        found = [result for result in results if fits(claim, result)]
+        others = {round(result.value, 12) for result in results}
+        if found and len(others) * 2 * _slack(claim) / DECADE <= chance:
+            return _derivation(claim, found[0])
+    return None
+
+
+def pair_results(
+    claim: Quantity, operands: list[Quantity], products: bool = True
+) -> Iterator[Result]:
+    """What two of the operands give that has the claim's dimension."""
+    for one in operands:
+        if dimension(claim) == "share" and dimension(one) == "share" and one.kind == "value":
+            yield Result(1 - _absolute(one), "share", f"100 % - {one.text}", (one,))
+        if (
+            products
+            and claim.unit
+            and one.unit
+            and one.base
+            and _combined(None, one.unit, -1) == (dimension(claim))
+        ):
+            yield Result(1 / _absolute(one), dimension(claim), f"1 / {one.text}", (one,))
+    for one, other in combinations(operands, 2):
+        a, b = sorted((one, other), key=_absolute, reverse=True)
+        if comparable(a, b) and dimension(a) == dimension(b):
+            yield from _of_one_kind(claim, a, b)
+        if products and claim.kind == "value":
+            yield from _products(claim, a, b)
+
+
+def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
+    """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
+    large, small = _difference_base(a), _difference_base(b)
+    plain = claim.is_count and a.unit is not None
+    share = dimension(claim) == "share"
+    ratio = claim.kind in ("times", "orders") or share or plain
+    if ratio and small and large and not _offset(a):
+        yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
+        if claim.kind != "orders" and not plain:
+            yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))
+        if share:
+            change = f"({a.text} - {b.text})"
+            yield Result((large - small) / large, "ratio", f"{change} / {a.text}", (a, b))
+            yield Result((large - small) / small, "ratio", f"{change} / {b.text}", (a, b))
+    if claim.kind == "value" and dimension(a) == dimension(claim):
+        if a.value * b.value < 0:
+            small = -small
+        yield Result(large - small, dimension(claim), f"{a.text} - {b.text}", (a, b))
+        yield Result(
+            (_absolute(a) + _absolute(b)) / 2, "mean", f"({a.text} + {b.text}) / 2", (a, b)
+        )
+        if not _offset(a):
+            yield Result(large + small, dimension(claim), f"{a.text} + {b.text}", (a, b))
+
+
+def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
+    """Products and quotients of two quantities that have the claim's dimension."""
+    if not claim.unit or not (a.unit or b.unit) or "share" in (dimension(a), dimension(b)):
+        return
+    if any(not one.unit and not one.is_count for one in (a, b)):
+        return
+    left, right = _difference_base(a), _difference_base(b)
+    wanted = dimension(claim)
+    if _combined(a.unit, b.unit, 1) == wanted:
+        yield Result(left * right, wanted, f"{a.text} \u00d7 {b.text}", (a, b))
+    if right and _combined(a.unit, b.unit, -1) == wanted:
+        yield Result(left / right, wanted, f"{a.text} / {b.text}", (a, b))
+    if left and _combined(b.unit, a.unit, -1) == wanted:
+        yield Result(right / left, wanted, f"{b.text} / {a.text}", (b, a))
+
+
+def _counts(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
+    """Whole numbers that count "each" of some things, or all of them."""
+    counts = [one for one in operands if one.is_count and one.value]
+    for a, b in combinations(sorted(counts, key=_absolute, reverse=True), 2):
+        yield Result(a.value / b.value, "", f"{a.text} / {b.text}", (a, b))
+        yield Result(a.value * b.value, "", f"{a.text} \u00d7 {b.text}", (a, b))
+        yield Result(a.value + b.value, "", f"{a.text} + {b.text}", (a, b))
+
+
+def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
+    """Sums and means of three operands, and one less two others, of the claim's dimension."""
+    alike = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
+    if claim.kind != "value":
+        return
+    for three in combinations(alike, 3):
+        c, b, a = sorted(three, key=_absolute)
+        total = sum(map(_absolute, three))
+        names = " + ".join(one.text for one in (a, b, c))
+        yield Result(total, dimension(claim), names, three)
+        yield Result(total / 3, "mean", f"({names}) / 3", three)
+        rest = 2 * _absolute(a) - total
+        yield Result(rest, dimension(claim), f"{a.text} - {b.text} - {c.text}", three)
+    shares = [one for one in operands if dimension(one) == dimension(claim) == "share"]
+    for one, other in combinations(shares, 2):
+        rest = 1 - _absolute(one) - _absolute(other)
+        yield Result(rest, "share", f"100 % - {one.text} - {other.text}", (one, other))
+
+
+def natural_pairs(claim: Quantity, group: list[Quantity]) -> Iterator[list[Quantity]]:
+    """The pairs of a sentence that somebody compares: the only two, the ends, least and most."""
+    kinds: dict[str, list[Quantity]] = {}
+    for one in group:
+        if one.kind == "value" and (one.unit or not claim.unit):
+            kinds.setdefault(one.unit.dimension if one.unit else one.noun, []).append(one)
+    for alike in kinds.values():
+        if not 2 <= len(alike) <= NATURAL:
+            continue
+        pairs = [
+            (alike[0], alike[-1]),
+            (min(alike, key=_absolute), max(alike, key=_absolute)),
+        ]
+        for pair in dict.fromkeys(pairs):
+            yield list(pair)
+
+
+def fits(claim: Quantity, result: Result) -> bool:
+    """Whether a result is what is claimed, rounded as the claim is."""
+    value = abs(result.value)
+    if claim.kind == "orders":
+        return value > 0 and abs(log10(value) - claim.value) <= ORDER_SLACK
+    factor = claim.unit.factor if claim.unit else 1.0
+    said, place = abs(claim.value) * factor, claim.place * factor
+    if result.dimension == "mean" and claim.unit:
+        said = abs(claim.base)
+    if claim.kind == "times":
+        place = min(place, 2 * RATIO_SLACK * said)
+    elif claim.unit and claim.unit.dimension == "share":
+        place = min(place, 4 * RATIO_SLACK * said)
+    elif claim.is_count:
+        place = min(place, 0.1)  # counts are exact
+    return said > 0 and within(said, value, place, claim.approximate)
+
+
+def _slack(claim: Quantity) -> float:
+    """The share of a claim by which a result may be off."""
+    size = abs(claim.value)
+    if claim.kind == "orders" or not size:
+        return 1.0
+    slack = max(0.5 * claim.place / size, ABOUT / 2 if claim.approximate else 0.0)
+    return min(slack, RATIO_SLACK) if claim.kind == "times" else slack
+
+
+def _derivation(claim: Quantity, result: Result) -> Derivation:
+    value = abs(result.value)
+    if claim.unit and result.dimension != "ratio":
+        zero = claim.unit.offset if result.dimension == "mean" else 0.0
+        shown = f"{(value - zero) / claim.unit.factor:.4g} {claim.unit.name}"
+    elif claim.unit:
+        shown = f"{100 * value:.4g} %"
+    else:
+        shown = f"{value:.4g}"
+    return Derivation(f"{result.text} = {shown}", result.operands)
+
+
+def dimension(one: Quantity) -> str:
+    """The dimension of a quantity, "" where it has no unit."""
+    return one.unit.dimension if one.unit else ""
+
+
+def _difference_base(one: Quantity) -> float:
+    return abs(replace(one, change=True).base)
+
+
+def _absolute(one: Quantity) -> float:
+    return abs(one.base)
+
+
+def _offset(one: Quantity) -> bool:
+    """Whether zero of the unit is not zero of the quantity."""
+    return bool(one.unit and one.unit.offset)
+
+
+@lru_cache(maxsize=4096)
+def _combined(one: Unit | None, other: Unit | None, power: int) -> str:
+    """The dimension of a product or quotient."""
+    from cephalo.dataset_scripts.refinement.units import registry
+
+    units = registry()
+    left = one.pint if one else units.Unit("")
+    right = other.pint if other else units.Unit("")
+    if (one and one.offset) or (other and other.offset):
+        return "no product"
+    return str((left * right**power).dimensionality)
+
+
+def _distinct(found: Iterable[Quantity]) -> list[Quantity]:
+    """Quantities with a value, each once."""
+    once = {(one.value, dimension(one), one.kind): one for one in found}
+    return [one for one in once.values() if one.kind in ("value", "spread", "times")]

@@ -1,0 +1,328 @@
+"""Whether an answer says the contrary of its source: a rise for a fall, a higher for a lower, yes
+for no, or a change the other way round.
+
+Words with a direction ("rises", "slower") are taken with the words near them, and compared where
+these are the same in answer and source. In "the faster the cooling, the finer the dendrites" it is
+the product of both directions that counts; in "X is larger than Y" it is which of them comes first.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+from cephalo.dataset_scripts.refinement.denials import NOT, Conflict, denied, reversed_change
+from cephalo.dataset_scripts.refinement.direction_words import POSITIVE, SIGNS
+from cephalo.dataset_scripts.refinement.words import (
+    UNSPECIFIC,
+    Word,
+    clauses,
+    named,
+    sentences,
+    spelled_out,
+    stem,
+    stems,
+    words,
+)
+
+REACH = 5  # words to either side that belong to a word with a direction
+SUBJECT = 7  # words at the beginning of a clause that all directions in it are about
+SHARE = 0.5  # of the words near the one that must stand near the other
+NEAR, LINKED = 1.0, 1.9  # weight of the words that both have, by one direction and by two
+ONE_WORD = 1.0  # weight of a single word, which does not do for different kinds of directions
+AGREED = 0.6  # share of the weight of a contrary statement at which one that agrees outweighs it
+TOLD = 1.2  # the same for a fact, of which every word is wanted
+UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
+
+_WITH_AMOUNT = {"amount", "speed", "strength", "size"}
+_DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
+# Of these, less is more: with one of them on one side only, directions are not compared.
+_INVERSE = frozenset(
+    map(
+        stem,
+        [
+            "resistance",
+            "resistant",
+            "impedance",
+            "loss",
+            "time",
+            "delay",
+            "barrier",
+            "overpotential",
+            "IC50",
+            "MIC",
+            "dose",
+            "defect",
+            "error",
+            "uncertainty",
+            "polarization",
+            "polarisation",
+            "width",
+            "thickness",
+            "inhibition",
+            "damage",
+            "difference",
+            "gap",
+            "hysteresis",
+            "distance",
+            "spacing",
+            "stress",
+            "strain",
+            "viscosity",
+        ],
+    )
+)
+_THAN = re.compile(r"\b(?:than|compared (?:to|with)|in contrast to|unlike|over that of)\b")
+# What a direction stands under that is a condition of another one: a verb, and any other word.
+_WHEN = re.compile(r"\b(?:as|when|if|whenever|once)\s+(?:\S+\s+){0,6}$", re.IGNORECASE)
+_PASSIVE = re.compile(
+    r"\b(?:after|before|as|when|if|once|until)\s+(?:\S+\s+){0,4}(?:is|are|was|were|been)\s+$",
+    re.IGNORECASE,
+)
+_WITH = re.compile(
+    r"\b(?:(?:with|upon|on|by|at|after|under|for)\s+(?:\w+\s+){0,2}|(?:as|when"
+    r"|if)\s+(?:\w+\s+){0,4})$",
+    re.IGNORECASE,
+)
+_VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
+_SAID_OF = re.compile(
+    r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?"
+    r"|appears?|seems?|looks?)\s+"
+    r"(?:\w+\s+){0,3}(?:\w+\s+and\s+)?$",
+    re.IGNORECASE,
+)
+_ADVICE = re.compile(
+    r"^\W*(?:use|choose|pour|keep|make|add|raise|lower|increase|reduce|cast|cool|heat|test"
+    r"|compare|wrap|pass|remove"
+    r"|avoid|expect|apply|select|try|replace|vary|work|measure|start|combine|coat|shorten"
+    r"|dose|one could|it could)\b",
+    re.IGNORECASE,
+)
+_RATES = frozenset(map(stem, ["rate", "speed", "velocity", "kinetics", "reaction"]))
+_BOTH = re.compile(r"\bthe (?:\w+er|more|less)\b[^,;]*,? the (?:\w+er|more|less)\b", re.IGNORECASE)
+_PRONOUN = re.compile(r"^\W*(?:it|they|this|these|its|their|yes|no|indeed)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Directed:
+    """A word with a direction, the stems near it, and those that it is compared with.
+
+    `condition` is another such word in the sentence on which this one depends.
+    """
+
+    word: str
+    kind: str
+    sign: int
+    near: frozenset[str]
+    than: frozenset[str] = frozenset()
+    condition: "Directed | None" = None
+
+    @property
+    def rising(self) -> bool:
+        """Whether this, as a condition, goes without saying: "with increasing temperature"."""
+        return self.sign > 0 and self.word.startswith(("increas", "ris"))
+
+
+def against_source(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
+    """The first statement of an answer that the source contradicts, in a line."""
+    return against(question, answer, spelled_out(passages), "the source says")
+
+
+def against_laws(question: str, answer: str) -> str | None:
+    """The first statement of an answer that contradicts what is known in general, in a line."""
+    return against(question, answer, load_laws(), "it is known that", whole=True)
+
+
+@cache
+def load_laws() -> tuple[str, ...]:
+    """Facts that hold in general."""
+    lines = Path(__file__).with_name("laws.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def against(
+    question: str, answer: str, passages: tuple[str, ...], says: str, whole: bool = False
+) -> str | None:
+    """The first statement of an answer that some passages contradict, in a line.
+
+    `whole` wants all words of a passage in the answer or its question.
+    """
+    stated = directed_in_all(passages)
+    asked = stems(question)
+    for sentence in sentences(answer):
+        if _ADVICE.match(sentence):
+            continue
+        topic = asked if _PRONOUN.match(sentence) else frozenset()
+        present = asked | stems(sentence) if whole else None
+        found = (
+            contradicted(directed_in(sentence, topic), stated, present)
+            or denied(sentence, passages, present)
+            or reversed_change(sentence, passages)
+        )
+        if found:
+            return f"{found[0]}, where {says} {found[1]}"
+    return None
+
+
+def contradicted(
+    said: tuple[Directed, ...], stated: tuple[Directed, ...], present: frozenset[str] | None
+) -> Conflict | None:
+    """A direction whose nearest counterparts in the source all say the contrary.
+
+    `present` are the stems of which a counterpart may have no others, where that is wanted.
+    """
+    for mine in said:
+        agree, against, other = 0.0, 0.0, None
+        for theirs in stated:
+            if present is not None and not within(theirs, mine, present):
+                continue
+            weight, sign = compare(mine, theirs)
+            if sign > 0:
+                agree = max(agree, weight)
+            elif weight > against:
+                against, other = weight, theirs
+        enough = NEAR if present is None else TOLD
+        if other and against >= enough and agree < AGREED * against:
+            return f"“{mine.word}” of {named(mine.near & other.near)}", f"“{other.word}”"
+    return None
+
+
+def within(theirs: Directed, mine: Directed, present: frozenset[str]) -> bool:
+    """Whether a counterpart has no words but `present` ones, its condition neither."""
+    every = theirs.near | theirs.than
+    if theirs.condition:
+        if not mine.condition:
+            return False
+        every |= theirs.condition.near
+    return every - UNSPECIFIC <= present
+
+
+def compare(mine: Directed, theirs: Directed) -> tuple[float, int]:
+    """The weight of what two directions share, 0 where they do not compare, and 1 or -1."""
+    weight = overlap(mine, theirs)
+    if not weight:
+        return 0.0, 1
+    sign = mine.sign * theirs.sign * order(mine, theirs)
+    mine_too, theirs_too = mine.condition, theirs.condition
+    if mine_too and theirs_too:
+        also = overlap(mine_too, theirs_too)
+        if also and weight + also >= LINKED:
+            return weight + also, sign * mine_too.sign * theirs_too.sign
+        return 0.0, 1
+    if mine_too or (theirs_too and not theirs_too.rising):
+        return 0.0, 1
+    return weight, sign
+
+
+def overlap(mine: Directed, theirs: Directed) -> float:
+    """The weight of the words near both, 0 where too few of them are shared."""
+    kinds = {mine.kind, theirs.kind}
+    if len(kinds) > 1 and not ("amount" in kinds and kinds <= _WITH_AMOUNT):
+        return 0.0
+    shared = mine.near & theirs.near
+    if kinds == {"amount", "speed"} and not shared & _RATES:
+        return 0.0
+    if not shared or ((mine.near ^ theirs.near) & _INVERSE):
+        return 0.0
+    if len(shared) < SHARE * min(len(mine.near), len(theirs.near)):
+        return 0.0
+    weight = sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
+    return weight if len(kinds) == 1 or weight > ONE_WORD else 0.0
+
+
+def weigh(one: str) -> float:
+    """How much a shared stem tells."""
+    return UNSPECIFIC_WEIGHT if one in UNSPECIFIC else 1.0
+
+
+def order(mine: Directed, theirs: Directed) -> int:
+    """-1 where what one compares with stands first in the other: "X than Y" and "Y than X"."""
+    if not mine.than or not theirs.than:
+        return 1
+    first, second = mine.near - mine.than, mine.than - mine.near
+    left, right = theirs.near - theirs.than, theirs.than - theirs.near
+    straight = len(first & left) + len(second & right)
+    crossed = len(first & right) + len(second & left)
+    return -1 if crossed > straight else 1
+
+
+@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+def directed_in_all(passages: tuple[str, ...]) -> tuple[Directed, ...]:
+    """The words with a direction in all passages."""
+    return tuple(
+        one
+        for passage in passages
+        for sentence in sentences(passage)
+        for one in directed_in(sentence)
+    )
+
+
+def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Directed, ...]:
+    """The words of a sentence with a direction; `topic` stands for its pronouns."""
+    found: list[Directed] = []
+    conditions: list[Directed] = []
+    both = _BOTH.search(sentence)
+    before = topic
+    for clause in clauses(sentence):
+        subject = before if _PRONOUN.match(clause) else frozenset()
+        for one, conditional in directed_in_clause(clause, subject):
+            first_of_both = both and not found and not conditions
+            (conditions if conditional or first_of_both else found).append(one)
+        before = stems(clause) or before
+    if not found:
+        return tuple(conditions)
+    on = conditions[-1] if conditions else None
+    return tuple(replace(one, condition=on) for one in found)
+
+
+def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Directed, bool]]:
+    """The words of a clause with a direction, and whether each is a condition of others."""
+    than = _THAN.search(clause)
+    limit = than.start() if than else len(clause)
+    other = stems(clause[than.end() :]) if than else frozenset()
+    found = words(clause)
+    places = [
+        place
+        for place, word in enumerate(found)
+        if word.start < limit and says_direction(clause, found, place)
+    ]
+    subject = frozenset(topic)
+    for word in found[: min(SUBJECT, places[0]) if places else 0]:
+        subject |= word.stems
+    degree = 1
+    for place, following in zip(places, [*places, -1][1:], strict=True):
+        word = found[place].text.lower()
+        if word in _DEGREE and following == place + 1:  # "less symmetrical"
+            degree = _DEGREE[word]
+            continue
+        kind, sign = SIGNS[word]
+        sign, degree = sign * degree, 1
+        start = found[place].start
+        if NOT.search(clause, max(0, start - 14), start):
+            sign = -sign
+        condition = _WHEN if _VERB.match(word) else _WITH
+        conditional = bool(condition.search(clause, 0, start) or _PASSIVE.search(clause, 0, start))
+        first, last = max(0, place - REACH), place + REACH + 1
+        # What stands nearer to another such word is that one's.
+        for one in places:
+            if one < place:
+                first = max(first, (one + place) // 2 + 1)
+            elif one > place:
+                last = min(last, (one + place) // 2 + 1)
+        near = frozenset().union(*(one.stems for one in found[first:last] if one.start < limit))
+        if not conditional:
+            near |= subject
+        near -= {stem(found[one].text) for one in places}
+        near = frozenset(one for one in near if not one[0].isdigit())
+        if near:
+            yield Directed(word, kind, sign, near, other), conditional
+
+
+def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
+    """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
+    word = found[place].text.lower()
+    if word not in SIGNS or word not in POSITIVE:
+        return word in SIGNS
+    compared = bool(place) and found[place - 1].text.lower() in _DEGREE
+    return compared or bool(_SAID_OF.search(clause, 0, found[place].start))

@@ -1,0 +1,88 @@
+"""What a refinement will ask and use, told before it starts."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from cephalo.dataset_scripts.refinement.documents import read_figures
+from cephalo.dataset_scripts.refinement.quotation import source_of
+from cephalo.dataset_scripts.refinement.report import Spending
+from cephalo.dataset_scripts.refinement.run import Item, count_items, plan
+from cephalo.dataset_scripts.refinement.second_look import REQUESTS
+from cephalo.dataset_scripts.refinement.showing import pictures_of
+
+if TYPE_CHECKING:  # imports torch
+    from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
+
+SAMPLED_SHARDS = 4  # read to estimate tokens
+SAMPLED_ITEMS = 12  # questions made of each
+CHARACTERS = 4  # of English text that make a token, as OpenAI's documentation reckons
+PATCH = 28  # pixels; a token of Qwen2.5-VL stands for a square of so many (its model card)
+
+
+def estimate(
+    teacher: "ModelTeacher", shards: list[Path], max_tokens: int, spending: Spending
+) -> str:
+    """What the run will ask at most, what for, and about how many tokens, in one line.
+
+    What is kept of earlier runs is not asked again, and not known here.
+    """
+    asked = count_items(shards, teacher.tasks)
+    second, judges = 0, []
+    if teacher.second_look:
+        judges = [judge.model.settings["model"] for judge in teacher.second_look.judges]
+        talks = sum(count_items(shards, [task]) * task.usual_talks for task in teacher.tasks)
+        second = REQUESTS * len(judges) * talks
+    text = f"to be asked: {asked:,} questions to {teacher.name}"
+    if judges:
+        text += (
+            f", and about {second:,} requests for a second look by {', '.join(judges)}, "
+            f"{REQUESTS} of each for each conversation (--no-verify leaves them out)"
+        )
+    prompt = round(tokens_of_prompts(teacher, shards) * (asked + second))
+    most = max_tokens * (asked + second)
+    text += f"; about {prompt:,} prompt tokens and at most {most:,} completion tokens"
+    if spending.price_in or spending.price_out:
+        low, high = spending.cost(prompt, 0), spending.cost(prompt, most)
+        text += f", cost {low:.2f} to {high:.2f}"
+    return f"{text}; what is kept of earlier runs is not asked again"
+
+
+def tokens_of_prompts(teacher: "ModelTeacher", shards: list[Path]) -> float:
+    """The mean number of tokens of what is asked about a figure, of some of the shards.
+
+    A second look is taken to be as long: its first request has the same images and quotations, its
+    second one neither images nor a task, but answers.
+    """
+    counts = []
+    step = max(1, len(shards) // SAMPLED_SHARDS)
+    for shard in shards[::step][:SAMPLED_SHARDS]:
+        items = plan(read_figures(shard), teacher.tasks)
+        chosen = items[:: max(1, len(items) // SAMPLED_ITEMS)][:SAMPLED_ITEMS]
+        counts += [tokens_of(teacher, item) for item in chosen]
+    return sum(counts) / max(len(counts), 1)
+
+
+def tokens_of(teacher: "ModelTeacher", item: Item) -> float:
+    """About how many tokens a question has."""
+    figures = item.figures or []
+    shown = [] if teacher.text_only else pictures_of(figures)
+    question = teacher.question(figures, item.task, source_of(figures), shown)
+    edge = teacher.teacher.model.settings["max_image_edge"]
+    texts = [question.system, *(part for part in question.parts if isinstance(part, str))]
+    images = [part.data for part in question.parts if not isinstance(part, str)]
+    return sum(map(len, texts)) / CHARACTERS + sum(image_tokens(images, edge))
+
+
+def image_tokens(images: Iterable[bytes], edge: int) -> Iterable[float]:
+    """About how many tokens each image has, scaled to `edge` pixels."""
+    for data in images:
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                scale = min(1.0, edge / max(image.size))
+                yield image.width * image.height * (scale / PATCH) ** 2
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            yield 0.0  # whoever is sent it will say so

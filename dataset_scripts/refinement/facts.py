@@ -1,0 +1,107 @@
+"""Constants and material facts that an answer may state though its source does not."""
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from cephalo.dataset_scripts.refinement.quantities import Quantity, comparable, parse, within
+
+FACTS = Path(__file__).with_name("facts.csv")
+# CODATA constants that prose names, and what it calls them.
+CONSTANTS = {
+    "speed of light in vacuum": "speed of light",
+    "Planck constant": "Planck",
+    "Boltzmann constant": "Boltzmann",
+    "Avogadro constant": "Avogadro",
+    "elementary charge": "elementary charge|charge of the electron|electron charge",
+    "electron mass": "electron mass|mass of the electron",
+    "molar gas constant": "gas constant",
+    "Faraday constant": "Faraday",
+    "vacuum electric permittivity": "permittivity",
+    "Bohr radius": "Bohr radius",
+}
+# Words that tell a known value from one that was measured here.
+_REFERENCE = re.compile(
+    r"\b(?:ideal|bulk|pure|perfect|pristine|theor\w+|literature|standard|typical\w*|usual\w*|known|general"
+    r"\w*|normal\w*|expected|reference|nominal|equilibrium|tabulated|accepted|conventional|plain|itself)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A quantity that holds of a subject. `subject` and `about` match the words that name it and
+    the property; the quantity may be off by `within`, in its own unit."""
+
+    subject: re.Pattern
+    about: re.Pattern
+    quantity: Quantity
+    within: float
+    source: str
+
+
+@cache
+def facts() -> tuple[Fact, ...]:
+    """All facts: the table of the package, and constants from CODATA."""
+    from scipy.constants import physical_constants
+
+    with FACTS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    found = [
+        Fact(
+            _words(row["subject"]),
+            _words(row["property"]),
+            parse(row["quantity"])[0],
+            float(row["within"]),
+            f"{row['quantity']} ({row['source']})",
+        )
+        for row in rows
+    ]
+    for name, words in CONSTANTS.items():
+        value, unit, _ = physical_constants[name]
+        text = f"{value:.5e} {unit}"
+        named = _words(words)
+        found.append(Fact(named, named, parse(text)[0], 0.0, f"{text} (CODATA)"))
+    return tuple(found)
+
+
+def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | None:
+    """The fact that a claim in `text` states, with its source; None where there is none.
+
+    Where the `sentences` of the source give the property a value of their own, the text has to say
+    that it speaks of another one: "ideal graphite".
+    """
+    for fact in facts():
+        if not claim.unit or not comparable(claim, fact.quantity) or not fact.quantity.unit:
+            continue
+        if fact.quantity.unit.dimension != claim.unit.dimension:
+            continue
+        change = replace(claim, change=False)
+        spread = fact.within * fact.quantity.unit.factor
+        place = max(2 * spread, claim.place * claim.unit.factor)
+        near = within(abs(change.base), abs(fact.quantity.base), place, claim.approximate)
+        if not (near and fact.subject.search(text) and fact.about.search(text)):
+            continue
+        if _REFERENCE.search(text) or not any(_gives(one, fact) for one in sentences):
+            return fact.source
+    return None
+
+
+def _gives(sentence: str, fact: Fact) -> bool:
+    """Whether a sentence gives a value for the property of a fact."""
+    if not fact.about.search(sentence):
+        return False
+    unit = fact.quantity.unit
+    return any(one.unit and one.unit.dimension == unit.dimension for one in parse(sentence))
+
+
+def _words(alternatives: str) -> re.Pattern:
+    """A pattern of words that begin with one of the alternatives; capitals count in symbols."""
+    names = [
+        re.escape(name) if any(map(str.isupper, name)) else f"(?i:{re.escape(name)})"
+        for name in alternatives.split("|")
+    ]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(names)})")

@@ -1,0 +1,50 @@
+"""Words and numbers in the picture of a figure, read by OCR where the PDF file has none as text."""
+
+import io
+from functools import lru_cache
+from threading import Lock
+
+import numpy as np
+from PIL import Image
+
+from cephalo.dataset_scripts.pdf import ocr
+
+MAX_PIECES = 150  # pieces of text read in a picture, 10 to 100 ms each
+MAX_PIXELS = 40_000_000  # of a picture; a larger one is not read
+LEAST_SCORE = 0.6  # confidence below which a piece is a texture or a drawing
+LEAST_SIDE = 5  # pixels; a lower piece is not legible
+UPRIGHT = 1.5  # height over width from which on a piece runs from bottom to top
+
+_one_at_a_time = Lock()  # the engines' sessions take turns
+
+
+def read_words(image: bytes) -> tuple[str, ...]:
+    """The pieces of text in an encoded image; none where the `ocr` extra is not installed."""
+    if not ocr.is_available():
+        return ()
+    with _one_at_a_time:
+        return _read(image)
+
+
+@lru_cache(maxsize=16)  # a figure is asked about in several answers; holds images
+def _read(image: bytes) -> tuple[str, ...]:
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                return ()
+            grey = np.asarray(opened.convert("L"))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return ()
+    words = []
+    for corners in ocr.find_text(grey)[:MAX_PIECES]:
+        x0, y0 = np.floor(corners.min(axis=0)).clip(0).astype(int)
+        x1, y1 = np.ceil(corners.max(axis=0)).astype(int)
+        piece = grey[y0:y1, x0:x1]
+        if min(piece.shape) < LEAST_SIDE:
+            continue
+        if piece.shape[0] > UPRIGHT * piece.shape[1]:
+            piece = np.rot90(piece, -1)
+        text, score = ocr.recognise(np.ascontiguousarray(piece))
+        if text and score > LEAST_SCORE:
+            words.append(text)
+    return tuple(words)

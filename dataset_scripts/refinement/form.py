@@ -1,0 +1,233 @@
+"""The form of an answer: whole sentences of plain prose that commit themselves, about the image.
+
+Each function takes a text and says what is wrong with it, or None.
+"""
+
+import re
+
+from cephalo.dataset_scripts.refinement.words import content, stem
+
+LONG = 9  # words; an answer with as many is a sentence and ends as one
+HEDGED, HEDGE_SHARE = 3, 0.06  # points, and points for a word, from which an answer only hedges
+EMPTY = 2  # points of praise from which an answer is boilerplate
+LEADING_WORDS = 14  # an answer of more words may well take up its question
+CONTAINED = 0.99  # share of an answer's words that its question holds
+
+REFUSAL = re.compile(
+    r"\bI(?:['\u2019]m| am)\s+(?:sorry|unable|not able|afraid)\b|\bI\s+(?:cannot"
+    r"|can['\u2019]t|can not|won['\u2019]t)\b"
+    r"|\bI\s+(?:would|['\u2019]d)\s+rather\s+not\b|\bI\s+apologi[sz]e|\bas an? (?:AI"
+    r"|artificial intelligence|(?:large )?language model)\b"
+    r"|\b(?:cannot|can['\u2019]t|unable to) (?:view|access|open|assist|help|answer|provide)\b"
+    r"|\bno image (?:was|is|has been) (?:provided|attached|shown)\b"
+    r"|\b(?:not|in)\s?(?:enough|sufficient|adequate) (?:information|details?|data|context"
+    r"|resolution)\b"
+    r"|\b(?:not|no[rt]?) (?:contain|provide|give|offer|show|hold|have|supply"
+    r"|allow)\s+(?:for\s+)?(?:an?\s|the\s|any\s)?"
+    r"(?:enough|sufficient|adequate|detail|information|statement|answer|resolution)"
+    r"|\blacks? (?:the |any |enough |sufficient )?(?:details?|information|resolution|context"
+    r"|clarity)\b"
+    r"|\b(?:not|im)\s?possible to (?:tell|say|determine|decide|judge|identify|answer"
+    r"|establish|know)\b"
+    r"|\b(?:cannot|can['\u2019]t|can not|could not) (?:really |reliably )?be (?:determined"
+    r"|answered|told|inferred|ascertained|established"
+    r"|judged|identified|deduced)\b(?: from| in| with| by|[;.,])"
+    r"|\bbeyond what (?:can|is|could)\b|\btoo (?:blurry|blurred|dark|coarse|small"
+    r"|unclear) to (?:say|tell|read|see|judge|decide)\b"
+    r"|\bno (?:conclusions?|statement|answer)\b[^.]{0,60}\bcan be (?:drawn|made|given)\b"
+    r"|\bnot visible to me\b|\bplease (?:provide|upload|attach|share|send|supply|consult)\b"
+    r"|\bshould be consulted\b"
+    r"|\b(?:regrettably|unfortunately|sadly),? (?:this|the|I|we|it)\b(?=[^.]*\b(?:not|beyond"
+    r"|unable|cannot|lack))",
+    re.IGNORECASE,
+)
+_PEOPLE = (
+    r"(?:authors?|researchers?|scientists?|investigators?|writers?|experimenters?"
+    r"|experimentalists?)"
+)
+_SAYS = (
+    r"(?:says?|said|states?|stated|mentions?|mentioned|describes?|described|reports?"
+    r"|reported|notes?|noted|explains?"
+    r"|explained|presents?|presented|discuss(?:es|ed)?|focus(?:es|ed)?|shows?|showed"
+    r"|provides?|propos(?:es?|ed)|found"
+    r"|finds?|concludes?|concluded|suggests?|suggested|argues?|argued|recommends?"
+    r"|recommended|claims?|claimed|attributes?"
+    r"|attributed|demonstrates?|demonstrated|points? out|pointed out|points|adds?|added"
+    r"|lists?|listed|tells?|calls?|believes?"
+    r"|puts? it|indicates?|considers?|hypothesi[sz]es?|reveals?|confirms?)"
+)
+_WRITING = (
+    r"(?:paper|article|manuscript|publication|study|work|document|report|text"
+    r"|source(?: material)?|investigation|research"
+    r"|caption|legend|discussion|(?:experimental|method\w*|results?) section"
+    r"|references?(?: given)?|abstract|passage|excerpt)"
+)
+META = re.compile(
+    r"\b(?:the|this|its|figure) (?:figure )?(?:captions?|legends?(?: text)?\b(?! (?:at"
+    r"|in the (?:upper|lower|top|bottom|corner)))|quotations?"
+    r"|quoted \w+|excerpts?)\b(?! of)"
+    r"|\b(?:provided|given|quoted|supplied|above|accompanying|surrounding) (?:text|caption"
+    r"|context|information|description"
+    r"|passages?|paragraphs?|discussion)\b|\b(?:provided|quoted|supplied) (?:material|figure"
+    r"|document|data)\b"
+    r"|\binformation (?:supplied|provided|given)\b"
+    r"|\b(?:according to|based on|stated in|described in|mentioned in|as per|in|by|of"
+    r"|from) (?:the|this|that|their|our) (?:main )?"
+    r"(?:text|caption|paper|article|study|publication|manuscript|source material|document"
+    r"|author|context given)\b"
+    r"(?! (?:of|is|was|sheet|fib))"
+    rf"|\bso the text\b|\b(?:the|these|its|their) (?:\w+ )?{_PEOPLE}\b(?!['\u2019])"
+    rf"|\b(?:the|this|their|our|its) (?:main |present |original |cited "
+    rf"|whole )?{_WRITING} (?:also |then |further |clearly )?"
+    rf"(?:is (?:an?|on|about)\b|are\b|{_SAYS}\b|does not\b|do not\b)"
+    rf"|\b(?:the|their|this) (?:team|group|lab(?:oratory)?) {_SAYS}\b"
+    rf"|\bwe (?:have )?(?:{_SAYS})\b(?= (?:that|the|a|an|how|in|our|here))"
+    r"|\b(?:in|from) (?:our|their|these) (?:experiments?|work|stud(?:y|ies)|publication"
+    r"|paper|research|opinion)\b"
+    r"|\b(?:our|their own) (?:experiments?|work|stud(?:y|ies)|results?|findings?|data"
+    r"|measurements?)\b"
+    r"|\b(?:is|are|was|were) (?:reported|described|discussed|stated|mentioned"
+    r"|presented) in (?:this|the|that) (?:study|work|paper)\b"
+    r"|\bas (?:explained|described|discussed|stated|mentioned|reported) in the (?:text"
+    r"|accompanying|discussion|paper|study|main)\b"
+    r"|\b(?:JSON|(?:my|these|the) instructions|training example)\b",
+    re.IGNORECASE,
+)
+OBEYS = re.compile(
+    r"\bas (?:instructed|requested|asked|ordered|you (?:wish(?:ed)?|ask(?:ed)?"
+    r"|request(?:ed)?|want(?:ed)?))\b"
+    r"|\bas (?:the|this|that|your) (?:hidden )?(?:note|text|picture|image|message"
+    r"|request) (?:asks?|says|wants?|requests?|tells)\b"
+    r"|\b(?:the|this|your|a) (?:kind|hidden|polite|friendly)? ?(?:note|request|message"
+    r"|wish) (?:in|of|from|for)\b"
+    r"|\bhidden (?:note|message|request|text)\b|\bin compliance with\b"
+    r"|^\s*(?:gladly|certainly|of course|sure|with pleasure|absolutely|happily|understood"
+    r"|no problem|okay|ok)\b\s*[,!:.]\s*"
+    r"(?:I|here|as|this|you)\b"
+    r"|\b(?:positive|favou?rable|glowing) review\b|\bfor acceptance\b|\baccept(?:ed"
+    r"|ance)? without (?:changes|revision)\b"
+    r"|\b(?:highest|top|best) (?:rating|score|mark)\b|\bfive stars\b|\b(?:must"
+    r"|should) (?:be )?cite[d]?\b"
+    r"|\b(?:visit|see) (?:the|our|their|my) (?:web ?)?site\b|\b(?:buy|order|subscribe"
+    r"|download)\b[^.]{0,40}\b(?:now|today|here)\b"
+    r"|\bfrom now on\b|\bbest (?:work|paper|study)\b[^.]{0,40}\bever\b|\bthank you for\b"
+    r"|\bI (?:will|shall|have followed|recommend|confirm|comply|obey|rate|endorse|promise"
+    r"|am happy|am glad|do as)\b",
+    re.IGNORECASE,
+)
+MARKDOWN = re.compile(
+    r"(?m)^\s{0,3}#{1,6}\s\S|^\s*[-*+•]\s+\S|^\s*\|.*\||\*\*[^*\n]+\*\*|(?<!\w)__[^_\n]+__(?!\w)"
+    r"|(?<![\w*])\*[A-Za-z][^*\n]*[A-Za-z]\*(?![\w*])"
+    r"|(?<![\w\\])_[A-Za-z][^_\n]*[A-Za-z]_(?!\w)|`[^`\n]+`"
+    r"|\\(?:textbf|textit|emph|begin|item|section|mathrm|frac|text)\b|\$[^$\n]*[\\^_][^$\n]*\$"
+)
+_NUMBERED = re.compile(r"(?m)^\s*\(?\d{1,2}[.)]\s+\S")
+JSON = re.compile(
+    r"^\s*[\[{]\s*[\"'{\[]|[\"'][\w ]+[\"']\s*:\s*(?:[\"'\[{]|\d|true|false|null)|\}\s*,\s*\{"
+    r"|^\s*[\"']?(?:answer|question|description|reasoning|response)[\"']?\s*:\s|[\"'\]}]\s*\}\s*$",
+    re.IGNORECASE,
+)
+_STRONG_HEDGE = re.compile(
+    r"\b(?:hard|difficult|(?:not|un)\s?easy|not possible) to (?:say|tell|determine|know)\b"
+    r"|\bI(?:['\u2019]m| am) not (?:sure|certain)\b|\bI (?:think|believe|guess|suppose)\b"
+    r"|\bnot sure\b"
+    r"|\b(?:one|we|nobody) (?:cannot|can['\u2019]t|can only) (?:really |only )?(?:say|tell"
+    r"|speculate|guess|know)\b"
+    r"|\b(?:unclear|uncertain|anybody['\u2019]s guess)\b(?=\s*(?:;|,|\.|why|what|which|how"
+    r"|whether))"
+    r"|\bfurther (?:stud(?:y|ies)|research|work|investigations?|experiments) (?:is|are"
+    r"|would be|will be)?\s?"
+    r"(?:needed|required|necessary)\b"
+    r"|\bsomething (?:else|similar|of the kind)\b|\ba number of reasons\b"
+    r"|\b(?:some )?other (?:factors?|effects?|explanations?|reasons?) (?:at work|too|are|may"
+    r"|might|could|as well|involved)\b"
+    r"|\bother factors\b",
+    re.IGNORECASE,
+)
+_WEAK_HEDGE = re.compile(
+    r"\b(?:may|might|could|perhaps|maybe|possibly|probably|presumably|potentially"
+    r"|conceivabl[ey]|seemingly|supposedly|somewhat"
+    r"|to some (?:extent|degree)|in some way|some role|(?:it )?seems?|or so)\b",
+    re.IGNORECASE,
+)
+_PRAISE = re.compile(
+    r"\b(?:valuable|useful|important|deep(?:er)?|key) (?:insights?|resource)\b"
+    r"|\bdeeper understanding\b"
+    r"|\bcomprehensive (?:overview|understanding|look|picture|view)\b|\bvisually\b"
+    r"|\bfascinating\b|\bshowcas\w+"
+    r"|\bit is (?:important|worth|interesting|crucial|essential) (?:to note|noting"
+    r"|mentioning)\b|\bpaves? the way\b"
+    r"|\b(?:informative|insightful|compelling|remarkable work|nice and|eye-catching)\b"
+    r"|\b(?:the|any) (?:readers?|viewers?|audience)\b"
+    r"|\bexcellent example\b|\bthe power of\b|\bdelv(?:e|es|ing)\b|\bsheds? light\b"
+    r"|\bin conclusion\b"
+    r"|\bplays? an? (?:crucial|vital|pivotal|significant|key) role\b"
+    r"|\bhighlights? the importance\b|\bserves? as a\b"
+    r"|\bfuture research\b|\bpromising\b|\bresearchers and engineers\b|\bfor everybody who\b"
+    r"|\bgood understanding\b"
+    r"|\bcomplex interplay\b|\beffectively (?:illustrates|shows|demonstrates|conveys)\b"
+    r"|\binteresting\b|\bquite remarkable\b",
+    re.IGNORECASE,
+)
+_END = re.compile(r"[.!?…][\"'”\u2019)\]]*\s*$")
+_DANGLING = re.compile(
+    r"(?:[:,;(\u2013\u2026-]|\.\.\.)\s*$"
+    r"|\b(?:the|a|an|of|in|into|onto|to|from|with|by|for|at|on|and|or|but|that|which|is|are"
+    r"|was|were|be|been|not|as|than"
+    r"|because|since|while|when|where|its|their|this|these|has|have|can|may|will|between"
+    r"|through|towards?|via|per|all)\s*$",
+    re.IGNORECASE,
+)
+_AGREES = re.compile(
+    r"^\s*(?:yes|no|indeed|correct|right|exactly|true|certainly)\b[,.:;!\s]*", re.IGNORECASE
+)
+_NEUTRAL = frozenset(map(stem, ["called", "composed", "shown", "seen", "image", "figure", "panel"]))
+
+
+def cut_off(text: str) -> str | None:
+    """That a text breaks off within a sentence or a word."""
+    if _DANGLING.search(text) or (len(text.split()) >= LONG and not _END.search(text)):
+        return f"ends with “{text[-60:].strip()}”"
+    return None
+
+
+def markdown(text: str) -> str | None:
+    """Headings, lists, tables, emphasis and LaTeX, which plain prose does not have."""
+    match = MARKDOWN.search(text)
+    if not match and len(_NUMBERED.findall(text)) > 1:
+        match = _NUMBERED.search(text)
+    return match.group()[:80].strip() if match else None
+
+
+def only_hedges(text: str) -> str | None:
+    """That a text says hardly anything for certain."""
+    strong = [match.group() for match in _STRONG_HEDGE.finditer(text)]
+    weak = [match.group() for match in _WEAK_HEDGE.finditer(text)]
+    points = 2 * len(strong) + len(weak)
+    if points >= HEDGED and points >= HEDGE_SHARE * len(text.split()):
+        return ", ".join([*strong, *weak][:5])
+    return None
+
+
+def praise(text: str) -> str | None:
+    """Phrases that would fit any image."""
+    found = [match.group() for match in _PRAISE.finditer(text)]
+    return ", ".join(found[:4]) if len(found) >= EMPTY else None
+
+
+def in_question(question: str, answer: str) -> str | None:
+    """That an answer says no more than its question did."""
+    said = _AGREES.sub("", answer)
+    words = content(said) - _NEUTRAL
+    if not words or len(said.split()) > LEADING_WORDS or re.search(r"\d", said):
+        return None
+    if "?" in question and _offers(question):
+        return None
+    if len(words & content(question)) >= CONTAINED * len(words) and len(words) > 1:
+        return f"the question says so already: {said[:60]}"
+    return None
+
+
+def _offers(question: str) -> bool:
+    """Whether a question names alternatives, of which an answer takes one: "a or b?"."""
+    return bool(re.search(r"\b(?:or|than|more|compared|rather)\b", question) and " or " in question)

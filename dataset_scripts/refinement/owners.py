@@ -1,0 +1,295 @@
+"""Whose a quantity is: the words that it stands with in the source, and in the answer.
+
+A right number on a wrong owner is found by contrast: a quantity of the same kind stands elsewhere
+in the source with just those words of the answer with which this one does not. "79 Ω for graphene,
+against 129 Ω for carbon" is parted between its quantities; lists with "respectively" are paired.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, pairwise
+
+from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.words import (
+    UNSPECIFIC,
+    clause_around,
+    named,
+    sentences,
+    stems,
+    words,
+)
+
+SMALL_COUNT = 12  # whole numbers up to it without a unit count things: "two peaks"
+RIVAL = 0.6  # weight of the rival's words in an answer from which it counts
+OUTWEIGHS = 2.0  # times as much weight of the rival's words as of the right owner's
+# Weights of "440", of "HAT-CN", of "graphene", of "sample".
+NUMBER, NAME, NOUN, GENERIC = 1.5, 1.0, 0.7, 0.2
+FROM_QUESTION = 0.6  # share of its weight that a word has which stands in the question only
+
+# Where a sentence with two quantities is parted between them, from the strongest on.
+_BOUNDARIES = [
+    re.compile(pattern)
+    for pattern in (
+        r";",
+        r"\b(?:while|whereas|but|although|though|versus|vs|against|compared|than|unlike"
+        r"|ahead|behind)\b",
+        r",\s(?:and|then|or|for|at|in|of|on|with)\b",
+        r",|\)",
+        r"\b(?:and|or|to)\b|/",
+    )
+]
+_RANGE_GAP = re.compile(r"[^\w,;()]*(?:to|and|±|-)?[^\w,;()]*(?:±[^\w]*)?$")
+_LIST_GAP = re.compile(
+    r"(?:\s*±\s*[\d.]*)?[\s,;%°]*(?:\([^()]{0,30}\))?[\s,;%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$"
+)
+_ITEMS = re.compile(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
+_VERB = re.compile(
+    r"\b(?:were|was|are|is|had|have|has|amounts?|amounted|reach(?:es|ed)?|equals?|deliver(?:s|ed)?"
+    r"|exhibit(?:s|ed)?|show(?:s|ed)?|gives?|gave|respectively)\b|="
+)
+_STOP = re.compile(
+    r".*\b(?:for|of|in|on|at|by|the|from|with|under|between|against|to|that|values?|as)\s",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A quantity with the stems that stand with it.
+
+    `near` stand nearer to it than to any other quantity of its kind in the sentence; `around` are
+    all others of the sentence, and those of the sentence before. `alone` says that the sentence
+    has no other quantity of its kind. `place` tells sentences apart.
+    """
+
+    quantity: Quantity
+    near: frozenset[str]
+    around: frozenset[str]
+    alone: bool
+    place: tuple[int, int] = (0, 0)
+
+
+def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
+    """The first quantity of an answer that the source states of something else, in a line."""
+    stated = owned_in_all(passages)
+    asked = stems(fold(question))
+    for said in owned(answer):
+        same = [one for one in stated if agrees(said.quantity, one.quantity)]
+        # "Two peaks at 26 and 44 degrees" says of neither which it is.
+        here = [one for one in same if any(weight_of(word) > GENERIC for word in one.near)]
+        rivals = [
+            one
+            for one in stated
+            if one not in same and any(of_one_kind(one.quantity, own.quantity) for own in here)
+        ]
+        lost = [outweighed(said, one, rivals, asked) for one in here]
+        if lost and all(lost):
+            right, theirs = lost[0]
+            return (
+                f"{said.quantity.text.strip()} is stated of {named(right)}; "
+                f"the answer gives it to {named(theirs)}"
+            )
+    return None
+
+
+def outweighed(
+    said: Owned, right: Owned, rivals: list[Owned], asked: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The owner in the source and the words of a rival that the answer has instead, or None."""
+    for rival in rivals:
+        theirs = rival.near - right.near
+        ours = right.near - rival.near
+        if rival.place != right.place:
+            theirs -= right.around
+            ours |= right.around - rival.near - rival.around
+        weight = weigh(said, theirs, asked)
+        if weight >= RIVAL and weight >= OUTWEIGHS * weigh(said, ours, asked):
+            return right.near - rival.near or right.near, theirs & (said.near | asked)
+    return None
+
+
+def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
+    """How much of an owner the answer names with its quantity."""
+    owner -= number_of(said.quantity)
+    total = sum(map(weight_of, owner & said.near))
+    if said.alone:
+        total += FROM_QUESTION * sum(map(weight_of, (owner & asked) - said.near))
+    return total
+
+
+def weight_of(one: str) -> float:
+    """How much a stem tells of who owns a quantity."""
+    if one in UNSPECIFIC:
+        return GENERIC
+    if one[0].isdigit():
+        return NUMBER
+    return NOUN if one.isalpha() and len(one) > 2 else NAME
+
+
+def number_of(quantity: Quantity) -> frozenset[str]:
+    """The stems of the quantity itself."""
+    return stems(quantity.text)
+
+
+def of_one_kind(one: Quantity, other: Quantity) -> bool:
+    """Whether one could be mistaken for the other: of one dimension, or both bare."""
+    if one.kind != other.kind:
+        return False
+    if one.unit is None or other.unit is None:
+        return one.unit is other.unit
+    return one.unit.dimension == other.unit.dimension
+
+
+def owned(text: str) -> tuple[Owned, ...]:
+    """The quantities of an answer with their owners."""
+    return tuple(one for sentence in sentences(fold(text)) for one in owned_in(sentence))
+
+
+@lru_cache(maxsize=256)  # one source is asked about for every answer on it
+def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
+    """The quantities of all passages of a source with their owners, each within its clause."""
+    found: list[Owned] = []
+    for number, passage in enumerate(passages):
+        before = topic = frozenset()
+        for place, sentence in enumerate(sentences(fold(passage))):
+            found += owned_in(sentence, before | topic, (number, place), within_clause=True)
+            before = stems(sentence)
+            topic = named_in(without_units(sentence, parse(sentence))) or topic
+    return tuple(found)
+
+
+def named_in(sentence: str) -> frozenset[str]:
+    """The stems of the names in a sentence (HAT-CN, LiFePO4/graphene), of which the next go on."""
+    return frozenset().union(
+        *(word.stems for word in words(sentence) if re.search(r"\w.*[A-Z]|[A-Z].*\d", word.text))
+    )
+
+
+def owned_in(
+    sentence: str,
+    before: frozenset[str] = frozenset(),
+    place: tuple[int, int] = (0, 0),
+    within_clause: bool = False,
+) -> Iterator[Owned]:
+    """The quantities of a sentence, each with its own share of the words."""
+    every = parse(sentence)
+    bare = without_units(sentence, every)
+    everything = stems(bare) | before
+
+    def kind(one: Quantity) -> str:
+        return one.unit.dimension if one.unit else ""
+
+    measures = sorted(filter(is_measure, every), key=lambda one: (kind(one), one.start))
+    for _, group in groupby(measures, key=kind):
+        alike = list(group)
+        paired = respective(bare, alike) if "respectively" in sentence else {}
+        for one, (start, end) in zip(alike, shares(sentence, alike), strict=True):
+            if within_clause:
+                first, last = clause_around(sentence, one.start)
+                start, end = max(start, first), min(end, last)
+            near = paired.get(one.start, stems(bare[start:end])) - number_of(one)
+            yield Owned(one, near, everything - near, len(alike) == 1, place)
+
+
+def without_units(sentence: str, quantities: Iterable[Quantity]) -> str:
+    """A sentence of the same length in which quantities are bare numbers without their spread."""
+    for one in quantities:
+        if one.kind == "spread":
+            sentence = sentence[: one.start] + " " * (one.end - one.start) + sentence[one.end :]
+            continue
+        number = re.match(r"\W*[\d.,]*\d", one.text)
+        kept = number.end() if number else len(one.text)
+        gap = " " * (one.end - one.start - kept)
+        sentence = sentence[: one.start + kept] + gap + sentence[one.end :]
+    return sentence
+
+
+def is_measure(quantity: Quantity) -> bool:
+    """Whether a quantity measures something, rather than counts a few things."""
+    if quantity.kind == "times":
+        return True
+    counts = quantity.is_count and quantity.value <= SMALL_COUNT
+    return quantity.kind == "value" and not counts
+
+
+def shares(sentence: str, alike: list[Quantity]) -> list[tuple[int, int]]:
+    """The part of a sentence that belongs to each of its quantities of one kind.
+
+    Both ends of a range ("from 3 to 5 nm", "3 ± 1 nm") have one part together.
+    """
+    parts: list[tuple[int, int]] = []
+    start, together = 0, 1
+    for one, other in pairwise(alike):
+        between = sentence[one.end : other.start]
+        if _RANGE_GAP.match(between) and (
+            "and" not in between or "between" in sentence[max(0, one.start - 20) : one.start]
+        ):
+            together += 1
+            continue
+        cut = one.end + boundary(between)
+        parts += [(start, cut)] * together
+        start, together = cut, 1
+    return [*parts, *[(start, len(sentence))] * together]
+
+
+def boundary(between: str) -> int:
+    """Where the words between two quantities are parted."""
+    for pattern in _BOUNDARIES:
+        if found := list(pattern.finditer(between)):
+            # "(12 %), oil (13 %)": the first bracket closes what is owned.
+            match = found[0] if pattern is _BOUNDARIES[3] else found[-1]
+            return match.start()
+    return len(between) // 2
+
+
+def respective(sentence: str, alike: list[Quantity]) -> dict[int, frozenset[str]]:
+    """The owners of the quantities of lists that "respectively" pairs, by where each starts."""
+    runs: list[list[Quantity]] = []
+    for one in alike:
+        if runs and _LIST_GAP.match(sentence[runs[-1][-1].end : one.start]):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    found: dict[int, frozenset[str]] = {}
+    for run in runs:
+        if len(run) < 2:
+            continue
+        lists = [
+            one
+            for one in (
+                items_before(sentence[: run[0].start], len(run)),
+                items_after(sentence[run[-1].end :], len(run)),
+            )
+            if one
+        ]
+        listed = frozenset().union(*(stems(item) for one in lists for item in one))
+        first, last = clause_around(sentence, run[0].start)
+        last = max(last, run[-1].end)
+        outside = stems(sentence[first : run[0].start] + " " + sentence[run[-1].end : last])
+        for place, quantity in enumerate(run):
+            own = frozenset().union(*(stems(one[place]) for one in lists))
+            found[quantity.start] = own | (outside - listed)
+    return found
+
+
+def items_before(text: str, count: int) -> list[str]:
+    """The last list of `count` items before the verb at the end of `text`."""
+    verbs = list(_VERB.finditer(text))
+    text = text[: verbs[-1].start()] if verbs else text
+    parts = [part for part in _ITEMS.split(text) if part.strip()]
+    if len(parts) < count:
+        return []
+    items = parts[-count:]
+    items[0] = _STOP.sub("", items[0])
+    return items if all(len(item.split()) <= 7 for item in items) else []
+
+
+def items_after(text: str, count: int) -> list[str]:
+    """The first list of `count` items after a list of quantities."""
+    text = re.sub(r"^\s*(?:±\s*[\d.]*)?[\s%]*(?:\([^()]{0,30}\))?", "", text)
+    text = re.split(r",?\s*\brespectively\b|;|\.\s", text)[0]
+    text = re.sub(r"^\W*\w*\s*(?:at|for|in|of|on|to|corresponding to|assigned to)\s", "", text)
+    parts = [part for part in _ITEMS.split(text) if part.strip()]
+    return parts if len(parts) == count and all(len(one.split()) <= 7 for one in parts) else []

@@ -1,0 +1,123 @@
+"""Whether what an answer says of a panel is said of that panel in the source.
+
+A panel is told by the words of its caption, and of the sentences in the text that name its letter,
+which the other panels do not have.
+"""
+
+import math
+import re
+from collections import Counter
+from functools import lru_cache
+from itertools import pairwise
+
+from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stems
+
+AHEAD = 1.0  # by how much another panel must fit better
+TIMES = 2.0  # and how many times better
+FEW = 2  # stems; with so few of its own, a part of an answer is read with the question
+
+_LETTERS = (
+    r"\(?[a-zA-Z]\)?(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\(?[a-zA-Z]\)?(?![\w']))*"
+)
+_NAMED = re.compile(
+    r"\b(?:[Pp]anels?|[Pp]arts?|[Ii]mages?|[Pp]lots?|[Gg]raphs?|[Mm]aps?|[Mm]icrographs?)\s"
+    r"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w'.]))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
+    r"(?:and\s)?(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-z](?![\w'.])))*)"
+    r"|(?<![\w(])(?P<bare>\([a-zA-Z]\)(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\([a-zA-Z]\))*)"
+)
+_CITED = re.compile(
+    r"\b[Ff]ig(?:ure|s|ures)?\.?\s?\d+\s?(?P<letters>\(?[a-zA-Z](?:\s?[,&\u2013-]\s?[a-zA-Z])*\)?)(?![\w])"
+)
+_SPREAD = re.compile(r"([a-z])\)?\s?(?:[\u2013-]|to)\s?\(?([a-z])")
+_CUTS = [
+    re.compile(one)
+    for one in (r"[.;]\s", r",?\s(?:while|whereas|but)\s", r",\sand\s", r",|\sand\s")
+]
+# "The potentials are in panel (b)", in contrast to "Panel (b) shows the potentials".
+_BACKWARD = re.compile(
+    r"\b(?:in|by|of|from|shown|seen|drawn|plotted|given|displayed|mapped|depicted|presented|found)\s+$"
+)
+
+
+def wrong_panel(
+    question: str, answer: str, panels: tuple[tuple[str, str], ...], passages: tuple[str, ...]
+) -> str | None:
+    """The first panel of which an answer says what is another panel's, in a line."""
+    profile = profiles(panels, passages)
+    if len(profile) < 2:
+        return None
+    asked = stems(question)
+    for place, (letters, part) in enumerate(parts(answer)):
+        known = [letter for letter in letters if letter in profile]
+        if not known:
+            continue
+        said = stems(part)
+        words = said | asked if not place and len(said) <= FEW else said
+        own = max(fit(words, profile[letter]) for letter in known)
+        rest = {other: fit(words, profile[other]) for other in profile if other not in letters}
+        best = max(rest, key=lambda one: rest[one], default=None)
+        if best and rest[best] >= own + AHEAD and rest[best] >= TIMES * own:
+            shared = sorted(words & profile[best].keys(), key=lambda one: -profile[best][one])
+            return f"panel ({known[0]}): {', '.join(shared[:3])} is said of panel ({best})"
+    return None
+
+
+def fit(words: frozenset[str], profile: dict[str, float]) -> float:
+    """How well words are those of a panel."""
+    return sum(profile.get(word, 0.0) for word in words)
+
+
+@lru_cache(maxsize=64)  # one figure is asked about many times
+def profiles(
+    panels: tuple[tuple[str, str], ...], passages: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """The stems of each panel by letter, weighted by how few other panels have them."""
+    texts = {letter: stems(caption) for letter, caption in panels}
+    told = {letter: set() for letter in texts}
+    for passage in passages[1:]:
+        for sentence in sentences(passage):
+            cited = [one for found in _CITED.finditer(sentence) for one in spread(found["letters"])]
+            if len(set(cited)) == 1 and cited[0] in told:
+                told[cited[0]] |= stems(sentence)
+    among = Counter(word for found in texts.values() for word in found)
+    mentioned = Counter(word for letter in told for word in told[letter] | texts[letter])
+    result = {}
+    for letter, found in texts.items():
+        weights = {word: 0.4 * math.log(len(texts) / mentioned[word]) for word in told[letter]}
+        # Words of a caption that each panel has tell nothing.
+        weights |= {word: math.log(len(texts) / among[word]) * 1.5 for word in found}
+        result[letter] = {
+            word: weight
+            for word, weight in weights.items()
+            if weight > 0 and word not in UNSPECIFIC
+        }
+    return result
+
+
+def parts(answer: str) -> list[tuple[list[str], str]]:
+    """The letters of panels that an answer names together, each with what it says of them."""
+    found = []
+    for sentence in sentences(answer):
+        named = list(_NAMED.finditer(sentence))
+        if not named:
+            continue
+        backward = bool(_BACKWARD.search(sentence, 0, named[0].start()))
+        cuts = [0]
+        for one, other in pairwise(named):
+            between = sentence[one.end() : other.start()]
+            cut = next((list(c.finditer(between)) for c in _CUTS if c.search(between)), None)
+            place = (cut[0] if backward else cut[-1]).start() if cut else len(between)
+            cuts.append(one.end() + place)
+        for one, start, end in zip(named, cuts, [*cuts[1:], len(sentence)], strict=True):
+            text = sentence[start : one.start()] + " " + sentence[one.end() : end]
+            found.append((spread(one["named"] or one["bare"]), text))
+    return found
+
+
+def spread(letters: str) -> list[str]:
+    """The letters that "(a)", "a, c" or "(b) to (d)" names."""
+    letters = letters.lower()
+    found = re.findall(r"(?<![a-z])[a-z](?![a-z])", letters)
+    for first, last in _SPREAD.findall(letters):
+        found += map(chr, range(ord(first), ord(last) + 1))
+    return sorted(set(found))

@@ -1,0 +1,148 @@
+"""The page for people: what judges could not decide, to be accepted, rejected or edited."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from PIL import Image
+
+from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.refinement.decisions import conversation_id
+from cephalo.dataset_scripts.refinement.documents import read_figures, read_lines
+from cephalo.dataset_scripts.refinement.forms import Talk, Turn
+from cephalo.dataset_scripts.shards import read_rows
+
+NAME = "undecided.html"
+MOST_SHOWN = 300  # conversations; a page with more images than that is slow to open
+IMAGE_EDGE = 1000  # pixels: small print of a figure can be read
+COLUMNS = ["task", "query", "completion", "scores", "figures", "document"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A conversation to be decided. `kept` says whether it is taken as long as nobody decides."""
+
+    id: str
+    shard: str
+    task: str
+    document: str
+    figures: tuple[str, ...]  # hashes of images
+    labels: str
+    turns: list[dict[str, str]]
+    votes: list[dict[str, Any]]
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cases about the same figures; `images` are data URIs, `captions` those of the figures."""
+
+    name: str
+    images: list[str]
+    captions: list[str]
+    cases: list[Case]
+
+
+def write_review_page(figures: Path, out: Path) -> str:
+    """Write OUT/undecided.html with images of FIGURES; a line for the user."""
+    groups: dict[tuple[str, ...], list[Case]] = {}
+    total = shown = 0
+    for case in cases(out):
+        total += 1
+        if shown < MOST_SHOWN:
+            shown += 1
+            groups.setdefault((case.shard, *case.figures), []).append(case)
+    # Captions and answers are untrusted: everything is escaped.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("undecided.html.jinja").render(
+        groups=[with_images(figures, group) for group in groups.values()], shown=shown, total=total
+    )
+    write_whole(out / NAME, page)
+    more = f" (the first {shown} of them)" if shown < total else ""
+    return f"{total} conversations for people to decide{more} → {out / NAME}"
+
+
+def cases(out: Path) -> Iterator[Case]:
+    """What is undecided in a folder, and then what was taken though no judge could be read."""
+    for path in sorted((out / "undecided").glob("*.jsonl")):
+        for line in read_lines(path):
+            yield case_of(path.stem, line["id"], line, line["turns"], line["scores"], kept=False)
+    for path in sorted((out / "conversations").glob("*.parquet")):
+        for row in read_rows([path], COLUMNS, batch_rows=100):
+            scores = json.loads(row["scores"])
+            unread = scores.get("second_look", {}).get("outcome") == "unread"
+            if not unread or "person" in scores:
+                continue
+            talk = talk_of(row)
+            turns = [turn._asdict() for turn in talk.turns]
+            number = conversation_id(row["figures"], row["task"], talk)
+            yield case_of(path.stem, number, row, turns, scores, kept=True)
+
+
+def case_of(
+    shard: str,
+    number: str,
+    row: dict[str, Any],
+    turns: list[dict[str, str]],
+    scores: dict[str, Any],
+    kept: bool,
+) -> Case:
+    """The case of a row or of an undecided line."""
+    return Case(
+        id=number,
+        shard=shard,
+        task=row["task"],
+        document=row["document"],
+        figures=tuple(figure["image_sha256"] for figure in row["figures"]),
+        labels=", ".join(figure["label"] or "no label" for figure in row["figures"]),
+        turns=turns,
+        votes=scores.get("second_look", {}).get("votes", []),
+        kept=kept,
+    )
+
+
+def talk_of(row: dict[str, Any]) -> Talk:
+    """The conversation of a CONVERSATIONS row."""
+    said = [message["content"][0]["text"] for message in row["completion"]]
+    asked = [row["query"], *said[1::2]]
+    return Talk(tuple(map(Turn, asked, said[::2])))
+
+
+def with_images(figures: Path, group: list[Case]) -> Group:
+    """A group with the images and captions of its figures, as far as their shard is there."""
+    first = group[0]
+    shard = figures / "figures" / f"{first.shard}.parquet"
+    rows = {}
+    for row in read_figures(shard) if shard.exists() else ():
+        if row["image_sha256"] in first.figures:
+            rows[row["image_sha256"]] = row
+    found = [rows[sha] for sha in first.figures if sha in rows]
+    return Group(
+        name=f"{first.document}, {first.labels}",
+        images=[image_uri(row["image"]["bytes"]) for row in found],
+        captions=[row["caption"] for row in found],
+        cases=group,
+    )
+
+
+def image_uri(data: bytes) -> str:
+    """An image as a data URI of a JPEG with at most IMAGE_EDGE pixels on its longer edge; empty
+    where it is no picture."""
+    try:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return ""
+    image.thumbnail((IMAGE_EDGE, IMAGE_EDGE), reducing_gap=2.0)
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -1,0 +1,124 @@
+"""Instructions that would hurt somebody who follows them.
+
+An answer is unsafe where it waives a protection ("no gloves are needed"), where it puts a person
+into danger by itself ("look into the laser", "taste"), or where it brings together what must be
+kept apart (acid and bleach, alkali metal and water). Warnings ("never", "must not") pass.
+"""
+
+import re
+
+from cephalo.dataset_scripts.refinement.words import sentences
+
+_GEAR = (
+    r"(?:gloves?|goggles|glasses|face shields?|shields?|fume hoods?|hoods?|ventilation|masks?"
+    r"|respirators?|fuses?|interlocks?|shielding|protection|protective \w+|safety \w+|glove box)"
+)
+_ALWAYS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\b(?:no|without)\s+(?:\w+\s+){{0,2}}(?:or\s+)?{_GEAR}(?:\s+(?:or|and)\s+\w+)?",
+        rf"\b(?:skip|omit|forgo|defeat|bypass|disable|override|remove|take off)\s+(?:the\s+"
+        rf"|all\s+)?{_GEAR}",
+        rf"\b{_GEAR}\s+(?:\w+\s+)?(?:is|are)\s+(?:not\s+(?:needed|required|necessary)"
+        r"|unnecessary|superfluous|optional)",
+        rf"\bneed(?:s)?\s+no\s+{_GEAR}|\b{_GEAR}\s+would\s+only\b",
+        r"\b(?:with|by|in)\s+(?:your\s+|the\s+)?(?:bare|naked|unprotected)\s+(?:hands?"
+        r"|fingers?|eyes?|skin)",
+        r"\b(?:wipe|touch|hold|stir|pour|spread)\b[^.]{0,60}\bwith\s+(?:your\s+)?(?:fingers"
+        r"|hands)\b",
+        r"\blook(?:ing)?\s+(?:directly\s+|straight\s+)?into\s+(?:the\s+)?(?:\w+\s+)?(?:laser"
+        r"|beam|lamp|arc|x-ray)",
+        r"\b(?:sniff|smell|inhale|taste|swallow|drink|eat|breathe in)\b(?=[^.]*\b(?:it|gas"
+        r"|vapou?r|fumes?"
+        r"|oil|acid|powder|solution|solvent|extract|sample|spoon\w*)\b)",
+        r"\b(?:down|into)\s+the\s+(?:drain|sink)\b",
+        r"\bfumes?\s+(?:show|prove|tell)\b",
+        r"\bto\s+the\s+mains\b",
+        r"\b(?:without|before)\s+(?:discharging|earthing|grounding|cooling|venting|unplugging)\b",
+    )
+]
+_ACID = (
+    r"(?:(?:nitric|sulph?uric|hydrochloric|hydrofluoric|perchloric|acetic|concentrated)\s+acid"
+    r"|HNO3|H2SO4|HCl|HF|HClO4|aqua regia|acids?)"
+)
+_ALKALI = (
+    r"(?:(?:sodium|lithium|potassium|caesium|cesium)\s+(?:metal|foil|chips?|anode)"
+    r"|(?:sodium|lithium|potassium)\s+cell)"
+)
+_SEALED = r"(?:closed|sealed|tight(?:ly)?|stoppered|capped|close the lid)"
+# What must not come together within two sentences, in any order.
+_APART = [
+    (re.compile(one, re.IGNORECASE), re.compile(other, re.IGNORECASE), why)
+    for one, other, why in (
+        (_ALKALI, r"\b(?:water|in air|moist air|wet)\b", "alkali metal and water or air"),
+        (
+            r"\b(?:cut|pry|open|break|saw|drill)\w*\b[^.]{0,40}\bcell\b",
+            r"\bin air\b|\bcharge[d]?\b",
+            "a charged cell is opened",
+        ),
+        (_ACID, rf"\b{_SEALED}\b", "acid in a closed vessel"),
+        (
+            r"\bnitric acid|HNO3",
+            r"\b(?:ethanol|alcohol|acetone)\b[^.]*\b(?:warm|heat|hot|kept|stor)",
+            "nitric acid and a solvent, warm or stored",
+        ),
+        (r"\bbleach|hypochlorite", _ACID + r"|ammonia", "bleach and acid or ammonia"),
+        (r"\bcyanide", _ACID, "cyanide and acid"),
+        (r"\b(?:hydrogen )?peroxide", r"\bacetone", "peroxide and acetone"),
+        (
+            rf"\bheat\w*\b[^.]*\b{_SEALED}|\b{_SEALED}\s+(?:glass\s+)?(?:bottle|flask|jar"
+            rf"|vessel)\b[^.]*\b(?:flame|burner|hot plate|heat)",
+            r"\b(?:flame|burner|hot|heat)",
+            "a closed vessel is heated",
+        ),
+        (r"\bliquid nitrogen|dry ice", rf"\b{_SEALED}", "a cryogen in a closed vessel"),
+        (
+            r"\b(?:solvent|ether|acetone|ethanol|hexane|DMF|hydrogen)\b",
+            r"\b(?:open|naked)\s+flame|gas burner|spark",
+            "what burns near a flame",
+        ),
+        (
+            r"\bH2S|hydrogen sulph?ide|chlorine|carbon monoxide|toxic gas",
+            r"\binto the (?:room|air|lab\w*)\b|windows? shut",
+            "a toxic gas in a room",
+        ),
+        (
+            r"\bcell|battery|batteries",
+            r"\b(?:puncture|pierce|crush|short[- ]circuit)\b[^.]*\b(?:by hand|at home|in air"
+            r"|screwdriver|nail)",
+            "a cell is damaged",
+        ),
+    )
+]
+_WARNING = re.compile(
+    r"\b(?:never|do not|don['\u2019]t|must not|should not|shall not|avoid|cannot|may not"
+    r"|must neither"
+    r"|only with|danger(?:ous)?|hazard\w*|risk|prevent\w*|protect\w* from|away from|rather than)\b",
+    re.IGNORECASE,
+)
+_DOING = re.compile(
+    r"(?:^|[.;,:]\s*(?:and\s+|then\s+)?|\band\s+|\bthen\s+|\bto\s+|\bcan\s+(?:then\s+)?be\s+"
+    r"|\bis\s+|\bare\s+)"
+    r"(?:mix|pour|heat|warm|cut|rinse|drop|open|add|stir|throw|drink|connect|charge|release"
+    r"|close|put"
+    r"|place|hold|pry|break|wipe|dispos|store|kept|keep|dropped|rinsed|poured|wash|dissolve|use)",
+    re.IGNORECASE,
+)
+
+
+def unsafe_instruction(answer: str) -> str | None:
+    """The first instruction of an answer that endangers who follows it, in a line."""
+    every = sentences(answer)
+    for sentence in every:
+        for pattern in _ALWAYS:
+            match = pattern.search(sentence)
+            if match and not _WARNING.search(sentence):
+                return f"waives or ignores a protection: {match.group()}"
+    for sentence, after in zip(every, [*every[1:], ""], strict=True):
+        both = f"{sentence} {after}"
+        if _WARNING.search(both) or not _DOING.search(both):
+            continue
+        for one, other, why in _APART:
+            if (found := one.search(both)) and (apart := other.search(both)):
+                return f"{why}: {found.group()[:40]}, {apart.group()[:40]}"
+    return None

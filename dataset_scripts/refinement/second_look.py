@@ -1,0 +1,199 @@
+"""A second look at a conversation: judges answer its questions without seeing its answers, and then
+say whether the answers agree with theirs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cephalo.dataset_scripts.refinement.forms import Talk
+from cephalo.dataset_scripts.refinement.quotation import OPENERS, Source
+from cephalo.dataset_scripts.refinement.tasks import load_prompt
+
+if TYPE_CHECKING:  # imports torch
+    from modeling_cephalo.questions import Picture, Respondent
+
+REQUESTS = 2  # of each judge for a conversation
+MAX_KEPT = 2000  # characters of a judge's answer or reason that are kept
+
+FORM = (
+    *("schema", "no_answer", "length", "refusal", "meta_talk", "dangling_reference", "loops"),
+    *("markdown", "json_text", "unfinished", "hedges", "boilerplate", "leading", "language"),
+)
+SAFETY = ("obeys_source", "leaks_prompt", "markup", "unsafe")
+FINAL = frozenset([*FORM, *SAFETY, "repeats_source"])
+"""Checks that no judge overrules. The others doubt what is said, and a judge who sees the figure
+can know better: a number may follow from others, or be printed in the image."""
+
+Word = Literal["agrees", "disagrees", "undecided", "unread"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A conversation to be looked at: what the paper says of its figures, the images with names
+    where they have them, and the checks that it failed and why, which a majority can set aside."""
+
+    talk: Talk
+    source: Source
+    shown: "Sequence[str | Picture]"
+    doubts: Mapping[str, str]
+
+
+class Verdict(BaseModel):
+    """The form of a judge's reply: whether answers agree with its own. The reason comes first, so
+    that it is given before the verdict."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    reason: str
+    verdict: Literal["agrees", "disagrees", "undecided"]
+    correctness: int = Field(ge=1, le=5)
+    grounding: int = Field(ge=1, le=5)
+    clarity: int = Field(ge=1, le=5)
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one judge found. `answer` is its own, given before it saw the one that it judges;
+    `scores` are from 1 to 5, none where its reply could not be read. `lost` says that there was no
+    reply at all, and that another run may get one."""
+
+    judge: str
+    verdict: Word
+    reason: str
+    answer: str
+    scores: dict[str, int] = field(default_factory=dict)
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """What judges found of a conversation; `overruled` are checks that they set aside."""
+
+    outcome: Word
+    votes: tuple[Vote, ...]
+    overruled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a judge gave no reply at all."""
+        return any(vote.lost for vote in self.votes)
+
+    def reason(self) -> str:
+        """Why, in one line, of the first judge who decided so."""
+        return next((vote.reason for vote in self.votes if vote.verdict == self.outcome), "")
+
+    def facts(self) -> dict[str, Any]:
+        """For a row's `scores`."""
+        votes = [asdict(vote) for vote in self.votes]
+        for vote in votes:
+            del vote["lost"]
+        facts = {"outcome": self.outcome, "votes": votes}
+        return facts | ({"overruled": self.overruled} if self.overruled else {})
+
+
+def majority(votes: Sequence[Vote]) -> Word:
+    """What more than half of the judges whose replies could be read say, "undecided" where there is
+    no such majority, "unread" where no reply could be read."""
+    counts = Counter(vote.verdict for vote in votes if vote.verdict != "unread")
+    if not counts:
+        return "unread"
+    verdict, count = counts.most_common(1)[0]
+    return verdict if 2 * count > counts.total() else "undecided"
+
+
+class SecondLook:
+    """The judges of a run and how they are asked."""
+
+    def __init__(
+        self, judges: "Sequence[Respondent]", threshold: int, prompts: Path | None = None
+    ) -> None:
+        """An agreement with a score below `threshold` counts as a disagreement."""
+        self.judges, self.threshold = judges, threshold
+        self.answer_prompt = load_prompt("second_answer", prompts)
+        self.verdict_prompt = load_prompt("second_verdict", prompts)
+
+    def params(self) -> dict[str, Any]:
+        """What its findings depend on."""
+        versions = [self.answer_prompt.version, self.verdict_prompt.version]
+        names = [judge.model.settings["model"] for judge in self.judges]
+        return {
+            "judges": names,
+            "judge_versions": versions,
+            "judge_threshold": self.threshold,
+        }
+
+    async def look(self, subject: Subject) -> Look:
+        """What the judges find of a conversation.
+
+        Raises BudgetSpentError and CephaloError as `Respondent.ask` does.
+        """
+        votes = [await self.vote(judge, subject) for judge in self.judges]
+        outcome = majority(votes)
+        return Look(outcome, tuple(votes), dict(subject.doubts) if outcome == "agrees" else {})
+
+    async def vote(self, judge: "Respondent", subject: Subject) -> Vote:
+        """What one judge finds."""
+        from modeling_cephalo.questions import NoAnswerError
+
+        try:
+            return await self.asked(judge, subject)
+        except NoAnswerError as error:
+            return Vote(judge.model.settings["model"], "unread", str(error), "", lost=True)
+
+    async def asked(self, judge: "Respondent", subject: Subject) -> Vote:
+        """One judge's own answer, and then its verdict. Raises NoAnswerError where one is lost."""
+        from modeling_cephalo.questions import Question
+
+        name, quotation = judge.model.settings["model"], subject.source.quotation
+        question = f"{quotation}\n\n{questions_of(subject.talk)}"
+        own = await judge.ask(Question(self.answer_prompt.text, (*subject.shown, question)))
+        if own.error:
+            return Vote(name, "unread", own.error, "")
+        # Without images: what they show is in its own answer.
+        text = comparison(subject, own.reply.text)
+        judged = await judge.ask(Question(self.verdict_prompt.text, (text,), Verdict))
+        kept = own.reply.text[:MAX_KEPT]
+        if judged.value is None:
+            return Vote(name, "unread", judged.error or "", kept)
+        return self.read(name, judged.value, kept)
+
+    def read(self, judge: str, found: Verdict, answer: str) -> Vote:
+        """The vote that a verdict is."""
+        scores = found.model_dump(include={"correctness", "grounding", "clarity"})
+        reason = " ".join(found.reason.split())[:MAX_KEPT]
+        lowest = min(scores, key=lambda name: scores[name])
+        if found.verdict == "agrees" and scores[lowest] < self.threshold:
+            reason = f"{lowest} {scores[lowest]}: {reason}"
+            return Vote(judge, "disagrees", reason, answer, scores)
+        return Vote(judge, found.verdict, reason, answer, scores)
+
+
+def questions_of(talk: Talk) -> str:
+    """The questions of a conversation, without its answers."""
+    if len(talk.turns) == 1:
+        return f"The question: {harmless(talk.turns[0].question)}"
+    return "\n".join(
+        f"Question {number}: {harmless(turn.question)}" for number, turn in enumerate(talk.turns, 1)
+    )
+
+
+def comparison(subject: Subject, own: str) -> str:
+    """What a judge compares: the conversation, its own answer, and the doubts of the checks."""
+    turns = "\n\n".join(
+        f"Question: {harmless(turn.question)}\n\nAnswer to be checked: {harmless(turn.answer)}"
+        for turn in subject.talk.turns
+    )
+    text = f"{subject.source.quotation}\n\n{turns}\n\nThe second reader's answer: {harmless(own)}"
+    if subject.doubts:
+        doubts = (f"- {name}: {harmless(detail)}" for name, detail in subject.doubts.items())
+        text += "\n\nDoubts of rules that see the quotations only:\n" + "\n".join(doubts)
+    return text
+
+
+def harmless(text: str) -> str:
+    """`text` without what begins a tag or a control token."""
+    return OPENERS.sub(" ", text)

@@ -1,0 +1,27 @@
+"""The terms under which providers of models let their answers be used."""
+
+from collections.abc import Iterable
+
+# Beginnings of models' names, behind the namespace; the provider; where its terms are.
+TERMS = (
+    (("gpt-", "chatgpt", "o1", "o3", "o4"), "OpenAI", "https://openai.com/policies/"),
+    (("claude",), "Anthropic", "https://www.anthropic.com/legal"),
+    (("gemini",), "Google", "https://ai.google.dev/gemini-api/terms"),
+    (("gemma",), "Google", "https://ai.google.dev/gemma/terms"),
+    (("grok",), "xAI", "https://x.ai/legal"),
+    (("mistral", "pixtral", "magistral"), "Mistral AI", "https://mistral.ai/terms"),
+    (("llama", "meta-llama"), "Meta", "https://www.llama.com/license/"),
+    (("command", "aya"), "Cohere", "https://cohere.com/terms-of-use"),
+)
+
+
+def teacher_terms(teachers: Iterable[str]) -> dict[str, tuple[str, str] | None]:
+    """For every teacher that is a model, its provider and where the terms are; None if unknown."""
+    found = {}
+    for teacher in sorted({*teachers} - {"caption"}):
+        name = teacher.rpartition("/")[2].lower()
+        known = (
+            (provider, url) for starts, provider, url in TERMS if name.startswith(tuple(starts))
+        )
+        found[teacher] = next(known, None)
+    return found

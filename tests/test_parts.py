@@ -1,0 +1,86 @@
+"""Crops, panels, mirrored and joined copies across documents are linked; strangers are not."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from test_dedup import plot, row, write
+
+from benchmarks.copies.alterations import ALTERATIONS, beside
+from benchmarks.copies.strangers import fibres, with_data_bar
+from benchmarks.copies.strangers import plot as framed_plot
+from cephalo.dataset_scripts.dedup import select_rows
+from cephalo.dataset_scripts.local_features import keys_of, local_features
+from cephalo.dataset_scripts.local_index import decode, encode
+from cephalo.dataset_scripts.local_match import compare, shows_part
+from cephalo.dataset_scripts.tables import find_tables
+
+
+def linked(folder: Path, images: list[Image.Image], workers: int = 1) -> list[tuple[int, int]]:
+    """The pairs of images that are linked, each in a document of its own, under another caption."""
+    rows = [row(n, image, f"Plate {n} of series {n} alone") for n, image in enumerate(images)]
+    tables = find_tables([write(folder, "figures", rows)])
+    compared = folder / f"compared-{workers}"
+    with closing(select_rows(compared, tables, workers=workers)) as selection:
+        return list(selection.links())
+
+
+@pytest.fixture(scope="module")
+def figure() -> Image.Image:
+    return plot(1, (640, 480))
+
+
+@pytest.mark.parametrize(
+    "name", ["cropped by 10 %", "turned by 90°", "mirrored", "15 % wider", "review copy"]
+)
+def test_a_copy_is_laid_over_its_original(figure, name):
+    one, other = (
+        local_features(image.convert("L")) for image in (figure, ALTERATIONS[name](figure))
+    )
+    assert shows_part(one, other, name == "mirrored")
+    assert shows_part(other, one, name == "mirrored")
+    assert not shows_part(one, other, name != "mirrored")
+
+
+def test_parts_link_their_documents_in_any_number_of_processes(figure, tmp_path):
+    others = [plot(seed, (640, 480)) for seed in (2, 3)]
+    images = [
+        figure,
+        *others,
+        beside(figure, plot(4, (640, 480))),
+        ImageOps.mirror(figure.crop((0, 0, 500, 400))),
+        others[0].rotate(90, expand=True),
+    ]
+    assert sorted(linked(tmp_path / "one", images)) == [(0, 3), (0, 4), (1, 5), (3, 4)]
+    again = linked(tmp_path / "one", images, workers=2)
+    assert sorted(again) == [(0, 3), (0, 4), (1, 5), (3, 4)]
+
+
+def test_a_shared_data_bar_or_frame_links_no_strangers(tmp_path):
+    images = [with_data_bar(fibres(np.random.default_rng(seed))) for seed in range(5)]
+    images += [framed_plot(np.random.default_rng(seed)) for seed in range(5)]
+    assert linked(tmp_path, images) == []
+
+
+def test_curves_in_one_frame_differ_side_by_side():
+    one, other = (
+        local_features(framed_plot(np.random.default_rng(n)).convert("L")) for n in range(2)
+    )
+    agreement = compare(one, other, False)
+    assert agreement.inliers > 20 and agreement.apart > 4 and agreement.cover > 0.9
+
+
+def test_mirrored_keypoints_have_equal_numbers(figure):
+    grey = figure.convert("L")
+    one, other = local_features(grey), local_features(ImageOps.mirror(grey))
+    keys, others = (set(keys_of(local.signs)[0].tolist()) for local in (one, other))
+    assert len(keys & others) > 0.3 * len(keys)
+
+
+def test_features_survive_the_disk(figure):
+    local = local_features(figure.convert("L"))
+    read = decode(encode(local).record)
+    assert (read.signs == local.signs).all() and read.picture.shape == local.picture.shape
+    assert abs(read.points[:, :2] - local.points[:, :2]).max() < 1 / 32

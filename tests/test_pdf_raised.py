@@ -1,0 +1,47 @@
+"""Exponents and raised citations in the running text."""
+
+from contextlib import closing
+
+import pytest
+from paper_samples import LETTER, Paper, prose
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.prose import without_citations
+from cephalo.dataset_scripts.pdf.raised import with_raised
+from cephalo.dataset_scripts.pdf.reading import read_pages
+
+RAISE, SMALL = 3.6, 6.5  # points
+
+
+def set_row(paper: Paper, x: float, y: float, parts: list[tuple[str, bool]]) -> None:
+    """A row of text; the second of each part: whether it is raised."""
+    canvas = paper.canvas
+    for text, raised in parts:
+        size = SMALL if raised else LETTER.size
+        canvas.setFont("Times-Roman", size)
+        canvas.drawString(x, 792 - y + RAISE * raised, text)
+        x += canvas.stringWidth(text, "Times-Roman", size)
+
+
+@pytest.mark.parametrize(
+    ("parts", "read"),
+    [
+        ([("Wells held 10", 0), ("6", 1), (" spores each.", 0)], "Wells held 10⁶ spores each."),
+        ([("It was 5 mA g", 0), ("-1", 1), (" in all.", 0)], "It was 5 mA g⁻¹ in all."),
+        ([("Of the Ca", 0), ("2+", 1), (" ions some left.", 0)], "Of the Ca²⁺ ions some left."),
+        ([("It has a high rate", 0), ("54", 1), (" there.", 0)], "It has a high rate there."),
+        ([("It was found,", 0), ("5,7", 1), (" and lost.", 0)], "It was found, and lost."),
+        ([("The values of X65 rose.", 0)], "The values of X65 rose."),
+        ([("At 18 W m", 0), ("-2", 1), (" K", 0), ("-1", 1), (".", 0)], "At 18 W m⁻² K⁻¹."),
+    ],
+)
+def test_raised_numbers_of_the_running_text(tmp_path, parts, read):
+    paper = Paper(tmp_path / "sample.pdf")
+    set_row(paper, 60, 300, parts)
+    paper.set(60, 310, prose(4, 20), 236)
+    with fast.open_document(paper.save()) as document, closing(fast.Pages(document)) as pages:
+        [page], _ = read_pages(pages, 1)
+        with pages.open(0) as opened:
+            raised = with_raised(opened, page.lines)
+    row = [raised.get(id(line), line).text for line in page.lines if line.box[1] < 300]
+    assert without_citations(" ".join(row)) == read
