@@ -343,13 +343,17 @@ def test_a_jpeg_that_the_page_inverts_is_rendered(sheet, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("entry", "kept"), [(b"", True), (b"/Decode [1 0 1 0 1 0] ", False)], ids=["plain", "inverted"]
+    ("entry", "kept"),
+    [
+        (b"/ColorSpace [/ICCBased 99 0 R]", True),
+        (b"/ColorSpace [/ICCBased 99 0 R] /Decode [1 0 1 0 1 0]", False),
+        (b"/ColorSpace /DeviceRGB", True),
+    ],
+    ids=["profile", "inverted", "no profile"],
 )
-def test_a_jpeg_with_a_colour_profile_is_drawn_only_where_its_page_may_change_it(
-    sheet, monkeypatch, entry, kept
-):
+def test_a_large_jpeg_is_drawn_only_where_its_page_may_change_it(sheet, monkeypatch, entry, kept):
     monkeypatch.setattr("reportlab.rl_config.useA85", 0)
-    monkeypatch.setattr(embedded, "P", replace(embedded.P, profiled_pixels=0))
+    monkeypatch.setattr(embedded, "P", replace(embedded.P, drawn_pixels=0))
     drawn = []
     render = embedded.rendering.render
     monkeypatch.setattr(
@@ -359,8 +363,7 @@ def test_a_jpeg_with_a_colour_profile_is_drawn_only_where_its_page_may_change_it
     path = sheet.save()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     stream = b"\n99 0 obj\n<< /N 3 /Length %d >>\nstream\n%s\nendstream\nendobj\nxref"
-    space = entry + b"/ColorSpace [/ICCBased 99 0 R]"
-    data = path.read_bytes().replace(b"/ColorSpace /DeviceRGB", space)
+    data = path.read_bytes().replace(b"/ColorSpace /DeviceRGB", entry)
     path.write_bytes(data.replace(b"\nxref", stream % (len(profile), profile), 1))
     (row,) = extract_document(path).rows
     assert (row["image"]["bytes"] == jpeg) is kept

@@ -27,6 +27,8 @@ _DANGLING = re.compile(
     r"|between|than|der|die|das|und|von|mit|für|im|des|du|de|la|les?|et|en|el|los|del|y|da|do))$",
     re.I,
 )
+_END = 20  # characters that hold what these two find; a text is long
+_SIGN = re.compile(r"[^\W_]")
 _RULE = 2.5  # points; a graphic that is less high is a rule
 _SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
 
@@ -136,7 +138,7 @@ class Growing:
         match = match_label(string)
         if match is None:
             return WORD_ALONE.fullmatch(string) is not None
-        return not re.sub(r"[\W_]+", "", string[match.end() :])
+        return not _SIGN.search(string, match.end())
 
     def steps(self) -> list[float]:
         """Distances of the baselines in the present column."""
@@ -253,9 +255,10 @@ def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
 def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     """What the words say: an unfinished sentence, a label of its own."""
     head = row[0].text
+    end = caption.string.rstrip()[-_END:]
     return {
-        "ended": bool(_SENTENCE_END.search(caption.string.rstrip())),
-        "dangling": bool(_DANGLING.search(caption.string.rstrip())),
+        "ended": bool(_SENTENCE_END.search(end)),
+        "dangling": bool(_DANGLING.search(end)),
         "wordless": not any(sign.isalpha() for line in row for sign in line.text),
         "lower": head[:1].islower(),
         "own_label": match_label(head) is not None,

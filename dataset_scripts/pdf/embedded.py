@@ -11,10 +11,10 @@ from PIL import Image
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.pdf.colour_profiles import mapped_colours
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
+from cephalo.dataset_scripts.pdf.picture_colours import shown_colours
 
 _SPACES = (
     pdfium.FPDF_COLORSPACE_DEVICEGRAY,
@@ -33,7 +33,7 @@ class Parameters:
     fills: float = 0.97  # intersection over union of the picture and the figure
     samples: int = 8  # columns and rows in which a picture and its page are compared
     difference: float = 12.0  # of 255, in the mean; compression and scaling make less
-    profiled_pixels: int = 1 << 20  # drawing more with a colour profile takes up to a second
+    drawn_pixels: int = 1 << 19  # to draw a larger picture takes 5 ms, with a profile up to 1 s
     place: float = 1.0  # points by which the edges of an object and of the figure may differ
 
 
@@ -74,9 +74,7 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
         return None  # pdfium may show what Pillow does not read
 
 
-def looks_like(
-    page: fast.Page, box: Box, jpeg: bytes, pixels: np.ndarray, path: Path | None = None
-) -> bool:
+def looks_like(page: fast.Page, box: Box, jpeg: bytes, pixels: np.ndarray, path: Path) -> bool:
     """Whether the page shows in `box` (points) what `jpeg` and its `pixels` show.
 
     It does not where the page inverts the picture, masks it, or maps its colours in its own way.
@@ -84,8 +82,8 @@ def looks_like(
     """
     stored = _sample(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     shown = None
-    if path and pixels.shape[0] * pixels.shape[1] > P.profiled_pixels:
-        shown = mapped_colours(path, page, jpeg, _find(page, box), stored)
+    if pixels.shape[0] * pixels.shape[1] > P.drawn_pixels:
+        shown = shown_colours(path, page, jpeg, _find(page, box), stored)
     if shown is None:
         dpi = max(1, round(72.0 * 8 * P.samples / min(box[2] - box[0], box[3] - box[1])))
         shown = _sample(rendering.render(page, box, dpi)[0])

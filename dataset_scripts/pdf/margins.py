@@ -26,9 +26,11 @@ def trim_pictures(page: fast.Page, lines: list[Line], graphics: Graphics) -> Gra
 
     Pictures that are white all over are left out. Others are not looked at, for drawing takes time.
     """
-    texts = [line for line in lines if len(line.text) >= _SENTENCE or match_label(line.text)]
     pictures = np.flatnonzero(graphics.kinds == IMAGE)
-    if not texts or not len(pictures):
+    if not len(pictures):
+        return graphics
+    texts = [line for line in lines if len(line.text) >= _SENTENCE or match_label(line.text)]
+    if not texts:
         return graphics
     edges = np.array([line.box for line in texts if not line.quarters]).reshape(-1, 4)
     boxes, keep = graphics.boxes.copy(), np.ones(len(graphics.boxes), bool)

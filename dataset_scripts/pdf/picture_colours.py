@@ -1,8 +1,8 @@
-"""Colour profiles of embedded pictures: what they make of a sample of a picture's pixels.
+"""What a page makes of the colours of an embedded picture, told without drawing it.
 
-pdfium takes each pixel of a picture through its profile, which can take a second where the profile
-is a table. A sample shows as well what a page makes of a picture, where all that it makes of it is
-to apply a profile.
+pdfium decodes all of a picture and takes each pixel through its colour profile, which can take a
+second where the profile is a table. A sample shows as well what a page makes of a picture, where
+all that it does is to apply a profile, or not even that.
 """
 
 import ctypes
@@ -22,27 +22,33 @@ _NAME = re.compile(rb"/([^\s/<>\[\]()]*)")
 # Names in the dictionary of a picture that is shown as its JPEG and its profile say: no mask, no
 # /Decode, no /DecodeParms.
 _HARMLESS = frozenset(
-    b"Type XObject Subtype Image Width Height BitsPerComponent ColorSpace ICCBased Filter "
-    b"DCTDecode Length Metadata Interpolate Intent Perceptual RelativeColorimetric Name X".split()
+    b"Type XObject Subtype Image Width Height BitsPerComponent ColorSpace ICCBased DeviceRGB "
+    b"DeviceGray Filter DCTDecode Length Metadata Interpolate Intent Perceptual "
+    b"RelativeColorimetric Name X".split()
 )
+_PLAIN = (pdfium.FPDF_COLORSPACE_DEVICEGRAY, pdfium.FPDF_COLORSPACE_DEVICERGB)
 _MOST_BYTES = 4 << 20  # of a profile; those of printers have a megabyte
 
 
-def mapped_colours(
+def shown_colours(
     path: Path, page: fast.Page, jpeg: bytes, image: ctypes.c_void_p, sample: Image.Image
 ) -> Image.Image | None:
     """What a page makes of a `sample` (RGB) of its picture, the image object `image`.
 
     None where the page may do more to it than to apply its profile: where it is clipped or drawn
     over, or the dictionary of the stream of `jpeg` in the file at `path` says so or is not found.
+    A transfer function, which is for printers, is not noticed.
     """
     facts = pdfium.FPDF_IMAGEOBJ_METADATA()
     pdfium.FPDFImageObj_GetImageMetadata(image, page.handle, facts)
-    if facts.colorspace != pdfium.FPDF_COLORSPACE_ICCBASED or facts.bits_per_pixel != 24:
+    profiled = facts.colorspace == pdfium.FPDF_COLORSPACE_ICCBASED and facts.bits_per_pixel == 24
+    if not profiled and facts.colorspace not in _PLAIN:
         return None
     names = _dictionary_names(path, jpeg) if _is_bare(page, image) else None
     if names is None or not names <= _HARMLESS:
         return None
+    if not profiled:
+        return sample
     size = ctypes.c_size_t()
     pdfium.FPDFImageObj_GetIccProfileDataDecoded(image, page.handle, None, 0, size)
     if not 0 < size.value <= _MOST_BYTES:
