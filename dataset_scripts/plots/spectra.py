@@ -1,0 +1,423 @@
+"""Stacked spectra with labelled peaks: X-ray diffraction, Raman, infrared.
+
+Positions are those of real lattices and bands; widths and intensities are made.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cephalo.dataset_scripts.plots.asking import three_digits
+from cephalo.dataset_scripts.plots.style import Style, legend_size, set_axis
+from cephalo.dataset_scripts.plots.truth import Panel, Question, Scale, Series
+from cephalo.dataset_scripts.plots.words import called, listed, names, pick, the_samples
+
+WAVELENGTH = 1.5406  # Å, copper Kα1
+# Cubic lattices: name, lattice parameter in Å, centring. "F" reflects where all indices are odd
+# or all even, "I" where their sum is even.
+LATTICES = (
+    ("Al", 4.0495, "F"),
+    ("Cu", 3.6149, "F"),
+    ("Ni", 3.5240, "F"),
+    ("Ag", 4.0862, "F"),
+    ("Au", 4.0782, "F"),
+    ("Pt", 3.9242, "F"),
+    ("α-Fe", 2.8665, "I"),
+    ("W", 3.1652, "I"),
+    ("Mo", 3.1470, "I"),
+    ("Nb", 3.3004, "I"),
+    ("Ta", 3.3013, "I"),
+    ("MgO", 4.2120, "F"),
+    ("TiN", 4.2417, "F"),
+)
+PLANES = {
+    "F": ((1, 1, 1), (2, 0, 0), (2, 2, 0), (3, 1, 1), (2, 2, 2)),
+    "I": ((1, 1, 0), (2, 0, 0), (2, 1, 1), (2, 2, 0), (3, 1, 0)),
+}
+INTENSITIES = (1.0, 0.5, 0.35, 0.4, 0.2)  # typical, of the planes in their order
+# Bands in cm⁻¹ with typical relative heights.
+RAMAN = {
+    "graphitic carbon": {"D": (1350, 0.8), "G": (1585, 1.0), "2D": (2690, 0.6)},
+    "MoS₂": {"E2g": (383, 0.8), "A1g": (408, 1.0)},
+    "anatase": {"Eg": (144, 1.0), "B1g": (399, 0.3), "A1g": (516, 0.3), "Eg(3)": (639, 0.35)},
+    "hydroxyapatite": {"ν2": (430, 0.25), "ν4": (590, 0.25), "ν1": (961, 1.0), "ν3": (1048, 0.2)},
+}
+INFRARED = {
+    "protein": {"amide A": (3290, 0.5), "amide I": (1640, 1.0), "amide II": (1530, 0.7)},
+    "cellulose": {"O–H": (3340, 0.8), "C–H": (2900, 0.4), "C–O": (1050, 1.0)},
+    "polyester": {"C–H": (2950, 0.3), "C=O": (1730, 1.0), "C–O": (1180, 0.8)},
+    "silica": {"O–H": (3420, 0.35), "Si–O–Si": (1090, 1.0), "Si–O": (800, 0.4)},
+    "epoxy": {"O–H": (3400, 0.4), "C–H": (2930, 0.4), "C=C": (1510, 0.8), "C–O–C": (1240, 0.9)},
+}
+POINTS = 1200
+LABEL = 0.2  # of the axes, the height of a peak's label
+EXTRA = 0.35  # of a pattern's height, above it: room for its labels or for the next
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One labelled peak of one pattern."""
+
+    label: str
+    place: float
+    height: float  # of a stacked pattern, 1 for its strongest
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A spectrum of one sample with its peaks."""
+
+    name: str
+    peaks: tuple[Peak, ...]
+
+    @property
+    def title(self) -> str:
+        """How a sentence names the sample."""
+        return called(self.name)
+
+
+def diffraction(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
+    """Patterns of a cubic phase with slightly different lattice parameters."""
+    phase, lattice, centring = LATTICES[int(rng.integers(len(LATTICES)))]
+    labels = names(rng, int(rng.integers(1, 4)))
+    x = Scale("2θ", "°", float(rng.choice([20, 25, 30])), float(rng.choice([90, 100])))
+    patterns, parameters = [], []
+    for name in labels:
+        parameter = lattice * float(1 + rng.uniform(-0.008, 0.008))
+        peaks = []
+        for plane, typical in zip(PLANES[centring], INTENSITIES, strict=True):
+            angle = bragg_angle(parameter, plane)
+            if angle is not None and x.low + 2 < angle < x.high - 2:
+                height = typical * float(rng.uniform(0.7, 1.1))
+                peaks.append(Peak("({}{}{})".format(*plane), round(angle, 3), height))
+        patterns.append(Pattern(name, tuple(peaks)))
+        parameters.append(parameter)
+    series, y = stacked(rng, axes, style, x, patterns, float(rng.uniform(0.15, 0.5)))
+    number = int(rng.integers(len(patterns)))
+    own = patterns[number]
+    questions = [
+        *peak_questions(rng, x, patterns, number, "reflection"),
+        spacing(rng, own, x),
+        lattice_parameter(rng, own, parameters[number], x),
+        unknown_phase(rng, x, phase),
+    ]
+    caption = (
+        f"X-ray diffraction patterns (Cu Kα, λ = {WAVELENGTH} Å) of {the_samples(labels)}; "
+        "reflections of "
+        f"cubic {phase} are indexed."
+    )
+    return Panel(
+        "diffraction", f"X-ray diffraction of {phase}", caption, x, y,
+        [q for q in questions if q], series, axes,
+    )  # fmt: skip
+
+
+def bragg_angle(parameter: float, plane: tuple[int, int, int]) -> float | None:
+    """2θ in degrees of a reflection of a cubic lattice; None where there is none."""
+    sine = WAVELENGTH * math.sqrt(sum(index**2 for index in plane)) / (2 * parameter)
+    return 2 * math.degrees(math.asin(sine)) if sine < 1 else None
+
+
+def raman(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
+    """Raman spectra of one material in several states."""
+    material = pick(rng, *RAMAN)
+    return vibrations(rng, axes, style, "Raman", material, RAMAN[material], "Raman shift", 14)
+
+
+def infrared(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
+    """Infrared absorbance with the wavenumber falling to the right, as it is printed."""
+    material = pick(rng, *INFRARED)
+    return vibrations(rng, axes, style, "FTIR", material, INFRARED[material], "wavenumber", 40)
+
+
+def vibrations(
+    rng: np.random.Generator,
+    axes: Axes,
+    style: Style,
+    kind: str,
+    material: str,
+    bands: dict[str, tuple[float, float]],
+    axis: str,
+    width: float,
+) -> Panel:
+    """Spectra whose bands are shifted and weighted anew for each sample."""
+    low = max(50, min(place for place, _ in bands.values()) - 200)
+    high = max(place for place, _ in bands.values()) + 250
+    ends = (4000, 600) if kind == "FTIR" else (100 * math.floor(low / 100), high)
+    x = Scale(axis, "cm⁻¹", *map(float, ends))
+    patterns = []
+    for name in names(rng, int(rng.integers(1, 4))):
+        shift = width / 4
+        peaks = tuple(
+            Peak(
+                label, round(place + rng.uniform(-shift, shift), 1), height * rng.uniform(0.6, 1.2)
+            )
+            for label, (place, height) in bands.items()
+        )
+        patterns.append(Pattern(name, peaks))
+    if material == "MoS₂":
+        width = 4
+    series, y = stacked(rng, axes, style, x, patterns, width * float(rng.uniform(0.6, 1)))
+    number = int(rng.integers(len(patterns)))
+    questions = [
+        *peak_questions(rng, x, patterns, number, "band"),
+        intensity_ratio(rng, y, patterns[number]),
+        absent_band(rng, x, patterns[number], kind),
+    ]
+    labels = [pattern.name for pattern in patterns]
+    caption = (
+        f"{kind} spectra of {material}: {the_samples(labels)}. Spectra are shifted vertically."
+    )
+    if len(labels) == 1:
+        caption = f"{kind} spectrum of {material}, the sample {labels[0]}, with its bands assigned."
+    subject = f"{kind} spectra of {material}"
+    return Panel(kind.lower(), subject, caption, x, y, [q for q in questions if q], series, axes)
+
+
+def stacked(
+    rng: np.random.Generator,
+    axes: Axes,
+    style: Style,
+    x: Scale,
+    patterns: list[Pattern],
+    width: float,
+) -> tuple[list[Series], Scale]:
+    """Draw patterns above each other, the first lowest; the uppermost has its peaks labelled."""
+    places = np.linspace(x.low, x.high, POINTS)
+    series = []
+    for number, pattern in enumerate(patterns):
+        heights = np.full(POINTS, 0.03) + rng.normal(0, 0.004, POINTS)
+        for peak in pattern.peaks:
+            heights += peak.height / (1 + ((places - peak.place) / width) ** 2)
+        top = heights.max()
+        values = np.round(heights / top + number * (1 + EXTRA), 4)
+        series.append(Series(pattern.name, places, values, style.palette[number]))
+    y = Scale("intensity", "a.u.", 0, (1 + EXTRA) * len(patterns) + 0.1)
+    set_axis(axes, "x", x, style)
+    set_axis(axes, "y", y, style)
+    axes.set_yticks([])
+    for one in series:
+        axes.plot(one.x, one.y, color=one.colour, linewidth=min(style.line, 1.0))
+        labelled = patterns[-1].peaks if one is series[-1] else ()
+        name_pattern(axes, style, x, y, one, labelled)
+    label_peaks(axes, style, x, y, patterns[-1], series[-1])
+    return series, y
+
+
+def name_pattern(
+    axes: Axes, style: Style, x: Scale, y: Scale, series: Series, labelled: tuple[Peak, ...]
+) -> None:
+    """The name of a sample over its curve, at the side where that and its labels are lower."""
+    u, v = x.fraction(series.x), y.fraction(series.y)
+    width, _ = legend_size(axes, style, [series.name])
+    for peak in labelled:  # as high as their labels
+        near = np.abs(u - x.fraction(peak.place)) < 0.03
+        v = np.where(near, v[near].max() + LABEL, v)
+    sides = {"left": u < width, "right": u > 1 - width}
+    side = min(sides, key=lambda side: v[sides[side]].max())
+    axes.text(
+        0.02 if side == "left" else 0.98,
+        v[sides[side]].max() + 0.02,
+        series.name,
+        color=series.colour,
+        ha=side,
+        va="bottom",
+        transform=axes.transAxes,
+        fontsize=0.9 * style.size,
+    )
+
+
+def label_peaks(
+    axes: Axes, style: Style, x: Scale, y: Scale, pattern: Pattern, series: Series
+) -> None:
+    """The labels of a pattern's peaks, upright above them."""
+    for peak in pattern.peaks:
+        top = series.value(x, y, peak.place)
+        axes.text(peak.place, top + 0.02 * y.high, peak.label, ha="center", va="bottom",
+                  rotation=90, fontsize=0.85 * style.size)  # fmt: skip
+
+
+def peak_questions(
+    rng: np.random.Generator, x: Scale, patterns: list[Pattern], number: int, noun: str
+) -> list[Question | None]:
+    """Position, strongest, number of peaks, label at a position, shift between samples."""
+    own = patterns[number]
+    return [
+        position(rng, x, own, noun),
+        strongest(rng, x, own, noun),
+        number_of_peaks(rng, x, own, noun),
+        label_at(rng, x, own, noun),
+        shift(rng, x, patterns, noun) if len(patterns) > 1 else None,
+        order(rng, patterns) if len(patterns) > 1 else None,
+    ]
+
+
+def position(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question:
+    """Where a labelled peak is."""
+    peak = own.peaks[int(rng.integers(len(own.peaks)))]
+    text = pick(
+        rng,
+        f"At which {x.name} is the {peak.label} {noun} of {own.title}?",
+        f"What is the position of the {noun} labelled {peak.label} for {own.title}?",
+        f"Where does {own.title} show its {peak.label} {noun}?",
+    )
+    answer = (
+        f"The {peak.label} {noun} of {own.title} is at a {x.name} of about {x.say(peak.place)}."
+    )
+    return Question("peak", text, answer, peak.place, x.tolerance(peak.place), x.unit)
+
+
+def strongest(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question | None:
+    """Which peak is highest; None where two are about as high."""
+    first, second = sorted(own.peaks, key=lambda peak: -peak.height)[:2]
+    if second.height > 0.9 * first.height:
+        return None
+    text = pick(
+        rng,
+        f"Which {noun} of {own.title} is the strongest?",
+        f"Which labelled {noun} has the highest intensity for {own.title}?",
+    )
+    answer = (
+        f"The {first.label} {noun} of {own.title} at about {x.say(first.place)} is the strongest."
+    )
+    return Question("extremum", text, answer, words=(first.label,))
+
+
+def number_of_peaks(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question:
+    """How many peaks are labelled."""
+    text = pick(rng, f"How many {noun}s are labelled?", f"Count the labelled {noun}s.")
+    places = ", ".join(f"{peak.label} at {x.say(peak.place)}" for peak in own.peaks)
+    answer = f"{len(own.peaks)} {noun}s are labelled; those of {own.title} are {places}."
+    return Question("series", text, answer, float(len(own.peaks)), 0.0)
+
+
+def label_at(rng: np.random.Generator, x: Scale, own: Pattern, noun: str) -> Question | None:
+    """What the peak at a position is assigned to; None where two are close together."""
+    peak = own.peaks[int(rng.integers(len(own.peaks)))]
+    near = [one for one in own.peaks if abs(one.place - peak.place) < 3 * x.tolerance(0)]
+    if len(near) > 1:
+        return None
+    text = pick(
+        rng,
+        f"Which {noun} is near {x.say(peak.place)} in the pattern of {own.title}?",
+        f"How is the {noun} at about {x.say(peak.place)} of {own.title} labelled?",
+    )
+    answer = f"The {noun} of {own.title} near {x.say(peak.place)} is labelled {peak.label}."
+    return Question("peak", text, answer, words=(peak.label,))
+
+
+def shift(
+    rng: np.random.Generator, x: Scale, patterns: list[Pattern], noun: str
+) -> Question | None:
+    """Between which samples a peak moves to higher positions; None where it hardly does."""
+    one, other = (patterns[number] for number in rng.choice(len(patterns), 2, replace=False))
+    moves = [
+        (b.place - a.place, a, b) for a, b in zip(one.peaks, other.peaks, strict=False)
+        if a.label == b.label
+    ]  # fmt: skip
+    by, a, b = max(moves, key=lambda move: abs(move[0]))
+    if abs(by) < 0.5 * x.tolerance(0):
+        return None
+    word = "higher" if by > 0 else "lower"
+    text = pick(
+        rng,
+        f"Is the {a.label} {noun} of {other.title} at a higher or lower {x.name} than that of "
+        f"{one.title}?",
+        f"In which direction does the {a.label} {noun} shift from {one.title} to {other.title}?",
+    )
+    answer = (
+        f"The {a.label} {noun} of {other.title} is at a {word} {x.name}: about {x.say(b.place)}, "
+        f"after {x.say(a.place)} for {one.title}."
+    )
+    return Question("compare", text, answer, words=(word,))
+
+
+def order(rng: np.random.Generator, patterns: list[Pattern]) -> Question:
+    """Which sample's curve is uppermost or lowest in the stack."""
+    word, own = (("uppermost", patterns[-1]), ("lowest", patterns[0]))[int(rng.integers(2))]
+    others = listed([pattern.title for pattern in patterns if pattern is not own])
+    text = f"Which sample is the {word} curve of the stack?"
+    answer = f"The {word} curve is that of {own.title}; it is shown with {others}."
+    return Question("series", text, answer, words=(own.name,))
+
+
+def spacing(rng: np.random.Generator, own: Pattern, x: Scale) -> Question:
+    """The lattice spacing of a reflection by Bragg's law."""
+    peak = own.peaks[int(rng.integers(len(own.peaks)))]
+    said = x.rounded(peak.place)
+    true, shown = (
+        WAVELENGTH / (2 * math.sin(math.radians(angle / 2))) for angle in (peak.place, said)
+    )
+    text = (
+        f"Which lattice spacing follows from the {peak.label} reflection of {own.title}, measured "
+    )
+    text += "with copper Kα radiation (λ = 1.5406 Å)?"
+    answer = (
+        f"The {peak.label} reflection of {own.title} is at 2θ ≈ {x.say(said)}. By Bragg's law "
+        f"d = λ / (2 sin θ) = 1.5406 Å / (2 × sin {said / 2:g}°) ≈ {shown:.3f} Å."
+    )
+    return Question("bragg", text, answer, true, 0.03 * true, "Å")
+
+
+def lattice_parameter(
+    rng: np.random.Generator, own: Pattern, parameter: float, x: Scale
+) -> Question:
+    """The lattice parameter of a cubic phase from an indexed reflection."""
+    peak = own.peaks[int(rng.integers(len(own.peaks)))]
+    squares = sum(int(index) ** 2 for index in peak.label.strip("()"))
+    said = x.rounded(peak.place)
+    spaced = WAVELENGTH / (2 * math.sin(math.radians(said / 2)))
+    text = f"The phase is cubic and λ is 1.5406 Å. What lattice parameter does the {peak.label} "
+    text += f"reflection of {own.title} give?"
+    answer = (
+        f"At 2θ ≈ {x.say(said)} Bragg's law gives d = 1.5406 Å / (2 × sin {said / 2:g}°) ≈ "
+        f"{spaced:.3f} Å. For {peak.label}, a = d × √{squares} ≈ "
+        f"{spaced * math.sqrt(squares):.3f} Å."
+    )
+    return Question("bragg", text, answer, parameter, 0.03 * parameter, "Å")
+
+
+def unknown_phase(rng: np.random.Generator, x: Scale, phase: str) -> Question:
+    """What a pattern in arbitrary units does not tell."""
+    asked = pick(rng, "grain size distribution", "absolute count rate", "chemical purity in ppm")
+    return Question(
+        "unanswerable",
+        f"What is the {asked} of the {phase} samples?",
+        f"The patterns do not show the {asked}; they give intensities in arbitrary units against "
+        f"{x.name} for {phase}.",
+        words=("not",),
+    )
+
+
+def intensity_ratio(rng: np.random.Generator, y: Scale, own: Pattern) -> Question | None:
+    """The ratio of the heights of two bands; None where one is too low."""
+    one, other = (own.peaks[number] for number in rng.choice(len(own.peaks), 2, replace=False))
+    if min(one.height, other.height) < 0.25:
+        return None
+    ratio = one.height / other.height
+    text = pick(
+        rng,
+        f"What is the intensity ratio of the {one.label} and {other.label} bands of {own.title}?",
+        f"Estimate I({one.label})/I({other.label}) of {own.title}.",
+    )
+    answer = (
+        f"Above the baseline the {one.label} band of {own.title} is about {three_digits(ratio)} "
+        f"times as high as its {other.label} band, so the ratio is about {three_digits(ratio)}."
+    )
+    return Question("compare", text, answer, ratio, 0.15 * ratio)
+
+
+def absent_band(rng: np.random.Generator, x: Scale, own: Pattern, kind: str) -> Question:
+    """A band outside the range of the spectrum."""
+    ends = sorted((x.low, x.high))
+    beyond = x.say(ends[1] + 500)
+    labels = listed([peak.label for peak in own.peaks])
+    return Question(
+        "unanswerable",
+        f"Does {own.title} have a band at {beyond}?",
+        f"The {kind} spectrum does not show that: its axis covers {ends[0]:.0f} to {ends[1]:.0f} "
+        f"cm⁻¹, with the bands {labels} of {own.title}.",
+        words=("not",),
+    )
