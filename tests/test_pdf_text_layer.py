@@ -1,4 +1,3 @@
-
 """Text layers that disagree with what is printed: signs without a name, or with a wrong one."""
 
 import pytest

@@ -10,6 +10,7 @@ from cephalo.dataset_scripts.plots.truth import (
     Series,
     decimal,
     decimals_of,
+    in_brackets,
     with_unit,
 )
 from cephalo.dataset_scripts.plots.words import called, capital, listed, pick
@@ -25,18 +26,17 @@ def read_value(
     """What a series is at a point of the x axis, drawn where `at` gives none."""
     at = round_place(rng, x, series) if at is None else at
     value = series.value(x, y, at)
-    place = x.place(at)
+    place, where = x.place(at), place_with_name(x, at)
     text = pick(
         rng,
-        f"What is the {y.name} of {series.title} at {with_article(x.name)} of {place}?",
-        f"What {y.name} does {series.title} have when the {x.name} is {place}?",
+        f"What is the {y.name} of {series.title} at {where}?",
+        f"What {y.name} does {series.title} have at {place}?",
         f"Read the {y.name} of {series.title} at {place} off the plot.",
         f"How large is the {y.name} for {series.title} at {place}?",
     )
     answer = pick(
         rng,
-        f"At {with_article(x.name)} of {place}, {series.title} has {with_article(y.name)} of about "
-        f"{y.say(value)}.",
+        f"At {where}, {series.title} has {with_article(y.name)} of about {y.say(value)}.",
         f"The {y.name} of {series.title} at {place} is about {y.say(value)}.",
         f"It is about {y.say(value)}, read where the curve for {series.title} passes {place}.",
     )
@@ -54,7 +54,8 @@ def compare(
         one, other, high, low = other, one, low, high
     if high - low < APART * y.tolerance(high):
         return None
-    place, a, b = x.place(at), y.rounded(high), y.rounded(low)
+    place, where = x.place(at), place_with_name(x, at)
+    a, b = y.rounded(high), y.rounded(low)
     read = (
         f"At {place}, {one.title} is at about {y.say(high)} and {other.title} at about {y.say(low)}"
     )
@@ -69,14 +70,13 @@ def compare(
             f"How many times the {y.name} of {other.title} does {one.title} have at {place}?",
         )
         said = f"{ratio:.2g}" if ratio < 100 else f"{float(f'{ratio:.2g}'):.0f}"
-        answer = f"{read}, so the ratio is {y.bare(high)} / {y.bare(low)} ≈ {said}."
+        answer = f"{read}, so the ratio is {y.bare(high)} / {in_brackets(y.bare(low))} ≈ {said}."
         true = high / low
         return Question("compare", text, answer, true, true * (off / high + under / low + 0.05))
     text = pick(
         rng,
         f"How much higher is the {y.name} of {one.title} than that of {other.title} at {place}?",
-        f"At {with_article(x.name)} of {place}, what is the difference in {y.name} between "
-        f"{one.title} and {other.title}?",
+        f"At {where}, what is the difference in {y.name} between {one.title} and {other.title}?",
     )
     gap = change(y, a - b)
     answer = f"{read}; the difference is {y.bare(high)} − {y.bare(low)} = {gap}."
@@ -96,10 +96,11 @@ def which_highest(
     if abs(first - second) < APART * max(y.tolerance(first), y.tolerance(second)):
         return None
     place, name = x.place(at), ranked[0].name
+    where = place_with_name(x, at)
     text = pick(
         rng,
         f"Which curve has the {word} {y.name} at {place}?",
-        f"At {with_article(x.name)} of {place}, which sample shows the {word} {y.name}?",
+        f"At {where}, which sample shows the {word} {y.name}?",
     )
     answer = pick(
         rng,
@@ -116,7 +117,7 @@ def trend(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Quest
     heights = y.fraction(series.y)
     top, bottom = int(np.argmax(heights)), int(np.argmin(heights))
     start, end = y.say(series.y[0]), y.say(series.y[-1])
-    ends = f"from about {start} at {x.say(series.x[0])} to about {end} at {x.say(series.x[-1])}"
+    ends = f"from about {start} at {x.place(series.x[0])} to about {end} at {x.place(series.x[-1])}"
     subject = f"The {y.name} of {series.title}"
     steps = np.diff(heights)
     back = {"rises": -steps[steps < 0].sum(), "falls": steps[steps > 0].sum()}
@@ -127,11 +128,11 @@ def trend(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> Quest
         word = min(back, key=back.__getitem__)
         answer, words = f"{subject} {word} {ends}.", (word,)
     elif 0 < top < len(heights) - 1 and heights[top] - max(heights[0], heights[-1]) > 0.05:
-        peak = f"about {y.say(series.y[top])} at {x.say(series.x[top])}"
+        peak = f"about {y.say(series.y[top])} at {x.place(series.x[top])}"
         answer = f"{subject} first rises from about {start} to a maximum of {peak}, then falls to "
-        answer, words = f"{answer}about {end} at {x.say(series.x[-1])}.", ("maximum",)
+        answer, words = f"{answer}about {end} at {x.place(series.x[-1])}.", ("maximum",)
     else:
-        valley = f"about {y.say(series.y[bottom])} at {x.say(series.x[bottom])}"
+        valley = f"about {y.say(series.y[bottom])} at {x.place(series.x[bottom])}"
         answer = f"{subject} goes {ends}; its lowest point is {valley}."
         words = ("lowest",)
     text = pick(
@@ -224,7 +225,7 @@ def mean_slope(rng: np.random.Generator, x: Scale, y: Scale, series: Series) -> 
         "and "
         f"{x.place(high)}?",
     )
-    quotient = f"({y.bare(last)} − {bracketed(y.bare(first))}) / ({x.bare(high)} − {x.bare(low)})"
+    quotient = f"({y.bare(last)} − {in_brackets(y.bare(first))}) / ({x.bare(high)} − {x.bare(low)})"
     answer = (
         f"The {y.name} of {series.title} goes from about {y.say(first)} at {x.place(low)} to about "
         f"{y.say(last)} at {x.place(high)}. The mean slope is {quotient} ≈ "
@@ -251,7 +252,6 @@ def axes_of(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
     text = pick(
         rng,
         "What quantities and units are on the two axes?",
-        "What is plotted against what?",
         "Which quantities do the axes show, and are the scales linear or logarithmic?",
     )
     told = []
@@ -259,7 +259,9 @@ def axes_of(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
         kind = "a logarithmic" if scale.log else "a linear"
         unit = f" in {scale.unit}" if scale.unit else ""
         told.append(f"the {which} axis gives the {scale.name}{unit} on {kind} scale")
-    answer = f"{capital(told[0])}, and {told[1]}."
+    first, second = told if rng.random() < 0.5 else told[::-1]
+    ends = f"{x.place(x.low)} to {x.place(x.high)}"
+    answer = f"{capital(first)}, and {second}; the plot covers about {ends}."
     return Question("axes", text, answer, words=(y.name, x.name))
 
 
@@ -293,7 +295,7 @@ def not_shown(
         beyond = (
             x.place(end * 10) if x.log else x.place(nearest(x, end + 0.6 * abs(x.high - x.low)))
         )
-        text = f"What is the {y.name} of {name} at {with_article(x.name)} of {beyond}?"
+        text = f"What is the {y.name} of {name} at {beyond}?"
         answer = pick(
             rng,
             f"The plot does not show that: its {x.name} axis ends at about {x.place(end)}, so the "
@@ -373,9 +375,9 @@ def change(y: Scale, value: float) -> str:
     return f"{number} percentage points" if y.unit == "%" else with_unit(number, y.unit)
 
 
-def bracketed(number: str) -> str:
-    """A negative number in brackets, to be subtracted."""
-    return f"({number})" if number.startswith("-") else number
+def place_with_name(x: Scale, at: float) -> str:
+    """A place along the axis with its name: "a temperature of 60 °C", "cycle number 12"."""
+    return f"{with_article(x.name)} of {x.place(at)}" if x.unit else x.place(at)
 
 
 def with_article(noun: str) -> str:

@@ -57,7 +57,7 @@ def bars(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
         places = np.arange(len(labels)) + (number - (len(groups) - 1) / 2) * width
         look = bar_look(rng, style, number)
         axes.bar(places, own, width, yerr=error, label=group, error_kw={"lw": 0.8}, **look)
-        series.append(Series(group, places, own, style.palette[number], joined=False))
+        series.append(Series(group, places, own, style.palette[number + 1], joined=False))
     if grouped:
         y = Scale(y.name, y.unit, 0, top * (1.02 + legend_size(axes, style, groups, 3)[1]))
         axes.legend(loc="upper center", ncols=len(groups), fontsize=0.85 * style.size,

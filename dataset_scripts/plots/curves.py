@@ -280,8 +280,8 @@ def inset(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
     value = one.value(x, y, at)
     enlarged = Question(
         "read",
-        f"Use the inset to read the {y.name} of {one.name} after {early.place(at)}.",
-        f"In the inset, the curve for {one.name} is at about {y.say(value)} after "
+        f"Use the inset to read the {y.name} of {one.title} after {early.place(at)}.",
+        f"In the inset, the curve for {one.title} is at about {y.say(value)} after "
         f"{early.place(at)}.",
         value,
         2 * y.tolerance(value),

@@ -141,6 +141,8 @@ def sheet(style: Style, room: Room, rows: int, columns: int) -> tuple[Figure, li
         for row in range(rows)
         for column in range(columns)
     ]
+    for axes in grid:
+        axes.set_title("", y=1)  # or matplotlib looks for room for one each time
     return figure, grid
 
 

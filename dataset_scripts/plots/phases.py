@@ -219,9 +219,7 @@ def special(
         )
         return Question("read", text, answer, content, x.tolerance(0), f"at.% {solute}")
     if rng.random() < 0.5:
-        text = f"At what temperature is the {name}?" if name != "eutectic" else pick(
-            rng, "What is the eutectic temperature?", "At what temperature does the last liquid freeze?"
-        )  # fmt: skip
+        text = f"At what temperature is the {name}{'' if 'point' in name else ' point'}?"
         truth = height, y.tolerance(height), y.unit
     else:
         text = f"What is the composition of the {name}{'' if 'point' in name else ' liquid'}?"
@@ -245,8 +243,8 @@ def boundary(
     if changed is None or len(inside[changed]) == 1:
         return None
     value = float(kelvin[changed]) - zero
-    new = next(phase for phase in inside[changed] if phase not in start) \
-        if start[0] in inside[changed] else " + ".join(inside[changed])  # fmt: skip
+    others = [phase for phase in inside[changed] if phase not in start]
+    new = others[0] if len(others) == 1 else "the second of " + " and ".join(others)
     text = pick(
         rng,
         f"{capital(alloy(rng, x, place))} is cooled slowly from the top of the diagram. At what "
@@ -275,14 +273,19 @@ def beyond(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
     """What lies outside the diagram, or is not in it."""
     above = y.say(10 * round((y.high + 0.4 * (y.high - y.low)) / 10))
     place = x.say(float(rng.integers(2, 19)) * 5)
-    kind = int(rng.integers(3))
-    if kind == 0:
+    if rng.random() < 0.4:
         text = f"Which phases are there at {place} and {above}?"
-        answer = (
-            f"The diagram does not show that: its temperature axis ends at about {y.say(y.high)}, "
-        )
-        return Question("unanswerable", text, f"{answer}below {above}.", words=("not",))
-    asked = "a third component C" if kind == 1 else "pressure"
+        answer = f"The diagram does not show that: it ends at about {y.say(y.high)}, below {above}."
+        return Question("unanswerable", text, answer, words=("not",))
+    asked = pick(
+        rng,
+        "a third component C",
+        "pressure",
+        "the cooling rate",
+        "the grain size",
+        "a magnetic field",
+        "the annealing time",
+    )
     text = f"How does {asked} change the equilibrium at {place}?"
     answer = (
         f"The diagram does not show the effect of {asked}; it gives the phases of A and B against "

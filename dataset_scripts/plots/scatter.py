@@ -5,14 +5,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from cephalo.dataset_scripts.plots.asking import three_digits
+from cephalo.dataset_scripts.plots.asking import three_digits, with_article
 from cephalo.dataset_scripts.plots.style import Style, legend_place, set_axis
-from cephalo.dataset_scripts.plots.truth import Panel, Question, Scale, Series
+from cephalo.dataset_scripts.plots.truth import (
+    Panel,
+    Question,
+    Scale,
+    Series,
+    in_brackets,
+    with_unit,
+)
 from cephalo.dataset_scripts.plots.words import capital, pick
 
 GAS_CONSTANT = 8.314462618  # J/(mol·K), CODATA
 SLOPE_TOLERANCE = 0.08  # of a slope that is read from two points at the ends of a line
 PRECISE = 4
+SYMBOLS = ("d⁻¹ᐟ²", "1000/T")
 MAX_COUNTED = 14  # points
 MIN_APART = 0.04  # of the axes, between points that are counted
 
@@ -48,7 +56,7 @@ RELATIONS = (
     ),
     Relation(
         "power law",
-        Scale("crack growth range ΔK", "MPa√m", 5, 60, log=True),
+        Scale("stress intensity range ΔK", "MPa√m", 5, 60, log=True),
         Scale("crack growth rate", "mm/cycle", 1e-7, 1e-2, log=True),
         "exponent",
     ),
@@ -113,7 +121,9 @@ def fitted_value(rng: np.random.Generator, x: Scale, y: Scale, line: Series) -> 
         f"What {y.name} does the fit give at {named(x, at)}?",
         f"Using the fitted line, estimate the {y.name} at {named(x, at)}.",
     )
-    answer = f"The fitted line passes {named(x, at)} at a {y.name} of about {y.say(value)}."
+    answer = (
+        f"The fitted line passes {named(x, at)} at {with_article(y.name)} of about {y.say(value)}."
+    )
     return Question("read", text, answer, value, y.tolerance(value), y.unit)
 
 
@@ -133,7 +143,8 @@ def slope_question(
         per = [np.log(v[1] / v[0]) / (last - first) for v in (read, said)]
         value, shown = (-own * GAS_CONSTANT for own in per)  # per 1000 K and J: kJ/mol
         answer = (
-            f"{points} The slope of ln D is ln({y.bare(read[1])} / {y.bare(read[0])}) / "
+            f"{points} The slope of ln D is ln({y.bare(read[1])} / "
+            f"{in_brackets(y.bare(read[0]))}) / "
             f"({b} − {a}) ≈ {three_digits(per[1])} in 1000 K; times the gas constant, "
             f"8.314 J/(mol·K), that is an activation energy of about {shown:.0f} kJ/mol."
         )
@@ -146,7 +157,7 @@ def slope_question(
     if relation.kind == "power law":
         value, shown = (np.log(v[1] / v[0]) / np.log(last / first) for v in (read, said))
         answer = (
-            f"{points} The exponent is log({y.bare(read[1])} / {y.bare(read[0])}) / "
+            f"{points} The exponent is log({y.bare(read[1])} / {in_brackets(y.bare(read[0]))}) / "
             f"log({b} / {a}) ≈ {three_digits(shown)}."
         )
         text = pick(
@@ -161,7 +172,11 @@ def slope_question(
         f"{points} The {relation.slope} is ({y.bare(read[1])} − {y.bare(read[0])}) / ({b} − {a}) ≈ "
         f"{three_digits(shown)} {unit}."
     )
-    text = pick(rng, f"What is the {relation.slope} of the fit?", f"Estimate the {relation.slope}.")
+    text = pick(
+        rng,
+        f"What is the {relation.slope} of the fit?",
+        f"Estimate the {relation.slope} of the fitted line.",
+    )
     return Question("slope", text, answer, value, SLOPE_TOLERANCE * abs(value), unit)
 
 
@@ -184,7 +199,10 @@ def strongest(rng: np.random.Generator, x: Scale, y: Scale, points: Series) -> Q
         rng, f"What is the highest {y.name} that was measured?", "Where is the highest data point?"
     )
     value, place = float(points.y[top]), float(points.x[top])
-    answer = f"The highest point is at a {y.name} of about {y.say(value)}, at {named(x, place)}."
+    answer = (
+        f"The highest point is at {with_article(y.name)} of about {y.say(value)}, at "
+        f"{named(x, place)}."
+    )
     return Question("extremum", text, answer, value, y.tolerance(value), y.unit)
 
 
@@ -222,7 +240,15 @@ def direction(rng: np.random.Generator, x: Scale, y: Scale, line: Series) -> Que
 
 def not_in_plot(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
     """What points without names or errors do not tell."""
-    asked = pick(rng, "sample preparation", "measurement uncertainty of each point", "strain rate")
+    asked = pick(
+        rng,
+        "sample preparation",
+        "measurement uncertainty of each point",
+        "strain rate",
+        "number of specimens per point",
+        "surface finish",
+        "humidity during the test",
+    )
     return Question(
         "unanswerable",
         f"What does the plot say about the {asked}?",
@@ -234,10 +260,5 @@ def not_in_plot(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
 
 def named(x: Scale, value: float) -> str:
     """A point of the x axis with its name, since a bare number would not say what it is of."""
-    unit = f" {x.unit}" if x.unit and x.unit != "%" else x.unit
-    name = "d⁻¹ᐟ²" if x.name.startswith("d⁻") else x.name
-    return (
-        f"{name} = {value:g}{unit}"
-        if name[0] in "d1" and name != "density" and name != "dose"
-        else f"a {name} of {value:g}{unit}"
-    )
+    said = with_unit(f"{value:.4g}", x.unit)
+    return f"{x.name} = {said}" if x.name in SYMBOLS else f"{with_article(x.name)} of {said}"

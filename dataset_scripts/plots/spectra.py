@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cephalo.dataset_scripts.plots.asking import three_digits
-from cephalo.dataset_scripts.plots.style import Style, legend_size, set_axis
+from cephalo.dataset_scripts.plots.style import Style, inches, legend_size, set_axis
 from cephalo.dataset_scripts.plots.truth import Panel, Question, Scale, Series
 from cephalo.dataset_scripts.plots.words import called, listed, names, pick, the_samples
 
@@ -52,7 +52,7 @@ INFRARED = {
     "epoxy": {"O–H": (3400, 0.4), "C–H": (2930, 0.4), "C=C": (1510, 0.8), "C–O–C": (1240, 0.9)},
 }
 POINTS = 1200
-LABEL = 0.2  # of the axes, the height of a peak's label
+NAME = 0.09  # of the axes, above all else: room for the name of a sample
 EXTRA = 0.35  # of a pattern's height, above it: room for its labels or for the next
 
 
@@ -101,7 +101,7 @@ def diffraction(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
         *peak_questions(rng, x, patterns, number, "reflection"),
         spacing(rng, own, x),
         lattice_parameter(rng, own, parameters[number], x),
-        unknown_phase(rng, x, phase),
+        unknown_phase(rng, x, phase, own),
     ]
     caption = (
         f"X-ray diffraction patterns (Cu Kα, λ = {WAVELENGTH} Å) of {the_samples(labels)}; "
@@ -194,7 +194,9 @@ def stacked(
         top = heights.max()
         values = np.round(heights / top + number * (1 + EXTRA), 4)
         series.append(Series(pattern.name, places, values, style.palette[number]))
-    y = Scale("intensity", "a.u.", 0, (1 + EXTRA) * len(patterns) + 0.1)
+    labels = label_height(axes, style, patterns[-1].peaks)
+    high = (1 + EXTRA) * (len(patterns) - 1) + 1.05
+    y = Scale("intensity", "a.u.", 0, high / (1 - labels - NAME))
     set_axis(axes, "x", x, style)
     set_axis(axes, "y", y, style)
     axes.set_yticks([])
@@ -214,7 +216,7 @@ def name_pattern(
     width, _ = legend_size(axes, style, [series.name])
     for peak in labelled:  # as high as their labels
         near = np.abs(u - x.fraction(peak.place)) < 0.03
-        v = np.where(near, v[near].max() + LABEL, v)
+        v = np.where(near, v[near].max() + label_height(axes, style, labelled), v)
     sides = {"left": u < width, "right": u > 1 - width}
     side = min(sides, key=lambda side: v[sides[side]].max())
     axes.text(
@@ -227,6 +229,12 @@ def name_pattern(
         transform=axes.transAxes,
         fontsize=0.9 * style.size,
     )
+
+
+def label_height(axes: Axes, style: Style, peaks: tuple[Peak, ...]) -> float:
+    """About the height of the upright labels of peaks, as a fraction of the axes."""
+    points = 0.55 * style.size * (max(len(peak.label) for peak in peaks) + 1)
+    return points / 72 / (axes.get_position().height * inches(axes)[1])
 
 
 def label_peaks(
@@ -379,12 +387,20 @@ def lattice_parameter(
     return Question("bragg", text, answer, parameter, 0.03 * parameter, "Å")
 
 
-def unknown_phase(rng: np.random.Generator, x: Scale, phase: str) -> Question:
+def unknown_phase(rng: np.random.Generator, x: Scale, phase: str, own: Pattern) -> Question:
     """What a pattern in arbitrary units does not tell."""
-    asked = pick(rng, "grain size distribution", "absolute count rate", "chemical purity in ppm")
+    asked = pick(
+        rng,
+        "grain size distribution",
+        "absolute count rate",
+        "chemical purity in ppm",
+        "thickness",
+        "hardness",
+        "density measured by weighing",
+    )
     return Question(
         "unanswerable",
-        f"What is the {asked} of the {phase} samples?",
+        f"What is the {asked} of {own.title}?",
         f"The patterns do not show the {asked}; they give intensities in arbitrary units against "
         f"{x.name} for {phase}.",
         words=("not",),

@@ -1,17 +1,28 @@
 """How a plot looks: sizes, fonts, colours and marks as journals and their authors choose them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import AutoMinorLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    AutoMinorLocator,
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from cephalo.dataset_scripts.plots.truth import Scale, Series, power_of_ten
 
-# Fonts that come with matplotlib, so that a plot is the same on every machine; the second of each
-# has the signs that the first lacks.
-FONTS = (["DejaVu Sans"], ["DejaVu Serif"], ["STIXGeneral", "DejaVu Serif"])
+# Fonts that come with matplotlib, so that a plot is the same on every machine; the later ones
+# of each have the signs that the first lacks.
+FONTS = (
+    ["DejaVu Sans"],
+    ["DejaVu Serif", "DejaVu Sans"],
+    ["STIXGeneral", "DejaVu Serif", "DejaVu Sans"],
+)
 FONT_SHARES = (0.5, 0.1, 0.4)
 PALETTES = (
     ("#000000", "#e41a1c", "#1f4fd8", "#0f8a3c", "#c238c2"),  # of a widespread plotting program
@@ -25,6 +36,8 @@ PALETTE_SHARES = (0.25, 0.2, 0.2, 0.12, 0.13, 0.1)
 MARKERS = ("os^Dv", "o^sv<", "so^>D")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 LABELS = ("{name} ({unit})", "{name} [{unit}]", "{name}, {unit}", "{name} / {unit}")
+BELOW = 11  # points, of ticks and gaps between the axes and the name of the x axis
+MAX_DECADES = 4.5  # of a logarithmic axis with ticks between the powers of 10
 MIN_DECADES = 100  # a factor, from where a logarithmic axis is labelled at powers of 10 only
 
 
@@ -133,14 +146,28 @@ def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
             axis.set_major_locator(LogLocator(numticks=8))
             axis.set_major_formatter(FuncFormatter(log_tick))
         axis.set_minor_formatter(NullFormatter())
-        if not style.minor:
+        decades = math.log10(scale.high / scale.low)
+        if decades > MAX_DECADES:  # each tick takes matplotlib a millisecond
+            axis.set_minor_locator(NullLocator())
+        elif not style.minor:
             axis.set_minor_locator(LogLocator(subs=[2, 5]))
     elif style.minor:
         axis.set_minor_locator(AutoMinorLocator(2))
     getattr(axes, f"set_{which}lim")(scale.low, scale.high)
     getattr(axes, f"set_{which}label")(axis_label(style, scale))
+    if which == "x":
+        # Set here, where numbers are as high as the text: to measure them takes matplotlib longer
+        # than to draw them.
+        below = (BELOW + style.size) / 72 / (axes.get_position().height * inches(axes)[1])
+        axis.set_label_coords(0.5, -below)
     if style.grid:
         axis.grid(True, color="#dddddd", linewidth=0.5)
+
+
+def inches(axes: Axes) -> tuple[float, float]:
+    """Width and height of the figure of a pair of axes."""
+    width, height = axes.figure.get_size_inches()
+    return float(width), float(height)
 
 
 def log_tick(value: float, _: int) -> str:
@@ -171,7 +198,7 @@ def legend_size(
     axes: Axes, style: Style, names: list[str], columns: int = 1
 ) -> tuple[float, float]:
     """About the width and height of a legend, as fractions of the axes."""
-    box, (width, height) = axes.get_position(), axes.figure.get_size_inches()
+    box, (width, height) = axes.get_position(), inches(axes)
     em = style.size / 72
     wide = columns * (0.58 * max(map(len, names)) + 4) * em / (box.width * width)
     high = (1.5 * -(-len(names) // columns) + 1.2) * em / (box.height * height)

@@ -63,9 +63,10 @@ class Scale:
         return decimal(self.rounded(value), decimals_of(self.step))
 
     def place(self, value: float) -> str:
-        """A value that a question gives, rounded, with its unit; without zeros at its end."""
+        """A place along the axis, rounded, without zeros at its end: "60 °C", "cycle number 12"."""
         bare = significant(value, LOG_DIGITS) if self.log else f"{self.rounded(value):.10g}"
-        return with_unit(bare.replace(".0 ×", " ×"), self.unit)
+        bare = bare.replace(".0 ×", " ×")
+        return with_unit(bare, self.unit) if self.unit else f"{self.name} {bare}"
 
     def say(self, value: float) -> str:
         """A value, rounded, with its unit."""
@@ -166,6 +167,11 @@ def significant(value: float, digits: int) -> str:
 def power_of_ten(exponent: int) -> str:
     """10⁻³ and the like."""
     return "10" + str(exponent).translate(SUPERSCRIPTS)
+
+
+def in_brackets(number: str) -> str:
+    """A number as an operand: in brackets where it is negative or a product itself."""
+    return f"({number})" if number.startswith("-") or "×" in number else number
 
 
 def with_unit(number: str, unit: str) -> str:
