@@ -251,17 +251,19 @@ def axes_of(rng: np.random.Generator, x: Scale, y: Scale) -> Question:
     """What the axes are."""
     text = pick(
         rng,
-        "What quantities and units are on the two axes?",
+        "What quantities and units are on the two axes, and on which scales?",
         "Which quantities do the axes show, and are the scales linear or logarithmic?",
     )
-    told = []
-    for scale, which in ((y, "vertical"), (x, "horizontal")):
-        kind = "a logarithmic" if scale.log else "a linear"
-        unit = f" in {scale.unit}" if scale.unit else ""
-        told.append(f"the {which} axis gives the {scale.name}{unit} on {kind} scale")
-    first, second = told if rng.random() < 0.5 else told[::-1]
-    ends = f"{x.place(x.low)} to {x.place(x.high)}"
-    answer = f"{capital(first)}, and {second}; the plot covers about {ends}."
+    first, second = (
+        f"{scale.name} in {scale.unit}" if scale.unit else scale.name for scale in (y, x)
+    )
+    if x.log == y.log:
+        kind = f"both {'logarithmic' if x.log else 'linear'}"
+        answer = f"{capital(first)} against {second}, {kind}."
+    else:
+        logarithmic, linear = ("vertical", "horizontal") if y.log else ("horizontal", "vertical")
+        answer = f"{capital(first)} against {second}; the {logarithmic} axis is logarithmic, the "
+        answer += f"{linear} one linear."
     return Question("axes", text, answer, words=(y.name, x.name))
 
 

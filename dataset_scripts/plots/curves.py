@@ -227,7 +227,7 @@ def two_axes(rng: np.random.Generator, x: Scale, left: Scale, right: Scale) -> Q
     return Question(
         "axes",
         f"Which quantity belongs to the {asked} vertical axis?",
-        f"The {asked} axis gives the {side[asked].name}{unit}, plotted against {x.name}.",
+        f"The {side[asked].name}{unit}, against {x.name}.",
         words=(side[asked].name,),
     )
 

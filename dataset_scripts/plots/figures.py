@@ -40,6 +40,7 @@ MANY = 0.22  # of all figures have several panels
 LAYOUTS = ((1, 2), (2, 1), (1, 3), (2, 2))
 EDGE = 6  # pixels of paper left around the figure
 QUESTIONS = 3  # a plot
+UNANSWERABLE = 0.35  # of all plots have a question among them that the plot cannot answer
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ def make_plot(seed: int, number: int) -> Plot:
     with matplotlib.rc_context(style.rc):
         if rng.random() < MANY:
             rows, columns = LAYOUTS[int(rng.integers(len(LAYOUTS)))]
-            style = replace(style, width=0.8 * style.width, height=0.8 * style.height)
+            style = replace(
+                style,
+                width=0.8 * style.width,
+                height=0.8 * style.height,
+                numbers=min(style.numbers, 5),
+            )
         else:
             rows = columns = 1
         makers = draw_kinds(rng, rows * columns)
@@ -230,7 +236,12 @@ def number_of_panels(rng: np.random.Generator, panels: list[Panel]) -> Question:
 
 def choose(rng: np.random.Generator, questions: list[Question]) -> list[Question]:
     """As many questions as a plot has, of different kinds, then of those that are left."""
-    order = [questions[number] for number in rng.permutation(len(questions))]
+    answerable = rng.random() > UNANSWERABLE
+    order = [
+        questions[number]
+        for number in rng.permutation(len(questions))
+        if not (answerable and questions[number].kind == "unanswerable")
+    ]
     first: dict[str, Question] = {}
     for question in order:
         first.setdefault(question.kind, question)

@@ -264,8 +264,7 @@ def areas(rng: np.random.Generator, diagram: Diagram) -> Question:
     labels = [region.name for region in diagram.regions]
     text = pick(rng, "How many two-phase areas does the diagram have?",
                 "Which areas with two phases are labelled?")  # fmt: skip
-    verb = "is one two-phase area" if len(labels) == 1 else f"are {len(labels)} two-phase areas"
-    answer = f"There {verb}: {listed(labels)}."
+    answer = f"{'One' if len(labels) == 1 else 'Three'}: {listed(labels)}."
     return Question("series", text, answer, words=tuple(labels))
 
 

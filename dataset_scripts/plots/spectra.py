@@ -52,6 +52,7 @@ INFRARED = {
     "epoxy": {"O–H": (3400, 0.4), "C–H": (2930, 0.4), "C=C": (1510, 0.8), "C–O–C": (1240, 0.9)},
 }
 POINTS = 1200
+TALL = 1.7  # inches, the height of axes that three patterns have room in
 NAME = 0.09  # of the axes, above all else: room for the name of a sample
 EXTRA = 0.35  # of a pattern's height, above it: room for its labels or for the next
 
@@ -81,7 +82,7 @@ class Pattern:
 def diffraction(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
     """Patterns of a cubic phase with slightly different lattice parameters."""
     phase, lattice, centring = LATTICES[int(rng.integers(len(LATTICES)))]
-    labels = names(rng, int(rng.integers(1, 4)))
+    labels = names(rng, drawn_count(rng, axes))
     x = Scale("2θ", "°", float(rng.choice([20, 25, 30])), float(rng.choice([90, 100])))
     patterns, parameters = [], []
     for name in labels:
@@ -112,6 +113,12 @@ def diffraction(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
         "diffraction", f"X-ray diffraction of {phase}", caption, x, y,
         [q for q in questions if q], series, axes,
     )  # fmt: skip
+
+
+def drawn_count(rng: np.random.Generator, axes: Axes) -> int:
+    """How many patterns have room above each other."""
+    tall = axes.get_position().height * inches(axes)[1] > TALL
+    return int(rng.integers(1, 4 if tall else 3))
 
 
 def bragg_angle(parameter: float, plane: tuple[int, int, int]) -> float | None:
@@ -148,7 +155,7 @@ def vibrations(
     ends = (4000, 600) if kind == "FTIR" else (100 * math.floor(low / 100), high)
     x = Scale(axis, "cm⁻¹", *map(float, ends))
     patterns = []
-    for name in names(rng, int(rng.integers(1, 4))):
+    for name in names(rng, drawn_count(rng, axes)):
         shift = width / 4
         peaks = tuple(
             Peak(

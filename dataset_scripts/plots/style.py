@@ -10,6 +10,7 @@ from matplotlib.ticker import (
     AutoMinorLocator,
     FuncFormatter,
     LogLocator,
+    MaxNLocator,
     NullFormatter,
     NullLocator,
 )
@@ -57,6 +58,7 @@ class Style:
     mark: float  # points
     ticks: str  # "in" or "out"
     minor: bool
+    numbers: int  # at most so many intervals along a linear axis
     mirrored: bool  # ticks on all four sides
     open: bool  # without the spines at the top and at the right
     grid: bool
@@ -117,7 +119,8 @@ def draw_style(rng: np.random.Generator) -> Style:
         line=float(rng.choice([0.8, 1.0, 1.3, 1.6])),
         mark=float(rng.choice([3.0, 4.0, 5.0])),
         ticks=str(rng.choice(["in", "out"])),
-        minor=bool(rng.random() < 0.4),
+        minor=bool(rng.random() < 0.35),
+        numbers=int(rng.integers(5, 9)),
         mirrored=not open_ and bool(rng.random() < 0.5),
         open=open_,
         grid=bool(rng.random() < 0.15),
@@ -151,8 +154,10 @@ def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
             axis.set_minor_locator(NullLocator())
         elif not style.minor:
             axis.set_minor_locator(LogLocator(subs=[2, 5]))
-    elif style.minor:
-        axis.set_minor_locator(AutoMinorLocator(2))
+    else:
+        axis.set_major_locator(MaxNLocator(style.numbers, steps=[1, 2, 2.5, 5, 10]))
+        if style.minor:
+            axis.set_minor_locator(AutoMinorLocator(2))
     getattr(axes, f"set_{which}lim")(scale.low, scale.high)
     getattr(axes, f"set_{which}label")(axis_label(style, scale))
     if which == "x":
