@@ -22,8 +22,9 @@ from cephalo.dataset_scripts.plots.build import Plan, build
 from cephalo.dataset_scripts.plots.command import rows_for
 from cephalo.dataset_scripts.plots.equilibria import eutectic, gap, phases_at
 from cephalo.dataset_scripts.plots.figures import QUESTIONS, generator, make_plot
+from cephalo.dataset_scripts.plots.peaks import WAVELENGTH
 from cephalo.dataset_scripts.plots.rows import plot_rows
-from cephalo.dataset_scripts.plots.spectra import WAVELENGTH, bragg_angle
+from cephalo.dataset_scripts.plots.spectra import bragg_angle
 from cephalo.dataset_scripts.plots.truth import Scale, Series
 from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
