@@ -23,6 +23,10 @@ COMMANDS = {
     "refine": Command(
         "cephalo.dataset_scripts.refine:app", "Turn figures into conversations that checks passed."
     ),
+    "plots": Command(
+        "cephalo.dataset_scripts.plots.command:app",
+        "Make plots from known data, with questions and true answers.",
+    ),
     "publish": Command(
         "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."
     ),

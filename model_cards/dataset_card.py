@@ -21,7 +21,7 @@ from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
 from cephalo.model_cards.markdown import escape_cell, link
 from cephalo.model_cards.sources import Sources
-from cephalo.model_cards.teacher_terms import teacher_terms
+from cephalo.model_cards.teacher_terms import NO_MODEL, teacher_terms
 
 HERE = Path(__file__).parent
 SAMPLES = 4  # rows of as many documents
@@ -228,7 +228,7 @@ def main_languages(languages: Counter[str]) -> list[str]:
 
 def annotators(facts: DatasetFacts) -> list[str]:
     """Who wrote the texts, in the Hub's terms: the papers' authors, and models."""
-    models = {teacher for teacher, _, _ in facts.teachers} - {"caption"}
+    models = {teacher for teacher, _, _ in facts.teachers} - NO_MODEL
     return ["expert-generated"] + ["machine-generated"] * bool(models)
 
 

@@ -15,10 +15,14 @@ TERMS = (
 )
 
 
+# Teachers that are no model: the authors' captions, and plots whose data is known.
+NO_MODEL = frozenset({"caption", "plot-data"})
+
+
 def teacher_terms(teachers: Iterable[str]) -> dict[str, tuple[str, str] | None]:
     """For every teacher that is a model, its provider and where the terms are; None if unknown."""
     found = {}
-    for teacher in sorted({*teachers} - {"caption"}):
+    for teacher in sorted({*teachers} - NO_MODEL):
         name = teacher.rpartition("/")[2].lower()
         known = (
             (provider, url) for starts, provider, url in TERMS if name.startswith(tuple(starts))

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (signs and Greek letters are what this is about)
 """Text layers that disagree with what is printed: signs without a name, or with a wrong one."""
 
 import pytest

@@ -1,22 +1,14 @@
 """A folder of Parquet shards, made by several processes; what is there is not made again."""
 
-import json
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Features
-from tqdm import tqdm
 
-from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked, write_whole
+from cephalo.cli.files import locked
+from cephalo.dataset_scripts.chunks import check_plan, run_chunks, write_shard
 from cephalo.dataset_scripts.fields.card import write_card
 from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN
 from cephalo.dataset_scripts.fields.rows import (
@@ -80,7 +72,7 @@ def build(folder: Path, plan: Plan, repo_id: str, workers: int) -> list[str]:
     marks = folder / ".progress"
     marks.mkdir(parents=True, exist_ok=True)
     with locked(marks):
-        check_plan(marks / "plan.json", plan)
+        check_plan(marks / "plan.json", asdict(plan))
         left = [chunk for chunk in chunks(plan) if not (marks / chunk.name).exists()]
         if left:
             run(folder, plan, left, workers)
@@ -88,17 +80,6 @@ def build(folder: Path, plan: Plan, repo_id: str, workers: int) -> list[str]:
     shards = [path for config in CONFIGS for path in (folder / config).glob("*.parquet")]
     files = [*shards, folder / "README.md", *(folder / "card").glob("*.png")]
     return sorted(path.relative_to(folder).as_posix() for path in files)
-
-
-def check_plan(path: Path, plan: Plan) -> None:
-    """Keep the plan, or raise CephaloError where another one is kept."""
-    if not path.exists():
-        write_whole(path, json.dumps(asdict(plan)))
-    elif json.loads(path.read_text(encoding="utf-8")) != asdict(plan):
-        raise CephaloError(
-            f"{path.parents[1]} was made with {path.read_text(encoding='utf-8')}; "
-            "give the same options or another --out"
-        )
 
 
 def chunks(plan: Plan) -> Iterator[Chunk]:
@@ -115,31 +96,8 @@ def run(folder: Path, plan: Plan, left: list[Chunk], workers: int) -> None:
     """Make the chunks that are left, with a progress bar over plates."""
     for config in CONFIGS:
         (folder / config).mkdir(exist_ok=True)
-    # A process a core: threads within a solve of this size would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    total = sum(chunk.stop - chunk.start for chunk in left)
-    with (
-        ProcessPoolExecutor(min(workers, len(left)), get_context("spawn"), end_with_parent) as pool,
-        tqdm(total=total, unit=" plates", disable=None) as bar,
-    ):
-        futures = {pool.submit(make_chunk, folder, plan, chunk): chunk for chunk in left}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                bar.update(futures[future].stop - futures[future].start)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def end_with_parent() -> None:
-    """Let this process end when the one that started it is killed, rather than wait for work."""
-
-    def watch() -> None:
-        parent_process().join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
+    jobs = {(folder, plan, chunk): chunk.stop - chunk.start for chunk in left}
+    run_chunks(jobs, make_chunk, workers, " plates")
 
 
 def make_chunk(folder: Path, plan: Plan, chunk: Chunk) -> None:
@@ -154,8 +112,5 @@ def make_chunk(folder: Path, plan: Plan, chunk: Chunk) -> None:
         tables.setdefault(("conversations", split), []).extend(talks)
     for (config, split), rows in tables.items():
         shard = folder / config / f"{split}-{chunk.name}.parquet"
-        aside = shard.with_name(f".{shard.name}.tmp")
-        table = pa.Table.from_pylist(rows, schema=CONFIGS[config].arrow_schema)
-        pq.write_table(table, aside, use_content_defined_chunking=True)
-        aside.replace(shard)
+        write_shard(shard, rows, CONFIGS[config].arrow_schema)
     (folder / ".progress" / chunk.name).touch()

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001, RUF002  (signs and Greek letters are what this is about)
+# ruff: noqa: RUF001  (signs and Greek letters are what this is about)
 """Drawn glyphs: which character one shows, by its shape.
 
 The text layer of many papers names a glyph wrongly, or not at all: "500 mA g 1" where "g−1" is

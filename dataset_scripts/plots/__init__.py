@@ -1,0 +1,1 @@
+"""Plots from made data, with questions whose answers are computed from that data."""

@@ -1,0 +1,75 @@
+"""`cephalo plots`: plots from made data, with questions whose answers the data gives."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def plots(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for figures, conversations.")],
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Questions with their answers, three about a plot.")
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Share of plots in the mix with --beside, above 0 and below 1."),
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder with conversations that the plots are mixed with. Repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other plots.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Make plots of materials science from made data, with questions and true answers.
+
+    Lines, bars, fits, spectra, stress-strain curves and phase diagrams, alone or as panels. Each
+    answer is computed from the data that was drawn, its tolerance stands in the column `scores`.
+    Give the number of --rows, or the --share that plots shall have among the conversations of the
+    folders --beside, and name all folders when you publish. Stopped and run again, it goes on
+    where it was.
+
+    \b
+    Example:
+      cephalo plots plots/ --rows 3000
+      cephalo plots plots/ --share 0.1 --beside refined/
+      cephalo publish figures/ refined/ plots/ my-lab/nacre-figures --private
+    """
+    from cephalo.dataset_scripts.plots.build import Plan, build
+
+    if (rows is None) == (share is None) or (share is None) != (not beside):
+        raise CephaloError("give --rows, or --share together with --beside")
+    if rows is None:
+        rows = rows_for(share, beside)
+    plan = Plan(rows, seed)
+    build(out, plan, workers)
+    print(f"{plan.rows} conversations about {plan.plots} plots → {out}")
+
+
+def rows_for(share: float, folders: list[Path]) -> int:
+    """How many rows have this share among those of the folders and themselves.
+
+    Raises CephaloError where there are none, or the share leaves none for the others.
+    """
+    from cephalo.dataset_scripts.shards import count_rows
+    from cephalo.dataset_scripts.tables import find_tables
+
+    if not 0 < share < 1:
+        raise CephaloError(f"--share {share:g} is not above 0 and below 1")
+    others = count_rows(find_tables(folders)["conversations"])
+    if not others:
+        raise CephaloError(
+            f"{', '.join(map(str, folders))}: no conversations in it; run `cephalo refine` first, "
+            "with --teacher caption where captions shall be the answers"
+        )
+    return max(1, round(others * share / (1 - share)))

@@ -1,0 +1,69 @@
+"""A plot as rows of FIGURES and CONVERSATIONS."""
+
+import hashlib
+from typing import Any
+
+from cephalo.dataset_scripts.conversations import conversation
+from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.plots.figures import Plot
+
+TEACHER = "plot-data"  # no model: the answers are computed from the data that is drawn
+LICENSE = "CC0-1.0"
+VERSION = "1"
+POINTS = 72  # in an inch
+
+
+def plot_rows(plot: Plot, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One row of FIGURES and one of CONVERSATIONS for each question.
+
+    A plot is a document of its own, known by its pixels, so all its rows fall into one split.
+    """
+    data = rendering.encode_png(plot.pixels)
+    height, width = plot.pixels.shape[:2]
+    scale = POINTS / plot.dpi
+    figure = {
+        "image": {"bytes": data, "path": None},
+        "caption": plot.caption,
+        "label": "Figure 1",
+        "kind": "figure",
+        "panels": [
+            {"letter": letter, "bbox": [v * scale for v in box], "caption": panel.caption}
+            for letter, box, panel in zip("abcd", plot.boxes, plot.panels, strict=False)
+            if len(plot.panels) > 1
+        ],
+        "mentions": [],
+        "text_faults": [],
+        "document": f"plot-{seed}-{plot.number}",
+        "document_sha256": hashlib.sha256(data).hexdigest(),
+        "page": 0,
+        "bbox": [0.0, 0.0, width * scale, height * scale],
+        "caption_bbox": None,
+        "width": width,
+        "height": height,
+        "dpi": plot.dpi,
+        "image_sha256": rendering.pixel_hash(plot.pixels),
+        "phash": rendering.perceptual_hash(plot.pixels),
+        "title": None,
+        "doi": None,
+        "license": LICENSE,
+        "author": None,
+        "source_url": None,
+        "revision": None,
+    }
+    talks = [
+        conversation(
+            [figure],
+            [(question.text, question.answer)],
+            teacher=TEACHER,
+            task=f"plot-{question.kind}",
+            task_version=VERSION,
+            teacher_params={
+                "seed": seed,
+                "plot": plot.number,
+                "kinds": [panel.kind for panel in plot.panels],
+            },
+            scores=question.truth(),
+        )
+        for question in plot.questions
+    ]
+    return figure, talks
