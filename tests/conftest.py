@@ -34,18 +34,6 @@ OPEN_FAULTS = {
         ],
     },
     "test_pdf_elsewhere.py": {
-        "the note is taken for the caption, or nothing is found": [
-            "test_a_figure_with_its_legend_on_the_next_page[See next page for caption.-two-columns-times]",
-            "test_a_figure_with_its_legend_on_the_next_page[See next page for caption.-one-column-stix]",
-            "test_a_figure_with_its_legend_on_the_next_page[Legend continues on next page.-two-columns-times]",
-            "test_a_figure_with_its_legend_on_the_next_page[Legend continues on next page.-one-column-stix]",
-        ],
-        "the second part is lost": [
-            "test_a_figure_that_goes_on_on_the_next_page[True-continued]",
-            "test_a_figure_that_goes_on_on_the_next_page[False-continued]",
-            "test_a_figure_that_goes_on_on_the_next_page[False-(cont.)]",
-            "test_a_figure_that_goes_on_on_the_next_page[False-Cont'd.]",
-        ],
         "a figure is lost": [
             "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-head]",
         ],
