@@ -1,7 +1,5 @@
 """Faults of extraction that are open: tests that fail today. Take a line out with its fault."""
 
-# ruff: noqa: E501 (names of tests)
-
 import pytest
 
 # File → why → the tests that fail for it.
