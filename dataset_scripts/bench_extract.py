@@ -46,7 +46,7 @@ BARS = {
         "panels, box F1": 0.90,
         "panels, letters": 0.95,
         "panels, caption parts": 0.90,
-        "speed over pdfium's": 0.5,
+        "speed over pdfium's": 0.45,
     },
     "real": {
         "pair F1": 0.97,
