@@ -167,10 +167,15 @@ def refine(
     from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.decisions import add_decisions
     from cephalo.dataset_scripts.refinement.documents import figure_shards
+    from cephalo.dataset_scripts.refinement.language import KNOWN
     from cephalo.dataset_scripts.refinement.own_checks import load_checks
     from cephalo.dataset_scripts.refinement.report import write_report
     from cephalo.dataset_scripts.refinement.review_page import write_review_page
 
+    if language not in KNOWN:
+        raise CephaloError(
+            f"--language {language} is not known; it is one of {', '.join(sorted(KNOWN))}"
+        )
     if judge and (no_verify or teacher == "caption"):
         raise CephaloError(
             "--judge asks for a second look; leave out --no-verify, and --teacher caption"

@@ -319,3 +319,9 @@ def test_the_teacher_is_told_why_an_answer_was_rejected(figures, server, tmp_pat
     server.requests.clear()
     refine(figures, tmp_path / "out", server, *PLAIN)  # kept under the question without it
     assert not server.requests
+
+
+def test_a_language_that_no_check_knows_is_refused(figures, server, tmp_path):
+    with pytest.raises(SystemExit, match="--language zz is not known; it is one of ar, bg, de"):
+        refine(figures, tmp_path / "out", server, *PLAIN, "--language", "zz")
+    assert not server.requests and not (tmp_path / "out").exists()

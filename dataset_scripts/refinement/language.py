@@ -52,6 +52,7 @@ SCRIPTS = {
     "DEVANAGARI": {"hi", "mr", "ne"},
     "THAI": {"th"},
 }
+KNOWN = frozenset(STOP_WORDS).union(*SCRIPTS.values())
 _SETS = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
 
 
