@@ -172,6 +172,8 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     crossed = _between(text.rules, (left, right), last, base, size)
     cells = min(len(level) - len(row), 3) / 3 if _apart(level, row, right) else 0.0
     wider = len(caption.own) == 1 and x1 > right + 1.2 * size and not middle
+    several = len(caption.own) > 1
+    centred = several and _is_centred(caption.own, size)
     found = _distance_features(caption, base, size) | {
         "ended": ended,
         "dangling": words["dangling"],
@@ -196,6 +198,10 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
         "room_inside": room and not alone and not ended,
         "wider_than_first": wider and not alone,
         "flush": abs(x0 - left) < 0.35 * size,
+        "centred": middle and abs(x0 - left) >= 0.35 * size and not several,
+        "keeps_centre": centred and middle,
+        "breaks_centre": centred and not middle,
+        "room_after_end": room and not alone and ended,
         "far_right": x0 - left > 4 * size and not middle,
         "outdented": x0 - left < -0.35 * size and not middle,
         "in_order": in_order,
@@ -263,6 +269,14 @@ def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
         "lower": head[:1].islower(),
         "own_label": match_label(head) is not None,
     }
+
+
+def _is_centred(rows: list[list[Line]], size: float) -> bool:
+    """Whether rows share their middle but not their left edge."""
+    boxes = [box_of(row) for row in rows]
+    middles = [(box[0] + box[2]) / 2 for box in boxes]
+    lefts = [box[0] for box in boxes]
+    return max(middles) - min(middles) < 0.8 * size and max(lefts) - min(lefts) > 0.5 * size
 
 
 def _apart(level: list[Line], row: list[Line], right: float) -> bool:
