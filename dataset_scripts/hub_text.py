@@ -10,8 +10,8 @@ import httpx2
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.passages import text_rows
-from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.pdf.shard import shard_name
+from cephalo.model_cards.licenses import find_license
 
 BATCH = 1000  # rows of the dataset in a row group
 

@@ -6,8 +6,7 @@ the paper's own: nobody else may pass the figure on.
 
 import re
 
-from cephalo.dataset_scripts.pdf.metadata import find_license
-from cephalo.model_cards.licenses import is_open
+from cephalo.model_cards.licenses import find_license, is_open
 
 _TAKEN = (
     r"(?:re-?produced|re-?printed|re-?published|re-?drawn|re-?used|adapted|adopted|modified|taken"

@@ -1,13 +1,28 @@
-"""Licences as rows name them: like SPDX identifiers, "CC-BY" where no version is told."""
+"""Licences as rows name them: like SPDX identifiers, "CC-BY" where no version is stated."""
 
 import re
 
 # The licences of the Open Definition among those that papers and wikis carry. Non-commercial and
 # no-derivatives ones are known but not open: a crop is a derivative.
 OPEN = re.compile(r"(CC0|PDM|CC-BY(-SA)?)(-\d.*)?")
-# Whoever uses these may not earn by it; they are published apart from the open ones.
+# Redistributable for non-commercial use only; published in configs of their own.
 NON_COMMERCIAL = re.compile(r"CC-BY-NC(-SA)?(-\d.*)?")
 CREATIVE_COMMONS = re.compile(r"CC-(BY(?:-NC)?(?:-ND|-SA)?)-(\d\.\d)")
+
+# How texts state a licence: by its address, in short, or in words.
+_URL = re.compile(
+    r"creativecommons\.org/(?:licen[sc]es/(?P<terms>by(?:-nc)?(?:-nd|-sa)?)"
+    r"(?:/(?P<version>\d\.\d))?|publicdomain/(?P<public>zero|mark)(?:/(?P<pd>\d\.\d))?)",
+    re.I,
+)
+_SHORT = re.compile(
+    r"\bCC[\s-]*(?P<terms>BY(?:[\s-]*NC)?(?:[\s-]*(?:ND|SA))?)(?:[\s-]*(?P<version>\d\.\d))?\b"
+)
+_ZERO = re.compile(r"\bCC[\s-]?0(?:[\s-]*(?P<version>1\.0))?\b|Creative Commons Zero")
+_LONG = re.compile(
+    r"Creative Commons (?:Attribution|\(?CC)(?P<rest>[^;]{0,60})",
+    re.I,
+)
 
 
 def is_open(license: str | None) -> bool:
@@ -35,3 +50,43 @@ def hub_license(license: str) -> str:
     if name in ("unknown", "cc0-1.0") or CREATIVE_COMMONS.fullmatch(license):
         return name
     return "cc" if CREATIVE_COMMONS.match(f"{license}-0.0") else "other"
+
+
+def find_license(text: str) -> str | None:
+    """An SPDX-like identifier of the Creative Commons licence that a text states, or None."""
+    if "CC" not in text and "reative" not in text:
+        return None
+    squeezed = re.sub(r"(creativecommons)\s*\.\s*(org)\s*/\s*", r"\1.\2/", text)
+    squeezed = re.sub(r"(creativecommons\.org/licen[sc]es/)\s+", r"\1", squeezed)
+    match = _URL.search(squeezed)
+    if match:
+        if match.group("public"):
+            return "CC0-1.0" if match.group("public").lower() == "zero" else "PDM-1.0"
+        return _identifier(match.group("terms"), match.group("version"))
+    if _ZERO.search(text):
+        return "CC0-1.0"
+    match = _SHORT.search(text)
+    if match:
+        terms = re.sub(r"[\s-]+", "-", match.group("terms"))
+        return _identifier(terms, match.group("version"))
+    match = _LONG.search(text)
+    return _from_words(match.group("rest")) if match else None
+
+
+def _identifier(terms: str, version: str | None) -> str:
+    terms = terms.upper().strip("-")
+    return f"CC-{terms}-{version}" if version else f"CC-{terms}"
+
+
+def _from_words(rest: str) -> str:
+    """ "Attribution" was read; `rest` is what follows: "-NonCommercial 3.0 Unported License"."""
+    words = rest.lower()
+    terms = "BY"
+    if re.search(r"non[\s-]?commercial|\bnc\b", words):
+        terms += "-NC"
+    if re.search(r"no[\s-]?deriv|\bnd\b", words):
+        terms += "-ND"
+    elif re.search(r"share[\s-]?alike|\bsa\b", words):
+        terms += "-SA"
+    version = re.search(r"\b([1-4]\.\d)\b", words)
+    return _identifier(terms, version.group(1) if version else None)

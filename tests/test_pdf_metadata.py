@@ -2,7 +2,8 @@
 
 import pytest
 
-from cephalo.dataset_scripts.pdf.metadata import find_doi, find_license
+from cephalo.dataset_scripts.pdf.metadata import find_doi
+from cephalo.model_cards.licenses import find_license
 
 
 @pytest.mark.parametrize(

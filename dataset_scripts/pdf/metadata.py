@@ -11,23 +11,11 @@ from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
+from cephalo.model_cards.licenses import find_license
 
 MAX_PACKETS, MAX_PACKET_BYTES = 30, 1 << 16  # of XMP; images have packets, too
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^\[\]`]+[^\s\"<>{}|\\^\[\]`.,;:)]", re.I)
 _OWN_DOI = re.compile(r"doi(?:\.org)?\s*[:/]?\s*/?\s*$", re.I)
-_URL = re.compile(
-    r"creativecommons\.org/(?:licen[sc]es/(?P<terms>by(?:-nc)?(?:-nd|-sa)?)"
-    r"(?:/(?P<version>\d\.\d))?|publicdomain/(?P<public>zero|mark)(?:/(?P<pd>\d\.\d))?)",
-    re.I,
-)
-_SHORT = re.compile(
-    r"\bCC[\s-]*(?P<terms>BY(?:[\s-]*NC)?(?:[\s-]*(?:ND|SA))?)(?:[\s-]*(?P<version>\d\.\d))?\b"
-)
-_ZERO = re.compile(r"\bCC[\s-]?0(?:[\s-]*(?P<version>1\.0))?\b|Creative Commons Zero")
-_LONG = re.compile(
-    r"Creative Commons (?:Attribution|\(?CC)(?P<rest>[^;]{0,60})",
-    re.I,
-)
 
 
 @dataclass(frozen=True)
@@ -126,46 +114,6 @@ def find_doi(text: str) -> str | None:
         if _OWN_DOI.search(text[: match.start()][-16:]) or match.start() == 0:
             return match.group().lower()
     return None
-
-
-def find_license(text: str) -> str | None:
-    """An SPDX-like identifier of the Creative Commons licence that a text states, or None."""
-    if "CC" not in text and "reative" not in text:
-        return None
-    squeezed = re.sub(r"(creativecommons)\s*\.\s*(org)\s*/\s*", r"\1.\2/", text)
-    squeezed = re.sub(r"(creativecommons\.org/licen[sc]es/)\s+", r"\1", squeezed)
-    match = _URL.search(squeezed)
-    if match:
-        if match.group("public"):
-            return "CC0-1.0" if match.group("public").lower() == "zero" else "PDM-1.0"
-        return _identifier(match.group("terms"), match.group("version"))
-    if _ZERO.search(text):
-        return "CC0-1.0"
-    match = _SHORT.search(text)
-    if match:
-        terms = re.sub(r"[\s-]+", "-", match.group("terms"))
-        return _identifier(terms, match.group("version"))
-    match = _LONG.search(text)
-    return _from_words(match.group("rest")) if match else None
-
-
-def _identifier(terms: str, version: str | None) -> str:
-    terms = terms.upper().strip("-")
-    return f"CC-{terms}-{version}" if version else f"CC-{terms}"
-
-
-def _from_words(rest: str) -> str:
-    """ "Attribution" was read; `rest` is what follows: "-NonCommercial 3.0 Unported License"."""
-    words = rest.lower()
-    terms = "BY"
-    if re.search(r"non[\s-]?commercial|\bnc\b", words):
-        terms += "-NC"
-    if re.search(r"no[\s-]?deriv|\bnd\b", words):
-        terms += "-ND"
-    elif re.search(r"share[\s-]?alike|\bsa\b", words):
-        terms += "-SA"
-    version = re.search(r"\b([1-4]\.\d)\b", words)
-    return _identifier(terms, version.group(1) if version else None)
 
 
 def find_title(pages: list[PageContent], body: TypeProfile, stated: str) -> str | None:

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError
+from cephalo.model_cards.licenses import find_license
 
 TITLES = 50  # that one query may name
 MAX_ANSWERS = 2000  # to one query, each continuing the last: a million members of a category

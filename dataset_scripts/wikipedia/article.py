@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from lxml import etree, html
 
-from cephalo.dataset_scripts.pdf.metadata import find_license
+from cephalo.model_cards.licenses import find_license
 
 MIN_SIDE = 64  # pixels; what is smaller both ways is an icon or a flag
 MAX_FIGURES = 500

@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cephalo.dataset_scripts.passages import text_rows
-from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.pdf.prose import is_prose
 from cephalo.dataset_scripts.pdf.shard import Outcome, write_shards
 from cephalo.dataset_scripts.wikipedia.api import Page
 from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, is_web_address, text_of
 from cephalo.dataset_scripts.wikipedia.images import ImageError, image_columns
+from cephalo.model_cards.licenses import find_license
 
 MAX_AUTHOR = 500  # characters
 

@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.document import file_sha256
-from cephalo.dataset_scripts.pdf.metadata import find_license
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
 from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
+from cephalo.model_cards.licenses import find_license
 
 HTML = (".html", ".htm", ".xhtml")
 DUMPS = (".json.tar.gz", ".ndjson", ".ndjson.gz")
