@@ -1,5 +1,7 @@
 """Authors of a paper, as its first page prints them and as its metadata name them."""
 
+import time
+
 import pytest
 
 from cephalo.dataset_scripts.pdf.authors import find_authors, is_name
@@ -59,3 +61,17 @@ def test_xmp_packets_are_read_from_the_file(tmp_path):
     assert "<prism:doi>10.1000/x1</prism:doi>" in found and "stream" not in found
     assert len(found) < 70_000
     assert Metadata().author is None
+
+
+def test_hostile_rows_take_no_time():
+    """White space parts the words of a name, so that no text can be cut in many ways."""
+    rows = ["A" * 59 + "9", "A.b." * 14 + "9", "( 1, " * 30_000, "Ab-" * 40_000, "A" * 200_000]
+    started = time.process_time()
+    assert find_authors([TITLE, *rows], TITLE, rows) is None
+    assert time.process_time() - started < 2
+
+
+def test_an_initial_is_no_conjunction():
+    assert (
+        find_authors([TITLE, "Ana E Silva, Bo Y Liu", *AFTER], TITLE, []) == "Ana E Silva, Bo Y Liu"
+    )

@@ -3,6 +3,8 @@
 import html
 import re
 
+LONGEST = 60  # characters of a name
+LONGEST_ROW = 1000  # characters of a row, or of an entry of the metadata
 MAX_AUTHORS = 100  # longer lists are cut; they end in "et al."
 MAX_LINES = 40  # of the first page below its title that may hold names
 SKIPPED = 12  # rows of heads and titles that may stand above the names
@@ -12,10 +14,10 @@ _PARTICLE = (
 )
 _INITIALS = rf"(?:{_LETTER}\.[\s-]?)+"
 _WORD = rf"(?:{_LETTER}['\u2019\u02bc])?{_LETTER}+(?:[-\u2010\u2011'\u2019]{_LETTER}+)*\.?"
-NAME = re.compile(rf"(?:(?:{_INITIALS}|{_WORD}|{_PARTICLE})\s*){{2,7}}")
-_TURNED = re.compile(
-    rf"({_WORD}(?:[\s-]{_WORD}){{0,2}}),\s*((?:{_INITIALS}|{_WORD}\s?){{1,3}})"  # "Korkut, Bora"
-)
+# A word of a name, or initials, also glued to it: "M.Q.Tang". Each word is matched by itself, since a
+# pattern of several words takes exponential time on some texts.
+_PART = re.compile(rf"(?:{_LETTER}\.-?){{1,4}}(?:{_WORD})?|{_WORD}|{_PARTICLE}")
+MOST_PARTS = 8  # of a name
 # Words that no name holds: of affiliations, of headings, of journals.
 _OTHER = re.compile(
     r"\b(?:universit\w*|universidad\w*|department|dept|departamento|institut\w*|laborator\w*|school"
@@ -23,9 +25,9 @@ _OTHER = re.compile(
     r"|road|avenue|china|usa|germany|india|japan|france|korea|brazil|uk|abstract|introduction|keywords?"
     r"|article|received|accepted|published|revised|available|online|copyright|correspond\w*|editor|email"
     r"|e-mail|author|authors|reviewed|edited|citation|open|access|research|review|original|journal"
-    r"|science|senior|member|fellow|ieee|sciences|engineering|medicine|physics|chemistry|materials|technology|national|"
-    r"international|background|results?|methods?|conclusions?|summary|license|data|figure|table"
-    r"|background|results?)\b|(?-i:\b(?:the|of|for|in|on|with|by|to|from|is|are|was|this|using|at)\b)",
+    r"|sciences?|senior|member|fellow|ieee|engineering|medicine|physics|chemistry|materials"
+    r"|technology|national|international|background|results?|methods?|conclusions?|summary|license"
+    r"|data|figure|table)\b|(?-i:\b(?:the|of|for|in|on|with|by|to|from|is|are|was|this|using|at)\b)",
     re.I,
 )
 _MARKS = re.compile(
@@ -39,7 +41,7 @@ _MARKS = re.compile(
 _LEADING = re.compile(
     r"^\s*(?:\d{1,2}(?:\s*,\s*\d{1,2})*(?=\s*(?:,|and\b|$))|[,;*\u2020\u2021])\s*,?"
 )
-_BETWEEN = re.compile(r"\s*(?:[,;\u00b7\u2022|]|\s(?:and|und|et|y|e)\s|&)\s*", re.I)
+_BETWEEN = re.compile(r"\s*(?:[,;\u00b7\u2022|]|\s(?:and|und|et|(?-i:y|e))\s|&)\s*", re.I)
 
 
 def find_authors(first: list[str], title: str | None, stated: list[str]) -> str | None:
@@ -75,22 +77,19 @@ def _names_stated(text: str) -> list[str]:
 
     "Korkut, Bora" is one name, "Bora Korkut, Funda Yanikoglu" two.
     """
-    text = " ".join(html.unescape(text).split())
-    if turned := _TURNED.fullmatch(text):
-        text = f"{turned.group(2).strip()} {turned.group(1)}"
-    return split_names(text) or []
-
-
-def split_names(text: str) -> list[str] | None:
-    """The names that a text consists of, None where it holds something else."""
-    parts = _parts(text)
-    if not parts or not all(is_name(part) for part in parts):
-        return None
-    return [_cased(part) for part in parts]
+    parts = _parts(" ".join(html.unescape(text).split()))
+    if len(parts) == 2 and not all(map(is_name, parts)):
+        parts = [f"{parts[1]} {parts[0]}"]
+    return [_cased(part) for part in parts] if all(map(is_name, parts)) else []
 
 
 def _parts(text: str) -> list[str]:
-    """A text cut at commas, at "and", and at the marks of affiliations, which are left out."""
+    """A text cut at commas, at "and", and at the marks of affiliations, which are left out.
+
+    Whole where it is longer than a row of names.
+    """
+    if len(text) > LONGEST_ROW:
+        return [text]
     parts = _BETWEEN.split(f" {_MARKS.sub(', ', _LEADING.sub('', text))} ")
     parts = [re.sub(r"^(?:and|und|by)\s", "", " ".join(part.split()).strip(" ,")) for part in parts]
     return [part for part in parts if not re.fullmatch(r"[a-z,]{0,3}|.", part.strip("."))]
@@ -98,9 +97,12 @@ def _parts(text: str) -> list[str]:
 
 def is_name(text: str) -> bool:
     """Whether a text may be the name of a person: two words or more, with capitals."""
-    if not 5 <= len(text) <= 60 or _OTHER.search(text) or not NAME.fullmatch(text):
+    parts = text.split()
+    if not 5 <= len(text) <= LONGEST or len(parts) > MOST_PARTS or _OTHER.search(text):
         return False
-    words = [word for word in text.split() if not re.fullmatch(_PARTICLE, word, re.I)]
+    if not all(map(_PART.fullmatch, parts)):
+        return False
+    words = [word for word in parts if not re.fullmatch(_PARTICLE, word, re.I)]
     capitals = all(word[0].isupper() for word in words)
     whole = [word for word in words if len(word) > 1 and not word.endswith(".")]
     return len(words) > 1 and capitals and bool(whole)
