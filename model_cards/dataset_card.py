@@ -69,9 +69,8 @@ class DatasetFacts:
     """Conversations by teacher, task and version of the task's prompt."""
     caption_words: Counter[int] = field(default_factory=Counter)  # figures by length of caption
     languages: Counter[str] = field(default_factory=Counter)  # rows by ISO 639-1 code
-    looked: Counter[str] = field(default_factory=Counter)
-    """Conversations by what a second look of judges came to, and "person" of those that people
-    accepted or edited."""
+    looked: Counter[str] = field(default_factory=Counter)  # conversations by outcome of second look
+    reviewed: int = 0  # conversations that people accepted or edited
     samples: list[Sample] = field(default_factory=list)
 
     def count(
@@ -92,7 +91,7 @@ class DatasetFacts:
             scores = json.loads(row["scores"] or "{}")
             if outcome := (scores.get("second_look") or {}).get("outcome"):
                 self.looked[outcome] += 1
-            self.looked["person"] += bool(scores.get("person"))
+            self.reviewed += bool(scores.get("person"))
             self.teachers[row["teacher"], row["task"] or "", row["task_version"] or ""] += 1
             self.sample(row, split)
             if not self.sources.is_cited(row["document_sha256"]):

@@ -14,7 +14,7 @@ _PARTICLE = (
 )
 _INITIALS = rf"(?:{_LETTER}\.[\s-]?)+"
 _WORD = rf"(?:{_LETTER}['\u2019\u02bc])?{_LETTER}+(?:[-\u2010\u2011'\u2019]{_LETTER}+)*\.?"
-# A word of a name, or initials, also glued to it: "M.Q.Tang". Each word is matched by itself, since a
+# A word of a name, or initials, also glued to it: "M.Q.Tang". Each word is matched by itself: a
 # pattern of several words takes exponential time on some texts.
 _PART = re.compile(rf"(?:{_LETTER}\.-?){{1,4}}(?:{_WORD})?|{_WORD}|{_PARTICLE}")
 MOST_PARTS = 8  # of a name

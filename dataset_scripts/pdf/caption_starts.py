@@ -96,7 +96,10 @@ class Candidate:
 
     @property
     def sort_alone(self) -> bool:
-        """Whether it is like "Image 3" without a mark, as parts of a picture are labelled too."""
+        """Whether the label is a sort of figure without a mark ("Image 3").
+
+        Parts of a picture have such labels, too, so a caption needs more evidence.
+        """
         return bool(re.fullmatch(SORTS, self.style[0], re.I)) and not self.style[2]
 
     @property

@@ -56,7 +56,9 @@ def find_captions(
     texts = [text for text, _ in weighed]
     every = [candidate for _, own in weighed for candidate in own]
     likely = [c for c in every if c.score > 0 and not c.elsewhere]
-    likely = [c for c in likely if not c.sort_alone or _is_cited(c, texts)]
+    if any(candidate.sort_alone for candidate in likely):
+        told = _cited_figures(texts, every)
+        likely = [c for c in likely if not c.sort_alone or citation_key(c.kind, c.number) in told]
     numbered = {c.kind for c in likely if c.number}
     # Where figures are numbered, a word without a number ends a sentence of the line before.
     kept = {id(c) for c in likely if c.number or c.kind not in numbered}
@@ -136,11 +138,11 @@ def _bare_labels(candidates: list[Candidate], kept: set[int]) -> list[Candidate]
     return found
 
 
-def _is_cited(candidate: Candidate, texts: list[PageText]) -> bool:
-    """Whether the running text of a document cites a figure, as far as a line tells it."""
-    key = citation_key(candidate.kind, candidate.number)
+def _cited_figures(texts: list[PageText], candidates: list[Candidate]) -> set[tuple[str, str]]:
+    """The (kind, number) of all that lines of running text cite, except for those of candidates."""
+    own = {id(candidate.first) for candidate in candidates}
     lines = (line for text in texts for line in text.page.lines if text.is_body(line))
-    return any(key in cited(line.text) for line in lines if line is not candidate.first)
+    return {key for line in lines if id(line) not in own for key in cited(line.text)}
 
 
 def _sentences(text: PageText) -> int:
