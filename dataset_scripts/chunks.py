@@ -1,12 +1,10 @@
 """Data sets made in chunks by several processes; chunks that are there are not made again."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +13,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.workers import end_with_parent, use_one_core_each
 
 
 def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
@@ -33,8 +32,7 @@ def run_chunks(
 ) -> None:
     """Call `make` with each tuple of arguments in its own process, with a progress bar over the
     number of units that each makes."""
-    # A process a core: threads within a chunk would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_core_each()
     with (
         ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), end_with_parent) as pool,
         tqdm(total=sum(jobs.values()), unit=unit, disable=None) as bar,
@@ -47,16 +45,6 @@ def run_chunks(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def end_with_parent() -> None:
-    """Let this process end when the one that started it is killed, rather than wait for work."""
-
-    def watch() -> None:
-        parent_process().join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def write_shard(shard: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:

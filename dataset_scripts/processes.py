@@ -1,6 +1,5 @@
-"""Work in several processes whose results come in order, whatever their number."""
+"""A process pool whose results come in the order of the jobs, for any number of processes."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,12 +8,13 @@ from multiprocessing import get_context
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.workers import end_with_parent, use_one_core_each
 
 AHEAD = 8  # jobs that wait for each process; more would only hold memory
 
 
 class Processes:
-    """So many processes, started when they are first needed; one alone is this process itself."""
+    """A pool of `count` processes, started on first use; with one, work is done in this process."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -29,10 +29,8 @@ class Processes:
             yield from map(function, jobs)
             return
         if self._pool is None:
-            # One core a process: OpenCV and BLAS would each take all.
-            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"):
-                os.environ.setdefault(name, "1")
-            self._pool = ProcessPoolExecutor(self.count, mp_context=get_context("spawn"))
+            use_one_core_each()
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), end_with_parent)
         waiting: deque[Future] = deque()
         try:
             for job in jobs:

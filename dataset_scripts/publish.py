@@ -30,7 +30,7 @@ from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources
 from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
-NON_COMMERCIAL = "_nc"  # behind the name of a config, for rows that nobody may earn by
+NON_COMMERCIAL = "_nc"  # suffix of the configs that hold rows under non-commercial licences
 PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMMERCIAL)]
 FIGURES_A_PROCESS = 200  # fewer are compared before another process has started
 
@@ -62,8 +62,8 @@ def publish(
         bool,
         typer.Option(
             "--allow-third-party",
-            help="Publish figures too whose captions name a third party's rights, such as "
-            '"Reproduced with permission of"; you answer for the rights.',
+            help="Also publish figures whose captions name a third party's rights, such as "
+            '"Reproduced with permission of". You are responsible for the rights.',
         ),
     ] = False,
     exclude: Annotated[
@@ -76,7 +76,9 @@ def publish(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that compare images; one per core if not given."),
+        typer.Option(
+            min=1, help="Number of processes that compare images; by default one per core."
+        ),
     ] = None,
     token: Annotated[
         str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")

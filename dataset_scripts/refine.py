@@ -85,8 +85,8 @@ def refine(
         list[str] | None,
         typer.Option(
             metavar="MODEL",
-            help="Who takes a second look at each conversation; by default the teacher, where it "
-            "is an endpoint. Repeatable: the majority decides.",
+            help="Model that verifies each conversation; by default the teacher, if it is an "
+            "endpoint. Repeatable; the majority decides.",
         ),
     ] = None,
     judge_base_url: Annotated[
@@ -96,43 +96,47 @@ def refine(
         str | None, typer.Option(envvar="JUDGE_API_KEY", help="Key of --judge-base-url.")
     ] = None,
     judge_threshold: Annotated[
-        int, typer.Option(min=1, max=5, help="Answers that a judge scores lower are rejected.")
+        int,
+        typer.Option(
+            min=1, max=5, help="Minimum score from a judge; lower-scored answers are rejected."
+        ),
     ] = 3,
     no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="No second look: the checks alone decide.")
+        bool,
+        typer.Option("--no-verify", help="Skip verification by a judge; use the text checks only."),
     ] = False,
     review: Annotated[
         bool,
         typer.Option(
             "--review",
-            help="Then write OUT/undecided.html, where a person decides what judges could not.",
+            help="Write OUT/undecided.html for manual review of what judges left undecided.",
         ),
     ] = False,
     decisions: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.jsonl",
-            help="What people decided on that page; added to OUT/decisions.jsonl, which every run "
-            "applies.",
+            help="Decisions exported from that page; added to OUT/decisions.jsonl, which every "
+            "run applies.",
         ),
     ] = None,
     prompts: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of your own prompts, which come before the packaged ones.",
+            help="Folder of custom prompts, which override the packaged ones.",
         ),
     ] = None,
     checks: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODULE:FUNCTION", help="A check of your own. Repeatable."),
+        typer.Option(metavar="MODULE:FUNCTION", help="Custom check. Repeatable."),
     ] = None,
     language: Annotated[
-        str, typer.Option(help="Language of the answers, by its ISO 639-1 code, such as en or de.")
+        str, typer.Option(help="Language of the answers, as an ISO 639-1 code such as en or de.")
     ] = "en",
     retry_rejected: Annotated[
         bool,
-        typer.Option("--retry-rejected", help="Ask again for what was rejected, telling why."),
+        typer.Option("--retry-rejected", help="Ask again for rejected answers, with the reasons."),
     ] = False,
     slurm: SlurmTasks = None,
     partition: Partition = None,
@@ -148,9 +152,9 @@ def refine(
     kept in OUT/cache when it arrives: run it again after an interruption, and nothing is asked
     twice.
 
-    With an endpoint, each conversation gets a second look: a judge answers its questions from image
-    and source without seeing its answers, and then says whether they agree. What it costs is told
-    before it starts. docs/refine.md tells about tasks, prompts and checks of your own.
+    With an endpoint, a judge verifies each conversation: it answers the questions from the image
+    and the source without seeing the answers, then compares both. The cost is estimated before
+    anything is sent. See docs/refine.md for tasks, custom prompts and custom checks.
 
     With --slurm many machines share the figures, which may be an s3:// or hf:// address; OUT is a
     folder that all see, keys come from the environment, and limits are for one task. The command

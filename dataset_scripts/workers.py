@@ -3,12 +3,32 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
 
 TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
+
+
+def use_one_core_each() -> None:
+    """Let processes that are started from now on use one core each, and one heap.
+
+    The heaps of other threads would keep the memory that large pages took.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"):
+        os.environ.setdefault(name, "1")
+
+
+def end_with_parent() -> None:
+    """End this process when its parent is killed, rather than wait for work."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -19,9 +39,7 @@ def worker_pool(workers: int) -> Iterator[Any]:
     from cephalo.dataset_scripts.pdf.shard import start_worker
     from cephalo.dataset_scripts.schema import FIGURES, TEXT
 
-    # One core a worker, and one heap: those of other threads would keep what large pages took.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"):
-        os.environ.setdefault(name, "1")
+    use_one_core_each()
     pool = ProcessPool(
         max_workers=workers,
         max_tasks=TASKS_A_WORKER,

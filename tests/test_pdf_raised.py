@@ -31,6 +31,7 @@ def set_row(paper: Paper, x: float, y: float, parts: list[tuple[str, bool]]) -> 
         ([("Of the Ca", 0), ("2+", 1), (" ions some left.", 0)], "Of the Ca²⁺ ions some left."),
         ([("It has a high rate", 0), ("54", 1), (" there.", 0)], "It has a high rate there."),
         ([("It was found,", 0), ("5,7", 1), (" and lost.", 0)], "It was found, and lost."),
+        ([("It was found", 0), (",", 1), (" and lost.", 0)], "It was found, and lost."),
         ([("The values of X65 rose.", 0)], "The values of X65 rose."),
         ([("At 18 W m", 0), ("-2", 1), (" K", 0), ("-1", 1), (".", 0)], "At 18 W m⁻² K⁻¹."),
     ],

@@ -228,7 +228,7 @@ def test_rows_under_non_commercial_licences_stand_in_configs_of_their_own(tmp_pa
     card = DatasetCard.load(made / "README.md")
     [meant] = [own["config_name"] for own in card.data.configs if own.get("default")]
     assert meant == "conversations"
-    assert "`figures_nc`, `conversations_nc`: the rows under CC BY-NC" in card.text
+    assert "`figures_nc`, `conversations_nc`: rows under CC BY-NC" in card.text
     loaded = load_dataset(str(made), split="train", cache_dir=str(tmp_path / "cache"))
     assert "query" in loaded.column_names and {*loaded["license"]} == {"CC-BY-4.0"}
 
@@ -281,8 +281,8 @@ def test_card_counts_unread_replies_people_and_languages(tmp_path):
     assert card.data.language == ["de", "en"]
     assert "3 replies could not be read; no check looked at them." in card.text
     assert "| number | 2 | 2 |" in card.text and "| schema |" not in card.text
-    assert "Reviewed by people: 1 of 2 conversations." in card.text
-    assert "agreed with 1 of the conversations here" in card.text
+    assert "Reviewed manually: 1 of 2 conversations." in card.text
+    assert "agreed with 1 of these" in card.text
 
 
 def test_terms_of_teachers():

@@ -129,7 +129,7 @@ def find_passages(
 def _raise(
     file: fast.Pages, page: PageContent, blocks: list[Block], body: TypeProfile
 ) -> list[Block]:
-    """The blocks of a page with exponents as such in their running text."""
+    """The blocks of a page, with superscripts in their running text."""
     lines = [line for block in blocks if is_running(block, body) for line in block.lines]
     with file.open(page.number) as opened:
         raised = with_raised(opened, lines)
@@ -226,10 +226,10 @@ def _letters(line: str) -> str:
 
 
 def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
-    """The `id` of each line of a paragraph that is a heading in it.
+    """The `id` of each line of a block that is a heading.
 
-    Also of one in several rows over its paragraph, and of a short row in the paragraph's own type
-    between the end of one sentence and the beginning of another.
+    These are lines set off by their type or a number, the rows of a heading at the top of the
+    block, and a short row in the block's own type between two sentences.
     """
     found = {id(line) for line in block.lines if _is_heading(line, block, page, body)}
     main = _main_font(block)
@@ -287,7 +287,7 @@ def without_citations(text: str) -> str:
 
     Those that are read as words stay: "as shown in [3]".
     """
-    text = re.sub(rf"\s?{MARK}[\d,+\u2212\u2013-]+", "", text)
+    text = re.sub(rf"\s?{MARK}[\d,+\u2010\u2212\u2013-]*", "", text)
     text = _RAISED.sub("", _CITATION.sub(_cited, text))
     closed = re.sub(r"\s+([.,;:)])", r"\1", text)
     return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."

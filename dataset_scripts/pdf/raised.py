@@ -14,13 +14,14 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.text import Line
 
-MARK = "\ue000"  # a private character, before a raised number that cites a reference
-_RAISABLE = frozenset("0123456789+-\u2212\u2013,\u00b1")
-_SUPERSCRIPTS = str.maketrans("0123456789+-\u2212\u2013", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻")
+MARK = "\ufdd0"  # before a raised number that cites a reference; no text has this noncharacter
+_MINUS = "\u2212\u2013\u2010-"
+_SIGNS = f"+{_MINUS}"
+_RAISABLE = frozenset(f"0123456789,{_SIGNS}")
+_SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
-_EXPONENT = re.compile(r"[+\-\u2212\u2013]?\d{1,3}|\d{0,2}[+\-\u2212\u2013]")
-_SIGNS = "+\u2212\u2013\u2010-"
+_EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 _SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
 _GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re.I)
@@ -38,10 +39,17 @@ P = Parameters()
 
 
 def with_raised(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
-    """Lines of a page in which raised numbers are set as such, by the `id` of the line they are of.
+    """Lines with raised numbers, with these marked.
 
     An exponent becomes superscript characters; a number behind a word, which cites a reference,
     gets `MARK` before it.
+
+    Args:
+        page: the page of the lines.
+        lines: lines of the page; those that are turned are left as they are.
+
+    Returns:
+        The changed lines, by the `id` of the line that each replaces.
     """
     wanted = [line for line in lines if not line.quarters and re.search(r"\d", line.text)]
     textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
@@ -86,8 +94,8 @@ def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[tu
         end = start
         while end < len(text) and raised[end]:
             end += 1
-        if end > start:
-            yield text[max(0, start - 12) : start], text[start:end].strip(",")
+        if run := text[start:end].strip(","):
+            yield text[max(0, start - 12) : start], run
         start = max(end, start + 1)
 
 
@@ -110,9 +118,10 @@ def _set(text: str, runs: list[tuple[str, str]]) -> str:
     for before, raised in reversed(runs):  # so that what stands before a run is as it was read
         head = re.sub(r"\s", "", before)[-4:]
         pattern = rf"{_spaced(head)}(\s?)({_spaced(raised)})"
-        match = next(iter(list(re.finditer(pattern, text[:end]))[::-1]), None)
-        if not head or not match or _BRACKET.search(text[: match.start(2)]):
+        matches = list(re.finditer(pattern, text[:end])) if head else []
+        if not matches or _BRACKET.search(text[: matches[-1].start(2)]):
             continue
+        match = matches[-1]
         start, stop = match.span(2)
         raised = re.sub(r"\s", "", match.group(2))
         end = start

@@ -13,31 +13,34 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def plots(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for figures, conversations.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder.")],
     rows: Annotated[
-        int | None, typer.Option(min=1, help="Questions with their answers, three about a plot.")
+        int | None, typer.Option(min=1, help="Number of question-answer pairs; three per plot.")
     ] = None,
     share: Annotated[
         float | None,
-        typer.Option(help="Share of plots in the mix with --beside, above 0 and below 1."),
+        typer.Option(
+            help="Share of plots among all conversations, with --beside; between 0 and 1."
+        ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            help="A folder with conversations that the plots are mixed with. Repeatable.",
+            help="Folder of conversations that the plots are mixed with. Repeatable.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other plots.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of worker processes.")
+    ] = os.cpu_count() or 1,
 ) -> None:
     """Make plots of materials science from made data, with questions and true answers.
 
     Lines, bars, fits, spectra, stress-strain curves and phase diagrams, alone or as panels. Each
-    answer is computed from the data that was drawn, its tolerance stands in the column `scores`.
-    Give the number of --rows, or the --share that plots shall have among the conversations of the
-    folders --beside, and name all folders when you publish. Stopped and run again, it goes on
-    where it was.
+    answer is computed from the plotted data; its tolerance is in the column `scores`. Give --rows,
+    or --share with --beside to size the set relative to existing conversations, and pass all
+    folders to `cephalo publish`. An interrupted run resumes.
 
     \b
     Example:
