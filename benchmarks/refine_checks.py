@@ -94,7 +94,10 @@ def with_sources(
             rows[row["document"]].append(row)
     for answer in labelled:
         of_paper = rows[answer["document"]]
-        own = next(row for row in of_paper if folded(row["caption"]).startswith(start_of(answer)))
+        start = start_of(answer)
+        own = next((row for row in of_paper if folded(row["caption"]).startswith(start)), None)
+        if own is None:
+            raise SystemExit(f"{figures} has no figure of {answer['document']} with {start!r}")
         yield answer, source_of([own], [row for row in of_paper if row is not own])
 
 

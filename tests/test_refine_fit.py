@@ -42,6 +42,8 @@ def test_the_command_writes_the_weights_that_it_fitted(tmp_path):
     assert written == {"other_figure": refine_fit.fit(found)}
     model = LinearModel(written["other_figure"])
     assert [model.score(features) > 0 for features, _ in found] == [False, True] * 3
+    with pytest.raises(SystemExit, match=r"has no figure of paper-0\.pdf with 'tablets of horn"):
+        refine_fit.examples([answer("horn", "bone", "plain")], figures)
 
 
 def answer(name: str, said: str, kind: str) -> dict:
