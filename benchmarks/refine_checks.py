@@ -22,7 +22,7 @@ import typer
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Context, failed_checks
 from cephalo.dataset_scripts.refinement.documents import figure_shards, read_figures
 from cephalo.dataset_scripts.refinement.near_equal import same_question
-from cephalo.dataset_scripts.refinement.quotation import source_of
+from cephalo.dataset_scripts.refinement.quotation import Source, source_of
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn, load_prompt, load_task
 from cephalo.dataset_scripts.refinement.words import folded
 
@@ -68,29 +68,42 @@ def extracted(labelled: list[dict[str, Any]], papers: Path, folder: Path) -> Pat
 
 def judge(labelled: list[dict[str, Any]], figures: Path) -> Iterator[Judged]:
     """Each answer with the checks that it fails, in the order of the file."""
-    rows = defaultdict(list)
-    for shard in figure_shards(figures):
-        for row in read_figures(shard):
-            rows[row["document"]].append(row)
     system = load_prompt("system").text
     before: dict[tuple[str, str], list[Turn]] = defaultdict(list)
-    for answer in labelled:
-        start = folded(answer["caption"])[:40]
-        own = next(
-            row for row in rows[answer["document"]] if folded(row["caption"]).startswith(start)
-        )
-        others = [row for row in rows[answer["document"]] if row is not own]
+    for answer, source in with_sources(labelled, figures):
         task = load_task(answer["task"])
-        context = Context(source_of([own], others), task.min_words, f"{system}\n{task.prompt}")
+        context = Context(source, task.min_words, f"{system}\n{task.prompt}")
         talk = talk_of(answer)
         failed = failed_checks(talk, context)
-        known = before[answer["document"], start]
+        known = before[answer["document"], start_of(answer)]
         if len(talk.turns) == 1 and answer["task"] != "describe" and not failed:
             if other := next((one for one in known if same_question(talk.turns[0], one)), None):
                 failed["same_question"] = other.question
             else:
                 known.append(talk.turns[0])
         yield Judged(answer, failed)
+
+
+def with_sources(
+    labelled: list[dict[str, Any]], figures: Path
+) -> Iterator[tuple[dict[str, Any], Source]]:
+    """Each answer with what the paper says of its figure, in the order of the file."""
+    rows = defaultdict(list)
+    for shard in figure_shards(figures):
+        for row in read_figures(shard):
+            rows[row["document"]].append(row)
+    for answer in labelled:
+        of_paper = rows[answer["document"]]
+        start = start_of(answer)
+        own = next((row for row in of_paper if folded(row["caption"]).startswith(start)), None)
+        if own is None:
+            raise SystemExit(f"{figures} has no figure of {answer['document']} with {start!r}")
+        yield answer, source_of([own], [row for row in of_paper if row is not own])
+
+
+def start_of(answer: dict[str, Any]) -> str:
+    """The start of the caption of an answer's figure, by which it is found."""
+    return folded(answer["caption"])[:40]
 
 
 def talk_of(answer: dict[str, Any]) -> Talk:

@@ -305,7 +305,9 @@ def test_facts_are_cited_and_no_measured_value():
     assert len(facts.facts()) > 150
     assert all(fact.quantity.unit and "(" in fact.source for fact in facts.facts())
     cold = "Nitrogen boils at 77 K, so it condenses."
-    assert supported(cold) == [("77 K", "known", "77.36 K (CRC section 4)")]
+    assert supported(cold) == [
+        ("77 K", "known", "77.36 K (chemicals: CRC Handbook, 95th edition; mendeleev; CoolProp)")
+    ]
     assert supported("Nitrogen boils at 97 K.")[-1][1] == "missing"
     measured = "In our graphite the layers lie 0.36 nm apart, a spacing seen here."
     assert (

@@ -2,7 +2,7 @@
 
 The words of question and answer are weighed by how few figures of the paper have them (inverse
 document frequency), and looked for in what is said of each figure. A logistic regression with the
-weights of `weights.json` decides.
+weights of `weights.json` decides, which `python -m benchmarks.refine_fit` makes.
 """
 
 import json
@@ -26,15 +26,22 @@ def other_figure(
     """That the words of an answer are those of another figure, in a line."""
     if not others:
         return None
-    figures = figure_words(own, others)
+    own_words, *other_words = figure_words(own, others)
     said, asked = subject(answer), subject(question)
-    best = max(figures[1:], key=lambda one: weight(said, asked, one))
-    only = ((said | asked) & best.keys()) - figures[0].keys()
-    odds = load_model().score(features(said, asked, figures[0], best))
+    best = nearest(said, asked, other_words)
+    only = ((said | asked) & best.keys()) - own_words.keys()
+    odds = load_model().score(features(said, asked, own_words, best))
     if only and odds > LEAST_ODDS:
         words = ", ".join(sorted(only, key=lambda one: -best[one])[:4])
         return f"{words}: said of another figure of the paper, not of this one"
     return None
+
+
+def nearest(
+    said: frozenset[str], asked: frozenset[str], figures: list[dict[str, float]]
+) -> dict[str, float]:
+    """The figure, as its weighted stems, that an answer is most about."""
+    return max(figures, key=lambda one: weight(said, asked, one))
 
 
 def features(
