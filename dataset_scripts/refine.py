@@ -1,6 +1,7 @@
 """`cephalo refine`: figures become conversations that a teacher wrote and checks let through."""
 
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -229,7 +230,7 @@ def refine(
     with prepared(out):
         started = time.monotonic()
         if decisions:
-            add_decisions(out, decisions)
+            add_decisions(out, decisions, {shard.stem for shard in shards})
         asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")
         outcome = asked.outcome
         summary = write_report(
@@ -244,6 +245,10 @@ def refine(
         print(f"{summary} → {out / 'report.html'}")
         if review:
             print(write_review_page(folder, out))
+    if outcome.unmatched:
+        print(f"{outcome.unmatched} decisions match no conversation", file=sys.stderr)
+    if outcome.answered and not outcome.read and not outcome.done_before:
+        raise CephaloError(f"no reply could be read; see why in {out / 'report.html'}")
     if outcome.unanswered and not outcome.answered and not outcome.done_before:
         raise CephaloError(f"no question got an answer; see why in {out / 'report.html'}")
     if outcome.stopped:

@@ -17,11 +17,13 @@ _OF_IMAGES = (
     r"|schematics?|illustrations?|graphics?|plots?|maps?|data|\([a-z]\))"
 )
 _CLAIMS = (
-    # "Reprinted with permission from Ref. 12", "with the permission of Elsevier"
-    r"\b(?:with|by|under)\s+(?:the\s+)?(?:kind\s+|written\s+)?permissions?\b(?!\s+to\b)[^.;]{0,60}",
+    # "Reprinted with permission from Ref. 12", "with the consent of Elsevier"
+    r"(?i:\b(?:with|by|under)\s(?:the\s)?(?:kind\s|written\s)?(?:permissions?|consent"
+    r"|authori[sz]ation)\b)(?!\sto\b)[^.;]{0,60}",
+    r"(?i:\bpermissions?\s(?:was\s|were\s)?(?:obtained|granted|received|from|of)\b)[^.;]{0,60}",
     # "Adapted from [12]" at the beginning of a sentence, of a clause or of brackets
     rf"(?:^|(?<=[.;:([,\]])|(?<=\)))\s*(?:[Ff]igure\s+|[Ii]mage\s+)?(?i:{_TAKEN})(?:\s+and\s+\w+)?"
-    r"\s+(?:from|after)\b[^.;]{0,60}",
+    r"\s(?i:from|after)\b[^.;]{0,60}",
     # "The image was taken from the work of Smith et al."
     rf"(?i:\b{_OF_IMAGES}\s+(?:[\w()]+\s+){{0,3}}{_TAKEN}\s+from)\b[^.;]{{0,60}}",
     # "Copyright 2012, American Chemical Society", "© 2014 Elsevier"
@@ -33,7 +35,8 @@ _CLAIMS = (
     r"(?:permission|autorisation)|con (?:el )?permiso de|com permiss\u00e3o)[^.;]{0,60}",
 )
 _CLAIM = re.compile("|".join(f"(?:{claim})" for claim in _CLAIMS))
-_SPOKEN = 80  # characters of a claim that are told
+MAX_CAPTION = 20_000  # characters that are looked at
+_SPOKEN = 80  # characters of a claim that are returned
 
 
 def third_party(caption: str) -> str | None:
@@ -42,6 +45,7 @@ def third_party(caption: str) -> str | None:
     A caption that names an open licence for what it took ("Reproduced from Canepa et al., licensed
     under CC BY 4.0") leaves the figure free.
     """
+    caption = " ".join(caption[:MAX_CAPTION].split())  # runs of white space take cubic time
     claim = _CLAIM.search(caption)
     if claim is None or is_open(find_license(caption)):
         return None

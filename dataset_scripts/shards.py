@@ -31,9 +31,10 @@ def read_rows(
     columns = list(columns)
     for shard in shards:
         file = open_shard(shard)
-        if missing := set(columns) - set(file.schema_arrow.names):
+        if missing := sorted(set(columns) - set(file.schema_arrow.names)):
             raise CephaloError(
-                f"{shard} has no column {min(missing)!r}; remove it and run the step that made it"
+                f"{shard} has no column {', '.join(map(repr, missing))}; remove it and run the "
+                "step that made it"
             )
         try:
             for batch in file.iter_batches(batch_rows, columns=columns):

@@ -1,8 +1,10 @@
 """Licence and DOI as papers state them."""
 
+import time
+
 import pytest
 
-from cephalo.dataset_scripts.pdf.metadata import find_doi
+from cephalo.dataset_scripts.pdf.metadata import _xmp_values, find_doi
 from cephalo.model_cards.licenses import find_license
 
 
@@ -37,3 +39,16 @@ def test_licences(text, license):
 )
 def test_dois(text, doi):
     assert find_doi(text) == doi
+
+
+def test_xmp_values_are_read_in_linear_time():
+    xmp = (
+        "<dc:creator><rdf:Seq><rdf:li>A B</rdf:li><rdf:li>C &amp; D</rdf:li></rdf:Seq></dc:creator>"
+    )
+    assert _xmp_values(f"{xmp}<prism:doi> 10.1/x </prism:doi>", "dc:creator", "prism:doi") == [
+        *("A B", "C & D", "10.1/x")
+    ]
+    started = time.process_time()
+    for part in ("<dc:creator>", "<dc:creator><rdf:li ", "<rdf:li"):
+        assert _xmp_values(part * 100_000, "dc:creator") == []
+    assert time.process_time() - started < 2

@@ -1,5 +1,7 @@
 """The checks of what a teacher wrote, and the matchers of numbers and formulas under them."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -266,3 +268,20 @@ def test_nearly_equal_answers_are_found_among_many():
     )
     seen.add("Scanning electron micrographs.")
     assert seen.match("Scanning electron micrographs.") is None  # short ones are equal by right
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["\n" * 2000, "1-" * 45_000, "1:" * 45_000, "(" * 20_000, "heat " * 20_000, "\n" * 45_000],
+)
+def test_an_outsized_answer_is_looked_at_by_no_other_check(answer):
+    started = time.process_time()
+    assert failed(answer) == {"length"}
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("answer", ["", " ", "1-" * 3900, "(" * 7900, "a\n\n" * 2600])
+def test_an_empty_or_a_long_answer_takes_no_time(answer):
+    started = time.process_time()
+    assert failed(answer)
+    assert time.process_time() - started < 6

@@ -12,8 +12,8 @@ from teacher_server import TeacherServer, faithful, user_text
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.checks import shingles
-from cephalo.dataset_scripts.refinement.forms import FORMS, Choices, Description
-from cephalo.dataset_scripts.refinement.own_checks import load_checks
+from cephalo.dataset_scripts.refinement.forms import FORMS, Choices, Description, Talk, Turn
+from cephalo.dataset_scripts.refinement.own_checks import load_checks, run_checks
 from cephalo.dataset_scripts.refinement.relations import related_groups
 from cephalo.dataset_scripts.refinement.run import plan
 from cephalo.dataset_scripts.refinement.showing import (
@@ -325,3 +325,14 @@ def test_a_language_that_no_check_knows_is_refused(figures, server, tmp_path):
     with pytest.raises(SystemExit, match="--language zz is not known; it is one of ar, bg, de"):
         refine(figures, tmp_path / "out", server, *PLAIN, "--language", "zz")
     assert not server.requests and not (tmp_path / "out").exists()
+
+
+def test_own_checks_that_end_the_process_or_are_async_are_refused(figures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("odd_checks.py").write_text(
+        "import sys\ndef leaves(talk, context): sys.exit(3)\nasync def waits(talk, context): pass\n"
+    )
+    with pytest.raises(CephaloError, match="waits is async; give a plain function"):
+        load_checks(("odd_checks:waits",))
+    with pytest.raises(CephaloError, match=r"leaves fails on .*SystemExit: 3"):
+        run_checks(load_checks(("odd_checks:leaves",)), Talk((Turn("a?", "b"),)), None)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from refine_samples import MATERIALS, material_figures, refine, rows_of, set_aside
 from teacher_server import (
@@ -25,6 +27,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.decisions import read_decisions
 from cephalo.dataset_scripts.refinement.review_page import write_review_page
 from cephalo.dataset_scripts.refinement.second_look import SecondLook, Verdict, Vote, majority
+from cephalo.dataset_scripts.schema import FIGURES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 DESCRIBE = ["--tasks", "describe"]
@@ -325,3 +328,58 @@ def test_labelled_answers_with_a_judge_who_knows_the_truth(tmp_path):
         subprocess.run(command, check=True)
     score = json.loads((tmp_path / "score.json").read_text())
     assert score["recall_of_good"] >= 0.95 and score["bad_caught"] >= 0.95
+
+
+def test_decisions_with_line_separators_are_kept(figures, server, tmp_path):
+    """JSON may hold U+2028 and U+0085 as they are; a line of the file ends at a line feed."""
+    server.model = says({})
+    out = tmp_path / "out"
+    refine(figures, out, server, *DESCRIBE)
+    shard = next((out / "conversations").glob("*.parquet")).stem
+    line = {"id": "0" * 16, "shard": shard, "decision": "reject", "note": "a\u2028b\u0085c"}
+    for ascii_only in (True, False):
+        more = tmp_path / "more.jsonl"
+        more.write_text(json.dumps(line, ensure_ascii=ascii_only) + "\n", encoding="utf-8")
+        refine(figures, out, server, *DESCRIBE, "--decisions", str(more))
+        assert [one.note for one in read_decisions(out / "decisions.jsonl")] == [line["note"]]
+
+
+def test_decisions_about_nothing_are_told(figures, server, tmp_path, capsys):
+    server.model = says({})
+    out, more = tmp_path / "out", tmp_path / "more.jsonl"
+    refine(figures, out, server, *DESCRIBE)
+    shard = next((out / "conversations").glob("*.parquet")).stem
+    line = {"id": "0" * 16, "shard": shard, "decision": "reject"}
+    more.write_text(json.dumps(line))
+    refine(figures, out, server, *DESCRIBE, "--decisions", str(more))
+    assert "1 decisions match no conversation" in capsys.readouterr().err
+    more.write_text(json.dumps(line | {"shard": "another"}))
+    with pytest.raises(SystemExit, match="is about 'another', which is no shard of these figures"):
+        refine(figures, out, server, *DESCRIBE, "--decisions", str(more))
+    assert len(read_decisions(out / "decisions.jsonl")) == 1
+
+
+def test_replies_that_nobody_can_read_end_in_an_error(figures, server, tmp_path):
+    server.model = lambda body: "no form at all"
+    with pytest.raises(SystemExit, match=r"no reply could be read; see why in .*report.html"):
+        refine(figures, tmp_path / "out", server, *DESCRIBE, "--max-retries", "0")
+    lines = set_aside(tmp_path / "out")
+    assert lines and all("schema" in line["failed"] for line in lines)
+
+
+def test_an_empty_answer_is_rejected_for_its_length(figures, server, tmp_path):
+    server.model = lambda body: json.dumps({"description": "   "})
+    refine(figures, tmp_path / "out", server, *DESCRIBE, "--no-verify", "--max-retries", "0")
+    assert all("length" in line["failed"] for line in set_aside(tmp_path / "out"))
+
+
+def test_a_figure_whose_image_cannot_be_read_costs_that_figure(figures, server, tmp_path, capsys):
+    [shard] = sorted((figures / "figures").glob("*.parquet"))
+    rows = pq.read_table(shard).to_pylist()
+    rows[1]["image"]["bytes"] = b"no image"
+    pq.write_table(pa.Table.from_pylist(rows, schema=FIGURES.arrow_schema), shard)
+    server.model = says({})
+    report = refine(figures, tmp_path / "out", server, *DESCRIBE)
+    assert report["tasks"]["describe"]["accepted"] == 2
+    told = f"{shard.name}, row 1: the image of Figure 2 of paper-0.pdf cannot be read; left out"
+    assert capsys.readouterr().err.count(told) == 1

@@ -1,5 +1,7 @@
 """Third parties' rights in figures, as their captions name them."""
 
+import time
+
 import pytest
 
 from cephalo.dataset_scripts.rights import third_party
@@ -47,3 +49,23 @@ def test_a_claim_of_a_third_party(claim):
 )
 def test_no_claim(caption):
     assert third_party(caption) is None
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "Adapted with the consent of Wiley-VCH.",
+        "PERMISSION OBTAINED FROM SPRINGER.",
+        "REPRODUCED FROM SMITH ET AL.",
+        "Permission was granted by the authors' publisher.",
+    ],
+)
+def test_claims_in_other_words(claim):
+    assert third_party(f"Stress against strain of nacre. {claim}")
+
+
+def test_long_white_space_takes_no_time():
+    started = time.process_time()
+    assert third_party("copyright" + " " * 50_000 + "5 mm") is None
+    assert third_party("(adapted " * 20_000) is None
+    assert time.process_time() - started < 2

@@ -91,9 +91,10 @@ def _xmp_values(xmp: str, *names: str) -> list[str]:
     """The texts of an XMP property, or of the items of its list."""
     values = []
     for name in names:
-        for whole in re.findall(rf"<{name}>(.*?)</{name}>", xmp, re.S):
-            items = re.findall(r"<rdf:li[^>]*>([^<]*)</rdf:li>", whole) or [whole]
-            values += [html.unescape(item).strip() for item in items]
+        for piece in xmp.split(f"<{name}>")[1:]:
+            whole, end, _ = piece.partition(f"</{name}>")
+            items = re.findall(r"<rdf:li[^<>]*>([^<]*)</rdf:li>", whole) or [whole]
+            values += [html.unescape(item).strip() for item in items if end]
     return values
 
 

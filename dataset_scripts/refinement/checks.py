@@ -27,6 +27,7 @@ from cephalo.dataset_scripts.refinement.support import account, printed_words
 from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
+MAX_CHARACTERS = 8000  # of a question or an answer; 600 words have some 4,000
 REPEATED = 90.0  # percent of likeness (rapidfuzz's ratio) at which an answer is a copy
 RUN = 5  # words in a row that are taken from the source
 COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
@@ -49,6 +50,8 @@ class Context:
     prompt: str
     language: str = "en"
 
+
+_BLANK = re.compile(r"\s{50}")  # in a row; indented code and tables have fewer
 
 Check = Callable[[Talk, Context], str | None]
 
@@ -300,8 +303,23 @@ CHECKS: dict[str, Check] = {
 }
 
 
+def outsized(talk: Talk) -> str | None:
+    """A text so long, or with so much white space in a row, that checks would take seconds."""
+    for text in texts(talk):
+        if len(text) > MAX_CHARACTERS:
+            return f"a text of {len(text):,} characters"
+        if _BLANK.search(text):
+            return "many white space characters in a row"
+    return None
+
+
 def failed_checks(talk: Talk, context: Context, skip: Iterable[str] = ()) -> dict[str, str]:
-    """The names of the checks that a conversation fails, each with its detail."""
+    """The names of the checks that a conversation fails, each with its detail.
+
+    An outsized conversation fails `length`, and no other check looks at it.
+    """
+    if detail := outsized(talk):
+        return {"length": detail}
     found = {name: check(talk, context) for name, check in CHECKS.items() if name not in skip}
     return {name: " ".join(detail.split()) for name, detail in found.items() if detail is not None}
 

@@ -6,7 +6,7 @@ later counts.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +60,8 @@ def conversation_id(figures: list[dict[str, Any]], task: str, talk: Talk) -> str
 def read_decisions(path: Path) -> list[Decision]:
     """The decisions in a file. Raises CephaloError where it is missing or a line is none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # JSON strings may hold U+2028 and U+0085, at which `splitlines` splits too.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CephaloError(f"cannot read decisions from {path}: {error}") from error
     decisions = []
@@ -91,10 +92,24 @@ def take_decisions(out: Path) -> Decisions:
     return by_shard
 
 
-def add_decisions(out: Path, more: Path) -> set[str]:
-    """Add the decisions of a file to those about a folder; the shards that they are about."""
+def add_decisions(out: Path, more: Path, shards: Collection[str] | None = None) -> set[str]:
+    """Add the decisions of a file to those about a folder.
+
+    Args:
+        out: the folder of the conversations.
+        more: the file.
+        shards: names of the shards that there are, if known.
+
+    Returns:
+        The names of the shards that the added decisions are about.
+
+    Raises:
+        CephaloError: a line is no decision, or is about another shard.
+    """
     path = out / NAME
     added = read_decisions(more)
+    if shards is not None and (unknown := {one.shard for one in added} - {*shards}):
+        raise CephaloError(f"{more} is about {min(unknown)!r}, which is no shard of these figures")
     before = read_decisions(path) if path.exists() else []
     write_decisions(path, {one.id: one for one in [*before, *added]}.values())
     return {one.shard for one in added}

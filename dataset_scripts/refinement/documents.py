@@ -6,6 +6,7 @@ so that a run which is started again knows what is finished.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
@@ -46,12 +48,34 @@ def figure_shards(folder: Path) -> list[Path]:
 
 
 def read_figures(shard: Path) -> list[dict[str, Any]]:
-    """The FIGURES rows of a shard that have a caption, with COLUMNS and undecoded images.
+    """The FIGURES rows of a shard with a caption and an image, with COLUMNS and undecoded images.
 
     Raises CephaloError if the file cannot be read or lacks a column.
     """
-    rows = read_rows([shard], COLUMNS)
-    return [row for row in rows if row["caption"] and row["image"]["bytes"]]
+    return part_figures(shard)[0]
+
+
+def part_figures(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of `read_figures`, and a line for each row whose image cannot be read."""
+    kept, unread = [], []
+    for number, row in enumerate(read_rows([shard], COLUMNS)):
+        if not is_image(row["image"]["bytes"]):
+            unread.append(
+                f"{shard.name}, row {number}: the image of {row['label']} of {row['document']} "
+                "cannot be read; left out"
+            )
+        elif row["caption"]:
+            kept.append(row)
+    return kept, unread
+
+
+def is_image(data: bytes | None) -> bool:
+    """Whether bytes begin as an image that Pillow reads. The pixels are not decoded."""
+    try:
+        with Image.open(io.BytesIO(data or b"")):
+            return True
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def fingerprint(shard: Path, settings: dict[str, Any]) -> str:

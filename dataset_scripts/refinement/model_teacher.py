@@ -7,10 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks
+from cephalo.dataset_scripts.refinement.checks import Check, Context
 from cephalo.dataset_scripts.refinement.form import REFUSAL
-from cephalo.dataset_scripts.refinement.forms import Talk
-from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
 from cephalo.dataset_scripts.refinement.second_look import (
     FINAL,
@@ -26,7 +24,7 @@ from cephalo.dataset_scripts.refinement.teachers import (
     Rejection,
     Rejections,
     Verified,
-    measures,
+    checked,
 )
 from modeling_cephalo.questions import (
     Answer,
@@ -124,12 +122,7 @@ class ModelTeacher:
         context = Context(
             source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language
         )
-        return [self.checked(talk, context) for talk in task.talks(answer.value)]
-
-    def checked(self, talk: Talk, context: Context) -> Verified:
-        """A conversation with the checks that it failed."""
-        failed = failed_checks(talk, context) | run_checks(self.checks, talk, context)
-        return Verified(talk, failed=failed, scores=measures(talk, context.source))
+        return [checked(talk, context, self.checks) for talk in task.talks(answer.value)]
 
     async def look_again(
         self, second_look: SecondLook, one: Verified, source: Source, shown: list[str | Picture]

@@ -37,10 +37,12 @@ def load_check(name: str) -> Check:
     try:
         check = getattr(importlib.import_module(module_name), function)
         inspect.signature(check).bind("talk", "context")
+        if inspect.iscoroutinefunction(check):
+            raise TypeError(f"{function} is async; give a plain function")
         return check
     except AttributeError:
         problem = f"{module_name} has no {function}"
-    except Exception as error:  # a module of one's own may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
         problem = f"{type(error).__name__}: {error}"
     raise CephaloError(f"--checks {name}: {' '.join(problem.split())[:300]}")
 
@@ -51,7 +53,7 @@ def run_checks(checks: Mapping[str, Check], talk: Talk, context: Context) -> dic
     for name, check in checks.items():
         try:
             detail = check(talk, context)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problem = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             said = talk.turns[0].answer[:60]
             raise CephaloError(f"--checks: {name} fails on {said!r}: {problem}") from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
-MAX_MENTIONS, MAX_PANELS = 6, 26
+MAX_MENTIONS, MAX_PANELS, MAX_TEXTS = 6, 26, 500
 MAX_OTHERS = 40  # figures of a paper that an answer is told apart from
 
 # What begins a tag or a control token of some chat template, and our own delimiters.
@@ -103,12 +103,18 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
         passages=tuple(filter(None, passages)),
         instructions="\n".join(filter(None, instructions)),
         panels=tuple(
-            panel["caption"] or ""
+            clean((panel["caption"] or "")[:MAX_CAPTION])
             for figure in figures
             for panel in (figure["panels"] or [])[:MAX_PANELS]
         ),
         figures=tuple(
-            Picture(figure.get("image", {}).get("bytes"), tuple(figure.get("figure_text") or ()))
+            Picture(
+                figure.get("image", {}).get("bytes"),
+                tuple(
+                    clean(text[:MAX_TITLE])
+                    for text in (figure.get("figure_text") or ())[:MAX_TEXTS]
+                ),
+            )
             for figure in figures
         ),
         lettered=tuple(lettered_panels(figures[0])) if len(figures) == 1 else (),

@@ -7,6 +7,7 @@ killed and started again ends with the same files.
 
 import asyncio
 import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Outcome:
     done_before: int = 0
     answered: int = 0  # questions
     unanswered: int = 0
+    read: int = 0  # conversations whose form could be read, whatever the checks say
+    unmatched: int = 0  # decisions of people that are about no conversation
     stopped: str | None = None
 
 
@@ -157,7 +160,9 @@ class Run:
         if not again and documents.is_finished(self.conversations_path(shard), document.made_from):
             document.ready.set()
             return document
-        figures = documents.read_figures(shard)
+        figures, unread = documents.part_figures(shard)
+        for line in unread:
+            print(line, file=sys.stderr)
         if again:
             document.rejected = rejections(rejected)
         document.items = plan(figures, self.teacher.tasks)
@@ -210,8 +215,11 @@ class Run:
             else:
                 self.outcome.answered += 1
             for one in item.answered.found:
+                self.outcome.read += one.talk is not None
                 self.sort_out(document.shard, shown, item, one, sorted_out)
         whole = all(item.answered.whole for item in document.items)
+        unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided
+        self.outcome.unmatched += len(unmatched) if whole else 0
         for kind in ASIDE:
             lines = getattr(sorted_out, kind)
             documents.write_lines(self.aside_path(document.shard, kind), lines)
@@ -233,6 +241,7 @@ class Run:
             number = conversation_id(figures, item.task.name, one.talk)
             if decided := self.decisions.get(shard.stem, {}).get(number):
                 decide(one, decided)
+                into.decided.add(number)
             elif one.undecided:
                 into.undecided.append(aside(figures, item, one))
                 return
@@ -274,12 +283,14 @@ class Run:
 class SortedOut:
     """The conversations of a document: rows that are taken, and lines of what is set aside.
 
-    `questions` are those taken, with their answers, by the places of their figures.
+    `decided` are the conversations that people decided on; `questions` those taken, with their
+    answers, by the places of their figures.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     undecided: list[dict[str, Any]] = field(default_factory=list)
+    decided: set[str] = field(default_factory=set)
     questions: dict[tuple[int, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
 

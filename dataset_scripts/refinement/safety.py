@@ -6,6 +6,7 @@ kept apart (acid and bleach, alkali metal and water). Warnings ("never", "must n
 """
 
 import re
+from itertools import zip_longest
 
 from cephalo.dataset_scripts.refinement.words import sentences
 
@@ -114,7 +115,7 @@ def unsafe_instruction(answer: str) -> str | None:
             match = pattern.search(sentence)
             if match and not _WARNING.search(sentence):
                 return f"waives or ignores a protection: {match.group()}"
-    for sentence, after in zip(every, [*every[1:], ""], strict=True):
+    for sentence, after in zip_longest(every, every[1:], fillvalue=""):
         both = f"{sentence} {after}"
         if _WARNING.search(both) or not _DOING.search(both):
             continue

@@ -1,13 +1,13 @@
 """Who writes the conversations, and the one teacher that is no model: the caption."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.conversations import QUERY
-from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks
+from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks, outsized
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
@@ -120,9 +120,18 @@ class CaptionTeacher:
         talk = Talk((Turn(QUERY, figures[0]["caption"]),))
         source = source_of(figures)
         context = Context(source, task.min_words, prompt="")
-        failed = failed_checks(talk, context, skip=NOT_OF_CAPTIONS)
-        failed |= run_checks(self.checks, talk, context)
-        return Answered([Verified(talk, failed=failed, scores=measures(talk, source))])
+        return Answered([checked(talk, context, self.checks, skip=NOT_OF_CAPTIONS)])
+
+
+def checked(
+    talk: Talk, context: Context, own: Mapping[str, Check], skip: Iterable[str] = ()
+) -> Verified:
+    """A conversation with the checks that it failed, among them `own` ones, and its scores."""
+    failed = failed_checks(talk, context, skip)
+    if outsized(talk):
+        return Verified(talk, failed=failed)
+    failed |= run_checks(own, talk, context)
+    return Verified(talk, failed=failed, scores=measures(talk, context.source))
 
 
 def measures(talk: Talk, source: Source) -> dict[str, Any]:
