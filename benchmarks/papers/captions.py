@@ -44,7 +44,6 @@ class Captioner:
         self.apart = self.look.stand == "apart"
         self._chapter = rng.randint(1, 5)
         self._faux = rng.random() < 0.5
-        self._series = rng.choice(["S", "S", "A", "A.", "B", "S1."])
         self._words = LANGUAGES[layout.body.language]
         self._table_word = rng.choice(self._words.table)
         self._cited = rng.choice(self._words.cited)
@@ -59,7 +58,7 @@ class Captioner:
         elif look.numbering == "roman":
             number_text = _ROMAN[(number - 1) % len(_ROMAN)]
         elif look.numbering == "letter" or (word.startswith("Suppl") and self._faux):
-            number_text = f"{self._series}{number}"
+            number_text = f"S{number}"
         if look.mark == "upper" or (look.mark == "smallcaps" and self._faux):
             word = word.upper()
         return word + joint + number_text

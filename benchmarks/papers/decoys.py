@@ -7,7 +7,6 @@ from benchmarks.papers.captions import Captioner
 from benchmarks.papers.graphics import Studio
 from benchmarks.papers.layout import Layout
 from benchmarks.papers.markup import to_plain, to_typst
-from benchmarks.papers.placing import Placed
 from benchmarks.papers.writer import Writer
 
 _EQUATIONS = [
@@ -51,19 +50,13 @@ class Decoys:
         """A rule across part of the column."""
         return f"#line(length: {self.rng.choice([40, 100])}%, stroke: 0.5pt)"
 
-    def list_of_figures(self, figures: list[Placed]) -> str:
-        """A list of figures with labels, titles and pages, or of a supplement's without pages."""
-        paged = self.rng.random() < 0.6
-        separator = self.rng.choice([" ", ". ", ": "])
-        gap = self.rng.choice([0.4, 0.4, 1.0])
+    def list_of_figures(self) -> str:
+        """A list of figures with labels, titles and pages."""
         lines = []
-        for number, figure in enumerate(figures, 1):
-            title = to_plain(figure.caption.text.title or figure.caption.plain)
-            leaders = f" {'. ' * 8}{number + 1}" if paged else ""
-            lines.append(f"{self.captioner.label(number)}{separator}{title}{leaders}")
-        return "\n".join(
-            f"#block(above: {gap}em, below: {gap}em)[{to_typst(line)}]" for line in lines
-        )
+        for number in range(1, self.layout.figures.count + 1):
+            title = to_plain(self.writer.sentence(self.writer.language.titles))
+            lines.append(f"{self.captioner.label(number)} {title} {'. ' * 8}{number + 1}")
+        return "\n".join(f"#block(above: 0.4em, below: 0.4em)[{to_typst(line)}]" for line in lines)
 
     def photograph(self) -> str:
         """An author's photograph beside a life."""

@@ -177,8 +177,7 @@ class Studio:
         """A figure whose header row, or rows' labels, stand off its pictures."""
         rng = self.rng
         columns, rows = rng.randint(2, 4), rng.randint(1, 3)
-        left = rng.choice([0.0, 16.0, 16.0])
-        top = rng.choice([18.0, 22.0, 28.0, 34.0])
+        left, top = (16.0, 18.0) if rng.random() < 0.6 else (0.0, 22.0)
         wide, high = (drawing.width - left) / columns, (drawing.height - top) / rows
         for column in range(columns):
             head = rng.choice(SHARED.heads)[: max(4, int(wide / 5))]

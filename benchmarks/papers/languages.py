@@ -35,7 +35,6 @@ class Language:
         slots: Fillers of the slots of its templates.
         body: Sentences of running text.
         titles: First sentences of captions, without the full stop.
-        names: Captions of a few words that name what is shown.
         notes: Further sentences of captions.
         parts: Descriptions of panels, without marks and full stop.
         mentions: Sentences about a figure, some beginning with its label.
@@ -45,7 +44,7 @@ class Language:
         headings: Section titles.
         see: Note under a figure whose caption is on the next page.
         before: Note under a figure whose caption is on the page before.
-        continued: Captions of a figure that goes on.
+        continued: Caption of a figure that goes on.
         legends: Heading of a list of captions.
         references: Heading of the references.
         stop: Full stop with the space that follows it.
@@ -55,7 +54,6 @@ class Language:
     slots: dict[str, list[str]]
     body: list[str]
     titles: list[str]
-    names: list[str]
     notes: list[str]
     parts: list[str]
     mentions: list[str]
@@ -65,7 +63,7 @@ class Language:
     headings: list[str]
     see: str
     before: str
-    continued: list[str]
+    continued: str
     legends: str
     references: str
     stop: str

@@ -8,7 +8,7 @@ from benchmarks.papers.captions import Caption, Captioner
 from benchmarks.papers.decoys import Decoys
 from benchmarks.papers.graphics import Studio
 from benchmarks.papers.languages import LANGUAGES
-from benchmarks.papers.layout import Layout, of_appendix, sample
+from benchmarks.papers.layout import Layout, sample
 from benchmarks.papers.markup import to_typst
 from benchmarks.papers.placing import Placed, Placer
 from benchmarks.papers.settings import settings
@@ -106,7 +106,7 @@ class _Text:
         for place, code in reversed(list(zip(places, drawn, strict=True))):
             blocks.insert(place, code)
         if extras.list_of_figures:
-            blocks.insert(0, self.decoys.list_of_figures(self.placer.done))
+            blocks.insert(0, self.decoys.list_of_figures())
         return blocks
 
     def _sections(self) -> list[str]:
@@ -151,23 +151,7 @@ class _Text:
             f'#inked("reference", 0)[{style}\n#set par(hanging-indent: 1.5em)\n{items}]',
             *photographs,
             *self._apart(),
-            *self._appendix(),
         ]
-
-    def _appendix(self) -> list[str]:
-        """Figures with labels of another series and style, after paragraphs that cite them."""
-        count = self.layout.figures.appendix
-        if not count:
-            return []
-        look = of_appendix(self.layout, self.rng)
-        captioner = Captioner(look, self.rng)
-        self.placer.begin_appendix(look, captioner)
-        parts = ["#pagebreak(weak: true)", self._heading(1)]
-        for _ in range(count):
-            cited = captioner.cited(self.rng.randint(1, count))
-            parts += [to_typst(self.writer.paragraph(self.rng.randint(1, 4), [cited]))]
-            parts += [self.placer.flowing()]
-        return parts
 
     def _title(self, name: str) -> str:
         inner = f'inked("heading", 0)[#strong[{to_typst(name)}]]'

@@ -15,7 +15,7 @@ _SIDE, _PAIR, _WRAP = 280.0, 320.0, 220.0
 # Em per character and characters per sentence, to estimate how much room a caption takes.
 _EM_PER_CHARACTER, _SENTENCE = 0.5, 75
 # Share of the figures that go on in another one with the same label.
-_CONTINUED = 0.08
+_CONTINUED = 0.04
 _ODD_PLACES = [
     "below",
     "above",
@@ -25,7 +25,6 @@ _ODD_PLACES = [
     "before",
     "wrapped",
     "landscape",
-    "broken",
     "broken",
 ]
 
@@ -77,8 +76,7 @@ class Placer:
         """The paper's place of captions or, at times, another, where there is room for it."""
         place = self.layout.caption.place
         if self.rng.random() < self.layout.figures.odd_share:
-            broken = ["broken"] * (6 if self.layout.page.columns == 1 else 0)
-            place = self.rng.choice(_ODD_PLACES + broken)
+            place = self.rng.choice(_ODD_PLACES)
         too_narrow = (place in ("left", "right") and width < _SIDE) or (
             place == "wrapped" and (width < _WRAP or not self.writer.language.spaced)
         )
@@ -95,11 +93,6 @@ class Placer:
             code = "\n".join([name, code] if rng.random() < 0.5 else [code, name])
         over = self.captioner.over(caption) + "\n" if self.captioner.apart else ""
         return f"#align(center)[{code}]", over + self.captioner.code(caption)
-
-    def begin_appendix(self, layout: Layout, captioner: Captioner) -> None:
-        """Place further figures as `layout` says, with numbers of their own."""
-        self.layout, self.captioner = layout, captioner
-        self._number = 0
 
     def full_page(self) -> str:
         """A figure with its caption for a page of its own."""
@@ -121,8 +114,7 @@ class Placer:
         marks = [self._mark(panel.letter) for panel in graphic.panels]
         text = self.writer.caption(sentences, marks if rng.random() < 0.85 else [], look.spice)
         if "continued" in traits:
-            note = text.note if rng.random() < 0.5 else ""
-            text = CaptionText(rng.choice(self.writer.language.continued), note)
+            text = CaptionText(self.writer.language.continued, text.note)
         caption = Caption(index, self.captioner.label(self._number), text)
         self.done.append(Placed(caption, graphic, traits))
         return caption, graphic
@@ -212,10 +204,10 @@ class Placer:
         self, caption: Caption, graphic: Graphic, place: str, wide: bool, width: float
     ) -> str:
         """A figure with its caption below or above it."""
-        look, page = self.layout.caption, self.layout.page
+        look = self.layout.caption
         gutter, measure = None, "100%"
-        if (wide or page.columns == 1) and look.two_columns and width > 380:
-            gutter = page.gutter or self.rng.choice([10.0, 14.0, 24.0])
+        if wide and look.two_columns and width > 380:
+            gutter = self.layout.page.gutter or 14.0
             self.done[-1].traits.append("two-column-caption")
         elif look.width == "figure" and graphic.width > 110:
             measure = f"{graphic.width:.1f}pt"

@@ -6,8 +6,6 @@ from random import Random
 
 from benchmarks.papers.languages import SHARED, Language
 
-# Share of the captions with panels that begin with the mark of the first one.
-_NO_TITLE = 0.15
 _DASH = "\u2013"
 _INITIALS = "ABCDEFGHJKLMNPRST"
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -85,25 +83,18 @@ class Writer:
         return "".join(text + self.language.stop for text in sentences).rstrip()
 
     def caption(self, sentences: int, panels: list[str], spice: Spice) -> CaptionText:
-        """A caption of about `sentences` sentences that describes `panels` by their marks.
-
-        With no sentences it only names what is shown, in a few words.
-        """
+        """A caption of about `sentences` sentences that describes `panels` by their marks."""
         rng = self.rng
-        name = sentences == 0
-        title = self.sentence(self.language.names if name else self.language.titles)
-        parts = [] if name else self._parts(panels)
-        texts = [self._spiced(_capital(text), spice) for text in parts]
+        title = self.sentence(self.language.titles)
+        texts = [self._spiced(_capital(text), spice) for text in self._parts(panels)]
         for _ in range(sentences - 1):
             texts.append(self._spiced(_capital(self.sentence(self.language.notes)), spice))
         if texts and rng.random() < spice.breaks:
             at = rng.randrange(len(texts))
             texts[at] = "<p>" + texts[at]
         stop = self.language.stop.strip()
-        if parts and rng.random() < _NO_TITLE:
-            return CaptionText(texts[0].removeprefix("<p>") + stop, self.joined(texts[1:]))
-        # A short caption often goes without its full stop, a name nearly always.
-        end = "" if not texts and rng.random() < (0.85 if name else 0.3) else stop
+        # A short caption often goes without its full stop.
+        end = "" if not texts and rng.random() < 0.3 else stop
         return CaptionText(_capital(title) + end, self.joined(texts))
 
     def _parts(self, marks: list[str]) -> list[str]:
