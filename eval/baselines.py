@@ -31,6 +31,7 @@ from torch import nn
 from tqdm import tqdm
 
 from cephalo.cli.files import write_whole
+from cephalo.cli.images import open_image
 from cephalo.eval.answers import Answer
 from cephalo.eval.parsing import vector_in
 from cephalo.eval.questions import Question, Source, hub_revision, load_questions, rows_sha256
@@ -82,7 +83,7 @@ def arrays(questions: Sequence[Question], task: Task) -> Arrays:
     """Images as relative stiffness, and the true numbers."""
     images = []
     for question in questions:
-        image = Image.open(io.BytesIO(question.images[0])).convert("L")
+        image = open_image(io.BytesIO(question.images[0])).convert("L")
         small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
         images.append(1 - np.asarray(small, dtype=np.float32) / 255)
     numbers = [task.read(question.answer) for question in questions]

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cephalo.cli.errors import CephaloError
 
-from .images import open_image
+from .images import open_image, shrunk
 from .questions import (
     Answer,
     Model,
@@ -197,8 +197,7 @@ def as_picture(source: str | Path | Image.Image, max_edge: int = 1024) -> Pictur
 
     Raises CephaloError for what is no picture.
     """
-    image = open_image(source)
-    image.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
+    image = shrunk(open_image(source), max_edge)
     out = io.BytesIO()
     image.save(out, "PNG")
     return Picture(hashlib.sha256(out.getvalue()).hexdigest(), out.getvalue())

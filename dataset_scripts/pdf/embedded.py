@@ -9,6 +9,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from PIL import Image
 
+from cephalo.cli.images import reads_alike
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
@@ -66,11 +67,11 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
     try:
         with Image.open(io.BytesIO(buffer.raw), formats=["JPEG"]) as picture:
             large = picture.width * picture.height > rendering.MAX_PIXELS
-            if picture.mode not in ("L", "RGB") or large:
+            if picture.mode not in ("L", "RGB") or large or not reads_alike(picture):
                 return None
             pixels = np.asarray(picture)
             return buffer.raw, pixels if pixels.ndim == 3 else pixels[:, :, None]
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # of a decoder, on bytes that may be anything
         return None  # pdfium may show what Pillow does not read
 
 
