@@ -51,7 +51,9 @@ def indexed_files(index: Path) -> dict[str, str]:
         found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         if found and all(isinstance(file, str) for file in found.values()):
             return found
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except OSError as error:
+        raise CephaloError(f"cannot read {index}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CephaloError(f"{index} is broken ({error!r}); fetch it again") from error
     raise CephaloError(f"{index} names no files; fetch it again")
 
@@ -66,8 +68,10 @@ def read_header(path: Path) -> dict[str, Any]:
             pass
         with path.open("rb") as file:
             return json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
+    except OSError as error:
+        raise CephaloError(f"cannot read {path}: {error}") from error
 
 
 def check_finite(path: Path) -> None:

@@ -19,7 +19,7 @@ from cephalo.merge_recipes.sources import (
     hashed_meanwhile,
 )
 from cephalo.model_cards.model_card import Merge, ModelFacts, Source, write_card
-from cephalo.model_cards.model_folder import count_parameters
+from cephalo.model_cards.model_folder import count_parameters, read_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -152,8 +152,13 @@ def check_room(out: Path, needed: int) -> None:
 
 
 def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
-    """Write config.json as the first source has it, with the new depth and dtype."""
+    """Write config.json as the first source has it, with the new depth and dtype.
+
+    Where its code comes from is left out: no code comes along, and none of another repository, at
+    no fixed revision, is to be run.
+    """
     config = json.loads(json.dumps(first.config))
+    config.pop("auto_map", None)
     *parents, key = TEXT_LAYERS[first.family][1].split(".")
     part = config
     for parent in parents:
@@ -168,7 +173,10 @@ def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
 
 
 def copy_companions(source: Path, folder: Path) -> None:
-    """Copy processor, tokenizer, chat template and generation config."""
-    for pattern in COMPANIONS:
-        for path in source.glob(pattern):
-            shutil.copyfile(path, folder / path.name)
+    """Copy processor, tokenizer, chat template and generation config, without places of code."""
+    for path in (path for pattern in COMPANIONS for path in source.glob(pattern)):
+        shutil.copyfile(path, folder / path.name)
+        if path.suffix == ".json" and "auto_map" in (found := read_json(path)):
+            del found["auto_map"]
+            text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+            (folder / path.name).write_text(text, encoding="utf-8")

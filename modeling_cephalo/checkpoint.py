@@ -26,6 +26,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import is_flash_attn_2_available, logging
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import check_template
 from cephalo.cli.weights import INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
@@ -178,6 +179,7 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
         raise CephaloError(f"{folder} has no image processor; save its processor there")
     if getattr(processor, "chat_template", None) is None:
         raise CephaloError(f"{folder} has no chat template; save its processor with one")
+    check_written(processor, folder)
     if tokens > (rows := config.get_text_config().vocab_size):
         raise CephaloError(
             f"the tokenizer of {folder} has {tokens:,} tokens and its weights {rows:,}; it is the "
@@ -197,11 +199,26 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
     return processor
 
 
+def check_written(processor: Any, folder: Path) -> None:
+    """Raise CephaloError where the chat template cannot write a conversation in bounded time."""
+    template = processor.chat_template
+    if isinstance(template, dict):
+        template = template.get("default", "")
+    tokens = processor.tokenizer.special_tokens_map
+    texts = tuple((name, str(text)) for name, text in tokens.items() if not isinstance(text, list))
+    try:
+        check_template(template, texts)
+    except CephaloError as error:
+        raise CephaloError(f"cannot load {folder}: {error}") from error
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises CephaloError where it is missing or broken."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CephaloError(f"cannot load {path.parent}: {error}") from error
+    except ValueError as error:
         raise CephaloError(
             f"cannot load {path.parent}: {path.name} is not a valid JSON file ({error}); fetch or "
             "save the model again"

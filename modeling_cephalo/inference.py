@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
@@ -36,6 +37,7 @@ from .checkpoint import (
     base_of,
     check_loading,
     check_values,
+    in_one_line,
     local_folder,
     read_config,
     read_processor,
@@ -241,8 +243,8 @@ class Cephalo:
                 return_tensors="pt",
                 processor_kwargs={"padding": True, "padding_side": "left"},
             )
-        except (ValueError, TypeError, ZeroDivisionError) as error:
-            raise CephaloError(f"cannot read the prompt: {error}") from error
+        except (TemplateError, OverflowError, ValueError, TypeError, ZeroDivisionError) as error:
+            raise CephaloError(f"cannot read the prompt: {in_one_line(error)}") from error
         length = inputs["input_ids"].shape[1]
         if length >= self.context:
             raise CephaloError(
