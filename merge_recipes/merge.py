@@ -5,7 +5,7 @@ import re
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,9 @@ COMPANIONS = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+
+
+VOCABULARIES = ("tokenizer.json", "added_tokens.json")  # token texts, of any name
 
 
 @app.command()
@@ -99,6 +102,7 @@ def merge_checkpoints(
         write_index(write_weights(planned, digests, aside), aside)
         write_config(first, recipe, aside)
         copy_companions(first.folder, aside)
+        write_code(aside)
         check_model(aside)
         merge = Merge(
             recipe=named_sources(text, found),
@@ -154,11 +158,12 @@ def check_room(out: Path, needed: int) -> None:
 def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
     """Write config.json as the first source has it, with the new depth and dtype.
 
-    Where its code comes from is left out: no code comes along, and none of another repository, at
-    no fixed revision, is to be run.
+    Where its code comes from is left out: none of another repository, at no fixed revision, is to
+    be run. So is the attention, which is the choice of the machine that it runs on.
     """
-    config = json.loads(json.dumps(first.config))
-    config.pop("auto_map", None)
+    config = without_code(json.loads(json.dumps(first.config)))
+    for name in ("_attn_implementation", "attn_implementation"):
+        config.pop(name, None)
     *parents, key = TEXT_LAYERS[first.family][1].split(".")
     part = config
     for parent in parents:
@@ -172,11 +177,38 @@ def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
+def write_code(folder: Path) -> None:
+    """Write this package's code beside the weights of a family that transformers does not have,
+    so that they load with `trust_remote_code` where the package is not."""
+    from transformers.dynamic_module_utils import custom_object_save
+
+    from modeling_cephalo.checkpoint import read_config, read_processor
+    from modeling_cephalo.published import on_meta
+
+    config = read_config(folder)
+    model = on_meta(config)
+    if model._auto_class is None:
+        return
+    custom_object_save(model, folder, config=config)
+    read_processor(folder, config).save_pretrained(folder)
+    stored = read_json(folder / "config.json") | {"auto_map": config.to_dict()["auto_map"]}
+    text = json.dumps(stored, indent=2, ensure_ascii=False) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+
+
 def copy_companions(source: Path, folder: Path) -> None:
     """Copy processor, tokenizer, chat template and generation config, without places of code."""
     for path in (path for pattern in COMPANIONS for path in source.glob(pattern)):
         shutil.copyfile(path, folder / path.name)
-        if path.suffix == ".json" and "auto_map" in (found := read_json(path)):
-            del found["auto_map"]
-            text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        if path.suffix != ".json" or path.name in VOCABULARIES:
+            continue
+        if (kept := without_code(found := read_json(path))) != found:
+            text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
             (folder / path.name).write_text(text, encoding="utf-8")
+
+
+def without_code(found: Any) -> Any:
+    """A JSON value without the places of code in it, at any depth."""
+    if not isinstance(found, dict):
+        return found
+    return {key: without_code(value) for key, value in found.items() if key != "auto_map"}

@@ -61,9 +61,12 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         """config.json. Raises CephaloError if it is missing or broken."""
         try:
-            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise CephaloError(f"{self.name} is no checkpoint: its config.json: {error}") from error
+        if not isinstance(found, dict):
+            raise CephaloError(f"{self.name} is no checkpoint: its config.json is no JSON object")
+        return found
 
     @cached_property
     def weight_files(self) -> list[Path]:

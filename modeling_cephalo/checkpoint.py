@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     HFValidationError,
@@ -35,6 +36,7 @@ BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
 # One of these makes a tokenizer: without any, some families go on with an empty one.
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 LONGEST_ERROR = 400  # characters of what a library says
 NAMED = 8  # weights that an error lists
 
@@ -63,8 +65,12 @@ def check_weights(
     if not (folder / CONFIG).exists():
         return folder
     config = read_config(folder, trust_remote_code=trust_remote_code)
-    if not config.architectures:
-        raise CephaloError(f"{folder / CONFIG} names no architectures; save the model again")
+    named = config.architectures
+    if not named or not (hasattr(transformers, named[0]) or getattr(config, "auto_map", None)):
+        raise CephaloError(
+            f"cannot load {folder}: its {CONFIG} names the class {named and named[0]!r}, which "
+            "transformers does not have; save the model again"
+        )
     with told(f"cannot load {name_or_folder}"), silent():
         _, loading = AutoModelForImageTextToText.from_pretrained(
             folder,
@@ -73,6 +79,7 @@ def check_weights(
             dtype="auto",
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # or they would not be named
             trust_remote_code=trust_remote_code,
         )
     check_loading(str(name_or_folder), loading)
@@ -140,6 +147,7 @@ def read_config(
     with told(f"cannot load {folder}: its {CONFIG}"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         known = type(config) in AutoModelForImageTextToText._model_mapping
+        known = known and config.get_text_config().vocab_size > 0
     if not known and not (trust_remote_code and getattr(config, "auto_map", None)):
         raise CephaloError(
             f"cannot load {folder}: its model_type {config.model_type!r} is no model that reads "
@@ -170,8 +178,9 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
     Older files of LLaVA-NeXT do not say how many tokens an image has; config.json does. Raises
     CephaloError where a part is missing or is not of the model with this configuration.
     """
-    if not any((folder / file).exists() for file in TOKENIZERS):
-        raise CephaloError(f"{folder} has no tokenizer ({TOKENIZERS[0]}); save its processor there")
+    for part, files in (("tokenizer", TOKENIZERS), ("image processor", PROCESSORS)):
+        if not any((folder / file).exists() for file in files):
+            raise CephaloError(f"{folder} has no {part} ({files[0]}); save its processor there")
     with told(f"cannot load the processor of {folder}"):
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
         tokens = max(processor.tokenizer.get_vocab().values()) + 1

@@ -98,6 +98,7 @@ def load(
             attn_implementation=attn_implementation,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # or they would not be named
             revision=revision or "main",
             trust_remote_code=trust_remote_code,
         )
