@@ -2,7 +2,6 @@
 
 import json
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +76,9 @@ def read_header(path: Path) -> dict[str, Any]:
 def check_finite(path: Path) -> None:
     """Raise CephaloError that names the tensors of a file with values that are no finite numbers.
 
-    The file is read once, in pieces, at the speed of the disk; a file that has not changed since
-    it was found well is not read again.
+    The file is read once, in pieces, at the speed of the disk.
     """
-    state = path.stat()
-    if wrong := not_finite(path, state.st_size, state.st_mtime_ns):
+    if wrong := not_finite(path):
         more = f" and {len(wrong) - 5} more" if wrong[5:] else ""
         raise CephaloError(
             f"{path} holds NaN or infinity in {', '.join(wrong[:5])}{more}; the model is of no "
@@ -89,14 +86,8 @@ def check_finite(path: Path) -> None:
         )
 
 
-@cache
-def not_finite(path: Path, size: int, changed: int) -> list[str]:
-    """The tensors of a file in which a value is infinite or no number.
-
-    Args:
-        path: a safetensors file.
-        size, changed: of the file, in bytes and nanoseconds; the result is kept for these.
-    """
+def not_finite(path: Path) -> list[str]:
+    """The tensors of a safetensors file in which a value is infinite or no number."""
     header = read_header(path)
     wrong = []
     with path.open("rb") as file:

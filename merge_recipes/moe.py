@@ -57,8 +57,8 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> Gates:
     base, *experts = (found[name] for name in names)
     check_same_but_weights(base, experts)
     check_model(base.checkpoint.folder)
-    for expert in experts:
-        check_weights(expert.checkpoint.folder)
+    for folder in {expert.checkpoint.folder for expert in experts} - {base.checkpoint.folder}:
+        check_weights(folder)
     skeleton = empty_mixture(base.config, recipe)
     shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     planned = plan_mixture(shapes, base, experts, recipe.dtype)
