@@ -21,9 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.images import as_rgb, reads_alike
 from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
+from cephalo.inference.images import as_rgb, reads_alike
 
 SIDE = 32  # pixels of a thumbnail
 MAX_HASH_DISTANCE = 16  # bits of 64

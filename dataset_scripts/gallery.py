@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
-from cephalo.cli.images import as_rgb, shrunk
+from cephalo.inference.images import as_rgb, shrunk
 
 THUMBNAIL = 560  # pixels, the longer side
 

@@ -31,13 +31,13 @@ from torch import nn
 from tqdm import tqdm
 
 from cephalo.cli.files import write_whole
-from cephalo.cli.images import open_image
 from cephalo.eval.answers import Answer
 from cephalo.eval.parsing import vector_in
 from cephalo.eval.questions import Question, Source, hub_revision, load_questions, rows_sha256
 from cephalo.eval.report import write_report
 from cephalo.eval.results import Evaluated, build_results
 from cephalo.eval.scores import Scores, classification, vector_regression
+from cephalo.inference.images import open_image
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

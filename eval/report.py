@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
-from cephalo.cli.images import open_image, shrunk
 from cephalo.eval.questions import Question
 from cephalo.eval.results import Evaluated
+from cephalo.inference.images import open_image, shrunk
 
 WORST = 12  # rows of each model
 LONGEST = 600  # characters of a text

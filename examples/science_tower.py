@@ -26,8 +26,8 @@ from transformers import (
     set_seed,
 )
 
-from cephalo.cli.images import open_image
 from cephalo.dataset_scripts.fields.render import viridis
+from cephalo.inference.images import open_image
 from cephalo.train.sft import last_whole_checkpoint
 
 STATISTICS = (

@@ -26,7 +26,7 @@ def ask(model_name: str, dataset: str) -> None:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from modeling_cephalo.images import open_image
+    from cephalo.inference.images import open_image
 
     splits = get_dataset_split_names(dataset, "conversations")
     split = "test" if "test" in splits else "train"

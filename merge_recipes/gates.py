@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from cephalo.cli.images import open_image
+from cephalo.inference.images import open_image
 from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt
 from modeling_cephalo import CephaloMoeForConditionalGeneration
 from modeling_cephalo.modeling_cephalo_moe import CephaloMoeRouter, expert_shares

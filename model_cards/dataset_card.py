@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.images import as_rgb, shrunk
+from cephalo.inference.images import as_rgb, shrunk
 from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
 from cephalo.model_cards.markdown import escape_cell, link

@@ -25,8 +25,8 @@ import openai
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, reads_alike, shrunk
 
-from .images import open_image, reads_alike, shrunk
 from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage, json_schema
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time

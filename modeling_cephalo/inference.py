@@ -32,6 +32,7 @@ from transformers import (
 )
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 
 from .checkpoint import (
     base_of,
@@ -43,7 +44,6 @@ from .checkpoint import (
     read_processor,
     told,
 )
-from .images import open_image
 
 # {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
 # {"type": "image", "image": ...}.

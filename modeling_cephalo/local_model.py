@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, shrunk
 
 from . import inference
-from .images import open_image, shrunk
 from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
 Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]

@@ -15,12 +15,12 @@ from cephalo.dataset_scripts.wikipedia.images import image_columns
 from cephalo.eval import answers
 from cephalo.eval.questions import Question as Row
 from cephalo.eval.tasks.cephalo_utils import images as lmms_images
+from cephalo.inference.images import open_image
 from cephalo.merge_recipes.gates import encode
 from cephalo.merge_recipes.moe_recipe import Prompt
 from cephalo.train.encoding import open_images
 from modeling_cephalo import inference
 from modeling_cephalo.endpoint import data_url
-from modeling_cephalo.images import open_image
 from modeling_cephalo.local_model import LocalModel
 from modeling_cephalo.meshes import command, micrographs
 from modeling_cephalo.model_sources import as_picture

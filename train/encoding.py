@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.images import open_image, shrunk
+from cephalo.inference.images import open_image, shrunk
 
 IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
 

@@ -9,13 +9,13 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from PIL import Image
 
-from cephalo.cli.images import reads_alike
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
 from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.picture_colours import shown_colours
+from cephalo.inference.images import reads_alike
 
 _SPACES = (
     pdfium.FPDF_COLORSPACE_DEVICEGRAY,

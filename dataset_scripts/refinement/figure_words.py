@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.images import as_rgb
 from cephalo.dataset_scripts.pdf import ocr
+from cephalo.inference.images import as_rgb
 
 MAX_PIECES = 150  # pieces of text read in a picture, 10 to 100 ms each
 MAX_PIXELS = 40_000_000  # of a picture; a larger one is not read

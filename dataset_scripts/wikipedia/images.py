@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.images import as_rgb, reads_alike
 from cephalo.dataset_scripts.pdf import rendering
+from cephalo.inference.images import as_rgb, reads_alike
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 64  # pixels; what is smaller both ways is an icon

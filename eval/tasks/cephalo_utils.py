@@ -4,8 +4,8 @@ from typing import Any
 
 from PIL import Image
 
-from cephalo.cli.images import open_image
 from cephalo.eval.scores import Scores, captions, classification, vector_regression
+from cephalo.inference.images import open_image
 
 STRESS = ["stress_stdev", "stress_mean", "stress_median"]
 ENERGY = ["energy_peratom_std_dev", "energy_peratom_mean", "energy_peratom_median"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from ..images import open_image, shrunk
+from cephalo.inference.images import open_image, shrunk
+
 from ..questions import Picture
 from .transcript import Transcript
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from cephalo.inference.images import open_image
+
 from ..agents.transcript import SeenImage, Words
-from ..images import open_image
 from ..model_sources import Models, ModelSource, as_picture, clean, in_one_line
 from ..questions import NoAnswerError, Picture, Question, Sampling
 from .generator import Generator, GeneratorSettings

@@ -7,8 +7,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 
-from ..images import open_image
 from ..model_sources import in_one_line
 from ..pipelines import load_pipeline
 
