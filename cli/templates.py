@@ -38,6 +38,8 @@ def render(template: str, messages: list[dict[str, Any]], tokens: dict[str, str]
             f"the chat template has {len(template):,} characters and may have "
             f"{MOST_CHARACTERS:,}; save the model with another"
         )
+    import transformers.utils.chat_template_utils  # noqa: F401 - here, or each child would
+
     # A copy of this process begins at once, where there is one: a new one would import for seconds.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
