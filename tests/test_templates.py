@@ -43,7 +43,7 @@ def test_a_bad_template_is_refused_in_one_line(template, message):
 
 def test_a_loop_ends_with_its_time_and_leaves_no_child(monkeypatch):
     monkeypatch.setattr(templates, "SECONDS", 0.5)
-    with pytest.raises(CephaloError, match="takes more than 0.5 seconds"):
+    with pytest.raises(CephaloError, match=r"takes more than 0\.5 seconds"):
         check_template(LOOP, (("bos_token", "<s>"),))
     assert not templates.multiprocessing.active_children()
 
