@@ -184,12 +184,13 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
     with told(f"cannot load the processor of {folder}"):
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
         tokens = max(processor.tokenizer.get_vocab().values()) + 1
+        rows = config.get_text_config().vocab_size
     if not hasattr(processor, "image_processor"):
         raise CephaloError(f"{folder} has no image processor; save its processor there")
     if getattr(processor, "chat_template", None) is None:
         raise CephaloError(f"{folder} has no chat template; save its processor with one")
     check_written(processor, folder)
-    if tokens > (rows := config.get_text_config().vocab_size):
+    if tokens > rows:
         raise CephaloError(
             f"the tokenizer of {folder} has {tokens:,} tokens and its weights {rows:,}; it is the "
             "one of another model"
