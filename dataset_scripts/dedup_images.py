@@ -23,6 +23,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
+from cephalo.inference.images import as_rgb, reads_alike
 
 SIDE = 32  # pixels of a thumbnail
 MAX_HASH_DISTANCE = 16  # bits of 64
@@ -58,9 +59,8 @@ def open_grey(data: bytes, where: str) -> Image.Image:
         image.draft(
             "L", (16 * SIDE, 16 * SIDE)
         )  # a large JPEG is decoded at a fraction of its size
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        if not reads_alike(image):
+            image = as_rgb(image, where)
         return without_margins(image.convert("L"))
     # Pillow's decoders raise all of these for damaged or oversized files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

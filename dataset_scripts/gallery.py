@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
+from cephalo.inference.images import as_rgb, shrunk
+
 THUMBNAIL = 560  # pixels, the longer side
 
 
@@ -67,8 +69,7 @@ def common(values: Iterable[str | None]) -> str | None:
 
 def thumbnail(image: bytes) -> str:
     """A small JPEG of `image` as a data URI."""
-    small = Image.open(io.BytesIO(image)).convert("RGB")
-    small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+    small = shrunk(as_rgb(Image.open(io.BytesIO(image))), THUMBNAIL)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

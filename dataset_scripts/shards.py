@@ -1,5 +1,6 @@
 """Parquet shards: read a few rows at a time; written row by row, bounded in size and memory."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def open_shard(shard: Path) -> pq.ParquetFile:
 
 def damaged(shard: Path, error: Exception) -> CephaloError:
     """What to do about a shard that cannot be read."""
+    if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the content
+        return CephaloError(f"cannot read {shard}: {os.strerror(error.errno)}")
     return CephaloError(
         f"{shard} is no whole Parquet file ({type(error).__name__}); "
         "remove it and run the step that made it"

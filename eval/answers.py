@@ -38,8 +38,8 @@ def answer_all(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        check_settings(folder / "settings.json", settings)
         path, size = folder / "answers.jsonl", settings["batch_size"]
+        check_settings(folder / "settings.json", settings, path)
         answers = read_answers(path, size, len(questions))
         if len(answers) < len(questions):
             from modeling_cephalo import inference
@@ -56,9 +56,9 @@ def answer_all(
     return answers
 
 
-def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Keep the settings, or raise CephaloError where others are kept."""
-    if not path.exists():
+def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
+    """Keep the settings, or raise CephaloError where there are `answers` with others."""
+    if not path.exists() or not answers.exists():
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
     kept = json.loads(path.read_text(encoding="utf-8"))

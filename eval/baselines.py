@@ -37,6 +37,7 @@ from cephalo.eval.questions import Question, Source, hub_revision, load_question
 from cephalo.eval.report import write_report
 from cephalo.eval.results import Evaluated, build_results
 from cephalo.eval.scores import Scores, classification, vector_regression
+from cephalo.inference.images import open_image
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -82,7 +83,7 @@ def arrays(questions: Sequence[Question], task: Task) -> Arrays:
     """Images as relative stiffness, and the true numbers."""
     images = []
     for question in questions:
-        image = Image.open(io.BytesIO(question.images[0])).convert("L")
+        image = open_image(io.BytesIO(question.images[0])).convert("L")
         small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
         images.append(1 - np.asarray(small, dtype=np.float32) / 255)
     numbers = [task.read(question.answer) for question in questions]

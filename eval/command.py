@@ -174,4 +174,6 @@ def summary(results: dict[str, Any]) -> str:
                 for key in ("value", "low", "high")
             ]
             lines.append(f"  {name:32} {shown[0]:>8}  ({shown[1]} to {shown[2]})")
+        if unread := model["unreadable_questions"]:
+            lines.append(f"  {unread} could not be read and count as wrong: {model['first_error']}")
     return "\n".join(lines)

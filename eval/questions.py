@@ -130,16 +130,19 @@ def read_question(
 
 
 def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
-    """The file of an undecoded image, which stands in the row or beside it.
+    """The file of an undecoded image, which stands in the row or beside it; empty where it is not
+    there, which costs this row and no other.
 
     Raises CephaloError where a row names a file outside `folders`: rows are not to be trusted.
     """
     if picture["bytes"] is not None:
         return picture["bytes"]
+    if picture["path"] is None:
+        return b""
     path = Path(picture["path"]).resolve()
     if not any(path.is_relative_to(folder.resolve()) for folder in folders):
         raise CephaloError(f"a row names the file {path} outside the dataset; do not trust it")
-    return path.read_bytes()
+    return path.read_bytes() if path.is_file() else b""
 
 
 def rows_sha256(questions: Iterable[Question]) -> str:

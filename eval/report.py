@@ -10,13 +10,12 @@ import matplotlib
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
-from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.eval.questions import Question
 from cephalo.eval.results import Evaluated
-from modeling_cephalo.images import open_image
+from cephalo.inference.images import open_image, shrunk
 
 WORST = 12  # rows of each model
 LONGEST = 600  # characters of a text
@@ -100,10 +99,9 @@ def worst_answers(evaluated: Evaluated, questions: Sequence[Question]) -> list[d
 def thumbnail(data: bytes) -> str | None:
     """A small JPEG as a data URI; None for what is no picture."""
     try:
-        image = open_image(io.BytesIO(data))
+        image = shrunk(open_image(io.BytesIO(data)), THUMBNAIL)
     except CephaloError:
         return None
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
     return data_uri(out.getvalue(), "jpeg")

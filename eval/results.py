@@ -70,7 +70,9 @@ def build_results(
 
 def model_results(evaluated: Evaluated, questions: Sequence[Question]) -> dict[str, Any]:
     """The measures of one model, of all rows and by group."""
-    errors = [answer.error for answer in evaluated.answers if answer.error]
+    errors = [
+        f"row {row}: {answer.error}" for row, answer in enumerate(evaluated.answers) if answer.error
+    ]
     groups = np.array([question.group or "" for question in questions])
     found = {
         "model": evaluated.model,

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from datasets import Image as ImageColumn
 from datasets import load_dataset
-from PIL import Image
 from science_base import save_whole
 from torch import nn
 from tqdm import tqdm
@@ -28,6 +27,7 @@ from transformers import (
 )
 
 from cephalo.dataset_scripts.fields.render import viridis
+from cephalo.inference.images import open_image
 from cephalo.train.sft import last_whole_checkpoint
 
 STATISTICS = (
@@ -105,7 +105,7 @@ def read_rows(plates: Path, image_processor: Any) -> Plates:
         wanted = {"microstructure", "von_mises", "von_mises_scale", PEAK, "initiate", *STATISTICS}
         data = data.select_columns(sorted(wanted & set(data.column_names)))
         for row in tqdm(data, desc=f"reading {config}", unit=" plates", disable=None):
-            image = Image.open(io.BytesIO(row["microstructure"]["bytes"])).convert("RGB")
+            image = open_image(io.BytesIO(row["microstructure"]["bytes"]))
             seen = image_processor([image], return_tensors="np")["pixel_values"][0, 0, 0]
             cells = len(seen) // CELL
             pixels.append(seen.astype(np.float16))
@@ -119,7 +119,7 @@ def read_rows(plates: Path, image_processor: Any) -> Plates:
 def field_of(row: dict[str, Any], cells: int) -> np.ndarray:
     """The von Mises stress of a plate, MPa, as a mean over each of cells x cells, read off its
     picture; 0 in void."""
-    picture = Image.open(io.BytesIO(row["von_mises"]["bytes"])).convert("RGB")
+    picture = open_image(io.BytesIO(row["von_mises"]["bytes"]))
     colours = np.asarray(picture.crop((0, 0, picture.height, picture.height)), dtype=np.int32)
     levels = np.zeros(1 << 24, dtype=np.uint8)  # white, which is void, stays 0
     levels[codes(viridis().astype(np.int32))] = np.arange(256)

@@ -26,6 +26,8 @@ def ask(model_name: str, dataset: str) -> None:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    from cephalo.inference.images import open_image
+
     splits = get_dataset_split_names(dataset, "conversations")
     split = "test" if "test" in splits else "train"
     row = next(iter(load_dataset(dataset, "conversations", split=split, streaming=True)))
@@ -33,7 +35,7 @@ def ask(model_name: str, dataset: str) -> None:
     processor = AutoProcessor.from_pretrained(model_name)
     model = AutoModelForImageTextToText.from_pretrained(model_name).eval()
     prompt = processor.apply_chat_template(row["prompt"], add_generation_prompt=True)
-    images = [image.convert("RGB") for image in row["images"]]
+    images = [open_image(image) for image in row["images"]]
     inputs = processor(text=prompt, images=images, return_tensors="pt")
     with torch.no_grad():
         output = model.generate(**inputs, max_new_tokens=40, do_sample=False)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from cephalo.inference.images import open_image
 from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt
 from modeling_cephalo import CephaloMoeForConditionalGeneration
 from modeling_cephalo.modeling_cephalo_moe import CephaloMoeRouter, expert_shares
@@ -79,7 +79,7 @@ def encode(processor: Any, prompt: Prompt) -> Any:
     content = [{"type": "image"}] if prompt.image else []
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
     text = processor.apply_chat_template(messages, add_generation_prompt=True)
-    images = [Image.open(prompt.image).convert("RGB")] if prompt.image else None
+    images = [open_image(prompt.image)] if prompt.image else None
     return processor(text=text, images=images, return_tensors="pt")
 
 

@@ -5,7 +5,7 @@ import re
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ from cephalo.merge_recipes.sources import (
     hashed_meanwhile,
 )
 from cephalo.model_cards.model_card import Merge, ModelFacts, Source, write_card
-from cephalo.model_cards.model_folder import count_parameters
+from cephalo.model_cards.model_folder import count_parameters, read_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -32,6 +32,9 @@ COMPANIONS = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+
+
+VOCABULARIES = ("tokenizer.json", "added_tokens.json")  # token texts, of any name
 
 
 @app.command()
@@ -67,6 +70,12 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
     found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
     checkpoints = [found[source.model] for source in recipe.sources]
     check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
+    from modeling_cephalo.checkpoint import check_model, check_weights
+
+    first, *others = dict.fromkeys(checkpoint.folder for checkpoint in checkpoints)
+    check_model(first)
+    for folder in others:
+        check_weights(folder)
     with hashed_meanwhile(found.values()) as digests:
         merge_checkpoints(text, recipe, out, found, digests)
 
@@ -81,6 +90,7 @@ def merge_checkpoints(
     """Merge the checkpoints in `found`, by the names in the recipe, into `out`; see `run_merge`."""
     from cephalo.merge_recipes.stacking import plan_layers
     from cephalo.merge_recipes.weight_files import write_index, write_weights
+    from modeling_cephalo.checkpoint import check_model
 
     planned = plan_layers(recipe, found)
     check_room(out, sum(tensor.size for tensor in planned.values()))
@@ -92,7 +102,8 @@ def merge_checkpoints(
         write_index(write_weights(planned, digests, aside), aside)
         write_config(first, recipe, aside)
         copy_companions(first.folder, aside)
-        check_loads_whole(aside)
+        write_code(aside)
+        check_model(aside)
         merge = Merge(
             recipe=named_sources(text, found),
             sources=[merge_source(checkpoint, digests) for checkpoint in found.values()],
@@ -145,8 +156,14 @@ def check_room(out: Path, needed: int) -> None:
 
 
 def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
-    """Write config.json as the first source has it, with the new depth and dtype."""
-    config = json.loads(json.dumps(first.config))
+    """Write config.json as the first source has it, with the new depth and dtype.
+
+    Where its code comes from is left out: none of another repository, at no fixed revision, is to
+    be run. So is the attention, which is the choice of the machine that it runs on.
+    """
+    config = without_code(json.loads(json.dumps(first.config)))
+    for name in ("_attn_implementation", "attn_implementation"):
+        config.pop(name, None)
     *parents, key = TEXT_LAYERS[first.family][1].split(".")
     part = config
     for parent in parents:
@@ -160,29 +177,38 @@ def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
+def write_code(folder: Path) -> None:
+    """Write this package's code beside the weights of a family that transformers does not have,
+    so that they load with `trust_remote_code` where the package is not."""
+    from transformers.dynamic_module_utils import custom_object_save
+
+    from modeling_cephalo.checkpoint import read_config, read_processor
+    from modeling_cephalo.published import on_meta
+
+    config = read_config(folder)
+    model = on_meta(config)
+    if model._auto_class is None:
+        return
+    custom_object_save(model, folder, config=config)
+    read_processor(folder, config).save_pretrained(folder)
+    stored = read_json(folder / "config.json") | {"auto_map": config.to_dict()["auto_map"]}
+    text = json.dumps(stored, indent=2, ensure_ascii=False) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+
+
 def copy_companions(source: Path, folder: Path) -> None:
-    """Copy processor, tokenizer, chat template and generation config."""
-    for pattern in COMPANIONS:
-        for path in source.glob(pattern):
-            shutil.copyfile(path, folder / path.name)
+    """Copy processor, tokenizer, chat template and generation config, without places of code."""
+    for path in (path for pattern in COMPANIONS for path in source.glob(pattern)):
+        shutil.copyfile(path, folder / path.name)
+        if path.suffix != ".json" or path.name in VOCABULARIES:
+            continue
+        if (kept := without_code(found := read_json(path))) != found:
+            text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
+            (folder / path.name).write_text(text, encoding="utf-8")
 
 
-def check_loads_whole(folder: Path) -> None:
-    """Load `folder` on the meta device.
-
-    Raises CephaloError with the names of missing, unexpected and mismatched keys, if any.
-    """
-    from transformers import AutoModelForImageTextToText
-
-    import modeling_cephalo  # noqa: F401
-
-    try:
-        _, loading = AutoModelForImageTextToText.from_pretrained(
-            folder, device_map="meta", output_loading_info=True
-        )
-    except ValueError as error:  # phi3_v refuses by itself
-        raise CephaloError(f"the merged model does not load whole: {error}") from error
-    wrong = {kind: sorted(map(str, keys)) for kind, keys in loading.items() if keys}
-    if wrong:
-        listed = "; ".join(f"{kind}: {', '.join(keys[:5])}" for kind, keys in wrong.items())
-        raise CephaloError(f"the merged model does not load whole ({listed})")
+def without_code(found: Any) -> Any:
+    """A JSON value without the places of code in it, at any depth."""
+    if not isinstance(found, dict):
+        return found
+    return {key: without_code(value) for key, value in found.items() if key != "auto_map"}

@@ -50,11 +50,15 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> Gates:
         raise CephaloError(f"{out} exists; remove it or give another --out")
     from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights, plan_mixture
     from cephalo.merge_recipes.weight_files import write_weights
+    from modeling_cephalo.checkpoint import check_model, check_weights
 
     names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
     found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
     base, *experts = (found[name] for name in names)
     check_same_but_weights(base, experts)
+    check_model(base.checkpoint.folder)
+    for folder in {expert.checkpoint.folder for expert in experts} - {base.checkpoint.folder}:
+        check_weights(folder)
     skeleton = empty_mixture(base.config, recipe)
     shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     planned = plan_mixture(shapes, base, experts, recipe.dtype)
@@ -79,6 +83,7 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> Gates:
         parameters = sum(parameter.numel() for parameter in model.parameters())
         save_gates(model, aside)
         model.config.save_pretrained(aside)
+        check_model(aside)
         write_card(aside, merged_facts(out.name, model.config.model_type, parameters, merge))
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -115,10 +120,10 @@ def build(
     Returns the model and the processor.
     """
     import torch
-    from transformers import AutoProcessor
     from transformers.dynamic_module_utils import custom_object_save
 
     from cephalo.merge_recipes.weight_files import write_index
+    from modeling_cephalo.checkpoint import read_processor
 
     for router in skeleton.routers:
         router.to_empty(device="cpu")
@@ -126,7 +131,7 @@ def build(
             torch.nn.init.zeros_(parameter)
     write_index(places | dict.fromkeys(save_gates(skeleton, folder), GATES_FILE), folder)
     custom_object_save(skeleton, folder, config=skeleton.config)
-    processor = AutoProcessor.from_pretrained(base)
+    processor = read_processor(base, skeleton.config.base_config)
     processor.save_pretrained(folder)
     if (path := base / "generation_config.json").exists():
         shutil.copyfile(path, folder / path.name)

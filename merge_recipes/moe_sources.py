@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming, rename_source_key
 
-import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import Checkpoint, Tensor
 from cephalo.merge_recipes.weight_files import Piece, Planned, locate, plan_tensor
+from modeling_cephalo.checkpoint import read_config, told
 
 # What says where a checkpoint comes from or how it is run, not what it is.
 PROVENANCE = {
@@ -46,10 +46,7 @@ class Dense:
     @cached_property
     def config(self) -> Any:
         """The configuration. Raises CephaloError where transformers cannot read it."""
-        try:
-            return AutoConfig.from_pretrained(self.checkpoint.folder)
-        except Exception as error:  # each family checks its values in its own way
-            raise CephaloError(f"{self.name}: config.json: {error}") from error
+        return read_config(self.checkpoint.folder)
 
     @cached_property
     def model(self) -> PreTrainedModel:
@@ -141,11 +138,11 @@ def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
     Raises CephaloError with the names: of another family, a key of the configuration, a tensor's
     shape, a part of the tokenizer, the chat template.
     """
-    base_tokenizer = tokenizer_parts(base.checkpoint.folder)
+    base_tokenizer = tokenizer_parts(base)
     for expert in experts:
         if expert.family != base.family:
             raise CephaloError(f"{expert.name} is {expert.family}, {base.name} is {base.family}")
-        parts = tokenizer_parts(expert.checkpoint.folder)
+        parts = tokenizer_parts(expert)
         both = parts.keys() & base_tokenizer.keys()
         for what, ours, theirs in (
             ("config", settings(expert.config), settings(base.config)),
@@ -181,11 +178,18 @@ def shapes(dense: Dense) -> dict[str, Any]:
     return {name: list(tensor.shape) for name, tensor in dense.tensors.items()}
 
 
-def tokenizer_parts(folder: Path) -> dict[str, str]:
+def tokenizer_parts(dense: Dense) -> dict[str, str]:
     """Short hashes of the parts of tokenizer.json, of tokenizer.model and the chat template.
 
-    A file that the folder does not have is left out: not every checkpoint has all.
+    A file that the folder does not have is left out: not every checkpoint has all. Raises
+    CephaloError where one is broken.
     """
+    with told(f"cannot load {dense.name}: its tokenizer"):
+        return parts_in(dense.checkpoint.folder)
+
+
+def parts_in(folder: Path) -> dict[str, str]:
+    """As `tokenizer_parts`, with whatever the library of tokenizers raises."""
     parts: dict[str, str] = {}
     if (path := folder / "tokenizer.json").exists():
         # Read and written by the library of today: its older versions write merges otherwise.

@@ -19,9 +19,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError, safe_open
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.weights import read_header, weight_files
 
 # Where a family keeps its decoder layers, and the key of its config that counts them. LLaVA-Next
 # has two spellings: that of the published checkpoints and that of a fresh save.
@@ -61,9 +61,12 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         """config.json. Raises CephaloError if it is missing or broken."""
         try:
-            return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise CephaloError(f"{self.name} is no checkpoint: its config.json: {error}") from error
+        if not isinstance(found, dict):
+            raise CephaloError(f"{self.name} is no checkpoint: its config.json is no JSON object")
+        return found
 
     @cached_property
     def weight_files(self) -> list[Path]:
@@ -71,14 +74,7 @@ class Checkpoint:
 
         Raises CephaloError where one is missing.
         """
-        index = self.folder / "model.safetensors.index.json"
-        names = {"model.safetensors"}
-        if index.exists():
-            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        for name in names:
-            if not (self.folder / name).is_file():
-                raise CephaloError(f"{self.name} has no {name}; fetch it whole, or convert it")
-        return sorted(self.folder / name for name in names)
+        return weight_files(self.folder, self.name)
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
@@ -129,20 +125,6 @@ class Checkpoint:
             for name, tensor in self.tensors.items()
             if not self.layer_pattern.fullmatch(name)
         }
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file (its first 8 bytes are the header's length).
-
-    Raises CephaloError if the file is none, is cut short, or has places that do not fit its shapes.
-    """
-    try:
-        with safe_open(path, "numpy"):  # checks all of this
-            pass
-    except SafetensorError as error:
-        raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
-    with path.open("rb") as file:
-        return json.loads(file.read(int.from_bytes(file.read(8), "little")))
 
 
 def fetch(name: str) -> Checkpoint:

@@ -13,7 +13,8 @@ import torch
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.merge_recipes.sources import Checkpoint, read_header
+from cephalo.cli.weights import read_header
+from cephalo.merge_recipes.sources import Checkpoint
 
 CHUNK_BYTES = 1 << 20  # fits in the processor's cache
 SHARD_BYTES = 2_000_000_000

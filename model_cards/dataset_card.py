@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import as_rgb, shrunk
 from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
 from cephalo.model_cards.markdown import escape_cell, link
@@ -154,10 +155,8 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
     (folder / "card").mkdir(parents=True)
     write_plots(folder / "card" / "plots.png", facts)
     for number, sample in enumerate(facts.samples):
-        image = Image.open(io.BytesIO(sample.image)).convert("RGBA")
-        image.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE))
-        page = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        page.convert("RGB").save(folder / "card" / f"sample-{number}.jpg", quality=85)
+        image = shrunk(as_rgb(Image.open(io.BytesIO(sample.image))), SAMPLE_SIDE)
+        image.save(folder / "card" / f"sample-{number}.jpg", quality=85)
     environment = Environment(loader=FileSystemLoader(HERE))
     environment.globals.update(escape=escape_cell, link=link, license_url=license_url)
     template = environment.get_template("attribution.md.jinja")

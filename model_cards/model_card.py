@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
-from jinja2 import TemplateError
 from pydantic import TypeAdapter, ValidationError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.cli.templates import TemplateFailedError, render
 from cephalo.model_cards.evaluation import Evaluation, number, read_evaluations, write_entries
 from cephalo.model_cards.markdown import escape_cell
 from cephalo.model_cards.model_folder import (
@@ -204,15 +204,14 @@ def code_from(folder: Path, model_type: str | None) -> str | None:
 
 
 def prompt_form(folder: Path) -> str | None:
-    """A question about an image as the chat template writes it; None where there is no template.
+    """A question about an image as the chat template writes it; None where there is no template,
+    or one that wants other messages.
 
-    The template comes with the model: it runs in the sandbox of transformers.
+    Raises CephaloError for a template that takes too long or writes too much.
     """
     path = folder / "chat_template.jinja"
     if not path.exists():
         return None
-    from transformers.utils.chat_template_utils import render_jinja_template
-
     config = read_json(folder / "tokenizer_config.json")
     tokens = {name: token_text(config[name]) for name in config if name.endswith("_token")}
     message = {
@@ -220,15 +219,9 @@ def prompt_form(folder: Path) -> str | None:
         "content": [{"type": "image"}, {"type": "text", "text": QUESTION}],
     }
     try:
-        [prompt], _ = render_jinja_template(
-            [[message]],
-            chat_template=path.read_text(encoding="utf-8"),
-            add_generation_prompt=True,
-            **tokens,
-        )
-    except (TemplateError, TypeError):  # one that wants other messages
+        return render(path.read_text(encoding="utf-8", errors="replace"), [message], tokens)
+    except TemplateFailedError:
         return None
-    return prompt
 
 
 def token_text(token: str | Mapping[str, Any] | None) -> str:

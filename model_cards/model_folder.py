@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.weights import read_header
 from cephalo.model_cards.upload import NAME
 
 FACTS = "card.json"  # what the card is made from
@@ -75,12 +75,10 @@ def count_parameters(folder: Path) -> int:
         raise CephaloError(f"{folder} holds no *.safetensors; give the folder of a saved model")
     count = 0
     for path in paths:
-        try:
-            with safe_open(path, "numpy") as file:
-                shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-        except SafetensorError as error:
-            raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
-        count += sum(map(math.prod, shapes))
+        header = read_header(path)
+        count += sum(
+            math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
+        )
     return count
 
 

@@ -71,6 +71,9 @@ def push(
         check_repo_id(base_model)
     api = hub_api(token)
     facts = replace(read_facts(folder), repo_id=repo_id)
+    from modeling_cephalo.checkpoint import check_model  # imports torch: seconds
+
+    check_model(folder)
     base_model = base_model or known_base(folder)
     if base_model and facts.relation == "adapter":
         facts = replace(facts, base_models=[base_model])

@@ -25,8 +25,8 @@ import openai
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, reads_alike, shrunk
 
-from .images import open_image
 from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage, json_schema
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
@@ -303,15 +303,17 @@ def retry_after(headers: httpx2.Headers) -> float | None:
 def data_url(data: bytes, edge: int) -> str:
     """An image as a data URL, with its longer edge at most `edge` pixels.
 
-    A JPEG or PNG that is small enough goes as it is. Raises CephaloError for what is no picture.
+    A JPEG or PNG goes as it is where it is small enough and any server reads the same pixels of
+    it; otherwise what is shrunk becomes a JPEG, and what is not, a PNG. Raises CephaloError for
+    what is no picture.
     """
-    small = open_image(io.BytesIO(data)) if not _can_go(data, edge) else None
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
-    if small is not None:
-        small.thumbnail((edge, edge))
+    if not _can_go(data, edge):
+        image = open_image(io.BytesIO(data))
+        kind = "jpeg" if max(image.size) > edge else "png"
         out = io.BytesIO()
-        small.save(out, "JPEG", quality=90)
-        data, kind = out.getvalue(), "jpeg"
+        shrunk(image, edge).save(out, kind.upper(), quality=90)
+        data = out.getvalue()
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -319,6 +321,7 @@ def _can_go(data: bytes, edge: int) -> bool:
     """Whether an image needs no change; reads its header only."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.format in ("JPEG", "PNG") and max(image.size) <= edge
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            small = image.format in ("JPEG", "PNG") and max(image.size) <= edge
+            return small and reads_alike(image)
+    except Exception:  # of a decoder, on bytes that may be anything; `open_image` says which
         return False

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
-    AutoProcessor,
     BatchFeature,
     StoppingCriteria,
     StoppingCriteriaList,
@@ -32,8 +32,18 @@ from transformers import (
 )
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 
-from .images import open_image
+from .checkpoint import (
+    base_of,
+    check_loading,
+    check_values,
+    in_one_line,
+    local_folder,
+    read_config,
+    read_processor,
+    told,
+)
 
 # {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
 # {"type": "image", "image": ...}.
@@ -71,36 +81,30 @@ def load(
     that its configuration asks for; it names them.
     """
     name = str(name_or_folder)
-    if Path(name).is_dir() and not any(
-        (Path(name) / config).exists() for config in ("config.json", "adapter_config.json")
-    ):
-        raise CephaloError(f"{name} is no checkpoint: it has no config.json")
+    folder = local_folder(name, revision)
+    base = base_of(folder)
+    config = read_config(base, attn_implementation, trust_remote_code)
+    processor = read_processor(folder, config, trust_remote_code)
+    for own in dict.fromkeys((base, folder)):
+        check_values(own)
     if device is None:
         device = "auto" if torch.cuda.is_available() else "cpu"
-    common = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
-    try:
-        model, info = AutoModelForImageTextToText.from_pretrained(
+    with told(f"cannot load {name}"):
+        model, loading = AutoModelForImageTextToText.from_pretrained(
             name,
+            config=config,
             device_map=device,
             dtype=dtype,
             attn_implementation=attn_implementation,
             use_safetensors=True,
             output_loading_info=True,
-            **common,
+            ignore_mismatched_sizes=True,  # or they would not be named
+            revision=revision or "main",
+            trust_remote_code=trust_remote_code,
         )
-        processor = AutoProcessor.from_pretrained(name, **common)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise CephaloError(f"cannot load {name}: {error}") from error
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if keys := sorted(map(str, info[kind])):
-            more = f" and {len(keys) - 8} more" if keys[8:] else ""
-            raise CephaloError(
-                f"cannot load {name}: {kind.replace('_', ' ')} in the checkpoint: "
-                f"{', '.join(keys[:8])}{more}"
-            )
-    if getattr(processor, "chat_template", None) is None:
-        raise CephaloError(f"{name} has no chat template; save its processor with one")
-    return Cephalo(model.eval(), processor)
+    check_loading(name, loading)
+    with told(f"{name} cannot answer"):
+        return Cephalo(model.eval(), processor)
 
 
 def user_message(question: str, images: Picture | Iterable[Picture] = ()) -> Message:
@@ -240,8 +244,8 @@ class Cephalo:
                 return_tensors="pt",
                 processor_kwargs={"padding": True, "padding_side": "left"},
             )
-        except (ValueError, TypeError, ZeroDivisionError) as error:
-            raise CephaloError(f"cannot read the prompt: {error}") from error
+        except (TemplateError, OverflowError, ValueError, TypeError, ZeroDivisionError) as error:
+            raise CephaloError(f"cannot read the prompt: {in_one_line(error)}") from error
         length = inputs["input_ids"].shape[1]
         if length >= self.context:
             raise CephaloError(

@@ -6,12 +6,11 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, shrunk
 
 from . import inference
-from .images import open_image
 from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
 Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]
@@ -100,8 +99,7 @@ class LocalModel:
         content = []
         for part in (question.system, *question.parts):
             if isinstance(part, Picture):
-                image = open_image(io.BytesIO(part.data))
-                image.thumbnail((self.max_image_edge,) * 2, Image.Resampling.LANCZOS)
+                image = shrunk(open_image(io.BytesIO(part.data)), self.max_image_edge)
                 content.append({"type": "image", "image": image})
             elif part:
                 content.append({"type": "text", "text": part})

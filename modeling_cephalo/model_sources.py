@@ -22,8 +22,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, shrunk
 
-from .images import open_image
 from .questions import (
     Answer,
     Model,
@@ -197,8 +197,7 @@ def as_picture(source: str | Path | Image.Image, max_edge: int = 1024) -> Pictur
 
     Raises CephaloError for what is no picture.
     """
-    image = open_image(source)
-    image.thumbnail((max_edge, max_edge), Image.Resampling.LANCZOS)
+    image = shrunk(open_image(source), max_edge)
     out = io.BytesIO()
     image.save(out, "PNG")
     return Picture(hashlib.sha256(out.getvalue()).hexdigest(), out.getvalue())

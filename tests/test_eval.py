@@ -1,5 +1,6 @@
 """`cephalo eval` on tiny models: figures that are known, runs that go on, pages without traps."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -31,6 +32,9 @@ ANSWERS = {
     (CRACK, "dark"): "no",
 }
 PICTURES = {"bright": BRIGHT, "dark": DARK}
+PNG = io.BytesIO()
+BRIGHT.save(PNG, "PNG")
+BRIGHT_PNG = PNG.getvalue()
 FEATURES = Features(
     {
         "images": List(Image()),
@@ -294,6 +298,21 @@ def test_row_that_names_a_file_elsewhere_is_refused(tmp_path):
     pq.write_table(table, tmp_path / "rows" / "test-0.parquet")
     with pytest.raises(CephaloError, match=r"names the file .*secret.png outside the dataset"):
         load_questions(Source(str(tmp_path / "rows")))
+
+
+def test_a_picture_that_is_not_there_costs_its_row(models, tmp_path, capsys):
+    row = {"query": CRACK, "answer": "yes"}
+    pictures = [BRIGHT_PNG, b"", BRIGHT_PNG[:60], None, BRIGHT_PNG]
+    rows = [{**row, "images": [{"bytes": data, "path": None}]} for data in pictures]
+    rows[1]["images"][0] = {"bytes": None, "path": str(tmp_path / "gone.png")}
+    schema = Features({name: FEATURES[name] for name in ("images", "query", "answer")}).arrow_schema
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "test-0.parquet")
+    found = run(tmp_path / "out", str(tmp_path), models["taught"], "--task", "classification")
+    [model] = found["models"]
+    assert model["measures"]["accuracy"]["value"] == pytest.approx(2 / 5)
+    assert model["unreadable_questions"] == 3
+    assert model["first_error"].startswith("row 1: the image is no picture")
+    assert "3 could not be read and count as wrong: row 1: the image" in capsys.readouterr().out
 
 
 def picks(body: dict) -> str:

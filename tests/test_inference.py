@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 from modeling_cephalo import inference
-from modeling_cephalo.images import open_image
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 
@@ -208,7 +208,7 @@ def test_folders_that_are_no_checkpoint_are_refused(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "pickle")
     (tmp_path / "pickle/model.safetensors").unlink()
     torch.save({}, tmp_path / "pickle/pytorch_model.bin")
-    with pytest.raises(CephaloError, match=r"cannot load .*no file named model\.safetensors"):
+    with pytest.raises(CephaloError, match=r"cannot load .*it has no model\.safetensors"):
         inference.load(tmp_path / "pickle")
     shutil.copytree(folder, tmp_path / "broken")
     (tmp_path / "broken/config.json").write_text("{")

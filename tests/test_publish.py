@@ -1,5 +1,6 @@
 """Figures become conversations, splits and a dataset that `load_dataset` opens."""
 
+import errno
 import hashlib
 import io
 import json
@@ -133,6 +134,15 @@ def test_folder_without_figures_or_with_a_broken_shard_is_refused(tmp_path):
     with pytest.raises(CephaloError, match=r"paper-1.parquet is no whole Parquet file"):
         build_dataset([folder], "a/b")
     assert not (folder / "dataset").exists()
+
+
+def test_a_fault_of_the_system_is_not_one_of_the_shard(tmp_path, monkeypatch):
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(shards.pq, "ParquetFile", fails)
+    with pytest.raises(CephaloError, match=r"^cannot read .*a\.parquet: Too many open files$"):
+        shards.open_shard(tmp_path / "a.parquet")
 
 
 def test_shards_are_bounded(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What `cephalo train` takes: the fields of TRL's arguments, and a few of its own."""
 
 import difflib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,9 +111,20 @@ def parse_arguments(
     known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
     check_keys(config, overrides, known)
     try:
-        return parser.parse_args_and_config(["--config", str(config), *overrides])
+        parsed = parser.parse_args_and_config(["--config", str(config), *overrides])
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise CephaloError(f"{config}: {error}") from error
+    check_length(parsed[1])
+    return parsed
+
+
+def check_length(training_args: SFTConfig) -> None:
+    """Raise CephaloError for a run without a step, which would save an untrained model."""
+    epochs, steps = training_args.num_train_epochs, training_args.max_steps
+    if steps <= 0 and not 0 < epochs < math.inf:
+        raise CephaloError(
+            f"num_train_epochs {epochs:g} and max_steps {steps} train nothing; give one above 0"
+        )
 
 
 def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:

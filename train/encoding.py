@@ -1,12 +1,14 @@
 """Rows to token ids, as at inference, and to labels that are on the answers alone."""
 
 import hashlib
+import io
 import json
 from typing import Any
 
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, shrunk
 
 IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
 
@@ -137,7 +139,9 @@ def encode_or_say_why(
     try:
         images = open_images(row["images"], max_image_edge)
         return {**encode_row(images, row["prompt"], row["completion"], processor), "problem": ""}
-    except Exception as error:  # of a decoder, on bytes that may be anything
+    except CephaloError as error:
+        return {**nothing, "problem": str(error)}
+    except Exception as error:  # of a tokenizer or template, on texts that may be anything
         return {**nothing, "problem": " ".join(f"{type(error).__name__}: {error}".split())}
 
 
@@ -214,18 +218,19 @@ def parts(messages: list[Message]) -> list[dict[str, Any]]:
 
 
 def open_images(images: list[Any], max_edge: int | None) -> list[Image.Image]:
-    """Decoded images of a row, none longer than `max_edge` pixels."""
-    from datasets import Image as ImageFeature
-
-    opened = [ImageFeature().decode_example(image) for image in images]
+    """RGB images of a row, none longer than `max_edge` pixels: the pixels that models are asked
+    about. Raises CephaloError for what is no picture."""
+    opened = [open_encoded(image) for image in images]
     return [shrunk(image, max_edge) if max_edge else image for image in opened]
 
 
-def shrunk(image: Image.Image, edge: int) -> Image.Image:
-    """A copy of `image` whose longer edge is at most `edge` pixels."""
-    image = image.copy()
-    image.thumbnail((edge, edge))
-    return image
+def open_encoded(image: Any) -> Image.Image:
+    """The picture of an undecoded image of datasets, whose file is in the row or beside it."""
+    from datasets import Image as ImageFeature
+
+    if isinstance(image, dict) and image["bytes"] is not None:
+        return open_image(io.BytesIO(image["bytes"]))
+    return open_image(ImageFeature().decode_example(image))
 
 
 def count_tiles(pixel_values: Any) -> int:

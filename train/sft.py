@@ -84,9 +84,13 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
 
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
-    from transformers import AutoProcessor
-
-    import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
+    from modeling_cephalo.checkpoint import (
+        check_model,
+        check_values,
+        local_folder,
+        read_config,
+        read_processor,
+    )
 
     # The trainer would push every checkpoint, optimizer state included; what is pushed is the
     # final model alone, in one commit.
@@ -111,23 +115,23 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         keep_run(folder, script_args, model_args)
         if script_args.tiny_base:
             make_base(Path(model_args.model_name_or_path), data["train"])
-        processor = AutoProcessor.from_pretrained(
-            model_args.model_name_or_path,
-            revision=model_args.model_revision,
-            trust_remote_code=training_args.trust_remote_code,
-        )
+        base = local_folder(model_args.model_name_or_path, model_args.model_revision)
+        if training_args.local_process_index == 0:
+            check_model(base, trust_remote_code=training_args.trust_remote_code)
+        config = read_config(base, model_args.attn_implementation, training_args.trust_remote_code)
+        processor = read_processor(base, config, training_args.trust_remote_code)
         data = {
             split: encode_rows(
                 without_special_tokens(rows, processor),
                 processor,
-                max_length=length_limit(training_args, model_args),
+                max_length=length_limit(training_args, config),
                 max_image_edge=script_args.max_image_edge,
                 max_broken_rows=script_args.max_broken_rows,
                 workers=training_args.dataloader_num_workers,
             )
             for split, rows in data.items()
         }
-    trainer = make_trainer(script_args, training_args, model_args, processor, data)
+    trainer = make_trainer(script_args, training_args, model_args, config, processor, data)
     main_process = trainer.accelerator.is_main_process
     checkpoints = None
     if api and script_args.push_checkpoints and main_process:
@@ -140,6 +144,7 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     facts = model_facts(trainer, eval_loss, script_args, model_args)
     save(trainer, script_args.merge_adapter)
     if main_process:
+        check_values(folder)
         plot_losses(trainer.state.log_history, folder / LOSS_PLOT)
         write_card(folder, facts)
         print(f"saved {folder}")
@@ -151,21 +156,19 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
                 print(push_epoch(api, facts, epoch, name, training_args))
 
 
-def length_limit(training_args: Any, model_args: Any) -> int:
+def length_limit(training_args: Any, config: Any) -> int:
     """The longest row that is trained on, in tokens: max_length, and what the model can read."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        model_args.model_name_or_path,
-        revision=model_args.model_revision,
-        trust_remote_code=training_args.trust_remote_code,
-    )
     readable = config.get_text_config().max_position_embeddings
     return min(training_args.max_length or readable, readable)
 
 
 def make_trainer(
-    script_args: Any, training_args: Any, model_args: Any, processor: Any, data: dict[str, Any]
+    script_args: Any,
+    training_args: Any,
+    model_args: Any,
+    config: Any,
+    processor: Any,
+    data: dict[str, Any],
 ) -> Any:
     """The trainer of a run, with the parts frozen that do not train.
 
@@ -182,6 +185,7 @@ def make_trainer(
         "trust_remote_code": training_args.trust_remote_code,
         "attn_implementation": model_args.attn_implementation,
         "dtype": model_args.dtype,
+        "config": config,
         **(training_args.model_init_kwargs or {}),
     }
     collator = PackingCollator(
@@ -200,6 +204,7 @@ def make_trainer(
         quantization_config=get_quantization_config(model_args),
         peft_config=get_peft_config(model_args),
     )
+    del training_args.model_init_kwargs["config"]  # reports write the rest as JSON
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
@@ -225,7 +230,8 @@ def save(trainer: Any, merge_adapter: bool) -> None:
 def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
     """Write down in `folder` what is trained on what, so that another run does not go on there.
 
-    Raises CephaloError where `folder` holds the checkpoints of another model or dataset.
+    A run that left no checkpoint and no model, as it failed, keeps no other away. Raises
+    CephaloError where `folder` holds the checkpoints of another model or dataset.
     """
     run = {
         "model": model_args.model_name_or_path,
@@ -235,7 +241,9 @@ def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
         "dataset_revision": script_args.dataset_revision,
     }
     path = folder / "run.json"
-    if path.exists():
+    models = (folder / name for name in ("config.json", "adapter_config.json"))
+    begun = last_whole_checkpoint(str(folder)) or any(model.exists() for model in models)
+    if path.exists() and begun:
         earlier = json.loads(path.read_text(encoding="utf-8"))
         for key in run:
             if run[key] != earlier.get(key):

@@ -15,6 +15,7 @@ from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.picture_colours import shown_colours
+from cephalo.inference.images import reads_alike
 
 _SPACES = (
     pdfium.FPDF_COLORSPACE_DEVICEGRAY,
@@ -66,11 +67,11 @@ def read_jpeg(page: fast.Page, box: Box) -> tuple[bytes, np.ndarray] | None:
     try:
         with Image.open(io.BytesIO(buffer.raw), formats=["JPEG"]) as picture:
             large = picture.width * picture.height > rendering.MAX_PIXELS
-            if picture.mode not in ("L", "RGB") or large:
+            if picture.mode not in ("L", "RGB") or large or not reads_alike(picture):
                 return None
             pixels = np.asarray(picture)
             return buffer.raw, pixels if pixels.ndim == 3 else pixels[:, :, None]
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # of a decoder, on bytes that may be anything
         return None  # pdfium may show what Pillow does not read
 
 

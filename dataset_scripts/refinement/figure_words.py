@@ -7,7 +7,9 @@ from threading import Lock
 import numpy as np
 from PIL import Image
 
+from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf import ocr
+from cephalo.inference.images import as_rgb
 
 MAX_PIECES = 150  # pieces of text read in a picture, 10 to 100 ms each
 MAX_PIXELS = 40_000_000  # of a picture; a larger one is not read
@@ -32,8 +34,8 @@ def _read(image: bytes) -> tuple[str, ...]:
         with Image.open(io.BytesIO(image)) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 return ()
-            grey = np.asarray(opened.convert("L"))
-    except (OSError, ValueError, Image.DecompressionBombError):
+            grey = np.asarray(as_rgb(opened).convert("L"))
+    except (CephaloError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return ()
     words = []
     for corners in ocr.find_text(grey)[:MAX_PIECES]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
-from PIL import Image
 
+from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.dataset_scripts.refinement.decisions import conversation_id
 from cephalo.dataset_scripts.refinement.documents import read_figures, read_lines
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.shards import read_rows
+from cephalo.inference.images import open_image, shrunk
 
 NAME = "undecided.html"
 MOST_SHOWN = 300  # conversations; a page with more images than that is slow to open
@@ -139,10 +140,9 @@ def image_uri(data: bytes) -> str:
     """An image as a data URI of a JPEG with at most IMAGE_EDGE pixels on its longer edge; empty
     where it is no picture."""
     try:
-        image = Image.open(io.BytesIO(data)).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        image = shrunk(open_image(io.BytesIO(data)), IMAGE_EDGE)
+    except CephaloError:
         return ""
-    image.thumbnail((IMAGE_EDGE, IMAGE_EDGE), reducing_gap=2.0)
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -65,7 +65,7 @@ def pictures_of(figures: list[Figure]) -> "list[str | Picture]":
 
 def panel_crops(figure: Figure) -> "list[tuple[str, Picture]]":
     """Up to MAX_CROPS panels of a figure with their names; none where there are not two."""
-    from modeling_cephalo.images import open_image
+    from cephalo.inference.images import open_image
     from modeling_cephalo.questions import Picture
 
     panels = [panel for panel in figure["panels"] or [] if panel["bbox"]]

@@ -4,9 +4,11 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf import rendering
+from cephalo.inference.images import as_rgb, reads_alike
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 64  # pixels; what is smaller both ways is an icon
@@ -26,6 +28,7 @@ def image_columns(data: bytes, width: int) -> dict[str, Any]:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise ImageError(f"{image.width} x {image.height} pixels are too many")
+        plain = reads_alike(image)
         image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, ImageError):
@@ -34,8 +37,7 @@ def image_columns(data: bytes, width: int) -> dict[str, Any]:
     if max(image.size) < MIN_SIDE:
         raise ImageError(f"{image.width} x {image.height} pixels are an icon's")
     kept = image.format in ("JPEG", "PNG") and image.mode in ("RGB", "L")
-    kept = kept and image.width <= width and image.getexif().get(0x0112, 1) == 1  # upright
-    if not kept:
+    if not (kept and plain and image.width <= width):
         data = _encoded(_shrunk(image, width), image.format)
         image = Image.open(io.BytesIO(data))
     pixels = rendering.compact(np.asarray(image.convert("RGB")))
@@ -50,11 +52,10 @@ def image_columns(data: bytes, width: int) -> dict[str, Any]:
 
 def _shrunk(image: Image.Image, width: int) -> Image.Image:
     """The first frame, upright, in RGB on white paper, at most `width` pixels across."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        paper = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(paper, upright.convert("RGBA"))
-    upright = upright.convert("RGB")
+    try:
+        upright = as_rgb(image)
+    except CephaloError as error:
+        raise ImageError(str(error)) from error
     if upright.width > width:
         height = max(1, round(upright.height * width / upright.width))
         upright = upright.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -5,6 +5,7 @@ from typing import Any
 from PIL import Image
 
 from cephalo.eval.scores import Scores, captions, classification, vector_regression
+from cephalo.inference.images import open_image
 
 STRESS = ["stress_stdev", "stress_mean", "stress_median"]
 ENERGY = ["energy_peratom_std_dev", "energy_peratom_mean", "energy_peratom_median"]
@@ -13,7 +14,7 @@ ENERGY = ["energy_peratom_std_dev", "energy_peratom_mean", "energy_peratom_media
 def images(doc: dict[str, Any]) -> list[Image.Image]:
     """The images of a row."""
     found = doc["images"] if "images" in doc else [doc["image"]]
-    return [image.convert("RGB") for image in found]
+    return [open_image(image) for image in found]
 
 
 def question(doc: dict[str, Any], lmms_eval_specific_kwargs: dict[str, Any] | None = None) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from ..images import open_image
+from cephalo.inference.images import open_image, shrunk
+
 from ..questions import Picture
 from .transcript import Transcript
 
@@ -29,8 +30,7 @@ def render(template: Path, **values: object) -> str:
 
 def embedded(picture: Picture) -> str:
     """An image as the data URL of a small JPEG."""
-    image = open_image(io.BytesIO(picture.data))
-    image.thumbnail((SHOWN_EDGE, SHOWN_EDGE))
+    image = shrunk(open_image(io.BytesIO(picture.data)), SHOWN_EDGE)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

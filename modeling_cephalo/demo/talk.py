@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image, shrunk
 
-from ..images import open_image
 from ..inference import Cephalo, Message, text_message, user_message
 
 MOST_TURNS = 20
@@ -118,5 +118,4 @@ def picture(path: str) -> Image.Image:
         raise CephaloError(f"{Path(path).name}: {error}") from error
     except FileNotFoundError as error:
         raise CephaloError(f"{Path(path).name} is gone after a day; upload it again") from error
-    image.thumbnail((MOST_EDGE, MOST_EDGE), Image.Resampling.LANCZOS)
-    return image
+    return shrunk(image, MOST_EDGE)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from cephalo.inference.images import open_image
+
 from ..agents.transcript import SeenImage, Words
 from ..model_sources import Models, ModelSource, as_picture, clean, in_one_line
 from ..questions import NoAnswerError, Picture, Question, Sampling
@@ -107,7 +109,7 @@ def make_chain(
     chain.design = say(models, chain.seed, (*seen, task))
     keep(chain, None)
     prompt = one_line(say(models, chain.seed, (WRITE.format(goal=goal, design=chain.design),)))
-    start = Image.open(io.BytesIO(pictures[0].data))
+    start = open_image(io.BytesIO(pictures[0].data))
     while len(chain.tries) < most_tries and not chain.met():
         number = len(chain.tries) + 1
         one = Try(

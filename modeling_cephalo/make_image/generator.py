@@ -7,6 +7,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 
 from ..model_sources import in_one_line
 from ..pipelines import load_pipeline
@@ -48,7 +49,7 @@ class Generator:
             given["image"] = start.resize([max(8, edge // 8 * 8) for edge in size])
         noise = torch.Generator("cpu").manual_seed(seed)
         try:
-            return self.pipeline(prompt=prompt, generator=noise, **given).images[0].convert("RGB")
+            return open_image(self.pipeline(prompt=prompt, generator=noise, **given).images[0])
         except (ValueError, TypeError, RuntimeError) as error:
             raise CephaloError(
                 f"{self.settings.model} cannot draw this: {in_one_line(error)}"

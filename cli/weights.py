@@ -1,0 +1,117 @@
+"""Files of weights, read by their headers and piece by piece: no library of models is loaded."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from cephalo.cli.errors import CephaloError
+
+INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
+ADAPTER = "adapter_model.safetensors"
+
+CHUNK_BYTES = 1 << 20  # fits in the processor's cache
+# For each dtype of floating-point numbers: the unsigned integer of its size, the bits without the
+# sign, and the least of these that stands for infinity or no number (IEEE 754; OCP 8-bit formats).
+FLOATS = {
+    "F64": (np.uint64, 0x7FFF_FFFF_FFFF_FFFF, 0x7FF0_0000_0000_0000),
+    "F32": (np.uint32, 0x7FFF_FFFF, 0x7F80_0000),
+    "F16": (np.uint16, 0x7FFF, 0x7C00),
+    "BF16": (np.uint16, 0x7FFF, 0x7F80),
+    "F8_E5M2": (np.uint8, 0x7F, 0x7C),
+    "F8_E4M3": (np.uint8, 0x7F, 0x7F),
+}
+
+
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """The files that hold the weights of a model: those that its index names, else one file.
+
+    `name` is what errors call the model. Raises CephaloError where a file or the index is missing
+    or broken.
+    """
+    names = {ADAPTER if (folder / ADAPTER).exists() else WHOLE}
+    if (folder / INDEX).exists():
+        names = set(indexed_files(folder / INDEX).values())
+    for file in names:
+        if Path(file).name != file or not (folder / file).is_file():
+            raise CephaloError(
+                f"cannot load {name}: it has no {file}; fetch it whole, or convert it"
+            )
+    return sorted(folder / file for file in names)
+
+
+def indexed_files(index: Path) -> dict[str, str]:
+    """The file of each tensor. Raises CephaloError where the index is broken."""
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        if found and all(isinstance(file, str) for file in found.values()):
+            return found
+    except OSError as error:
+        raise CephaloError(f"cannot read {index}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CephaloError(f"{index} is broken ({error!r}); fetch it again") from error
+    raise CephaloError(f"{index} names no files; fetch it again")
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON header of a safetensors file (its first 8 bytes are the header's length).
+
+    Raises CephaloError if the file is none, is cut short, or has places that do not fit its shapes.
+    """
+    try:
+        with safe_open(path, "numpy"):  # checks all of this
+            pass
+        with path.open("rb") as file:
+            return json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    except SafetensorError as error:
+        raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
+    except OSError as error:
+        raise CephaloError(f"cannot read {path}: {error}") from error
+
+
+def check_finite(path: Path) -> None:
+    """Raise CephaloError that names the tensors of a file with values that are no finite numbers.
+
+    The file is read once, in pieces, at the speed of the disk.
+    """
+    if wrong := not_finite(path):
+        more = f" and {len(wrong) - 5} more" if wrong[5:] else ""
+        raise CephaloError(
+            f"{path} holds NaN or infinity in {', '.join(wrong[:5])}{more}; the model is of no "
+            "use, so train, merge or fetch it again"
+        )
+
+
+def not_finite(path: Path) -> list[str]:
+    """The tensors of a safetensors file in which a value is infinite or no number."""
+    header = read_header(path)
+    wrong = []
+    with path.open("rb") as file:
+        data = 8 + int.from_bytes(file.read(8), "little")
+        for name, entry in header.items():
+            if name == "__metadata__" or entry["dtype"] not in FLOATS:
+                continue
+            start, end = entry["data_offsets"]
+            if has_infinite(file.fileno(), data + start, data + end, entry["dtype"]):
+                wrong.append(name)
+    return wrong
+
+
+def has_infinite(file: int, start: int, end: int, dtype: str) -> bool:
+    """Whether a value between two places of an open file is infinite or no number."""
+    kind, magnitude, infinite = FLOATS[dtype]
+    buffer = np.empty(CHUNK_BYTES, np.uint8)
+    while start < end:
+        piece = buffer[: min(CHUNK_BYTES, end - start)]
+        if os.preadv(file, [piece], start) < len(piece):
+            raise CephaloError("a file of weights became shorter while it was read; try again")
+        values = piece.view(kind)
+        values &= kind(magnitude)
+        if values.max() >= infinite:
+            return True
+        start += len(piece)
+    return False

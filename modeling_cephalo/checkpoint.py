@@ -1,0 +1,272 @@
+"""A model, checked before anything is made of it: one check for every command.
+
+    check_model("runs/nacre")
+
+Configuration, weights (names, shapes, finite values), tokenizer, processor and chat template must
+be there and fit each other. All that the check raises is a CephaloError of one line, as folders
+come from everywhere.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import is_flash_attn_2_available, logging
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import check_template
+from cephalo.cli.weights import INDEX, WHOLE, check_finite, indexed_files, weight_files
+
+CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
+# What a model is besides its weights. Code is not run unless it is trusted.
+SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
+# One of these makes a tokenizer: without any, some families go on with an empty one.
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+LONGEST_ERROR = 400  # characters of what a library says
+NAMED = 8  # weights that an error lists
+
+
+def check_model(
+    name_or_folder: str | Path, revision: str | None = None, trust_remote_code: bool = False
+) -> None:
+    """Raise CephaloError where a model of a folder or of the Hub is not whole.
+
+    Weights are read once, in pieces; names and shapes are compared with the class on the meta
+    device, so that memory stays small. Of an adapter the own weights are read: its base may be on
+    the Hub alone.
+    """
+    folder = check_weights(name_or_folder, revision, trust_remote_code)
+    if (folder / CONFIG).exists():
+        config = read_config(folder, trust_remote_code=trust_remote_code)
+        read_processor(folder, config, trust_remote_code)
+
+
+def check_weights(
+    name_or_folder: str | Path, revision: str | None = None, trust_remote_code: bool = False
+) -> Path:
+    """As `check_model`, without the tokenizer and processor. Returns the model's folder."""
+    folder = local_folder(name_or_folder, revision)
+    check_values(folder)
+    if not (folder / CONFIG).exists():
+        return folder
+    config = read_config(folder, trust_remote_code=trust_remote_code)
+    named = config.architectures
+    if not named or not (hasattr(transformers, named[0]) or getattr(config, "auto_map", None)):
+        raise CephaloError(
+            f"cannot load {folder}: its {CONFIG} names the class {named and named[0]!r}, which "
+            "transformers does not have; save the model again"
+        )
+    with told(f"cannot load {name_or_folder}"), silent():
+        _, loading = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            config=config,
+            device_map="meta",
+            dtype="auto",
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # or they would not be named
+            trust_remote_code=trust_remote_code,
+        )
+    check_loading(str(name_or_folder), loading)
+    return folder
+
+
+def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Path:
+    """The folder of a model: itself, or the Hub's cache, into which it is brought.
+
+    Raises CephaloError for what is neither, and where the Hub does not answer.
+    """
+    folder, name = Path(name_or_folder), str(name_or_folder)
+    if folder.is_dir():
+        if not any((folder / file).exists() for file in (CONFIG, ADAPTER_CONFIG)):
+            raise CephaloError(f"{name} is no checkpoint: it has no {CONFIG}")
+        return folder
+    try:
+        snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*SMALL_FILES]))
+        weights = [WHOLE, "adapter_model.safetensors"]
+        if (snapshot / INDEX).exists():
+            weights = sorted(set(indexed_files(snapshot / INDEX).values()))
+        snapshot_download(name, revision=snapshot.name, allow_patterns=weights)
+    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        at = f" at {revision}" if revision and revision != "main" else ""
+        raise CephaloError(
+            f"cannot load {name}: no folder, and no model of the Hub{at} that this token may read"
+        ) from error
+    except (httpx2.HTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise CephaloError(f"cannot load {name}: {in_one_line(error)}") from error
+    return snapshot
+
+
+def base_of(folder: Path) -> Path:
+    """The folder of an adapter's base; `folder` itself where it is a whole model."""
+    if (folder / CONFIG).exists():
+        return folder
+    base = read_object(folder / ADAPTER_CONFIG).get(BASE)
+    if not isinstance(base, str) or not base:
+        raise CephaloError(f"{folder / ADAPTER_CONFIG} names no base; save the adapter again")
+    return local_folder(base)
+
+
+def check_values(folder: Path) -> None:
+    """Raise CephaloError for files of weights that are not there, not whole or not finite."""
+    for path in weight_files(folder, str(folder)):
+        check_finite(path)
+
+
+def read_config(
+    folder: Path, attn_implementation: str | None = None, trust_remote_code: bool = False
+) -> Any:
+    """The configuration of a model that reads images and texts.
+
+    An attention that config.json asks for and this machine does not have, as the published
+    Phi-3-vision does with FlashAttention, is left to transformers; `attn_implementation` goes
+    before it. Raises CephaloError for what transformers and Cephalo do not know.
+    """
+    stored = read_object(folder / CONFIG)
+    kind = stored.get("model_type")
+    if not isinstance(kind, str) or (kind not in CONFIG_MAPPING and not trust_remote_code):
+        own = "; its own code runs with trust_remote_code" if "auto_map" in stored else ""
+        raise CephaloError(
+            f"cannot load {folder}: transformers and Cephalo know no model_type {kind!r}{own}"
+        )
+    with told(f"cannot load {folder}: its {CONFIG}"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        known = type(config) in AutoModelForImageTextToText._model_mapping
+        known = known and config.get_text_config().vocab_size > 0
+    if not known and not (trust_remote_code and getattr(config, "auto_map", None)):
+        raise CephaloError(
+            f"cannot load {folder}: its model_type {config.model_type!r} is no model that reads "
+            "images and texts"
+        )
+    wanted = config._attn_implementation
+    usable = wanted in (None, "eager", "sdpa") or (
+        wanted == "flash_attention_2" and is_flash_attn_2_available()
+    )
+    config._attn_implementation = attn_implementation or (wanted if usable else None)
+    return config
+
+
+def check_loading(name: str, loading: dict[str, Any]) -> None:
+    """Raise CephaloError for weights that do not fit, from what transformers tells of a load."""
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if keys := sorted(key if isinstance(key, str) else str(key[0]) for key in loading[kind]):
+            more = f" and {len(keys) - NAMED} more" if keys[NAMED:] else ""
+            raise CephaloError(
+                f"cannot load {name}: {kind.replace('_', ' ')} in the checkpoint: "
+                f"{', '.join(keys[:NAMED])}{more}"
+            )
+
+
+def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -> Any:
+    """The processor of a model, with its tokenizer and chat template.
+
+    Older files of LLaVA-NeXT do not say how many tokens an image has; config.json does. Raises
+    CephaloError where a part is missing or is not of the model with this configuration.
+    """
+    for part, files in (("tokenizer", TOKENIZERS), ("image processor", PROCESSORS)):
+        if not any((folder / file).exists() for file in files):
+            raise CephaloError(f"{folder} has no {part} ({files[0]}); save its processor there")
+    with told(f"cannot load the processor of {folder}"):
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        tokens = max(processor.tokenizer.get_vocab().values()) + 1
+        rows = config.get_text_config().vocab_size
+    if not hasattr(processor, "image_processor"):
+        raise CephaloError(f"{folder} has no image processor; save its processor there")
+    if getattr(processor, "chat_template", None) is None:
+        raise CephaloError(f"{folder} has no chat template; save its processor with one")
+    check_written(processor, folder)
+    if tokens > rows:
+        raise CephaloError(
+            f"the tokenizer of {folder} has {tokens:,} tokens and its weights {rows:,}; it is the "
+            "one of another model"
+        )
+    own = getattr(processor, "image_token_id", None)
+    known = getattr(config, "image_token_id", None)
+    if None not in (own, known) and own != known:
+        raise CephaloError(
+            f"an image is token {own} for the tokenizer of {folder} and {known} for its "
+            f"{CONFIG}; one of them is of another model"
+        )
+    if getattr(processor, "patch_size", 0) is None and hasattr(config, "vision_config"):
+        processor.patch_size = config.vision_config.patch_size
+        processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+        processor.num_additional_image_tokens = 1  # CLIP's class token
+    return processor
+
+
+def check_written(processor: Any, folder: Path) -> None:
+    """Raise CephaloError where the chat template cannot write a conversation in bounded time."""
+    template = processor.chat_template
+    if isinstance(template, dict):
+        template = template.get("default", "")
+    tokens = processor.tokenizer.special_tokens_map
+    texts = tuple((name, str(text)) for name, text in tokens.items() if not isinstance(text, list))
+    try:
+        check_template(template, texts)
+    except CephaloError as error:
+        raise CephaloError(f"cannot load {folder}: {error}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises CephaloError where it is missing or broken."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CephaloError(f"cannot load {path.parent}: {error}") from error
+    except ValueError as error:
+        raise CephaloError(
+            f"cannot load {path.parent}: {path.name} is not a valid JSON file ({error}); fetch or "
+            "save the model again"
+        ) from error
+    if not isinstance(found, dict):
+        raise CephaloError(
+            f"cannot load {path.parent}: {path.name} holds no JSON object; fetch or save the model "
+            "again"
+        )
+    return found
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn whatever a library raises into a CephaloError of one line that begins with `what`."""
+    try:
+        yield
+    except CephaloError:
+        raise
+    except Exception as error:  # each family and file format raises in its own way
+        name = what.removeprefix("cannot load ")
+        raise CephaloError(f"{what}: {in_one_line(error).removeprefix(f'{name}: ')}") from error
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """No warnings and no progress bars of transformers: what they would tell is raised."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, with all white space folded and of bounded length."""
+    return " ".join(str(error).split())[:LONGEST_ERROR] or type(error).__name__
