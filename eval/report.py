@@ -16,7 +16,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.eval.questions import Question
 from cephalo.eval.results import Evaluated
-from modeling_cephalo.images import open_image
+from cephalo.inference.images import open_image
 
 WORST = 12  # rows of each model
 LONGEST = 600  # characters of a text

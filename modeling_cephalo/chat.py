@@ -42,8 +42,9 @@ def chat(
       echo "What is shown?" | cephalo chat runs/nacre --image nacre.png
     """
     quiet()
+    from cephalo.inference.images import open_image
+
     from . import inference
-    from .images import open_image
 
     images = [open_image(path) for path in image or []]
     loaded = inference.load(

@@ -32,8 +32,7 @@ from transformers import (
 )
 
 from cephalo.cli.errors import CephaloError
-
-from .images import open_image
+from cephalo.inference.images import open_image
 
 # {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
 # {"type": "image", "image": ...}.

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
 from . import inference
-from .images import open_image
-from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
 Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]
 

@@ -129,7 +129,7 @@ def image_of_url(url: str) -> Any:
 
     from transformers.image_utils import load_image
 
-    from .images import open_image
+    from cephalo.inference.images import open_image
 
     if url.startswith("data:"):
         try:

@@ -18,12 +18,12 @@ from teacher_server import TeacherServer, error, user_text
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from modeling_cephalo import endpoint, inference
+from cephalo.inference import endpoint, inference
+from cephalo.inference.questions import NoAnswerError, Question, Sampling
 from modeling_cephalo.agents import panel as panels
 from modeling_cephalo.agents.discussion import history
 from modeling_cephalo.agents.transcript import Transcript, Turn
 from modeling_cephalo.model_sources import Models, ModelSource, as_picture, clean
-from modeling_cephalo.questions import NoAnswerError, Question, Sampling
 from modeling_cephalo.serve import run_server
 from modeling_cephalo.tiny import make_tiny_idefics2
 

@@ -10,15 +10,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMON = {"cephalo.cli"}
+MODELS = COMMON | {"cephalo.inference", "modeling_cephalo", "cephalo.model_cards"}
 MAY_IMPORT = {
     "cli": set(),
-    "modeling_cephalo": COMMON,
+    "inference": COMMON,
+    "modeling_cephalo": COMMON | {"cephalo.inference"},
     "model_cards": COMMON,
-    "dataset_scripts": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
-    "train": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
-    "merge_recipes": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
-    "eval": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
-    "series": COMMON | {"modeling_cephalo", "cephalo.model_cards"},
+    "dataset_scripts": MODELS,
+    "train": MODELS,
+    "merge_recipes": MODELS,
+    "eval": MODELS,
+    "series": MODELS,
 }
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 from modeling_cephalo import inference
-from modeling_cephalo.images import open_image
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from teacher_server import TeacherServer, completion, error
 
 from cephalo.cli.errors import CephaloError
-from modeling_cephalo import endpoint as endpoint_module
-from modeling_cephalo.endpoint import Endpoint, Limits, data_url, retry_after
-from modeling_cephalo.questions import (
+from cephalo.inference import endpoint as endpoint_module
+from cephalo.inference.endpoint import Endpoint, Limits, data_url, retry_after
+from cephalo.inference.questions import (
     BudgetSpentError,
     NoAnswerError,
     Picture,

@@ -23,7 +23,7 @@ from cephalo.dataset_scripts.refinement.showing import (
     pictures_of,
 )
 from cephalo.dataset_scripts.refinement.tasks import load_task, parse_tasks
-from modeling_cephalo.questions import parse_reply
+from cephalo.inference.questions import parse_reply
 
 PLAIN = ["--tasks", "describe", "--no-verify"]
 

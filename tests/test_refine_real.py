@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from test_serve import free_port, wait_until_healthy
 
 from cephalo.cli.main import main
+from cephalo.inference.endpoint import Endpoint
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling, Usage
 from modeling_cephalo import inference
-from modeling_cephalo.endpoint import Endpoint
 from modeling_cephalo.local_model import LocalModel
-from modeling_cephalo.questions import NoAnswerError, Picture, Question, Sampling, Usage
 
 GREEDY = Sampling(temperature=0.0, max_tokens=24)
 

@@ -26,7 +26,7 @@ from cephalo.dataset_scripts.refinement.teachers import (
     Verified,
     checked,
 )
-from modeling_cephalo.questions import (
+from cephalo.inference.questions import (
     Answer,
     BudgetSpentError,
     NoAnswerError,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
-from ..images import open_image
-from ..questions import Picture
+from cephalo.inference.images import open_image
+from cephalo.inference.questions import Picture
+
 from .transcript import Transcript
 
 HERE = Path(__file__).parent

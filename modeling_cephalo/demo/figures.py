@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-
-from ..images import open_image
+from cephalo.inference.images import open_image
 
 PAGE = 12  # figures
 THUMBNAIL = 320  # pixels

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.images import open_image
 
-from ..images import open_image
 from ..inference import Cephalo, Message, text_message, user_message
 
 MOST_TURNS = 20

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.inference.images import open_image
 
-from ..images import open_image
 from .designs import (
     Design,
     Extrusion,

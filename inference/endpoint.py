@@ -25,9 +25,16 @@ import openai
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-
-from .images import open_image
-from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage, json_schema
+from cephalo.inference.images import open_image
+from cephalo.inference.questions import (
+    NoAnswerError,
+    Picture,
+    Question,
+    Reply,
+    Sampling,
+    Usage,
+    json_schema,
+)
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
 LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more ends the run

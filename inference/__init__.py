@@ -1,0 +1,1 @@
+"""Questions to models and their answers; importing this loads no torch."""
