@@ -8,24 +8,23 @@ Works with OpenAI, vLLM, `transformers serve`, `cephalo serve` and llama.cpp.
 """
 
 import asyncio
-import base64
-import email.utils
-import io
 import json
+import os
 import random
 import re
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
-import httpx2
-import openai
-from PIL import Image
+import aiohttp
+import yarl
 
 from cephalo.cli.errors import CephaloError
-from cephalo.inference.images import open_image
+from cephalo.inference.data_urls import data_url
 from cephalo.inference.questions import (
     NoAnswerError,
     Picture,
@@ -35,28 +34,37 @@ from cephalo.inference.questions import (
     Usage,
     json_schema,
 )
+from cephalo.inference.replies import (
+    OPTIONAL,
+    RefusedError,
+    one_line,
+    read_refusal,
+    read_reply,
+    refused_field,
+)
 
+OPENAI = "https://api.openai.com/v1"
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
 LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more ends the run
 ENCODED_KEPT = 128  # images; the tasks of one figure come after each other
-# Statuses that no other question would escape: key, payment, permission, address or model.
-FATAL = {401, 402, 403, 404}
+MAX_BODY = 8 << 20  # bytes of a reply; the longest answers have some 100,000 characters
+KEEP_ALIVE = 4.0  # seconds; uvicorn closes a connection after 5 without a request
+# Statuses that no other question would escape: key, payment, address or model, a redirection.
+FATAL = {301, 302, 303, 307, 308, 401, 402, 404}
+FORBIDDEN = 403  # of one question, to a moderator, or of all, to a key
+MOST_FORBIDDEN = 16  # questions, with no reply to any other, that end the run
 WORTH_RETRYING = {408, 409, 425, 429}
-# Optional fields, by what a server says when it does not know them.
-OPTIONAL = {
-    "response_format": r"response.?format|json.?schema|structured|grammar|guided|json.?mode",
-    "max_tokens": r"max_tokens",
-    "seed": r"\bseed\b",
-    "temperature": r"temperature",
-}
 # What servers say to an image that their model cannot see.
-BLIND = re.compile(r"image.{0,40}not supported|not support.{0,20}image|not.{0,20}multimodal", re.I)
+BLIND = re.compile(r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal", re.I)
+UNKNOWN_MODEL = re.compile(
+    r"model.{0,80}(?:not found|not exist|unknown|not available|not loaded)", re.I
+)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How a server is asked. `timeout` is in seconds for one request, `max_image_edge` in pixels
-    of what is sent."""
+    """How a server is asked. `timeout` is in seconds for one request from its first byte to the
+    last one of its reply, `max_image_edge` in pixels of what is sent."""
 
     max_concurrency: int = 64
     max_retries: int = 5
@@ -77,24 +85,30 @@ class Endpoint:
     ) -> None:
         self.model, self.api_key, self.usage, self.limits = model, api_key, usage, limits
         self.settings = {"model": model, "max_image_edge": limits.max_image_edge}
+        self.address = checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+        if not api_key.isascii() or not api_key.isprintable():
+            raise CephaloError("the key of the endpoint holds a sign that no key has; copy it anew")
         self.refused: set[str] = set()  # fields of OPTIONAL
         self.slots = asyncio.Semaphore(limits.max_concurrency)
-        self.encoded: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
+        self.encoded: OrderedDict[str, asyncio.Task[bytes]] = OrderedDict()
         self.resume_at = 0.0  # on the monotonic clock, as a server asked for
         self.last_reply = 0.0
-        if base_url and not re.match(r"https?://[^/]", base_url):
-            raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
-        self.client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=api_key,
-            max_retries=0,  # ours are counted and obey a budget
-            timeout=limits.timeout,
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=limits.max_concurrency)
-            ),
-        )
+        self.forbidden = 0
 
     async def __aenter__(self) -> "Endpoint":
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self.limits.max_concurrency, keepalive_timeout=KEEP_ALIVE
+            ),
+            timeout=aiohttp.ClientTimeout(total=self.limits.timeout),
+            headers={
+                "Authorization": f"Bearer {self.api_key}",
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",  # a few kilobytes, and none that grow to gigabytes
+            },
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=proxy_of(self.address),
+        )
         return self
 
     async def __aexit__(
@@ -103,7 +117,7 @@ class Endpoint:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.client.close()
+        await self.session.close()
 
     async def send(self, question: Question, sampling: Sampling) -> Reply:
         """One reply of the server.
@@ -123,44 +137,55 @@ class Endpoint:
                     reply = await self.request(messages, question, sampling)
                     self.last_reply = time.monotonic()
                     return reply
-                except (openai.APIError, ValueError) as error:
+                except (RefusedError, aiohttp.ClientError, OSError, ValueError) as error:
                     failure = error
+                wait = self.wait_after(failure, retry)
                 if retry < self.limits.max_retries:
-                    await self.pause(self.wait_after(failure, retry))
-                else:
-                    self.wait_after(failure, retry)
+                    await self.pause(wait)
         # A server that cannot be reached at all answers no other question either.
-        unreachable = isinstance(failure.__cause__, httpx2.ConnectError)
-        if unreachable and self.last_reply <= started:
+        if isinstance(failure, aiohttp.ClientConnectorError) and self.last_reply <= started:
             raise CephaloError(
-                f"{self.client.base_url} cannot be reached: {self.say(failure.__cause__)}; start "
+                f"{self.address} cannot be reached: {self.say(failure)}; start "
                 "the server or correct --base-url, and run it again: it goes on from here"
             )
         raise NoAnswerError(
             f"no answer after {self.limits.max_retries + 1} tries: {self.say(failure)}"
         )
 
-    async def request(self, messages: list[Any], question: Question, sampling: Sampling) -> Reply:
+    async def request(self, messages: bytes, question: Question, sampling: Sampling) -> Reply:
         """Send one request, and again at once without the optional fields that it refuses.
 
-        Raises openai.APIError, and ValueError where the body is no chat completion.
+        Raises RefusedError, aiohttp.ClientError or TimeoutError where no reply came, and ValueError
+        where the body is no chat completion.
         """
         while True:
             fields = self.fields(question, sampling)
+            head = json.dumps({"model": self.model, **fields})[:-1].encode()
             try:
-                # `chat.completions.create` looks through every field for five milliseconds.
-                response = await self.client.post(
-                    "/chat/completions",
-                    cast_to=httpx2.Response,
-                    body={"model": self.model, "messages": messages, **fields},
-                )
-                return read_reply(response.content)
-            except openai.APIStatusError as error:
+                return read_reply(await self.post([head, *messages]))
+            except RefusedError as error:
                 name = refused_field(error, set(fields) & set(OPTIONAL))
                 if name is None:
                     raise
                 self.refused.add(name)
                 self.usage.take_request()
+
+    async def post(self, pieces: list[bytes]) -> bytes:
+        """The body of the reply to a request whose body is in pieces. Raises as `request` does."""
+        async with self.session.post(
+            f"{self.address}/chat/completions",
+            data=one_after_the_other(pieces),
+            headers={"Content-Length": str(sum(map(len, pieces)))},
+            allow_redirects=False,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise ValueError(f"a reply of more than {MAX_BODY >> 20} MB")
+            if response.status >= 300:
+                raise read_refusal(response.status, response.headers, bytes(body))
+            return bytes(body)
 
     def fields(self, question: Question, sampling: Sampling) -> dict[str, Any]:
         """The fields of a request that servers are known to take or not."""
@@ -181,21 +206,21 @@ class Endpoint:
             kept["max_completion_tokens"] = sampling.max_tokens
         return kept
 
-    async def messages(self, question: Question) -> list[dict[str, Any]]:
-        """The question as OpenAI's messages, with images as data URLs."""
-        content = []
-        for part in question.parts:
+    async def messages(self, question: Question) -> list[bytes]:
+        """The end of a request in JSON: the question as OpenAI's messages, with images as data
+        URLs. The pieces of one image are the same object in all questions about it."""
+        system = json.dumps({"role": "system", "content": question.system}).encode()
+        pieces = [b', "messages": [%b, {"role": "user", "content": [' % system]
+        for number, part in enumerate(question.parts):
+            comma = b", " if number else b""
             if isinstance(part, Picture):
-                url = await self.data_url(part)
-                content.append({"type": "image_url", "image_url": {"url": url}})
+                url = await self.data_url(part)  # needs no escapes
+                pieces += [comma + b'{"type": "image_url", "image_url": {"url": "', url, b'"}}']
             else:
-                content.append({"type": "text", "text": part})
-        return [
-            {"role": "system", "content": question.system},
-            {"role": "user", "content": content},
-        ]
+                pieces.append(comma + json.dumps({"type": "text", "text": part}).encode())
+        return [*pieces, b"]}]}"]
 
-    async def data_url(self, picture: Picture) -> str:
+    async def data_url(self, picture: Picture) -> bytes:
         """The data URL of an image, made in a thread, and once for questions near each other.
 
         Raises NoAnswerError for a picture that cannot be read.
@@ -207,7 +232,7 @@ class Endpoint:
             while len(self.encoded) > ENCODED_KEPT:
                 self.encoded.popitem(last=False)
         try:
-            return await task
+            return await asyncio.shield(task)
         except CephaloError as error:
             raise NoAnswerError(str(error)) from error
 
@@ -223,109 +248,68 @@ class Endpoint:
         anything is of none.
         """
         backoff = min(FIRST_WAIT * 2**retry, LONGEST_WAIT) * random.uniform(0.75, 1.0)
-        if not isinstance(error, openai.APIStatusError):
+        if not isinstance(error, RefusedError):
             return backoff
-        status, text = error.status_code, self.say(error)
-        unknown_model = status == 400 and re.search(
-            r"model.{0,80}(not found|not exist|unknown|not available|not loaded)", text, re.I
-        )
-        if status in FATAL or unknown_model:
+        status, reason = error.status, self.without_key(error.reason)
+        self.forbidden += status == FORBIDDEN
+        unknown_model = status == 400 and UNKNOWN_MODEL.search(error.reason)
+        none_allowed = self.forbidden >= MOST_FORBIDDEN and not self.last_reply
+        if status in FATAL or unknown_model or none_allowed:
             raise CephaloError(
-                f"{self.client.base_url} answers {status} to model {self.model}: {text}; "
+                f"{self.address} answers {status} to model {self.model}: {reason}; "
                 "check --base-url, --model and --api-key"
             )
-        if re.search(
-            r"image.{0,40}not supported|not.{0,40}multimodal|not support.{0,20}image", text
-        ):
+        if BLIND.search(error.reason):
             raise CephaloError(
-                f"{self.model} sees no images: {text}; use one that does, or --text-only"
+                f"{self.model} sees no images: {reason}; use one that does, or --text-only"
             )
-        if getattr(error, "code", None) == "insufficient_quota":
-            raise CephaloError(f"{self.client.base_url}: {text}; run it again when there is credit")
+        if error.code == "insufficient_quota":
+            raise CephaloError(f"{self.address}: {reason}; run it again when there is credit")
         if status < 500 and status not in WORTH_RETRYING:
-            raise NoAnswerError(f"the server answers {status}: {text}")
-        wait = retry_after(error.response.headers)
-        if wait is None:
+            raise NoAnswerError(self.say(error))
+        if error.retry_after is None:
             return backoff
-        if wait > LONGEST_RETRY_AFTER:
+        if error.retry_after > LONGEST_RETRY_AFTER:
             raise CephaloError(
-                f"{self.client.base_url} asks to wait {wait:,.0f} seconds; run it again then"
+                f"{self.address} asks to wait {error.retry_after:,.0f} seconds; run it again then"
             )
         # What one request is told holds for all of them.
-        self.resume_at = max(self.resume_at, time.monotonic() + wait)
-        return wait
+        self.resume_at = max(self.resume_at, time.monotonic() + error.retry_after)
+        return error.retry_after
 
     def say(self, error: BaseException) -> str:
-        """An error in one line of bounded length, without the key, which servers repeat."""
-        if isinstance(error, openai.APITimeoutError):
-            return "the request timed out"
-        text = str(error.__cause__ or error) or type(error.__cause__ or error).__name__
-        if len(self.api_key) > 3:
-            text = text.replace(self.api_key, "[key]")
-        return " ".join(text.split())[:300]
+        """An error in one line."""
+        if isinstance(error, TimeoutError):
+            return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
+        return self.without_key(str(error) or type(error).__name__)
+
+    def without_key(self, text: str) -> str:
+        """A text in one line of bounded length, without the key, which servers repeat."""
+        return one_line(text.replace(self.api_key, "[key]") if len(self.api_key) > 3 else text)
 
 
-def read_reply(body: bytes) -> Reply:
-    """The reply in the body of a chat completion. Raises ValueError where it is none."""
+async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body, which are not copied into one."""
+    for piece in pieces:
+        yield piece
+
+
+def checked_address(base_url: str) -> str:
+    """The address of an API without a slash at its end. Raises CephaloError where it is none."""
     try:
-        found = json.loads(body)
-        choice = found["choices"][0]
-        message, usage = choice["message"], found.get("usage") or {}
-        text = message.get("content") or message.get("refusal") or ""
-        if not isinstance(text, str):
-            raise TypeError
-        return Reply(
-            text,
-            str(choice.get("finish_reason") or "stop"),
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
-        )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise ValueError("the server's answer is no chat completion") from error
-
-
-def refused_field(error: openai.APIStatusError, sent: set[str]) -> str | None:
-    """The optional field that a server did not take, None where something else was wrong."""
-    if error.status_code not in (400, 422, 501):
-        return None
-    for name in OPTIONAL:
-        if name in sent and re.search(OPTIONAL[name], str(error), re.I):
-            return name
-    return None
-
-
-def retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds that a server asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3)."""
-    value = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(value))
+        url = yarl.URL(base_url)
+        known = url.scheme in ("http", "https") and url.host
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        known = False
+    if not known:
+        raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
+    return base_url.rstrip("/")
+
+
+def proxy_of(address: str) -> str | None:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for an address, None for none."""
+    url = yarl.URL(address)
+    if proxy_bypass(url.host or ""):
         return None
-
-
-def data_url(data: bytes, edge: int) -> str:
-    """An image as a data URL, with its longer edge at most `edge` pixels.
-
-    A JPEG or PNG that is small enough goes as it is. Raises CephaloError for what is no picture.
-    """
-    small = open_image(io.BytesIO(data)) if not _can_go(data, edge) else None
-    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
-    if small is not None:
-        small.thumbnail((edge, edge))
-        out = io.BytesIO()
-        small.save(out, "JPEG", quality=90)
-        data, kind = out.getvalue(), "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _can_go(data: bytes, edge: int) -> bool:
-    """Whether an image needs no change; reads its header only."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.format in ("JPEG", "PNG") and max(image.size) <= edge
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
+    proxy = getproxies().get(url.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

@@ -18,8 +18,9 @@ from teacher_server import TeacherServer, error, user_text
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.inference import endpoint, inference
+from cephalo.inference import endpoint
 from cephalo.inference.questions import NoAnswerError, Question, Sampling
+from modeling_cephalo import inference
 from modeling_cephalo.agents import panel as panels
 from modeling_cephalo.agents.discussion import history
 from modeling_cephalo.agents.transcript import Transcript, Turn

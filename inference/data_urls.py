@@ -1,0 +1,42 @@
+"""Images as they are sent to a server: data URLs of bounded size."""
+
+import base64
+import io
+
+from PIL import Image
+
+from cephalo.inference.images import open_image
+
+QUALITY = 90  # of a JPEG file, of 100
+PLAIN_MODES = ("1", "L", "P", "RGB")  # Pillow's names of what every server shows alike
+
+
+def data_url(data: bytes, edge: int) -> bytes:
+    """An image as a data URL in ASCII, with its longer edge at most `edge` pixels.
+
+    A JPEG or PNG that is small enough goes as it is. Raises CephaloError for what is no picture.
+    """
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+    if not _can_go(data, edge):
+        small = open_image(io.BytesIO(data))
+        small.thumbnail((edge, edge))
+        data, kind = jpeg(small), "jpeg"
+    return b"data:image/%b;base64,%b" % (kind.encode(), base64.b64encode(data))
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """An RGB image as a JPEG file."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
+
+
+def _can_go(data: bytes, edge: int) -> bool:
+    """Whether an image needs no change: it is small, upright and opaque, with eight bits of a
+    common colour; reads its header only."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            plain = image.mode in PLAIN_MODES and not {"exif", "transparency"} & image.info.keys()
+            return plain and image.format in ("JPEG", "PNG") and max(image.size) <= edge
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
