@@ -1,14 +1,27 @@
 """Images as they are sent to a server: data URLs of bounded size."""
 
+import asyncio
 import base64
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from PIL import Image
 
 from cephalo.inference.images import open_image
 
+DECODED = 2  # images at a time, which bounds the memory: a scan can take 100 MB
 QUALITY = 90  # of a JPEG file, of 100
 PLAIN_MODES = ("1", "L", "P", "RGB")  # Pillow's names of what every server shows alike
+
+Result = TypeVar("Result")
+_threads = ThreadPoolExecutor(DECODED, "images")
+
+
+async def with_pixels(work: Callable[..., Result], *arguments: object) -> Result:
+    """The result of a function that decodes images, called in a thread; DECODED run at once."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
 
 
 def data_url(data: bytes, edge: int) -> bytes:

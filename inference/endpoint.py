@@ -24,7 +24,7 @@ import aiohttp
 import yarl
 
 from cephalo.cli.errors import CephaloError
-from cephalo.inference.data_urls import data_url
+from cephalo.inference.data_urls import data_url, with_pixels
 from cephalo.inference.questions import (
     NoAnswerError,
     Picture,
@@ -227,7 +227,7 @@ class Endpoint:
         """
         task = self.encoded.get(picture.sha256)
         if task is None:
-            work = asyncio.to_thread(data_url, picture.data, self.limits.max_image_edge)
+            work = with_pixels(data_url, picture.data, self.limits.max_image_edge)
             task = self.encoded[picture.sha256] = asyncio.create_task(work)
             while len(self.encoded) > ENCODED_KEPT:
                 self.encoded.popitem(last=False)

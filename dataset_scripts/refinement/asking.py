@@ -12,6 +12,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.checks import Check
 from cephalo.dataset_scripts.refinement.decisions import take_decisions
 from cephalo.dataset_scripts.refinement.estimate import estimate
+from cephalo.dataset_scripts.refinement.memory import keep_small
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.report import Spending
@@ -100,6 +101,7 @@ def refine_shards(
 
     Raises CephaloError where a model cannot be asked at all.
     """
+    keep_small()
     spending = Spending(asking.price_in, asking.price_out)
     models: list[Any] = []
     checks = load_checks(asking.checks)

@@ -36,7 +36,7 @@ OTHER_CHECKS = {
 """Why an answer is rejected besides the checks of its text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 GROUP_ROWS = 100
-GROUP_BYTES = 64 << 20  # of images; within a group, an image that comes again is stored once
+GROUP_BYTES = 32 << 20  # of images; within a group, an image that comes again is stored once
 
 
 def figure_shards(folder: Path) -> list[Path]:
