@@ -12,6 +12,7 @@ from PIL import Image
 from cephalo.inference.images import open_image
 
 DECODED = 2  # images at a time, which bounds the memory: a scan can take 100 MB
+SHRINK = Image.Resampling.HAMMING  # as sharp as bicubic, in half the time
 QUALITY = 90  # of a JPEG file, of 100
 PLAIN_MODES = ("1", "L", "P", "RGB")  # Pillow's names of what every server shows alike
 
@@ -32,7 +33,7 @@ def data_url(data: bytes, edge: int) -> bytes:
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     if not _can_go(data, edge):
         small = open_image(io.BytesIO(data))
-        small.thumbnail((edge, edge))
+        small.thumbnail((edge, edge), SHRINK)
         data, kind = jpeg(small), "jpeg"
     return b"data:image/%b;base64,%b" % (kind.encode(), base64.b64encode(data))
 
