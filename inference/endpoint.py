@@ -281,6 +281,8 @@ class Endpoint:
         """An error in one line."""
         if isinstance(error, TimeoutError):
             return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
+        if isinstance(error, aiohttp.ClientConnectorError) and (error.errno or 0) > 0:
+            return os.strerror(error.errno)
         return self.without_key(str(error) or type(error).__name__)
 
     def without_key(self, text: str) -> str:

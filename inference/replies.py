@@ -11,6 +11,7 @@ from typing import Any
 from cephalo.inference.questions import Reply
 
 LONGEST_REASON = 300  # characters of what a server says
+SHOWN = 10_000  # bytes of a body that are looked through for what to say
 MOST_TOKENS = 2**53  # counted in one reply; more is no count
 # Optional fields, by what a server says when it does not know them.
 OPTIONAL = {
@@ -23,7 +24,9 @@ FIELD_REFUSED = (400, 422, 500, 501)  # statuses that come with an unknown field
 # Keys of the thoughts of a model, by server; what it says can stand there alone.
 THOUGHTS = ("reasoning_content", "reasoning")
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
-_TAG = re.compile(r"<(?:style|script)\b.{0,9999}?</(?:style|script)|<[^<>]{0,999}>", re.I | re.S)
+_TAG = re.compile(
+    r"<(?:style|script)\b.{0,2000}?</(?:style|script)\s*>|<[^<>]{0,500}>", re.IGNORECASE | re.DOTALL
+)
 
 
 class RefusedError(Exception):
@@ -154,7 +157,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def shown(body: bytes) -> str:
     """What stands in a body that is not what was asked for, in one line."""
-    text = body[:100_000].decode("utf-8", "replace")
+    text = body[:SHOWN].decode("utf-8", "replace")
     if not text.strip():
         return "an empty reply"
     if text.lstrip().startswith("<"):

@@ -82,6 +82,7 @@ class Outcome:
     read: int = 0  # conversations whose form could be read, whatever the checks say
     unmatched: int = 0  # decisions of people that are about no conversation
     stopped: str | None = None
+    reason: str | None = None  # why the first question had no answer, or one that none can read
 
 
 class Run:
@@ -210,12 +211,16 @@ class Run:
             shown = [figures[place] for place in item.places]
             if failure := item.answered.failure:
                 self.outcome.unanswered += 1
+                self.outcome.reason = self.outcome.reason or failure
                 line = aside(shown, item, Verified(None, failed={"no_answer": failure}))
                 sorted_out.rejected.append(line)
             else:
                 self.outcome.answered += 1
             for one in item.answered.found:
                 self.outcome.read += one.talk is not None
+                if one.talk is None:
+                    why = "; ".join(f"{name}: {detail}" for name, detail in one.failed.items())
+                    self.outcome.reason = self.outcome.reason or why
                 self.sort_out(document.shard, shown, item, one, sorted_out)
         whole = all(item.answered.whole for item in document.items)
         unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided

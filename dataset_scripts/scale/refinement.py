@@ -78,7 +78,7 @@ class RefineShards:
         if outcome.stopped:
             raise CephaloError(f"{shard.path}: stopped: {outcome.stopped}; submit it again")
         if outcome.unanswered and not outcome.answered and not outcome.done_before:
-            raise CephaloError(f"{shard.path}: no question got an answer; is the server there?")
+            raise CephaloError(f"{shard.path}: no question got an answer: {outcome.reason}")
         facts = {name: getattr(outcome, name) for name in OUTCOME}
         facts |= {name: getattr(usage, name) if usage else 0 for name in USAGE}
         facts |= {"teacher": asked.teacher.name, "params": asked.teacher.params()}
