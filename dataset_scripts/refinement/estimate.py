@@ -6,12 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from cephalo.dataset_scripts.refinement.documents import read_figures
+from cephalo.dataset_scripts.refinement.documents import part_figures
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 from cephalo.dataset_scripts.refinement.quotation import source_of
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.second_look import REQUESTS
+from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.refinement.showing import pictures_of
 
 SAMPLED_SHARDS = 4  # read to estimate tokens
@@ -52,12 +53,14 @@ def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path]) -> float:
     A second look is taken to be as long: its first request has the same images and quotations, its
     second one neither images nor a task, but answers.
     """
-    counts = []
+    counts, images = [], Images()
     step = max(1, len(shards) // SAMPLED_SHARDS)
     for shard in shards[::step][:SAMPLED_SHARDS]:
-        items = plan(read_figures(shard), teacher.tasks)
+        items = plan(part_figures(shard)[0], teacher.tasks)
         chosen = items[:: max(1, len(items) // SAMPLED_ITEMS)][:SAMPLED_ITEMS]
-        counts += [tokens_of(teacher, item) for item in chosen]
+        for item in chosen:
+            item.figures = images.filled(shard, item.figures or ())
+            counts.append(tokens_of(teacher, item))
     return sum(counts) / max(len(counts), 1)
 
 
