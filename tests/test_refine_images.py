@@ -43,15 +43,15 @@ def test_reading_on_reads_each_row_once(shard, monkeypatch):
     images = Images()
     figures, _ = part_figures(shard)
     images.filled(shard, figures)
-    assert read == list(range(10))
+    assert read == [0, 1, *range(3, 10)]  # the third row, which is left out, ends its group
     images.kept.clear()
     images.size = 0
     images.image(shard, 7)  # in the third group
-    assert read[10:] == [6, 7]
+    assert read[9:] == [6, 7]
 
 
 def test_a_shard_that_changed_is_named(shard):
     figures, _ = part_figures(shard)
     pq.write_table(pq.read_table(shard).slice(0, 2), shard)
-    with pytest.raises(CephaloError, match="paper.parquet changed while it was read"):
+    with pytest.raises(CephaloError, match=r"paper.parquet changed while it was read"):
         Images().filled(shard, figures[-1:])
