@@ -1,14 +1,15 @@
-"""Rate and memory of `cephalo refine` against a server of fixed latency.
+"""CPU time, rate and memory of `cephalo refine` against a server of fixed latency.
 
     python -m cephalo.dataset_scripts.bench_refine
 
-The server answers each request after the latency, whatever is in flight, so that the ideal time
-is requests * latency / requests in flight. Each run is a process of its own.
+The server answers each request after the latency, whatever is in flight, so that the ideal rate
+is the number in flight divided by the latency. Each run is a process of its own; its rate is
+that of its report, from the first question to the last file, and its CPU time that of the whole
+process without what a run of one request takes.
 """
 
 import io
 import json
-import math
 import os
 import random
 import socket
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,48 +26,91 @@ import typer
 
 WORDS = [f"{first}{second}" for first in ("lay", "tab", "cra", "fib") for second in "abcdefghijklm"]
 FIGURES = 4  # a document
+LATENCY = 1.0  # seconds of a request
+MOST_CPU = 4.0  # milliseconds of a request
+LEAST_SHARE = 0.97  # of the ideal rate at 64 in flight
+LEAST_RATE = 200.0  # requests a second at 256 in flight
+MOST_MEMORY = 600.0  # MB
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run took: `rate` in requests a second, `cpu` in milliseconds a request, `memory` in
+    MB at its peak."""
+
+    requests: int
+    rate: float
+    cpu: float
+    memory: float
 
 
 def main(
-    latency: Annotated[float, typer.Option(help="Seconds for one request.")] = 1.0,
-    max_concurrency: Annotated[int, typer.Option(help="Requests in flight.")] = 64,
-    documents: Annotated[int, typer.Option(help="Of the smaller corpus.")] = 15,
-    times: Annotated[int, typer.Option(help="How many times as large the larger one is.")] = 4,
+    documents: Annotated[
+        int, typer.Option(help="Of the corpus that 64 in flight are asked of.")
+    ] = 40,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Ask about this output of `cephalo extract`, and not of drawings."),
+    ] = None,
 ) -> None:
-    """Refine a small and a large corpus and print rate and peak memory of both."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-        free.close()
-        server = get_context("spawn").Process(target=serve, args=[port, latency], daemon=True)
+    """Refine with and without verification, with 64 and 256 in flight; print figures and bars."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        server = get_context("spawn").Process(target=serve, args=[port], daemon=True)
         server.start()
         wait_for(port)
-        print("documents  requests  seconds  ideal  share of the ideal rate  CPU seconds  peak MB")
-        for count in (documents, documents * times):
-            figures = Path(folder) / f"figures-{count}"
-            write_corpus(figures, count)
-            facts, cpu, peak = refine(figures, port, max_concurrency)
-            ideal = math.ceil(facts["requests"] / max_concurrency) * latency
+        write_corpus(folder / "one", 1)
+        start = refine(folder / "one", folder / "out", port, 1, ["--max-requests", "1"])[1]
+        print("in flight  verified  requests  requests/s  of the ideal  CPU ms/request  peak MB")
+        missed = False
+        for in_flight, options in ((64, []), (64, ["--no-verify"]), (256, [])):
+            corpus = figures or folder / f"figures-{in_flight}"
+            if not corpus.exists():
+                write_corpus(corpus, documents * in_flight // 64)
+            out = folder / f"out-{in_flight}{len(options)}"
+            found = measure(refine(corpus, out, port, in_flight, options), start)
+            share = found.rate * LATENCY / in_flight
             print(
-                f"{count:9}  {facts['requests']:8}  {facts['seconds']:7.1f}  {ideal:5.1f}  "
-                f"{ideal / facts['seconds']:23.1%}  {cpu:11.1f}  {peak:7.0f}",
+                f"{in_flight:9}  {'no' if options else 'yes':8}  {found.requests:8}  "
+                f"{found.rate:10.1f}  {share:12.1%}  {found.cpu:14.2f}  {found.memory:7.0f}",
                 flush=True,
             )
+            missed |= found.cpu > MOST_CPU or found.memory > MOST_MEMORY
+            missed |= share < LEAST_SHARE if in_flight == 64 else found.rate < LEAST_RATE
         server.terminate()
+    print(
+        f"bars: at most {MOST_CPU:g} ms of CPU a request and {MOST_MEMORY:g} MB; at least "
+        f"{LEAST_SHARE:.0%} of the ideal rate with 64 in flight, and {LEAST_RATE:g} requests a "
+        f"second with 256: {'missed' if missed else 'met'}"
+    )
+    raise SystemExit(missed)
 
 
-def serve(port: int, latency: float) -> None:
-    """Answer any chat completion after `latency` seconds, in any form that is asked for."""
+def measure(run: tuple[dict[str, Any], float, float], start: float) -> Measured:
+    """What `refine` found, without the seconds of CPU of a start."""
+    facts, cpu, memory = run
+    requests = facts["requests"]
+    return Measured(
+        requests, requests / facts["seconds"], 1000 * (cpu - start) / max(requests, 1), memory
+    )
+
+
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def serve(port: int) -> None:
+    """Answer any chat completion after LATENCY, in any form that is asked for."""
     import asyncio
 
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse
-    from starlette.routing import Route
+    from aiohttp import web
 
-    async def answer(request: Request) -> JSONResponse:
-        await request.body()
-        await asyncio.sleep(latency)
+    async def answer(request: web.Request) -> web.Response:
+        async for _ in request.content.iter_any():  # read, and thrown away
+            pass
+        await asyncio.sleep(LATENCY)
         said = "The specimen shows " + " ".join(random.choices(WORDS, k=60)) + "."
         turn = {"question": "What does the specimen show?", "answer": said, "depth": "observe"}
         forms = {**turn, "description": said, "reasoning": [said]}
@@ -75,10 +120,11 @@ def serve(port: int, latency: float) -> None:
         message = {"role": "assistant", "content": json.dumps(forms)}
         usage = {"prompt_tokens": 1000, "completion_tokens": 100}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return JSONResponse({"choices": [choice], "usage": usage})
+        return web.json_response({"choices": [choice], "usage": usage})
 
-    routes = [Route("/v1/chat/completions", answer, methods=["POST"])]
-    uvicorn.run(Starlette(routes=routes), host="127.0.0.1", port=port, log_level="error")
+    application = web.Application()
+    application.add_routes([web.post("/v1/chat/completions", answer)])
+    web.run_app(application, host="127.0.0.1", port=port, print=None, access_log=None)
 
 
 def wait_for(port: int) -> None:
@@ -142,14 +188,15 @@ def figure(document: int, number: int) -> dict[str, Any]:
     }
 
 
-def refine(figures: Path, port: int, max_concurrency: int) -> tuple[dict[str, Any], float, float]:
+def refine(
+    figures: Path, out: Path, port: int, in_flight: int, options: list[str]
+) -> tuple[dict[str, Any], float, float]:
     """Run `cephalo refine`; what its report says of the run, and the seconds of CPU and the peak
     memory in MB of the whole process."""
-    out = figures.with_name(f"{figures.name}-out")
     command = [sys.executable, "-m", "cephalo.cli.main", "refine", str(figures), "--out", str(out)]
-    command += ["--base-url", f"http://127.0.0.1:{port}/v1", "--model", "bench"]
-    command += ["--max-concurrency", str(max_concurrency)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    command += ["--base-url", f"http://127.0.0.1:{port}/v1", "--model", "bench", *options]
+    command += ["--max-concurrency", str(in_flight)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"cephalo refine failed: {' '.join(command)}")

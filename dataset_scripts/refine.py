@@ -247,10 +247,11 @@ def refine(
             print(write_review_page(folder, out))
     if outcome.unmatched:
         print(f"{outcome.unmatched} decisions match no conversation", file=sys.stderr)
+    why = f"{outcome.reason}; see all in {out / 'report.html'}"
     if outcome.answered and not outcome.read and not outcome.done_before:
-        raise CephaloError(f"no reply could be read; see why in {out / 'report.html'}")
+        raise CephaloError(f"no reply could be read: {why}")
     if outcome.unanswered and not outcome.answered and not outcome.done_before:
-        raise CephaloError(f"no question got an answer; see why in {out / 'report.html'}")
+        raise CephaloError(f"no question got an answer: {why}")
     if outcome.stopped:
         print(f"stopped: {outcome.stopped}; the same command goes on from here")
 

@@ -65,7 +65,7 @@ async def ask_all(
     questions: Sequence[Question], first: Sequence[str], second: Sequence[str], respondent: Any
 ) -> list[tuple[str | None, str | None]]:
     """The judge's words for each pair, in both orders; None where it gave none."""
-    from modeling_cephalo.questions import NoAnswerError
+    from cephalo.inference.questions import NoAnswerError
 
     async def ask(question: Question, one: str, other: str) -> str | None:
         try:
@@ -84,7 +84,7 @@ async def ask_all(
 
 def as_question(question: Question, one: str, other: str) -> Any:
     """What the judge is asked."""
-    from modeling_cephalo import questions as asking
+    from cephalo.inference import questions as asking
 
     pictures = (
         asking.Picture(hashlib.sha256(image).hexdigest(), image) for image in question.images
@@ -101,8 +101,8 @@ def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Pat
 
     Raises CephaloError where OpenAI's own address is asked without a key.
     """
-    from modeling_cephalo.endpoint import Endpoint, Limits
-    from modeling_cephalo.questions import ReplyCache, Respondent, Sampling, Usage
+    from cephalo.inference.endpoint import Endpoint, Limits
+    from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
     if not api_key and not base_url:
         raise CephaloError("OpenAI wants a key; set OPENAI_API_KEY, or give another --base-url")

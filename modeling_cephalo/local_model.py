@@ -9,9 +9,9 @@ import torch
 
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.images import open_image, shrunk
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
 from . import inference
-from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
 Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]
 

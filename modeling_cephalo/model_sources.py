@@ -23,8 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.images import open_image, shrunk
-
-from .questions import (
+from cephalo.inference.questions import (
     Answer,
     Model,
     NoAnswerError,
@@ -173,7 +172,7 @@ class Models:
 
             loaded = inference.load(source.model)
             return LocalModel(loaded, source.model, self.usage, 1, self.max_image_edge)
-        from .endpoint import Endpoint, Limits
+        from cephalo.inference.endpoint import Endpoint, Limits
 
         limits = Limits(1, 2, self.timeout, self.max_image_edge)
         return Endpoint(source.base_url, source.model, source.api_key(), self.usage, limits)

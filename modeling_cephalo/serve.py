@@ -1,11 +1,14 @@
 """`cephalo serve`: a model behind the OpenAI API, through `transformers serve`."""
 
 import socket
+import time
 from typing import Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
+
+from .serve_requests import Gate, Served, refusal
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -24,8 +27,17 @@ def serve(
     trust_remote_code: Annotated[
         bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
     ] = False,
+    fetch_images: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-images",
+            help="Fetch images at http and https addresses too: public ones, up to 20 MB.",
+        ),
+    ] = False,
 ) -> None:
     """Answer OpenAI's chat completions, streamed or whole, with images as data URLs.
+
+    Requests are checked and bounded before the model sees them; errors come in OpenAI's form.
 
     \b
     Example:
@@ -44,7 +56,7 @@ def serve(
     loaded = inference.load(
         model, revision=revision, device=device, trust_remote_code=trust_remote_code
     )
-    run_server(loaded, model, host, port)
+    run_server(loaded, model, host, port, fetch_images)
 
 
 def check_address(host: str, port: int) -> None:
@@ -55,12 +67,14 @@ def check_address(host: str, port: int) -> None:
         raise CephaloError(f"cannot listen at {host}:{port}: {error}") from error
 
 
-def run_server(cephalo: Any, name: str, host: str, port: int) -> None:
+def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool = False) -> None:
     """Run `transformers serve` on a loaded model until it is stopped.
 
     The server would load models by itself, without the checks of `inference.load`; here its
     loader hands out the loaded one, and what the client can mend is answered with 400.
     """
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
     from transformers.cli import serve as transformers_serve
     from transformers.cli.serving import model_manager, server
 
@@ -71,23 +85,36 @@ def run_server(cephalo: Any, name: str, host: str, port: int) -> None:
         def _load_model(self, *args: Any, **kwargs: Any) -> Any:
             return cephalo.model
 
+        @staticmethod
+        def get_gen_models(cache_dir: str | None = None) -> list[dict[str, Any]]:
+            return [{"id": name, "object": "model", "created": started, "owned_by": "cephalo"}]
+
     def build_server(*args: Any, **kwargs: Any) -> Any:
         built = original(*args, **kwargs)
-        built.add_exception_handler(CephaloError, bad_request)
+        for kind in (CephaloError, HTTPException, RequestValidationError, Exception):
+            built.add_exception_handler(kind, answer_error)
+        built.add_middleware(Gate, served=served)
         return built
 
+    started = int(time.time())
+    vocabulary = len(cephalo.processor.tokenizer)
+    served = Served(name, cephalo.context, vocabulary, fetch_images)
     original = server.build_server
     model_manager.ModelManager, server.build_server = LoadedModel, build_server
     print(f"serving {name} at http://{host}:{port}/v1; Ctrl-C stops", flush=True)
     transformers_serve.Serve(force_model=name, host=host, port=port)
 
 
-async def bad_request(request: Any, error: Exception) -> Any:
-    """The error in OpenAI's form."""
-    from starlette.responses import JSONResponse
+async def answer_error(request: Any, error: Exception) -> Any:
+    """The error in OpenAI's form: 400 for what the client can mend, 500 for a fault of ours."""
+    from starlette.exceptions import HTTPException
 
-    body = {"error": {"message": str(error), "type": "invalid_request_error"}}
-    return JSONResponse(body, status_code=400)
+    if isinstance(error, HTTPException):
+        status = 400 if error.status_code == 422 else error.status_code
+        return refusal(str(error.detail), status)
+    if isinstance(error, CephaloError):
+        return refusal(" ".join(str(error).split())[:500], 400)
+    return refusal(f"the server failed: {type(error).__name__}", 500)
 
 
 class ServedProcessor:
@@ -119,27 +146,17 @@ class ServedProcessor:
 
 
 def image_of_url(url: str) -> Any:
-    """The picture of a data URL or of an address on the web; no file of this machine.
-
-    Raises CephaloError for anything else.
-    """
+    """The picture of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii
     import io
 
-    from transformers.image_utils import load_image
-
     from cephalo.inference.images import open_image
 
-    if url.startswith("data:"):
-        try:
-            data = base64.b64decode(url.partition("base64,")[2], validate=True)
-        except binascii.Error as error:
-            raise CephaloError("a data URL does not hold base64; encode the image again") from error
-        return open_image(io.BytesIO(data))
-    if url.startswith(("http://", "https://")):
-        try:
-            return open_image(load_image(url, timeout=20))
-        except (OSError, ValueError) as error:
-            raise CephaloError(f"cannot read {url}: {error}") from error
-    raise CephaloError("an image must be a data URL or an address that begins with http")
+    if not url.startswith("data:"):
+        raise CephaloError("an image must be a data URL")
+    try:
+        data = base64.b64decode(url.partition("base64,")[2], validate=True)
+    except binascii.Error as error:
+        raise CephaloError("a data URL does not hold base64; encode the image again") from error
+    return open_image(io.BytesIO(data))

@@ -17,7 +17,8 @@ class TeacherServer:
     """Answers on loopback with `model(request)`, each after `latency` seconds.
 
     `faults` are spent one a request, in order: a Fault is sent as it is, "drop" closes the
-    connection, "cut" closes it in the middle of the answer, "hang" waits until the client leaves,
+    connection, "cut" closes it in the middle of the answer, "hang" waits until the client
+    leaves, "trickle" sends a byte now and then,
     a string that begins with "{" or a letter in quotes is what the model says, None is no fault.
     """
 
@@ -67,6 +68,10 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == "hang":
             self.close_connection = True
             time.sleep(2)
+        elif fault == "trickle":
+            self.send(200, {"Content-Length": "900"}, b"{")
+            while not self.close_connection:
+                self.trickle()
         elif isinstance(fault, tuple):
             self.send(*fault)
         else:
@@ -76,11 +81,19 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status: int, headers: dict[str, str], body: bytes, cut: bool = False) -> None:
         self.send_response(status)
         headers = {"Content-Type": "application/json", **headers}
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if cut else body)
         self.close_connection = self.close_connection or cut
+
+    def trickle(self) -> None:
+        """Send one more byte; the client may have left."""
+        time.sleep(0.05)
+        try:
+            self.wfile.write(b" ")
+        except OSError:
+            self.close_connection = True
 
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""

@@ -18,12 +18,13 @@ from teacher_server import TeacherServer, error, user_text
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from modeling_cephalo import endpoint, inference
+from cephalo.inference import endpoint
+from cephalo.inference.questions import NoAnswerError, Question, Sampling
+from modeling_cephalo import inference
 from modeling_cephalo.agents import panel as panels
 from modeling_cephalo.agents.discussion import history
 from modeling_cephalo.agents.transcript import Transcript, Turn
 from modeling_cephalo.model_sources import Models, ModelSource, as_picture, clean
-from modeling_cephalo.questions import NoAnswerError, Question, Sampling
 from modeling_cephalo.serve import run_server
 from modeling_cephalo.tiny import make_tiny_idefics2
 
@@ -166,7 +167,7 @@ def test_a_model_that_fails_is_named_and_the_rest_goes_on(tiny, image, tmp_path,
         asked = len(broken.requests)
     assert [turn.role for turn in found.said()] == ["Local", "Fake"] * 2
     errors = {turn.role: turn.error for turn in found.turns if turn.error}
-    assert "answers 404 to model broken: Error code: 404" in errors["Broken"] and asked == 1
+    assert "answers 404 to model broken: no such model" in errors["Broken"] and asked == 1
     assert "127.0.0.1:9/v1/ cannot be reached" in errors["Gone"]
     assert "no-model is no checkpoint" in errors["Folder"]
     assert set(found.failed_models()) == {"broken", "gone", str(tmp_path / "no-model")}

@@ -9,11 +9,11 @@ from phi3_v_samples import TEXTS, picture
 from teacher_server import TeacherServer, user_text
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.questions import NoAnswerError, Question, Sampling
 from modeling_cephalo.agents.discussion import hold_discussion
 from modeling_cephalo.agents.panel import Panel
 from modeling_cephalo.agents.smolagents_parts import CephaloModel, ImageTool, ask_with_tool
 from modeling_cephalo.model_sources import Models, ModelSource, as_picture
-from modeling_cephalo.questions import NoAnswerError, Question, Sampling
 from modeling_cephalo.tiny import make_tiny_idefics2
 
 SHORT = Sampling(max_tokens=8)

@@ -15,16 +15,16 @@ from cephalo.dataset_scripts.wikipedia.images import image_columns
 from cephalo.eval import answers
 from cephalo.eval.questions import Question as Row
 from cephalo.eval.tasks.cephalo_utils import images as lmms_images
+from cephalo.inference.data_urls import data_url
 from cephalo.inference.images import open_image
+from cephalo.inference.questions import Picture, Question, Usage
 from cephalo.merge_recipes.gates import encode
 from cephalo.merge_recipes.moe_recipe import Prompt
 from cephalo.train.encoding import open_images
 from modeling_cephalo import inference
-from modeling_cephalo.endpoint import data_url
 from modeling_cephalo.local_model import LocalModel
 from modeling_cephalo.meshes import command, micrographs
 from modeling_cephalo.model_sources import as_picture
-from modeling_cephalo.questions import Picture, Question, Usage
 from modeling_cephalo.serve import image_of_url
 
 RAMP = np.linspace(0, 1, 80 * 72).reshape(72, 80)  # from black at the top to white
@@ -118,7 +118,7 @@ class Gates:
 
 def seen_on_every_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Image.Image]:
     data = file.read_bytes()
-    at_endpoint = base64.b64decode(data_url(data, 1024).partition("base64,")[2])
+    at_endpoint = base64.b64decode(data_url(data, 1024).partition(b"base64,")[2])
     question = Question("", (Picture("", data), "What is shown?"))
     [local, _] = LocalModel(None, "tiny", Usage()).message(question)["content"]
     asked, parts = [], []

@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from teacher_server import TeacherServer, completion, error
 
 from cephalo.cli.errors import CephaloError
-from modeling_cephalo import endpoint as endpoint_module
-from modeling_cephalo.endpoint import Endpoint, Limits, data_url, retry_after
-from modeling_cephalo.questions import (
+from cephalo.inference import endpoint as endpoint_module
+from cephalo.inference.data_urls import data_url
+from cephalo.inference.endpoint import Endpoint, Limits
+from cephalo.inference.questions import (
     BudgetSpentError,
     NoAnswerError,
     Picture,
@@ -25,6 +26,7 @@ from modeling_cephalo.questions import (
     Usage,
     parse_reply,
 )
+from cephalo.inference.replies import retry_after
 
 KEY = "sk-very-secret-key"
 GOOD = '{"word": "nacre"}'
@@ -80,6 +82,8 @@ RETRIED = {
     "a dropped connection": "drop",
     "a connection dropped in the middle of the answer": "cut",
     "a time-out": "hang",
+    "a reply that never ends": "trickle",
+    "an error in a reply of status 200": (200, {}, b'{"error": {"message": "busy"}}'),
     "a body that is no JSON": (200, {}, b"<html>"),
     "a body that is no completion": (200, {}, b'{"choices": []}'),
     "broken JSON from the model": '{"word": "nac',
@@ -122,12 +126,12 @@ def other(text: str) -> Question:
     ("fault", "message"),
     [
         (error(401, f"wrong key {KEY}"), r"answers 401 to model fake: .*wrong key \[key\]"),
-        (error(403, "not yours"), "answers 403 .*not yours"),
         (error(404, "The model `fake` does not exist"), "answers 404 .*does not exist"),
         (error(400, "model fake not found"), "answers 400 .*not found"),
         (error(429, "no credit", code="insufficient_quota"), "no credit.*when there is credit"),
         (error(429, "come tomorrow", **{"Retry-After": "86400"}), "asks to wait 86,400 seconds"),
-        (error(500, "image input is not supported"), "sees no images.*--text-only"),
+        (error(500, "Image input is not supported"), "sees no images.*--text-only"),
+        ((308, {"Location": "https://x.example/v1"}, b""), "redirects to https://x.example/v1"),
     ],
 )
 def test_faults_that_no_question_escapes_end_the_run(server, fault, message):
@@ -138,6 +142,17 @@ def test_faults_that_no_question_escapes_end_the_run(server, fault, message):
         raise failure
     assert KEY not in str(failure) and "\n" not in str(failure)
     assert len(server.requests) == 1
+
+
+def test_a_403_costs_its_question_and_many_without_a_reply_end_the_run(server):
+    server.faults = [error(403, "flagged by moderation")]
+    failed, answer = ask(server, questions=[other("First?"), other("Then?")], max_concurrency=1)
+    assert str(failed) == "the server answers 403: flagged by moderation" and answer.value
+    server.faults = [error(403, "not yours")] * endpoint_module.MOST_FORBIDDEN
+    questions = [other(str(number)) for number in range(endpoint_module.MOST_FORBIDDEN)]
+    *refused, last = ask(server, questions=questions, max_concurrency=1)
+    assert all(isinstance(one, NoAnswerError) for one in refused)
+    assert isinstance(last, CephaloError) and "answers 403 to model fake: not yours" in str(last)
 
 
 def test_a_server_that_is_not_there_ends_the_run():
@@ -158,13 +173,14 @@ def test_a_refused_question_is_not_asked_again(server):
     ("message", "gone", "instead"),
     [
         ("response_format is not supported", "response_format", None),
+        ("500 json_schema is unknown", "response_format", None),
         ("Unsupported parameter: 'max_tokens'", "max_tokens", "max_completion_tokens"),
         ("unknown field seed", "seed", None),
         ("temperature does not support 0.7 with this model", "temperature", None),
     ],
 )
 def test_fields_that_a_server_refuses_are_left_out_from_then_on(server, message, gone, instead):
-    server.faults = [error(400, message)]
+    server.faults = [error(500 if message.startswith("500") else 400, message)]
     answers = ask(server, questions=[other("First?"), other("Then?")], max_concurrency=1)
     assert all(answer.value for answer in answers)
     first, *later = server.requests
@@ -196,7 +212,7 @@ def test_what_is_sent(server):
     ],
 )
 def test_images_are_shrunk_to_the_edge(data, kind, size):
-    head, encoded = data_url(data, 256).split(",")
+    head, encoded = data_url(data, 256).decode().split(",")
     assert head == f"data:image/{kind};base64"
     assert Image.open(io.BytesIO(base64.b64decode(encoded))).size == size
 

@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from test_serve import free_port, wait_until_healthy
 
 from cephalo.cli.main import main
+from cephalo.inference.endpoint import Endpoint
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling, Usage
 from modeling_cephalo import inference
-from modeling_cephalo.endpoint import Endpoint
 from modeling_cephalo.local_model import LocalModel
-from modeling_cephalo.questions import NoAnswerError, Picture, Question, Sampling, Usage
 
 GREEDY = Sampling(temperature=0.0, max_tokens=24)
 
@@ -98,7 +98,7 @@ def test_a_served_cephalo_answers_the_endpoint_and_is_judged_by_the_checks(taugh
         arguments = [str(figures), "--out", str(tmp_path / "out"), "--tasks", "describe,compare"]
         arguments += ["--base-url", url, "--model", str(taught)]
         arguments += ["--max-retries", "1", "--max-tokens", "16", "--max-concurrency", "2"]
-        with pytest.raises(SystemExit, match="no reply could be read; see why in"):
+        with pytest.raises(SystemExit, match=r"no reply could be read: .*; see all in"):
             main(["refine", *arguments])
     finally:
         process.send_signal(signal.SIGINT)
@@ -116,7 +116,7 @@ def test_a_cephalo_in_this_process_refines(taught, tmp_path):
     figures = write_figures(tmp_path / "figures", documents=1, figures=2)
     arguments = [str(figures), "--out", str(tmp_path / "out"), "--teacher", str(taught)]
     arguments += ["--tasks", "describe", "--max-tokens", "16", "--max-retries", "0"]
-    with pytest.raises(SystemExit, match="no reply could be read; see why in"):
+    with pytest.raises(SystemExit, match=r"no reply could be read: .*; see all in"):
         main(["refine", *arguments])
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["teacher"] == str(taught)

@@ -361,7 +361,7 @@ def test_decisions_about_nothing_are_told(figures, server, tmp_path, capsys):
 
 def test_replies_that_nobody_can_read_end_in_an_error(figures, server, tmp_path):
     server.model = lambda body: "no form at all"
-    with pytest.raises(SystemExit, match=r"no reply could be read; see why in .*report.html"):
+    with pytest.raises(SystemExit, match=r"no reply could be read: .*; see all in .*report.html"):
         refine(figures, tmp_path / "out", server, *DESCRIBE, "--max-retries", "0")
     lines = set_aside(tmp_path / "out")
     assert lines and all("schema" in line["failed"] for line in lines)
@@ -373,10 +373,15 @@ def test_an_empty_answer_is_rejected_for_its_length(figures, server, tmp_path):
     assert all("length" in line["failed"] for line in set_aside(tmp_path / "out"))
 
 
-def test_a_figure_whose_image_cannot_be_read_costs_that_figure(figures, server, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "spoilt", [lambda data: b"no image", lambda data: data[:-20], lambda data: None]
+)
+def test_a_figure_whose_image_cannot_be_read_costs_that_figure(
+    spoilt, figures, server, tmp_path, capsys
+):
     [shard] = sorted((figures / "figures").glob("*.parquet"))
     rows = pq.read_table(shard).to_pylist()
-    rows[1]["image"]["bytes"] = b"no image"
+    rows[1]["image"]["bytes"] = spoilt(rows[1]["image"]["bytes"])
     pq.write_table(pa.Table.from_pylist(rows, schema=FIGURES.arrow_schema), shard)
     server.model = says({})
     report = refine(figures, tmp_path / "out", server, *DESCRIBE)

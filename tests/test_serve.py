@@ -103,6 +103,8 @@ def test_streamed_answers_and_stop_words(client, taught):
         ([part(Image.new("RGB", (1, 10_000)))], "too thin"),
         ("Go.<|end|>", "control token <|end|>"),
         ("steel " * 9000, "the model reads 8,192"),
+        ("steel " * 1_400_000, "8,400,000 characters"),
+        (None, "messages.0.content"),
     ],
 )
 def test_bad_requests(client, taught, content, message):
@@ -111,6 +113,16 @@ def test_bad_requests(client, taught, content, message):
             model=str(taught), messages=[{"role": "user", "content": content}]
         )
     assert message in refusal.value.body["message"]
+
+
+def test_the_served_model_is_listed_and_another_is_refused_in_openais_form(client, taught):
+    assert [model.id for model in client.models.list()] == [str(taught)]
+    for more in ({"model": "gpt-4"}, {"model": str(taught), "best_of": 2}):
+        with pytest.raises(openai.BadRequestError) as refusal:
+            client.chat.completions.create(
+                model=more.pop("model"), messages=messages(), extra_body=more
+            )
+        assert refusal.value.body["type"] == "invalid_request_error"
 
 
 def test_an_address_in_use_is_refused_before_loading(tmp_path):

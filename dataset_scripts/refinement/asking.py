@@ -12,11 +12,16 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.checks import Check
 from cephalo.dataset_scripts.refinement.decisions import take_decisions
 from cephalo.dataset_scripts.refinement.estimate import estimate
+from cephalo.dataset_scripts.refinement.memory import keep_small
+from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Outcome, Run, count_items
+from cephalo.dataset_scripts.refinement.second_look import SecondLook
 from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
+from cephalo.inference.endpoint import Endpoint, Limits
+from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
 VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
 JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
@@ -96,6 +101,7 @@ def refine_shards(
 
     Raises CephaloError where a model cannot be asked at all.
     """
+    keep_small()
     spending = Spending(asking.price_in, asking.price_out)
     models: list[Any] = []
     checks = load_checks(asking.checks)
@@ -113,14 +119,8 @@ def make_teacher(
     spending: Spending,
     replies: Path,
     checks: dict[str, Check],
-) -> Any:
+) -> ModelTeacher:
     """A teacher that asks models, which are added to `models`, those of judges after its own."""
-    # Imports torch, which takes seconds.
-    from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
-    from cephalo.dataset_scripts.refinement.second_look import SecondLook
-    from modeling_cephalo.endpoint import Limits
-    from modeling_cephalo.questions import ReplyCache, Respondent, Sampling, Usage
-
     limits = Limits(
         asking.max_concurrency, asking.max_retries, asking.timeout, asking.max_image_edge
     )
@@ -158,10 +158,10 @@ def make_teacher(
     )
 
 
-def connect(url: str | None, name: str | None, key: str | None, usage: Any, limits: Any) -> Any:
+def connect(
+    url: str | None, name: str | None, key: str | None, usage: Usage, limits: Limits
+) -> Endpoint:
     """An endpoint. Raises CephaloError where its name or key is missing."""
-    from modeling_cephalo.endpoint import Endpoint
-
     if not name:
         raise CephaloError("no --model; give the name that the endpoint has for the teacher")
     if not key and not url:

@@ -8,7 +8,7 @@ so that a run which is started again knows what is finished.
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ OTHER_CHECKS = {
 """Why an answer is rejected besides the checks of its text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 GROUP_ROWS = 100
-GROUP_BYTES = 64 << 20  # of images; within a group, an image that comes again is stored once
+GROUP_BYTES = 32 << 20  # of images; within a group, an image that comes again is stored once
 
 
 def figure_shards(folder: Path) -> list[Path]:
@@ -47,32 +47,43 @@ def figure_shards(folder: Path) -> list[Path]:
     return shards
 
 
-def read_figures(shard: Path) -> list[dict[str, Any]]:
-    """The FIGURES rows of a shard with a caption and an image, with COLUMNS and undecoded images.
+def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
+    """The FIGURES rows of a shard with a caption and an image, with COLUMNS and undecoded images,
+    one at a time.
 
     Raises CephaloError if the file cannot be read or lacks a column.
     """
-    return part_figures(shard)[0]
+    for row in read_rows([shard], COLUMNS):
+        if row["caption"] and is_image((row["image"] or {}).get("bytes")):
+            yield row
 
 
 def part_figures(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of `read_figures`, and a line for each row whose image cannot be read."""
+    """The rows of `read_figures` without the bytes of their images, which `Images` has by their
+    "row" in the shard, and a line for each row whose image cannot be read."""
     kept, unread = [], []
     for number, row in enumerate(read_rows([shard], COLUMNS)):
-        if not is_image(row["image"]["bytes"]):
+        if not is_image((row["image"] or {}).get("bytes")):
             unread.append(
                 f"{shard.name}, row {number}: the image of {row['label']} of {row['document']} "
                 "cannot be read; left out"
             )
         elif row["caption"]:
-            kept.append(row)
+            image = {"bytes": None, "path": row["image"]["path"]}
+            kept.append(row | {"image": image, "row": number})
     return kept, unread
 
 
 def is_image(data: bytes | None) -> bool:
-    """Whether bytes begin as an image that Pillow reads. The pixels are not decoded."""
+    """Whether bytes are a whole image that Pillow reads: a PNG by its check sums, a JPEG by an
+    eighth of its pixels."""
     try:
-        with Image.open(io.BytesIO(data or b"")):
+        with Image.open(io.BytesIO(data or b"")) as image:
+            if image.format == "PNG":
+                image.verify()
+            else:
+                image.draft("RGB", (1, 1))
+                image.load()
             return True
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
@@ -99,7 +110,7 @@ def read_answers(path: Path) -> list[str]:
     return pq.read_table(path, columns=["answer"])["answer"].to_pylist()
 
 
-def write_conversations(path: Path, rows: list[dict[str, Any]], made_from: str) -> None:
+def write_conversations(path: Path, rows: Iterable[dict[str, Any]], made_from: str) -> None:
     """Write CONVERSATIONS rows whole. `made_from` is empty where questions are still open."""
     schema = CONVERSATIONS.arrow_schema
     schema = schema.with_metadata({**(schema.metadata or {}), FINGERPRINT: made_from.encode()})
@@ -111,7 +122,7 @@ def write_conversations(path: Path, rows: list[dict[str, Any]], made_from: str) 
     aside.replace(path)
 
 
-def row_groups(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Groups of rows that are bounded in number and in the bytes of their images."""
     group: list[dict[str, Any]] = []
     size = 0

@@ -3,19 +3,17 @@
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from cephalo.dataset_scripts.refinement.documents import read_figures
+from cephalo.dataset_scripts.refinement.documents import part_figures
+from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 from cephalo.dataset_scripts.refinement.quotation import source_of
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.second_look import REQUESTS
+from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.refinement.showing import pictures_of
-
-if TYPE_CHECKING:  # imports torch
-    from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 
 SAMPLED_SHARDS = 4  # read to estimate tokens
 SAMPLED_ITEMS = 12  # questions made of each
@@ -23,9 +21,7 @@ CHARACTERS = 4  # of English text that make a token, as OpenAI's documentation r
 PATCH = 28  # pixels; a token of Qwen2.5-VL stands for a square of so many (its model card)
 
 
-def estimate(
-    teacher: "ModelTeacher", shards: list[Path], max_tokens: int, spending: Spending
-) -> str:
+def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spending: Spending) -> str:
     """What the run will ask at most, what for, and about how many tokens, in one line.
 
     What is kept of earlier runs is not asked again, and not known here.
@@ -51,22 +47,24 @@ def estimate(
     return f"{text}; what is kept of earlier runs is not asked again"
 
 
-def tokens_of_prompts(teacher: "ModelTeacher", shards: list[Path]) -> float:
+def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path]) -> float:
     """The mean number of tokens of what is asked about a figure, of some of the shards.
 
     A second look is taken to be as long: its first request has the same images and quotations, its
     second one neither images nor a task, but answers.
     """
-    counts = []
+    counts, images = [], Images()
     step = max(1, len(shards) // SAMPLED_SHARDS)
     for shard in shards[::step][:SAMPLED_SHARDS]:
-        items = plan(read_figures(shard), teacher.tasks)
+        items = plan(part_figures(shard)[0], teacher.tasks)
         chosen = items[:: max(1, len(items) // SAMPLED_ITEMS)][:SAMPLED_ITEMS]
-        counts += [tokens_of(teacher, item) for item in chosen]
+        for item in chosen:
+            item.figures = images.filled(shard, item.figures or ())
+            counts.append(tokens_of(teacher, item))
     return sum(counts) / max(len(counts), 1)
 
 
-def tokens_of(teacher: "ModelTeacher", item: Item) -> float:
+def tokens_of(teacher: ModelTeacher, item: Item) -> float:
     """About how many tokens a question has."""
     figures = item.figures or []
     shown = [] if teacher.text_only else pictures_of(figures)

@@ -104,6 +104,8 @@ def formulas(text: str) -> Iterator[str]:
     """The formulas and names of samples in `text`, with digits on the line and without charges."""
     for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
         word = match.group().strip(".")
+        if word.islower() and word.isalpha():  # most words
+            continue
         if word.count("(") != word.count(")") or re.fullmatch(r"\([^()]*\)", word):
             word = word.strip("()")
         named = any(map(str.isalpha, word)) and any(map(str.isdigit, word))

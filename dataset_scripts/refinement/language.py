@@ -7,6 +7,7 @@ text without any stop word ("Large, first class pores.") is left alone.
 import re
 import unicodedata
 from collections import Counter
+from functools import cache, lru_cache
 
 FEWEST = 2  # stop words of another language that a text must have
 SCRIPT_SHARE = 0.3  # of letters in another script from which a text is in that script's language
@@ -56,13 +57,25 @@ KNOWN = frozenset(STOP_WORDS).union(*SCRIPTS.values())
 _SETS = {language: frozenset(words.split()) for language, words in STOP_WORDS.items()}
 
 
+@cache
+def _others_of(wanted: str) -> dict[str, frozenset[str]]:
+    """The stop words of each language that `wanted` has not."""
+    return {language: stops - _SETS[wanted] for language, stops in _SETS.items()}
+
+
+@lru_cache(maxsize=4096)
+def _script_of(letter: str) -> str:
+    """The script of a letter, by its Unicode name: "LATIN", "CJK", ..."""
+    return unicodedata.name(letter, "?").split()[0].split("-")[0]
+
+
 def language_of(text: str) -> str | None:
     """The language of a text by its stop words (ISO 639-1), or its script where that has one.
 
     None where no language has more than another.
     """
     letters = [character for character in text if character.isalpha()]
-    scripts = Counter(unicodedata.name(one, "?").split()[0].split("-")[0] for one in letters)
+    scripts = Counter(map(_script_of, letters))
     for script, languages in SCRIPTS.items():
         if scripts[script] > SCRIPT_SHARE * len(letters):
             return next(iter(languages)) if len(languages) == 1 else None
@@ -75,7 +88,7 @@ def language_of(text: str) -> str | None:
 def wrong_language(text: str, wanted: str) -> str | None:
     """That a text is in another language than `wanted` (ISO 639-1), in a line."""
     letters = [character for character in text if character.isalpha()]
-    scripts = Counter(unicodedata.name(one, "?").split()[0].split("-")[0] for one in letters)
+    scripts = Counter(map(_script_of, letters))
     for script, languages in SCRIPTS.items():
         if scripts[script] > SCRIPT_SHARE * len(letters) and wanted not in languages:
             return f"letters are {script.title()}, the language wanted is {wanted}"
@@ -83,8 +96,8 @@ def wrong_language(text: str, wanted: str) -> str | None:
         return None
     words = re.findall(r"[^\W\d_]+", text.lower())
     own = sum(word in _SETS[wanted] for word in words)
-    for language, stops in _SETS.items():
-        others = [word for word in words if word in stops - _SETS[wanted]]
+    for language, stops in _others_of(wanted).items():
+        others = [word for word in words if word in stops]
         if len(set(others)) >= FEWEST and len(others) > 2 * own:
             return f"{', '.join(others[:4])}: words of {language}, the language wanted is {wanted}"
     return None

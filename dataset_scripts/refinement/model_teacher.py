@@ -26,7 +26,8 @@ from cephalo.dataset_scripts.refinement.teachers import (
     Verified,
     checked,
 )
-from modeling_cephalo.questions import (
+from cephalo.inference.data_urls import with_pixels
+from cephalo.inference.questions import (
     Answer,
     BudgetSpentError,
     NoAnswerError,
@@ -98,7 +99,7 @@ class ModelTeacher:
         key = tuple((one["document_sha256"], one["page"], one["image_sha256"]) for one in figures)
         task = self.shown.get(key)
         if task is None:
-            work = asyncio.to_thread(pictures_of, figures)
+            work = with_pixels(pictures_of, figures)
             task = self.shown[key] = asyncio.create_task(work)
             while len(self.shown) > SHOWN_KEPT:
                 self.shown.popitem(last=False)

@@ -1,6 +1,7 @@
 """Whether an answer is nearly equal to one before it, over a whole corpus in bounded memory."""
 
 import sqlite3
+from functools import lru_cache
 
 from datasketch import MinHash
 from rapidfuzz import fuzz
@@ -13,6 +14,7 @@ SHINGLE = 3  # words
 ASKED, ANSWERED = 0.7, 0.3  # shares of the words of both from which two questions are one
 SAME_ANSWER = 0.7  # share from which they are even if each asks for something of its own
 FEWEST_WORDS = 12  # shorter answers are equal by right: "Scanning electron micrographs"
+_EMPTY = MinHash(num_perm=BANDS * ROWS)  # its permutations take longer than a text
 
 
 class NearEqual:
@@ -103,13 +105,14 @@ def share(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / max(1, len(one | other))
 
 
-def bands(text: str) -> list[bytes]:
+@lru_cache(maxsize=8)  # an answer is compared, and then remembered
+def bands(text: str) -> tuple[bytes, ...]:
     """BANDS keys of a folded text; nearly equal texts have one in common."""
     words = text.split()
-    sketch = MinHash(num_perm=BANDS * ROWS)
+    sketch = _EMPTY.copy()
     sketch.update_batch(
         " ".join(words[start : start + SHINGLE]).encode()
         for start in range(len(words) - SHINGLE + 1)
     )
     values = sketch.hashvalues.reshape(BANDS, ROWS)
-    return [bytes([number]) + row.tobytes() for number, row in enumerate(values)]
+    return tuple(bytes([number]) + row.tobytes() for number, row in enumerate(values))

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
@@ -145,7 +146,12 @@ def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def parted(text: str | None, limit: int) -> tuple[str, str]:
     """A text cleaned and cut to `limit` characters, up to what addresses a model and from there."""
-    text = clean((text or "")[: 2 * limit])[:limit]
+    return _parted((text or "")[: 2 * limit], limit)
+
+
+@lru_cache(maxsize=4096)  # the texts of a paper are quoted for every question on it
+def _parted(text: str, limit: int) -> tuple[str, str]:
+    text = clean(text)[:limit]
     found = INSTRUCTION.search(text)
     if not found:
         return text, ""
@@ -157,10 +163,19 @@ def parted(text: str | None, limit: int) -> tuple[str, str]:
 def clean(text: str) -> str:
     """`text` on one line, without invisible characters, which can hide words or split them."""
     text = text.encode("utf-8", "replace").decode()
-    kept = (
-        c for c in text if unicodedata.category(c) not in ("Cf", "Co") and (c >= " " or c in "\n\t")
-    )
-    return " ".join("".join(kept).split())
+    return " ".join(text.translate(_VISIBLE).split())
+
+
+class _Visible(dict[int, int | None]):
+    """For `str.translate`: no control characters, none of formats and of private use."""
+
+    def __missing__(self, code: int) -> int | None:
+        sign = chr(code)
+        unseen = unicodedata.category(sign) in ("Cf", "Co") or (sign < " " and sign not in "\n\t")
+        return self.setdefault(code, None if unseen else code)
+
+
+_VISIBLE = _Visible()
 
 
 def _harmless(match: re.Match) -> str:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
@@ -17,9 +17,7 @@ from cephalo.dataset_scripts.refinement.documents import OTHER_CHECKS, read_figu
 from cephalo.dataset_scripts.refinement.run import Outcome
 from cephalo.dataset_scripts.refinement.teachers import Teacher
 from cephalo.dataset_scripts.shards import read_rows
-
-if TYPE_CHECKING:  # imports torch
-    from modeling_cephalo.questions import ReplyCache, Usage
+from cephalo.inference.questions import ReplyCache, Usage
 
 SAMPLES = 3  # of each task, and of each check
 LONGEST_TEXT = 3000  # characters of a sample
@@ -35,8 +33,8 @@ class Spending:
 
     price_in: float
     price_out: float
-    usage: "Usage | None" = None
-    cache: "ReplyCache | None" = None
+    usage: Usage | None = None
+    cache: ReplyCache | None = None
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """In the currency of the prices."""

@@ -27,6 +27,7 @@ from cephalo.dataset_scripts.refinement.decisions import (
 from cephalo.dataset_scripts.refinement.forms import Turn
 from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
 from cephalo.dataset_scripts.refinement.relations import related_groups
+from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.refinement.showing import NEEDS
 from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import (
@@ -82,6 +83,7 @@ class Outcome:
     read: int = 0  # conversations whose form could be read, whatever the checks say
     unmatched: int = 0  # decisions of people that are about no conversation
     stopped: str | None = None
+    reason: str | None = None  # why the first question had no answer, or one that none can read
 
 
 class Run:
@@ -104,6 +106,7 @@ class Run:
         self.decisions = decisions or {}
         self.on_item: Callable[[int], None] = lambda items: None
         self.near_equal = NearEqual()
+        self.images = Images()
         self.outcome = Outcome()
 
     async def refine(self, shards: Iterable[Path]) -> Outcome:
@@ -132,8 +135,12 @@ class Run:
                 break
             document = await asyncio.to_thread(self.open_document, shard)
             await order.put(document)
-            for item in document.items or ():
-                await items.put((document, item))
+            for _, about in groupby(document.items or (), key=lambda item: item.places):
+                same = list(about)
+                filled = await asyncio.to_thread(self.images.filled, shard, same[0].figures)
+                for item in same:
+                    item.figures = filled
+                    await items.put((document, item))
         for _ in range(READY * self.max_concurrency):
             await items.put(None)
         await order.put(None)
@@ -204,18 +211,22 @@ class Run:
         asked = [item for item in document.items if not item.answered.stopped]
         if document.items and not asked:  # the budget was spent before
             return
-        figures = documents.read_figures(document.shard)
+        figures, _ = documents.part_figures(document.shard)
         sorted_out = SortedOut()
         for item in asked:
             shown = [figures[place] for place in item.places]
             if failure := item.answered.failure:
                 self.outcome.unanswered += 1
+                self.outcome.reason = self.outcome.reason or failure
                 line = aside(shown, item, Verified(None, failed={"no_answer": failure}))
                 sorted_out.rejected.append(line)
             else:
                 self.outcome.answered += 1
             for one in item.answered.found:
                 self.outcome.read += one.talk is not None
+                if one.talk is None:
+                    why = "; ".join(f"{name}: {detail}" for name, detail in one.failed.items())
+                    self.outcome.reason = self.outcome.reason or why
                 self.sort_out(document.shard, shown, item, one, sorted_out)
         whole = all(item.answered.whole for item in document.items)
         unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided
@@ -224,7 +235,11 @@ class Run:
             lines = getattr(sorted_out, kind)
             documents.write_lines(self.aside_path(document.shard, kind), lines)
         made_from = document.made_from if whole else ""
-        documents.write_conversations(path, sorted_out.rows, made_from)
+        rows = (
+            row | {"images": self.images_of(document.shard, [figures[place] for place in places])}
+            for row, places in sorted_out.rows
+        )
+        documents.write_conversations(path, rows, made_from)
         self.outcome.documents += 1
 
     def sort_out(
@@ -256,7 +271,7 @@ class Run:
         else:
             self.near_equal.add(row["answer"])
             before.extend(one.talk.turns)
-            into.rows.append(row)
+            into.rows.append((row, item.places))
 
     def row(self, figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
         """The CONVERSATIONS row of a verified conversation."""
@@ -270,6 +285,10 @@ class Run:
             scores=one.scores,
         )
 
+    def images_of(self, shard: Path, figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The undecoded images of figures."""
+        return [figure["image"] for figure in self.images.filled(shard, figures)]
+
     def conversations_path(self, shard: Path) -> Path:
         """Where the conversations of a shard go."""
         return self.out / "conversations" / shard.name
@@ -281,13 +300,14 @@ class Run:
 
 @dataclass
 class SortedOut:
-    """The conversations of a document: rows that are taken, and lines of what is set aside.
+    """The conversations of a document: rows that are taken, with the places of their figures,
+    whose images they lack, and lines of what is set aside.
 
     `decided` are the conversations that people decided on; `questions` those taken, with their
     answers, by the places of their figures.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[tuple[dict[str, Any], list[int]]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     undecided: list[dict[str, Any]] = field(default_factory=list)
     decided: set[str] = field(default_factory=set)

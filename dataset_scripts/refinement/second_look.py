@@ -5,16 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from cephalo.dataset_scripts.refinement.forms import Talk
 from cephalo.dataset_scripts.refinement.quotation import OPENERS, Source
 from cephalo.dataset_scripts.refinement.tasks import load_prompt
-
-if TYPE_CHECKING:  # imports torch
-    from modeling_cephalo.questions import Picture, Respondent
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Respondent
 
 REQUESTS = 2  # of each judge for a conversation
 MAX_KEPT = 2000  # characters of a judge's answer or reason that are kept
@@ -38,7 +36,7 @@ class Subject:
 
     talk: Talk
     source: Source
-    shown: "Sequence[str | Picture]"
+    shown: Sequence[str | Picture]
     doubts: Mapping[str, str]
 
 
@@ -109,7 +107,7 @@ class SecondLook:
     """The judges of a run and how they are asked."""
 
     def __init__(
-        self, judges: "Sequence[Respondent]", threshold: int, prompts: Path | None = None
+        self, judges: Sequence[Respondent], threshold: int, prompts: Path | None = None
     ) -> None:
         """An agreement with a score below `threshold` counts as a disagreement."""
         self.judges, self.threshold = judges, threshold
@@ -135,19 +133,15 @@ class SecondLook:
         outcome = majority(votes)
         return Look(outcome, tuple(votes), dict(subject.doubts) if outcome == "agrees" else {})
 
-    async def vote(self, judge: "Respondent", subject: Subject) -> Vote:
+    async def vote(self, judge: Respondent, subject: Subject) -> Vote:
         """What one judge finds."""
-        from modeling_cephalo.questions import NoAnswerError
-
         try:
             return await self.asked(judge, subject)
         except NoAnswerError as error:
             return Vote(judge.model.settings["model"], "unread", str(error), "", lost=True)
 
-    async def asked(self, judge: "Respondent", subject: Subject) -> Vote:
+    async def asked(self, judge: Respondent, subject: Subject) -> Vote:
         """One judge's own answer, and then its verdict. Raises NoAnswerError where one is lost."""
-        from modeling_cephalo.questions import Question
-
         name, quotation = judge.model.settings["model"], subject.source.quotation
         question = f"{quotation}\n\n{questions_of(subject.talk)}"
         own = await judge.ask(Question(self.answer_prompt.text, (*subject.shown, question)))

@@ -3,13 +3,13 @@
 import io
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.forms import text_sha256
-
-if TYPE_CHECKING:  # imports torch
-    from modeling_cephalo.questions import Picture
+from cephalo.inference.data_urls import SHRINK, jpeg
+from cephalo.inference.images import open_image
+from cephalo.inference.questions import Picture
 
 Figure = dict[str, Any]
 
@@ -52,22 +52,17 @@ TICK = re.compile(r"[-+\u2212]?\d+(?:[.,]\d+)?")
 FEWEST_TICKS = 4  # two to an axis; fewer numbers are labels of parts
 
 
-def pictures_of(figures: list[Figure]) -> "list[str | Picture]":
+def pictures_of(figures: list[Figure]) -> list[str | Picture]:
     """The images of figures; one figure by itself is followed by its panels, each after its
     name. Decodes the image where it has panels, so run it in a thread."""
-    from modeling_cephalo.questions import Picture
-
     whole = [Picture(row["image_sha256"], row["image"]["bytes"]) for row in figures]
     if len(figures) > 1:
         return [*whole]
     return [*whole, *(part for pair in panel_crops(figures[0]) for part in pair)]
 
 
-def panel_crops(figure: Figure) -> "list[tuple[str, Picture]]":
+def panel_crops(figure: Figure) -> list[tuple[str, Picture]]:
     """Up to MAX_CROPS panels of a figure with their names; none where there are not two."""
-    from cephalo.inference.images import open_image
-    from modeling_cephalo.questions import Picture
-
     panels = [panel for panel in figure["panels"] or [] if panel["bbox"]]
     if len(panels) < 2:
         return []
@@ -81,11 +76,9 @@ def panel_crops(figure: Figure) -> "list[tuple[str, Picture]]":
         if box is None:
             continue
         crop = image.crop(box)
-        crop.thumbnail((CROP_EDGE, CROP_EDGE))
-        png = io.BytesIO()
-        crop.save(png, "PNG")
+        crop.thumbnail((CROP_EDGE, CROP_EDGE), SHRINK)
         key = text_sha256(f"{figure['image_sha256']} {box} {CROP_EDGE}")
-        crops.append((f"Panel ({panel_name(panel)}) of it:", Picture(key, png.getvalue())))
+        crops.append((f"Panel ({panel_name(panel)}) of it:", Picture(key, jpeg(crop))))
     return crops
 
 

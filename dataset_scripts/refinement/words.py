@@ -191,7 +191,7 @@ def stems_of(word: str) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=4096)  # one source is asked about for every text on it
+@lru_cache(maxsize=2048)  # sentences and clauses of a source, which every text on it is held to
 def words(text: str) -> tuple[Word, ...]:
     """The words and numbers of a text in their order, with their stems."""
     return tuple(
@@ -200,9 +200,10 @@ def words(text: str) -> tuple[Word, ...]:
     )
 
 
+@lru_cache(maxsize=2048)  # whole sources too, whose words would take ten times the memory
 def stems(text: str) -> frozenset[str]:
     """The stems of all words of a text but those of any prose, and its numbers."""
-    return frozenset().union(*(word.stems for word in words(text)))
+    return frozenset().union(*map(stems_of, set(_WORD.findall(text))))
 
 
 # Words of any measurement, which do not tell one thing from another.
@@ -220,11 +221,13 @@ UNSPECIFIC = stems(
 )
 
 
+@lru_cache(maxsize=1024)
 def subject(text: str) -> frozenset[str]:
     """The stems of a text that tell what it is about: no numbers, no words of any measurement."""
     return frozenset(one for one in stems(text) if not one[0].isdigit()) - UNSPECIFIC
 
 
+@lru_cache(maxsize=2048)
 def content(text: str) -> frozenset[str]:
     """The stems of a text without numbers and without parts of one letter."""
     return frozenset(one for one in stems(text) if len(one) > 2 and not one[0].isdigit())
@@ -257,6 +260,7 @@ def clause_around(sentence: str, start: int) -> tuple[int, int]:
     return before, min((end for end in ends if end > start), default=len(sentence))
 
 
+@lru_cache(maxsize=1024)  # each answer is compared with every passage of its source
 def folded(text: str) -> str:
     """`text` in lower case, with single spaces and without punctuation."""
     return " ".join(re.findall(r"\w+", text.lower()))

@@ -25,6 +25,7 @@ from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share
 from cephalo.dataset_scripts.scale.runs import Run
 from cephalo.dataset_scripts.scale.slurm import submit
 from cephalo.dataset_scripts.scale.store import is_remote, open_filesystem
+from cephalo.inference.questions import Usage
 
 # What decides the conversations; servers may move, and be asked faster or slower.
 DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
@@ -77,7 +78,7 @@ class RefineShards:
         if outcome.stopped:
             raise CephaloError(f"{shard.path}: stopped: {outcome.stopped}; submit it again")
         if outcome.unanswered and not outcome.answered and not outcome.done_before:
-            raise CephaloError(f"{shard.path}: no question got an answer; is the server there?")
+            raise CephaloError(f"{shard.path}: no question got an answer: {outcome.reason}")
         facts = {name: getattr(outcome, name) for name in OUTCOME}
         facts |= {name: getattr(usage, name) if usage else 0 for name in USAGE}
         facts |= {"teacher": asked.teacher.name, "params": asked.teacher.params()}
@@ -159,8 +160,6 @@ def sum_up(run: Run, figures: Path, out: Path, asking: Asking) -> str:
     captions = asking.teacher == "caption"
     spending = Spending(asking.price_in, asking.price_out)
     if not captions:
-        from modeling_cephalo.questions import Usage  # imports torch
-
         spending.usage = Usage(**{name: counts[name] for name in USAGE})
     tasks = CaptionTeacher.tasks if captions else tuple(asking.wanted())
     teacher = Told(facts["teacher"], facts["params"], tasks)

@@ -7,9 +7,9 @@ plain Python, and smolagents serves the roles that ask about the images with a t
 from collections.abc import Callable, Sequence
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling
 
 from ..model_sources import Models, clean, in_one_line
-from ..questions import NoAnswerError, Picture, Question, Sampling
 from .panel import Panel, Role
 from .transcript import LONGEST_TURN, Minutes, Transcript, Turn, checked, seen_image
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from cephalo.inference.images import open_image, shrunk
+from cephalo.inference.questions import Picture
 
-from ..questions import Picture
 from .transcript import Transcript
 
 HERE = Path(__file__).parent

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling
 
 from ..model_sources import Models, as_picture, clean, in_one_line
-from ..questions import NoAnswerError, Picture, Question, Sampling
 from .transcript import LONGEST_TURN, Look
 
 try:

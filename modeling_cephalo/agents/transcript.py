@@ -6,8 +6,9 @@ from typing import Annotated
 from PIL import Image
 from pydantic import AfterValidator, BaseModel, Field
 
+from cephalo.inference.questions import Picture
+
 from ..model_sources import clean
-from ..questions import Picture
 
 LONGEST_TURN = 20_000  # characters that are kept of what a model says
 

@@ -7,10 +7,10 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from cephalo.inference.images import open_image
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling
 
 from ..agents.transcript import SeenImage, Words
 from ..model_sources import Models, ModelSource, as_picture, clean, in_one_line
-from ..questions import NoAnswerError, Picture, Question, Sampling
 from .generator import Generator, GeneratorSettings
 
 GOOD_ENOUGH = 4  # of 5

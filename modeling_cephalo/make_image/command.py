@@ -83,9 +83,10 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
     """Fill `chain` and keep all of it in `out` as it comes. Raises CephaloError."""
     from tqdm import tqdm
 
+    from cephalo.inference.questions import NoAnswerError
+
     from ..chat import quiet
     from ..model_sources import Models
-    from ..questions import NoAnswerError
     from .chain import make_chain
     from .generator import Generator
     from .page import chain_page

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cephalo.inference.questions import Picture
+
 from ..agents.page import embedded, render
 from ..model_sources import as_picture
-from ..questions import Picture
 from .chain import Chain
 
 TEMPLATE = Path(__file__).with_name("chain.html.jinja")

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference.questions import NoAnswerError, Question, Sampling
 
 from ..model_sources import Models, as_picture, in_one_line, source_of
-from ..questions import NoAnswerError, Question, Sampling
 from .designs import Architecture
 from .fields import solid_of
 from .surface import Surface, surface_with

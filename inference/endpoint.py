@@ -1,0 +1,317 @@
+"""Questions to an OpenAI-compatible server: many in flight, faults retried, within a budget.
+
+    usage = Usage(max_requests=1000)
+    async with Endpoint("http://127.0.0.1:8000/v1", "my-model", "-", usage) as endpoint:
+        reply = await endpoint.send(question, Sampling())
+
+Works with OpenAI, vLLM, `transformers serve`, `cephalo serve` and llama.cpp.
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import yarl
+
+from cephalo.cli.errors import CephaloError
+from cephalo.inference.data_urls import data_url, with_pixels
+from cephalo.inference.questions import (
+    NoAnswerError,
+    Picture,
+    Question,
+    Reply,
+    Sampling,
+    Usage,
+    json_schema,
+)
+from cephalo.inference.replies import (
+    OPTIONAL,
+    RefusedError,
+    one_line,
+    read_refusal,
+    read_reply,
+    refused_field,
+)
+
+OPENAI = "https://api.openai.com/v1"
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled each time
+LONGEST_RETRY_AFTER = 600.0  # seconds; a server that asks for more ends the run
+ENCODED_KEPT = 128  # images; the tasks of one figure come after each other
+MAX_BODY = 8 << 20  # bytes of a reply; the longest answers have some 100,000 characters
+KEEP_ALIVE = 4.0  # seconds; uvicorn closes a connection after 5 without a request
+# Statuses that no other question would escape: key, payment, address or model, a redirection.
+FATAL = {301, 302, 303, 307, 308, 401, 402, 404}
+FORBIDDEN = 403  # of one question, to a moderator, or of all, to a key
+MOST_FORBIDDEN = 16  # questions, with no reply to any other, that end the run
+WORTH_RETRYING = {408, 409, 425, 429}
+# What servers say to an image that their model cannot see.
+BLIND = re.compile(r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal", re.I)
+UNKNOWN_MODEL = re.compile(
+    r"model.{0,80}(?:not found|not exist|unknown|not available|not loaded)", re.I
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How a server is asked. `timeout` is in seconds for one request from its first byte to the
+    last one of its reply, `max_image_edge` in pixels of what is sent."""
+
+    max_concurrency: int = 64
+    max_retries: int = 5
+    timeout: float = 300.0
+    max_image_edge: int = 1024
+
+
+class Endpoint:
+    """A model behind a server. Use it with `async with`."""
+
+    def __init__(
+        self,
+        base_url: str | None,
+        model: str,
+        api_key: str,
+        usage: Usage,
+        limits: Limits = Limits(),
+    ) -> None:
+        self.model, self.api_key, self.usage, self.limits = model, api_key, usage, limits
+        self.settings = {"model": model, "max_image_edge": limits.max_image_edge}
+        self.address = checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
+        if not api_key.isascii() or not api_key.isprintable():
+            raise CephaloError("the key of the endpoint holds a sign that no key has; copy it anew")
+        self.refused: set[str] = set()  # fields of OPTIONAL
+        self.slots = asyncio.Semaphore(limits.max_concurrency)
+        self.encoded: OrderedDict[str, asyncio.Task[bytes]] = OrderedDict()
+        self.resume_at = 0.0  # on the monotonic clock, as a server asked for
+        self.last_reply = 0.0
+        self.forbidden = 0
+
+    async def __aenter__(self) -> "Endpoint":
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self.limits.max_concurrency, keepalive_timeout=KEEP_ALIVE
+            ),
+            timeout=aiohttp.ClientTimeout(total=self.limits.timeout),
+            headers={
+                "Authorization": f"Bearer {self.api_key}",
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",  # a few kilobytes, and none that grow to gigabytes
+            },
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=proxy_of(self.address),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.session.close()
+
+    async def send(self, question: Question, sampling: Sampling) -> Reply:
+        """One reply of the server.
+
+        Raises NoAnswerError where the server refuses the question or `max_retries` did not help,
+        BudgetSpentError, and CephaloError for what no other question would escape.
+        """
+        # Images are made ready before a place is taken, while others are in flight.
+        messages = await self.messages(question)
+        async with self.slots:
+            started = time.monotonic()
+            for retry in range(self.limits.max_retries + 1):
+                await self.pause(self.resume_at - time.monotonic())
+                self.usage.take_request()
+                self.usage.retries += retry > 0
+                try:
+                    reply = await self.request(messages, question, sampling)
+                    self.last_reply = time.monotonic()
+                    return reply
+                except (RefusedError, aiohttp.ClientError, OSError, ValueError) as error:
+                    failure = error
+                wait = self.wait_after(failure, retry)
+                if retry < self.limits.max_retries:
+                    await self.pause(wait)
+        # A server that cannot be reached at all answers no other question either.
+        if isinstance(failure, aiohttp.ClientConnectorError) and self.last_reply <= started:
+            raise CephaloError(
+                f"{self.address} cannot be reached: {self.say(failure)}; start "
+                "the server or correct --base-url, and run it again: it goes on from here"
+            )
+        raise NoAnswerError(
+            f"no answer after {self.limits.max_retries + 1} tries: {self.say(failure)}"
+        )
+
+    async def request(self, messages: bytes, question: Question, sampling: Sampling) -> Reply:
+        """Send one request, and again at once without the optional fields that it refuses.
+
+        Raises RefusedError, aiohttp.ClientError or TimeoutError where no reply came, and ValueError
+        where the body is no chat completion.
+        """
+        while True:
+            fields = self.fields(question, sampling)
+            head = json.dumps({"model": self.model, **fields})[:-1].encode()
+            try:
+                return read_reply(await self.post([head, *messages]))
+            except RefusedError as error:
+                name = refused_field(error, set(fields) & set(OPTIONAL))
+                if name is None:
+                    raise
+                self.refused.add(name)
+                self.usage.take_request()
+
+    async def post(self, pieces: list[bytes]) -> bytes:
+        """The body of the reply to a request whose body is in pieces. Raises as `request` does."""
+        async with self.session.post(
+            f"{self.address}/chat/completions",
+            data=one_after_the_other(pieces),
+            headers={"Content-Length": str(sum(map(len, pieces)))},
+            allow_redirects=False,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise ValueError(f"a reply of more than {MAX_BODY >> 20} MB")
+            if response.status >= 300:
+                raise read_refusal(response.status, response.headers, bytes(body))
+            return bytes(body)
+
+    def fields(self, question: Question, sampling: Sampling) -> dict[str, Any]:
+        """The fields of a request that servers are known to take or not."""
+        fields = {
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            "temperature": sampling.temperature,
+        }
+        if question.schema:
+            schema = {
+                "name": question.schema.__name__,
+                "schema": json_schema(question.schema),
+                "strict": True,
+            }
+            fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+        kept = {name: value for name, value in fields.items() if name not in self.refused}
+        if "max_tokens" in self.refused:  # the newer name of the same
+            kept["max_completion_tokens"] = sampling.max_tokens
+        return kept
+
+    async def messages(self, question: Question) -> list[bytes]:
+        """The end of a request in JSON: the question as OpenAI's messages, with images as data
+        URLs. The pieces of one image are the same object in all questions about it."""
+        system = json.dumps({"role": "system", "content": question.system}).encode()
+        pieces = [b', "messages": [%b, {"role": "user", "content": [' % system]
+        for number, part in enumerate(question.parts):
+            comma = b", " if number else b""
+            if isinstance(part, Picture):
+                url = await self.data_url(part)  # needs no escapes
+                pieces += [comma + b'{"type": "image_url", "image_url": {"url": "', url, b'"}}']
+            else:
+                pieces.append(comma + json.dumps({"type": "text", "text": part}).encode())
+        return [*pieces, b"]}]}"]
+
+    async def data_url(self, picture: Picture) -> bytes:
+        """The data URL of an image, made in a thread, and once for questions near each other.
+
+        Raises NoAnswerError for a picture that cannot be read.
+        """
+        task = self.encoded.get(picture.sha256)
+        if task is None:
+            work = with_pixels(data_url, picture.data, self.limits.max_image_edge)
+            task = self.encoded[picture.sha256] = asyncio.create_task(work)
+            while len(self.encoded) > ENCODED_KEPT:
+                self.encoded.popitem(last=False)
+        try:
+            return await asyncio.shield(task)
+        except CephaloError as error:
+            raise NoAnswerError(str(error)) from error
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, if there is something to wait for."""
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+    def wait_after(self, error: Exception, retry: int) -> float:
+        """Seconds to wait before the next try.
+
+        Raises NoAnswerError where trying again is of no use, and CephaloError where asking
+        anything is of none.
+        """
+        backoff = min(FIRST_WAIT * 2**retry, LONGEST_WAIT) * random.uniform(0.75, 1.0)
+        if not isinstance(error, RefusedError):
+            return backoff
+        status, reason = error.status, self.without_key(error.reason)
+        self.forbidden += status == FORBIDDEN
+        unknown_model = status == 400 and UNKNOWN_MODEL.search(error.reason)
+        none_allowed = self.forbidden >= MOST_FORBIDDEN and not self.last_reply
+        if status in FATAL or unknown_model or none_allowed:
+            raise CephaloError(
+                f"{self.address} answers {status} to model {self.model}: {reason}; "
+                "check --base-url, --model and --api-key"
+            )
+        if BLIND.search(error.reason):
+            raise CephaloError(
+                f"{self.model} sees no images: {reason}; use one that does, or --text-only"
+            )
+        if error.code == "insufficient_quota":
+            raise CephaloError(f"{self.address}: {reason}; run it again when there is credit")
+        if status < 500 and status not in WORTH_RETRYING:
+            raise NoAnswerError(self.say(error))
+        if error.retry_after is None:
+            return backoff
+        if error.retry_after > LONGEST_RETRY_AFTER:
+            raise CephaloError(
+                f"{self.address} asks to wait {error.retry_after:,.0f} seconds; run it again then"
+            )
+        # What one request is told holds for all of them.
+        self.resume_at = max(self.resume_at, time.monotonic() + error.retry_after)
+        return error.retry_after
+
+    def say(self, error: BaseException) -> str:
+        """An error in one line."""
+        if isinstance(error, TimeoutError):
+            return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
+        if isinstance(error, aiohttp.ClientConnectorError) and (error.errno or 0) > 0:
+            return os.strerror(error.errno)
+        return self.without_key(str(error) or type(error).__name__)
+
+    def without_key(self, text: str) -> str:
+        """A text in one line of bounded length, without the key, which servers repeat."""
+        return one_line(text.replace(self.api_key, "[key]") if len(self.api_key) > 3 else text)
+
+
+async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body, which are not copied into one."""
+    for piece in pieces:
+        yield piece
+
+
+def checked_address(base_url: str) -> str:
+    """The address of an API without a slash at its end. Raises CephaloError where it is none."""
+    try:
+        url = yarl.URL(base_url)
+        known = url.scheme in ("http", "https") and url.host
+    except ValueError:
+        known = False
+    if not known:
+        raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
+    return base_url.rstrip("/")
+
+
+def proxy_of(address: str) -> str | None:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for an address, None for none."""
+    url = yarl.URL(address)
+    if proxy_bypass(url.host or ""):
+        return None
+    proxy = getproxies().get(url.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

@@ -1,0 +1,173 @@
+"""What servers of chat completions reply: an answer, or a refusal in one of many forms."""
+
+import email.utils
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cephalo.inference.questions import Reply
+
+LONGEST_REASON = 300  # characters of what a server says
+SHOWN = 10_000  # bytes of a body that are looked through for what to say
+MOST_TOKENS = 2**53  # counted in one reply; more is no count
+# Optional fields, by what a server says when it does not know them.
+OPTIONAL = {
+    "response_format": r"response.?format|json.?schema|structured|grammar|guided|json.?mode",
+    "max_tokens": r"max_tokens",
+    "seed": r"\bseed\b",
+    "temperature": r"temperature",
+}
+FIELD_REFUSED = (400, 422, 500, 501)  # statuses that come with an unknown field
+# Keys of the thoughts of a model, by server; what it says can stand there alone.
+THOUGHTS = ("reasoning_content", "reasoning")
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
+_TAG = re.compile(
+    r"<(?:style|script)\b.{0,2000}?</(?:style|script)\s*>|<[^<>]{0,500}>", re.IGNORECASE | re.DOTALL
+)
+
+
+class RefusedError(Exception):
+    """A refusal of a server, in one line, with its HTTP status, or the one that its error names."""
+
+    def __init__(
+        self, status: int, reason: str, code: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"the server answers {status}: {reason}")
+        self.status, self.reason, self.code, self.retry_after = status, reason, code, retry_after
+
+
+def read_reply(body: bytes) -> Reply:
+    """The reply in the body of a chat completion.
+
+    Raises RefusedError where it holds an error, and ValueError, one line, where it is none.
+    """
+    found = parsed(body)
+    choice = first_choice(found)
+    for holder in (found, choice):
+        if isinstance(holder, dict) and holder.get("error"):
+            raise refusal(status_of(holder["error"]), holder, {})
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise ValueError(f"the server's answer is no chat completion, but {shown(body)}")
+    finish_reason = str(choice.get("finish_reason") or "stop")[:LONGEST_REASON]
+    usage = found.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return Reply(
+        said(message, finish_reason),
+        finish_reason,
+        count(usage.get("prompt_tokens")),
+        count(usage.get("completion_tokens")),
+    )
+
+
+def read_refusal(status: int, headers: Mapping[str, str], body: bytes) -> RefusedError:
+    """The refusal that a reply with an HTTP status of an error is."""
+    if 300 <= status < 400:
+        return RefusedError(status, f"it redirects to {one_line(headers.get('location', '?'))}")
+    found = parsed(body)
+    if not isinstance(found, dict):
+        return RefusedError(status, shown(body), retry_after=retry_after(headers))
+    return refusal(status, found, headers)
+
+
+def refusal(status: int, found: dict[str, Any], headers: Mapping[str, str]) -> RefusedError:
+    """The refusal in an object of JSON: {"error": {"message": ...}} of OpenAI, {"error": ...} of
+    Ollama, {"message": ...} and {"detail": ...} of others."""
+    error = found.get("error") or found
+    code = error.get("code") if isinstance(error, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or error
+    reason = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
+    return RefusedError(status, one_line(reason), str(code or ""), retry_after(headers))
+
+
+def status_of(error: Any) -> int:
+    """The HTTP status that an error within a reply of status 200 names, 500 where it names none."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON in a body, None where it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def first_choice(found: Any) -> Any:
+    """The first of the choices of a completion, None where there are none."""
+    choices = found.get("choices") if isinstance(found, dict) else None
+    return choices[0] if isinstance(choices, list) and choices else None
+
+
+def said(message: dict[str, Any], finish_reason: str) -> str:
+    """The text of a message: its content, a string or a list of parts, or the refusal.
+
+    A parser of thoughts that found no end of them leaves the answer among them. In a reply that
+    was cut there is none.
+    """
+    text = text_of(message.get("content")) or text_of(message.get("refusal"))
+    if not text.strip() and finish_reason != "length":
+        text = next(filter(None, (text_of(message.get(key)) for key in THOUGHTS)), text)
+    return text
+
+
+def text_of(content: Any) -> str:
+    """The text of a string, or of the parts of a list that have one and are no thoughts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def count(value: Any) -> int:
+    """A number of tokens, 0 where a server sends something else, as a word or 1e400."""
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return int(value) if known and 0 <= value <= MOST_TOKENS else 0
+
+
+def refused_field(error: RefusedError, sent: set[str]) -> str | None:
+    """The optional field that a server did not take, None where something else was wrong."""
+    if error.status not in FIELD_REFUSED:
+        return None
+    for name in OPTIONAL:
+        if name in sent and re.search(OPTIONAL[name], error.reason, re.I):
+            return name
+    return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: a number, or an HTTP date (RFC 9110, 10.2.3)."""
+    value = headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def shown(body: bytes) -> str:
+    """What stands in a body that is not what was asked for, in one line."""
+    text = body[:SHOWN].decode("utf-8", "replace")
+    if not text.strip():
+        return "an empty reply"
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text)
+        words = title[1] if title and title[1].strip() else _TAG.sub(" ", text)
+        return f"a page of HTML, {one_line(words)!r}"
+    return one_line(text)
+
+
+def one_line(text: str) -> str:
+    """A text of bounded length in one line, without control characters."""
+    kept = "".join(sign if sign.isprintable() else " " for sign in text[: 20 * LONGEST_REASON])
+    return " ".join(kept.split())[:LONGEST_REASON]

@@ -1,0 +1,99 @@
+"""Images that `cephalo serve --fetch-images` fetches: from public addresses only, and bounded."""
+
+import base64
+import ipaddress
+import socket
+from typing import Any
+
+import aiohttp
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+MAX_BYTES = 20 << 20  # of one image
+SECONDS = 20.0  # for one image
+NAT64 = ipaddress.ip_network("64:ff9b::/96")  # stands for addresses of IPv4, private ones too
+
+
+class FetchError(Exception):
+    """An image that is not fetched; the message is one line."""
+
+
+class PublicResolver(AbstractResolver):
+    """Finds the addresses of a host, and refuses those that are not of the public internet.
+
+    The connection is made to the addresses that were looked at, so that a name which changes its
+    address in between gains nothing.
+    """
+
+    def __init__(self) -> None:
+        self.resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a host. Raises OSError where one is not public."""
+        found = await self.resolver.resolve(host, port, family)
+        if not all(is_public(one["host"]) for one in found):
+            raise OSError(None, "its address is not public")
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class ImageFetcher:
+    """Fetches images as data URLs."""
+
+    async def fetch(self, url: str) -> str:
+        """The data URL of what is at an address. Raises FetchError."""
+        try:
+            host = yarl.URL(url).host
+            if not host or (is_address(host) and not is_public(host)):
+                raise FetchError("its address is not public")
+            async with self.session() as session, session.get(url, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise FetchError(f"status {answer.status}; redirections are not followed")
+                data = await read_bounded(answer)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise FetchError(str(error)[:200] or "it took too long") from error
+        return f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
+
+    def session(self) -> aiohttp.ClientSession:
+        """A client of its own for each image: no cookies, no proxy, no credentials."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=PublicResolver(), use_dns_cache=False),
+            timeout=aiohttp.ClientTimeout(total=SECONDS),
+            headers={"Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+
+async def read_bounded(answer: Any) -> bytes:
+    """The body of an answer. Raises FetchError where it has more than MAX_BYTES."""
+    data = bytearray()
+    async for chunk in answer.content.iter_any():
+        data += chunk
+        if len(data) > MAX_BYTES:
+            raise FetchError(f"it has more than {MAX_BYTES >> 20} MB")
+    return bytes(data)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, whatever way it is written."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped:
+            return is_public(str(found.ipv4_mapped))
+        if found.sixtofour or found.teredo or found in NAT64:
+            return False
+    return found.is_global and not found.is_multicast
