@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from typing import NamedTuple
 
@@ -68,7 +69,8 @@ Run `cephalo COMMAND --help` for the options of a command and an example.
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command; exit with 0, with 1 and one line on bad input, or with 130 on Ctrl-C."""
+    """Run one command; exit with 0, with 1 and one line on bad input, with 130 on Ctrl-C and
+    SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
@@ -80,6 +82,7 @@ def main(argv: list[str] | None = None) -> None:
 
         print(version("cephalo"))
         return
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         run_command(argv[0], argv[1:])
     except (CephaloError, OSError) as error:
@@ -90,6 +93,13 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("cephalo: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def interrupt(number: int, frame: object) -> None:
+    """End on SIGTERM, which `timeout`, Slurm and containers send, as on Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def run_command(name: str, arguments: list[str]) -> None:

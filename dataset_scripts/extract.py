@@ -166,8 +166,8 @@ def extract(
         [Path(name) for name in paths or []], folder, bool(asked or dataset)
     )
     workers = workers or os.cpu_count() or 1
-    prepare(folder, settings, thumbnail)
     with locked(folder):
+        prepare(folder, settings, thumbnail)
         jobs, done, unread = plan(files, folder / "figures")
         counts = run_jobs(jobs, unread, folder, settings, workers, timeout)
         if asked or web_files:

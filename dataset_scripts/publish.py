@@ -99,26 +99,28 @@ def publish(
     api = hub_api(token)
     if not private and not allow_unknown_license and not only_open_licenses:
         check_licenses(folders)
-    folder = build_dataset(
-        folders,
-        repo_id,
-        only_open=only_open_licenses,
-        third_party=private or allow_third_party,
-        exclude={name: images_of(name, token) for name in exclude or []},
-        workers=workers or os.cpu_count() or 1,
-    )
-    revision = push_folder(
-        api,
-        folder,
-        repo_id,
-        repo_type="dataset",
-        private=private,
-        files=sorted(
-            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-        ),
-        delete_patterns=[f"{name}/*" for name in (*PUBLISHED, "card")],
-        message="Publish with Cephalo",
-    )
+    find_tables(folders)  # refuses what holds none, before a folder is made
+    with locked(folders[0]):
+        folder = build_dataset(
+            folders,
+            repo_id,
+            only_open=only_open_licenses,
+            third_party=private or allow_third_party,
+            exclude={name: images_of(name, token) for name in exclude or []},
+            workers=workers or os.cpu_count() or 1,
+        )
+        revision = push_folder(
+            api,
+            folder,
+            repo_id,
+            repo_type="dataset",
+            private=private,
+            files=sorted(
+                path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+            ),
+            delete_patterns=[f"{name}/*" for name in (*PUBLISHED, "card")],
+            message="Publish with Cephalo",
+        )
     print(f"published {api.endpoint}/datasets/{repo_id} at {revision}")
 
 
@@ -149,7 +151,8 @@ def build_dataset(
     exclude: Mapping[str, ImageIndex] | None = None,
     workers: int = 1,
 ) -> Path:
-    """Write the configs and the card below the first folder's `dataset` and return that.
+    """Write the configs and the card below the first folder's `dataset` and return that; the first
+    folder is held meanwhile.
 
     `third_party`: whether figures are published whose captions name a third party's rights.
 
@@ -162,30 +165,27 @@ def build_dataset(
     tables = find_tables(folders)
     aside, folder = folders[0] / "dataset.partial", folders[0] / "dataset"
     compared = folders[0] / "dataset.compared"
-    with locked(folders[0]):
+    for left in (aside, compared):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        enough = 1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+        selected = select_rows(
+            compared,
+            tables,
+            only_open=only_open,
+            third_party=third_party,
+            exclude=exclude,
+            workers=min(workers, enough),
+        )
+        with closing(selected) as selection:
+            write_dataset(aside, selection, repo_id, folders)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except sqlite3.OperationalError as error:
+        raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
+    finally:
         for left in (aside, compared):
             shutil.rmtree(left, ignore_errors=True)
-        try:
-            enough = (
-                1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
-            )
-            selected = select_rows(
-                compared,
-                tables,
-                only_open=only_open,
-                third_party=third_party,
-                exclude=exclude,
-                workers=min(workers, enough),
-            )
-            with closing(selected) as selection:
-                write_dataset(aside, selection, repo_id, folders)
-            shutil.rmtree(folder, ignore_errors=True)
-            aside.rename(folder)
-        except sqlite3.OperationalError as error:
-            raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
-        finally:
-            for left in (aside, compared):
-                shutil.rmtree(left, ignore_errors=True)
     return folder
 
 

@@ -258,13 +258,8 @@ def refine(
 @contextmanager
 def prepared(out: Path) -> Iterator[None]:
     """The output folder, made and held for this run. Raises CephaloError where it cannot be."""
-    try:
-        (out / "cache").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CephaloError(
-            f"cannot write to {out}: {error.strerror}; choose another --out"
-        ) from error
     with locked(out):
+        (out / "cache").mkdir(exist_ok=True)
         try:
             yield
         except sqlite3.DatabaseError as error:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 from cephalo.series.table import find_row, markdown_table
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -57,5 +58,6 @@ def series(
     else:
         from cephalo.series.tiny import run_tiny
 
-        found = run_tiny(row, out / row.name)
+        with locked(out / row.name):
+            found = run_tiny(row, out / row.name)
         print(f"{row.name}: " + ", ".join(f"{key} {value!r}" for key, value in found.items()))

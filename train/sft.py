@@ -1,7 +1,7 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
 import json
-import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +9,12 @@ import typer
 from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
-from cephalo.model_cards.model_card import write_card
+from cephalo.cli.files import locked, locked_name, written_aside
+from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import LOSS_PLOT
 from cephalo.model_cards.upload import check_repo_id, hub_api
 from cephalo.train.encoding import encode_rows
+from cephalo.train.finished import is_finished, keep_finished, keep_run, settings_of
 from cephalo.train.freezing import freeze, trained_parts
 from cephalo.train.report import check_base, model_facts, plot_losses, push_epoch, push_model
 from cephalo.train.rows import (
@@ -80,14 +81,10 @@ def find_config(config: str) -> Path:
 
 
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
-    """Load, train, save with a card, and push where `push_to_hub` is set.
+    """Train and save with a card, unless that is done, and push where `push_to_hub` is set.
 
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
-    from transformers import AutoProcessor
-
-    import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
-
     # The trainer would push every checkpoint, optimizer state included; what is pushed is the
     # final model alone, in one commit.
     push, training_args.push_to_hub = training_args.push_to_hub, False
@@ -104,6 +101,33 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         )
 
     script_args.dataset_revision = dataset_revision(script_args)
+    settings = settings_of(script_args, training_args, model_args)
+    folder = Path(training_args.output_dir)
+    # One process holds the folder for all of them.
+    main_process = training_args.process_index == 0
+    with locked(folder) if main_process else nullcontext():
+        if is_finished(folder, settings):
+            print(f"{folder} is finished: trained before with these settings; nothing changed")
+        else:
+            train_model(script_args, training_args, model_args, api)
+            if main_process:
+                keep_finished(folder, settings)
+                print(f"saved {folder}")
+        if api and main_process:
+            print(push_model(api, folder, training_args.hub_model_id, training_args))
+            for epoch, name in enumerate(script_args.epoch_models, start=1):
+                print(push_epoch(api, read_facts(folder), epoch, name, training_args))
+
+
+def train_model(script_args: Any, training_args: Any, model_args: Any, api: Any) -> None:
+    """Train, and save the model with its card; `api` is for checkpoints that are pushed meanwhile.
+
+    Raises CephaloError where the dataset cannot train.
+    """
+    from transformers import AutoProcessor
+
+    import modeling_cephalo  # noqa: F401 - teaches the AutoClasses phi3_v
+
     folder = Path(training_args.output_dir)
     # What one process writes to disk, the others read.
     with training_args.main_process_first(desc="reading rows"):
@@ -142,13 +166,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     if main_process:
         plot_losses(trainer.state.log_history, folder / LOSS_PLOT)
         write_card(folder, facts)
-        print(f"saved {folder}")
         if checkpoints:
             checkpoints.finish()
-        if api:
-            print(push_model(api, folder, training_args.hub_model_id, training_args))
-            for epoch, name in enumerate(script_args.epoch_models, start=1):
-                print(push_epoch(api, facts, epoch, name, training_args))
 
 
 def length_limit(training_args: Any, model_args: Any) -> int:
@@ -222,47 +241,20 @@ def save(trainer: Any, merge_adapter: bool) -> None:
         trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 
-def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
-    """Write down in `folder` what is trained on what, so that another run does not go on there.
-
-    Raises CephaloError where `folder` holds the checkpoints of another model or dataset.
-    """
-    run = {
-        "model": model_args.model_name_or_path,
-        "model_revision": model_args.model_revision,
-        "dataset": script_args.dataset_name,
-        "dataset_config": script_args.dataset_config,
-        "dataset_revision": script_args.dataset_revision,
-    }
-    path = folder / "run.json"
-    if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        for key in run:
-            if run[key] != earlier.get(key):
-                raise CephaloError(
-                    f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
-                    "give another --output_dir"
-                )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(run, indent=2))
-
-
 def make_base(folder: Path, rows: Any) -> None:
     """Make the tiny base in `folder` unless it is there whole already."""
     from modeling_cephalo.tiny import make_tiny_idefics2
 
-    if (folder / "config.json").exists():
-        return
     texts = (
         text
         for row in rows.select_columns(["prompt", "completion"])
         for text in message_texts(row["prompt"]) + message_texts(row["completion"])
     )
-    aside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    make_tiny_idefics2(aside, texts)
-    aside.rename(folder)
+    # Several runs may begin with the same base: the first makes it.
+    with locked_name(folder, wait=True):
+        if not (folder / "config.json").exists():
+            with written_aside(folder) as aside:
+                make_tiny_idefics2(aside, texts)
 
 
 def last_whole_checkpoint(output_dir: str) -> str | None:
