@@ -44,7 +44,7 @@ def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
     Raises CephaloError where another run holds it, unless it is to `wait`, and where its parent
     cannot be written.
     """
-    folder = Path(os.path.abspath(folder))  # "." has no name
+    folder = folder.resolve()  # "." has no name
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -59,7 +59,7 @@ def written_aside(folder: Path) -> Iterator[Path]:
 
     To be used while `locked_name` holds the name: what killed runs left of it is removed first.
     """
-    folder = Path(os.path.abspath(folder))
+    folder = folder.resolve()
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.partial-*"):
         shutil.rmtree(left)
     aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")

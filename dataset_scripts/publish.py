@@ -20,11 +20,12 @@ from cephalo.cli.files import locked
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex
 from cephalo.dataset_scripts.exclude import images_of
+from cephalo.dataset_scripts.inputs import told
 from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.dataset_scripts.selection import Selection
 from cephalo.dataset_scripts.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.splits import SPLITS
-from cephalo.dataset_scripts.tables import CONFIGS, config_rows, find_tables
+from cephalo.dataset_scripts.tables import CONFIGS, config_rows, conversations_of_gone, find_tables
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources
@@ -100,6 +101,8 @@ def publish(
     if not private and not allow_unknown_license and not only_open_licenses:
         check_licenses(folders)
     find_tables(folders)  # refuses what holds none, before a folder is made
+    if gone := conversations_of_gone(folders):
+        print(told(gone), file=sys.stderr)
     with locked(folders[0]):
         folder = build_dataset(
             folders,

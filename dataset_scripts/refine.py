@@ -169,9 +169,10 @@ def refine(
       cephalo refine s3://lab/figures --base-url http://gpu1:8000/v1 --model my-model \\
         --out /shared/refined --slurm 20
     """
+    from cephalo.dataset_scripts.inputs import gone_shards, told
     from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.decisions import add_decisions
-    from cephalo.dataset_scripts.refinement.documents import figure_shards
+    from cephalo.dataset_scripts.refinement.documents import figure_shards, set_aside
     from cephalo.dataset_scripts.refinement.language import KNOWN
     from cephalo.dataset_scripts.refinement.own_checks import load_checks
     from cephalo.dataset_scripts.refinement.report import write_report
@@ -229,6 +230,8 @@ def refine(
     shards = figure_shards(folder)
     with prepared(out):
         started = time.monotonic()
+        if gone := set_aside(out, gone_shards([folder]), {shard.name for shard in shards}):
+            print(told(gone), file=sys.stderr)
         if decisions:
             add_decisions(out, decisions, {shard.stem for shard in shards})
         asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")

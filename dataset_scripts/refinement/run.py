@@ -41,7 +41,6 @@ from cephalo.dataset_scripts.shards import count_rows
 READY = 2  # questions being made ready for each that may be in flight
 SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
-ASIDE = ("rejected", "undecided")
 
 
 @dataclass
@@ -220,7 +219,7 @@ class Run:
         whole = all(item.answered.whole for item in document.items)
         unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided
         self.outcome.unmatched += len(unmatched) if whole else 0
-        for kind in ASIDE:
+        for kind in documents.ASIDE:
             lines = getattr(sorted_out, kind)
             documents.write_lines(self.aside_path(document.shard, kind), lines)
         made_from = document.made_from if whole else ""
