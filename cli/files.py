@@ -44,12 +44,12 @@ def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
     Raises CephaloError where another run holds it, unless it is to `wait`, and where its parent
     cannot be written.
     """
-    folder = folder.resolve()  # "." has no name
+    whole = folder.resolve()  # "." has no name
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        whole.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    with _held(folder.with_name(f".{folder.name}.lock"), folder, wait):
+    with _held(whole.with_name(f".{whole.name}.lock"), folder, wait):
         yield
 
 

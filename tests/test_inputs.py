@@ -57,11 +57,15 @@ def test_removed_and_edited_papers_leave_every_step_and_come_back(tmp_path, caps
     # Back again, it is not read anew.
     (papers / "removed.pdf").write_bytes(old)
     steps()
-    assert shards(out / "figures") == shards(refined / "conversations") == [
-        "edited",
-        "kept",
-        "removed",
-    ]
+    assert (
+        shards(out / "figures")
+        == shards(refined / "conversations")
+        == [
+            "edited",
+            "kept",
+            "removed",
+        ]
+    )
     assert {path.name for path in (out / "figures").iterdir()} & first == {
         name for name in first if not name.startswith("edited")
     }

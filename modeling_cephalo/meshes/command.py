@@ -264,11 +264,11 @@ def generate(
 def construct(design: type[Design], out: Path, **values: Any) -> None:
     """Make a part from parameters."""
     need_packages()
-    from .fields import solid_of
-    from .surface import surface_with
-
     wanted = checked(design, **values)
     with locked(out):
+        from .fields import solid_of
+        from .surface import surface_with
+
         finish(surface_with(solid_of(wanted), wanted.volume_fraction), wanted, out, {})
 
 
