@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from cephalo.train.encoding import encode_rows
 from cephalo.train.finished import is_finished, keep_finished, keep_run, settings_of
 from cephalo.train.freezing import freeze, trained_parts
 from cephalo.train.report import check_base, model_facts, plot_losses, push_epoch, push_model
+from cephalo.train.rights import check_publishable, model_license, read_rights
 from cephalo.train.rows import (
     dataset_revision,
     load_rows,
@@ -101,6 +103,9 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         )
 
     script_args.dataset_revision = dataset_revision(script_args)
+    rights = read_rights(script_args)
+    if api:
+        check_publishable(api, rights, training_args)
     settings = settings_of(script_args, training_args, model_args)
     folder = Path(training_args.output_dir)
     # One process holds the folder for all of them.
@@ -109,7 +114,7 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         if is_finished(folder, settings):
             print(f"{folder} is finished: trained before with these settings; nothing changed")
         else:
-            train_model(script_args, training_args, model_args, api)
+            train_model(script_args, training_args, model_args, api, model_license(rights))
             if main_process:
                 keep_finished(folder, settings)
                 print(f"saved {folder}")
@@ -119,8 +124,11 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
                 print(push_epoch(api, read_facts(folder), epoch, name, training_args))
 
 
-def train_model(script_args: Any, training_args: Any, model_args: Any, api: Any) -> None:
-    """Train, and save the model with its card; `api` is for checkpoints that are pushed meanwhile.
+def train_model(
+    script_args: Any, training_args: Any, model_args: Any, api: Any, license: str
+) -> None:
+    """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
+    are pushed meanwhile.
 
     Raises CephaloError where the dataset cannot train.
     """
@@ -165,7 +173,7 @@ def train_model(script_args: Any, training_args: Any, model_args: Any, api: Any)
     save(trainer, script_args.merge_adapter)
     if main_process:
         plot_losses(trainer.state.log_history, folder / LOSS_PLOT)
-        write_card(folder, facts)
+        write_card(folder, replace(facts, license=license))
         if checkpoints:
             checkpoints.finish()
 
