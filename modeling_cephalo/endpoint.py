@@ -19,12 +19,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.keys import check_key
 
 from .images import open_image
 from .questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage, json_schema
@@ -57,6 +59,15 @@ class Limits:
     max_image_edge: int = 1024
 
 
+def is_address(url: str) -> bool:
+    """Whether a URL is one of http with a host, and a port that there can be."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port past 65535, brackets that do not close
+        return False
+
+
 class Endpoint:
     """A model behind a server. Use it with `async with`."""
 
@@ -75,8 +86,9 @@ class Endpoint:
         self.encoded: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
         self.resume_at = 0.0  # on the monotonic clock, as a server asked for
         self.last_reply = 0.0
-        if base_url and not re.match(r"https?://[^/]", base_url):
+        if base_url and not is_address(base_url):
             raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
+        check_key(api_key, f"the key of {model}")
         self.client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key,

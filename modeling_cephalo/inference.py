@@ -53,6 +53,22 @@ class Answer(NamedTuple):
     whole: bool
 
 
+def checked_device(device: str | None) -> str:
+    """The `device_map` of a device, by default of all GPUs or the CPU.
+
+    Raises CephaloError for a device that this machine does not have.
+    """
+    if device is None or device == "auto":
+        return "auto" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+        raise CephaloError(
+            f"--device {device}: this machine has no such device; leave it out, or give cpu"
+        ) from error
+    return device
+
+
 def load(
     name_or_folder: str | Path,
     revision: str | None = None,
@@ -75,8 +91,7 @@ def load(
         (Path(name) / config).exists() for config in ("config.json", "adapter_config.json")
     ):
         raise CephaloError(f"{name} is no checkpoint: it has no config.json")
-    if device is None:
-        device = "auto" if torch.cuda.is_available() else "cpu"
+    device = checked_device(device)
     common = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
     try:
         model, info = AutoModelForImageTextToText.from_pretrained(

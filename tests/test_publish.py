@@ -185,7 +185,7 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         build_dataset([folder], "a/b")
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "dataset", "figures"]
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset", "figures"]
     assert sorted(path.name for path in before.rglob("*")) == kept
 
 

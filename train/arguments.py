@@ -8,6 +8,7 @@ import yaml
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
 
 from cephalo.cli.errors import CephaloError
+from cephalo.train.values import check_values
 
 
 @dataclass
@@ -110,9 +111,11 @@ def parse_arguments(
     known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
     check_keys(config, overrides, known)
     try:
-        return parser.parse_args_and_config(["--config", str(config), *overrides])
+        parsed = parser.parse_args_and_config(["--config", str(config), *overrides])
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise CephaloError(f"{config}: {error}") from error
+    check_values(*parsed[1:])
+    return parsed
 
 
 def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
@@ -123,7 +126,7 @@ def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     try:
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{config}: {error}") from error
+        raise CephaloError(f"{config} is no YAML: {error}") from error
     if not isinstance(settings, dict):
         raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
     given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]

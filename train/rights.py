@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import yaml
 from huggingface_hub import DatasetCard, HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -46,7 +47,7 @@ def rights_of(name: str) -> Rights:
         card = folder / "README.md"
         try:
             data = DatasetCard.load(card).data if card.is_file() else None
-        except ValueError:  # no card that the Hub would take
+        except (ValueError, yaml.YAMLError):  # no card that the Hub would take
             data = None
         return Rights(folder.resolve().name, False, as_licenses(data))
     api = HfApi()

@@ -1,6 +1,7 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
 import json
+import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from cephalo.train.rows import (
     message_texts,
     without_special_tokens,
 )
+from cephalo.train.values import check_installed
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -64,10 +66,20 @@ def train(
         # Weights and optimizer states are written by native code, whose errors are no OSError.
         if not any(words in str(error) for words in FULL_DISK):
             raise
+        folder = Path(training_args.output_dir)
         raise CephaloError(
-            f"the disk of {training_args.output_dir} is full; make room, then the same command "
-            "goes on from the last whole checkpoint"
+            f"the disk of {folder} is full{checkpoint_size(folder)}; make room, then the same "
+            "command goes on from the last whole checkpoint"
         ) from error
+
+
+def checkpoint_size(folder: Path) -> str:
+    """How much a checkpoint of `folder` takes, and how much is free; "" where there is none."""
+    if (last := last_whole_checkpoint(str(folder))) is None:
+        return ""
+    size = sum(path.stat().st_size for path in Path(last).rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free
+    return f": a checkpoint takes {size / 1e9:.3g} GB and {free / 1e9:.3g} GB are free"
 
 
 def find_config(config: str) -> Path:
@@ -96,6 +108,7 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
             check_repo_id(name)
         check_base(script_args, model_args)
         api = hub_api(training_args.hub_token)
+    check_installed(training_args, model_args)
     if training_args.resume_from_checkpoint:
         raise CephaloError(
             "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "
@@ -217,16 +230,24 @@ def make_trainer(
         max_tokens=script_args.batch_tokens,
         max_tiles=script_args.batch_tiles,
     )
-    trainer = PackedTrainer(
-        model=model_args.model_name_or_path,
-        args=training_args,
-        train_dataset=data["train"],
-        eval_dataset=data.get("validation"),
-        processing_class=processor,
-        data_collator=collator,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-    )
+    try:
+        trainer = PackedTrainer(
+            model=model_args.model_name_or_path,
+            args=training_args,
+            train_dataset=data["train"],
+            eval_dataset=data.get("validation"),
+            processing_class=processor,
+            data_collator=collator,
+            quantization_config=get_quantization_config(model_args),
+            peft_config=get_peft_config(model_args),
+        )
+    except ValueError as error:
+        if "arget modules" not in str(error):  # what peft says where it finds none of them
+            raise
+        raise CephaloError(
+            f"lora_target_modules {model_args.lora_target_modules}: the model has no such parts; "
+            "give names of its linear layers, such as q_proj v_proj"
+        ) from error
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
