@@ -257,10 +257,12 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
             (out / table).mkdir(parents=True, exist_ok=True)
         if record.exists():
             made = json.loads(record.read_text())
-            other = [f"{key} {made.get(key)!r}" for key in wanted if made.get(key) != wanted[key]]
+            other = [
+                as_option(key, made.get(key)) for key in wanted if made.get(key) != wanted[key]
+            ]
             if other:
                 raise CephaloError(
-                    f"{out} was made with {', '.join(other)}; use the same or another --out"
+                    f"{out} was made {', '.join(other)}; give the same or another --out"
                 )
         else:
             write_whole(record, json.dumps(wanted) + "\n")
@@ -272,6 +274,15 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
         ) from error
     except ValueError as error:
         raise CephaloError(f"{record} is damaged; delete it, or use another --out") from error
+
+
+def as_option(key: str, value: Any) -> str:
+    """A setting of an earlier run as its user gave it: "with --dpi 200", "without --text"."""
+    if key == "version":
+        return f"by version {value} of the extraction"
+    if value in (True, False, None):
+        return f"{'with' if value else 'without'} --{key}"
+    return f"with --{key} {','.join(value) if isinstance(value, list) else value}"
 
 
 def hash_files(files: list[Path]) -> tuple[dict[Path, str], dict[str, str]]:

@@ -170,7 +170,7 @@ def refine(
         --out /shared/refined --slurm 20
     """
     from cephalo.dataset_scripts.inputs import gone_shards, told
-    from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
+    from cephalo.dataset_scripts.refinement.asking import INTERRUPTED, Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.decisions import add_decisions
     from cephalo.dataset_scripts.refinement.documents import figure_shards, set_aside
     from cephalo.dataset_scripts.refinement.language import KNOWN
@@ -248,6 +248,8 @@ def refine(
         print(f"{summary} → {out / 'report.html'}")
         if review:
             print(write_review_page(folder, out))
+    if outcome.stopped == INTERRUPTED:
+        raise KeyboardInterrupt
     if outcome.unmatched:
         print(f"{outcome.unmatched} decisions match no conversation", file=sys.stderr)
     if outcome.answered and not outcome.read and not outcome.done_before:

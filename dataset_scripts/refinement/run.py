@@ -104,6 +104,7 @@ class Run:
         self.on_item: Callable[[int], None] = lambda items: None
         self.near_equal = NearEqual()
         self.outcome = Outcome()
+        self.open: list[Document] = []  # begun and not yet written, in their order
 
     async def refine(self, shards: Iterable[Path]) -> Outcome:
         """Refine all shards. Raises CephaloError where going on is of no use."""
@@ -130,6 +131,7 @@ class Run:
             if self.outcome.stopped:
                 break
             document = await asyncio.to_thread(self.open_document, shard)
+            self.open.append(document)
             await order.put(document)
             for item in document.items or ():
                 await items.put((document, item))
@@ -191,8 +193,21 @@ class Run:
             await document.ready.wait()
             await asyncio.to_thread(self.finish, document)
 
+    def stop(self, reason: str) -> None:
+        """Write what arrived for the documents that are open, after `refine` was interrupted."""
+        self.outcome.stopped = reason
+        for document in list(self.open):
+            for item in document.items or ():
+                item.answered = item.answered or Answered(stopped=reason)
+            self.finish(document)
+
     def finish(self, document: Document) -> None:
         """Compare the answers with all before them, and write what is kept and what is not."""
+        self.write(document)
+        self.open.remove(document)
+
+    def write(self, document: Document) -> None:
+        """Write the files of a document; see `finish`."""
         path = self.conversations_path(document.shard)
         if document.items is None:
             self.outcome.done_before += 1
