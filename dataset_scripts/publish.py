@@ -242,6 +242,27 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
             if any(writer.rows for writer in own.values()):
                 infos[name] = dataset_info(features, own)
     write_card(folder, facts, infos)
+    for line in summary(documents, dropped, selection.count_links(), infos):
+        print(line, file=sys.stderr)
+
+
+def summary(
+    documents: Mapping[str, int],
+    dropped: Mapping[tuple[str, str], int],
+    links: int,
+    infos: Mapping[str, DatasetInfo],
+) -> list[str]:
+    """What was published, in lines for the user: documents and near-copies, rows and splits."""
+    splits = ", ".join(f"{name} {documents[name]}" for name in SPLITS if name in documents)
+    copies = sum(count for (_, reason), count in dropped.items() if reason == "duplicate")
+    lines = [
+        f"documents: {sum(documents.values())} ({splits}); {links} pairs that share images or text "
+        f"are each in one split, {copies} near-copies were left out"
+    ]
+    for name, info in infos.items():
+        splits = ", ".join(f"{split} {one.num_examples}" for split, one in info.splits.items())
+        lines.append(f"{name}: {info.splits.total_num_examples} rows ({splits})")
+    return lines
 
 
 def dataset_info(features: Features, writers: dict[str, ShardWriter]) -> DatasetInfo:

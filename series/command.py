@@ -8,7 +8,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.series.table import find_row, markdown_table
+from cephalo.series.table import find_row, terminal_table
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -40,7 +40,7 @@ def series(
       cephalo series Idefics-2-vision-10b-beta --scale tiny
     """
     if name is None:
-        print(markdown_table())
+        print(terminal_table())
         return
     row = find_row(name)
     if scale is None:

@@ -2,9 +2,11 @@
 
 import errno
 import os
+from dataclasses import fields
 
 import pytest
 from datasets import Dataset, Features, Image, List, Value
+from trl import ModelConfig, ScriptArguments, SFTConfig
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_environment
@@ -13,7 +15,8 @@ from cephalo.eval.questions import check_plain
 from cephalo.merge_recipes.moe_recipe import read_moe_recipe
 from cephalo.merge_recipes.recipe import read_recipe
 from cephalo.model_cards.upload import hub_api
-from cephalo.train.arguments import parse_arguments
+from cephalo.train.arguments import CephaloArguments, parse_arguments
+from cephalo.train.help import GROUPS
 from cephalo.train.sft import find_config
 from cephalo.train.values import check_installed
 from modeling_cephalo.endpoint import is_address
@@ -42,6 +45,19 @@ def parsed(*words: str):
 def test_values_of_training(words, message):
     with pytest.raises(CephaloError, match=f"^{message}"):
         parsed(*words.split())
+
+
+def test_the_help_lists_shipped_configs_and_fields_that_there_are(capsys):
+    main(["train", "--help"])
+    said = capsys.readouterr().out
+    assert "Shipped configs:\n    idefics2-10b.yaml\n" in said and "\n    tiny.yaml\n" in said
+    assert "\n  What trains:\n    --freeze_parts " in said
+    assert max(map(len, said.splitlines())) <= 96
+    listed = {name for fields in GROUPS.values() for name in fields}
+    own = {one.name for one in fields(CephaloArguments)}
+    known = own | {one.name for kind in (SFTConfig, ModelConfig) for one in fields(kind)}
+    assert listed <= known
+    assert own - {one.name for one in fields(ScriptArguments)} <= listed
 
 
 def test_what_is_not_installed_is_named_before_training():

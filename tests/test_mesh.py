@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -223,3 +224,13 @@ def test_parameters_are_there_only_beside_their_files(monkeypatch, tmp_path):
     monkeypatch.undo()
     command(*arguments)
     assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_walls_that_no_nozzle_prints_are_warned_of(tmp_path, capsys):
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, 28:36] = 255  # an eighth of the size
+    Image.fromarray(stripes).save(tmp_path / "stripe.png")
+    for size, warned in ((2, True), (20, False)):
+        command("relief", tmp_path / "stripe.png", "--size", size, "--out", tmp_path / str(size))
+        said = capsys.readouterr().err
+        assert ("mm, and the usual nozzle prints 0.4 mm; give a larger --size" in said) == warned

@@ -18,6 +18,7 @@ from cephalo.model_cards.upload import check_repo_id, hub_api
 from cephalo.train.encoding import encode_rows
 from cephalo.train.finished import is_finished, keep_finished, keep_run, settings_of
 from cephalo.train.freezing import freeze, trained_parts
+from cephalo.train.help import CONFIGS, epilog, shipped
 from cephalo.train.report import check_base, model_facts, plot_losses, push_epoch, push_model
 from cephalo.train.rights import check_publishable, model_license, read_rights
 from cephalo.train.rows import (
@@ -30,13 +31,13 @@ from cephalo.train.values import check_installed
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-CONFIGS = Path(__file__).with_name("configs")
-
 # What safetensors and torch's writer say where a write fails.
 FULL_DISK = ("No space left", "failed writing file", "inline_container", "iostream error")
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=epilog()
+)
 def train(
     context: typer.Context,
     config: Annotated[
@@ -90,8 +91,7 @@ def find_config(config: str) -> Path:
     for path in (Path(config), CONFIGS / config):
         if path.is_file():
             return path
-    shipped = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml")))
-    raise CephaloError(f"no config {config}; give a YAML file or one of: {shipped}")
+    raise CephaloError(f"no config {config}; give a YAML file or one of: {', '.join(shipped())}")
 
 
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:

@@ -1,6 +1,7 @@
 """`cephalo make-mesh`: printable parts from parameters or images, proposed or generated."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -291,10 +292,17 @@ def checked(design: type[BaseModel], **values: Any) -> Any:
 def finish(surface: Any, design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
     """Check a part, write its files into `out`, which is held, and print its measures."""
     from .files import write_part
-    from .measure import check, measures
+    from .measure import LEAST_WALL, check, measures
 
     check(surface.mesh)
     found = measures(surface)
+    wall = found["minimum_wall_mm"]
+    if wall is not None and wall < LEAST_WALL:
+        print(
+            f"warning: walls of {wall:.2f} mm, and the usual nozzle prints {LEAST_WALL} mm; give a "
+            "larger --size, or an image without fine detail",
+            file=sys.stderr,
+        )
     write_part(out, surface.mesh, {"design": design.model_dump(), **asked, "part": found})
     print(summary(found))
     print(f"part.stl, part.3mf, part.glb, preview.png, parameters.json → {out}")
