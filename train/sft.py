@@ -69,18 +69,18 @@ def train(
             raise
         folder = Path(training_args.output_dir)
         raise CephaloError(
-            f"the disk of {folder} is full{checkpoint_size(folder)}; make room, then the same "
-            "command goes on from the last whole checkpoint"
+            f"the disk of {folder} is full; make room, then the same command goes on from the last "
+            f"whole checkpoint{checkpoint_size(folder)}"
         ) from error
 
 
 def checkpoint_size(folder: Path) -> str:
-    """How much a checkpoint of `folder` takes, and how much is free; "" where there is none."""
+    """How much a checkpoint in `folder` takes, and how much is free; "" where there is none."""
     if (last := last_whole_checkpoint(str(folder))) is None:
         return ""
     size = sum(path.stat().st_size for path in Path(last).rglob("*") if path.is_file())
     free = shutil.disk_usage(folder).free
-    return f": a checkpoint takes {size / 1e9:.3g} GB and {free / 1e9:.3g} GB are free"
+    return f" (one takes {size / 1e9:.3g} GB, {free / 1e9:.3g} GB are free)"
 
 
 def find_config(config: str) -> Path:
