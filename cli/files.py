@@ -1,10 +1,14 @@
 """Files that appear whole, folders that one run at a time writes to, databases of one run."""
 
 import fcntl
+import glob
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from cephalo.cli.errors import CephaloError
 
@@ -21,13 +25,101 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one run at a time. Raises CephaloError where it is taken."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CephaloError(f"another run is writing to {folder}; wait for its end") from error
+    """Make `folder` where it is missing, and hold it for one run at a time.
+
+    Raises CephaloError where another run holds it, and where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with _held(folder / ".lock", folder, wait=False):
         yield
+
+
+@contextmanager
+def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the name of a folder that `written_aside` is to make, for one run at a time.
+
+    Raises CephaloError where another run holds it, unless it is to `wait`, and where its parent
+    cannot be written.
+    """
+    whole = folder.resolve()  # "." has no name
+    try:
+        whole.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with _held(whole.with_name(f".{whole.name}.lock"), folder, wait):
+        yield
+
+
+@contextmanager
+def written_aside(folder: Path) -> Iterator[Path]:
+    """A new folder that becomes `folder` when the block ends, and is removed where it fails.
+
+    To be used while `locked_name` holds the name: what killed runs left of it is removed first.
+    """
+    folder = folder.resolve()
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.partial-*"):
+        shutil.rmtree(left)
+    aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    aside.mkdir()
+    try:
+        yield aside
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
+    """Hold a lock file; the kernel frees it when the process ends, however it ends."""
+    try:
+        file = _lock(path, wait)
+    except BlockingIOError as error:
+        raise CephaloError(f"another run is writing to {folder}; wait for its end") from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    _open_locks.add(file)
+    try:
+        yield
+    finally:
+        _open_locks.discard(file)
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _lock(path: Path, wait: bool) -> IO[str]:
+    """Open and lock a file. Raises BlockingIOError where it is locked, unless it is to `wait`."""
+    while True:
+        file = path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            # The run before removes the file at its end: what was locked may be no longer there.
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+            file.close()
+        except FileNotFoundError:
+            file.close()
+        except BaseException:
+            file.close()
+            raise
+
+
+def _let_go() -> None:
+    """Close the locks in a forked process, which would hold them after its parent was killed."""
+    for file in _open_locks:
+        file.close()
+    _open_locks.clear()
+
+
+_open_locks: set[IO[str]] = set()
+os.register_at_fork(after_in_child=_let_go)
+
+
+def _unwritable(folder: Path, error: OSError) -> CephaloError:
+    return CephaloError(f"cannot write to {folder}: {error.strerror}; choose another folder")
 
 
 def scratch_database(path: Path, schema: str) -> sqlite3.Connection:

@@ -1,11 +1,17 @@
 """The command table of `cephalo`. A command's code is imported only when it is called."""
 
+import errno
 import importlib
 import os
+import shutil
+import signal
 import sys
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.keys import check_environment
 
 
 class Command(NamedTuple):
@@ -68,7 +74,8 @@ Run `cephalo COMMAND --help` for the options of a command and an example.
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command; exit with 0, with 1 and one line on bad input, or with 130 on Ctrl-C."""
+    """Run one command; exit with 0, with 1 and one line on bad input, with 130 on Ctrl-C and
+    SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
@@ -80,16 +87,25 @@ def main(argv: list[str] | None = None) -> None:
 
         print(version("cephalo"))
         return
+    signal.signal(signal.SIGTERM, interrupt)
     try:
+        check_environment()
         run_command(argv[0], argv[1:])
     except (CephaloError, OSError) as error:
         # OSError covers a full disk, a refused permission and every HTTP error of the Hub client.
         if os.environ.get("CEPHALO_TRACEBACK"):
             raise
-        sys.exit(f"cephalo: error: {one_line(error)}")
+        sys.exit(f"cephalo: error: {one_line(error)}{room(error)}")
     except KeyboardInterrupt:
         print("cephalo: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def interrupt(number: int, frame: object) -> None:
+    """End on SIGTERM, which `timeout`, Slurm and containers send, as on Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def run_command(name: str, arguments: list[str]) -> None:
@@ -122,6 +138,16 @@ def run_command(name: str, arguments: list[str]) -> None:
         raise KeyboardInterrupt
     if code:
         sys.exit(code)
+
+
+def room(error: BaseException) -> str:
+    """What to do about a disk that is full, "" for other errors."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    place = Path(os.fsdecode(error.filename or tempfile.gettempdir())).absolute()
+    folder = next(one for one in (place, *place.parents) if one.is_dir())
+    free = shutil.disk_usage(folder).free / 1e6
+    return f"; {folder} has {free:.1f} MB left: make room, and the same command goes on from here"
 
 
 def one_line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ One Parquet shard of each table for each document.
 
 import json
 import os
+import sys
 import time
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
 from cephalo.dataset_scripts.hub_text import read_dataset
+from cephalo.dataset_scripts.inputs import DIGITS, REMOVED, key_of, leave_out_gone, told
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
 from cephalo.dataset_scripts.pdf.shard import (
@@ -32,7 +34,7 @@ from cephalo.dataset_scripts.scale.cluster import (
     SlurmTasks,
     TimeLimit,
 )
-from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_web_file, read_pages
+from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.sources import read_titles
 from cephalo.dataset_scripts.workers import result_of, worker_pool
 
@@ -166,9 +168,15 @@ def extract(
         [Path(name) for name in paths or []], folder, bool(asked or dataset)
     )
     workers = workers or os.cpu_count() or 1
-    prepare(folder, settings, thumbnail)
     with locked(folder):
-        jobs, done, unread = plan(files, folder / "figures")
+        prepare(folder, settings, thumbnail)
+        hashes, unread = hash_files(files)
+        pages, lost = hash_files([path for path in web_files if not is_dump(path)])
+        given = [Path(name) for name in paths or []]
+        if gone := leave_out_gone(folder, given, hashes | pages, [*unread, *lost]):
+            print(f"{told(gone)} → {folder / REMOVED}", file=sys.stderr)
+        jobs, done, left_out = plan(hashes, folder / "figures")
+        unread |= left_out
         counts = run_jobs(jobs, unread, folder, settings, workers, timeout)
         if asked or web_files:
             web = WebSettings(wiki, contact, thumbnail, text, timeout)
@@ -249,10 +257,12 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
             (out / table).mkdir(parents=True, exist_ok=True)
         if record.exists():
             made = json.loads(record.read_text())
-            other = [f"{key} {made.get(key)!r}" for key in wanted if made.get(key) != wanted[key]]
+            other = [
+                as_option(key, made.get(key)) for key in wanted if made.get(key) != wanted[key]
+            ]
             if other:
                 raise CephaloError(
-                    f"{out} was made with {', '.join(other)}; use the same or another --out"
+                    f"{out} was made {', '.join(other)}; give the same or another --out"
                 )
         else:
             write_whole(record, json.dumps(wanted) + "\n")
@@ -266,24 +276,40 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
         raise CephaloError(f"{record} is damaged; delete it, or use another --out") from error
 
 
-def plan(files: list[Path], folder: Path) -> tuple[list[Job], int, dict[str, str]]:
-    """What is to be read: jobs, the number of documents that have a shard, and unreadable files.
+def as_option(key: str, value: Any) -> str:
+    """A setting of an earlier run as its user gave it: "with --dpi 200", "without --text"."""
+    if key == "version":
+        return f"by version {value} of the extraction"
+    if value in (True, False, None):
+        return f"{'with' if value else 'without'} --{key}"
+    return f"with --{key} {','.join(value) if isinstance(value, list) else value}"
+
+
+def hash_files(files: list[Path]) -> tuple[dict[Path, str], dict[str, str]]:
+    """The SHA-256 of each file, and the reasons by the names of those that cannot be read."""
+    hashes, unread = {}, {}
+    for path in files:
+        try:
+            hashes[path] = file_sha256(path)
+        except OSError as error:
+            unread[str(path)] = f"the file cannot be read: {error.strerror}"
+    return hashes, unread
+
+
+def plan(hashes: dict[Path, str], folder: Path) -> tuple[list[Job], int, dict[str, str]]:
+    """What is to be read: jobs, the number of documents that have a shard, and what was left out
+    of those.
 
     The same bytes under two names are one document. One that was read but for some scans is read
     again as soon as there is OCR.
     """
-    finished = {path.stem.rpartition("-")[2]: path for path in folder.glob("*.parquet")}
+    finished = {key_of(path): path for path in folder.glob("*.parquet")}
     jobs, seen, done, unread = [], set(), 0, {}
-    for path in files:
-        try:
-            sha256 = file_sha256(path)
-        except OSError as error:
-            unread[str(path)] = f"the file cannot be read: {error.strerror}"
-            continue
+    for path, sha256 in hashes.items():
         if sha256 in seen:
             continue
         seen.add(sha256)
-        shard = finished.get(sha256[:12])
+        shard = finished.get(sha256[:DIGITS])
         left_out = read_left_out(shard) if shard else {}
         if shard and not ("scans" in left_out and ocr.is_available()):
             done += 1

@@ -20,11 +20,12 @@ from cephalo.cli.files import locked
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex
 from cephalo.dataset_scripts.exclude import images_of
+from cephalo.dataset_scripts.inputs import told
 from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.dataset_scripts.selection import Selection
 from cephalo.dataset_scripts.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.splits import SPLITS
-from cephalo.dataset_scripts.tables import CONFIGS, config_rows, find_tables
+from cephalo.dataset_scripts.tables import CONFIGS, config_rows, conversations_of_gone, find_tables
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources
@@ -99,26 +100,30 @@ def publish(
     api = hub_api(token)
     if not private and not allow_unknown_license and not only_open_licenses:
         check_licenses(folders)
-    folder = build_dataset(
-        folders,
-        repo_id,
-        only_open=only_open_licenses,
-        third_party=private or allow_third_party,
-        exclude={name: images_of(name, token) for name in exclude or []},
-        workers=workers or os.cpu_count() or 1,
-    )
-    revision = push_folder(
-        api,
-        folder,
-        repo_id,
-        repo_type="dataset",
-        private=private,
-        files=sorted(
-            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-        ),
-        delete_patterns=[f"{name}/*" for name in (*PUBLISHED, "card")],
-        message="Publish with Cephalo",
-    )
+    find_tables(folders)  # refuses what holds none, before a folder is made
+    if gone := conversations_of_gone(folders):
+        print(told(gone), file=sys.stderr)
+    with locked(folders[0]):
+        folder = build_dataset(
+            folders,
+            repo_id,
+            only_open=only_open_licenses,
+            third_party=private or allow_third_party,
+            exclude={name: images_of(name, token) for name in exclude or []},
+            workers=workers or os.cpu_count() or 1,
+        )
+        revision = push_folder(
+            api,
+            folder,
+            repo_id,
+            repo_type="dataset",
+            private=private,
+            files=sorted(
+                path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+            ),
+            delete_patterns=[f"{name}/*" for name in (*PUBLISHED, "card")],
+            message="Publish with Cephalo",
+        )
     print(f"published {api.endpoint}/datasets/{repo_id} at {revision}")
 
 
@@ -149,7 +154,8 @@ def build_dataset(
     exclude: Mapping[str, ImageIndex] | None = None,
     workers: int = 1,
 ) -> Path:
-    """Write the configs and the card below the first folder's `dataset` and return that.
+    """Write the configs and the card below the first folder's `dataset` and return that; the first
+    folder is held meanwhile.
 
     `third_party`: whether figures are published whose captions name a third party's rights.
 
@@ -162,30 +168,27 @@ def build_dataset(
     tables = find_tables(folders)
     aside, folder = folders[0] / "dataset.partial", folders[0] / "dataset"
     compared = folders[0] / "dataset.compared"
-    with locked(folders[0]):
+    for left in (aside, compared):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        enough = 1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+        selected = select_rows(
+            compared,
+            tables,
+            only_open=only_open,
+            third_party=third_party,
+            exclude=exclude,
+            workers=min(workers, enough),
+        )
+        with closing(selected) as selection:
+            write_dataset(aside, selection, repo_id, folders)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except sqlite3.OperationalError as error:
+        raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
+    finally:
         for left in (aside, compared):
             shutil.rmtree(left, ignore_errors=True)
-        try:
-            enough = (
-                1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
-            )
-            selected = select_rows(
-                compared,
-                tables,
-                only_open=only_open,
-                third_party=third_party,
-                exclude=exclude,
-                workers=min(workers, enough),
-            )
-            with closing(selected) as selection:
-                write_dataset(aside, selection, repo_id, folders)
-            shutil.rmtree(folder, ignore_errors=True)
-            aside.rename(folder)
-        except sqlite3.OperationalError as error:
-            raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
-        finally:
-            for left in (aside, compared):
-                shutil.rmtree(left, ignore_errors=True)
     return folder
 
 
@@ -239,6 +242,27 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
             if any(writer.rows for writer in own.values()):
                 infos[name] = dataset_info(features, own)
     write_card(folder, facts, infos)
+    for line in summary(documents, dropped, selection.count_links(), infos):
+        print(line, file=sys.stderr)
+
+
+def summary(
+    documents: Mapping[str, int],
+    dropped: Mapping[tuple[str, str], int],
+    links: int,
+    infos: Mapping[str, DatasetInfo],
+) -> list[str]:
+    """What was published, in lines for the user: documents and near-copies, rows and splits."""
+    splits = ", ".join(f"{name} {documents[name]}" for name in SPLITS if name in documents)
+    copies = sum(count for (_, reason), count in dropped.items() if reason == "duplicate")
+    lines = [
+        f"documents: {sum(documents.values())} ({splits}); {links} pairs that share images or text "
+        f"are each in one split, {copies} near-copies were left out"
+    ]
+    for name, info in infos.items():
+        splits = ", ".join(f"{split} {one.num_examples}" for split, one in info.splits.items())
+        lines.append(f"{name}: {info.splits.total_num_examples} rows ({splits})")
+    return lines
 
 
 def dataset_info(features: Features, writers: dict[str, ShardWriter]) -> DatasetInfo:

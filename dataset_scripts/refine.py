@@ -169,9 +169,10 @@ def refine(
       cephalo refine s3://lab/figures --base-url http://gpu1:8000/v1 --model my-model \\
         --out /shared/refined --slurm 20
     """
-    from cephalo.dataset_scripts.refinement.asking import Asking, Keys, refine_shards
+    from cephalo.dataset_scripts.inputs import gone_shards, told
+    from cephalo.dataset_scripts.refinement.asking import INTERRUPTED, Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.decisions import add_decisions
-    from cephalo.dataset_scripts.refinement.documents import figure_shards
+    from cephalo.dataset_scripts.refinement.documents import figure_shards, set_aside
     from cephalo.dataset_scripts.refinement.language import KNOWN
     from cephalo.dataset_scripts.refinement.own_checks import load_checks
     from cephalo.dataset_scripts.refinement.report import write_report
@@ -229,6 +230,8 @@ def refine(
     shards = figure_shards(folder)
     with prepared(out):
         started = time.monotonic()
+        if gone := set_aside(out, gone_shards([folder]), {shard.name for shard in shards}):
+            print(told(gone), file=sys.stderr)
         if decisions:
             add_decisions(out, decisions, {shard.stem for shard in shards})
         asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")
@@ -245,6 +248,8 @@ def refine(
         print(f"{summary} → {out / 'report.html'}")
         if review:
             print(write_review_page(folder, out))
+    if outcome.stopped == INTERRUPTED:
+        raise KeyboardInterrupt
     if outcome.unmatched:
         print(f"{outcome.unmatched} decisions match no conversation", file=sys.stderr)
     why = f"{outcome.reason}; see all in {out / 'report.html'}"
@@ -259,13 +264,8 @@ def refine(
 @contextmanager
 def prepared(out: Path) -> Iterator[None]:
     """The output folder, made and held for this run. Raises CephaloError where it cannot be."""
-    try:
-        (out / "cache").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CephaloError(
-            f"cannot write to {out}: {error.strerror}; choose another --out"
-        ) from error
     with locked(out):
+        (out / "cache").mkdir(exist_ok=True)
         try:
             yield
         except sqlite3.DatabaseError as error:

@@ -261,6 +261,11 @@ class Selection:
         """The pairs of documents that must share a split."""
         return self.database.execute("SELECT one, other FROM links")
 
+    def count_links(self) -> int:
+        """How many pairs of documents must share a split."""
+        [count] = self.database.execute("SELECT count(*) FROM links").fetchone()
+        return count
+
     def figures_a_document(self) -> Counter[int]:
         """How many documents have so many figures that are published."""
         query = (

@@ -6,6 +6,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
+from cephalo.dataset_scripts.inputs import gone_shards
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, TEXT
 from cephalo.dataset_scripts.shards import read_rows
 
@@ -16,14 +17,19 @@ Tables = Mapping[str, list[Path]]
 
 
 def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
-    """The shards of each config in the folders, sorted within each.
+    """The shards of each config in the folders, sorted within each, without those of documents
+    that went from the input.
 
     Raises CephaloError where there are none.
     """
     folders = list(dict.fromkeys(folder.resolve() for folder in folders))
+    gone = gone_shards(folders)
     tables = {
         config: [
-            shard for folder in folders for shard in sorted((folder / config).glob("*.parquet"))
+            shard
+            for folder in folders
+            for shard in sorted((folder / config).glob("*.parquet"))
+            if shard.name not in gone
         ]
         for config in CONFIGS
     }
@@ -31,6 +37,14 @@ def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
         named = ", ".join(map(str, folders))
         raise CephaloError(f"{named}: no figures in it; run `cephalo extract` into it first")
     return tables
+
+
+def conversations_of_gone(folders: Iterable[Path]) -> list[str]:
+    """The documents that went from the input and still have conversations, which are left out."""
+    folders = list(folders)
+    gone = gone_shards(folders)
+    shards = (shard for folder in folders for shard in (folder / "conversations").glob("*.parquet"))
+    return sorted({shard.stem for shard in shards if shard.name in gone})
 
 
 def source(config: str, tables: Tables) -> str:

@@ -15,10 +15,12 @@ TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
 def use_one_core_each() -> None:
     """Let processes that are started from now on use one core each, and one heap.
 
-    The heaps of other threads would keep the memory that large pages took.
+    Whatever the user has set: sums over several threads end in other digits. The heaps of other
+    threads would keep the memory that large pages took.
     """
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"):
-        os.environ.setdefault(name, "1")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 
 def end_with_parent() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
+from cephalo.cli.files import locked, write_whole
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -90,12 +90,13 @@ def evaluate(
     rows = asking.rows_sha256(asked)
     settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}
     shown = shown_names(models)
-    evaluated = [measure(name, shown[name], task, asked, out, settings) for name in shown]
-    results = build_results(task, source, dataset_revision, rows, asked, evaluated)
-    if judge:
-        results["judge"] = judged(judge, base_url, api_key, asked, evaluated, out)
-    write_whole(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    write_report(out / "report.html", results, asked, evaluated)
+    with locked(out):
+        evaluated = [measure(name, shown[name], task, asked, out, settings) for name in shown]
+        results = build_results(task, source, dataset_revision, rows, asked, evaluated)
+        if judge:
+            results["judge"] = judged(judge, base_url, api_key, asked, evaluated, out)
+        write_whole(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        write_report(out / "report.html", results, asked, evaluated)
     print(summary(results))
     print(f"{out / 'results.json'}\n{out / 'report.html'}")
 

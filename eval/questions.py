@@ -67,6 +67,8 @@ def load_questions(
         "question": column(rows, question, QUESTION, "--question-column"),
         "answer": column(rows, answer, ANSWER, "--answer-column"),
     }
+    check_plain(rows, columns["question"], "--question-column")
+    check_plain(rows, columns["answer"], "--answer-column")
     pictures = image or next((name for name in IMAGES if name in rows.column_names), None)
     if pictures:
         columns["images"] = column(rows, pictures, IMAGES, "--image-column")
@@ -93,6 +95,18 @@ def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> 
             f"{', '.join(rows.column_names)} with {option}"
         )
     return found
+
+
+def check_plain(rows: Any, name: str, option: str) -> None:
+    """Raise CephaloError for a column that holds neither texts nor numbers nor lists of them."""
+    from datasets import ClassLabel, Value
+
+    feature = rows.features[name]
+    inner = getattr(feature, "feature", feature)
+    if not isinstance(inner, (ClassLabel, Value)) or getattr(inner, "dtype", "") == "binary":
+        raise CephaloError(
+            f"column {name} holds neither texts nor numbers; name another one with {option}"
+        )
 
 
 def chosen(rows: Any, where: str) -> list[int]:

@@ -50,7 +50,7 @@ def demo(papers: Path, runs: Path) -> None:
         train = [*CEPHALO, "train", "--config", "tiny.yaml", "--dataset_name", DATASET]
         train += ["--model_name_or_path", str(runs / "tiny-base")]
         train += ["--output_dir", str(runs / "tiny")]
-        train += ["--push_to_hub", "--hub_model_id", MODEL]
+        train += ["--push_to_hub", "--hub_model_id", MODEL, "--hub_private_repo", "true"]
         step("train and push", train)
         answer = step("from_pretrained and ask", [*here, "ask", MODEL, DATASET])
     print_report(steps, answer, figures)

@@ -28,7 +28,7 @@ from transformers import (
 
 from cephalo.dataset_scripts.fields.render import viridis
 from cephalo.inference.images import open_image
-from cephalo.train.sft import last_whole_checkpoint
+from cephalo.train.finished import last_whole_checkpoint
 
 STATISTICS = (
     "stress_stdev",

@@ -24,6 +24,7 @@ import aiohttp
 import yarl
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.keys import check_key
 from cephalo.inference.data_urls import data_url, with_pixels
 from cephalo.inference.questions import (
     NoAnswerError,
@@ -86,8 +87,7 @@ class Endpoint:
         self.model, self.api_key, self.usage, self.limits = model, api_key, usage, limits
         self.settings = {"model": model, "max_image_edge": limits.max_image_edge}
         self.address = checked_address(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI)
-        if not api_key.isascii() or not api_key.isprintable():
-            raise CephaloError("the key of the endpoint holds a sign that no key has; copy it anew")
+        check_key(api_key, f"the key of {model}")
         self.refused: set[str] = set()  # fields of OPTIONAL
         self.slots = asyncio.Semaphore(limits.max_concurrency)
         self.encoded: OrderedDict[str, asyncio.Task[bytes]] = OrderedDict()
@@ -300,8 +300,8 @@ def checked_address(base_url: str) -> str:
     """The address of an API without a slash at its end. Raises CephaloError where it is none."""
     try:
         url = yarl.URL(base_url)
-        known = url.scheme in ("http", "https") and url.host
-    except ValueError:
+        known = url.scheme in ("http", "https") and url.host and url.port
+    except ValueError:  # a port past 65535, brackets that do not close
         known = False
     if not known:
         raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")

@@ -10,16 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked_name, written_aside
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import (
     TEXT_LAYERS,
     Checkpoint,
+    check_sources,
     check_stackable,
     fetch,
     hashed_meanwhile,
 )
-from cephalo.model_cards.model_card import Merge, ModelFacts, Source, write_card
-from cephalo.model_cards.model_folder import count_parameters, read_json
+from cephalo.model_cards.model_card import Merge, ModelFacts, Source, read_facts, write_card
+from cephalo.model_cards.model_folder import FACTS, count_parameters, read_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -55,29 +57,59 @@ def merge(
       cephalo merge 10b.yml --out runs/cephalo-10b
     """
     text, parsed = read_recipe(recipe)
-    run_merge(text, parsed, out)
-    print(f"merged {parsed.layers} layers into {out}")
+    done = "merged" if run_merge(text, parsed, out) else "made before: merged"
+    print(f"{done} {parsed.layers} layers into {out}")
 
 
-def run_merge(text: str, recipe: DepthRecipe, out: Path) -> None:
+def run_merge(text: str, recipe: DepthRecipe, out: Path) -> bool:
     """Merge into `out`, which appears whole: it is written beside and renamed.
 
-    Raises CephaloError before a byte is written where `out` exists, the sources do not fit each
+    Returns whether it did; not where `out` is what an earlier run made of the same. Raises
+    CephaloError before a byte is written where `out` is something else, the sources do not fit each
     other or the recipe, or the disk has no room; and after, where the result does not load whole.
     """
-    if out.exists():
-        raise CephaloError(f"{out} exists; remove it or give another --out")
-    found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
-    checkpoints = [found[source.model] for source in recipe.sources]
-    check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
-    from modeling_cephalo.checkpoint import check_model, check_weights
+    with locked_name(out):
+        kept = read_merge(out)
+        found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
+        checkpoints = [found[source.model] for source in recipe.sources]
+        check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
+        if kept is None:
+            check_sources(checkpoints)
+        with hashed_meanwhile(found.values()) as digests:
+            if kept:
+                check_same(kept, text, found, digests, out)
+            else:
+                merge_checkpoints(text, recipe, out, found, digests)
+    return kept is None
 
-    first, *others = dict.fromkeys(checkpoint.folder for checkpoint in checkpoints)
-    check_model(first)
-    for folder in others:
-        check_weights(folder)
-    with hashed_meanwhile(found.values()) as digests:
-        merge_checkpoints(text, recipe, out, found, digests)
+
+def read_merge(out: Path) -> Merge | None:
+    """What the model in `out` was merged from; None where there is nothing yet.
+
+    Raises CephaloError where `out` is something else.
+    """
+    if not out.exists():
+        return None
+    merge = read_facts(out).merge if (out / FACTS).exists() else None
+    if merge is None:
+        raise CephaloError(f"{out} exists; remove it or give another --out")
+    return merge
+
+
+def check_same(
+    kept: Merge,
+    text: str,
+    found: dict[str, Checkpoint],
+    digests: dict[Path, Future[str]],
+    out: Path,
+) -> None:
+    """Raise CephaloError where `out`, made as `kept` tells, was made by another recipe or from
+    other weights."""
+    sources = [merge_source(checkpoint, digests) for checkpoint in found.values()]
+    if kept.recipe != named_sources(text, found):
+        raise CephaloError(f"{out} was made by another recipe; remove it or give another --out")
+    if kept.sources != sources:
+        raise CephaloError(f"{out} was made from other weights; remove it or give another --out")
 
 
 def merge_checkpoints(
@@ -95,10 +127,7 @@ def merge_checkpoints(
     planned = plan_layers(recipe, found)
     check_room(out, sum(tensor.size for tensor in planned.values()))
     first = found[recipe.sources[0].model]
-    aside = out.with_name(out.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with written_aside(out) as aside:
         write_index(write_weights(planned, digests, aside), aside)
         write_config(first, recipe, aside)
         copy_companions(first.folder, aside)
@@ -110,10 +139,6 @@ def merge_checkpoints(
             layers=recipe.layers,
         )
         write_card(aside, merged_facts(out.name, first.family, count_parameters(aside), merge))
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    aside.rename(out)
 
 
 def merged_facts(name: str, model_type: str, parameters: int, merge: Merge) -> ModelFacts:

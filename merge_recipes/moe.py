@@ -1,15 +1,24 @@
 """`cephalo moe`: a mixture of experts from checkpoints, and its gates from example prompts."""
 
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.merge_recipes.merge import check_room, merge_source, merged_facts, named_sources
+from cephalo.cli.files import locked_name, written_aside
+from cephalo.merge_recipes.merge import (
+    check_room,
+    check_same,
+    merge_source,
+    merged_facts,
+    named_sources,
+    read_merge,
+)
 from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
-from cephalo.merge_recipes.sources import fetch, hashed_meanwhile
+from cephalo.merge_recipes.sources import check_sources, fetch, hashed_meanwhile
 from cephalo.model_cards.model_card import Gates, Merge, write_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -36,47 +45,64 @@ def moe(
       cephalo moe moe-3x8b.yml --out runs/cephalo-3x8b
     """
     text, parsed = read_moe_recipe(recipe)
-    gates = run_moe(text, parsed, out)
-    print(f"mixed {len(parsed.experts)} experts into {out}: {gates.routing_line}")
+    made, gates = run_moe(text, parsed, out)
+    done = "mixed" if made else "made before: mixed"
+    print(f"{done} {len(parsed.experts)} experts into {out}: {gates.routing_line}")
 
 
-def run_moe(text: str, recipe: MoeRecipe, out: Path) -> Gates:
+def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
     """Build the mixture of `recipe`, whose YAML is `text`, in `out`, which appears whole.
 
-    Raises CephaloError before a byte is written where `out` exists, an expert differs from the base
-    in more than weights, or the disk has no room.
+    Returns whether it did, not where `out` is what an earlier run made of the same, and the gates.
+    Raises CephaloError before a byte is written where `out` is something else, an expert differs
+    from the base in more than weights, or the disk has no room.
     """
-    if out.exists():
-        raise CephaloError(f"{out} exists; remove it or give another --out")
-    from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights, plan_mixture
-    from cephalo.merge_recipes.weight_files import write_weights
-    from modeling_cephalo.checkpoint import check_model, check_weights
+    with locked_name(out):
+        kept = read_merge(out)
+        from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights
 
-    names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
-    found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
-    base, *experts = (found[name] for name in names)
-    check_same_but_weights(base, experts)
-    check_model(base.checkpoint.folder)
-    for folder in {expert.checkpoint.folder for expert in experts} - {base.checkpoint.folder}:
-        check_weights(folder)
+        names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
+        found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
+        base, *experts = (found[name] for name in names)
+        check_same_but_weights(base, experts)
+        checkpoints = {name: dense.checkpoint for name, dense in found.items()}
+        if kept is None:
+            check_sources(checkpoints[name] for name in names)
+        with hashed_meanwhile(checkpoints.values()) as digests:
+            if kept and kept.gates:
+                check_same(kept, text, checkpoints, digests, out)
+                return False, kept.gates
+            if kept:
+                raise CephaloError(f"{out} exists; remove it or give another --out")
+            return True, mix(text, recipe, out, found, digests)
+
+
+def mix(
+    text: str,
+    recipe: MoeRecipe,
+    out: Path,
+    found: dict[str, Any],
+    digests: dict[Path, Future[str]],
+) -> Gates:
+    """Build the mixture of the models in `found`, by the names in the recipe; see `run_moe`."""
+    from cephalo.merge_recipes.moe_sources import plan_mixture
+    from cephalo.merge_recipes.weight_files import write_weights
+    from modeling_cephalo.checkpoint import check_model
+
+    base, experts = found[recipe.base_model], [found[one.source_model] for one in recipe.experts]
+    checkpoints = {name: dense.checkpoint for name, dense in found.items()}
     skeleton = empty_mixture(base.config, recipe)
     shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     planned = plan_mixture(shapes, base, experts, recipe.dtype)
     check_room(out, sum(tensor.size for tensor in planned.values()))
-
-    aside = out.with_name(out.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        sources = [dense.checkpoint for dense in found.values()]
-        with hashed_meanwhile(sources) as digests:
-            places = write_weights(planned, digests, aside)
+    with written_aside(out) as aside:
+        places = write_weights(planned, digests, aside)
         model, processor = build(places, skeleton, base.checkpoint.folder, recipe, aside)
         routing = teach_gates(model, processor, recipe)
         gates = Gates(experts=len(experts), experts_per_token=recipe.experts_per_token, **routing)
         merge = Merge(
-            recipe=named_sources(text, {name: own.checkpoint for name, own in found.items()}),
-            sources=[merge_source(checkpoint, digests) for checkpoint in sources],
+            recipe=named_sources(text, checkpoints),
+            sources=[merge_source(checkpoint, digests) for checkpoint in checkpoints.values()],
             layers=model.config.get_text_config().num_hidden_layers,
             gates=gates,
         )
@@ -85,10 +111,6 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> Gates:
         model.config.save_pretrained(aside)
         check_model(aside)
         write_card(aside, merged_facts(out.name, model.config.model_type, parameters, merge))
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    aside.rename(out)
     return gates
 
 

@@ -65,10 +65,10 @@ def read_recipe(name: str) -> tuple[str, DepthRecipe]:
     if path is None:
         shipped = ", ".join(sorted(path.name for path in RECIPES.glob("*.yml")))
         raise CephaloError(f"no recipe {name}; give a YAML file or one of: {shipped}")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         return text, DepthRecipe.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CephaloError(f"{path} is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

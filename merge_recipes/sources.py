@@ -169,6 +169,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
+    """Raise CephaloError where a source is not whole: the first with its tokenizer and processor,
+    which the result takes over, the others with their weights."""
+    from modeling_cephalo.checkpoint import check_model, check_weights
+
+    first, *others = dict.fromkeys(checkpoint.folder for checkpoint in checkpoints)
+    check_model(first)
+    for folder in others:
+        check_weights(folder)
+
+
 def check_stackable(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[int, int]]) -> None:
     """Refuse what would not make one model.
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cephalo.cli.files import locked
 from cephalo.model_cards.model_card import read_facts, write_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -25,5 +26,7 @@ def card(
       cephalo eval runs/nacre --task answer_match --dataset my-lab/figures --out runs/nacre/eval
       cephalo card runs/nacre
     """
-    write_card(folder, read_facts(folder))
+    facts = read_facts(folder)
+    with locked(folder):
+        write_card(folder, facts)
     print(folder / "README.md")

@@ -169,7 +169,8 @@ def write_card(folder: Path, facts: DatasetFacts, infos: dict[str, DatasetInfo])
 def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
     """Tell `load_dataset` where every config and split lies, CONFIG/SPLIT-*, and which is meant
     where none is named."""
-    default = "conversations" if "conversations" in infos else next(iter(infos))
+    talks = (name for name in infos if name.startswith("conversations"))
+    default = next(talks, next(iter(infos)))
     DatasetInfosDict(infos).to_dataset_card_data(data)
     MetadataConfigs(
         {

@@ -1,10 +1,13 @@
 """Results of `cephalo eval` in a model's folder: rows of its card, and entries for the Hub."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import EvalResultEntry, constants, eval_result_entries_to_yaml
+import httpx2
+from huggingface_hub import EvalResultEntry, HfApi, constants, eval_result_entries_to_yaml
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import yaml_dump
 
 from cephalo.cli.errors import CephaloError
@@ -61,8 +64,8 @@ def read_evaluations(folder: Path, repo_id: str) -> list[Evaluation]:
     """What every results.json in or below `folder` says of the model in it.
 
     Numbers are the model's where they were measured in a folder of the same weights, config and
-    tokenizer, or on the Hub by the name `repo_id`. Raises CephaloError for a results.json without
-    such numbers, and for one that is damaged.
+    tokenizer, or on the Hub by the name `repo_id` or with the same weights. Raises CephaloError for
+    a results.json without such numbers, and for one that is damaged.
     """
     paths = results_files(folder)
     sha256 = model_sha256(folder) if paths else ""
@@ -73,12 +76,8 @@ def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Eval
     """One results.json; see `read_evaluations`."""
     results = read_json(path)
     try:
-        found = [
-            one
-            for one in results["models"]
-            if one["revision"] == sha256
-            or (one["model"].partition("@")[0] == repo_id and COMMIT.fullmatch(one["revision"]))
-        ]
+        found = [one for one in results["models"] if one["revision"] == sha256]
+        found = found or [one for one in results["models"] if is_hub_copy(one, folder, repo_id)]
         if not found:
             named = ", ".join(one["model"] for one in results["models"])
             raise CephaloError(
@@ -109,6 +108,39 @@ def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Eval
         raise CephaloError(
             f"{path} is not as `cephalo eval` writes it ({error!r}); run it again"
         ) from error
+
+
+def is_hub_copy(measured: dict[str, str], folder: Path, repo_id: str) -> bool:
+    """Whether a model was measured on the Hub and is the one in `folder`: by its name `repo_id`, or
+    by its weights."""
+    name, commit = measured["model"].partition("@")[0], measured["revision"]
+    if not COMMIT.fullmatch(commit):
+        return False
+    return name == repo_id or has_weights_of(folder, name, commit)
+
+
+def has_weights_of(folder: Path, name: str, commit: str) -> bool:
+    """Whether the weights in a folder are those that a model of the Hub had at a commit; not where
+    the Hub cannot tell."""
+    try:
+        info = HfApi().model_info(name, revision=commit, files_metadata=True)
+    except (httpx2.HTTPError, HFValidationError):
+        return False
+    theirs = {
+        file.rfilename: file.lfs.sha256
+        for file in info.siblings
+        if file.lfs and file.rfilename.endswith(".safetensors")
+    }
+    paths = {path.name: path for path in folder.glob("*.safetensors")}
+    if not theirs or paths.keys() != theirs.keys():
+        return False
+    return all(file_sha256(path) == theirs[file] for file, path in paths.items())
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_measures(found: dict[str, dict[str, float | None]]) -> list[Measure]:

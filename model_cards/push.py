@@ -4,7 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ import typer
 from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import FACTS, WEIGHTS, hub_id, pushed_files, read_json
 from cephalo.model_cards.upload import (
@@ -78,9 +79,11 @@ def push(
     if base_model and facts.relation == "adapter":
         facts = replace(facts, base_models=[base_model])
     # A card that was written by hand, without card.json, stays as it is.
-    if (folder / FACTS).exists() or not (folder / "README.md").exists():
-        write_card(folder, facts)
-    sha = push_model(api, folder, repo_id, private=private, base_model=base_model)
+    writes = (folder / FACTS).exists() or not (folder / "README.md").exists()
+    with locked(folder) if writes else nullcontext():
+        if writes:
+            write_card(folder, facts)
+        sha = push_model(api, folder, repo_id, private=private, base_model=base_model)
     print(f"pushed {api.endpoint}/{repo_id} at {sha}")
     if collection:
         print(f"in {add_to_collection(api, collection, repo_id, private)}")

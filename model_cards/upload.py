@@ -15,6 +15,7 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.keys import check_key
 
 # The Hub's grammar of a name: letters, digits, "-", "_", "."; no "--" or ".."; at most 96.
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
@@ -53,7 +54,7 @@ def hub_api(token: str | None = None) -> HfApi:
         raise CephaloError(
             "no Hub token; run `hf auth login`, set HF_TOKEN or give --token hf_..., then try again"
         )
-    return HfApi(token=token)
+    return HfApi(token=check_key(token, "the Hub token"))
 
 
 def push_folder(

@@ -63,6 +63,22 @@ class Answer(NamedTuple):
     whole: bool
 
 
+def checked_device(device: str | None) -> str:
+    """The `device_map` of a device, by default of all GPUs or the CPU.
+
+    Raises CephaloError for a device that this machine does not have.
+    """
+    if device is None or device == "auto":
+        return "auto" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+        raise CephaloError(
+            f"--device {device}: this machine has no such device; leave it out, or give cpu"
+        ) from error
+    return device
+
+
 def load(
     name_or_folder: str | Path,
     revision: str | None = None,
@@ -81,14 +97,13 @@ def load(
     that its configuration asks for; it names them.
     """
     name = str(name_or_folder)
+    device = checked_device(device)
     folder = local_folder(name, revision)
     base = base_of(folder)
     config = read_config(base, attn_implementation, trust_remote_code)
     processor = read_processor(folder, config, trust_remote_code)
     for own in dict.fromkeys((base, folder)):
         check_values(own)
-    if device is None:
-        device = "auto" if torch.cuda.is_available() else "cpu"
     with told(f"cannot load {name}"):
         model, loading = AutoModelForImageTextToText.from_pretrained(
             name,

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.series.table import find_row, markdown_table
+from cephalo.cli.files import locked
+from cephalo.series.table import find_row, terminal_table
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -39,7 +40,7 @@ def series(
       cephalo series Idefics-2-vision-10b-beta --scale tiny
     """
     if name is None:
-        print(markdown_table())
+        print(terminal_table())
         return
     row = find_row(name)
     if scale is None:
@@ -57,5 +58,6 @@ def series(
     else:
         from cephalo.series.tiny import run_tiny
 
-        found = run_tiny(row, out / row.name)
+        with locked(out / row.name):
+            found = run_tiny(row, out / row.name)
         print(f"{row.name}: " + ", ".join(f"{key} {value!r}" for key, value in found.items()))

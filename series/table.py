@@ -75,8 +75,22 @@ def find_row(name: str) -> Row:
     raise CephaloError(f"no model {name} in the series; choose from: {', '.join(rows)}")
 
 
+def terminal_table() -> str:
+    """The series in lines of at most 80 characters."""
+    rows = [("model", "layers", "parameters", "trains", "made by")]
+    for row in read_series():
+        name = row.name.removeprefix("Cephalo-")
+        numbers = (str(row.layers), f"{row.parameters / 1e9:.2f} B", f"{row.trains / 1e6:,.1f} M")
+        rows.append((name, *numbers, row.script))
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        f"{name:{wide[0]}}  {layers:>{wide[1]}}  {count:>{wide[2]}}  {trains:>{wide[3]}}  {script}"
+        for name, layers, count, trains, script in rows
+    )
+
+
 def markdown_table() -> str:
-    """The series as a Markdown table, for the terminal and the README.
+    """The series as a Markdown table, for the README.
 
     The test suite makes every model at the scales tiny and check, so these are always tested.
     """

@@ -113,7 +113,8 @@ def push_data(folder: Path, hub: LocalHub) -> None:
         target.mkdir(parents=True, exist_ok=True)
         Dataset.from_list(rows, features=features).to_parquet(target / f"{config}.parquet")
         (target / "README.md").write_text(
-            f"---\nconfigs:\n- config_name: {config}\n  data_files: {config}.parquet\n---\n"
+            "---\nlicense: cc0-1.0\n"
+            f"configs:\n- config_name: {config}\n  data_files: {config}.parquet\n---\n"
         )
         push(hub, target, name, "dataset", ["README.md", f"{config}.parquet"])
 

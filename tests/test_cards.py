@@ -1,5 +1,6 @@
 """`cephalo card`: what it tells of a folder, whose numbers it shows, what the Hub gets of them."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
 from cephalo.eval.results import shown_names
+from cephalo.model_cards import evaluation
 from cephalo.model_cards.model_card import (
     Gates,
     Merge,
@@ -233,6 +235,27 @@ def test_numbers_measured_on_the_hub_are_those_of_that_name(folder):
     assert "| r2/mean | all | 0.9 |" in text and "by this model at `111111111111`: 250" in text
     put_results(folder, "eval", {"model": "lab/nacre", "revision": "1" * 64})  # a folder lab/nacre
     assert "measured lab/nacre, not the weights" in refused("card", str(folder))
+
+
+def test_numbers_measured_on_the_hub_are_those_of_the_same_weights(folder, monkeypatch):
+    """Under a name that card.json does not tell."""
+    measured = {"model": "alice/trained@main", "revision": "1" * 40}
+    path = folder / "model.safetensors"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    put_results(folder, "eval", measured)
+    for theirs, taken in ((sha256, True), ("0" * 64, False)):
+        file = SimpleNamespace(rfilename=path.name, lfs=SimpleNamespace(sha256=theirs))
+        config = SimpleNamespace(rfilename="config.json", lfs=None)
+        api = SimpleNamespace(
+            model_info=lambda *_, files=(file, config), **__: SimpleNamespace(siblings=files)
+        )
+        monkeypatch.setattr(evaluation, "HfApi", lambda api=api: api)
+        if taken:
+            main(["card", str(folder)])
+            text = (folder / "README.md").read_text()
+            assert "| r2/mean | all | 0.9 |" in text and "at `111111111111`: 250" in text
+        else:
+            assert "measured alice/trained@main, not the weights" in refused("card", str(folder))
 
 
 def test_entries_for_the_hub_are_headlines_on_datasets_of_the_hub(folder):

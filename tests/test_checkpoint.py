@@ -23,7 +23,8 @@ from cephalo.merge_recipes.moe_recipe import MoeRecipe
 from cephalo.merge_recipes.recipe import DepthRecipe
 from cephalo.model_cards import push
 from cephalo.train.arguments import parse_arguments
-from cephalo.train.sft import find_config, keep_run, run_training
+from cephalo.train.finished import keep_run
+from cephalo.train.sft import find_config, run_training
 from modeling_cephalo import inference
 from modeling_cephalo.checkpoint import check_model, check_weights
 from modeling_cephalo.tiny import make_tiny_idefics2

@@ -59,7 +59,8 @@ def test_operating_system_errors_are_one_line(monkeypatch):
     )
     with pytest.raises(SystemExit) as stop:
         main(["extract"])
-    assert stop.value.code == "cephalo: error: [Errno 28] No space left on device: '/data/x'"
+    said = "cephalo: error: [Errno 28] No space left on device: '/data/x'; / has "
+    assert stop.value.code.startswith(said) and "MB left: make room" in stop.value.code
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):

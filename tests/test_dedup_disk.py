@@ -268,7 +268,6 @@ def test_a_run_that_was_killed_gives_the_same_when_repeated(tmp_path, place):
     )
     assert repeated == once and len(once) > 6
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
-        ".lock",
         "dataset",
         "figures",
         "text",
@@ -288,7 +287,7 @@ def test_a_disk_that_is_full_is_one_line(tmp_path, monkeypatch):
         CephaloError, match=r"dataset.compared: database or disk is full; make room"
     ):
         build_dataset([tmp_path / "made"], "a/b")
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [".lock", "text"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["text"]
 
 
 def test_bench_tells_what_more_papers_cost(tmp_path, monkeypatch, capsys):

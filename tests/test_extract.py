@@ -164,9 +164,9 @@ def test_kill_9_in_the_middle_loses_nothing(tmp_path):
 
 
 def test_other_settings_are_refused(papers, first_run):
-    with pytest.raises(CephaloError, match="was made with dpi 200"):
+    with pytest.raises(CephaloError, match="was made with --dpi 200; give the same"):
         run(papers, "--out", first_run, "--dpi", 100)
-    with pytest.raises(CephaloError, match="was made with kinds"):
+    with pytest.raises(CephaloError, match="was made with --kinds figure,scheme,chart,plate"):
         run(papers, "--out", first_run, "--kinds", "table")
 
 

@@ -119,7 +119,7 @@ def test_it_draws_again_until_the_goal_is_met(image, generator, tmp_path, capsys
     assert "score 4 of 5 → " in capsys.readouterr().out
     drawn = [Image.open(tmp_path / "out" / one.image) for one in found.tries]
     assert {one.size for one in drawn} == {(16, 16)} and drawn[0] != drawn[1]
-    names = {"chain.json", "chain.html", "image-1.png", "image-2.png", "input-1.png", ".lock"}
+    names = {"chain.json", "chain.html", "image-1.png", "image-2.png", "input-1.png"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     page = (tmp_path / "out/chain.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 3

@@ -281,14 +281,32 @@ def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypat
 
 
 def test_what_a_kill_left_behind_is_replaced_and_an_existing_model_is_not(sources, tmp_path):
-    left = tmp_path / "out.partial"
+    left = tmp_path / ".out.partial-1"
     left.mkdir()
     (left / "model-00001.safetensors").write_bytes(b"half")
     out = run(recipe_text(*sources["phi3_v"]), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert not (out / "model-00001.safetensors").exists()
-    with pytest.raises(CephaloError, match="exists; remove it"):
-        run(recipe_text(*sources["phi3_v"]), out)
+    (tmp_path / "else").mkdir()
+    with pytest.raises(CephaloError, match="else exists; remove it"):
+        run(recipe_text(*sources["phi3_v"]), tmp_path / "else")
+
+
+def test_the_same_merge_again_is_done_and_another_one_is_refused(sources, tmp_path):
+    text = recipe_text(*sources["phi3_v"])
+    out = run(text, tmp_path / "out")
+    made = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert run_merge(text, DepthRecipe.model_validate(yaml.safe_load(text)), out) is False
+    with pytest.raises(CephaloError, match="made by another recipe"):
+        run(recipe_text(*sources["phi3_v"], dtype="bfloat16"), out)
+    changed = tmp_path / "changed" / sources["phi3_v"][1].name
+    shutil.copytree(sources["phi3_v"][1], changed)
+    tensors = load_file(changed / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["lm_head.weight"] + 1
+    save_file(tensors, changed / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CephaloError, match="made from other weights"):
+        run(recipe_text(sources["phi3_v"][0], changed), out)
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == made
 
 
 def test_killed_merge_is_no_model_and_the_same_command_completes_it(sources, tmp_path):
@@ -299,13 +317,13 @@ def test_killed_merge_is_no_model_and_the_same_command_completes_it(sources, tmp
     recipe.write_text(recipe_text(*pair, slices=slices))
     command = [sys.executable, "-m", "cephalo.cli.main", "merge", "recipe.yml", "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob("out.partial/*.safetensors")):
+    while not list(tmp_path.glob(".out.partial-*/*.safetensors")):
         assert process.poll() is None
         time.sleep(0.001)
     process.kill()
     process.wait()
     assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "out.partial" / "config.json").exists()
+    assert not list(tmp_path.glob(".out.partial-*/config.json"))
     subprocess.run(command, cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "recipe.yml"]
     tensors = weights(tmp_path / "out")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -42,7 +43,7 @@ def test_other_libraries_read_the_files(tmp_path, capsys):
     from stl.mesh import Mesh
 
     command("gyroid", "--size", 12, "--cells", 1, "--volume-fraction", 0.4, "--out", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES | {".lock"}
+    assert {path.name for path in tmp_path.iterdir()} == FILES
     volume = 0.4 * 12**3
     facts = json.loads((tmp_path / "parameters.json").read_text())
     assert facts["design"] == {"name": "gyroid", "size": 12, "cells": 1, "volume_fraction": 0.4}
@@ -222,4 +223,14 @@ def test_parameters_are_there_only_beside_their_files(monkeypatch, tmp_path):
     assert (tmp_path / "part.glb").read_bytes() == before
     monkeypatch.undo()
     command(*arguments)
-    assert {path.name for path in tmp_path.iterdir()} == FILES | {".lock"}
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_walls_that_no_nozzle_prints_are_warned_of(tmp_path, capsys):
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, 28:36] = 255  # an eighth of the size
+    Image.fromarray(stripes).save(tmp_path / "stripe.png")
+    for size, warned in ((2, True), (20, False)):
+        command("relief", tmp_path / "stripe.png", "--size", size, "--out", tmp_path / str(size))
+        said = capsys.readouterr().err
+        assert ("mm, and the usual nozzle prints 0.4 mm; give a larger --size" in said) == warned

@@ -299,5 +299,5 @@ def test_a_folder_without_text_is_not_mixed_with_one_that_has_it(sheet, tmp_path
     path = sheet.save()
     run(path, "--out", tmp_path / "out")
     assert not Path(tmp_path / "out" / "text").exists()
-    with pytest.raises(CephaloError, match="was made with text False"):
+    with pytest.raises(CephaloError, match="was made without --text; give the same"):
         run(path, "--out", tmp_path / "out", "--text")

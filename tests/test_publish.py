@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.publish import build_dataset, check_licenses
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, PROVENANCE, TEXT
 from cephalo.dataset_scripts.shards import ShardWriter, read_rows
+from cephalo.dataset_scripts.splits import SPLITS
 from cephalo.model_cards.dataset_card import escape_cell
 from cephalo.model_cards.teacher_terms import teacher_terms
 
@@ -195,8 +197,26 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         build_dataset([folder], "a/b")
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "dataset", "figures"]
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset", "figures"]
     assert sorted(path.name for path in before.rglob("*")) == kept
+
+
+def test_what_was_published_is_told(tmp_path, capsys):
+    folder = write_figures(tmp_path / "made", documents=3, figures=2)
+    again = [figure_row(0, 1, document_sha256="9" * 64)]
+    table = pa.Table.from_pylist(again, schema=FIGURES.arrow_schema)
+    pq.write_table(table, folder / "figures" / "zcopy.parquet")
+    made = build_dataset([folder], "lab/nacre")
+    said = capsys.readouterr().err.splitlines()
+    counts = {path.parent.name: Counter() for path in made.rglob("*.parquet")}
+    for path in made.rglob("*.parquet"):
+        counts[path.parent.name][path.name.partition("-")[0]] += pq.read_metadata(path).num_rows
+    for name, splits in counts.items():
+        listed = ", ".join(f"{split} {splits[split]}" for split in SPLITS if splits[split])
+        assert f"{name}: {splits.total()} rows ({listed})" in said
+    [line] = [line for line in said if line.startswith("documents: 3 (train ")]
+    assert "1 pairs that share images or text are each in one split" in line
+    assert line.endswith(", 1 near-copies were left out")
 
 
 @pytest.mark.parametrize("name", ["CC0-1.0", "PDM-1.0", "CC-BY", "CC-BY-3.0", "CC-BY-SA-4.0"])

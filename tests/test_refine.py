@@ -2,6 +2,7 @@
 fake one with a real server; see test_refine_real.py for real models."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from teacher_server import TeacherServer, caption_of, error, faithful
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.refine import TASKS
+from cephalo.dataset_scripts.refinement import asking
 from cephalo.dataset_scripts.refinement.tasks import load_prompt, load_task
 from cephalo.dataset_scripts.schema import CONVERSATIONS
 
@@ -127,6 +129,35 @@ def test_datasets_and_trl_take_the_rows_as_they_are(figures, server, tmp_path):
     trainer.train()
     after = list(trainer.model.parameters())
     assert sum(not torch.equal(a.cpu(), b) for a, b in zip(after, before, strict=True)) > 20
+
+
+def test_ctrl_c_leaves_a_report_of_what_arrived(figures, tmp_path, capsys, monkeypatch):
+    """In the log of a run without a terminal a line comes every so many questions."""
+    monkeypatch.setattr(asking, "LINE_EVERY", 2)
+
+    def model(body: dict) -> str:
+        if len(server.requests) == 5:  # of six, one in flight at a time
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+        return faithful(body)
+
+    command = ["refine", str(figures), "--out", str(tmp_path / "out"), "--tasks", "describe"]
+    command += ["--no-verify", "--model", "fake", "--api-key", "k", "--max-concurrency", "1"]
+    with TeacherServer(model) as server:
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--base-url", server.url])
+        assert ended.value.code == 130
+        said = capsys.readouterr()
+        assert "\n2 of 6 questions, " in said.err and "\n4 of 6 questions, " in said.err
+        assert said.err.endswith("cephalo: stopped; the same command goes on from here\n")
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert report["run"]["stopped"] == "Ctrl-C" and report["run"]["answered"] == 4
+        assert report["tasks"]["describe"]["accepted"] == 4
+        assert "stopped early: Ctrl-C" in (tmp_path / "out" / "report.html").read_text()
+        before = len(server.requests)
+        main([*command, "--base-url", server.url])
+        assert len(server.requests) == before + 2
+        assert "6 of 6 conversations accepted" in capsys.readouterr().out
 
 
 def test_a_killed_run_goes_on_and_asks_nothing_twice(figures, tmp_path):
@@ -301,7 +332,7 @@ def test_bad_inputs_are_one_line(figures, tmp_path):
 
     fails(tmp_path / "nothing", tmp_path / "out", "holds no figures; run `cephalo extract`")
     (tmp_path / "file").write_text("")
-    fails(figures, tmp_path / "file" / "out", "choose another --out")
+    fails(figures, tmp_path / "file" / "out", "cannot write to .*choose another folder")
     shard = figures / "figures" / "paper-1.parquet"
     shard.write_bytes(shard.read_bytes()[:1000])
     fails(figures, tmp_path / "out", "paper-1.parquet .*remove it")

@@ -159,7 +159,12 @@ def test_command_shows_table_check_and_script(tmp_path):
         command = [sys.executable, "-m", "cephalo.cli.main", "series", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
-    assert cephalo().stdout.strip() == markdown_table()
+    table = cephalo().stdout.splitlines()
+    assert max(map(len, table)) <= 80 and len(table) == 1 + len(ROWS)
+    for line, row in zip(table[1:], ROWS, strict=True):
+        name, layers = line.split()[:2]
+        assert f"Cephalo-{name}" == row.name and int(layers) == row.layers
+        assert line.split()[-1] == row.script
     name = "Idefics-2-vision-10b-beta"
     assert cephalo(name, "--scale", "full").stdout == find_row(name).script_path.read_text()
     checked = cephalo(name, "--scale", "check").stdout

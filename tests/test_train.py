@@ -2,25 +2,32 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx2
 import pytest
 import torch
 from datasets import Dataset, load_dataset
 from figure_samples import figure_row, write_figures
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS
 from cephalo.train.arguments import parse_arguments
+from cephalo.train.finished import last_whole_checkpoint
+from cephalo.train.rights import Rights, check_publishable, model_license, rights_of
 from cephalo.train.rows import without_special_tokens
-from cephalo.train.sft import find_config, last_whole_checkpoint, run_training
+from cephalo.train.sft import find_config, run_training
 
 TINY = find_config("tiny.yaml")
+MISSING = httpx2.Response(404, request=httpx2.Request("GET", "http://127.0.0.1"))
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +136,83 @@ def test_run_of_another_model_is_refused(trained, dataset, tmp_path):
 def test_card_shows_the_loss(trained):
     assert "![Loss over the steps](loss.png)" in (trained / "out" / "README.md").read_text()
     assert (trained / "out" / "loss.png").stat().st_size > 5000
+
+
+def test_a_finished_run_changes_nothing(trained, dataset, capsys):
+    words = arguments(trained, dataset, "--max_steps", "30", "--logging_steps", "7")
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    run_training(*parse_arguments(TINY, words))
+    out = trained / "out"
+    assert capsys.readouterr().out == (
+        f"{out} is finished: trained before with these settings; nothing changed\n"
+    )
+    after = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    assert after.pop(out) and before.pop(out)  # the lock came and went
+    assert after == before
+    with locked(out), pytest.raises(CephaloError, match="another run is writing to"):
+        run_training(*parse_arguments(TINY, words))
+
+
+def test_a_run_killed_after_its_last_step_takes_no_other(tmp_path, trained, dataset):
+    """At a constant rate a step more would be seen."""
+    more = ("--max_steps", "3", "--save_steps", "1", "--save_total_limit", "2")
+    more += ("--lr_scheduler_type", "constant", "--tiny_base", "false")
+    words = arguments(tmp_path, dataset, *more, "--model_name_or_path", str(trained / "base"))
+    run_training(*parse_arguments(TINY, words))
+    out = tmp_path / "out"
+    whole, card = weights(out), (out / "README.md").read_text()
+    run = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({key: run[key] for key in run.keys() - {"finished"}}))
+    for name in ("model.safetensors", "README.md"):
+        (out / name).unlink()
+    run_training(*parse_arguments(TINY, words))
+    again = weights(out)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert (out / "README.md").read_text() == card
+    assert sorted(path.name for path in out.glob("checkpoint-*")) == [
+        "checkpoint-2",
+        "checkpoint-3",
+    ]
+    state = json.loads((out / "checkpoint-3/trainer_state.json").read_text())
+    assert state["global_step"] == 3
+
+
+def test_a_public_model_of_private_or_unlicensed_data_is_refused(tmp_path):
+    def refusal(private: bool | None, exists: bool, *rights: Rights) -> str | None:
+        def model_info(name: str) -> SimpleNamespace:
+            if exists:
+                return SimpleNamespace(private=True)
+            raise RepositoryNotFoundError("none", response=MISSING)
+
+        wanted = SimpleNamespace(hub_model_id="lab/model", hub_private_repo=private)
+        try:
+            check_publishable(SimpleNamespace(model_info=model_info), rights, wanted)
+        except CephaloError as error:
+            return str(error)
+        return None
+
+    fine = Rights("lab/fine", False, ("cc-by-4.0", "cc0-1.0"))
+    secret = Rights("lab/secret", True, ("cc-by-4.0",))
+    mixed = Rights("lab/mixed", False, ("cc-by-4.0", "unknown"))
+    assert refusal(None, False, fine) is None
+    assert refusal(None, False, fine, secret) == (
+        "dataset lab/secret is private, and the model lab/model would be public; give "
+        "--hub_private_repo true, or false if you may publish it"
+    )
+    assert "lab/mixed has rows without a known licence" in refusal(None, False, mixed)
+    for private, exists in ((True, False), (False, False), (None, True)):
+        assert refusal(private, exists, secret, mixed) is None
+    bound = Rights("lab/nc", False, ("cc-by-nc-4.0", "cc-by-4.0"))
+    assert [model_license([one]) for one in (fine, mixed, bound)] == [
+        "apache-2.0",
+        "unknown",
+        "cc-by-nc-4.0",
+    ]
+    assert rights_of(str(tmp_path)) == Rights(tmp_path.name, False, ())
+    (tmp_path / "README.md").write_text("---\nlicense: [mit, cc0-1.0]\n---\n")
+    assert rights_of(str(tmp_path)).licenses == ("mit", "cc0-1.0")
+    (tmp_path / "README.md").write_text("---\nlicense: [mit\n---\n")
+    assert not rights_of(str(tmp_path)).known
 
 
 def test_a_seed_gives_the_same_run(trained, tmp_path, dataset):

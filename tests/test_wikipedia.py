@@ -168,9 +168,9 @@ def test_kill_9_in_the_middle_loses_nothing(wiki, tmp_path):
 
 def test_other_settings_are_refused(wiki, tmp_path):
     read(wiki, tmp_path, "--wikipedia", "Conch", "--thumbnail", 220)
-    with pytest.raises(CephaloError, match="was made with thumbnail 220"):
+    with pytest.raises(CephaloError, match="was made with --thumbnail 220"):
         read(wiki, tmp_path, "--wikipedia", "Conch")
-    with pytest.raises(CephaloError, match="was made with text False"):
+    with pytest.raises(CephaloError, match="was made without --text"):
         read(wiki, tmp_path, "--wikipedia", "Conch", "--thumbnail", 220, "--text")
 
 

@@ -49,6 +49,25 @@ def test_a_caption_is_the_text_that_a_reader_sees():
     assert figure.source == "//upload.example/thumb/Nacre_%26_shell.jpg/220px-Nacre_%26_shell.jpg"
 
 
+def test_thumbs_of_older_mediawiki():
+    thumb = (
+        '<p>Before.</p><div class="thumb tright"><div class="thumbinner" style="width:222px;">'
+        '<a href="/wiki/File:Old_nacre.jpg" class="image"><img src="//u/220px-Old_nacre.jpg" '
+        'width="220" height="165" class="thumbimage"/></a> <div class="thumbcaption"><div '
+        'class="magnify"><a href="/wiki/File:Old_nacre.jpg" class="internal" title="Enlarge"><img '
+        'src="/skins/magnify.png" width="15" height="11"/></a></div>{caption}</div></div></div>'
+    )
+    body = thumb.format(caption="Tablets of <i>nacre</i>.") + thumb.format(caption="<p>Bone.</p>")
+    article = read_article(page(body))
+    assert [(one.name, one.caption) for one in article.figures] == [
+        ("Old nacre.jpg", "Tablets of nacre."),
+        ("Old nacre.jpg", "Bone."),
+    ]
+    assert article.figures[0].source == "//u/220px-Old_nacre.jpg"
+    assert article.paragraphs == ["Before.", "Before."]
+    assert read_article(page(thumb.format(caption=""))).figures == []
+
+
 def test_galleries_image_rows_and_infoboxes_have_figures_too():
     row = (
         '<div class="thumb tmulti"><div class="tsingle"><div class="thumbimage"><span '

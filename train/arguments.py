@@ -1,7 +1,6 @@
 """What `cephalo train` takes: the fields of TRL's arguments, and a few of its own."""
 
 import difflib
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import yaml
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
 
 from cephalo.cli.errors import CephaloError
+from cephalo.train.values import check_values
 
 
 @dataclass
@@ -114,17 +114,8 @@ def parse_arguments(
         parsed = parser.parse_args_and_config(["--config", str(config), *overrides])
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise CephaloError(f"{config}: {error}") from error
-    check_length(parsed[1])
+    check_values(*parsed[1:])
     return parsed
-
-
-def check_length(training_args: SFTConfig) -> None:
-    """Raise CephaloError for a run without a step, which would save an untrained model."""
-    epochs, steps = training_args.num_train_epochs, training_args.max_steps
-    if steps <= 0 and not 0 < epochs < math.inf:
-        raise CephaloError(
-            f"num_train_epochs {epochs:g} and max_steps {steps} train nothing; give one above 0"
-        )
 
 
 def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
@@ -135,7 +126,7 @@ def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     try:
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{config}: {error}") from error
+        raise CephaloError(f"{config} is no YAML: {error}") from error
     if not isinstance(settings, dict):
         raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
     given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]

@@ -1,7 +1,8 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
-import json
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,29 +10,39 @@ import typer
 from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
-from cephalo.model_cards.model_card import write_card
+from cephalo.cli.files import locked, locked_name, written_aside
+from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import LOSS_PLOT
 from cephalo.model_cards.upload import check_repo_id, hub_api
 from cephalo.train.encoding import encode_rows
+from cephalo.train.finished import (
+    is_finished,
+    keep_finished,
+    keep_run,
+    last_whole_checkpoint,
+    settings_of,
+)
 from cephalo.train.freezing import freeze, trained_parts
+from cephalo.train.help import CONFIGS, epilog, shipped
 from cephalo.train.report import check_base, model_facts, plot_losses, push_epoch, push_model
+from cephalo.train.rights import check_publishable, model_license, read_rights
 from cephalo.train.rows import (
     dataset_revision,
     load_rows,
     message_texts,
     without_special_tokens,
 )
+from cephalo.train.values import check_installed
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
-CONFIGS = Path(__file__).with_name("configs")
 
 # What safetensors and torch's writer say where a write fails.
 FULL_DISK = ("No space left", "failed writing file", "inline_container", "iostream error")
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, epilog=epilog()
+)
 def train(
     context: typer.Context,
     config: Annotated[
@@ -61,10 +72,20 @@ def train(
         # Weights and optimizer states are written by native code, whose errors are no OSError.
         if not any(words in str(error) for words in FULL_DISK):
             raise
+        folder = Path(training_args.output_dir)
         raise CephaloError(
-            f"the disk of {training_args.output_dir} is full; make room, then the same command "
-            "goes on from the last whole checkpoint"
+            f"the disk of {folder} is full; make room, then the same command goes on from the last "
+            f"whole checkpoint{checkpoint_size(folder)}"
         ) from error
+
+
+def checkpoint_size(folder: Path) -> str:
+    """How much a checkpoint in `folder` takes, and how much is free; "" where there is none."""
+    if (last := last_whole_checkpoint(str(folder))) is None:
+        return ""
+    size = sum(path.stat().st_size for path in Path(last).rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free
+    return f" (one takes {size / 1e9:.3g} GB, {free / 1e9:.3g} GB are free)"
 
 
 def find_config(config: str) -> Path:
@@ -75,23 +96,14 @@ def find_config(config: str) -> Path:
     for path in (Path(config), CONFIGS / config):
         if path.is_file():
             return path
-    shipped = ", ".join(sorted(path.name for path in CONFIGS.glob("*.yaml")))
-    raise CephaloError(f"no config {config}; give a YAML file or one of: {shipped}")
+    raise CephaloError(f"no config {config}; give a YAML file or one of: {', '.join(shipped())}")
 
 
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
-    """Load, train, save with a card, and push where `push_to_hub` is set.
+    """Train and save with a card, unless that is done, and push where `push_to_hub` is set.
 
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
-    from modeling_cephalo.checkpoint import (
-        check_model,
-        check_values,
-        local_folder,
-        read_config,
-        read_processor,
-    )
-
     # The trainer would push every checkpoint, optimizer state included; what is pushed is the
     # final model alone, in one commit.
     push, training_args.push_to_hub = training_args.push_to_hub, False
@@ -101,6 +113,7 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
             check_repo_id(name)
         check_base(script_args, model_args)
         api = hub_api(training_args.hub_token)
+    check_installed(training_args, model_args)
     if training_args.resume_from_checkpoint:
         raise CephaloError(
             "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "
@@ -108,6 +121,43 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         )
 
     script_args.dataset_revision = dataset_revision(script_args)
+    rights = read_rights(script_args)
+    if api:
+        check_publishable(api, rights, training_args)
+    settings = settings_of(script_args, training_args, model_args)
+    folder = Path(training_args.output_dir)
+    # One process holds the folder for all of them.
+    main_process = training_args.process_index == 0
+    with locked(folder) if main_process else nullcontext():
+        if is_finished(folder, settings):
+            print(f"{folder} is finished: trained before with these settings; nothing changed")
+        else:
+            train_model(script_args, training_args, model_args, api, model_license(rights))
+            if main_process:
+                keep_finished(folder, settings)
+                print(f"saved {folder}")
+        if api and main_process:
+            print(push_model(api, folder, training_args.hub_model_id, training_args))
+            for epoch, name in enumerate(script_args.epoch_models, start=1):
+                print(push_epoch(api, read_facts(folder), epoch, name, training_args))
+
+
+def train_model(
+    script_args: Any, training_args: Any, model_args: Any, api: Any, license: str
+) -> None:
+    """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
+    are pushed meanwhile.
+
+    Raises CephaloError where the dataset cannot train.
+    """
+    from modeling_cephalo.checkpoint import (
+        check_model,
+        check_values,
+        local_folder,
+        read_config,
+        read_processor,
+    )
+
     folder = Path(training_args.output_dir)
     # What one process writes to disk, the others read.
     with training_args.main_process_first(desc="reading rows"):
@@ -146,14 +196,9 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     if main_process:
         check_values(folder)
         plot_losses(trainer.state.log_history, folder / LOSS_PLOT)
-        write_card(folder, facts)
-        print(f"saved {folder}")
+        write_card(folder, replace(facts, license=license))
         if checkpoints:
             checkpoints.finish()
-        if api:
-            print(push_model(api, folder, training_args.hub_model_id, training_args))
-            for epoch, name in enumerate(script_args.epoch_models, start=1):
-                print(push_epoch(api, facts, epoch, name, training_args))
 
 
 def length_limit(training_args: Any, config: Any) -> int:
@@ -194,16 +239,24 @@ def make_trainer(
         max_tokens=script_args.batch_tokens,
         max_tiles=script_args.batch_tiles,
     )
-    trainer = PackedTrainer(
-        model=model_args.model_name_or_path,
-        args=training_args,
-        train_dataset=data["train"],
-        eval_dataset=data.get("validation"),
-        processing_class=processor,
-        data_collator=collator,
-        quantization_config=get_quantization_config(model_args),
-        peft_config=get_peft_config(model_args),
-    )
+    try:
+        trainer = PackedTrainer(
+            model=model_args.model_name_or_path,
+            args=training_args,
+            train_dataset=data["train"],
+            eval_dataset=data.get("validation"),
+            processing_class=processor,
+            data_collator=collator,
+            quantization_config=get_quantization_config(model_args),
+            peft_config=get_peft_config(model_args),
+        )
+    except ValueError as error:
+        if "arget modules" not in str(error):  # what peft says where it finds none of them
+            raise
+        raise CephaloError(
+            f"lora_target_modules {model_args.lora_target_modules}: the model has no such parts; "
+            "give names of its linear layers, such as q_proj v_proj"
+        ) from error
     del training_args.model_init_kwargs["config"]  # reports write the rest as JSON
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
@@ -227,61 +280,17 @@ def save(trainer: Any, merge_adapter: bool) -> None:
         trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 
-def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
-    """Write down in `folder` what is trained on what, so that another run does not go on there.
-
-    A run that left no checkpoint and no model, as it failed, keeps no other away. Raises
-    CephaloError where `folder` holds the checkpoints of another model or dataset.
-    """
-    run = {
-        "model": model_args.model_name_or_path,
-        "model_revision": model_args.model_revision,
-        "dataset": script_args.dataset_name,
-        "dataset_config": script_args.dataset_config,
-        "dataset_revision": script_args.dataset_revision,
-    }
-    path = folder / "run.json"
-    models = (folder / name for name in ("config.json", "adapter_config.json"))
-    begun = last_whole_checkpoint(str(folder)) or any(model.exists() for model in models)
-    if path.exists() and begun:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        for key in run:
-            if run[key] != earlier.get(key):
-                raise CephaloError(
-                    f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
-                    "give another --output_dir"
-                )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(run, indent=2))
-
-
 def make_base(folder: Path, rows: Any) -> None:
     """Make the tiny base in `folder` unless it is there whole already."""
     from modeling_cephalo.tiny import make_tiny_idefics2
 
-    if (folder / "config.json").exists():
-        return
     texts = (
         text
         for row in rows.select_columns(["prompt", "completion"])
         for text in message_texts(row["prompt"]) + message_texts(row["completion"])
     )
-    aside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    make_tiny_idefics2(aside, texts)
-    aside.rename(folder)
-
-
-def last_whole_checkpoint(output_dir: str) -> str | None:
-    """The newest checkpoint that was written to its end; the trainer's state is written last."""
-    checkpoints = sorted(
-        Path(output_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
-    )
-    for path in reversed(checkpoints):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return str(path)
-    return None
+    # Several runs may begin with the same base: the first makes it.
+    with locked_name(folder, wait=True):
+        if not (folder / "config.json").exists():
+            with written_aside(folder) as aside:
+                make_tiny_idefics2(aside, texts)

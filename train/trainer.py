@@ -1,6 +1,7 @@
 """TRL's SFTTrainer on packed sequences, with loss and logits on answers alone."""
 
 import contextlib
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class PackedTrainer(SFTTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.features: FeatureStore | None = None  # set where images are read from disk
+        self.steps_before = 0  # those of the checkpoint that it goes on from
         self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
         text = self.model.config.get_text_config()
         if self.args.device.type == "cpu" and text._attn_implementation == "sdpa":
@@ -79,12 +81,21 @@ class PackedTrainer(SFTTrainer):
         tokens = sum(self.train_dataset["tokens"])
         return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def set_initial_training_values(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
+        """As Trainer; without epochs where the checkpoint has all steps. Trainer would take one
+        more of them, since it looks at the number after a step."""
+        epochs, *others, steps = super().set_initial_training_values(*args, **kwargs)
+        return (0 if self.steps_before >= steps else epochs, *others, steps)
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """As Trainer; the machine's matrix-multiply rate is measured first."""
+        if resume_from_checkpoint:
+            state = Path(resume_from_checkpoint, "trainer_state.json").read_text(encoding="utf-8")
+            self.steps_before = json.loads(state)["global_step"]
         self.work = Work(self.model)  # which parameters train is known now
         self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)
         self.log_time = time.perf_counter()
-        return super().train(*args, **kwargs)
+        return super().train(resume_from_checkpoint, **kwargs)
 
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None

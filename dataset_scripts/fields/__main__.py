@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -49,19 +50,20 @@ def fields(
         ) from error
     api = hub_api() if push else None
     name = check_repo_id(push) if push else out.resolve().name
-    files = build(out, Plan(samples, notched, cracks, seed, pixels), name, workers)
-    print(f"{len(files)} files in {out}")
-    if api:
-        revision = push_folder(
-            api,
-            out,
-            push,
-            repo_type="dataset",
-            private=private,
-            files=files,
-            delete_patterns=[*(f"{config}/*" for config in CONFIGS), "card/*"],
-        )
-        print(f"published {api.endpoint}/datasets/{push} at {revision}")
+    with locked(out):
+        files = build(out, Plan(samples, notched, cracks, seed, pixels), name, workers)
+        print(f"{len(files)} files in {out}")
+        if api:
+            revision = push_folder(
+                api,
+                out,
+                push,
+                repo_type="dataset",
+                private=private,
+                files=files,
+                delete_patterns=[*(f"{config}/*" for config in CONFIGS), "card/*"],
+            )
+            print(f"published {api.endpoint}/datasets/{push} at {revision}")
 
 
 if __name__ == "__main__":

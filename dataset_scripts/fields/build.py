@@ -7,7 +7,6 @@ from typing import Any
 
 from datasets import Features
 
-from cephalo.cli.files import locked
 from cephalo.dataset_scripts.chunks import check_plan, run_chunks, write_shard
 from cephalo.dataset_scripts.fields.card import write_card
 from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN
@@ -65,18 +64,18 @@ class Chunk:
 
 
 def build(folder: Path, plan: Plan, repo_id: str, workers: int) -> list[str]:
-    """Make the dataset in `folder`, with its card; return its files. Goes on where it was.
+    """Make the dataset in `folder`, which is held, with its card; return its files. Goes on where
+    it was.
 
     Raises CephaloError where the folder was made for another plan.
     """
     marks = folder / ".progress"
     marks.mkdir(parents=True, exist_ok=True)
-    with locked(marks):
-        check_plan(marks / "plan.json", asdict(plan))
-        left = [chunk for chunk in chunks(plan) if not (marks / chunk.name).exists()]
-        if left:
-            run(folder, plan, left, workers)
-        write_card(folder, asdict(plan), repo_id, CONFIGS)
+    check_plan(marks / "plan.json", asdict(plan))
+    left = [chunk for chunk in chunks(plan) if not (marks / chunk.name).exists()]
+    if left:
+        run(folder, plan, left, workers)
+    write_card(folder, asdict(plan), repo_id, CONFIGS)
     shards = [path for config in CONFIGS for path in (folder / config).glob("*.parquet")]
     files = [*shards, folder / "README.md", *(folder / "card").glob("*.png")]
     return sorted(path.relative_to(folder).as_posix() for path in files)

@@ -34,7 +34,7 @@ from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
-EXTRACTOR_VERSION = 9  # raise it when the same file would give other rows
+EXTRACTOR_VERSION = 10  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
 KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
@@ -128,7 +128,7 @@ def extract_document(
         mentions = find_mentions(contents, blocks, body)
         rows = []
         for content, own in zip(contents, pairs, strict=True):
-            own = [pair for pair in own if pair.caption.kind in settings.kinds]
+            own = in_order([pair for pair in own if pair.caption.kind in settings.kinds])
             if not own:
                 continue
             with pages.open(content.number) as page:
@@ -147,6 +147,22 @@ def extract_document(
             document = {"document": path.name, "document_sha256": sha256, **whole}
             passages = find_passages(pages, contents, blocks, body, document)
     return Extraction(rows, count, passages, unread, gaps.describe_cut())
+
+
+def in_order(pairs: list[Pair]) -> list[Pair]:
+    """Pairs of a page from top to bottom, those of one kind that have numbers in their order: the
+    end of a column stands below the beginning of the next."""
+    ordered = list(pairs)
+    for kind in KINDS:
+        places = [
+            place
+            for place, pair in enumerate(pairs)
+            if pair.caption.kind == kind and pair.caption.number.isdecimal()
+        ]
+        own = sorted((pairs[place] for place in places), key=lambda one: int(one.caption.number))
+        for place, pair in zip(places, own, strict=True):
+            ordered[place] = pair
+    return ordered
 
 
 def _text_faults(row: dict) -> list[str]:

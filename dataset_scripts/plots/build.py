@@ -37,8 +37,8 @@ def build(folder: Path, plan: Plan, workers: int) -> None:
     Raises CephaloError where the folder was made for another plan.
     """
     marks = folder / ".progress"
-    marks.mkdir(parents=True, exist_ok=True)
-    with locked(marks):
+    with locked(folder):
+        marks.mkdir(exist_ok=True)
         check_plan(marks / "plan.json", asdict(plan))
         for config in ("figures", "conversations"):
             (folder / config).mkdir(exist_ok=True)

@@ -25,6 +25,8 @@ from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
 VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
 JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
+INTERRUPTED = "Ctrl-C"
+LINE_EVERY = 100  # questions, where there is no terminal for a bar
 JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes again nearly the same
 
 
@@ -108,8 +110,12 @@ def refine_shards(
     teacher: Any = CaptionTeacher(checks)
     if asking.teacher != "caption":
         teacher = make_teacher(asking, keys, models, spending, replies, checks)
-    run = refine_all(teacher, models, shards, out, asking, spending)
-    return Asked(teacher, asyncio.run(run), spending)
+    run = make_run(teacher, out, asking)
+    try:
+        asyncio.run(refine_all(run, models, shards, asking, spending))
+    except KeyboardInterrupt:
+        run.stop(INTERRUPTED)
+    return Asked(teacher, run.outcome, spending)
 
 
 def make_teacher(
@@ -184,17 +190,8 @@ def loaded(name: str) -> Any:
     return inference.load(name)
 
 
-async def refine_all(
-    teacher: Any,
-    models: list[Any],
-    shards: list[Path],
-    out: Path,
-    asking: Asking,
-    spending: Spending,
-) -> Outcome:
-    """Refine all shards, with progress. `models` are opened for the time of it."""
-    from tqdm import tqdm
-
+def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
+    """The run of a teacher into a folder."""
     settings = {
         "version": VERSION,
         "teacher": teacher.name,
@@ -203,7 +200,7 @@ async def refine_all(
         "tasks": {task.name: task.version for task in teacher.tasks},
         "checks": checks_digest(asking.checks),
     }
-    run = Run(
+    return Run(
         teacher,
         out,
         settings,
@@ -211,6 +208,16 @@ async def refine_all(
         asking.retry_rejected,
         take_decisions(out),
     )
+
+
+async def refine_all(
+    run: Run, models: list[Any], shards: list[Path], asking: Asking, spending: Spending
+) -> None:
+    """Refine all shards, with progress: a bar on a terminal, and lines in the file of a log.
+    `models` are opened for the time of it."""
+    from tqdm import tqdm
+
+    teacher, done = run.teacher, 0
     async with AsyncExitStack() as stack:
         for model in models:
             await stack.enter_async_context(model)
@@ -221,8 +228,14 @@ async def refine_all(
         bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=None))
 
         def advance(items: int) -> None:
-            bar.set_postfix_str(spending.line(bar.n / total if total else 1.0), refresh=False)
+            nonlocal done
+            done += items
+            used = spending.line(done / total if total else 1.0)
+            bar.set_postfix_str(used, refresh=False)
             bar.update(items)
+            if bar.disable and items and (done % LINE_EVERY < items or done == total):
+                told = f"{done} of {total} questions" + (f", {used}" if used else "")
+                print(told, file=sys.stderr, flush=True)
 
         run.on_item = advance
-        return await run.refine(shards)
+        await run.refine(shards)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.inputs import REMOVED, move
 from cephalo.dataset_scripts.schema import CONVERSATIONS, PROVENANCE
 from cephalo.dataset_scripts.shards import read_rows
 
@@ -35,6 +36,8 @@ OTHER_CHECKS = {
 }
 """Why an answer is rejected besides the checks of its text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
+ASIDE = ("rejected", "undecided")
+"""Where answers are kept that are not taken."""
 GROUP_ROWS = 100
 GROUP_BYTES = 32 << 20  # of images; within a group, an image that comes again is stored once
 
@@ -135,6 +138,23 @@ def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
         size += more
     if group:
         yield group
+
+
+def set_aside(out: Path, gone: set[str], there: set[str]) -> list[str]:
+    """Move what was made of shards that are `gone` from the input to OUT/removed, and back what
+    was made of those that are `there`, by their names; returns the names of those that went."""
+    places = {"conversations": ".parquet", **dict.fromkeys(ASIDE, ".jsonl")}
+    went = []
+    for name in sorted(gone):
+        files = [out / kind / f"{Path(name).stem}{ending}" for kind, ending in places.items()]
+        went += [Path(name).stem] * any(file.exists() for file in files)
+        for file in files:
+            move(file, out / REMOVED / file.parent.name)
+    for kind, ending in places.items():
+        for file in (out / REMOVED / kind).glob(f"*{ending}"):
+            if f"{file.stem}.parquet" in there:
+                move(file, out / kind)
+    return went
 
 
 def write_lines(path: Path, answers: list[dict[str, Any]]) -> None:

@@ -42,7 +42,6 @@ from cephalo.dataset_scripts.shards import count_rows
 READY = 2  # questions being made ready for each that may be in flight
 SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
-ASIDE = ("rejected", "undecided")
 
 
 @dataclass
@@ -108,6 +107,7 @@ class Run:
         self.near_equal = NearEqual()
         self.images = Images()
         self.outcome = Outcome()
+        self.open: list[Document] = []  # begun and not yet written, in their order
 
     async def refine(self, shards: Iterable[Path]) -> Outcome:
         """Refine all shards. Raises CephaloError where going on is of no use."""
@@ -134,6 +134,7 @@ class Run:
             if self.outcome.stopped:
                 break
             document = await asyncio.to_thread(self.open_document, shard)
+            self.open.append(document)
             await order.put(document)
             for _, about in groupby(document.items or (), key=lambda item: item.places):
                 same = list(about)
@@ -199,8 +200,21 @@ class Run:
             await document.ready.wait()
             await asyncio.to_thread(self.finish, document)
 
+    def stop(self, reason: str) -> None:
+        """Write what arrived for the documents that are open, after `refine` was interrupted."""
+        self.outcome.stopped = reason
+        for document in list(self.open):
+            for item in document.items or ():
+                item.answered = item.answered or Answered(stopped=reason)
+            self.finish(document)
+
     def finish(self, document: Document) -> None:
         """Compare the answers with all before them, and write what is kept and what is not."""
+        self.write(document)
+        self.open.remove(document)
+
+    def write(self, document: Document) -> None:
+        """Write the files of a document; see `finish`."""
         path = self.conversations_path(document.shard)
         if document.items is None:
             self.outcome.done_before += 1
@@ -231,7 +245,7 @@ class Run:
         whole = all(item.answered.whole for item in document.items)
         unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided
         self.outcome.unmatched += len(unmatched) if whole else 0
-        for kind in ASIDE:
+        for kind in documents.ASIDE:
             lines = getattr(sorted_out, kind)
             documents.write_lines(self.aside_path(document.shard, kind), lines)
         made_from = document.made_from if whole else ""

@@ -15,7 +15,15 @@ from typing import Any
 import pyarrow.parquet as pq
 from datasets import Features
 
-from cephalo.dataset_scripts.extract import Counts, Job, plan, prepare, run_jobs, schedule
+from cephalo.dataset_scripts.extract import (
+    Counts,
+    Job,
+    hash_files,
+    plan,
+    prepare,
+    run_jobs,
+    schedule,
+)
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES, Settings
 from cephalo.dataset_scripts.pdf.shard import Outcome
 from cephalo.dataset_scripts.scale.cluster import Cluster
@@ -65,7 +73,8 @@ class ExtractChunks:
             scratch = Path(folder)
             prepare(scratch, self.settings)
             local, failures = fetch(files, scratch / "documents")
-            jobs, _, unread = plan(list(local), scratch / "figures")
+            hashes, unread = hash_files(list(local))
+            jobs, _, _ = plan(hashes, scratch / "figures")
             counts = self.read_with_strikes(run, number, jobs, scratch)
             for path, reason in (counts.failures | unread).items():
                 name, colon, detail = path.partition(": ")

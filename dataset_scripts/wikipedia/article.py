@@ -24,12 +24,17 @@ def _has(*classes: str) -> str:
     return " or ".join(f"contains({spaced}, ' {name} ')" for name in classes)
 
 
-# What holds a picture: its tag, its class where one is asked, and where its caption is.
+# What holds a picture: its tag and its class, if one is asked, and where its caption is. MediaWiki
+# wrote div.thumb before version 1.40, and wikis of that time and pages saved then have it; one
+# that holds a row of pictures, each with its caption, is no picture itself.
 _HOLDERS = {
-    "figure": ("", etree.XPath(".//figcaption")),
-    "li": ("gallerybox", etree.XPath(f".//*[{_has('gallerytext')}]")),
-    "div": ("tsingle", etree.XPath(f".//*[{_has('thumbcaption')}]")),
-    "td": ("infobox-image", etree.XPath(f".//*[{_has('infobox-caption')}]")),
+    ("figure", ""): etree.XPath(".//figcaption"),
+    ("li", "gallerybox"): etree.XPath(f".//*[{_has('gallerytext')}]"),
+    ("div", "tsingle"): etree.XPath(f".//*[{_has('thumbcaption')}]"),
+    ("div", "thumb"): etree.XPath(
+        f".//*[{_has('thumbcaption')}][not(ancestor::*[{_has('tsingle')}])]"
+    ),
+    ("td", "infobox-image"): etree.XPath(f".//*[{_has('infobox-caption')}]"),
 }
 _DROPPED = etree.XPath(
     "//script | //style | //link | //template | //nav | //*[@role='navigation' or @role='note']"
@@ -37,6 +42,7 @@ _DROPPED = etree.XPath(
     "| //*[contains(@typeof, 'mw:Extension/ref')]"
     + f"| //*[{_has('reference', 'mw-ref', 'references', 'reflist', 'refbegin', 'navbox')}]"
     + f"| //*[{_has('navbox-styles', 'vertical-navbox', 'sistersitebox', 'side-box')}]"
+    + f"| //*[{_has('magnify')}]"
     + f"| //*[{_has('mw-editsection', 'noprint', 'hatnote', 'metadata', 'ambox', 'error')}]"
     + f"| //*[{_has('mbox-small', 'toc', 'printfooter', 'catlinks', 'sr-only', 'Inline-Template')}]"
 )
@@ -169,14 +175,17 @@ def _read_body(tree: html.HtmlElement) -> tuple[list[WebFigure], list[str]]:
 def _inside(element: html.HtmlElement) -> bool:
     """Whether a paragraph is part of a caption or a table."""
     return any(
-        above.tag in ("figure", "table", "li", "figcaption") for above in element.iterancestors()
+        above.tag in ("figure", "table", "li", "figcaption")
+        or "thumbcaption" in above.get("class", "").split()
+        for above in element.iterancestors()
     )
 
 
 def _figure(element: html.HtmlElement) -> WebFigure | None:
     """The picture and caption of an element that holds them, else None."""
-    name, caption = _HOLDERS.get(element.tag, ("", None))
-    if caption is None or (name and name not in element.get("class", "").split()):
+    classes = ("", *element.get("class", "").split())
+    caption = next(filter(None, (_HOLDERS.get((element.tag, name)) for name in classes)), None)
+    if caption is None:
         return None
     text = " ".join(map(plain_text, caption(element)[:1]))
     images = element.xpath(".//img[@src]")

@@ -45,7 +45,12 @@ class WebSettings:
 
 def is_web_file(path: Path) -> bool:
     """Whether a file is HTML or a dump, by its name."""
-    return path.name.lower().endswith((*HTML, *DUMPS))
+    return path.name.lower().endswith(HTML) or is_dump(path)
+
+
+def is_dump(path: Path) -> bool:
+    """Whether a file is a dump, by its name."""
+    return path.name.lower().endswith(DUMPS)
 
 
 def read_pages(
@@ -56,7 +61,7 @@ def read_pages(
     Yields the name of each page with its outcome, None where it was done before. Raises
     CephaloError where the wiki cannot be reached.
     """
-    dumps = [path for path in files if path.name.lower().endswith(DUMPS)]
+    dumps = [path for path in files if is_dump(path)]
     with ExitStack() as stack:
         wiki = None
         if titles or dumps:
@@ -72,7 +77,7 @@ def read_pages(
 
 def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterator[Source]:
     for path in files:
-        if path.name.lower().endswith(DUMPS):
+        if is_dump(path):
             yield from from_dump(path)
         else:
             yield from_html(path)

@@ -80,7 +80,6 @@ def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> 
         from . import smolagents_parts  # noqa: F401  a missing package is told before models load
     pictures = [as_picture(path, panel.max_image_edge) for path in images]
     names = [path.name for path in images]
-    out.mkdir(parents=True, exist_ok=True)
     limits = (panel.timeout, panel.max_seconds, panel.max_image_edge)
     with (
         locked(out),

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import signal
 import tempfile
 import threading
 from pathlib import Path
@@ -83,8 +82,6 @@ def demo(
         for name in models
     }
     talk = Talk(loaded, {"max_new_tokens": max_new_tokens, "temperature": temperature})
-    # As Ctrl-C, so that the temporary folder goes.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="cephalo-demo-") as folder:
         run_server(talk, figures, Path(folder), host, port)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
+from cephalo.cli.files import locked, write_whole
 
 APP = '''"""A Cephalo to talk with. Written by `cephalo demo --space`."""
 
@@ -36,7 +36,7 @@ def write_space(folder: Path, models: Sequence[str], dataset: str | None) -> Non
         "models": list(models),
         "datasets": [dataset] if dataset else [],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "app.py", APP.format(arguments=arguments))
-    write_whole(folder / "requirements.txt", "cephalo[demo]\n")
-    write_whole(folder / "README.md", f"---\n{yaml.safe_dump(card, sort_keys=False)}---\n")
+    with locked(folder):
+        write_whole(folder / "app.py", APP.format(arguments=arguments))
+        write_whole(folder / "requirements.txt", "cephalo[demo]\n")
+        write_whole(folder / "README.md", f"---\n{yaml.safe_dump(card, sort_keys=False)}---\n")

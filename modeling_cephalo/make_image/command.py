@@ -92,9 +92,8 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
     from .page import chain_page
 
     quiet()
-    generator = Generator(chain.generator)
-    out.mkdir(parents=True, exist_ok=True)
     with locked(out), tqdm(total=tries, unit=" images", disable=None) as bar:
+        generator = Generator(chain.generator)
         for number, picture in enumerate(pictures, 1):
             (out / f"input-{number}.png").write_bytes(picture.data)
 

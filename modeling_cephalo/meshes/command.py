@@ -1,6 +1,7 @@
 """`cephalo make-mesh`: printable parts from parameters or images, proposed or generated."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -137,7 +138,9 @@ def relief(
     from . import micrographs
 
     design = checked(Relief, size=size, height=height, base=base, phase=phase)
-    finish(micrographs.relief(design, open_image(image)), design, out, {"image": image.name})
+    picture = open_image(image)
+    with locked(out):
+        finish(micrographs.relief(design, picture), design, out, {"image": image.name})
 
 
 @app.command()
@@ -163,10 +166,12 @@ def extrude(
     design = checked(
         Extrusion, size=size, height=height, phase=phase, volume_fraction=volume_fraction
     )
-    surface, joined = micrographs.extrusion(design, open_image(image))
-    print(f"tied the phase by {joined.bridges} bridges, dropped {joined.specks} specks")
-    tied = {"bridges": joined.bridges, "specks_dropped": joined.specks}
-    finish(surface, design, out, {"image": image.name, **tied})
+    picture = open_image(image)
+    with locked(out):
+        surface, joined = micrographs.extrusion(design, picture)
+        print(f"tied the phase by {joined.bridges} bridges, dropped {joined.specks} specks")
+        tied = {"bridges": joined.bridges, "specks_dropped": joined.specks}
+        finish(surface, design, out, {"image": image.name, **tied})
 
 
 @app.command()
@@ -198,13 +203,14 @@ def propose(
     from .proposal import propose
 
     quiet()
-    with held(out):
+    with locked(out):
         proposal, surface = propose(
             image, goal, model, base_url, out / "replies.sqlite", tries, seed
         )
-    asked = {"image": image.name, "goal": goal, "model": model, "seed": seed}
-    print(f"{model} proposes {proposal.design.name}: {clean(' '.join(proposal.reason.split()))}")
-    finish(surface, proposal.design, out, asked | {"reason": proposal.reason})
+        asked = {"image": image.name, "goal": goal, "model": model, "seed": seed}
+        reason = clean(" ".join(proposal.reason.split()))
+        print(f"{model} proposes {proposal.design.name}: {reason}")
+        finish(surface, proposal.design, out, asked | {"reason": proposal.reason})
 
 
 @app.command()
@@ -252,17 +258,19 @@ def generate(
     from . import shap_e
 
     quiet()
-    finish(shap_e.generate(design, picture), design, out, {})
+    with locked(out):
+        finish(shap_e.generate(design, picture), design, out, {})
 
 
 def construct(design: type[Design], out: Path, **values: Any) -> None:
     """Make a part from parameters."""
     need_packages()
-    from .fields import solid_of
-    from .surface import surface_with
-
     wanted = checked(design, **values)
-    finish(surface_with(solid_of(wanted), wanted.volume_fraction), wanted, out, {})
+    with locked(out):
+        from .fields import solid_of
+        from .surface import surface_with
+
+        finish(surface_with(solid_of(wanted), wanted.volume_fraction), wanted, out, {})
 
 
 def need_packages() -> None:
@@ -282,14 +290,20 @@ def checked(design: type[BaseModel], **values: Any) -> Any:
 
 
 def finish(surface: Any, design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
-    """Check a part, write its files and print its measures."""
+    """Check a part, write its files into `out`, which is held, and print its measures."""
     from .files import write_part
-    from .measure import check, measures
+    from .measure import LEAST_WALL, check, measures
 
     check(surface.mesh)
     found = measures(surface)
-    with held(out):
-        write_part(out, surface.mesh, {"design": design.model_dump(), **asked, "part": found})
+    wall = found["minimum_wall_mm"]
+    if wall is not None and wall < LEAST_WALL:
+        print(
+            f"warning: walls of {wall:.2f} mm, and the usual nozzle prints {LEAST_WALL} mm; give a "
+            "larger --size, or an image without fine detail",
+            file=sys.stderr,
+        )
+    write_part(out, surface.mesh, {"design": design.model_dump(), **asked, "part": found})
     print(summary(found))
     print(f"part.stl, part.3mf, part.glb, preview.png, parameters.json → {out}")
 
@@ -313,14 +327,3 @@ def summary(found: dict[str, Any]) -> str:
             f"filled {found['hollows_filled']} closed hollows, {found['hollows_filled_mm3']:g} mm³"
         )
     return "\n".join(lines)
-
-
-def held(out: Path) -> Any:
-    """The output folder, made and held for this run. Raises CephaloError where it cannot be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CephaloError(
-            f"cannot write to {out}: {error.strerror}; choose another --out"
-        ) from error
-    return locked(out)

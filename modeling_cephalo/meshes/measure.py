@@ -14,6 +14,7 @@ RAYS = 4000
 STEP = 0.25  # of the spacing
 FACING = -0.9  # cosine between the outward normals of a wall's two sides: 26 degrees at most
 PERCENTILE = 1.0
+LEAST_WALL = 0.4  # mm: one line of the usual nozzle
 
 
 def check(mesh: trimesh.Trimesh) -> None:

@@ -18,13 +18,12 @@ from ..model_sources import in_one_line
 from ..pipelines import load_pipeline, pipeline_class
 from .designs import POINTS_PER_WALL, Generated
 from .fields import Solid, box, grid
-from .measure import wall_thickness
+from .measure import LEAST_WALL, wall_thickness
 from .surface import Surface, surface_at
 
 READS = {"ShapEPipeline": "prompt", "ShapEImg2ImgPipeline": "image"}
 POINTS = 128  # on each edge of the generator's cube, from -1 to 1
 MOST_LOOSE = 0.01  # of the body's volume: what may be dropped beside it or filled within it
-LEAST_WALL = 0.4  # mm: one line of the usual nozzle
 
 
 def generate(design: Generated, image: Image.Image | None) -> Surface:

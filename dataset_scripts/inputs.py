@@ -1,0 +1,109 @@
+"""The files that a folder of figures was read from. Those that went or changed are left out.
+
+OUT/inputs.json has the paths of each document, by the first digits of its SHA-256. What was made of
+a document that is no longer there is moved to OUT/removed, where neither refine nor publish look,
+and back when it comes again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+
+RECORD = "inputs.json"
+REMOVED = "removed"
+DIGITS = 12  # of a SHA-256, at the end of a shard's name
+NAMED = 10  # of the documents that went; the others are counted
+
+
+def key_of(shard: Path) -> str:
+    """The part of a shard's name that tells its document."""
+    return shard.stem.rpartition("-")[2]
+
+
+def leave_out_gone(
+    out: Path, given: Iterable[Path], hashes: Mapping[Path, str], unread: Iterable[str]
+) -> list[str]:
+    """Set the shards of documents aside that are no longer in what was `given`, and fetch back
+    those that are there again; returns the documents that went, each with the reason.
+
+    Documents of other folders, read by earlier runs, stay.
+
+    Args:
+        hashes: the SHA-256 of each file that was found.
+        unread: files that could not be read, of which nothing is known.
+
+    Raises CephaloError where the record is damaged.
+    """
+    record = out / RECORD
+    try:
+        before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        known = {key: list(map(str, paths)) for key, paths in before.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CephaloError(f"{record} is damaged; delete it") from error
+    found = {str(path.resolve()): sha256[:DIGITS] for path, sha256 in hashes.items()}
+    in_scope = _scope(given, unread)
+    after = {
+        key: [path for path in paths if not in_scope(Path(path))] for key, paths in known.items()
+    }
+    for path, key in found.items():
+        paths = after.setdefault(key, [])
+        if path not in paths:
+            paths.append(path)
+    gone = {key: known[key] for key, paths in after.items() if not paths}
+    set_aside(out, gone)
+    fetch_back(out, set(found.values()))
+    write_whole(record, json.dumps({key: after[key] for key in sorted(after.keys() - gone)}) + "\n")
+    return sorted(
+        f"{Path(paths[0]).name} ({'edited' if found.keys() & set(paths) else 'removed'})"
+        for paths in gone.values()
+    )
+
+
+def _scope(given: Iterable[Path], unread: Iterable[str]) -> Callable[[Path], bool]:
+    """Tells whether a run sees for itself if a file is there."""
+    roots = {path.resolve() for path in given}
+    unknown = {Path(path).resolve() for path in unread}
+    return lambda path: path not in unknown and not roots.isdisjoint({path, *path.parents})
+
+
+def told(gone: list[str]) -> str:
+    """What to say of the documents that went."""
+    more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+    count = "1 document that is" if len(gone) == 1 else f"{len(gone)} documents that are"
+    return f"left out {count} no longer in the input: {', '.join(gone[:NAMED])}{more}"
+
+
+def set_aside(out: Path, keys: Iterable[str]) -> None:
+    """Move the shards of documents to OUT/removed; the figures last, which tell that it is done."""
+    for key in keys:
+        for table in ("text", "figures"):
+            for shard in (out / table).glob(f"*-{key}.parquet"):
+                move(shard, out / REMOVED / table)
+
+
+def fetch_back(out: Path, keys: set[str]) -> None:
+    """Move the shards of documents that are there again from OUT/removed; figures last."""
+    for table in ("text", "figures"):
+        for shard in (out / REMOVED / table).glob("*.parquet"):
+            if key_of(shard) in keys:
+                move(shard, out / table)
+
+
+def move(file: Path, folder: Path) -> None:
+    """Move a file, where it is there, into a folder that is made."""
+    if file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.replace(folder / file.name)
+
+
+def gone_shards(folders: Iterable[Path]) -> set[str]:
+    """The names of the shards of documents that went from the input of these folders."""
+    folders = list(folders)
+    removed, there = (
+        {shard.name for folder in folders for shard in (folder / part).glob("*.parquet")}
+        for part in (f"{REMOVED}/figures", "figures")
+    )
+    return removed - there

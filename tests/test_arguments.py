@@ -1,0 +1,123 @@
+"""Arguments that nothing can go with end in one line that names them."""
+
+import errno
+import os
+from dataclasses import fields
+
+import pytest
+from datasets import Dataset, Features, Image, List, Value
+from trl import ModelConfig, ScriptArguments, SFTConfig
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.keys import check_environment
+from cephalo.cli.main import main, room
+from cephalo.eval.questions import check_plain
+from cephalo.merge_recipes.moe_recipe import read_moe_recipe
+from cephalo.merge_recipes.recipe import read_recipe
+from cephalo.model_cards.upload import hub_api
+from cephalo.train.arguments import CephaloArguments, parse_arguments
+from cephalo.train.help import GROUPS
+from cephalo.train.sft import find_config
+from cephalo.train.values import check_installed
+from modeling_cephalo.endpoint import is_address
+from modeling_cephalo.inference import checked_device
+
+
+def parsed(*words: str):
+    return parse_arguments(find_config("tiny.yaml"), ["--output_dir", "unused", *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--learning_rate nan", "learning_rate nan: give a number above 0"),
+        ("--learning_rate -0.1", "learning_rate -0.1: give a number above 0"),
+        ("--per_device_train_batch_size 0", "per_device_train_batch_size 0: give a whole number"),
+        ("--dataloader_num_workers -1", "dataloader_num_workers -1: give a number from 0"),
+        ("--seed -1", "seed -1: give a whole number from 0 to 4294967295"),
+        ("--seed 4294967296", "seed 4294967296: give a whole number from 0 to 4294967295"),
+        ("--num_train_epochs nan", "num_train_epochs nan: give a number"),
+        ("--lora_r 0", "lora_r 0: give a whole number from 1"),
+        ("--attn_implementation foo", "attn_implementation foo: give one of eager, flash"),
+        ("--report_to foo", "report_to foo: give none, or some of azure_ml"),
+    ],
+)
+def test_values_of_training(words, message):
+    with pytest.raises(CephaloError, match=f"^{message}"):
+        parsed(*words.split())
+
+
+def test_the_help_lists_shipped_configs_and_fields_that_there_are(capsys):
+    main(["train", "--help"])
+    said = capsys.readouterr().out
+    assert "Shipped configs:\n    idefics2-10b.yaml\n" in said and "\n    tiny.yaml\n" in said
+    assert "\n  What trains:\n    --freeze_parts " in said
+    assert max(map(len, said.splitlines())) <= 96
+    listed = {name for fields in GROUPS.values() for name in fields}
+    own = {one.name for one in fields(CephaloArguments)}
+    known = own | {one.name for kind in (SFTConfig, ModelConfig) for one in fields(kind)}
+    assert listed <= known
+    assert own - {one.name for one in fields(ScriptArguments)} <= listed
+
+
+def test_what_is_not_installed_is_named_before_training():
+    parsed("--seed", "4294967295", "--attn_implementation", "some/kernel", "--report_to", "none")
+    for words, message in (
+        (("--load_in_4bit",), "load_in_4bit needs bitsandbytes, .*pip install bitsandbytes"),
+        (("--report_to", "wandb"), "report_to wandb: it is not installed"),
+        (("--attn_implementation", "flash_attention_2"), "needs flash-attn and a GPU"),
+    ):
+        _, *arguments = parsed(*words)
+        with pytest.raises(CephaloError, match=message):
+            check_installed(*arguments)
+
+
+def test_binary_files_are_no_yaml(tmp_path):
+    path = tmp_path / "bin.yml"
+    path.write_bytes(bytes(range(256)))
+    for read in (read_recipe, read_moe_recipe, lambda name: parse_arguments(path, [])):
+        with pytest.raises(CephaloError, match=r"bin\.yml is no YAML"):
+            read(str(path))
+
+
+def test_keys_that_no_header_holds(capsys, monkeypatch):
+    for key in ("hf_é", "hf_a\nb", "hf_a b"):
+        with pytest.raises(CephaloError, match=r"^the Hub token has a character") as refused:
+            hub_api(key)
+        assert key not in str(refused.value)
+        with pytest.raises(CephaloError, match=r"^HF_TOKEN has a character that no key has"):
+            check_environment({"HF_TOKEN": key})
+    check_environment({"HF_TOKEN": "hf_abc"})
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-\u2026")
+    with pytest.raises(SystemExit, match="cephalo: error: OPENAI_API_KEY has a character"):
+        main(["extract", "--help"])
+
+
+def test_addresses_and_devices_that_there_are_not():
+    assert [is_address(f"http://a:{port}/v1") for port in (80, 65535, 65536, 99999, 0)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not is_address("ftp://a/v1") and not is_address("http:///v1")
+    assert checked_device("cpu") == "cpu"
+    for device in ("cuda:99", "nonsense"):
+        with pytest.raises(CephaloError, match=f"--device {device}: this machine has no such"):
+            checked_device(device)
+
+
+def test_answers_are_texts_or_numbers():
+    features = Features({"a": List(Value("string")), "i": List(Image()), "b": Value("binary")})
+    rows = Dataset.from_list([{"a": ["x"], "i": [], "b": b""}], features=features)
+    check_plain(rows, "a", "--answer-column")
+    for name in ("i", "b"):
+        with pytest.raises(CephaloError, match=f"column {name} holds neither .* --answer-column"):
+            check_plain(rows, name, "--answer-column")
+
+
+def test_a_full_disk_says_where_and_how_much_is_left(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "deep" / "file"))
+    assert f"; {tmp_path} has " in room(full) and "MB left: make room" in room(full)
+    assert room(OSError(errno.EACCES, "no")) == room(CephaloError("x")) == ""

@@ -1,0 +1,79 @@
+"""What a folder holds of a run: what is trained on what, and whether that came to its end."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+
+# Where a model is kept and sent, how fast it is read and what is told meanwhile: not what it is.
+IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name")
+IMMATERIAL += ("dataloader_", "disable_tqdm", "project", "trackio", "epoch_models", "feature_cache")
+
+
+def settings_of(script_args: Any, training_args: Any, model_args: Any) -> dict[str, Any]:
+    """The arguments that decide which model a run ends with, as JSON has them."""
+    given = asdict(script_args) | asdict(model_args) | training_args.to_dict()
+    deciding = {name: value for name, value in given.items() if not name.startswith(IMMATERIAL)}
+    return json.loads(json.dumps(deciding, default=str))
+
+
+def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
+    """Write down in `folder` what is trained on what, so that another run does not go on there.
+
+    A run that left no checkpoint and no model, as it failed, keeps no other away. Raises
+    CephaloError where `folder` holds the checkpoints of another model or dataset.
+    """
+    run = {
+        "model": model_args.model_name_or_path,
+        "model_revision": model_args.model_revision,
+        "dataset": script_args.dataset_name,
+        "dataset_config": script_args.dataset_config,
+        "dataset_revision": script_args.dataset_revision,
+    }
+    path = folder / "run.json"
+    models = (folder / name for name in ("config.json", "adapter_config.json"))
+    begun = last_whole_checkpoint(str(folder)) or any(model.exists() for model in models)
+    if path.exists() and begun:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        for key in run:
+            if run[key] != earlier.get(key):
+                raise CephaloError(
+                    f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
+                    "give another --output_dir"
+                )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(run, indent=2))
+
+
+def keep_finished(folder: Path, settings: dict[str, Any]) -> None:
+    """Add to what `keep_run` wrote that a run with these settings came to its end."""
+    path = folder / "run.json"
+    run = json.loads(path.read_text(encoding="utf-8"))
+    write_whole(path, json.dumps(run | {"finished": settings}, indent=2))
+
+
+def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
+    """Whether a run with these settings came to its end in `folder`, and its model is there."""
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return run.get("finished") == settings and any(folder.glob("*.safetensors"))
+
+
+def last_whole_checkpoint(output_dir: str) -> str | None:
+    """The newest checkpoint that was written to its end; the trainer's state is written last."""
+    checkpoints = sorted(
+        Path(output_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
+    )
+    for path in reversed(checkpoints):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return str(path)
+    return None

@@ -1,0 +1,100 @@
+"""Whether a model may be made public: what its datasets say of licences, and which are private."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+from huggingface_hub import DatasetCard, HfApi
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.licenses import is_non_commercial
+
+OWN = "apache-2.0"  # the licence of a model whose data asks for no other
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a dataset says of itself; `licenses` as the Hub writes them, none where it has none."""
+
+    name: str
+    private: bool
+    licenses: tuple[str, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether the licences of all rows are known."""
+        return bool(self.licenses) and not {"unknown", "other"} & set(self.licenses)
+
+
+def read_rights(script_args: Any) -> list[Rights]:
+    """The rights to the datasets of a run, which are there. Raises CephaloError where the Hub does
+    not answer."""
+    return [
+        rights_of(name)
+        for name in (script_args.dataset_name, script_args.text_dataset_name)
+        if name
+    ]
+
+
+def rights_of(name: str) -> Rights:
+    """What the card of a dataset says, of the Hub or in a folder."""
+    folder = Path(name)
+    if folder.exists():
+        card = folder / "README.md"
+        try:
+            data = DatasetCard.load(card).data if card.is_file() else None
+        except (ValueError, yaml.YAMLError):  # no card that the Hub would take
+            data = None
+        return Rights(folder.resolve().name, False, as_licenses(data))
+    api = HfApi()
+    try:
+        info = api.dataset_info(name)
+    except httpx2.HTTPError as error:
+        raise CephaloError(f"{api.endpoint} tells nothing of {name}: {error}") from error
+    return Rights(name, bool(info.private), as_licenses(info.card_data))
+
+
+def as_licenses(data: Any) -> tuple[str, ...]:
+    """The licences in the front matter of a card, which names one or several."""
+    found = getattr(data, "license", None) or ()
+    return (found,) if isinstance(found, str) else tuple(map(str, found))
+
+
+def check_publishable(api: HfApi, rights: Sequence[Rights], training_args: Any) -> None:
+    """Raise CephaloError where a public model would be made of data that is private or has unknown
+    licences, unless `hub_private_repo` says that it is meant."""
+    name = training_args.hub_model_id
+    if training_args.hub_private_repo is not None or is_private(api, name):
+        return
+    for one in rights:
+        if one.private or not one.known:
+            what = "is private" if one.private else "has rows without a known licence"
+            raise CephaloError(
+                f"dataset {one.name} {what}, and the model {name} would be public; give "
+                "--hub_private_repo true, or false if you may publish it"
+            )
+
+
+def is_private(api: HfApi, name: str) -> bool:
+    """Whether a model is on the Hub already, and private."""
+    try:
+        return bool(api.model_info(name).private)
+    except RepositoryNotFoundError:
+        return False
+    except httpx2.HTTPError as error:
+        raise CephaloError(f"{api.endpoint} tells nothing of {name}: {error}") from error
+
+
+def model_license(rights: Sequence[Rights]) -> str:
+    """The licence that the card of a model names: "unknown" where one of its data is, that of
+    non-commercial data, or else the project's own."""
+    if not all(one.known for one in rights):
+        return "unknown"
+    bound = sorted(
+        {name for one in rights for name in one.licenses if is_non_commercial(name.upper())}
+    )
+    return bound[0] if bound else OWN

@@ -1,0 +1,106 @@
+"""Values of arguments that TRL takes and no training can go with."""
+
+import importlib.util
+import math
+from typing import Any, NamedTuple
+
+from cephalo.cli.errors import CephaloError
+
+
+class Range(NamedTuple):
+    """From `least` to `most`; `words` say so."""
+
+    least: float
+    most: float
+    words: str
+
+
+COUNT = Range(1, 2**31, "a whole number from 1")
+FROM_ZERO = Range(0, 2**31, "a number from 0")
+ABOVE_ZERO = Range(5e-324, 1e9, "a number above 0")
+SEED = Range(0, 2**32 - 1, "a whole number from 0 to 4294967295")  # what NumPy takes
+
+TRAINING = {
+    "learning_rate": ABOVE_ZERO,
+    "per_device_train_batch_size": COUNT,
+    "per_device_eval_batch_size": COUNT,
+    "gradient_accumulation_steps": COUNT,
+    "dataloader_num_workers": FROM_ZERO,
+    "max_length": COUNT,
+    "logging_steps": ABOVE_ZERO,
+    "save_steps": ABOVE_ZERO,
+    "save_total_limit": COUNT,
+    "weight_decay": FROM_ZERO,
+    "max_grad_norm": FROM_ZERO,
+    "seed": SEED,
+    "data_seed": SEED,
+}
+LORA = {
+    "lora_r": COUNT,
+    "lora_alpha": COUNT,
+    "lora_dropout": Range(0, 0.99, "a number from 0 to 0.99"),
+}
+FLASH = "flash_attention_2"
+
+
+def check_values(training_args: Any, model_args: Any) -> None:
+    """Raise CephaloError for the first value that is out of range or unknown."""
+    for arguments, ranges in ((training_args, TRAINING), (model_args, LORA)):
+        for name, wanted in ranges.items():
+            value = getattr(arguments, name)
+            if value is not None and not wanted.least <= value <= wanted.most:
+                raise CephaloError(f"{name} {value}: give {wanted.words}")
+    check_length(training_args.num_train_epochs, training_args.max_steps)
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    known = {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}
+    attention = model_args.attn_implementation
+    # Kernels of the Hub, NAMESPACE/NAME, are left to transformers.
+    if attention is not None and "/" not in attention and attention not in known:
+        raise CephaloError(
+            f"attn_implementation {attention}: give one of {', '.join(sorted(known))}"
+        )
+    if unknown := sorted({*trackers(training_args)} - {*INTEGRATION_TO_CALLBACK}):
+        known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+        raise CephaloError(f"report_to {unknown[0]}: give none, or some of {known}")
+
+
+def check_length(epochs: float, steps: int) -> None:
+    """Raise CephaloError for a run without a step, which would save an untrained model, or
+    without an end."""
+    if not math.isfinite(epochs):
+        raise CephaloError(f"num_train_epochs {epochs}: give a number")
+    if steps <= 0 and epochs <= 0:
+        raise CephaloError(
+            f"num_train_epochs {epochs:g} and max_steps {steps} train nothing; give one above 0"
+        )
+
+
+def trackers(training_args: Any) -> list[str]:
+    """The names of what a run is reported to, as they were given."""
+    names = training_args.report_to or []
+    names = [names] if isinstance(names, str) else names
+    return [name for name in names if name not in ("none", "all")]
+
+
+def check_installed(training_args: Any, model_args: Any) -> None:
+    """Raise CephaloError for what a run asks for and this machine does not have."""
+    from transformers.integrations import get_available_reporting_integrations
+    from transformers.utils import is_flash_attn_2_available
+
+    if model_args.attn_implementation == FLASH and not is_flash_attn_2_available():
+        raise CephaloError(
+            f"attn_implementation {FLASH} needs flash-attn and a GPU, which are not here; give "
+            "--attn_implementation sdpa"
+        )
+    if missing := sorted({*trackers(training_args)} - {*get_available_reporting_integrations()}):
+        raise CephaloError(
+            f"report_to {missing[0]}: it is not installed; install it, or give --report_to none"
+        )
+    bits = next((n for n in (4, 8) if getattr(model_args, f"load_in_{n}bit")), None)
+    if bits and not importlib.util.find_spec("bitsandbytes"):
+        raise CephaloError(
+            f"load_in_{bits}bit needs bitsandbytes, which is not installed; "
+            "run: pip install bitsandbytes"
+        )
