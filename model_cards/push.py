@@ -74,13 +74,13 @@ def push(
     facts = replace(read_facts(folder), repo_id=repo_id)
     from modeling_cephalo.checkpoint import check_model  # imports torch: seconds
 
-    check_model(folder)
-    base_model = base_model or known_base(folder)
-    if base_model and facts.relation == "adapter":
-        facts = replace(facts, base_models=[base_model])
     # A card that was written by hand, without card.json, stays as it is.
     writes = (folder / FACTS).exists() or not (folder / "README.md").exists()
     with locked(folder) if writes else nullcontext():
+        check_model(folder)
+        base_model = base_model or known_base(folder)
+        if base_model and facts.relation == "adapter":
+            facts = replace(facts, base_models=[base_model])
         if writes:
             write_card(folder, facts)
         sha = push_model(api, folder, repo_id, private=private, base_model=base_model)

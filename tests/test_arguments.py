@@ -12,6 +12,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_environment
 from cephalo.cli.main import main, room
 from cephalo.eval.questions import check_plain
+from cephalo.inference.endpoint import checked_address
 from cephalo.merge_recipes.moe_recipe import read_moe_recipe
 from cephalo.merge_recipes.recipe import read_recipe
 from cephalo.model_cards.upload import hub_api
@@ -19,7 +20,6 @@ from cephalo.train.arguments import CephaloArguments, parse_arguments
 from cephalo.train.help import GROUPS
 from cephalo.train.sft import find_config
 from cephalo.train.values import check_installed
-from modeling_cephalo.endpoint import is_address
 from modeling_cephalo.inference import checked_device
 
 
@@ -94,14 +94,17 @@ def test_keys_that_no_header_holds(capsys, monkeypatch):
 
 
 def test_addresses_and_devices_that_there_are_not():
-    assert [is_address(f"http://a:{port}/v1") for port in (80, 65535, 65536, 99999, 0)] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert not is_address("ftp://a/v1") and not is_address("http:///v1")
+    for port in (80, 65535):
+        assert checked_address(f"http://a:{port}/v1/") == f"http://a:{port}/v1"
+    for url in (
+        "http://a:65536/v1",
+        "http://a:99999/v1",
+        "http://a:0/v1",
+        "ftp://a/v1",
+        "http:///v1",
+    ):
+        with pytest.raises(CephaloError, match="give one like http"):
+            checked_address(url)
     assert checked_device("cpu") == "cpu"
     for device in ("cuda:99", "nonsense"):
         with pytest.raises(CephaloError, match=f"--device {device}: this machine has no such"):
