@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.owners import is_measure
-from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.quantities import GAP, Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.words import sentences
 
 _AT = re.compile(r"\b(?:at|under|below|above)\s(?:about\s|a\s|an\s)?(?:\w+\sof\s)?$", re.IGNORECASE)
@@ -44,8 +44,14 @@ def has_unit(one: Quantity) -> bool:
 
 
 def conditions(text: str) -> list[Quantity]:
-    """The quantities of a text at which something is: "at 370 °C"."""
-    return [one for one in parse(text) if has_unit(one) and _AT.search(text, 0, one.start)]
+    """The quantities of a text at which something is: "at 370 °C", "at 1, 3 and 10 C"."""
+    found: list[Quantity] = []
+    for one in filter(has_unit, parse(text)):
+        last = found[-1] if found else None
+        listed = last and of_one_dimension(last, one) and GAP.fullmatch(text, last.end, one.start)
+        if listed or _AT.search(text, 0, one.start):
+            found.append(one)
+    return found
 
 
 def of_one_dimension(one: Quantity, other: Quantity) -> bool:

@@ -36,7 +36,7 @@ _NUMBER = re.compile(
     rf"|(?<=\b10)(?:\s?\^\s?\{{?(?P<alone>-?\d{{1,2}})\}}?|(?P<high>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
     r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
-_GAP = re.compile(
+GAP = re.compile(
     r"\s*(?:-|to|and|or|(?:out )?of|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
     r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
@@ -289,10 +289,10 @@ def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
         whole = place and _OUT_OF.fullmatch(text, found[place - 1].end, left.start)
         if open_left and whole and right.unit.dimension == "share":  # "38 of 180, or 21 %"
             continue
-        if open_left and _GAP.fullmatch(text, left.end, right.start):
+        if open_left and GAP.fullmatch(text, left.end, right.start):
             found[place] = replace(left, unit=right.unit, noun="")
         listed = left.kind == "value" and not left.unit and right.kind == "times"
-        if listed and folds and _GAP.fullmatch(text, left.end, right.start):
+        if listed and folds and GAP.fullmatch(text, left.end, right.start):
             found[place] = replace(left, kind="times", noun="")  # "1.5, 1.4 and 1.2-fold"
         elif left.is_count and right.kind == "times" and text[left.end : right.start] in _TO:
             found[place] = replace(left, kind="times", noun="", approximate="over")
