@@ -24,7 +24,10 @@ from cephalo.dataset_scripts.pdf.text import Line
         ("at (289.6 ◦,−5.0 ◦) and 80 ◦C", "at (289.6°,−5.0°) and 80°C"),
         ("every 5 th frame of peak B ′", "every 5th frame of peak B′"),
         ("• Upper region. • Lower region (see below).", "Upper region. Lower region (see below)."),
-        ("staff of the lab", "staff of the lab"),
+        (
+            "staff of Hejblumet al. and of the π ∗ states",
+            "staff of Hejblum et al. and of the π∗ states",
+        ),
     ],
 )
 def test_what_came_in_pieces_is_put_together(text, right):
@@ -45,6 +48,9 @@ def test_what_came_in_pieces_is_put_together(text, right):
         "In Lemma ?? it is proved that the walk ends.",
         "x = ( a + b ) / c , y = d .",
         "2017.",
+        "4.2.5 Adenine Edge Figure 9 displays the edge of adenine.",
+        "2 Where v is the velocity of each segment.",
+        "(the surface of the star).",
     ],
 )
 def test_damaged_sentences_are_told(sentence):
@@ -66,13 +72,20 @@ def test_whole_sentences_pass(sentence):
     assert not is_damaged(sentence)
 
 
+def test_a_heading_in_capitals_is_taken_off():
+    text = "ORIGIN OF THE FIELD In this section the field is told. DNA is long."
+    assert whole_sentences(text) == ["In this section the field is told. DNA is long."]
+
+
 def test_damaged_sentences_part_runs():
     text = "It was dry at first. The rate (of the two fell at once. It rose again. 2017."
     assert whole_sentences(without_citations(text)) == ["It was dry at first.", "It rose again."]
 
 
 def line(text: str, x0: float, x1: float, y: float, span: tuple[int, int] = (0, 0)) -> Line:
-    return Line(text=text, box=(x0, y, x1, y + 10), size=10.0, font="Times", lead="Times", span=span)
+    return Line(
+        text=text, box=(x0, y, x1, y + 10), size=10.0, font="Times", lead="Times", span=span
+    )
 
 
 def test_a_row_with_a_hole_ends_in_a_gap():

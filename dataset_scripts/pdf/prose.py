@@ -20,7 +20,7 @@ from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.raised import MARK, with_raised
-from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right
+from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 
@@ -151,7 +151,8 @@ def prose(
     for page, paragraph in paragraphs(pages, _main_matter(pages, blocks, body), body):
         if scan.is_read(paragraph) and is_prose(paragraph):
             for run in whole_sentences(without_citations(paragraph)):
-                yield page, run
+                if len(run) >= P.least_chars:  # less is a heading before its text
+                    yield page, run
 
 
 def _main_matter(
@@ -348,7 +349,7 @@ def whole_sentences(text: str) -> list[str]:
         if faulty or _is_notice(part):
             runs.append([])
         else:
-            runs[-1].append(part)
+            runs[-1].append(without_heading(part))
     return [" ".join(run) for run in runs if any(map(_FINISHED.search, run))]
 
 

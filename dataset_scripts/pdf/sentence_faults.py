@@ -39,6 +39,13 @@ _HEADING = re.compile(
     r"|\b(?:APPENDIX|REFERENCES|ACKNOWLEDGE?MENTS|INTRODUCTION|CONCLUSIONS?|DISCUSSION)\s+[A-Z]"
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
+_NUMBERED = re.compile(
+    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+)
+# A heading in capitals that runs on into its paragraph.
+_CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
+_ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
+_STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 MOST_SIGNS = 0.4  # of the tokens of a sentence; with more it is a formula with words between
@@ -50,7 +57,7 @@ def set_right(text: str) -> str:
     text = _BEFORE_LETTER.sub(_composed, text)
     text = _LIGATURE.sub(r"\1", text)
     text = _EMPTY.sub("", text)
-    text = _DEGREE.sub("°", text)
+    text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 
 
@@ -60,9 +67,14 @@ def _composed(match: re.Match[str]) -> str:
     return both if len(both) == 1 else match.group()
 
 
+def without_heading(sentence: str) -> str:
+    """A sentence without the heading in capitals before it."""
+    return _CAPITALS.sub("", sentence)
+
+
 def is_damaged(sentence: str) -> bool:
     """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
-    if _NUMBER_ONLY.match(sentence) or _HEADING.search(sentence):
+    if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
