@@ -8,7 +8,7 @@ import pytest
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.prose import GAP, whole_sentences, with_holes, without_citations
 from cephalo.dataset_scripts.pdf.raised import MARK, _set
-from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right
+from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 
 
@@ -22,6 +22,7 @@ from cephalo.dataset_scripts.pdf.text import Line
         ),
         ("of many paths (e.g.,, but see also) here", "of many paths here"),
         ("at (289.6 ◦,−5.0 ◦) and 80 ◦C", "at (289.6°,−5.0°) and 80°C"),
+        ("the f luoride in it", "the fluoride in it"),
         ("every 5 th frame of peak B ′", "every 5th frame of peak B′"),
         ("• Upper region. • Lower region (see below).", "Upper region. Lower region (see below)."),
         (
@@ -51,6 +52,7 @@ def test_what_came_in_pieces_is_put_together(text, right):
         "4.2.5 Adenine Edge Figure 9 displays the edge of adenine.",
         "2 Where v is the velocity of each segment.",
         "(the surface of the star).",
+        "The rate E˙ of the hole is known.",
     ],
 )
 def test_damaged_sentences_are_told(sentence):
@@ -65,11 +67,25 @@ def test_damaged_sentences_are_told(sentence):
         "At 80 °C the sample of 5 × 10⁻³ m² was heated for 3 h in N2 and cooled to 20 °C.",
         "A model of the field is given in Section 5. It holds for 3 of 4 cases.",
         "El maíz crece a partir de la raíz, por sobre el suelo.",
+        "Data from The Cancer Genome Atlas are used in Sect. 3 of The Paper.",
         "“0 is the least value”, he said.",
     ],
 )
 def test_whole_sentences_pass(sentence):
     assert not is_damaged(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("Regions of the basin When calculating it, all count.", "When calculating it, all count."),
+        ("It sums over the paths, We can deduce the rule.", "We can deduce the rule."),
+        ("In the field, the rate of The Great Lakes is low.", None),
+        ("Data from The Cancer Genome Atlas are used in Rome.", None),
+    ],
+)
+def test_what_runs_on_into_a_sentence_is_taken_off(text, rest):
+    assert without_heading(text) == (rest or text)
 
 
 def test_a_heading_in_capitals_is_taken_off():

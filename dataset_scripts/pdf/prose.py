@@ -345,11 +345,12 @@ def whole_sentences(text: str) -> list[str]:
         parts = parts[:-1]
     runs: list[list[str]] = [[]]
     for part in parts:
+        part = without_heading(part)
         faulty = GAP in part or is_damaged(part) or text_faults({"text": [part]})
         if faulty or _is_notice(part):
             runs.append([])
         else:
-            runs[-1].append(without_heading(part))
+            runs[-1].append(part)
     return [" ".join(run) for run in runs if any(map(_FINISHED.search, run))]
 
 

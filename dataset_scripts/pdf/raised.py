@@ -21,7 +21,7 @@ _RAISABLE = frozenset(f"0123456789,{_SIGNS}")
 _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
-_NO_BASE = re.compile(r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$")  # "the 1990s²⁵", "No. 530¹⁵"
+_NO_BASE = re.compile(r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$")  # "the 1990s²⁵", "No. 530¹⁵"
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 _SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")

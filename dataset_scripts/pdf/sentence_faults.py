@@ -10,10 +10,18 @@ import unicodedata
 
 # Accents that stand beside their letters, and those that combine with them.
 _ACCENTS = {"´": "\u0301", "`": "\u0300", "ˆ": "\u0302", "˜": "\u0303", "¨": "\u0308"}
-_ACCENTS |= {"˚": "\u030a", "ˇ": "\u030c", "¸": "\u0327", "˘": "\u0306", "¯": "\u0304"}
+_ACCENTS |= {
+    "˙": "\u0307",
+    "˚": "\u030a",
+    "ˇ": "\u030c",
+    "¸": "\u0327",
+    "˘": "\u0306",
+    "¯": "\u0304",
+}
 _SIGNS = "".join(_ACCENTS)
 _BEFORE_LETTER = re.compile(rf"(?<=[a-zA-Z])([{_SIGNS}])([a-zıA-Z])(?=[a-z])")
 _LIGATURE = re.compile(r"\b((?!(?:sci|wi|hi|lo)fi\b)[A-Za-zÀ-ÿ]+f(?:i|l|fi|fl)) (?=[a-zà-ÿ]{2})")
+_PARTED = re.compile(r"\bf (?=[il][a-zà-ÿ]{2,})")  # "f luoride"
 _EMPTY = re.compile(
     r"\s?\((?:e\.g\.|i\.e\.|cf\.?|see|also|but|and|for|example|reviews?|references|therein|[,;\s])*\)",
     re.IGNORECASE,
@@ -27,9 +35,7 @@ _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑
 _LOST_OPERAND = re.compile(
     rf"[{_OPERATORS}]\s+(?:[A-Z][a-z]{{3,}}|[,;]|\.\s*$)|(?:^|[,;(]\s?)[=≤≥≈∈⊂∪∩]|\(\s*[,;]|\?\?"
 )
-_ALONE = re.compile(
-    rf"(?:^|\s)[{_SIGNS}⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[{_SIGNS}](?=[^\s{_SIGNS}])"
-)
+_ALONE = re.compile(r"(?:^|\s)[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{0,2}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´")
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 _LIST_MARK = re.compile(r"(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4})\)")
 # A heading that was set into the line: "5. RESULTS We", "3.2.2. Partial coherence The".
@@ -44,6 +50,11 @@ _NUMBERED = re.compile(
 )
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
+# "Regions of the basin When calculating": no name goes on in lower case.
+_RUN_ON = re.compile(
+    r"^(?:[A-Z][\w-]*(?:\s[\w-]+){1,6}|[^.]{1,300},)\s"
+    r"(?=(?:When|In|The|We|This|These|To|For|As|It)\s[a-z])"
+)
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -55,7 +66,7 @@ FEWEST_TOKENS = 6  # of a sentence whose share of signs is judged
 def set_right(text: str) -> str:
     """A text with accents on their letters, ligatures joined, and no empty brackets."""
     text = _BEFORE_LETTER.sub(_composed, text)
-    text = _LIGATURE.sub(r"\1", text)
+    text = _PARTED.sub("f", _LIGATURE.sub(r"\1", text))
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
@@ -68,8 +79,8 @@ def _composed(match: re.Match[str]) -> str:
 
 
 def without_heading(sentence: str) -> str:
-    """A sentence without the heading in capitals before it."""
-    return _CAPITALS.sub("", sentence)
+    """A sentence without the heading, or the sentence that broke off, that runs on into it."""
+    return _RUN_ON.sub("", _CAPITALS.sub("", sentence))
 
 
 def is_damaged(sentence: str) -> bool:

@@ -37,7 +37,8 @@ _NUMBER = re.compile(
     r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
 GAP = re.compile(
-    r"\s*(?:-|to|and|or|(?:out )?of|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
+    r"\s*(?:-|(?:down |up )?to|and|or|(?:out )?of|,|, and|, or"
+    r"|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
     r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
 _OUT_OF = re.compile(r" (?:out )?of (?:the |all )?")
