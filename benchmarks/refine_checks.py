@@ -95,7 +95,11 @@ def with_sources(
     for answer in labelled:
         of_paper = rows[answer["document"]]
         start = start_of(answer)
-        own = next((row for row in of_paper if folded(row["caption"]).startswith(start)), None)
+        alike = [row for row in of_paper if folded(row["caption"]).startswith(start)]
+        # Captions of one paper may begin alike.
+        own = next(
+            (row for row in alike if row["label"] == answer.get("label")), *alike[:1] or [None]
+        )
         if own is None:
             raise SystemExit(f"{figures} has no figure of {answer['document']} with {start!r}")
         yield answer, source_of([own], [row for row in of_paper if row is not own])

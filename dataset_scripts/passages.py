@@ -16,7 +16,7 @@ _END = re.compile(
     r"[.!?][)\]\"'\u201d\u2019»]*\s+(?=[\"'\u201c\u2018«(\[]?[A-Z0-9©À-ÖØ-ÞΑ-ΩА-Я])|(?<=[\u3002\uff01\uff1f])"
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b[A-Z]|\b(?i:figs?|eqn?s?|refs?|secs?|tabs?|nos?|dr|prof|st|vs|cf|ca|al|resp|approx|n|pp?|"
+    r"(?:\b[A-Z]|\b(?i:figs?|eqn?s?|refs?|secs?|sects?|tabs?|nos?|dr|prof|st|vs|cf|ca|al|resp|approx|n|pp?|"
     r"abb|nr|bzw|vgl|z\.\s?b|i\.e|e\.g))\.$"
 )
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")

@@ -106,6 +106,14 @@ def refine(
         bool,
         typer.Option("--no-verify", help="Skip verification by a judge; use the text checks only."),
     ] = False,
+    text_judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Model at the judges' address that is asked without the image; conversations that "
+            "it answers alike are rejected as without_image.",
+        ),
+    ] = None,
     review: Annotated[
         bool,
         typer.Option(
@@ -186,6 +194,8 @@ def refine(
         raise CephaloError(
             "--judge asks for a second look; leave out --no-verify, and --teacher caption"
         )
+    if text_judge and teacher == "caption":
+        raise CephaloError("--text-judge looks at what a model wrote; leave out --teacher caption")
     asking = Asking(
         teacher=teacher,
         base_url=base_url,
@@ -208,6 +218,7 @@ def refine(
         judge_base_url=judge_base_url,
         judge_threshold=judge_threshold,
         no_verify=no_verify,
+        text_judge=text_judge,
         prompts=str(prompts.absolute()) if prompts else None,
         checks=tuple(checks or ()),
         retry_rejected=retry_rejected,

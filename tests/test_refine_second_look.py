@@ -388,3 +388,33 @@ def test_a_figure_whose_image_cannot_be_read_costs_that_figure(
     assert report["tasks"]["describe"]["accepted"] == 2
     told = f"{shard.name}, row 1: the image of Figure 2 of paper-0.pdf cannot be read; left out"
     assert capsys.readouterr().err.count(told) == 1
+
+
+def test_what_a_model_answers_alike_without_the_image_is_set_aside(
+    figures, server, tmp_path, capsys
+):
+    teacher = says({})
+
+    def model(body: dict) -> str:
+        if body["model"] != "blind":
+            return teacher(body)
+        if "response_format" not in body:
+            return "Tablets bend." if "What is" in user_text(body) else "?"
+        known = "bone" in user_text(body)
+        return json.dumps({"reason": "Bone is known.", "same": known})
+
+    server.model = model
+    report = refine(figures, tmp_path / "out", server, *DESCRIBE, "--text-judge", "blind")
+    assert "and about 6 short requests without images to blind" in capsys.readouterr().err
+    assert report["params"]["text_judge"] == "blind"
+    [line] = set_aside(tmp_path / "out")
+    reason = "blind answered the same without the image: Bone is known."
+    assert line["failed"] == {"without_image": reason}
+    assert len(rows_of(tmp_path / "out")) == 2
+    blind = [body for body in server.requests if body["model"] == "blind"]
+    assert len(blind) == 6 and all(len(body["messages"][1]["content"]) == 1 for body in blind)
+    first = [user_text(body) for body in blind if "response_format" not in body]
+    assert all("caption:" not in text and "bend at layered" not in text for text in first)
+    server.model = lambda body: "{}" if body["model"] == "blind" else teacher(body)
+    refine(figures, tmp_path / "unread", server, *DESCRIBE, "--text-judge", "blind")
+    assert len(rows_of(tmp_path / "unread")) == 3

@@ -90,8 +90,9 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
         starts = {line.span[0]: line for line in lines} if cut else {}
         followers = {}
         for line in cut:
-            near = range(line.span[1] + 1, line.span[1] + 5)  # as in `Line.continues`
-            follower = next((starts[k] for k in near if k in starts), None)
+            follower = _next_line(line, starts)
+            if follower is not None and follower.text.strip().isdecimal():  # the number of a line
+                follower = _next_line(follower, starts)
             if follower is not None:
                 followers[id(follower)] = follower
                 ended.append((line, follower.text))
@@ -103,6 +104,12 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
         link = link_of(line.text[:-1], after, vocabulary)
         if link != "- ":
             line.text = line.text[:-1] + (COMPOUND if link else DIVIDED)
+
+
+def _next_line(line: Line, starts: dict[int, Line]) -> Line | None:
+    """The line that comes next in the content of a page, of those that start at each place."""
+    near = range(line.span[1] + 1, line.span[1] + 5)  # as in `Line.continues`
+    return next((starts[k] for k in near if k in starts), None)
 
 
 def read_vocabulary(lines: Iterable[str]) -> Vocabulary:

@@ -8,17 +8,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 from cephalo.dataset_scripts.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import scan
 from cephalo.dataset_scripts.pdf.geometry import overlap_y
+from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.raised import MARK, with_raised
+from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 
@@ -103,6 +105,9 @@ class Parameters:
     single: float = 0.2  # of the words are one sign; formulas have more
     lower: float = 0.5  # of the words begin in lower case; references and names have fewer
     initials: float = 0.06  # of the words; references have more
+    hole: float = 3.0  # font sizes between two pieces of a row; a wide space is one
+    short: float = 0.4  # of a paragraph's width, by which a row within a sentence ends early
+    hole_rows: int = 4  # lines of a paragraph whose edges are known
     names: float = 0.35  # of the words begin in lower case; lists of names have fewer
     name_words: int = 4  # fewer are not judged
 
@@ -146,7 +151,8 @@ def prose(
     for page, paragraph in paragraphs(pages, _main_matter(pages, blocks, body), body):
         if scan.is_read(paragraph) and is_prose(paragraph):
             for run in whole_sentences(without_citations(paragraph)):
-                yield page, run
+                if len(run) >= P.least_chars:  # less is a heading before its text
+                    yield page, run
 
 
 def _main_matter(
@@ -170,10 +176,34 @@ def _main_matter(
                 last = own[-1].lines[-1]
                 if not _FINISHED.search(last.text):
                     own[-1].lines[-1] = replace(last, text=last.text + GAP)
-            own.append(replace(block, lines=lines))
+            own.append(replace(block, lines=with_holes(lines, body)))
             between = False
         kept.append(own)
     return kept
+
+
+def with_holes(lines: list[Line], body: TypeProfile) -> list[Line]:
+    """The lines of a paragraph, with GAP at the end of each after which its row has a hole.
+
+    A piece of a row that was read as something else, such as a formula, leaves one: within the row,
+    or before the right edge of all others.
+    """
+    if len(lines) < P.hole_rows:
+        return lines
+    left, right = min(one.box[0] for one in lines), max(one.box[2] for one in lines)
+    found = list(lines)
+    for place, (one, after) in enumerate(pairwise(lines)):
+        level = overlap_y(one.box, after.box) > P.level * (one.box[3] - one.box[1])
+        if level and after.box[0] >= one.box[0]:
+            hole = after.box[0] - one.box[2] > P.hole * body.size
+        else:
+            short = right - one.box[2] > P.short * (right - left)
+            late = after.box[0] - left > P.short * (right - left)
+            hole = short or late
+        divided = one.text[-1:] in (DIVIDED, COMPOUND)  # which ends a row
+        if hole and not divided and not _FINISHED.search(one.text):
+            found[place] = replace(one, text=one.text + GAP)
+    return found
 
 
 def _body_lines(
@@ -289,6 +319,7 @@ def without_citations(text: str) -> str:
     """
     text = re.sub(rf"\s?{MARK}[\d,+\u2010\u2212\u2013-]*", "", text)
     text = _RAISED.sub("", _CITATION.sub(_cited, text))
+    text = set_right(text)
     closed = re.sub(r"\s+([.,;:)])", r"\1", text)
     return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."
 
@@ -314,11 +345,13 @@ def whole_sentences(text: str) -> list[str]:
         parts = parts[:-1]
     runs: list[list[str]] = [[]]
     for part in parts:
-        if GAP in part or text_faults({"text": [part]}) or _is_notice(part):
+        part = without_heading(part)
+        faulty = GAP in part or is_damaged(part) or text_faults({"text": [part]})
+        if faulty or _is_notice(part):
             runs.append([])
         else:
             runs[-1].append(part)
-    return [" ".join(run) for run in runs if run]
+    return [" ".join(run) for run in runs if any(map(_FINISHED.search, run))]
 
 
 def _is_notice(sentence: str) -> bool:

@@ -21,6 +21,7 @@ _RAISABLE = frozenset(f"0123456789,{_SIGNS}")
 _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
+_NO_BASE = re.compile(r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$")  # "the 1990s²⁵", "No. 530¹⁵"
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 _SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
@@ -127,7 +128,9 @@ def _set(text: str, runs: list[tuple[str, str]]) -> str:
         end = start
         space = match.group(1)
         isotope = bool(space) and raised.isdecimal() and text[stop : stop + 1].isalpha()
-        cites = _WORD.search(before.rstrip()) or _SEVERAL.search(raised)
+        behind = before.rstrip()
+        counted = _NO_BASE.search(behind) and len(raised) > 1 and raised.isdecimal()
+        cites = _WORD.search(behind) or _SEVERAL.search(raised) or counted
         if cites and not isotope:
             if not _GOVERNS.search(before.rstrip()):
                 text = f"{text[:start]}{MARK}{raised}{text[stop:]}"

@@ -55,6 +55,7 @@ class Asking:
     judge_base_url: str | None
     judge_threshold: int
     no_verify: bool
+    text_judge: str | None
     prompts: str | None
     checks: tuple[str, ...]
     retry_rejected: bool
@@ -145,18 +146,23 @@ def make_teacher(
     # The teacher's key goes to the teacher's server only.
     own = asking.judge_base_url
     url, key = (own, keys.judge) if own else (asking.base_url, keys.api)
-    judges = []
-    for name in asking.asked_again:
+
+    def judging(name: str) -> Respondent:
         if name == asking.model and not own and asking.teacher == "endpoint":
             judge = models[0]
         else:
             judge = connect(url, name, key, usage, limits)
             models.append(judge)
-        judges.append(respondent(judge, JUDGE_TEMPERATURE, min(asking.max_retries, JUDGE_RETRIES)))
+        return respondent(judge, JUDGE_TEMPERATURE, min(asking.max_retries, JUDGE_RETRIES))
+
+    judges = [judging(name) for name in asking.asked_again]
     return ModelTeacher(
         respondent(models[0], asking.temperature, asking.max_retries),
         wanted,
         SecondLook(judges, asking.judge_threshold, folder) if judges else None,
+        without_image=WithoutImage(judging(asking.text_judge), folder)
+        if asking.text_judge
+        else None,
         text_only=asking.text_only,
         language=asking.language,
         prompts=folder,

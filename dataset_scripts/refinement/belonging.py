@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from cephalo.dataset_scripts.pdf.decisions import LinearModel
+from cephalo.dataset_scripts.refinement.quantities import without_quantities
 from cephalo.dataset_scripts.refinement.words import subject
 
 Passages = tuple[str, ...]
@@ -27,7 +28,7 @@ def other_figure(
     if not others:
         return None
     own_words, *other_words = figure_words(own, others)
-    said, asked = subject(answer), subject(question)
+    said, asked = (subject(without_quantities(text)) for text in (answer, question))
     best = nearest(said, asked, other_words)
     only = ((said | asked) & best.keys()) - own_words.keys()
     odds = load_model().score(features(said, asked, own_words, best))

@@ -35,6 +35,7 @@ _AGENTS = content(
     moisture humidity rain dust dirt rust glue paint plastic rubber soap detergent pesticide bamboo
     steam burn burnt burning fire flame smoke explode explosion evaporate evaporated evaporation
     drill drilled abrasive abrasion worn leak leaked leakage
+    thermocouple thermometer sensor detector lens cable wiring
     short-circuit short-circuited operator technician camera software photograph
     """
 )

@@ -15,12 +15,14 @@ from rapidfuzz import fuzz
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure as of_other_figure
 from cephalo.dataset_scripts.refinement.causes import strange_cause
+from cephalo.dataset_scripts.refinement.conditions import wrong_condition
 from cephalo.dataset_scripts.refinement.directions import against_laws, against_source
 from cephalo.dataset_scripts.refinement.forms import Talk
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
+from cephalo.dataset_scripts.refinement.quantities import parse, without_quantities
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
 from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
 from cephalo.dataset_scripts.refinement.support import account, printed_words
@@ -62,7 +64,8 @@ def length(talk: Talk, context: Context) -> str | None:
         asked, said = len(turn.question.split()), len(turn.answer.split())
         if not 2 <= asked <= MAX_QUESTION_WORDS:
             return f"a question of {asked} words"
-        if not context.min_words <= said <= MAX_ANSWER_WORDS:
+        terse = context.min_words <= FEW_WORDS and is_quantity(turn.answer)
+        if not (terse or context.min_words <= said) or said > MAX_ANSWER_WORDS:
             return f"an answer of {said} words"
     return None
 
@@ -135,6 +138,8 @@ def off_topic(talk: Talk, context: Context) -> str | None:
     own = content(context.source.text)
     paper = own.union(*(content(" ".join(passages)) for passages in context.source.others))
     for turn in talk.turns:
+        if is_quantity(turn.answer):  # which `number` checks
+            continue
         said, asked = content(turn.answer), content(turn.question)
         # "It is 105 µm thick." is told by its question.
         weight = 1.0 if len(said) < FEW_WORDS else QUESTION if len(said) < MANY_WORDS else 0.0
@@ -145,10 +150,19 @@ def off_topic(talk: Talk, context: Context) -> str | None:
     return None
 
 
+def is_quantity(answer: str) -> bool:
+    """Whether an answer is a quantity and next to nothing else: "0.5 g/L", "About 373 K"."""
+    return bool(parse(answer)) and not content(without_quantities(answer))
+
+
 def owner(talk: Talk, context: Context) -> str | None:
     """A quantity of the source that the answer gives to another sample, panel or condition."""
     passages = context.source.passages
-    return first(wrong_owner(turn.question, turn.answer, passages) for turn in talk.turns)
+    return first(
+        wrong(turn.question, turn.answer, passages)
+        for turn in talk.turns
+        for wrong in (wrong_owner, wrong_condition)
+    )
 
 
 def direction(talk: Talk, context: Context) -> str | None:

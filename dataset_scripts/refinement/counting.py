@@ -9,6 +9,7 @@ from cephalo.dataset_scripts.refinement.quantities import Quantity, parse
 FREE = 2  # "two of them", "both": whatever is compared comes in pairs
 MOST_LISTED = 12  # members of a list in prose
 MOST_SPANNED = 26
+BEFORE_TIMES = 24  # characters before "10 times" that hold its verb
 # What a panel shows, or is called.
 PANELS = re.compile(
     r"(?:panel|plot|image|micrograph|graph|diagram|picture|map|photo|spectr|view|part|chart|curve|pattern"
@@ -91,6 +92,16 @@ def same_count(wanted: int, source: str, things: tuple[str, ...]) -> bool:
         one.is_count
         and one.value == wanted
         and (_stem_of_any(one.noun, things) if things else one.noun or one.text[0].isalpha())
+        for one in parse(source)
+    )
+
+
+def repeated(wanted: int, source: str, things: tuple[str, ...]) -> bool:
+    """Whether a source says that something is done so many times: "cycled 10 times"."""
+    return any(
+        one.kind == "times"
+        and one.value == wanted
+        and mentions(source[max(0, one.start - BEFORE_TIMES) : one.start], things)
         for one in parse(source)
     )
 

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, permutations, product
 from math import log, log10
 
+from cephalo.dataset_scripts.refinement.laws_of_quantities import by_law
 from cephalo.dataset_scripts.refinement.quantities import ABOUT, Quantity, comparable, within
 from cephalo.dataset_scripts.refinement.units import Unit
 
@@ -23,6 +24,7 @@ CHANCE_TOGETHER, CHANCE_ANYWHERE = 0.3, 0.1
 DECADE = log(10)  # results spread evenly over the logarithm of a decade or so
 MOST_TOLD = 12  # operands in an answer
 MOST_STATED = 60  # operands in a source
+FEW_ALIKE = 4  # quantities of one unit in a sentence, of which any two make a difference
 NATURAL = 12  # quantities of one unit in a sentence, more are a table
 
 # An answer that derives says so.
@@ -41,6 +43,10 @@ _DERIVES = re.compile(
 
 _EACH = re.compile(
     r"\b(?:each|every|per|apiece|respectively|total|altogether|in all|together)\b", re.I
+)
+_REST = re.compile(
+    r"\b(?:rest|remain\w*|left|other|others|un\w+ed|surviv\w*|lost|los[es]\w*|missing|kept|only)\b",
+    re.IGNORECASE,
 )
 _MEAN = re.compile(r"\b(?:mean|averag\w*|middle|mid\w*|cent(?:re|er)\w*|halfway)\b", re.IGNORECASE)
 
@@ -79,7 +85,12 @@ def derive(
         stated: all quantities of the source.
     """
     told = _distinct(told)[:MOST_TOLD]
-    results = (*pair_results(claim, told), *triple_results(claim, told))
+    results = (*pair_results(claim, told), *triple_results(claim, told), *part_results(claim, told))
+    results += tuple(slope_results(claim, told))
+    results += tuple(
+        Result(value, dimension(claim), text, operands)
+        for value, text, operands in by_law(claim, told)
+    )
     if claim.is_count and _EACH.search(sentence):
         results += tuple(_counts(claim, told))
     for result in results:
@@ -89,6 +100,7 @@ def derive(
         return None
     pairs = [pair for group in together for pair in natural_pairs(claim, group)]
     near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
+    near += part_of_stated(claim, told, sentence, together)
     every = pair_results(claim, _distinct(stated)[:MOST_STATED], products=False)
     for results, chance in ((near, CHANCE_TOGETHER), (list(every), CHANCE_ANYWHERE)):
         found = [result for result in results if fits(claim, result)]
@@ -104,7 +116,12 @@ def pair_results(
     """What two of the operands give that has the claim's dimension."""
     for one in operands:
         if dimension(claim) == "share" and dimension(one) == "share" and one.kind == "value":
-            yield Result(1 - _absolute(one), "share", f"100 % - {one.text}", (one,))
+            yield Result(abs(1 - _absolute(one)), "share", f"100 % - {one.text}", (one,))
+        if one.kind == "times" and (dimension(claim) == "share" or claim.kind == "times"):
+            yield Result(abs(one.value - 1), "ratio", f"{one.text} - 1", (one,))  # "1.5-fold"
+            if dimension(claim) == "share":  # of a whole of both parts
+                part = f"{one.text} / ({one.text} + 1)"
+                yield Result(one.value / (one.value + 1), "ratio", part, (one,))
         if (
             products
             and claim.unit
@@ -124,8 +141,11 @@ def pair_results(
 def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
     large, small = _difference_base(a), _difference_base(b)
-    plain = claim.is_count and a.unit is not None
     share = dimension(claim) == "share"
+    if "point" in claim.text and share:  # percentage points
+        yield Result(large - small, "share", f"{a.text} - {b.text}", (a, b))
+        return
+    plain = claim.is_count and a.unit is not None
     ratio = claim.kind in ("times", "orders") or share or plain
     if ratio and small and large and not _offset(a):
         yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
@@ -162,6 +182,59 @@ def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
         yield Result(right / left, wanted, f"{b.text} / {a.text}", (b, a))
 
 
+def slope_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
+    """What one quantity changes by for each of another, and how many steps a range has."""
+    united = [one for one in operands if one.kind == "value" and one.unit]
+    ranges = [pair for pair in combinations(united, 2) if dimension(pair[0]) == dimension(pair[1])]
+    if claim.is_count:
+        for (a, b), step in product(ranges, united):
+            if dimension(step) != dimension(a) or step in (a, b) or not _difference_base(step):
+                continue
+            steps = _span(a, b) / _difference_base(step)
+            yield Result(steps + 1, "", f"({a.text} - {b.text}) / {step.text} + 1", (a, b, step))
+            yield Result(steps, "", f"({a.text} - {b.text}) / {step.text}", (a, b, step))
+    if claim.kind != "value" or not claim.unit:
+        return
+    for (a, b), (c, d) in permutations(ranges, 2):
+        if _span(c, d) and _combined(a.unit, c.unit, -1) == dimension(claim):
+            value = _span(a, b) / _span(c, d)
+            text = f"({a.text} - {b.text}) / ({c.text} - {d.text})"
+            yield Result(value, dimension(claim), text, (a, b, c, d))
+
+
+def _span(one: Quantity, other: Quantity) -> float:
+    return abs(one.base - other.base)
+
+
+def part_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
+    """A percentage of another quantity, and what it leaves or adds: 5 % of 12.6 m²."""
+    if claim.kind != "value" or not claim.unit or dimension(claim) == "share":
+        return
+    shares = [one for one in operands if one.kind == "value" and dimension(one) == "share"]
+    wholes = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
+    for whole in wholes:
+        for one in shares:
+            part = _absolute(one)
+            for factor, name in ((part, ""), (1 - part, "100 % - "), (1 + part, "100 % + ")):
+                value = factor * _absolute(whole)
+                text = f"{name}{one.text} of {whole.text}"
+                yield Result(value, dimension(claim), text, (one, whole))
+
+
+def part_of_stated(
+    claim: Quantity, told: list[Quantity], sentence: str, together: Iterable[list[Quantity]]
+) -> Iterator[Result]:
+    """A told percentage of what is stated, and what a stated percentage leaves of the whole."""
+    stated = _distinct(one for group in together for one in group)
+    shares = [one for one in told if one.kind == "value" and dimension(one) == "share"]
+    wholes = [one for one in stated if dimension(one) != "share"]
+    yield from part_results(claim, [*shares, *wholes])
+    if dimension(claim) == "share" and _REST.search(sentence):
+        for one in stated:
+            if one.kind == "value" and dimension(one) == "share":
+                yield Result(1 - _absolute(one), "share", f"100 % - {one.text}", (one,))
+
+
 def _counts(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
     """Whole numbers that count "each" of some things, or all of them."""
     counts = [one for one in operands if one.is_count and one.value]
@@ -176,6 +249,9 @@ def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result
     alike = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
     if claim.kind != "value":
         return
+    if len(alike) > 3:
+        names = " + ".join(one.text for one in alike)
+        yield Result(sum(map(_absolute, alike)), dimension(claim), names, tuple(alike))
     for three in combinations(alike, 3):
         c, b, a = sorted(three, key=_absolute)
         total = sum(map(_absolute, three))
@@ -203,6 +279,8 @@ def natural_pairs(claim: Quantity, group: list[Quantity]) -> Iterator[list[Quant
             (alike[0], alike[-1]),
             (min(alike, key=_absolute), max(alike, key=_absolute)),
         ]
+        if claim.change and len(alike) <= FEW_ALIKE:
+            pairs += combinations(alike, 2)
         for pair in dict.fromkeys(pairs):
             yield list(pair)
 

@@ -100,7 +100,19 @@ _ADVICE = re.compile(
     re.IGNORECASE,
 )
 _RATES = frozenset(map(stem, ["rate", "speed", "velocity", "kinetics", "reaction"]))
+# "65 °C higher, 1050 against 985 °C": both values tell which is which.
+_BOTH_VALUES = re.compile(r"\d[^.;]{0,40}\b(?:against|instead of|rather than|versus|vs\.?)\s+\d")
 _BOTH = re.compile(r"\bthe (?:\w+er|more|less)\b[^,;]*,? the (?:\w+er|more|less)\b", re.IGNORECASE)
+_EFFECT = re.compile(
+    r"\s*(?:what (?:does|do|would|will|did)\b.*"
+    r"\b(?:do|cause|change|bring about|lead to|result in)\b"
+    r"|what (?:is|are) the (?:effects?|influence|consequences?|results?) of\b"
+    r"|what (?:happens|follows) (?:with|on|at|from)\b)",
+    re.IGNORECASE,
+)
+_ASKED = stems(
+    "happen depend dependence change affect effect influence respond behave role play do"
+)
 _PRONOUN = re.compile(r"^\W*(?:it|they|this|these|its|their|yes|no|indeed)\b", re.IGNORECASE)
 
 
@@ -151,18 +163,37 @@ def against(
     stated = directed_in_all(passages)
     asked = stems(question)
     for sentence in sentences(answer):
-        if _ADVICE.match(sentence):
+        if _ADVICE.match(sentence) or _BOTH_VALUES.search(sentence):
             continue
-        topic = asked if _PRONOUN.match(sentence) else frozenset()
+        topic, said = frozenset(), directed_in(sentence)
+        if _PRONOUN.match(sentence):
+            topic, on = topic_of(question)
+            said = directed_in(sentence, topic)
+            said = tuple(replace(one, condition=one.condition or on) for one in said)
         present = asked | stems(sentence) if whole else None
         found = (
-            contradicted(directed_in(sentence, topic), stated, present)
+            contradicted(said, stated, present)
             or denied(sentence, passages, present)
             or reversed_change(sentence, passages)
         )
         if found:
             return f"{found[0]}, where {says} {found[1]}"
     return None
+
+
+def topic_of(question: str) -> tuple[frozenset[str], Directed | None]:
+    """What a pronoun stands for after a question, and the condition that it asks about.
+
+    "What does a higher melt level do?" asks for the effect of what is higher.
+    """
+    asked = stems(question) - _ASKED
+    effect = _EFFECT.match(question)
+    if not effect:
+        return asked, None
+    on = next((one for one, _ in directed_in_clause(question, frozenset())), None)
+    if on is None:
+        return asked, None
+    return frozenset(), replace(on, near=on.near - _ASKED)
 
 
 def contradicted(
@@ -290,6 +321,7 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
     subject = frozenset(topic)
     for word in found[: min(SUBJECT, places[0]) if places else 0]:
         subject |= word.stems
+    adverbs = frozenset().union(*(word.stems for word in found if word.text.endswith("ly")))
     degree = 1
     for place, following in zip(places, [*places, -1][1:], strict=True):
         word = found[place].text.lower()
@@ -314,7 +346,7 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
         if not conditional:
             near |= subject
         near -= {stem(found[one].text) for one in places}
-        near = frozenset(one for one in near if not one[0].isdigit())
+        near = frozenset(one for one in near - adverbs if not one[0].isdigit())
         if near:
             yield Directed(word, kind, sign, near, other), conditional
 

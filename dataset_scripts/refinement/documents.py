@@ -32,6 +32,7 @@ OTHER_CHECKS = {
     "near_equal": "Nearly equal to an answer before it.",
     "same_question": "Asks for the same as a question before it about the same figure.",
     "second_look": "A second look by judges disagrees, or scores it below the threshold.",
+    "without_image": "A model that saw no image gave the same answer.",
     "person": "A person rejected it.",
 }
 """Why an answer is rejected besides the checks of its text."""

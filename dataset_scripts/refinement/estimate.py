@@ -14,10 +14,12 @@ from cephalo.dataset_scripts.refinement.run import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.second_look import REQUESTS
 from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.refinement.showing import pictures_of
+from cephalo.dataset_scripts.refinement.without_image import REQUESTS as WITHOUT_IMAGE
 
 SAMPLED_SHARDS = 4  # read to estimate tokens
 SAMPLED_ITEMS = 12  # questions made of each
 CHARACTERS = 4  # of English text that make a token, as OpenAI's documentation reckons
+BLIND_TOKENS = 350  # of the prompt, title, question and answers, without images and quotations
 PATCH = 28  # pixels; a token of Qwen2.5-VL stands for a square of so many (its model card)
 
 
@@ -27,10 +29,10 @@ def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spendin
     What is kept of earlier runs is not asked again, and not known here.
     """
     asked = count_items(shards, teacher.tasks)
+    talks = sum(count_items(shards, [task]) * task.usual_talks for task in teacher.tasks)
     second, judges = 0, []
     if teacher.second_look:
         judges = [judge.model.settings["model"] for judge in teacher.second_look.judges]
-        talks = sum(count_items(shards, [task]) * task.usual_talks for task in teacher.tasks)
         second = REQUESTS * len(judges) * talks
     text = f"to be asked: {asked:,} questions to {teacher.name}"
     if judges:
@@ -38,8 +40,14 @@ def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spendin
             f", and about {second:,} requests for a second look by {', '.join(judges)}, "
             f"{REQUESTS} of each for each conversation (--no-verify leaves them out)"
         )
+    blind = 0
+    if teacher.without_image:
+        blind = WITHOUT_IMAGE * talks
+        name = teacher.without_image.name
+        text += f", and about {blind:,} short requests without images to {name}"
     prompt = round(tokens_of_prompts(teacher, shards) * (asked + second))
-    most = max_tokens * (asked + second)
+    prompt += BLIND_TOKENS * blind
+    most = max_tokens * (asked + second + blind)
     text += f"; about {prompt:,} prompt tokens and at most {most:,} completion tokens"
     if spending.price_in or spending.price_out:
         low, high = spending.cost(prompt, 0), spending.cost(prompt, most)

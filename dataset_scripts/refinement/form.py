@@ -11,6 +11,7 @@ LONG = 9  # words; an answer with as many is a sentence and ends as one
 HEDGED, HEDGE_SHARE = 3, 0.06  # points, and points for a word, from which an answer only hedges
 EMPTY = 2  # points of praise from which an answer is boilerplate
 LEADING_WORDS = 14  # an answer of more words may well take up its question
+ECHO = 4  # words after "yes" that only take up the question: "it is larger"
 CONTAINED = 0.99  # share of an answer's words that its question holds
 
 REFUSAL = re.compile(
@@ -138,6 +139,9 @@ _STRONG_HEDGE = re.compile(
     r"|\bfurther (?:stud(?:y|ies)|research|work|investigations?|experiments) (?:is|are"
     r"|would be|will be)?\s?"
     r"(?:needed|required|necessary)\b"
+    r"|\b(?:more|further|additional) (?:information|data|details?|context) (?:is|are|would be)"
+    r" (?:needed|required|necessary)\b"
+    r"|\bas far as (?:can|could) be (?:judged|told|seen)\b"
     r"|\bsomething (?:else|similar|of the kind)\b|\ba number of reasons\b"
     r"|\b(?:some )?other (?:factors?|effects?|explanations?|reasons?) (?:at work|too|are|may"
     r"|might|could|as well|involved)\b"
@@ -219,11 +223,13 @@ def in_question(question: str, answer: str) -> str | None:
     """That an answer says no more than its question did."""
     said = _AGREES.sub("", answer)
     words = content(said) - _NEUTRAL
-    if not words or len(said.split()) > LEADING_WORDS or re.search(r"\d", said):
+    numbers = set(re.findall(r"\d[\d.,]*", said)) - set(re.findall(r"\d[\d.,]*", question))
+    if not words or len(said.split()) > LEADING_WORDS or numbers:
         return None
     if "?" in question and _offers(question):
         return None
-    if len(words & content(question)) >= CONTAINED * len(words) and len(words) > 1:
+    agreed = said != answer and len(said.split()) <= ECHO
+    if len(words & content(question)) >= CONTAINED * len(words) and (len(words) > 1 or agreed):
         return f"the question says so already: {said[:60]}"
     return None
 

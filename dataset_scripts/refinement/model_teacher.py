@@ -9,7 +9,7 @@ from typing import Any
 
 from cephalo.dataset_scripts.refinement.checks import Check, Context
 from cephalo.dataset_scripts.refinement.form import REFUSAL
-from cephalo.dataset_scripts.refinement.quotation import Source, source_of
+from cephalo.dataset_scripts.refinement.quotation import MAX_TITLE, Source, clean, source_of
 from cephalo.dataset_scripts.refinement.second_look import (
     FINAL,
     SecondLook,
@@ -26,6 +26,7 @@ from cephalo.dataset_scripts.refinement.teachers import (
     Verified,
     checked,
 )
+from cephalo.dataset_scripts.refinement.without_image import WithoutImage
 from cephalo.inference.data_urls import with_pixels
 from cephalo.inference.questions import (
     Answer,
@@ -49,15 +50,17 @@ class ModelTeacher:
         tasks: list[Task],
         second_look: SecondLook | None = None,
         *,
+        without_image: WithoutImage | None = None,
         text_only: bool = False,
         language: str = "en",
         prompts: Path | None = None,
         checks: Mapping[str, Check] | None = None,
     ) -> None:
-        """`text_only` keeps the images from models that cannot see; `language` (ISO 639-1) is what
-        answers are wanted in; `prompts` is a folder of prompts of one's own, `checks` are checks of
-        one's own."""
+        """`without_image` sets aside what needs no image; `text_only` keeps the images from models
+        that cannot see; `language` (ISO 639-1) is what answers are wanted in; `prompts` is a folder
+        of prompts of one's own, `checks` are checks of one's own."""
         self.teacher, self.tasks, self.second_look = teacher, tuple(tasks), second_look
+        self.without_image = without_image
         self.text_only, self.language, self.checks = text_only, language, checks or {}
         self.system = load_prompt("system", prompts)
         self.final = FINAL | self.checks.keys()
@@ -68,7 +71,9 @@ class ModelTeacher:
         """All that determines an answer besides the figures and the task."""
         params = self.teacher.model.settings | asdict(self.teacher.sampling)
         params |= {"system_version": self.system.version, "text_only": self.text_only}
-        return params | (self.second_look.params() if self.second_look else {})
+        for looks in filter(None, (self.second_look, self.without_image)):
+            params |= looks.params()
+        return params
 
     async def ask(
         self, figures: Figures, task: Task, rejected: Rejections, others: Figures
@@ -88,6 +93,9 @@ class ModelTeacher:
             if self.second_look:
                 for one in found:
                     await self.look_again(self.second_look, one, source, shown)
+            if self.without_image:
+                for one in found:
+                    await self.try_without(self.without_image, one, figures[0]["title"] or "")
         except NoAnswerError as error:
             return Answered(failure=str(error))
         except BudgetSpentError as error:
@@ -138,6 +146,13 @@ class ModelTeacher:
             one.failed = {}
         elif one.look.outcome == "disagrees":
             one.failed["second_look"] = one.look.reason()
+
+    async def try_without(self, without: WithoutImage, one: Verified, title: str) -> None:
+        """Set aside a conversation that nothing else speaks against and that needs no image."""
+        if one.talk is None or one.failed:
+            return
+        if reason := await without.finds(one.talk, clean(title)[:MAX_TITLE]):
+            one.failed["without_image"] = reason
 
 
 def advice_after(before: Rejection | None) -> str:

@@ -11,7 +11,8 @@ _ABOUT = (
 )
 _UNDER = (
     r"(?<!not )(?:nearly|almost|just under|just below|slightly (?:under|below|less than)|under"
-    r"|below|less than|fewer than|smaller than|lower than|up to|at most|within|not quite|<|≤)"
+    r"|below|less than|fewer than|smaller than|lower than|up to|at most|within|not quite"
+    r"|(?:well|long|shortly|just|soon) before|<|≤)"
 )
 _OVER = (
     r"over|more than|above|just over|just above|slightly (?:over|above|more than)"

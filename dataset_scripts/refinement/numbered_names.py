@@ -22,6 +22,7 @@ _GRADED = re.compile(
     r"|alloys?\b|grade\b)",
     re.IGNORECASE,
 )
+_FACTOR = re.compile(r"[\u03c0\u03a0] ?/ ?$")  # of a formula: "π/4 d²"
 PLANE = re.compile(r"[(\[{<\u27e8]\s?(?:-?\d\s?){3,4}[)\]}>\u27e9]")
 _GREEK = r"A-Za-z\u0391-\u03c9"
 _HYPHENED = re.compile(rf"(?P<word>[{_GREEK}]+)-$|[^\W\d]-$|[₀-₉]-$")
@@ -45,7 +46,7 @@ def is_in_name(text: str, start: int, end: int, digits: str) -> bool:
     `digits` are those of the number, which may begin with a sign.
     """
     before = text[max(start - 48, 0) : start] + ("-" if text[start] == "-" else "")
-    if _REFERENCE.search(before) or _GRADE.search(before):
+    if _FACTOR.search(before) or _REFERENCE.search(before) or _GRADE.search(before):
         return True
     hyphened = _HYPHENED.search(before)
     if hyphened and (hyphened["word"] or "").lower() not in _JOINING:

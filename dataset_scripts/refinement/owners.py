@@ -7,7 +7,7 @@ against 129 Ω for carbon" is parted between its quantities; lists with "respect
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 
@@ -40,7 +40,7 @@ _BOUNDARIES = [
         r"\b(?:and|or|to)\b|/",
     )
 ]
-_RANGE_GAP = re.compile(r"[^\w,;()]*(?:to|and|±|-)?[^\w,;()]*(?:±[^\w]*)?$")
+_RANGE_GAP = re.compile(r"[^\w,;()]*(?:to|and|or|±|-)?[^\w,;()]*(?:±[^\w]*)?$")
 _LIST_GAP = re.compile(
     r"(?:\s*±\s*[\d.]*)?[\s,;%°]*(?:\([^()]{0,30}\))?[\s,;%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$"
 )
@@ -75,7 +75,13 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
     """The first quantity of an answer that the source states of something else, in a line."""
     stated = owned_in_all(passages)
     asked = stems(fold(question))
-    for said in owned(answer):
+    every = owned(answer)
+    told = parse(fold(answer))
+    for said in every:
+        if said.quantity.kind == "times" and len(every) > 2:  # "half, 90 of 180"
+            continue
+        alike = (number_of(one) for one in told if of_one_kind(one, said.quantity))
+        said = replace(said, near=said.near.difference(*alike))
         same = [one for one in stated if agrees(said.quantity, one.quantity)]
         # "Two peaks at 26 and 44 degrees" says of neither which it is.
         here = [one for one in same if any(weight_of(word) > GENERIC for word in one.near)]
@@ -115,7 +121,10 @@ def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
     owner -= number_of(said.quantity)
     total = sum(map(weight_of, owner & said.near))
     if said.alone:
-        total += FROM_QUESTION * sum(map(weight_of, (owner & asked) - said.near))
+        # "It is 79 Ω." leaves it to the question whose that is.
+        bare = all(weight_of(word) <= GENERIC for word in said.near)
+        share = 1.0 if bare else FROM_QUESTION
+        total += share * sum(map(weight_of, (owner & asked) - said.near))
     return total
 
 
@@ -144,7 +153,12 @@ def of_one_kind(one: Quantity, other: Quantity) -> bool:
 
 def owned(text: str) -> tuple[Owned, ...]:
     """The quantities of an answer with their owners."""
-    return tuple(one for sentence in sentences(fold(text)) for one in owned_in(sentence))
+    return tuple(
+        one
+        for sentence in sentences(fold(text))
+        for part in sentence.split("; ")
+        for one in owned_in(part)
+    )
 
 
 @lru_cache(maxsize=256)  # one source is asked about for every answer on it
@@ -154,9 +168,12 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
     for number, passage in enumerate(passages):
         before = topic = frozenset()
         for place, sentence in enumerate(sentences(fold(passage))):
-            found += owned_in(sentence, before | topic, (number, place), within_clause=True)
+            names = named_in(without_units(sentence, parse(sentence)))
+            # A sentence that names what it is about leaves the names of the one before behind.
+            ahead = before - topic if names else before | topic
+            found += owned_in(sentence, ahead, (number, place), within_clause=True)
             before = stems(sentence)
-            topic = named_in(without_units(sentence, parse(sentence))) or topic
+            topic = names or topic
     return tuple(found)
 
 

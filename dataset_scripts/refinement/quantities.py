@@ -36,10 +36,13 @@ _NUMBER = re.compile(
     rf"|(?<=\b10)(?:\s?\^\s?\{{?(?P<alone>-?\d{{1,2}})\}}?|(?P<high>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
     r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
-_GAP = re.compile(
-    r"\s*(?:-|to|and|or|(?:out )?of|,|, and|, or|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
+GAP = re.compile(
+    r"\s*(?:-|(?:down |up )?to|and|or|(?:out )?of|,|, and|, or"
+    r"|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
     r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
+_OUT_OF = re.compile(r" (?:out )?of (?:the |all )?")
+_FOLD = re.compile(r"[\s-]?fold\b")
 _DECADE = re.compile(r"(?:1[89]|20)\d0s")
 _TO = ("-", " to ", " or ")  # "three to four times"
 _ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
@@ -92,6 +95,14 @@ def parse(text: str) -> tuple[Quantity, ...]:
     found = [*_in_digits(folded), *_in_words(folded)]
     found.sort(key=lambda one: one.start)
     return tuple(_share_units(folded, found))
+
+
+def without_quantities(text: str) -> str:
+    """A text without its quantities, whose units are no words of what it is about."""
+    for one in reversed(parse(text)):
+        if one.unit or one.kind == "times":
+            text = text[: one.start] + " " + text[one.end :]
+    return text
 
 
 def agrees(said: Quantity, stated: Quantity) -> bool:
@@ -271,12 +282,20 @@ def _in_words(text: str) -> Iterator[Quantity]:
 
 def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
     """Give the unit at the end of a range or a list to all of it: "2, 6 and 20 mm", "5 ± 1 nm"."""
+    folds = False
     for place in range(len(found) - 2, -1, -1):
         left, right = found[place], found[place + 1]
+        folds = _FOLD.match(text, right.end) or (folds and right.kind == "times")
         open_left = left.unit is None and right.unit and left.kind in ("value", "spread")
-        if open_left and _GAP.fullmatch(text, left.end, right.start):
+        whole = place and _OUT_OF.fullmatch(text, found[place - 1].end, left.start)
+        if open_left and whole and right.unit.dimension == "share":  # "38 of 180, or 21 %"
+            continue
+        if open_left and GAP.fullmatch(text, left.end, right.start):
             found[place] = replace(left, unit=right.unit, noun="")
-        if left.is_count and right.kind == "times" and text[left.end : right.start] in _TO:
+        listed = left.kind == "value" and not left.unit and right.kind == "times"
+        if listed and folds and GAP.fullmatch(text, left.end, right.start):
+            found[place] = replace(left, kind="times", noun="")  # "1.5, 1.4 and 1.2-fold"
+        elif left.is_count and right.kind == "times" and text[left.end : right.start] in _TO:
             found[place] = replace(left, kind="times", noun="", approximate="over")
             found[place + 1] = replace(right, approximate="under")
     for place in range(1, len(found)):

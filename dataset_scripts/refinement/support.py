@@ -6,6 +6,7 @@ where it is a known constant, or where it is printed in the figure.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,27 +16,40 @@ from cephalo.dataset_scripts.refinement.counting import (
     counted,
     listed,
     mentions,
+    repeated,
     same_count,
 )
 from cephalo.dataset_scripts.refinement.derivations import derive
 from cephalo.dataset_scripts.refinement.facts import known_fact
 from cephalo.dataset_scripts.refinement.figure_words import read_words
+from cephalo.dataset_scripts.refinement.owners import GENERIC, owned_in_all, weight_of
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.reactions import balanced
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
+from cephalo.dataset_scripts.refinement.words import stems
 
 MOST_TOLD = 40  # quantities before a claim, in its turn and those before, that it may follow from
 PAIR = "a pair at most"
+HALF = 0.5
+SHORT = 10  # words; what a shorter answer derives is told by its question
+MOST_OF_NAME = 2  # quantities that a name may have to be told by it
 SMALL = 12  # counts up to it may be of what is seen or listed
 # A turn about the axes of a plot may name their printed numbers.
 _AXES = re.compile(
-    r"\b(?:ax[ei]s|ordinates?|abscissas?|ticks?|scale|plotted|drawn against|labell?ed|graduat\w+"
+    r"\b(?:header|heading|legend|inscription|printed"
+    r"|ax[ei]s|ordinates?|abscissas?|ticks?|scale|plotted|drawn against|labell?ed|graduat\w+"
     r"|(?:plot|diagram|curve|graph|panel|chart|spectr\w+)s?\b[^.?]{0,80}\b(?:ranges?|extends?|runs?|covers?"
     r"|covered|spans?|from))\b",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n+")
 _HOW_MANY = re.compile(r"\b[Hh]ow many ((?:[a-z-]+ ?){1,6})")
+_HOW_OFTEN = re.compile(r"\b[Hh]ow (?:often|many times)\b")
+# The dose, concentration or time at which half of something is reached: LD50, IC50, T50.
+_MEDIAN = re.compile(r"\b(?:[LIEGMT][A-Z]{0,3}\s?50|median|half-(?:life|time|maximal))\b")
+_EACH = re.compile(r"\b(?:each|every|per|an?|one) (second|minute|hour|day|week|year)\b")
+_LETTERS = re.compile(r"[a-z]{4,}")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _STEM = 6  # letters
 
@@ -100,28 +114,44 @@ def support_of(
     """What supports a claim that a `text` of a `turn` makes; `told` are quantities of the turn."""
     sentence = sentence_at(text, claim.start)
     if claim.noun.startswith("point") and "%" in turn:  # percentage points
-        claim = replace(claim, unit=unit("%"), noun="", change=True)
+        text_too = f"{claim.text} points"
+        claim = replace(claim, text=text_too, unit=unit("%"), noun="", change=True)
     if claim.is_count and claim.value <= FREE:
         return Support(claim.text, "counted", PAIR)
+    if any(start <= claim.start < end for start, end in balanced(text)):
+        return Support(claim.text, "known", "an equation that is balanced")
+    told = [*told, *each_unit(turn)]
     others = [one for one in told if one is not claim and not _same(one, claim)]
     things = counted_things(claim, text, turn)
     if claim.is_count and claim.value <= SMALL and things:
-        if basis := count_basis(claim, things, text, sentence, source):
+        if basis := count_basis(claim, things, text, sentence, turn, source):
             return Support(claim.text, "counted", basis)
         found = derive(claim, sentence, others, (), ())
         return found and Support(claim.text, "derived", found.text)
+    often = claim.kind == "times" and claim.value % 1 == 0 and _HOW_OFTEN.search(turn)
+    if often and same_count(int(claim.value), source.text, tuple(_LETTERS.findall(turn.lower()))):
+        return Support(claim.text, "counted", "a count of the source")
     for other in parse(source.text):
         if states(other, claim):
             same = (claim.value, claim.unit) == (other.value, other.unit)
             return Support(claim.text, "source", claim.text if same else other.text)
-    found = derive(claim, sentence, others, groups_about(turn, source.text), parse(source.text))
+    whole = turn if len(sentence.split()) < SHORT else sentence  # its question says what it is
+    groups = (named_group(turn, source.passages), *groups_about(turn, source.text))
+    found = derive(claim, whole, others, groups, parse(source.text))
     if found:
         return Support(claim.text, "derived", found.text)
+    if claim.kind == "times" and claim.value == HALF and _MEDIAN.search(f"{turn} {source.text}"):
+        return Support(claim.text, "known", "a median dose or time")
     if fact := known_fact(claim, turn, sentences(source.text)):
         return Support(claim.text, "known", fact)
     if basis := printed_basis(claim, turn, source):
         return Support(claim.text, "printed", basis)
     return None
+
+
+def each_unit(turn: str) -> list[Quantity]:
+    """What "each minute" says without a number."""
+    return [one for name in _EACH.findall(turn) for one in parse(f"1 {name}")]
 
 
 def states(other: Quantity, claim: Quantity) -> bool:
@@ -143,23 +173,30 @@ def counted_things(claim: Quantity, text: str, turn: str) -> tuple[str, ...]:
     following = text[claim.end : claim.end + 40].lower() if claim.noun else ""
     asked = _HOW_MANY.search(turn)
     words = f"{following} {asked.group(1).lower() if asked else ''}"
-    return tuple(re.findall(r"[a-z]{4,}", words)[:8])
+    return tuple(_LETTERS.findall(words)[:8])
 
 
 def count_basis(
-    claim: Quantity, things: tuple[str, ...], text: str, sentence: str, source: Source
+    claim: Quantity,
+    things: tuple[str, ...],
+    text: str,
+    sentence: str,
+    turn: str,
+    source: Source,
 ) -> str | None:
     """What a small whole number of `things` counts, or None."""
     wanted, part = int(claim.value), _is_partitive(claim, text)
     if same_count(wanted, source.text, things if part else ()):
         return "a count of the source"
+    if repeated(wanted, source.text, things):
+        return f"{wanted} times in the source"
     if basis := counted(wanted, things, source.panels, source.text):
         return basis
     if part:
         return None
     if any(wanted in listed(one) for one in sentences(source.text) if mentions(one, things)):
         return f"a list of {wanted} in the source"
-    if wanted in listed(sentence):
+    if wanted in listed(sentence) or wanted in listed(turn):
         return "listed beside it"
     return None
 
@@ -200,6 +237,22 @@ def groups_about(turn: str, source: str) -> tuple[list[Quantity], ...]:
     found = [(shared, group) for shared, group in found if len(group) > 1]
     most = max((shared for shared, _ in found), default=0)
     return tuple(group for shared, group in found if most and 2 * shared >= most)
+
+
+@lru_cache(maxsize=256)
+def named_group(turn: str, passages: tuple[str, ...]) -> list[Quantity]:
+    """The quantities of a source whose owners a turn names: "β-ocimene" and "spathulenol"."""
+    said = stems(turn)
+    owners = [
+        (one.quantity, {s for s in one.near if weight_of(s) > GENERIC})
+        for one in owned_in_all(passages)
+    ]
+    of_name = Counter(name for _, names in owners for name in names)
+    return [
+        quantity
+        for quantity, names in owners
+        if any(name in said and of_name[name] <= MOST_OF_NAME for name in names)
+    ]
 
 
 def _stems(text: str) -> set[str]:

@@ -97,6 +97,12 @@ _PLAIN = {
     "mph": "mile / hour",
     "sccm": "centimeter ** 3 / minute",
     "cc": "centimeter ** 3",
+    # Potentials against a reference electrode are printed with its name as an index.
+    **{
+        prefix + "V" + electrode: name
+        for prefix, name in (("", "volt"), ("m", "millivolt"))
+        for electrode in ("SCE", "SHE", "NHE", "RHE", "MSE", "Ag/AgCl")
+    },
     "√m": "meter ** 0.5",
     "dB": "decibel",
     "Gauss": "gauss",

@@ -166,7 +166,9 @@ def stem(word: str) -> str:
     return found[: -1 if found.endswith("i") and len(found) > STEM - 2 else STEM][:STEM]
 
 
-COMMON = frozenset(word for word in _PROSE.split()) | frozenset(map(stem, _PROSE.split()))
+# "Hardly" and "hardness" have one stem.
+_INFLECTED = (word for word in _PROSE.split() if not word.endswith("ly"))
+COMMON = frozenset(_PROSE.split()) | frozenset(map(stem, _INFLECTED))
 
 
 @lru_cache(maxsize=100_000)

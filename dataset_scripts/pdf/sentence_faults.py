@@ -1,0 +1,112 @@
+# ruff: noqa: RUF001  (accents and signs are what this is about)
+"""Sentences that did not come through whole, and marks that only need to be set right.
+
+A PDF file gives accents, degree signs and ligatures in pieces. What can be put together is; a
+sentence that lost words or a formula, or holds a heading, is told so that it can be left out.
+"""
+
+import re
+import unicodedata
+
+# Accents that stand beside their letters, and those that combine with them.
+_ACCENTS = {"´": "\u0301", "`": "\u0300", "ˆ": "\u0302", "˜": "\u0303", "¨": "\u0308"}
+_ACCENTS |= {
+    "˙": "\u0307",
+    "˚": "\u030a",
+    "ˇ": "\u030c",
+    "¸": "\u0327",
+    "˘": "\u0306",
+    "¯": "\u0304",
+}
+_SIGNS = "".join(_ACCENTS)
+_BEFORE_LETTER = re.compile(rf"(?<=[a-zA-Z])([{_SIGNS}])([a-zıA-Z])(?=[a-z])")
+_LIGATURE = re.compile(r"\b((?!(?:sci|wi|hi|lo)fi\b)[A-Za-zÀ-ÿ]+f(?:i|l|fi|fl)) (?=[a-zà-ÿ]{2})")
+_PARTED = re.compile(r"\bf (?=[il][a-zà-ÿ]{2,})")  # "f luoride"
+_EMPTY = re.compile(
+    r"\s?\((?:e\.g\.|i\.e\.|cf\.?|see|also|but|and|for|example|reviews?|references|therein|[,;\s])*\)",
+    re.IGNORECASE,
+)
+_DEGREE = re.compile(r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]?\b|[,.;:)\u2212-]|\s|$)")
+_ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
+_PRIME = re.compile(r"(?<=[A-Za-zα-ω\d]) (?=[\u2032\u2033])")
+_BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
+
+_OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
+_LOST_OPERAND = re.compile(
+    rf"[{_OPERATORS}]\s+(?:[A-Z][a-z]{{3,}}|[,;]|\.\s*$)|(?:^|[,;(]\s?)[=≤≥≈∈⊂∪∩]|\(\s*[,;]|\?\?"
+)
+_ALONE = re.compile(r"(?:^|\s)[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{0,2}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´")
+_BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
+_LIST_MARK = re.compile(r"(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4})\)")
+# A heading that was set into the line: "5. RESULTS We", "3.2.2. Partial coherence The".
+_HEADING = re.compile(
+    r"^(?:(?:[A-Z]|S?\d{1,2})(?:\.\d{1,2}){0,3}\.?\s+)(?:[A-Z][\w-]*)(?:\s[\w-]+){0,6}?\s"
+    r"(?=(?:The|This|These|We|In|When|For|To|A|An|It|Our|As|At|On|If|Here|Authors)\s[a-z])"
+    r"|\b(?:APPENDIX|REFERENCES|ACKNOWLEDGE?MENTS|INTRODUCTION|CONCLUSIONS?|DISCUSSION)\s+[A-Z]"
+    r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
+)
+_NUMBERED = re.compile(
+    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+)
+# A heading in capitals that runs on into its paragraph.
+_CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
+# "Regions of the basin When calculating": no name goes on in lower case.
+_RUN_ON = re.compile(
+    r"^(?:[A-Z][\w-]*(?:\s[\w-]+){1,6}|[^.]{1,300},)\s"
+    r"(?=(?:When|In|The|We|This|These|To|For|As|It)\s[a-z])"
+)
+_ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
+_STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
+_NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+MOST_SIGNS = 0.4  # of the tokens of a sentence; with more it is a formula with words between
+FEWEST_TOKENS = 6  # of a sentence whose share of signs is judged
+
+
+def set_right(text: str) -> str:
+    """A text with accents on their letters, ligatures joined, and no empty brackets."""
+    text = _BEFORE_LETTER.sub(_composed, text)
+    text = _PARTED.sub("f", _LIGATURE.sub(r"\1", text))
+    text = _EMPTY.sub("", text)
+    text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
+    return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
+
+
+def _composed(match: re.Match[str]) -> str:
+    letter = match[2].replace("ı", "i")
+    both = unicodedata.normalize("NFC", letter + _ACCENTS[match[1]])
+    return both if len(both) == 1 else match.group()
+
+
+def without_heading(sentence: str) -> str:
+    """A sentence without the heading, or the sentence that broke off, that runs on into it."""
+    return _RUN_ON.sub("", _CAPITALS.sub("", sentence))
+
+
+def is_damaged(sentence: str) -> bool:
+    """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
+    if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
+        return True
+    if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
+        return True
+    return _unbalanced(sentence) or _is_formula(sentence)
+
+
+def _unbalanced(sentence: str) -> bool:
+    """Whether a round bracket is opened and not closed, or closed and not opened."""
+    open_ones = 0
+    for sign in re.findall(r"[()]", _LIST_MARK.sub("", sentence)):
+        open_ones += 1 if sign == "(" else -1
+        if open_ones < 0:
+            return True
+    return open_ones > 0
+
+
+def _is_formula(sentence: str) -> bool:
+    """Whether signs and single letters are too large a share of a sentence."""
+    tokens = sentence.split()
+    if len(tokens) < FEWEST_TOKENS:
+        return False
+    signs = sum(not _WORD.search(token) and not token[:1].isdigit() for token in tokens)
+    signs -= sum(token in ("a", "A", "I", "&", "–", "—") for token in tokens)
+    return signs > MOST_SIGNS * len(tokens)

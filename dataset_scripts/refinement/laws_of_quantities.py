@@ -1,0 +1,103 @@
+"""Results that follow from told quantities by a law rather than by plain arithmetic.
+
+The energy of a wavelength, the spacing of a Bragg angle, the volume of a disc: an answer that
+tells what it starts from may state them.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import combinations, permutations
+from math import pi, sin
+
+from cephalo.dataset_scripts.refinement.quantities import Quantity
+from cephalo.dataset_scripts.refinement.units import Unit, unit
+
+WATER = 1000.0  # kg/m3; one ppm of it by mass is 1 mg/L
+RIGHT_ANGLE = pi / 2
+LENGTH, MASS_IN_VOLUME = "[length]", "[mass] / [length] ** 3"
+FEWEST, MOST = 1, 6  # told lengths that a shape is made of
+
+Value = tuple[float, str, tuple[Quantity, ...]]  # in base units, how to get it, from what
+
+
+def by_law(claim: Quantity, told: list[Quantity]) -> Iterator[Value]:
+    """What the laws make of told quantities that has the claim's dimension."""
+    if not claim.unit or claim.kind != "value":
+        return
+    united = [one for one in told if one.unit and one.kind == "value" and one.base]
+    for one in united:
+        yield from _of_one(claim.unit, one)
+    if claim.unit.dimension == LENGTH:
+        yield from _spacings(united)
+    yield from _shapes(claim.unit, [one for one in united if one.unit.dimension == LENGTH])
+
+
+def _of_one(wanted: Unit, one: Quantity) -> Iterator[Value]:
+    size = abs(one.base)
+    energy = energy_of(one.unit, size)
+    if energy is not None and one.unit.dimension != wanted.dimension:
+        scale = energy_of(wanted, 1.0)
+        if scale is not None:
+            inverse = wanted.dimension == LENGTH
+            value = scale / energy if inverse else energy / scale
+            yield value, f"of a quantum of {one.text}", (one,)
+    pair = {wanted.dimension, one.unit.dimension}
+    if pair == {"share", MASS_IN_VOLUME}:
+        value = size * WATER if one.unit.dimension == "share" else size / WATER
+        yield value, f"{one.text} in water", (one,)
+    if pair == {"angle"}:
+        yield size / 2, f"{one.text} / 2", (one,)
+
+
+def energy_of(of: Unit, size: float) -> float | None:
+    """The energy in joules of a quantum of a wavelength, frequency, wavenumber or energy."""
+    from scipy.constants import Avogadro, c, h
+
+    return {
+        LENGTH: lambda: h * c / size,
+        "1 / [length]": lambda: h * c * size,
+        "1 / [time]": lambda: h * size,
+        _dimension("J"): lambda: size,
+        _dimension("J/mol"): lambda: size / Avogadro,
+    }.get(of.dimension, lambda: None)()
+
+
+@lru_cache(maxsize=8)
+def _dimension(text: str) -> str:
+    known = unit(text)
+    return known.dimension if known else ""
+
+
+def _spacings(told: list[Quantity]) -> Iterator[Value]:
+    """Spacings of planes by Bragg's law, of a wavelength and an angle."""
+    lengths = [one for one in told if one.unit and one.unit.dimension == LENGTH]
+    angles = [one for one in told if one.unit and one.unit.dimension == "angle"]
+    for one in lengths:
+        for angle in angles:
+            for part, name in ((1.0, angle.text), (0.5, f"{angle.text} / 2")):
+                turned = part * abs(angle.base)
+                if 0 < turned < RIGHT_ANGLE:
+                    value = abs(one.base) / (2 * sin(turned))
+                    yield value, f"{one.text} / (2 sin {name})", (one, angle)
+
+
+def _shapes(wanted: Unit, lengths: list[Quantity]) -> Iterator[Value]:
+    """Areas and volumes of circles, spheres, cylinders and blocks of the lengths."""
+    if not FEWEST <= len(lengths) <= MOST:
+        return
+    sizes = {one: abs(one.base) for one in lengths}
+    if wanted.dimension == "[length] ** 2":
+        for one, size in sizes.items():
+            yield pi * size**2 / 4, f"\u03c0/4 ({one.text})²", (one,)
+            yield pi * size**2, f"\u03c0 ({one.text})²", (one,)
+    if wanted.dimension == "[length] ** 3":
+        for one, size in sizes.items():
+            yield pi * size**3 / 6, f"\u03c0/6 ({one.text})³", (one,)
+            yield 4 * pi * size**3 / 3, f"4\u03c0/3 ({one.text})³", (one,)
+        for one, high in permutations(sizes, 2):
+            disc = sizes[one] ** 2 * sizes[high]
+            yield pi * disc / 4, f"\u03c0/4 ({one.text})² {high.text}", (one, high)
+            yield pi * disc, f"\u03c0 ({one.text})² {high.text}", (one, high)
+        for three in combinations(sizes, 3):
+            value = sizes[three[0]] * sizes[three[1]] * sizes[three[2]]
+            yield value, " \u00d7 ".join(one.text for one in three), three

@@ -1,0 +1,62 @@
+"""Whether a question can be answered without its image: a model that sees none is asked, and its
+answer compared with the accepted one. An image that is not needed teaches nothing of images."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from cephalo.dataset_scripts.refinement.forms import Talk
+from cephalo.dataset_scripts.refinement.second_look import MAX_KEPT, harmless, questions_of
+from cephalo.dataset_scripts.refinement.tasks import load_prompt
+from cephalo.inference.questions import Question, Respondent
+
+REQUESTS = 2  # for a conversation
+
+
+class Comparison(BaseModel):
+    """The form of the reply that compares two answers. The reason comes first, so that it is given
+    before what it is for."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+    reason: str
+    same: bool
+
+
+class WithoutImage:
+    """A model that sees no image, and how it is asked."""
+
+    def __init__(self, reader: Respondent, prompts: Path | None = None) -> None:
+        """`prompts` is a folder of prompts of one's own."""
+        self.reader = reader
+        self.name = reader.model.settings["model"]
+        self.answer_prompt = load_prompt("blind_answer", prompts)
+        self.verdict_prompt = load_prompt("blind_verdict", prompts)
+
+    def params(self) -> dict[str, Any]:
+        """What its findings depend on."""
+        versions = [self.answer_prompt.version, self.verdict_prompt.version]
+        return {"text_judge": self.name, "text_judge_versions": versions}
+
+    async def finds(self, talk: Talk, title: str) -> str | None:
+        """Why a conversation needs no image, in a line; None where it does, or where a reply cannot
+        be read.
+
+        The model is told the paper's `title`, and nothing that is said of the figure. Raises
+        NoAnswerError, BudgetSpentError and CephaloError as `Respondent.ask` does.
+        """
+        text = f"The paper: {harmless(title) or 'untitled'}\n\n{questions_of(talk)}"
+        own = await self.reader.ask(Question(self.answer_prompt.text, (text,)))
+        if own.error:
+            return None
+        pairs = "\n\n".join(
+            f"Question: {harmless(turn.question)}\n\nFirst answer: {harmless(turn.answer)}"
+            for turn in talk.turns
+        )
+        both = f"{pairs}\n\nSecond answer: {harmless(own.reply.text[:MAX_KEPT])}"
+        compared = await self.reader.ask(Question(self.verdict_prompt.text, (both,), Comparison))
+        if not isinstance(compared.value, Comparison) or not compared.value.same:
+            return None
+        reason = " ".join(compared.value.reason.split())[:MAX_KEPT]
+        return f"{self.name} answered the same without the image: {reason}"

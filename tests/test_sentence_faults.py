@@ -1,0 +1,150 @@
+"""Marks of a PDF file's text that are set right, and sentences that did not come through whole."""
+# ruff: noqa: RUF001  (accents and signs are what this is about)
+
+import time
+
+import pytest
+
+from cephalo.dataset_scripts.pdf.joining import settle_hyphens
+from cephalo.dataset_scripts.pdf.prose import GAP, whole_sentences, with_holes, without_citations
+from cephalo.dataset_scripts.pdf.raised import MARK, _set
+from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
+from cephalo.dataset_scripts.pdf.text import Line
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("la ra´ız del ma´ız", "la raíz del maíz"),
+        (
+            "signifi cativas e perfi s, mas sci-fi movies",
+            "significativas e perfi s, mas sci-fi movies",
+        ),
+        ("of many paths (e.g.,, but see also) here", "of many paths here"),
+        ("at (289.6 ◦,−5.0 ◦) and 80 ◦C", "at (289.6°,−5.0°) and 80°C"),
+        ("the f luoride in it", "the fluoride in it"),
+        ("every 5 th frame of peak B ′", "every 5th frame of peak B′"),
+        ("• Upper region. • Lower region (see below).", "Upper region. Lower region (see below)."),
+        (
+            "staff of Hejblumet al. and of the π ∗ states",
+            "staff of Hejblum et al. and of the π∗ states",
+        ),
+    ],
+)
+def test_what_came_in_pieces_is_put_together(text, right):
+    assert set_right(text) == right
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We have seen that it implies that 1 ≤⊕ Similarly, it holds.",
+        "The calculation is for zero emittance (complete coherence, or the section extends them.",
+        "2020; Falkenmark et al., 2022).",
+        "The velocity is estimated at step n as ˆu at the point of the wall.",
+        "The results of the model (ex “ 0) are shown on the next page.",
+        "5. REVISION TRACKING Authors sometimes use colour in their text.",
+        "3.2.2. Partial coherence The mission of the slit is to improve the beam.",
+        "It is in the preprint APPENDIX For a given field the condition holds.",
+        "In Lemma ?? it is proved that the walk ends.",
+        "x = ( a + b ) / c , y = d .",
+        "2017.",
+        "4.2.5 Adenine Edge Figure 9 displays the edge of adenine.",
+        "2 Where v is the velocity of each segment.",
+        "(the surface of the star).",
+        "The rate E˙ of the hole is known.",
+    ],
+)
+def test_damaged_sentences_are_told(sentence):
+    assert is_damaged(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We use 1) plots and 2) tables, and (i) both of them (as others do).",
+        "The level is T = 15.07 within 0.5 degrees, and p < 0.05 for E = mc² in all.",
+        "At 80 °C the sample of 5 × 10⁻³ m² was heated for 3 h in N2 and cooled to 20 °C.",
+        "A model of the field is given in Section 5. It holds for 3 of 4 cases.",
+        "El maíz crece a partir de la raíz, por sobre el suelo.",
+        "Data from The Cancer Genome Atlas are used in Sect. 3 of The Paper.",
+        "“0 is the least value”, he said.",
+    ],
+)
+def test_whole_sentences_pass(sentence):
+    assert not is_damaged(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("Regions of the basin When calculating it, all count.", "When calculating it, all count."),
+        ("It sums over the paths, We can deduce the rule.", "We can deduce the rule."),
+        ("In the field, the rate of The Great Lakes is low.", None),
+        ("Data from The Cancer Genome Atlas are used in Rome.", None),
+    ],
+)
+def test_what_runs_on_into_a_sentence_is_taken_off(text, rest):
+    assert without_heading(text) == (rest or text)
+
+
+def test_a_heading_in_capitals_is_taken_off():
+    text = "ORIGIN OF THE FIELD In this section the field is told. DNA is long."
+    assert whole_sentences(text) == ["In this section the field is told. DNA is long."]
+
+
+def test_damaged_sentences_part_runs():
+    text = "It was dry at first. The rate (of the two fell at once. It rose again. 2017."
+    assert whole_sentences(without_citations(text)) == ["It was dry at first.", "It rose again."]
+
+
+def line(text: str, x0: float, x1: float, y: float, span: tuple[int, int] = (0, 0)) -> Line:
+    return Line(
+        text=text, box=(x0, y, x1, y + 10), size=10.0, font="Times", lead="Times", span=span
+    )
+
+
+def test_a_row_with_a_hole_ends_in_a_gap():
+    class Body:
+        size = 10.0
+
+    rows = [
+        line("every sequence contains an increasing", 0, 200, 0),
+        line("pair x", 0, 30, 12),  # the rest of its row was no prose
+        line("tool powering many arguments, which were", 0, 199, 24),
+        line("applied to the χ", 0, 70, 36),
+        line("statistic of all systems.", 110, 200, 36),
+    ]
+    found = [one.text.endswith(GAP) for one in with_holes(rows, Body())]
+    assert found == [False, True, False, True, False]
+    assert with_holes(rows[:2], Body()) == rows[:2]
+
+
+def test_numbers_of_lines_part_no_words():
+    first, number, second = (
+        line("that incor-", 0, 90, 0, (0, 10)),
+        line("282", -20, -5, 12, (12, 14)),
+        line("porates ideas", 0, 90, 12, (16, 28)),
+    )
+    settle_hyphens([[first, number, second]])
+    assert first.text == "that incor\xad"
+
+
+def test_a_raised_number_behind_a_count_cites():
+    assert _set("in the 1990s25 and", [("1990s", "25")]) == f"in the 1990s{MARK}25 and"
+    assert _set("No. 53015 of", [("No. 530", "15")]) == f"No. 530{MARK}15 of"
+    assert _set("some 106 spores", [("some 10", "6")]) == "some 10⁶ spores"
+
+
+def test_long_hostile_sentences_take_a_moment():
+    started = time.perf_counter()
+    for text in (
+        "(" * 20000,
+        "e.g., " * 5000,
+        "fi " * 8000,
+        "´a" * 9000,
+        "= " * 9000,
+        "a) " * 9000,
+    ):
+        is_damaged(set_right(text))
+    assert time.perf_counter() - started < 2
