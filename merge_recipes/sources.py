@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError, safe_open
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 
 # Where a family keeps its decoder layers, and the key of its config that counts them. LLaVA-Next
 # has two spellings: that of the published checkpoints and that of a fresh save.
@@ -162,8 +162,8 @@ def fetch(name: str) -> Checkpoint:
         raise CephaloError(
             f"no folder and no model {name} on {api.endpoint} that this token may read"
         ) from error
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} cannot be reached for {name}: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
     return Checkpoint(repo_id, sha, Path(snapshot))
 
 
