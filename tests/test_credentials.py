@@ -125,6 +125,17 @@ def test_what_only_looks_like_a_credential_may_go(text):
     assert find_credential(text) is None
 
 
+def test_a_part_of_a_longer_word_is_no_token():
+    token = MADE["a Hub token"][0]()
+    for before in (".a", "..9", "a9", "%3", "%3DD", r"\u003dd"):
+        assert find_credential(f"see {before}{token}") is None
+    for before in (".", "a.", "a-", "_", "%3D", "%3d", r"\u003d", r"\n", "é "):
+        found = find_credential(f"see {before}{token}")
+        assert found and (found.start, found.shown) == (4 + len(before), token[:4])
+    password = MADE["a password in an address"][0]()
+    assert find_credential(f"x{password}") is not None
+
+
 def test_any_kind_of_file_is_read(tmp_path):
     token = MADE["a Hub token"][1]()
     files = {

@@ -88,6 +88,15 @@ def test_margins_are_cut_where_they_differ_from_what_is_drawn():
     assert cut.size == (18, 6) and np.asarray(cut).max() == 217
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_margin_has_the_colour_of_most_of_the_four_edges(turns):
+    levels = np.zeros((20, 20), np.uint8)
+    levels[[0, -1]] = levels[:, 0] = 250
+    levels[1:-1, -1] = 0
+    cut = without_margins(Image.fromarray(np.rot90(levels, turns)))
+    assert cut.size == ((19, 18) if turns % 2 == 0 else (18, 19))
+
+
 @pytest.mark.parametrize(
     ("first", "second", "equal"),
     [
