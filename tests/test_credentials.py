@@ -136,6 +136,33 @@ def test_a_part_of_a_longer_word_is_no_token():
     assert find_credential(f"x{password}") is not None
 
 
+def test_random_texts_are_told_from_names_and_stand_ins():
+    assert credentials.varied("abcdef") and not credentials.varied("abcdea")
+    assert not credentials.varied("a1b2c3-example")
+    assert credentials.mixed("ABCdef1") and credentials.cased("ABCdef")
+    for text in ("ABcdef1", "ABCde11", "ABCdef", "ABCABCabcabc1"[:7]):
+        assert not credentials.mixed(text)
+    for text in ("ABcdef", "ABCdeg"[:5], "AAAaaa"):
+        assert not credentials.cased(text)
+    assert credentials.is_password("://bob:tr0ub4dor@host.org")
+    for address in ("://bob:bob@lab.org", "://bob:my_password@lab.org", "://bob:***@lab.org"):
+        assert not credentials.is_password(address)
+    for host in ("example.com", "www.example.org", "example", "host", "hostname"):
+        assert not credentials.is_password(f"://bob:tr0ub4dor@{host}")
+
+
+def test_variables_of_sixteen_characters_that_are_called_secret_are(monkeypatch):
+    for name in credentials.os.environ:
+        monkeypatch.delenv(name)
+    value = "correct horse battery"
+    for name, count in {"A_TOKEN": 15, "B_TOKEN": 16, "a_password": 17, "C_TOKENS": 18}.items():
+        monkeypatch.setenv(name, value[:count])
+    monkeypatch.setenv("D_API_KEY", "x" * 20)
+    found = {value[:16]: "the value of B_TOKEN", value[:17]: "the value of a_password"}
+    assert credentials.credentials_in_use(None) == found
+    assert credentials.credentials_in_use("t") == found | {"t": "the Hub token in use"}
+
+
 def test_any_kind_of_file_is_read(tmp_path):
     token = MADE["a Hub token"][1]()
     files = {
@@ -170,8 +197,10 @@ def test_blocks_overlap_and_a_long_binary_file_is_read_at_its_ends(tmp_path, mon
     token, path = MADE["a Hub token"][0](), tmp_path / "file"
     cases = [("\n", 990, "line 991"), ("\n", 4990, "line 4991")]
     cases += [("\0", 500, "after byte 0"), ("\0", 8500, "after byte 8000"), ("\0", 5000, None)]
-    for sign, at, where in cases:
-        path.write_text(sign * at + token + sign * (9000 - at - len(token)))
+    cases = [(sign, at, where, 9000) for sign, at, where in cases]
+    cases += [("\0", 2000, "after byte 1000", 4000), ("\0", 2700, None, 5500)]
+    for sign, at, where, size in cases:
+        path.write_text(sign * at + token + sign * (size - at - len(token)))
         if where is None:
             refuse_credentials(tmp_path, ["file"], None)
             continue

@@ -68,6 +68,9 @@ def test_tiles_have_mean_0_and_deviation_1():
     assert tiles[0, 1].reshape(8, 8)[:, :4].tolist() == [[1.0] * 4] * 8
     assert tiles[0, 1].reshape(8, 8)[:, 4:].tolist() == [[-1.0] * 4] * 8
     assert not tiles[0, [0, *range(2, 16)]].any()
+    both, deviations = tiles_of(np.concatenate([pixels[:, ::-1], pixels]))
+    assert np.array_equal(both[1:], tiles) and np.array_equal(deviations[1:], deviation)
+    assert deviations[0].tolist() == [0] * 13 + [100, 0, 0]
 
 
 def test_pictures_are_alike_by_hash_and_aspect():
@@ -86,6 +89,14 @@ def test_margins_are_cut_where_they_differ_from_what_is_drawn():
     levels[4:10, 6:24] = 250 - 33
     cut = without_margins(Image.fromarray(levels))
     assert cut.size == (18, 6) and np.asarray(cut).max() == 217
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_one_edge_of_four_is_no_margin(turns):
+    levels = np.zeros((20, 20), np.uint8)
+    levels[0] = levels[5:9, 7:9] = 250
+    cut = without_margins(Image.fromarray(np.rot90(levels, turns)))
+    assert cut.size == ((20, 9) if turns % 2 == 0 else (9, 20))
 
 
 @pytest.mark.parametrize("turns", range(4))

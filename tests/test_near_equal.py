@@ -39,6 +39,7 @@ def test_bands_are_of_runs_of_three_words_and_numbered():
     assert bands(answer(20)) == whole
     # The runs of both texts are the same ones: (a b c) and (b c a) twice.
     assert bands("a b c a b c a b c a") == bands("a b c a b c a")
+    assert bands("a b c") != bands("d e f") and bands("a b") == bands("d e") == bands("")
     assert not set(bands(" ".join(reversed(WORDS[:20])))) & set(whole)
     assert set(bands(answer(20, w19="other"))) & set(whole)
 

@@ -131,8 +131,14 @@ def test_nearly_equal_answers_repeat_a_passage_however_it_is_set():
     assert detail("repeats_source", changed, given=longer) == changed[:80]
     around = " ".join([*WORDS[60:90], *WORDS[:8], WORDS[8][:-1]])
     assert detail("repeats_source", around, given=source(passage)) is None
-    # Eight words may well be the paper's.
+    # Eight words may well be the paper's; numbers and single letters are none.
     assert detail("repeats_source", " ".join(WORDS[:8]), given=source(passage)) is None
+    few = " ".join([*WORDS[:8], "12", "34", "x", "y"])
+    assert detail("repeats_source", few, given=source(few)) is None
+    # Eighty characters of a long copy are shown; these words stand in no run of the passage.
+    long = " ".join(WORDS[:40])
+    parted = source(" ".join(word if n % 4 else word[:-1] for n, word in enumerate(WORDS[:40])))
+    assert detail("repeats_source", long, given=parted) == long[:80]
 
 
 @pytest.mark.parametrize(("echoed", "words", "obeys"), [(1, 5, True), (1, 6, False), (0, 5, False)])
@@ -151,6 +157,7 @@ def test_eight_words_in_a_row_of_the_prompt_leak_it():
     )
     assert detail("leaks_prompt", " ".join(WORDS[3:10]), prompt=prompt) is None
     assert detail("leaks_prompt", "see <<< here", prompt=prompt) == "see <<< here"
+    assert detail("leaks_prompt", "<" * 90, prompt=prompt) == "<" * 80
     assert detail("leaks_prompt", "x", " ".join(WORDS[:8]), prompt=prompt) is not None
     assert checks.shingles(" ".join(WORDS[:9])) == {" ".join(WORDS[:8]), " ".join(WORDS[1:9])}
 
@@ -158,6 +165,7 @@ def test_eight_words_in_a_row_of_the_prompt_leak_it():
 def test_a_loop_is_long_and_compresses_to_a_quarter():
     assert detail("loops", "abcd " * 61) == ("abcd " * 61)[-80:]
     assert detail("loops", "abcd " * 60) is None
+    assert detail("loops", "x" * 301) == "x" * 80
     assert detail("loops", " ".join(WORDS[:60])) is None
 
 

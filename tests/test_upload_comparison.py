@@ -101,7 +101,7 @@ def test_files_that_differ_are_named_in_their_order(folder):
 def test_content_is_compared_by_size_and_hash(folder):
     path = folder / "a.txt"
     assert same_content(path, blob("x", SMALL)) and same_content(path, pointer("x", SMALL))
-    for other in (b"A figure", SMALL[:-1], b""):
+    for other in (b"A figure", b"B figure", b"C figure", b"D figure", SMALL[:-1], b""):
         assert not same_content(path, blob("x", other))
         assert not same_content(path, pointer("x", other))
 
