@@ -45,6 +45,7 @@ bench: $(VENV)/installed
 	$(if $(wildcard ../shared/bench),$(BIN)/python -m cephalo.dataset_scripts.bench_extract ../shared/bench)
 	$(if $(wildcard ../shared/bench),$(BIN)/python -m benchmarks.panels.score ../shared/bench)
 	$(if $(wildcard ../shared/bench/refine),$(BIN)/python -m benchmarks.refine_checks ../shared/bench/refine/answers.jsonl ../shared/bench/real/pdf)
+	$(BIN)/python -m benchmarks.mutation
 	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
 	rm -rf runs/bench-merge
 

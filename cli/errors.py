@@ -6,3 +6,27 @@ class CephaloError(Exception):
 
     `cephalo` prints it after "cephalo: error:" and exits with 1, without a traceback.
     """
+
+
+def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:
+    """What a failed question about `name` means: what the Hub answered, or that it did not."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    if status in (401, 403):
+        return CephaloError(
+            f"{endpoint} refuses to show {name} to this token (it answered {status}); run "
+            "`hf auth login` or set HF_TOKEN to one that may read it"
+        )
+    if status is not None and status >= 500:
+        return CephaloError(f"{endpoint} answered {status} for {name}; try again later")
+    if status is not None:
+        return CephaloError(
+            f"{endpoint} answered {status} for {name}; is it a Hub? correct HF_ENDPOINT"
+        )
+    if isinstance(error, ValueError):
+        return CephaloError(
+            f"{endpoint} answered for {name} what no Hub answers ({said}); correct HF_ENDPOINT"
+        )
+    return CephaloError(
+        f"{endpoint} cannot be reached for {name} ({said}); check the network and HF_ENDPOINT"
+    )

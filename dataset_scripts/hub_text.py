@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.dataset_scripts.passages import text_rows
 from cephalo.dataset_scripts.pdf.shard import shard_name
 from cephalo.model_cards.licenses import find_license
@@ -32,8 +32,8 @@ def read_dataset(name: str, folder: Path) -> int | None:
         info = api.dataset_info(repo_id)
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise CephaloError(f"--dataset {name}: no such dataset on {api.endpoint}") from error
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} cannot be reached: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
     key = hashlib.sha256(f"{name}@{info.sha}".encode()).hexdigest()
     shard = folder / shard_name(name, key)
     if shard.exists():

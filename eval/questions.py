@@ -11,7 +11,7 @@ import httpx2
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.model_cards.model_folder import model_sha256
 
 # Column names that are known: Cephalo's, and those of most visual benchmarks.
@@ -185,8 +185,8 @@ def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
         raise CephaloError(
             f"no folder and no {repo_type} {name} on {api.endpoint} that this token may read"
         ) from error
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} cannot be reached: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
 
 
 def folder_sha256(folder: Path) -> str:

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.cli.weights import read_header, weight_files
 
 # Where a family keeps its decoder layers, and the key of its config that counts them. LLaVA-Next
@@ -144,8 +144,8 @@ def fetch(name: str) -> Checkpoint:
         raise CephaloError(
             f"no folder and no model {name} on {api.endpoint} that this token may read"
         ) from error
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} cannot be reached for {name}: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
     return Checkpoint(repo_id, sha, Path(snapshot))
 
 

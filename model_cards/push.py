@@ -15,6 +15,7 @@ from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.model_cards.credentials import strings
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import FACTS, WEIGHTS, hub_id, pushed_files, read_json
 from cephalo.model_cards.upload import (
@@ -36,7 +37,6 @@ BASE = "base_model_name_or_path"  # of adapter_config.json; the adapter is loade
 # Token texts, in which "/" is a token like any other.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")
 LOCAL_PATH = re.compile(r"(file:/|~|/[^/\s]+|[A-Za-z]:)[/\\]\S.*", re.DOTALL)
-SECRET = re.compile(r"\b(hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,})\b")
 TEXTS = (".json", ".md", ".py", ".jinja", ".yaml", ".txt")
 
 
@@ -102,8 +102,8 @@ def push_model(
     """Push a model's folder as it is, but for local paths; return the commit's sha.
 
     `revision` names a branch, made where it is missing. Raises CephaloError where a file holds a
-    path or a token that would tell of this machine, where the base of an adapter is not on the Hub,
-    where what arrived differs, and as `push_folder` does.
+    path of this machine, where the base of an adapter is not on the Hub, where what arrived
+    differs, and as `push_folder` does.
     """
     with staged(folder, base_model) as (aside, files):
         check_base(api, aside)
@@ -163,14 +163,12 @@ def clean(folder: Path, name: str, base: str | None) -> str | None:
     """The text of a file without what tells of this machine; None where it can go as it is.
 
     `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
-    CephaloError for a path that cannot be left out, and for a token.
+    CephaloError for a path that cannot be left out.
     """
     path = folder / name
     if path.suffix not in TEXTS or name in VOCABULARIES:
         return None
     text = path.read_text(encoding="utf-8", errors="replace")
-    if SECRET.search(text):
-        raise CephaloError(f"{path} holds what looks like a token; take it out, then push again")
     found = read_json(path) if path.suffix == ".json" else {}
     kept = with_hub_names(path, found, base)
     near = [f"{one}/" for one in (Path.home(), folder.absolute().parent) if len(one.parts) > 1]
@@ -205,19 +203,6 @@ def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[
 def is_local(value: Any) -> bool:
     """Whether a value names a file or folder of this machine."""
     return isinstance(value, str) and bool(LOCAL_PATH.fullmatch(value) or Path(value).is_dir())
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys among them."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from strings(inner)
 
 
 def check_base(api: HfApi, folder: Path) -> None:

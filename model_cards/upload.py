@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
+from cephalo.model_cards.credentials import refuse_credentials
 
 # The Hub's grammar of a name: letters, digits, "-", "_", "."; no "--" or ".."; at most 96.
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
@@ -77,9 +78,10 @@ def push_folder(
     files are compared before trying again, so a commit whose answer was lost is not made twice, and
     pushing the same files again makes no commit.
 
-    Raises CephaloError for a refused token or namespace, an unreachable Hub, and a private push
-    to a repository that is public.
+    Raises CephaloError, before anything is sent, for a credential in one of the files; and for a
+    refused token or namespace, an unreachable Hub, and a private push to a public repository.
     """
+    refuse_credentials(folder, files, api.token if isinstance(api.token, str) else get_token())
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)
     for attempt in range(1, ATTEMPTS + 1):

@@ -310,4 +310,7 @@ def test_incomplete_checkpoints_are_refused_by_name(folder, tmp_path):
     (wte := tmp_path / "wte").mkdir()
     second = "model.vision_embed_tokens.wte.weight"
     changed_checkpoint(folder, wte, lambda weights: weights.update({second: torch.zeros(2)}))
-    assert AutoModelForCausalLM.from_pretrained(wte) is not None
+    loaded = AutoModelForCausalLM.from_pretrained(wte).state_dict()
+    plain = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    assert second not in loaded and loaded.keys() == plain.keys()
+    assert all(torch.equal(loaded[name], plain[name]) for name in plain)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cephalo.eval import bench_phi3_v
 from cephalo.eval.bench_phi3_v import measure, side_by_side, small_config, text_twin
 from modeling_cephalo import Phi3VForCausalLM
 
@@ -62,7 +63,41 @@ def test_text_alone_is_as_fast_as_phi3(model):
     assert min(ratios) < 1.02
 
 
+def test_a_comparison_is_of_medians_turn_by_turn(monkeypatch):
+    calls = []
+    took = {"ours": iter([90, 1, 2, 9, 4, 3]), "theirs": iter([90, 10, 30, 20, 50, 40])}
+    monkeypatch.setattr(bench_phi3_v, "seconds", lambda call: call())
+
+    def timed(name: str) -> float:
+        calls.append(name)
+        return next(took[name])
+
+    found = side_by_side(lambda: timed("ours"), lambda: timed("theirs"), rounds=5)
+    assert found == (3, 30)  # the first of each is not measured
+    assert calls == ["ours", "theirs", *["theirs", "ours", "ours", "theirs"] * 2, "theirs", "ours"]
+
+
 @pytest.mark.slow
-def test_every_comparison_is_measured(model):
+def test_what_is_compared_gives_the_same(model, monkeypatch):
+    """Only then does a ratio of times tell anything."""
+    given = []
+
+    def both(ours, theirs, rounds):
+        with torch.inference_mode():
+            given.append((ours(), theirs()))
+        return float(len(given)), 100.0
+
+    monkeypatch.setattr(bench_phi3_v, "side_by_side", both)
     found = measure(model, rounds=1)
-    assert len(found) == 4 and all(ours > 0 and other > 0 for _, ours, other in found)
+    assert [(what.split(" / ")[1], ours, theirs) for what, ours, theirs in found] == [
+        ("Phi3ForCausalLM", 1, 100),
+        ("Phi3ForCausalLM", 2, 100),
+        ("a call an image", 3, 100),
+        ("the same with their 12 tiles of padding", 4, 100),
+    ]
+    (ours, theirs), (ids, their_ids), (tiles, by_image), (tiles_too, padded) = given
+    assert torch.equal(ours.logits[:, -1], theirs.logits[:, -1])
+    assert torch.equal(ids, their_ids) and ids.shape == (1, 512 + 16)
+    (features, counts), (again, _), (_, padded_counts) = tiles, tiles_too, padded
+    torch.testing.assert_close(features, torch.cat([one for one, _ in by_image]), atol=1e-4, rtol=0)
+    assert torch.equal(features, again) and counts == [93] * 4 < padded_counts

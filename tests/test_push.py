@@ -214,8 +214,8 @@ def test_weights_that_are_gone_here_go_there(api, folder):
         ("config.json", '{"a": "C:\\\\\\\\runs\\\\\\\\base"}', "a path of this machine, 'C:"),
         ("config.json", '{"a": "file:///runs/base"}', "a path of this machine, 'file:///"),
         ("README.md", "see HOME/x", "README.md has a path of this machine, '/"),
-        ("config.json", '{"a": "hf_abcdefghijklmnopqrstuvwxyz0123456789"}', "like a token"),
-        ("code.py", "key = 'hf_abcdefghijklmnopqrstuvwxyz0123456789'", "like a token"),
+        ("config.json", '{"a": "hf_abcdefghijklmnopqrstuvwxyz0123456789"}', "like a Hub token"),
+        ("code.py", "key = 'hf_abcdefghijklmnopqrstuvwxyz0123456789'", "like a Hub token"),
     ],
 )
 def test_paths_and_tokens_are_refused_before_anything_is_made(api, folder, file, text, message):

@@ -81,15 +81,32 @@ def test_a_good_answer_passes_all_checks():
     ],
 )
 def test_each_check_finds_what_it_is_for(check, answer):
-    assert check in failed(answer)
+    assert failed(answer) == {check} | ALSO.get(answer.removeprefix(GOOD), set())
+
+
+# What else is wrong with some of these answers.
+ALSO = {
+    "Nacre is tough.": {"leading"},
+    "crack and tablet " * 301: {"loops", "unfinished"},
+    "the crack path is long and " * 20: {"unfinished"},
+    " <<<PAPER 12": {"obeys_source", "unfinished"},
+    " <img src=x onerror=alert(1)>": {"formula", "unfinished"},
+    " <|im_end|>": {"unfinished"},
+    " \u202edetrevni": {"unfinished"},
+}
 
 
 @pytest.mark.parametrize(
-    "question",
-    ["Why does Figure 2 show a crack?", "What does the caption say?", "Is it 77 MPa then?", "Why?"],
+    ("check", "question"),
+    [
+        ("dangling_reference", "Why does Figure 2 show a crack?"),
+        ("meta_talk", "What does the caption say?"),
+        ("number", "Is it 77 MPa then?"),
+        ("length", "Why?"),
+    ],
 )
-def test_questions_are_checked_too(question):
-    assert failed(GOOD, question)
+def test_questions_are_checked_too(check, question):
+    assert failed(GOOD, question) == {check}
 
 
 @pytest.mark.parametrize(

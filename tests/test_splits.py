@@ -95,3 +95,36 @@ def test_a_new_link_moves_documents_towards_train_only(links, new):
     after = split_documents(DOCUMENTS[:200], [*links, new])
     assert all(before[one] == before[other] for one, other in links)
     assert all(PLACES[after[name]] >= PLACES[before[name]] for name in before)
+
+
+def numbers(places: list[float], links=(), left_out=()) -> list[int]:
+    """The splits of documents at places, as numbers in SPLITS."""
+    published = np.array([number not in left_out for number in range(len(places))], bool)
+    given = splits.split_documents(np.array(places, float), published, links)
+    assert given.dtype == np.int8
+    return given.tolist()
+
+
+def test_documents_are_split_at_their_places():
+    places = [0.0, 0.05, 0.0999, 0.1, 0.15, 0.1999, 0.2, 0.5, 0.99]
+    assert numbers(places) == [2, 2, 2, 1, 1, 1, 0, 0, 0]
+    # One is held out for validation where nothing lies between the bounds.
+    assert numbers([0.0, 0.3, 0.4, 0.5]) == [2, 1, 0, 0]
+
+
+def test_two_and_three_groups_hold_out_the_lowest_in_place():
+    assert numbers([0.9]) == [0] and numbers([0.01]) == [0]
+    assert numbers([0.9, 0.8]) == [0, 2] and numbers([0.01, 0.02]) == [2, 0]
+    assert numbers([0.9, 0.7, 0.8]) == [0, 2, 1] and numbers([0.03, 0.02, 0.01]) == [0, 1, 2]
+    assert numbers([0.01, 0.02, 0.03, 0.04]) == [2, 2, 1, 0]
+    assert numbers([0.11, 0.12, 0.13, 0.14]) == [2, 1, 1, 0]
+    # What is not published is no group, and takes no part in the place of one.
+    assert numbers([0.9, 0.95, 0.8, 0.7], left_out=[1, 3]) == [0, -1, 2, -1]
+    assert numbers([0.0, 0.99, 0.5, 0.6], [(0, 1)], left_out=[1]) == [2, -1, 1, 0]
+    assert numbers([0.5, 0.5], left_out=[0, 1]) == [-1, -1]
+
+
+def test_a_place_is_the_first_eight_bytes_of_a_hash():
+    digest = hashlib.sha256(b"split:abc").digest()
+    assert place("abc") == int.from_bytes(digest[:8], "big") / 2**64
+    assert 0.4 < np.mean([place(document) for document in DOCUMENTS]) < 0.6

@@ -1,6 +1,8 @@
 """What a person sees of a run: operations counted right, speed in the log, a plot in the card."""
 
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -53,16 +55,35 @@ def test_operations_are_those_that_run(family, frozen, bases):
     assert work.taken() == (0.0, 0)
 
 
-def test_log_tells_the_speed_and_the_share_of_the_machine(bases, tmp_path):
+def clock(step: float) -> SimpleNamespace:
+    """In the place of `time`: each look at it is `step` seconds after the one before."""
+    ticks = count()
+    return SimpleNamespace(perf_counter=lambda: next(ticks) * step)
+
+
+def test_log_tells_the_speed_and_the_share_of_the_machine(bases, tmp_path, monkeypatch):
+    monkeypatch.setattr("cephalo.train.trainer.time", clock(2.0))
+    monkeypatch.setattr("cephalo.train.trainer.matmul_rate", lambda *_: 1000.0)
     model = AutoModelForImageTextToText.from_pretrained(bases["idefics2"])
-    trainer = make_trainer(model, bases["idefics2"], tmp_path, as_rows(mixed_talks()))
+    rows = as_rows(mixed_talks())
+    trainer = make_trainer(model, bases["idefics2"], tmp_path, rows)
+    batches = [batch["sequences"] for batch in trainer.get_train_dataloader()] * 3  # steps
     trainer.train()
     logged = [entry for entry in trainer.state.log_history if "loss" in entry]
-    assert len(logged) == 3
-    assert all(entry["tokens_per_second"] > 0 for entry in logged)
-    assert all(0 < entry["utilisation"] < 1.5 for entry in logged)
-    assert trainer.state.total_flos > 0
-    assert matmul_rate(torch.device("cpu"), torch.float32) > 1e8
+    work = Work(model)
+    operations = [sum(work.of_sequence(one) for one in sequences) for sequences in batches]
+    tokens = [sum(one["input_ids"].shape[1] for one in sequences) for sequences in batches]
+    found = [(one["tokens_per_second"], one["utilisation"]) for one in logged]
+    assert found == [
+        (round(n / 2.0, 1), round(o / 2.0 / 1000.0, 4))
+        for n, o in zip(tokens, operations, strict=True)
+    ]
+    assert trainer.state.total_flos == pytest.approx(sum(operations))
+
+
+def test_the_rate_is_that_of_a_product_of_1024_by_1024(monkeypatch):
+    monkeypatch.setattr("cephalo.train.utilisation.time", clock(0.5))
+    assert matmul_rate(torch.device("cpu"), torch.float32) == 2 * 1024**3 / 0.5
 
 
 def test_plot_shows_both_losses(tmp_path):

@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 
 COLUMNS = ["images", "prompt", "completion"]
 
@@ -166,8 +166,8 @@ def dataset_revision(script_args: Any) -> str | None:
             f"no folder and no dataset {name} on {api.endpoint} that this token may read; "
             "publish it with `cephalo publish` first"
         ) from error
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} cannot be reached: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
 
 
 def message_texts(messages: list[dict[str, Any]]) -> list[str]:

@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.refinement.run import Outcome, Run, count_items
 from cephalo.dataset_scripts.refinement.second_look import SecondLook
 from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
+from cephalo.dataset_scripts.refinement.without_image import WithoutImage
 from cephalo.inference.endpoint import Endpoint, Limits
 from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 

@@ -44,8 +44,10 @@ def reached(url: str) -> Iterator[None]:
         if not is_remote(url):
             raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
+        answered = isinstance(error, PermissionError) or hasattr(error, "response")
+        failed = "refuses" if answered else "cannot be reached"
         raise CephaloError(
-            f"{url} cannot be reached ({said[:200]}); check address, network and credentials"
+            f"{url} {failed} ({said[:200]}); check address, network and credentials"
         ) from error
 
 

@@ -1,0 +1,89 @@
+"""The core: functions whose faults nobody would see in what they give, and their tests."""
+
+from typing import NamedTuple
+
+
+class Core(NamedTuple):
+    """Functions of a module, methods as "Class.method", and the test files that are for them."""
+
+    functions: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+CORE = {
+    "dataset_scripts/pdf/captions.py": Core(
+        ("find_captions", "_bare_labels", "_cited_figures", "_sentences"),
+        ("tests/test_pdf_choosing.py",),
+    ),
+    "dataset_scripts/pdf/document.py": Core(("keep_jpeg",), ("tests/test_pdf_keep_jpeg.py",)),
+    "dataset_scripts/pdf/embedded.py": Core(("lone_picture",), ("tests/test_pdf_keep_jpeg.py",)),
+    "dataset_scripts/pdf/geometry.py": Core(
+        (
+            "intersection",
+            "area",
+            "iou",
+            "overlap_x",
+            "overlap_y",
+            "covered",
+            "grow",
+            "hits",
+            "turn",
+        ),
+        ("tests/test_pdf_geometry.py",),
+    ),
+    "dataset_scripts/refinement/checks.py": Core(
+        (
+            "length",
+            "repeats_source",
+            "off_topic",
+            "obeys_source",
+            "leaks_prompt",
+            "loops",
+            "outsized",
+            "shared_run_share",
+            "runs",
+            "shingles",
+        ),
+        ("tests/test_refine_check_bounds.py",),
+    ),
+    "dataset_scripts/refinement/near_equal.py": Core(
+        ("NearEqual.match", "NearEqual.add", "same_question", "share", "bands"),
+        ("tests/test_near_equal.py",),
+    ),
+    "dataset_scripts/groups.py": Core(
+        ("Groups.find", "Groups.merge", "Groups.roots"), ("tests/test_splits.py",)
+    ),
+    "dataset_scripts/splits.py": Core(("split_documents", "place"), ("tests/test_splits.py",)),
+    "dataset_scripts/dedup_text.py": Core(
+        ("words", "shingles", "same", "KeptTexts.add", "KeptTexts.near", "KeptTexts._prefix"),
+        ("tests/test_dedup_agreement.py",),
+    ),
+    "dataset_scripts/dedup_images.py": Core(
+        ("agree", "alike", "tiles_of", "without_margins"), ("tests/test_dedup_agreement.py",)
+    ),
+    "eval/intervals.py": Core(
+        ("intervals", "compare", "bounds", "two_sided", "mcnemar", "finite"),
+        ("tests/test_intervals.py",),
+    ),
+    "model_cards/upload.py": Core(
+        ("arrived", "remote_files", "differing", "same_content", "worth_retrying", "wait_seconds"),
+        ("tests/test_upload_comparison.py",),
+    ),
+    "model_cards/credentials.py": Core(
+        (
+            "varied",
+            "mixed",
+            "cased",
+            "is_password",
+            "find_credential",
+            "occurrences",
+            "follows_letter",
+            "credentials_in_use",
+            "refuse_credentials",
+            "parts",
+            "blocks",
+            "parquet_parts",
+        ),
+        ("tests/test_credentials.py",),
+    ),
+}
