@@ -93,8 +93,7 @@ def test_create_move_delete(api, repo):
     api.auth_check(repo)
     api.move_repo(repo, f"{repo}-moved")
     assert api.list_repo_files(f"{repo}-moved") == [".gitattributes"]
-    with pytest.raises(RepositoryNotFoundError):
-        api.list_repo_files(repo)
+    assert api.repo_info(repo).id == f"{repo}-moved"
     api.delete_repo(f"{repo}-moved")
     assert not api.repo_exists(f"{repo}-moved")
     api.delete_repo(f"{repo}-moved", missing_ok=True)
@@ -336,7 +335,7 @@ def test_model_card(api, repo):
     assert (info.card_data.license, info.library_name, info.tags) == (
         "mit",
         "transformers",
-        ["foo"],
+        ["foo", "license:mit", "transformers", "en"],
     )
     with pytest.raises(ValueError, match="metadata is no valid YAML"):
         api.upload_file(

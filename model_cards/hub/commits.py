@@ -8,6 +8,8 @@ then `file` (content in base64), `lfsFile` (sha256 of what was uploaded over LFS
 import base64
 import binascii
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -17,10 +19,17 @@ from starlette.routing import Route
 
 from cephalo.model_cards.hub.cas import adopt
 from cephalo.model_cards.hub.files import parents
+from cephalo.model_cards.hub.gitignore import (
+    MAX_GITIGNORE_BYTES,
+    BadGitignore,
+    Pattern,
+    ignores,
+    parse,
+)
 from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import BadName, RepoName, check_path
 from cephalo.model_cards.hub.repos import LARGE_SUFFIXES
-from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
+from cephalo.model_cards.hub.store import FileEntry, NotThere, Store
 from cephalo.model_cards.hub.web import (
     HubError,
     base_url,
@@ -31,13 +40,16 @@ from cephalo.model_cards.hub.web import (
     param,
     parse_object,
     repo_to_write,
+    run_while_connected,
     value_of,
 )
 
 MAX_REGULAR_BYTES = 10 << 20
 MAX_LINE_BYTES = 16 << 20  # MAX_REGULAR_BYTES in base64, and its path
 MAX_CHANGES = 100_000
-SAMPLE_BYTES = 512
+MAX_PREUPLOAD = 1000  # files of one request; huggingface_hub sends 256
+MAX_TITLE = 4096  # characters
+MAX_MESSAGE = 65_536
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -50,30 +62,66 @@ class Change(NamedTuple):
     folder: bool = False
 
 
+class Uploaded(NamedTuple):
+    """Put at `path` what was uploaded before; `size` is None where the commit does not say it."""
+
+    path: str
+    sha256: str
+    size: int | None
+
+
 async def preupload(request: Request) -> Response:
     """POST preupload/REV: for each file, "regular" or "lfs", and the hash it has here now.
 
-    The client leaves out files whose hash it finds unchanged.
+    The client leaves out files whose hash it finds unchanged, and those that it should ignore by
+    the `.gitignore` which it sends or which is here.
     """
-    files = value_of(await json_body(request), "files", list)
-    return await run_in_threadpool(_preupload, request, files)
+    body = await json_body(request)
+    files = value_of(body, "files", list)
+    if len(files) > MAX_PREUPLOAD:
+        raise HubError(413, f"At most {MAX_PREUPLOAD} files at once")
+    sent = None if body.get("gitIgnore") is None else value_of(body, "gitIgnore", str)
+    return await run_in_threadpool(_preupload, request, files, sent)
 
 
-def _preupload(request: Request, files: list[Any]) -> Response:
+def _preupload(request: Request, files: list[Any], sent: str | None) -> Response:
     repo = repo_to_write(request)
     store = hub_of(request).store
     sha = store.load(repo).resolve(param(request, "rev"))
     tree = store.commit(repo, sha).tree
+    patterns = ignored_by(store, repo, tree) if sent is None else patterns_of(sent)
     answers = []
     for file in files:
         if not isinstance(file, dict):
             raise HubError(400, "Each of the files must be a JSON object")
         path = check_path(value_of(file, "path", str))
-        answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": False}
-        if path in tree:
+        # As in git, a file that is in the repo already goes on being kept.
+        ignored = path not in tree and ignores(patterns, path)
+        answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
+        # Without its hash here the client sends a file again, such as one that was lost.
+        if path in tree and store.object_path(repo.namespace, tree[path].sha256).exists():
             answer["oid"] = tree[path].etag
         answers.append(answer)
     return JSONResponse({"files": answers, "commitOid": sha})
+
+
+def ignored_by(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> list[Pattern]:
+    """The patterns of the `.gitignore` in a tree."""
+    entry = tree.get(".gitignore")
+    if entry is None:
+        return []
+    if entry.size > MAX_GITIGNORE_BYTES:
+        raise HubError(400, f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
+    path = store.object_path(repo.namespace, entry.sha256)
+    return patterns_of(path.read_text("utf-8", "replace"))
+
+
+def patterns_of(text: str) -> list[Pattern]:
+    """The patterns of a `.gitignore`, or a 400."""
+    try:
+        return parse(text)
+    except BadGitignore as error:
+        raise HubError(400, str(error)) from error
 
 
 def upload_mode(path: str, file: dict[str, Any]) -> str:
@@ -98,7 +146,7 @@ async def commit(request: Request) -> Response:
     """POST commit/REV[?create_pr]: all of the changes or none."""
     repo = await run_in_threadpool(repo_to_write, request)
     header: dict[str, Any] | None = None
-    changes: list[Change] = []
+    changes: list[Change | Uploaded] = []
     async for line in body_lines(request, MAX_LINE_BYTES):
         if not line.strip():
             continue
@@ -115,10 +163,10 @@ async def commit(request: Request) -> Response:
             changes.append(await run_in_threadpool(read_change, store, repo, key, value))
     if header is None:
         raise HubError(400, "The commit is empty")
-    return await run_in_threadpool(_commit, request, repo, header, changes)
+    return await run_while_connected(request, partial(_commit, request, repo, header, changes))
 
 
-def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -> Change:
+def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -> Change | Uploaded:
     """Check one line of a commit and store the content that it brings."""
     path = value_of(value, "path", str)
     if key == "deletedFile":
@@ -132,42 +180,63 @@ def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -
             raise HubError(413, f"{path} is too large for a regular file; upload it over LFS")
         return Change(path, store.add_content(repo.namespace, data))
     if key == "lfsFile":
-        return Change(path, _uploaded(store, repo, path, value))
+        sha256 = value_of(value, "oid", str)
+        if not _SHA256.fullmatch(sha256):
+            raise HubError(400, f"{path}: the oid is no sha256")
+        # A copy of a file that is in the repo already comes without its size.
+        size = None if value.get("size") is None else value_of(value, "size", int)
+        return Uploaded(path, sha256, size)
     raise HubError(400, f"A commit has no {key[:100]!r}")
 
 
-def _uploaded(store: Store, repo: RepoName, path: str, value: dict[str, Any]) -> FileEntry:
-    """The entry of a file that was uploaded before, over LFS or Xet."""
-    sha256 = value_of(value, "oid", str)
-    if not _SHA256.fullmatch(sha256):
-        raise HubError(400, f"{path}: the oid is no sha256")
-    # A copy of a file that is in the repo already comes without its size.
-    size = None if value.get("size") is None else value_of(value, "size", int)
-    xet = adopt(store, repo.namespace, sha256, size)
+def find_uploaded(
+    store: Store, repo: RepoName, uploaded: Uploaded, left: Callable[[], bool]
+) -> Change:
+    """The change that a file makes which was uploaded before, over LFS or Xet."""
+    path, sha256, size = uploaded
+    xet = adopt(store, repo.namespace, sha256, size, left)
     try:
         entry = store.lfs_entry(repo.namespace, sha256, xet)
     except FileNotFoundError as error:
         raise HubError(400, f"{path}: no content with sha256 {sha256} was uploaded") from error
     if size not in (None, entry.size):
         raise HubError(400, f"{path} has {entry.size} bytes, not the size in the commit")
-    return entry
+    return Change(path, entry)
 
 
 def _commit(
-    request: Request, repo: RepoName, header: dict[str, Any], changes: list[Change]
+    request: Request,
+    repo: RepoName,
+    header: dict[str, Any],
+    lines: list[Change | Uploaded],
+    left: Callable[[], bool],
 ) -> Response:
     title = value_of(header, "summary", str)
     message = value_of(header, "description", str, "")
+    if len(title) > MAX_TITLE or len(message) > MAX_MESSAGE:
+        limits = f"{MAX_TITLE} characters, a description {MAX_MESSAGE}"
+        raise HubError(400, f"A summary has at most {limits}")
     expected = value_of(header, "parentCommit", str, "")
     revision, user = param(request, "rev"), need_caller(request)
     store = hub_of(request).store
     page = f"{base_url(request)}/{repo.url_path}"
+    changes = [
+        find_uploaded(store, repo, line, left) if isinstance(line, Uploaded) else line
+        for line in lines
+    ]
     with store.edit(repo) as state:
         parent = state.resolve(revision)
         if expected and not parent.startswith(expected):
-            raise HubError(412, "A commit has happened since. Please refresh and try again.")
-        pull = flag(request, "create_pr")
-        ref = "" if pull else branch_of(state, revision)
+            raise HubError(
+                412,
+                "A commit has happened since. The branch was updated since you opened this page. "
+                "Please refresh and try again.",
+            )
+        pull, ref = flag(request, "create_pr"), state.branch(revision)
+        if ref is None:
+            # Pull requests against a commit are refused as the Hub refuses them.
+            message = f"{revision[:200]} is neither a branch nor a pull request"
+            raise HubError(404 if pull else 400, message, "RevisionNotFound" if pull else "")
         tree = apply(store.commit(repo, parent).tree, changes)
         sha = store.add_commit(repo, state, parent, tree, title, message, user)
         answer = {
@@ -177,19 +246,11 @@ def _commit(
             "hookOutput": "",
         }
         if pull:
-            number = state.new_pull(title, user, sha)
+            number = state.new_pull(title, user, sha, ref)
             answer["pullRequestUrl"] = f"{page}/discussions/{number}"
         else:
             state.refs[ref] = sha
     return JSONResponse(answer)
-
-
-def branch_of(state: RepoState, revision: str) -> str:
-    """The full name of the branch or pull request that a commit to `revision` moves."""
-    for ref in (f"refs/heads/{revision}", revision):
-        if ref in state.refs and not ref.startswith("refs/tags/"):
-            return ref
-    raise HubError(400, f"{revision[:200]} is neither a branch nor a pull request")
 
 
 def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEntry]:
@@ -202,14 +263,16 @@ def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEn
     for path, entry, folder in changes:
         if entry is not None:
             tree[path] = entry
-        elif folder:
+        elif path in tree and not folder:
+            del tree[path]
+        else:
+            # `deletedFile` of a folder deletes the folder, as on the Hub.
             inside = [name for name in tree if name.startswith(f"{path}/")]
             if not inside:
-                raise NotThere("EntryNotFound", f"A folder with this name doesn't exist: {path}")
+                kind = "folder" if folder else "file"
+                raise NotThere("EntryNotFound", f"A {kind} with this name doesn't exist: {path}")
             for name in inside:
                 del tree[name]
-        elif tree.pop(path, None) is None:
-            raise NotThere("EntryNotFound", f"A file with this name doesn't exist: {path}")
     clash = {folder for path in tree for folder in parents(path)} & tree.keys()
     if clash:
         raise BadName(f"{min(clash)!r} would be a file and a folder")

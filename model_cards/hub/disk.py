@@ -5,9 +5,12 @@ Layout of a root:
     lock                               held by the one server of this root
     tokens.json                        {user: token}, mode 0600
     signing.key                        signs upload and download tickets, mode 0600
+    generation                         changed by `hub gc` when it deletes Xet chunks
+    corrupt/NAMESPACE/                 contents that `hub check` could not mend
     tmp/                               files being written; emptied at every start
     repos/KINDs/NAMESPACE/NAME/        refs.json (replacing it is what makes a commit visible)
                                        commits/SHA.json
+    moved/KINDs/NAMESPACE/NAME.json    where a repo of this name went
     store/NAMESPACE/objects/           file contents, named by their sha256
     store/NAMESPACE/xorbs/             Xet chunks, as uploaded
     store/NAMESPACE/xet/pending/       Xet recipes that no commit has checked yet, by sha256
@@ -15,10 +18,11 @@ Layout of a root:
 
 Every file is created with mode 0600: repos may be private, other users of the machine are not
 asked for a token. Nothing is shared between namespaces, so a hash that leaked opens nothing.
-Contents that no commit names any more stay on disk.
+Contents that no commit names any more stay on disk until `cephalo hub gc`.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -29,6 +33,8 @@ from types import TracebackType
 from typing import Self
 
 from cephalo.cli.errors import CephaloError
+
+SPARE_BYTES = 64 << 20  # stays free for commits and refs, which are small
 
 
 class Staged:
@@ -109,6 +115,11 @@ class Disk:
     def stage(self) -> Staged:
         """A new temporary file on the same file system as everything else."""
         return Staged(self.tmp / secrets.token_hex(16))
+
+    def need(self, size: int) -> None:
+        """Raises OSError before `size` bytes are written that would leave the disk full."""
+        if size > shutil.disk_usage(self.tmp).free - SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
 
     def write(self, path: Path, data: bytes) -> None:
         """Replace `path` with `data` in one step that survives a crash."""

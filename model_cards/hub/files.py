@@ -1,14 +1,17 @@
 """Routes that read: downloads, listings of folders, facts about single paths."""
 
+import dataclasses
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from cephalo.model_cards.hub.cas import recipe_path
 from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import Commit, FileEntry, Store
@@ -16,19 +19,38 @@ from cephalo.model_cards.hub.web import (
     BigFile,
     HubError,
     base_url,
+    caller,
     form_body,
     hub_of,
     param,
     repo_to_read,
+    run_costly,
+    run_in_thread,
 )
 
+MAX_LOOKED_THROUGH = 1_000_000  # files of trees, which takes some two seconds
 
-def resolve(request: Request) -> Response:
+
+class Wanted(NamedTuple):
+    """A file of the upstream Hub that is not here yet."""
+
+    repo: RepoName
+    path: str
+    entry: FileEntry
+    headers: dict[str, str]
+
+
+async def resolve(request: Request) -> Response:
     """GET or HEAD [datasets/]ID/resolve/REV/PATH.
 
     The headers are those of `huggingface_hub.file_download.get_hf_file_metadata`. A missing file
     still tells the commit, by which the client remembers that it is missing.
     """
+    found = await run_in_threadpool(_resolve, request)
+    return await arriving(request, *found) if isinstance(found, Wanted) else found
+
+
+def _resolve(request: Request) -> Response | Wanted:
     repo, state = repo_to_read(request)
     sha = state.resolve(param(request, "rev"))
     store = hub_of(request).store
@@ -37,31 +59,70 @@ def resolve(request: Request) -> Response:
     if entry is None:
         raise HubError(404, "Entry not found", "EntryNotFound", commit=sha)
     headers = {"X-Repo-Commit": sha, "ETag": f'"{entry.etag}"', "X-Content-Type-Options": "nosniff"}
+    if f'"{entry.etag}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
     if entry.lfs:
         headers["X-Linked-Etag"] = f'"{entry.sha256}"'
         headers["X-Linked-Size"] = str(entry.size)
-    if entry.xet:
+    if entry.xet and recipe_path(store, repo.namespace, True, entry.sha256).exists():
         token_route = f"{base_url(request)}/api/{repo.kind}s/{repo.id}/xet-read-token/{sha}"
         headers["X-Xet-Hash"] = entry.xet
         headers["X-Xet-Refresh-Route"] = token_route
         headers["Link"] = f'<{token_route}>; rel="xet-auth"'
-    return BigFile(store.object_path(repo.namespace, entry.sha256), headers)
+    content = store.object_path(repo.namespace, entry.sha256)
+    if content.exists():
+        return BigFile(content, headers)
+    if not state.upstream:
+        raise HubError(500, f"{path[:200]} is lost; `cephalo hub check` says more")
+    return Wanted(repo, path, entry, headers)
 
 
-def list_tree(request: Request) -> Response:
+async def arriving(
+    request: Request, repo: RepoName, path: str, entry: FileEntry, headers: dict[str, str]
+) -> Response:
+    """A file of the upstream Hub that is not here yet, sent on while it arrives."""
+    mirror = hub_of(request).mirror
+    if mirror is None or caller(request) is None:
+        raise HubError(401, f"{path[:200]} is not here yet; users with a token can fetch it")
+    start, stop = 0, entry.size
+    match = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{0,18})", request.headers.get("range", ""))
+    if match is not None:
+        start = int(match[1])
+        stop = min(int(match[2]) + 1, stop) if match[2] else stop
+        if start >= stop:
+            raise HubError(416, f"The file has {entry.size} bytes")
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{entry.size}"
+    headers |= {"Content-Length": str(stop - start), "Accept-Ranges": "bytes"}
+    status, kind = 200 if match is None else 206, "application/octet-stream"
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=kind)
+    pieces = mirror.stream(repo, headers["X-Repo-Commit"], path, entry, start, stop)
+    # An upstream that does not answer is an error, and not a short file.
+    first = await anext(pieces, b"")
+    return StreamingResponse(_after(first, pieces), status, headers, kind)
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def list_tree(request: Request) -> Response:
     """GET tree/REV[/FOLDER]?recursive&expand, all on one page."""
+    run = run_costly if flag(request, "expand") else run_in_thread
+    return await run(request, _list_tree, request)
+
+
+def _list_tree(request: Request) -> Response:
     repo, state = repo_to_read(request)
-    store = hub_of(request).store
-    commit = store.commit(repo, state.resolve(param(request, "rev")))
+    commit = hub_of(request).store.commit(repo, state.resolve(param(request, "rev")))
     folder = param(request, "path").strip("/") if "path" in request.path_params else ""
     found = list(_under(commit.tree, folder, flag(request, "recursive")))
     if folder and not found:
         raise HubError(404, f"{folder[:200]} does not exist", "EntryNotFound", commit=commit.sha)
     if flag(request, "expand"):
-        changed = last_changes(store, repo, commit)
-        for item in found:
-            latest = changed[item["path"]]
-            item["lastCommit"] = {"id": latest.sha, "title": latest.title, "date": latest.date}
+        tell_last_commits(hub_of(request).store, repo, commit, found)
     return JSONResponse(found)
 
 
@@ -82,17 +143,33 @@ def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator
             yield file_item(path, tree[path])
 
 
+def tell_last_commits(
+    store: Store, repo: RepoName, commit: Commit, found: list[dict[str, Any]]
+) -> None:
+    """Add to each of the found paths which commit last changed it, where that is not long ago."""
+    changed = last_changes(store, repo, commit)
+    for item in found:
+        latest = changed.get(item["path"])
+        if latest is not None:
+            item["lastCommit"] = {"id": latest.sha, "title": latest.title, "date": latest.date}
+        item["securityFileStatus"] = None
+
+
 def last_changes(store: Store, repo: RepoName, commit: Commit) -> dict[str, Commit]:
-    """The commit that last changed each file and each folder of `commit`."""
+    """The commit that last changed each file and each folder of `commit`, by path.
+
+    Looks through at most MAX_LOOKED_THROUGH files of trees.
+    """
     changed: dict[str, Commit] = {}
-    left = dict(commit.tree)
+    left, looked = dict(commit.tree), 0
     for past in store.history(repo, commit.sha):
         before = store.commit(repo, past.parent).tree if past.parent else {}
         for path in [path for path, entry in left.items() if before.get(path) != entry]:
             del left[path]
             for name in (path, *parents(path)):
-                changed.setdefault(name, past)
-        if not left:
+                changed.setdefault(name, dataclasses.replace(past, tree={}))
+        looked += len(before) + len(left)
+        if not left or looked > MAX_LOOKED_THROUGH:
             break
     return changed
 
@@ -106,20 +183,24 @@ def parents(path: str) -> Iterator[str]:
 
 async def paths_info(request: Request) -> Response:
     """POST paths-info/REV with an URL-encoded form; unknown paths are left out of the answer."""
-    wanted = (await form_body(request)).get("paths", [])
-    return await run_in_threadpool(_paths_info, request, wanted)
+    form = await form_body(request)
+    expand = form.get("expand", [""])[0].lower() in ("1", "true")
+    run = run_costly if expand else run_in_thread
+    return await run(request, _paths_info, request, form.get("paths", []), expand)
 
 
-def _paths_info(request: Request, wanted: list[str]) -> Response:
+def _paths_info(request: Request, wanted: list[str], expand: bool) -> Response:
     repo, state = repo_to_read(request)
-    tree = hub_of(request).store.commit(repo, state.resolve(param(request, "rev"))).tree
-    folders = {folder for path in tree for folder in parents(path)}
+    commit = hub_of(request).store.commit(repo, state.resolve(param(request, "rev")))
+    folders = {folder for path in commit.tree for folder in parents(path)}
     found = []
     for path in (name.strip("/") for name in wanted):
-        if path in tree:
-            found.append(file_item(path, tree[path]))
+        if path in commit.tree:
+            found.append(file_item(path, commit.tree[path]))
         elif path in folders:
             found.append(folder_item(path))
+    if expand:
+        tell_last_commits(hub_of(request).store, repo, commit, found)
     return JSONResponse(found)
 
 

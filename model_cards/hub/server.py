@@ -1,33 +1,47 @@
 """`cephalo hub serve`: the app put together, its socket, and what it prints."""
 
+import contextlib
+import re
+import secrets
 import shlex
 import socket
 import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub import (
+    absent,
     cas,
     collection,
     commits,
     files,
     info,
     lfs,
+    lists,
     pages,
+    pulls,
     refs,
     repos,
+    usage,
+    weights,
 )
 from cephalo.model_cards.hub.access import Tickets, load_tokens
 from cephalo.model_cards.hub.cards import Cards
+from cephalo.model_cards.hub.connections import BACKLOG, Connection, allow_connections
 from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.mirror import Mirror
 from cephalo.model_cards.hub.store import Store
-from cephalo.model_cards.hub.web import HANDLED, Hub, answer_error
+from cephalo.model_cards.hub.tensors import Weights
+from cephalo.model_cards.hub.upkeep import check, collect
+from cephalo.model_cards.hub.web import HANDLED, Hub, HubError, answer_error, check_host
 
 PART_BYTES = 256 << 20
 
@@ -39,31 +53,71 @@ def hub() -> None:
     """A Hugging Face Hub of your own, for laboratories without a network and for tests."""
 
 
-def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES) -> ASGIApp:
+def create_app(
+    disk: Disk,
+    tokens: dict[str, str],
+    part_bytes: int = PART_BYTES,
+    names: Collection[str] = (),
+    upstream: str = "",
+) -> ASGIApp:
     """The hub of one root as an ASGI app, which any other ASGI app can wrap.
 
     `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
-    parts of that size.
+    parts of that size. `names` are the host names, in small letters, by which clients may call
+    the hub beside "localhost" and IP addresses. `upstream` is the Hub from which is fetched what
+    is not here; "" for none.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
-    modules = (repos, collection, info, refs, files, commits, lfs, cas, pages)
-    routes = [route for module in modules for route in module.ROUTES]
+    modules = (repos, collection, usage, lists, info, weights, refs, pulls, files, commits, lfs)
+    routes = [route for module in (*modules, cas, absent, pages) for route in module.ROUTES]
+    routes = [*absent.FIRST, *routes]
     starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
     starlette.router.redirect_slashes = False
     store = Store(disk)
-    starlette.state.hub = Hub(store, Cards(store), tokens, Tickets.load(disk), part_bytes)
-    return route_on_raw_path(starlette)
+    starlette.state.hub = Hub(
+        store,
+        Cards(store),
+        tokens,
+        Tickets.load(disk),
+        part_bytes,
+        Weights(store),
+        Mirror(upstream, store) if upstream else None,
+    )
+    return route_on_raw_path(starlette, names)
 
 
-def route_on_raw_path(inner: ASGIApp) -> ASGIApp:
-    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three."""
+def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
+    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three.
+
+    Requests for other hosts than `names` go no further.
+    """
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+            request = Request(scope)
+            send = naming_the_request(request, send)
+            try:
+                check_host(request.headers.get("host", ""), names)
+            except HubError as error:
+                await answer_error(request, error)(scope, receive, send)
+                return
         await inner(scope, receive, send)
 
     return outer
+
+
+def naming_the_request(request: Request, send: Send) -> Send:
+    """Send answers with the name that the client gave to its request, or with a new one."""
+    given = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id") or ""
+    name = given if re.fullmatch(r"[\w.:=;-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+        await send(message)
+
+    return named
 
 
 @app.command()
@@ -75,6 +129,14 @@ def serve(
         str | None,
         typer.Option(help="User to print the token of; the first start makes it ('local')."),
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host name by which clients call the hub; repeatable."),
+    ] = None,
+    upstream: Annotated[
+        str,
+        typer.Option(help="Hub from which what is not here is fetched, once, and kept."),
+    ] = "",
 ) -> None:
     """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
 
@@ -82,12 +144,18 @@ def serve(
     tokens are in ROOT/tokens.json as {"user": "token"}; to add users, edit it and start again.
 
     Files that come over Xet take twice their size on disk; those that come from a client with
-    HF_HUB_DISABLE_XET=1 take it once.
+    HF_HUB_DISABLE_XET=1 take it once. `cephalo hub gc` frees what no repo names any more.
+
+    With --upstream https://huggingface.co, a user who asks for a public repo that is not here gets
+    it from there; it stays here, as it was then.
 
     Example:
 
       cephalo hub serve --root hub
     """
+    upstream = upstream.rstrip("/")
+    if upstream and not re.fullmatch(r"https?://[^/\s?#]+", upstream):
+        raise CephaloError(f"--upstream {upstream!r} is no address such as https://huggingface.co")
     disk = Disk(root.resolve())
     tokens = load_tokens(disk, user)
     listener = listen(host, port)
@@ -101,15 +169,76 @@ def serve(
             f"cephalo: warning: {host} can be reached from outside and traffic is not encrypted",
             file=sys.stderr,
         )
-    config = uvicorn.Config(
-        create_app(disk, tokens),
-        access_log=False,
-        log_level="warning",
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=3,
+    names = {one.lower() for one in (host, socket.gethostname(), *(name or ()))}
+    allow_connections()
+    server_of(create_app(disk, tokens, names=names, upstream=upstream)).run(sockets=[listener])
+
+
+def server_of(application: ASGIApp) -> uvicorn.Server:
+    """The server of the hub's app, which bounds what a client may send and how slowly."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            http=Connection,
+            ws="none",
+            backlog=BACKLOG,
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+
+@app.command("gc")
+def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
+    """Free what no repo names any more, while the hub is not served.
+
+    Example:
+
+      cephalo hub gc --root hub
+    """
+    with opened(root) as store:
+        freed = collect(store)
+    print(f"Deleted {freed.files} files, {freed.size / 1e6:.1f} MB")
+
+
+@app.command("check")
+def check_contents(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
+    """Read every file of every repo, and mend what is corrupt, while the hub is not served.
+
+    Files are mended from their Xet chunks or from the same file of another user. Files that cannot
+    be mended are named; push them again.
+
+    Example:
+
+      cephalo hub check --root hub
+    """
+    with opened(root) as store:
+        checked = check(store)
+    for what, places in (
+        ("mended", checked.mended),
+        ("corrupt Xet chunks dropped, the file is whole", checked.chunks),
+        ("lost", checked.lost),
+    ):
+        for place in places:
+            print(f"{what}: {place}")
+    print(f"Read {checked.contents} files: mended {len(checked.mended)}, lost {len(checked.lost)}")
+    if checked.lost:
+        raise CephaloError(f"{len(checked.lost)} files are lost; push them again")
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[Store]:
+    """The store of a hub that exists and that nobody serves. Raises CephaloError."""
+    if not (root / "signing.key").exists():
+        raise CephaloError(f"{root} is no folder of a hub; give the --root of `cephalo hub serve`")
+    disk = Disk(root.resolve())
+    try:
+        yield Store(disk)
+    finally:
+        disk.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -124,7 +253,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(2048)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise CephaloError(

@@ -6,6 +6,7 @@ pull requests point. Contents are written first, then the commit, then `refs.jso
 one file is what makes a commit visible, so a killed server leaves the old state or the new one.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,9 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.disk import Disk, make_folder
 from cephalo.model_cards.hub.names import KINDS, RepoName
+
+GIT_KEY = "git-"  # before the git hash of a content whose sha256 an upstream Hub did not tell
 
 
 class NotThere(LookupError):
@@ -70,8 +74,9 @@ class RepoState:
     """What `refs.json` holds.
 
     `refs` maps full names (refs/heads/main, refs/tags/v1, refs/pr/1) to commits; `commits` lists
-    every commit that was ever visible, oldest first; `pulls` holds title, author and date of each
-    pull request, the first of which has number 1.
+    every commit that was ever visible, oldest first; `pulls` holds title, author, date, status and
+    events of each pull request, the first of which has number 1. `upstream` is the Hub from which
+    the repo was fetched (see `mirror`), "" for one of this hub.
     """
 
     key: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -79,7 +84,8 @@ class RepoState:
     created: str = field(default_factory=lambda: now())
     refs: dict[str, str] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
-    pulls: list[dict[str, str]] = field(default_factory=list)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
+    upstream: str = ""
 
     def resolve(self, revision: str) -> str:
         """The commit of a branch, a tag, a full ref or a commit's first 7 to 40 digits.
@@ -95,9 +101,16 @@ class RepoState:
                     return sha
         raise NotThere("RevisionNotFound", f"Invalid rev id: {revision[:200]}")
 
-    def new_pull(self, title: str, author: str, commit: str) -> int:
-        """Open a pull request at `commit` and return its number."""
-        self.pulls.append({"title": title, "author": author, "created": now()})
+    def branch(self, revision: str) -> str | None:
+        """The full name of a branch or pull request; None for what is neither."""
+        for ref in (f"refs/heads/{revision}", revision):
+            if ref in self.refs and not ref.startswith("refs/tags/"):
+                return ref
+        return None
+
+    def new_pull(self, title: str, author: str, commit: str, base: str = "refs/heads/main") -> int:
+        """Open a pull request against the branch `base` at `commit` and return its number."""
+        self.pulls.append({"title": title, "author": author, "created": now(), "base": base})
         self.refs[f"refs/pr/{len(self.pulls)}"] = commit
         return len(self.pulls)
 
@@ -135,6 +148,16 @@ class Store:
         oid = git_blob_sha1(lfs_pointer(sha256, size))
         return FileEntry(size, oid, sha256, lfs=True, xet=xet)
 
+    def share_content(self, source: str, target: str, sha256: str) -> None:
+        """Let a namespace have a content of another: one file with two names. Raises NotThere."""
+        path = self.object_path(target, sha256)
+        if not path.exists():
+            if not self.object_path(source, sha256).exists():
+                raise NotThere("EntryNotFound", "A content was not fetched from upstream yet")
+            make_folder(path.parent)
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(self.object_path(source, sha256))
+
     # --- repos
 
     def repo_path(self, repo: RepoName) -> Path:
@@ -146,6 +169,18 @@ class Store:
         assert kind in KINDS
         for path in sorted((self.disk.root / "repos" / f"{kind}s").glob("*/*/refs.json")):
             yield RepoName(kind, path.parts[-3], path.parts[-2])
+
+    def spelled(self, repo: RepoName) -> RepoName:
+        """The repo that has this name but for capitals; `repo` itself where there is none."""
+        if self.repo_path(repo).exists():
+            return repo
+        wanted = repo.id.casefold()
+        for path in (self.disk.root / "repos" / f"{repo.kind}s").glob("*"):
+            if path.name.casefold() == repo.namespace.casefold():
+                for folder in path.glob("*"):
+                    if f"{path.name}/{folder.name}".casefold() == wanted:
+                        return RepoName(repo.kind, path.name, folder.name)
+        return repo
 
     def load(self, repo: RepoName) -> RepoState:
         """Raises NotThere."""
@@ -166,15 +201,21 @@ class Store:
             yield state
             self._save(self.repo_path(repo), state)
 
-    def create(self, repo: RepoName, private: bool, first: dict[str, FileEntry]) -> bool:
+    def create(
+        self,
+        repo: RepoName,
+        private: bool,
+        first: dict[str, FileEntry],
+        title: str = "initial commit",
+    ) -> bool:
         """Make a repo whose branch `main` holds one commit; False where there is one already."""
         with self._lock:
-            if self.repo_path(repo).exists():
+            if self.repo_path(self.spelled(repo)).exists():
                 return False
             # Built under tmp/ and renamed into place: a repo without a commit is never visible.
             folder = self.disk.tmp / secrets.token_hex(16)
             state = RepoState(private=private)
-            sha = self._write_commit(folder, None, first, "initial commit", "", repo.namespace)
+            sha = self._write_commit(folder, None, first, title, "", repo.namespace)
             state.refs["refs/heads/main"] = sha
             state.commits.append(sha)
             self._save(folder, state)
@@ -194,7 +235,24 @@ class Store:
             if self.repo_path(target).exists():
                 return False
             self.disk.move_folder(self.repo_path(repo), self.repo_path(target))
+            self.disk.write(self._moved_path(repo), json.dumps(target.id).encode())
             return True
+
+    def moved(self, repo: RepoName) -> RepoName | None:
+        """Where a repo that is not there went; None where that is not known."""
+        seen: set[RepoName] = set()
+        while repo not in seen and not self.repo_path(repo).exists():
+            seen.add(repo)
+            try:
+                target = json.loads(self._moved_path(repo).read_bytes())
+            except FileNotFoundError:
+                return None
+            repo = RepoName(repo.kind, *target.split("/"))
+        return repo if seen and repo not in seen else None
+
+    def _moved_path(self, repo: RepoName) -> Path:
+        folder = self.disk.root / "moved" / f"{repo.kind}s" / repo.namespace
+        return folder / f"{repo.name}.json"
 
     # --- commits
 
@@ -229,6 +287,22 @@ class Store:
         state.commits.append(sha)
         return sha
 
+    def without(self, repo: RepoName, state: RepoState, sha256s: set[str]) -> None:
+        """Write the history anew without some contents; inside `edit`."""
+        renamed: dict[str | None, str | None] = {None: None}
+        for sha in state.commits:
+            commit = self.commit(repo, sha)
+            kept = {
+                path: entry for path, entry in commit.tree.items() if entry.sha256 not in sha256s
+            }
+            parent = renamed[commit.parent]
+            if len(kept) < len(commit.tree) or parent != commit.parent:
+                written = commit.title, commit.message, commit.author, commit.date
+                sha = self._write_commit(self.repo_path(repo), parent, kept, *written)
+            renamed[commit.sha] = sha
+        state.commits = list(dict.fromkeys(renamed[sha] for sha in state.commits))
+        state.refs = {ref: renamed[sha] for ref, sha in state.refs.items()}
+
     def _write_commit(
         self,
         folder: Path,
@@ -237,13 +311,14 @@ class Store:
         title: str,
         message: str,
         author: str,
+        date: str | None = None,
     ) -> str:
         body = {
             "parent": parent,
             "title": title,
             "message": message,
             "author": author,
-            "date": now(),
+            "date": date or now(),
             # The same change made twice in one millisecond is two commits.
             "nonce": secrets.token_hex(8),
             "tree": {path: dataclasses.astuple(entry) for path, entry in tree.items()},
@@ -252,6 +327,16 @@ class Store:
         sha = hashlib.sha1(data, usedforsecurity=False).hexdigest()
         self.disk.write(folder / "commits" / f"{sha}.json", data)
         return sha
+
+    def keep_mirrored(self, repo: RepoName, state: RepoState, commit: Commit) -> None:
+        """Write a commit of another Hub under the name that it has there."""
+        body = dataclasses.asdict(commit) | {"nonce": ""}
+        del body["sha"]
+        body["tree"] = {path: dataclasses.astuple(entry) for path, entry in commit.tree.items()}
+        folder = self.repo_path(repo)
+        with self._lock:
+            self.disk.write(folder / "commits" / f"{commit.sha}.json", json.dumps(body).encode())
+            self._save(folder, state)
 
     def _read_commit(self, path: Path) -> Commit:
         body = json.loads(path.read_bytes())
@@ -270,7 +355,12 @@ def now() -> str:
 
 def git_blob_sha1(data: bytes) -> str:
     """The name that git gives to a file with this content, in hex."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(git_blob_start(len(data)) + data, usedforsecurity=False).hexdigest()
+
+
+def git_blob_start(size: int) -> bytes:
+    """What git hashes before the `size` bytes of a file."""
+    return b"blob %d\0" % size
 
 
 def lfs_pointer(sha256: str, size: int) -> bytes:

@@ -1,15 +1,19 @@
 """What every route shares: the hub behind it, the caller, the repo, bounded bodies, errors."""
 
+import asyncio
+import contextlib
 import errno
+import ipaddress
 import json
 import re
-import secrets
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -17,24 +21,36 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from cephalo.model_cards.hub.access import Tickets, user_of_token
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Staged
-from cephalo.model_cards.hub.names import BadName, RepoName, check_repo
+from cephalo.model_cards.hub.mirror import Mirror, UpstreamError
+from cephalo.model_cards.hub.names import BadName, BadPath, RepoName, check_name, check_repo
 from cephalo.model_cards.hub.store import NotThere, RepoState, Store
+from cephalo.model_cards.hub.tensors import Weights
 
 MAX_JSON_BYTES = 4 << 20
+MAX_FORM_FIELDS = 20_000
 WRITE_BYTES = 1 << 20
+WATCH_SECONDS = 0.5  # between two looks whether the client is still there
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Hub:
-    """All that a server holds. `part_bytes` is the size of the parts of an LFS upload."""
+    """All that a server holds.
+
+    `part_bytes` is the size of the parts of an LFS upload. `costly` is held by the one request
+    at a time of a user that may take seconds of the processor, `strangers` by one without a token.
+    """
 
     store: Store
     cards: Cards
     tokens: dict[str, str]
     tickets: Tickets
     part_bytes: int
+    weights: Weights
+    mirror: Mirror | None = None
+    costly: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
 
 class HubError(Exception):
@@ -46,6 +62,14 @@ class HubError(Exception):
         self.message = message
         self.code = code
         self.commit = commit
+
+
+class Moved(Exception):
+    """What was asked for is at another address of this hub, which comes without the host."""
+
+    def __init__(self, address: str):
+        super().__init__(address)
+        self.address = address
 
 
 class BigFile(FileResponse):
@@ -67,18 +91,22 @@ def answer_error(request: Request, error: Exception) -> Response:
     """Put an error in the form that `huggingface_hub.utils.hf_raise_for_status` reads."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)
+    if isinstance(error, Moved):
+        return Response(status_code=307, headers={"Location": error.address})
+    if isinstance(error, UpstreamError):
+        error = HubError(error.status, str(error))
     if isinstance(error, NotThere):
         error = HubError(404, error.message, error.code)
     elif isinstance(error, BadName):
-        error = HubError(400, str(error))
+        error = HubError(422 if isinstance(error, BadPath) else 400, str(error))
     elif isinstance(error, OSError):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise error
         error = HubError(507, "The hub's disk is full; free some space and try again")
     assert isinstance(error, HubError)
     headers = {
-        "X-Request-Id": secrets.token_hex(8),
-        "X-Error-Message": error.message.encode("ascii", "replace").decode().replace("\n", " "),
+        # A header line has neither control characters nor letters beyond ASCII.
+        "X-Error-Message": re.sub(r"[^ -~]", "?", error.message.replace("\n", " ")),
     }
     if error.code:
         headers["X-Error-Code"] = error.code
@@ -87,7 +115,7 @@ def answer_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.message}, error.status, headers)
 
 
-HANDLED = (HubError, NotThere, BadName, OSError, ClientDisconnect)
+HANDLED = (HubError, UpstreamError, Moved, NotThere, BadName, OSError, ClientDisconnect)
 
 
 # --- the request
@@ -96,6 +124,44 @@ HANDLED = (HubError, NotThere, BadName, OSError, ClientDisconnect)
 def hub_of(request: Request) -> Hub:
     """The hub that this request was sent to."""
     return request.app.state.hub
+
+
+async def run_costly(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+    """Run what may take seconds in a thread, one request at a time; the others wait in no thread.
+
+    So however many strangers ask for lists and checks, files are served beside them, and users
+    wait for users only.
+    """
+    hub, header = hub_of(request), request.headers.get("authorization", "")
+    known = user_of_token(hub.tokens, header.removeprefix("Bearer ").strip()) is not None
+    # Under /cas/ the token is one of Xet, which was read before.
+    known = known or request.scope["path"].startswith("/cas/")
+    limiter = hub.costly if known else hub.strangers
+    return await to_thread.run_sync(function, *arguments, limiter=limiter)
+
+
+async def run_in_thread(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+    """Run what reads a little from the disk beside other requests."""
+    return await run_in_threadpool(function, *arguments)
+
+
+async def run_while_connected(request: Request, function: Callable[[Callable[[], bool]], T]) -> T:
+    """Run `function` in a thread; what it is given says whether the client has left.
+
+    To be called when the body has been read.
+    """
+    left = threading.Event()
+
+    async def watch() -> None:
+        while not await request.is_disconnected():
+            await asyncio.sleep(WATCH_SECONDS)
+        left.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await run_in_threadpool(function, left.is_set)
+    finally:
+        watching.cancel()
 
 
 def param(request: Request, name: str) -> str:
@@ -109,6 +175,23 @@ def base_url(request: Request) -> str:
     if not re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII):
         raise HubError(400, "The Host header is missing or malformed")
     return f"{request.url.scheme}://{host}"
+
+
+def check_host(host: str, names: Collection[str]) -> None:
+    """Refuse a Host header that is none of `names`, "localhost" or an IP address.
+
+    A page in a browser can make its own name stand for this machine's address (DNS rebinding);
+    then it may read what the hub answers, but the Host header still tells that name.
+    """
+    name = re.sub(r":[0-9]*$", "", host).strip("[]").lower()
+    if name in ("localhost", *names):
+        return
+    try:
+        ipaddress.ip_address(name)
+    except ValueError as error:
+        raise HubError(
+            421, f"This hub does not serve the name {name[:100]!r}; start it with --name"
+        ) from error
 
 
 def caller(request: Request) -> str | None:
@@ -131,13 +214,16 @@ def need_caller(request: Request) -> str:
 
 
 def named_repo(request: Request) -> RepoName:
-    """The repo in the address, whether it exists or not.
+    """The repo in the address, whether it exists or not; capitals do not count.
 
     Under /api/ the kind is a parameter; elsewhere models have no prefix.
     """
     first = request.scope["path"].split("/")[1]
+    if request.path_params["namespace"] == first and first in ("datasets", "spaces"):
+        raise no_repo(request, first.removesuffix("s"), param(request, "name"))
     kind = first if first in ("datasets", "spaces") else request.path_params.get("kind", "models")
-    return check_repo(kind.removesuffix("s"), param(request, "namespace"), param(request, "name"))
+    named = check_repo(kind.removesuffix("s"), param(request, "namespace"), param(request, "name"))
+    return hub_of(request).store.spelled(named)
 
 
 def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
@@ -154,13 +240,60 @@ def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
 def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
     """The repo in the address, which the caller may read."""
     repo = named_repo(request)
+    follow(request, repo)
+    mirror(request, repo)
     return repo, open_for(hub_of(request), caller(request), repo)
 
 
 def repo_to_write(request: Request) -> RepoName:
     """The repo in the address, which the caller may write: it lies in the caller's namespace."""
     repo = named_repo(request)
+    follow(request, repo)
     return writable(request, repo)
+
+
+def follow(request: Request, repo: RepoName) -> None:
+    """Raises Moved where the caller may read what became of a repo under another name."""
+    hub = hub_of(request)
+    target = hub.store.moved(repo)
+    if target is not None:
+        open_for(hub, caller(request), target)
+        address = request.scope["path"].replace(f"/{repo.id}", f"/{target.id}", 1)
+        query = request.url.query
+        raise Moved(f"{address}?{query}" if query else address)
+
+
+def mirror(request: Request, repo: RepoName) -> None:
+    """Describe a repo of the upstream Hub here, at the revision in the address.
+
+    Raises Moved where upstream has it under another name.
+    """
+    hub, user = hub_of(request), caller(request)
+    if hub.mirror is None or user is None or repo.namespace in hub.tokens:
+        return
+    revision = param(request, "rev") if "rev" in request.path_params else "main"
+    with contextlib.suppress(NotThere):
+        state = hub.store.load(repo)
+        if not state.upstream:
+            return
+        state.resolve(revision)
+        return
+    found = hub.mirror.describe(repo.kind, repo.id, revision)
+    if found not in (None, repo):
+        raise Moved(request.scope["path"].replace(f"/{repo.id}", f"/{found.id}", 1))
+
+
+def no_repo(request: Request, kind: str, name: str) -> Exception:
+    """What to raise for a repo without a namespace, such as gpt2.
+
+    No repo here is called so. Upstream may know it under its whole name.
+    """
+    hub, user = hub_of(request), caller(request)
+    if hub.mirror is not None and user is not None:
+        found = hub.mirror.describe(kind, check_name(name), "main")
+        if found is not None:
+            return Moved(request.scope["path"].replace(f"/{name}", f"/{found.id}", 1))
+    return HubError(404 if user else 401, "Repository not found", "RepoNotFound")
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:
@@ -183,7 +316,8 @@ async def json_body(request: Request) -> dict[str, Any]:
 async def form_body(request: Request) -> dict[str, list[str]]:
     """The fields of an URL-encoded form of at most MAX_JSON_BYTES."""
     try:
-        return parse_qs((await bounded_body(request, MAX_JSON_BYTES)).decode())
+        text = (await bounded_body(request, MAX_JSON_BYTES)).decode()
+        return parse_qs(text, max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:
         raise HubError(400, f"The form does not parse: {error}") from error
 
@@ -208,6 +342,16 @@ def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = 
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise HubError(400, f"The body needs {key!r} as {kind.__name__}")
     return value
+
+
+def only(asked: Mapping[str, Any], *kept: str) -> None:
+    """Answer 400 by name where something is asked for that is not kept here.
+
+    What a field says by being null, false or empty is what it says by being absent.
+    """
+    other = sorted(name for name, value in asked.items() if name not in kept and value)
+    if other:
+        raise HubError(400, f"This hub does not keep {', '.join(map(repr, other))[:500]}")
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
