@@ -47,6 +47,7 @@ class CutRules:
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
     candidates: tuple[int, ...] = (7, 4, 3)  # widest gutters tried in the whole, in a row of it, …
     clear: float = -1.0  # gain from which on edges of equal rows and columns leave no question
+    off_grid: float = 0.3  # cost of a letter off its corner above which the question is open
     grid_lines: int = 16  # the same where panels stand in equal rows and columns
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
@@ -316,6 +317,7 @@ class Search:
                 gain -= self._off_corner(trimmed)
                 rects.append(trimmed)
         clear = min(cut.gain for cut in cuts) > self.rules.clear
+        clear &= all(self._off_corner(rect) <= self.rules.off_grid for rect in rects)
         return Way(gain, tuple(rects), clear)
 
     def _regular_cuts(self, rect: Rect, axis: int, count: int, lines: list[Gutter]) -> list[Gutter]:

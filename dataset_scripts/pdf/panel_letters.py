@@ -34,7 +34,8 @@ class LetterRules:
     # Grey levels, [from, to): letters in drawings; black and white ones in pictures.
     drawn: tuple[int, int] = (0, 128)
     pictured: tuple[tuple[int, int], ...] = ((0, 60), (230, 256), (0, 95), (195, 256))
-    picture: float = 0.1  # share of dark pixels from which on letters may be white
+    paper: int = 225  # grey level from which on a pixel is paper
+    picture: float = 0.1  # share of pixels darker than paper from which on letters may be white
     least_height: float = 4.0  # points, of a small letter without ascender in 8-point type
     most_height: float = 22.0  # points
     least_pixels: int = 7  # height in pixels below which shapes cannot be told apart
@@ -134,7 +135,7 @@ def find_letters(
     wanted = {letter: np.flatnonzero(shapes.names == letter) for letter in letters}
     wanted = {letter: places for letter, places in wanted.items() if len(places)}
     ranges = [rules.drawn]
-    if (grey[::4, ::4] < rules.drawn[1]).mean() > rules.picture:
+    if (grey[::4, ::4] < rules.paper).mean() > rules.picture:
         ranges += rules.pictured
     found: list[Found] = []
     places: dict[str, Rect] = {}
