@@ -40,8 +40,13 @@ class CutRules:
     least_gain: tuple[float, float] = (-2.0, -3.0)
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
+    guided: float = 0.6  # share of the panels whose letters are printed: they lead the search
+    left_out: float = 1.0  # cost of a legend or of labels of rows that are no part of a panel
+    left_out_size: float = 1.0  # the same for each mean panel's area
     off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
+    strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
+    strip_from: float = 3.0  # ratio of its sides
     least_side: float = 0.1  # share of the picture's side: smaller parts are labels
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
@@ -104,6 +109,7 @@ class Search:
         if self.total:
             self.least_side = min(self.least_side, self.rules.in_row / self.total)
         self.anchored = len(self.marks) == self.total
+        self.guided = len(self.marks) >= self.rules.guided * max(self.total, 1)
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
         self.points = [centre(mark) for mark in self.marks]
         self.height, self.width = (side - 1 for side in self.ink.shape)
@@ -113,7 +119,7 @@ class Search:
         """Take from the whole what its parts are compared with."""
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
-        if self.anchored and self.marks:  # of some letters the outermost tells nothing
+        if self.guided and self.marks:  # of few letters the outermost tells nothing
             across, down = zip(*self.points, strict=True)
             self.corner = (
                 min(across) - x0 > x1 - max(across),
@@ -180,7 +186,7 @@ class Search:
                 middle = start + int(jumps[start:end].argmax())
                 gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
                 found.append((gain, -1, middle, middle + 1))
-            if self.anchored and self.dark:
+            if self.guided and self.dark:
                 found += self._implied(rect, axis)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
@@ -264,11 +270,13 @@ class Search:
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         size = wide * high / self.mean
         found: dict[int, Way] = {}
+        if not inside and self.guided:
+            found[0] = Way(-self.rules.left_out - self.rules.left_out_size * size, ())
         least = min(wide / self.width, high / self.height)
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            cost = self.shape * self.rules.size * abs(math.log(size)) + self._off_corner(rect)
+            cost = self._off_shape(rect) + self._off_corner(rect)
             found[1] = Way(-cost, (rect,))
         counts = range(2, self.total + 1)
         if self.anchored:
@@ -277,10 +285,10 @@ class Search:
             counts = [n for n in counts if n >= inside and size / n < self.rules.most_uneven]
         else:
             counts = [n for n in counts if n >= inside and size / n > 1 / self.rules.most_uneven]
-        if depth and counts and counts[-1] > 1:
+        if depth and counts and (counts[-1] > 1 or self.guided):
             most = counts[-1]
             for count, way in self._pieces(rect, axis, depth, most).items():
-                if count in counts and count > 1:
+                if count in counts and (count not in found or way.gain > found[count].gain):
                     found[count] = way
         return found
 
@@ -311,10 +319,7 @@ class Search:
                 inside = self.count_marks(cell)
                 if trimmed is None or inside > 1 or (self.anchored and not inside):
                     return None
-                wide, high = trimmed[2] - trimmed[0], trimmed[3] - trimmed[1]
-                size = wide * high / self.mean
-                gain -= self.shape * self.rules.size * abs(math.log(size))
-                gain -= self._off_corner(trimmed)
+                gain -= self._off_shape(trimmed) + self._off_corner(trimmed)
                 rects.append(trimmed)
         clear = min(cut.gain for cut in cuts) > self.rules.clear
         clear &= all(self._off_corner(rect) <= self.rules.off_grid for rect in rects)
@@ -334,6 +339,13 @@ class Search:
                     best = Gutter(line.start, line.end, gain)
             cuts.append(best)
         return cuts
+
+    def _off_shape(self, rect: Rect) -> float:
+        """Cost of a panel larger or smaller than others, or long and narrow."""
+        wide, high = rect[2] - rect[0], rect[3] - rect[1]
+        off = self.rules.size * abs(math.log(wide * high / self.mean))
+        longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
+        return self.shape * (off + self.rules.strip * max(longer, 0.0))
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
@@ -359,7 +371,8 @@ class Search:
             here: dict[int, Way] = {}
             for first in range(last + 1):
                 whole = first == 0 and last == len(ends) - 1
-                if whole or (depth < self.depth and end - starts[first] < thin):
+                narrow = depth < self.depth and end - starts[first] < thin
+                if whole or (narrow and not self.guided):
                     continue
                 piece = self.piece(rect, axis, starts[first], end)
                 if piece is None:
@@ -368,7 +381,8 @@ class Search:
                 gain = gutters[first - 1].gain if first else 0.0
                 for count, way in self.ways(piece, 1 - axis, depth - 1).items():
                     for known, earlier in before.items():
-                        total = earlier.gain + gain + way.gain
+                        parts = bool(known and count)
+                        total = earlier.gain + (gain if parts else min(gain, 0.0)) + way.gain
                         old = here.get(known + count)
                         if known + count <= most and (old is None or total > old.gain):
                             here[known + count] = Way(total, earlier.rects + way.rects)
