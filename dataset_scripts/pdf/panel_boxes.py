@@ -106,8 +106,9 @@ def _search(
 ) -> tuple[Rect, ...]:
     """The parts of a picture: by its gutters, where it has pictures also by their edges."""
     found: tuple[Rect, ...] = ()
+    ink = _without_frame(ink, rules)
     if ink.mean() < rules.pictures:
-        found = _best(_without_frame(ink, rules), marks, count, rules, None)
+        found = _best(ink, marks, count, rules, None)
     if not found:
         found = _best(ink, marks, count, rules, _steps(grey, rules))
     return found
@@ -141,15 +142,22 @@ def _best(
 
 
 def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
-    """Ink without a ruled frame around the whole."""
+    """Ink without a ruled frame around the whole.
+
+    A rule of a pixel may be lost on some sides where a picture is scaled down. The axes of a plot
+    are rules at its left and at its foot.
+    """
     height, width = ink.shape
     depth = max(2, round(rules.frame_depth * min(height, width)))
     sides = []
+    framed = []
     for edge in (ink[:depth], ink[-depth:][::-1], ink.T[:depth], ink.T[-depth:][::-1]):
         ruled = np.flatnonzero(edge.mean(axis=1) > rules.frame)
-        if not len(ruled) or ruled[-1] - ruled[0] >= rules.frame_width:
-            return ink
-        sides.append(int(ruled[-1]) + 1)
+        thin = len(ruled) > 0 and ruled[-1] - ruled[0] < rules.frame_width
+        framed.append(thin and not edge[: ruled[0]].any())
+        sides.append(int(ruled[-1]) + 1 if framed[-1] else 0)
+    if sum(framed) < 3 and not (framed[0] and (framed[2] or framed[3])):
+        return ink
     top, bottom, left, right = sides
     inner = np.zeros_like(ink)
     part = np.s_[top : height - bottom, left : width - right]
