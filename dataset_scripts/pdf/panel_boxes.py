@@ -3,11 +3,12 @@
 The picture decides, whether the figure is drawn or embedded.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Search
@@ -183,43 +184,34 @@ def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
     return jumps[0], jumps[1]
 
 
-def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Box]:
-    """Boxes of pictures of one size in a plate: an image cut along all its gutters.
+def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
+    """Boxes of pictures of one size in a plate, each with its axes and labels, in points.
 
-    Empty where there is no gutter or the parts differ in size.
+    Empty where there are no such pictures, or they are a small part of the figure.
     """
-    left, top, right, bottom = picture.to_rect(image)
-    crossed = rules.levels[-1][0]
-    inside = picture.grey[top:bottom, left:right] < rules.ink
-    if inside.size == 0 or min(inside.mean(axis=0).min(), inside.mean(axis=1).min()) > crossed:
+    shown = _pictures(picture.grey < rules.paper, rules)
+    wide = [x1 - x0 for x0, _, x1, _ in shown]
+    high = [y1 - y0 for _, y0, _, y1 in shown]
+    if len(shown) < 2 or _differ(wide, rules) or _differ(high, rules):
         return []
-    ink = np.zeros(picture.grey.shape, bool)
-    ink[top:bottom, left:right] = inside
-    search = Search(integral(ink), (), 0, rules)
-    whole = search.trim((0, 0, search.width, search.height))
-    if whole is None:
+    if sum(map(math.prod, zip(wide, high, strict=True))) < rules.plate_share * picture.grey.size:
         return []
-    cells = _cells(search, whole, 1) or _cells(search, whole, 0)
-    wide = [cell[2] - cell[0] for cell in cells]
-    high = [cell[3] - cell[1] for cell in cells]
-    if len(cells) < 2 or _differ(wide, rules) or _differ(high, rules):
-        return []
-    return [picture.to_box(cell) for cell in cells]
+    found = split(picture, len(shown), [picture.to_box(rect) for rect in shown], (), rules)
+    return [box for box, _ in found]
+
+
+def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
+    """Rectangles full of ink that touch nothing: photographs and maps, but no bars."""
+    labels, _ = label(ink)
+    found = []
+    for down, across in find_objects(labels):
+        wide, high = across.stop - across.start, down.stop - down.start
+        square = max(wide, high) < rules.strip_from * min(wide, high)
+        large = wide * high > rules.least_picture * ink.size
+        if square and large and ink[down, across].mean() > rules.solid:
+            found.append((across.start, down.start, across.stop, down.stop))
+    return found
 
 
 def _differ(sides: list[int], rules: CutRules) -> bool:
     return max(sides) > rules.plate * min(sides)
-
-
-def _cells(search: Search, rect: Rect, axis: int, depth: int = 0) -> list[Rect]:
-    """Parts of a rectangle between its gutters along one axis, each cut along the other."""
-    gutters = search.find_gutters(rect, axis, search.rules.most_cells)
-    edges = [0, *(side for gutter in gutters for side in (gutter.start, gutter.end))]
-    edges.append(rect[2 + axis] - rect[axis])
-    cells: list[Rect] = []
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        cell = search.piece(rect, axis, start, end)
-        if cell is None:
-            continue
-        cells += [cell] if depth else _cells(search, cell, 1 - axis, 1)
-    return cells

@@ -43,6 +43,9 @@ class CutRules:
     guided: float = 0.6  # share of the panels whose letters are printed: they lead the search
     left_out: float = 1.0  # cost of a legend or of labels of rows that are no part of a panel
     left_out_size: float = 1.0  # the same for each mean panel's area
+    centred: float = 0.3  # of a mean panel's side: letters as far from all sides stand midway
+    faint: float = 1.0  # cost of a panel without a letter that is fainter than `faint_from`
+    faint_from: float = 3.0  # ratio of the whole's share of ink and the panel's
     off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
@@ -57,8 +60,11 @@ class CutRules:
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
     frame_width: int = 4  # pixels of the rule
-    plate: float = 1.1  # ratio of the sides of pictures that still are of one size
-    most_cells: int = 30  # rows or columns of a plate of pictures
+    paper: int = 225  # grey level from which on a pixel is no part of a picture in a plate
+    solid: float = 0.85  # share of ink in such a picture
+    least_picture: float = 0.01  # of the figure's area
+    plate: float = 1.15  # ratio of the sides of pictures that still are of one size
+    plate_share: float = 0.4  # of the figure's area that they take
 
 
 RULES = CutRules()
@@ -97,7 +103,9 @@ class Search:
     rules: CutRules
     steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
+    share: float = 1.0  # of ink in the whole
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
+    centred: tuple[bool, bool] = (False, False)  # whether they stand midway across, midway down
     margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
     dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
@@ -119,6 +127,7 @@ class Search:
         """Take from the whole what its parts are compared with."""
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
+        self.share = self.inked(whole)
         if self.guided and self.marks:  # of few letters the outermost tells nothing
             across, down = zip(*self.points, strict=True)
             self.corner = (
@@ -129,6 +138,8 @@ class Search:
                 min(min(across) - x0, x1 - max(across)),
                 min(min(down) - y0, y1 - max(down)),
             )
+            least = self.rules.centred * math.sqrt(self.mean)
+            self.centred = (self.margin[0] > least, self.margin[1] > least)
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
@@ -235,7 +246,7 @@ class Search:
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
         for mark in self.points:
-            if not holds(rect, mark):
+            if self.centred[axis] or not holds(rect, mark):
                 continue
             away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
             middle = round(mark[axis] + away) - rect[axis]
@@ -345,7 +356,11 @@ class Search:
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         off = self.rules.size * abs(math.log(wide * high / self.mean))
         longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
-        return self.shape * (off + self.rules.strip * max(longer, 0.0))
+        off = self.shape * (off + self.rules.strip * max(longer, 0.0))
+        if self.dark and not self.count_marks(rect):
+            fainter = math.log(self.share / self.inked(rect)) - math.log(self.rules.faint_from)
+            off += self.rules.faint * max(fainter, 0.0)
+        return off
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
@@ -355,7 +370,8 @@ class Search:
         off = 0.0
         for axis in (0, 1):
             share = (mark[axis] - rect[axis]) / (rect[axis + 2] - rect[axis])
-            off += 1 - share if self.corner[axis] else share
+            place = 0.5 if self.centred[axis] else float(self.corner[axis])
+            off += abs(share - place)
         return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
@@ -394,6 +410,12 @@ class Search:
         part = list(rect)
         part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
         return self.trim((part[0], part[1], part[2], part[3]))
+
+    def inked(self, rect: Rect) -> float:
+        """Share of ink in a trimmed rectangle."""
+        x0, y0, x1, y1 = rect
+        ink = self.ink[y1, x1] - self.ink[y0, x1] - self.ink[y1, x0] + self.ink[y0, x0]
+        return float(ink) / ((x1 - x0) * (y1 - y0))
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""

@@ -46,7 +46,7 @@ def find_panels(
     if mentioned:
         letters = _drawn_run(draw(_FINE), mentioned)
     if not letters:
-        cells = find_plate(draw(_COARSE), images[0]) if len(images) == 1 else []
+        cells = find_plate(draw(_COARSE)) if images else []
         cells = _reading_order(cells)
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
@@ -58,7 +58,7 @@ def find_panels(
         anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
-    if not cells and drawn:  # a letter within a picture may be misread
+    if not cells and drawn and not mentioned:  # a letter within a picture may be misread
         cells = split(draw(_COARSE), len(letters), (), below)
     placed = _lettered(cells, letters, list(anchors))
     return [Panel(letter, placed.get(letter), parts.get(letter, "")) for letter in letters]
