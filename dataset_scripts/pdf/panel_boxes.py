@@ -3,7 +3,6 @@
 The picture decides, whether the figure is drawn or embedded.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -189,15 +188,12 @@ def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
 
     Empty where there are no such pictures, or they are a small part of the figure.
     """
-    shown = _pictures(picture.grey < rules.paper, rules)
-    wide = [x1 - x0 for x0, _, x1, _ in shown]
-    high = [y1 - y0 for _, y0, _, y1 in shown]
-    if len(shown) < 2 or _differ(wide, rules) or _differ(high, rules):
-        return []
-    if sum(map(math.prod, zip(wide, high, strict=True))) < rules.plate_share * picture.grey.size:
-        return []
-    found = split(picture, len(shown), [picture.to_box(rect) for rect in shown], (), rules)
-    return [box for box, _ in found]
+    for paper in rules.papers:
+        shown = _pictures(picture.grey < paper, rules)
+        if _is_plate(shown, picture.grey.size, rules):
+            anchors = [picture.to_box(rect) for rect in shown]
+            return [box for box, _ in split(picture, len(shown), anchors, (), rules)]
+    return []
 
 
 def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
@@ -211,6 +207,15 @@ def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
         if square and large and ink[down, across].mean() > rules.solid:
             found.append((across.start, down.start, across.stop, down.stop))
     return found
+
+
+def _is_plate(pictures: list[Rect], area: int, rules: CutRules) -> bool:
+    """Whether pictures are of one size and take much of a figure's area, in pixels."""
+    wide = [x1 - x0 for x0, _, x1, _ in pictures]
+    high = [y1 - y0 for _, y0, _, y1 in pictures]
+    if len(pictures) < 2 or _differ(wide, rules) or _differ(high, rules):
+        return False
+    return float(np.dot(wide, high)) >= rules.plate_share * area
 
 
 def _differ(sides: list[int], rules: CutRules) -> bool:

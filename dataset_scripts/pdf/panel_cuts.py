@@ -60,7 +60,9 @@ class CutRules:
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
     frame_width: int = 4  # pixels of the rule
-    paper: int = 225  # grey level from which on a pixel is no part of a picture in a plate
+    # Grey levels from which on a pixel is no part of a picture in a plate: gutters of a JPEG are
+    # not quite white, nor are bright objects within a picture.
+    papers: tuple[int, ...] = (225, 245)
     solid: float = 0.85  # share of ink in such a picture
     least_picture: float = 0.01  # of the figure's area
     plate: float = 1.15  # ratio of the sides of pictures that still are of one size
