@@ -127,6 +127,9 @@ def _best(
     if whole is None:
         return ()
     search.measure(whole)
+    if dark:
+        whole = search.without_labels(whole)
+        search.measure(whole)
     grid = search.grid(whole)
     if grid and grid.clear:
         return grid.rects

@@ -32,7 +32,7 @@ class CutRules:
     edge_gain: float = 3.0  # cost of an edge that is seen along none of the column's length
     implied_gain: float = -3.0  # cost of a cut that only a letter in the corner beside it implies
     implied_apart: float = 0.02  # share of the longer side: nearer gutters or edges stand for it
-    off_regular: float = 12.0  # cost of a row's or column's edge a whole cell off its place
+    off_regular: float = 40.0  # cost of a row's or column's edge a whole cell off its place
     most_off: float = 0.25  # cells by which an edge may be off its place
     unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
     # Gain for each cut below which boxes are left out, unless each holds a printed letter; in
@@ -46,7 +46,8 @@ class CutRules:
     centred: float = 0.3  # of a mean panel's side: letters as far from all sides stand midway
     faint: float = 1.0  # cost of a panel without a letter that is fainter than `faint_from`
     faint_from: float = 3.0  # ratio of the whole's share of ink and the panel's
-    off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
+    off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
+    corner_slack: float = 0.05  # of that side
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
     strip_from: float = 3.0  # ratio of its sides
@@ -65,6 +66,8 @@ class CutRules:
     papers: tuple[int, ...] = (225, 245)
     solid: float = 0.85  # share of ink in such a picture
     least_picture: float = 0.01  # of the figure's area
+    labels: tuple[float, float] = (0.25, 0.1)  # of its width, height: names of rows, of columns
+    side: int = 3  # pixels within which a picture's side is dark
     plate: float = 1.15  # ratio of the sides of pictures that still are of one size
     plate_share: float = 0.4  # of the figure's area that they take
 
@@ -305,6 +308,24 @@ class Search:
                     found[count] = way
         return found
 
+    def without_labels(self, rect: Rect) -> Rect:
+        """A trimmed rectangle of pictures without names of rows and columns at its left and top."""
+        for axis in (0, 1):
+            length = rect[axis + 2] - rect[axis]
+            for gutter in reversed(self.find_gutters(rect, axis, self.rules.grid_lines)):
+                label = self.piece(rect, axis, 0, gutter.start)
+                rest = self.piece(rect, axis, gutter.end, length)
+                if label is None or rest is None or gutter.end > self.rules.labels[axis] * length:
+                    continue
+                faint = self.inked(label) * self.rules.faint_from < self.share
+                across = rest[3 - axis] - rest[1 - axis]
+                if self.profile(rest, axis)[: self.rules.side].max() < self.rules.pictures * across:
+                    continue  # it does not begin with the sides of pictures
+                if faint and not self.count_marks(label):
+                    rect = rest
+                    break
+        return rect
+
     def grid(self, rect: Rect) -> Way | None:
         """The best way to cut a trimmed rectangle into equal rows and columns."""
         most = self.rules.grid_lines
@@ -371,9 +392,13 @@ class Search:
             return 0.0
         off = 0.0
         for axis in (0, 1):
-            share = (mark[axis] - rect[axis]) / (rect[axis + 2] - rect[axis])
-            place = 0.5 if self.centred[axis] else float(self.corner[axis])
-            off += abs(share - place)
+            head, foot = mark[axis] - rect[axis], rect[axis + 2] - mark[axis]
+            if self.centred[axis]:
+                off += abs(head - foot) / (head + foot)
+            else:
+                own = foot if self.corner[axis] else head
+                away = abs(own - self.margin[axis]) / math.sqrt(self.mean)
+                off += max(away - self.rules.corner_slack, 0.0)
         return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
