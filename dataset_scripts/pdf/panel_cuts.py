@@ -301,7 +301,7 @@ class Search:
             counts = [n for n in counts if n >= inside and size / n < self.rules.most_uneven]
         else:
             counts = [n for n in counts if n >= inside and size / n > 1 / self.rules.most_uneven]
-        if depth and counts and (counts[-1] > 1 or self.guided):
+        if depth and counts and (counts[-1] > 1 or (self.guided and size > 1)):
             most = counts[-1]
             for count, way in self._pieces(rect, axis, depth, most).items():
                 if count in counts and (count not in found or way.gain > found[count].gain):
