@@ -116,6 +116,7 @@ class Search:
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
     gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
+    trimmed: dict[Rect, Rect | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.least_side = self.rules.least_side
@@ -206,14 +207,16 @@ class Search:
                 found += self._implied(rect, axis)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
+        taken = bytearray(len(profile))
         for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
             if start == 0 or end == len(profile):
                 continue
-            if any(gutter.start < end and gutter.end > start for gutter in kept):
+            if 1 in taken[start:end]:
                 continue
             middle = (start + end) // 2
             start, end = (middle, middle + 1) if level == -2 else (start, end)
             kept.append(Gutter(start, end, gain, level == crossed))
+            taken[start:end] = b"\1" * (end - start)
         return sorted(kept, key=lambda gutter: -gutter.gain)
 
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
@@ -415,28 +418,35 @@ class Search:
             for first in range(last + 1):
                 whole = first == 0 and last == len(ends) - 1
                 narrow = depth < self.depth and end - starts[first] < thin
-                if whole or (narrow and not self.guided):
+                before = so_far[first - 1] if first else {0: Way(0.0, ())}
+                if not before or whole or (narrow and not self.guided):
                     continue
                 piece = self.piece(rect, axis, starts[first], end)
                 if piece is None:
                     continue
-                before = so_far[first - 1] if first else {0: Way(0.0, ())}
                 gain = gutters[first - 1].gain if first else 0.0
                 for count, way in self.ways(piece, 1 - axis, depth - 1).items():
                     for known, earlier in before.items():
-                        parts = bool(known and count)
-                        total = earlier.gain + (gain if parts else min(gain, 0.0)) + way.gain
+                        if known + count > most:
+                            continue
+                        # Labels and legends that are left out make no gutter between panels.
+                        total = earlier.gain + way.gain
+                        total += gain if known and count else min(gain, 0.0)
                         old = here.get(known + count)
-                        if known + count <= most and (old is None or total > old.gain):
+                        if old is None or total > old.gain:
                             here[known + count] = Way(total, earlier.rects + way.rects)
             so_far.append(here)
         return so_far[-1]
 
     def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
         """The trimmed part of a rectangle between two gutters."""
-        part = list(rect)
-        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
-        return self.trim((part[0], part[1], part[2], part[3]))
+        if axis == 0:
+            part = rect[0] + start, rect[1], rect[0] + end, rect[3]
+        else:
+            part = rect[0], rect[1] + start, rect[2], rect[1] + end
+        if part not in self.trimmed:
+            self.trimmed[part] = self.trim(part)
+        return self.trimmed[part]
 
     def inked(self, rect: Rect) -> float:
         """Share of ink in a trimmed rectangle."""
@@ -446,7 +456,8 @@ class Search:
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
-        return sum(holds(rect, point) for point in self.points)
+        x0, y0, x1, y1 = rect
+        return sum(x0 <= x < x1 and y0 <= y < y1 for x, y in self.points)
 
 
 def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:
