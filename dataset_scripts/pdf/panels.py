@@ -43,18 +43,17 @@ def find_panels(
     parts = caption_parts(caption, set(printed))
     letters = list(parts) or _bracketed_run(printed) or _overprinted_run(printed, images)
     mentioned = _MENTIONED.findall(caption) if images and not letters else []
-    if mentioned:
-        letters = _drawn_run(draw(_FINE), mentioned)
+    drawn = _drawn_run(draw(_FINE), mentioned) if mentioned else {}
+    letters = letters or list(drawn)
     if not letters:
         cells = find_plate(draw(_COARSE)) if images else []
         cells = _reading_order(cells)
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    drawn = {}
     # Letters of a drawing are text; only pictures, or drawings with no text, hold theirs as ink.
     if len(anchors) < _LEAST_PRINTED * len(letters) and (images or not lines):
-        drawn = _drawn(draw(_FINE), letters)
+        drawn = drawn or _drawn(draw(_FINE), letters)
         anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
@@ -121,7 +120,7 @@ def _overprinted_run(printed: dict[str, list[Line]], images: list[Box]) -> list[
     return []
 
 
-def _drawn_run(picture: Picture, mentioned: list[str]) -> list[str]:
+def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
     """Letters from "a" or "A" on that the picture holds, where the caption mentions some.
 
     Empty where there are fewer than two. A caption may not tell of the last ones.
@@ -130,8 +129,8 @@ def _drawn_run(picture: Picture, mentioned: list[str]) -> list[str]:
     last = max(letter for letter in mentioned if letter.islower() == first.islower())
     wanted = [chr(code) for code in range(ord(first), ord(last) + _UNTOLD + 1)]
     found = _drawn(picture, wanted[:MAX_PANELS])
-    run = list(takewhile(found.__contains__, wanted))
-    return run if len(run) > 1 else []
+    run = {letter: found[letter] for letter in takewhile(found.__contains__, wanted)}
+    return run if len(run) > 1 else {}
 
 
 def _anchors(printed: dict[str, list[Line]], letters: list[str]) -> dict[str, Box]:
