@@ -10,8 +10,9 @@ import numpy as np
 from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Search
+from cephalo.dataset_scripts.pdf.panel_cuts import Search
 from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
+from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
 
 @dataclass(frozen=True)
