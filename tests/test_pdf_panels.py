@@ -258,9 +258,9 @@ def test_a_frame_around_the_figure_is_no_panel():
 def test_plates_without_letters_are_parts_of_one_size():
     grey, boxes = micrographs(2, 3, 6)
     picture = shown(grey)
-    found = find_plate(picture, picture.box)
+    found = find_plate(picture)
     assert sorted(found) == sorted(tuple(map(float, box)) for box in boxes)
-    assert find_plate(shown(plots(2, 2)[0]), picture.box) == []
+    assert find_plate(shown(plots(2, 2)[0])) == []
 
 
 @pytest.mark.parametrize("text", ["{}", "({})", "{})"])

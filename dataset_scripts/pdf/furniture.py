@@ -118,21 +118,22 @@ def _goes_on(line: Line, above: Line) -> bool:
 
 
 def _line_numbers(page: "PageContent") -> set[int]:
-    """The ids of bare numbers in one column that grow down the page beside the text."""
+    """The ids of bare numbers in one column that grow down the page beside or between the text."""
     numbers = [
         line for line in page.lines if line.text.isdecimal() and len(line.text) <= P.number_digits
     ]
     groups: dict[int, list[Line]] = defaultdict(list)
     for line in numbers:
         groups[round(line.box[2] / P.number_bin)].append(line)
-    left = min((a for a, _ in page.columns), default=0.0)
-    right = max((b for _, b in page.columns), default=page.width)
+    columns = page.columns or [(0.0, page.width)]
     found = set()
     for group in groups.values():
         group.sort(key=lambda line: line.box[1])
         values = [int(line.text) for line in group]
         rising = all(a < b for a, b in pairwise(values))
-        outside = all(line.box[2] < left or line.box[0] > right for line in group)
+        outside = all(
+            line.box[2] < left or line.box[0] > right for line in group for left, right in columns
+        )
         if len(group) >= P.numbers and rising and outside:
             found |= {id(line) for line in group}
     return found

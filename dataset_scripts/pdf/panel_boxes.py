@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import RULES, CutRules, Search
+from cephalo.dataset_scripts.pdf.panel_cuts import Search
 from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
+from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ def _search(
 ) -> tuple[Rect, ...]:
     """The parts of a picture: by its gutters, where it has pictures also by their edges."""
     found: tuple[Rect, ...] = ()
+    ink = _without_frame(ink, rules)
     if ink.mean() < rules.pictures:
-        found = _best(_without_frame(ink, rules), marks, count, rules, None)
+        found = _best(ink, marks, count, rules, None)
     if not found:
         found = _best(ink, marks, count, rules, _steps(grey, rules))
     return found
@@ -126,6 +128,9 @@ def _best(
     if whole is None:
         return ()
     search.measure(whole)
+    if dark:
+        whole = search.without_labels(whole)
+        search.measure(whole)
     grid = search.grid(whole)
     if grid and grid.clear:
         return grid.rects
@@ -141,15 +146,22 @@ def _best(
 
 
 def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
-    """Ink without a ruled frame around the whole."""
+    """Ink without a ruled frame around the whole.
+
+    A rule of a pixel may be lost on some sides where a picture is scaled down. The axes of a plot
+    are rules at its left and at its foot.
+    """
     height, width = ink.shape
     depth = max(2, round(rules.frame_depth * min(height, width)))
     sides = []
+    framed = []
     for edge in (ink[:depth], ink[-depth:][::-1], ink.T[:depth], ink.T[-depth:][::-1]):
         ruled = np.flatnonzero(edge.mean(axis=1) > rules.frame)
-        if not len(ruled) or ruled[-1] - ruled[0] >= rules.frame_width:
-            return ink
-        sides.append(int(ruled[-1]) + 1)
+        thin = len(ruled) > 0 and ruled[-1] - ruled[0] < rules.frame_width
+        framed.append(thin and not edge[: ruled[0]].any())
+        sides.append(int(ruled[-1]) + 1 if framed[-1] else 0)
+    if sum(framed) < 3 and not (framed[0] and (framed[2] or framed[3])):
+        return ink
     top, bottom, left, right = sides
     inner = np.zeros_like(ink)
     part = np.s_[top : height - bottom, left : width - right]
@@ -175,43 +187,43 @@ def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
     return jumps[0], jumps[1]
 
 
-def find_plate(picture: Picture, image: Box, rules: CutRules = RULES) -> list[Box]:
-    """Boxes of pictures of one size in a plate: an image cut along all its gutters.
+def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
+    """Boxes of pictures of one size in a plate, each with its axes and labels, in points.
 
-    Empty where there is no gutter or the parts differ in size.
+    Empty where there are no such pictures, or they are a small part of the figure.
     """
-    left, top, right, bottom = picture.to_rect(image)
-    crossed = rules.levels[-1][0]
-    inside = picture.grey[top:bottom, left:right] < rules.ink
-    if inside.size == 0 or min(inside.mean(axis=0).min(), inside.mean(axis=1).min()) > crossed:
-        return []
-    ink = np.zeros(picture.grey.shape, bool)
-    ink[top:bottom, left:right] = inside
-    search = Search(integral(ink), (), 0, rules)
-    whole = search.trim((0, 0, search.width, search.height))
-    if whole is None:
-        return []
-    cells = _cells(search, whole, 1) or _cells(search, whole, 0)
-    wide = [cell[2] - cell[0] for cell in cells]
-    high = [cell[3] - cell[1] for cell in cells]
-    if len(cells) < 2 or _differ(wide, rules) or _differ(high, rules):
-        return []
-    return [picture.to_box(cell) for cell in cells]
+    for paper in rules.papers:
+        ink = picture.grey < paper
+        if ink.mean() < rules.solid * rules.plate_share:
+            continue
+        shown = _pictures(ink, rules)
+        if _is_plate(shown, picture.grey.size, rules):
+            anchors = [picture.to_box(rect) for rect in shown]
+            return [box for box, _ in split(picture, len(shown), anchors, (), rules)]
+    return []
+
+
+def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
+    """Rectangles full of ink that touch nothing: photographs and maps, but no bars."""
+    labels, _ = label(ink)
+    found = []
+    for down, across in find_objects(labels):
+        wide, high = across.stop - across.start, down.stop - down.start
+        square = max(wide, high) < rules.strip_from * min(wide, high)
+        large = wide * high > rules.least_picture * ink.size
+        if square and large and ink[down, across].mean() > rules.solid:
+            found.append((across.start, down.start, across.stop, down.stop))
+    return found
+
+
+def _is_plate(pictures: list[Rect], area: int, rules: CutRules) -> bool:
+    """Whether pictures are of one size and take much of a figure's area, in pixels."""
+    wide = [x1 - x0 for x0, _, x1, _ in pictures]
+    high = [y1 - y0 for _, y0, _, y1 in pictures]
+    if len(pictures) < 2 or _differ(wide, rules) or _differ(high, rules):
+        return False
+    return float(np.dot(wide, high)) >= rules.plate_share * area
 
 
 def _differ(sides: list[int], rules: CutRules) -> bool:
     return max(sides) > rules.plate * min(sides)
-
-
-def _cells(search: Search, rect: Rect, axis: int, depth: int = 0) -> list[Rect]:
-    """Parts of a rectangle between its gutters along one axis, each cut along the other."""
-    gutters = search.find_gutters(rect, axis, search.rules.most_cells)
-    edges = [0, *(side for gutter in gutters for side in (gutter.start, gutter.end))]
-    edges.append(rect[2 + axis] - rect[axis])
-    cells: list[Rect] = []
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        cell = search.piece(rect, axis, start, end)
-        if cell is None:
-            continue
-        cells += [cell] if depth else _cells(search, cell, 1 - axis, 1)
-    return cells

@@ -11,51 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, find_runs, holds
-
-
-@dataclass(frozen=True)
-class CutRules:
-    """What counts as a gutter between panels, and what a way to cut is worth."""
-
-    ink: int = 210  # grey level; below it is ink: gutters of a JPEG are not quite white
-    # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
-    # the noise of a JPEG, a thin rule; an arrow or a common label across it.
-    levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 1.5))
-    least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
-    unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
-    widest: float = 0.08  # share of the longer side: wider gutters gain no more
-    pictures: float = 0.5  # share of ink from which on a figure has pictures, which may touch
-    step: int = 6  # grey levels: a jump from one picture to the next
-    stands_out: float = 2.0  # ratio of a jump and the mean step around it
-    grain: int = 9  # pixels across that this mean is taken over
-    edge: float = 0.1  # share of a column that jumps where pictures touch, above the median
-    edge_gain: float = 3.0  # cost of an edge that is seen along none of the column's length
-    implied_gain: float = -3.0  # cost of a cut that only a letter in the corner beside it implies
-    implied_apart: float = 0.02  # share of the longer side: nearer gutters or edges stand for it
-    off_regular: float = 12.0  # cost of a row's or column's edge a whole cell off its place
-    most_off: float = 0.25  # cells by which an edge may be off its place
-    unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
-    # Gain for each cut below which boxes are left out, unless each holds a printed letter; in
-    # drawings, whose gutters are blank, and in pictures, whose edges are not.
-    least_gain: tuple[float, float] = (-2.0, -3.0)
-    slack: float = 1.5  # points by which a line's box may be smaller than its ink
-    anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
-    off_corner: float = 1.5  # cost of a letter a panel's width or height off its corner
-    size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
-    least_side: float = 0.1  # share of the picture's side: smaller parts are labels
-    in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
-    most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
-    candidates: tuple[int, ...] = (7, 4, 3)  # widest gutters tried in the whole, in a row of it, …
-    clear: float = -1.0  # gain from which on edges of equal rows and columns leave no question
-    grid_lines: int = 16  # the same where panels stand in equal rows and columns
-    frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
-    frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
-    frame_width: int = 4  # pixels of the rule
-    plate: float = 1.1  # ratio of the sides of pictures that still are of one size
-    most_cells: int = 30  # rows or columns of a plate of pictures
-
-
-RULES = CutRules()
+from cephalo.dataset_scripts.pdf.panel_rules import CutRules
 
 
 @dataclass(frozen=True)
@@ -91,18 +47,22 @@ class Search:
     rules: CutRules
     steps: tuple[np.ndarray, np.ndarray] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
+    share: float = 1.0  # of ink in the whole
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
+    centred: tuple[bool, bool] = (False, False)  # whether they stand midway across, midway down
     margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
     dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
     gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
+    trimmed: dict[Rect, Rect | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.least_side = self.rules.least_side
         if self.total:
             self.least_side = min(self.least_side, self.rules.in_row / self.total)
         self.anchored = len(self.marks) == self.total
+        self.guided = len(self.marks) >= self.rules.guided * max(self.total, 1)
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
         self.points = [centre(mark) for mark in self.marks]
         self.height, self.width = (side - 1 for side in self.ink.shape)
@@ -112,7 +72,8 @@ class Search:
         """Take from the whole what its parts are compared with."""
         x0, y0, x1, y1 = whole
         self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
-        if self.anchored and self.marks:  # of some letters the outermost tells nothing
+        self.share = self.inked(whole)
+        if self.guided and self.marks:  # of few letters the outermost tells nothing
             across, down = zip(*self.points, strict=True)
             self.corner = (
                 min(across) - x0 > x1 - max(across),
@@ -122,6 +83,8 @@ class Search:
                 min(min(across) - x0, x1 - max(across)),
                 min(min(down) - y0, y1 - max(down)),
             )
+            least = self.rules.centred * math.sqrt(self.mean)
+            self.centred = (self.margin[0] > least, self.margin[1] > least)
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
@@ -179,18 +142,20 @@ class Search:
                 middle = start + int(jumps[start:end].argmax())
                 gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
                 found.append((gain, -1, middle, middle + 1))
-            if self.anchored and self.dark:
+            if self.guided and self.dark:
                 found += self._implied(rect, axis)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
+        taken = bytearray(len(profile))
         for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
             if start == 0 or end == len(profile):
                 continue
-            if any(gutter.start < end and gutter.end > start for gutter in kept):
+            if 1 in taken[start:end]:
                 continue
             middle = (start + end) // 2
             start, end = (middle, middle + 1) if level == -2 else (start, end)
             kept.append(Gutter(start, end, gain, level == crossed))
+            taken[start:end] = b"\1" * (end - start)
         return sorted(kept, key=lambda gutter: -gutter.gain)
 
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
@@ -228,7 +193,7 @@ class Search:
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
         for mark in self.points:
-            if not holds(rect, mark):
+            if self.centred[axis] or not holds(rect, mark):
                 continue
             away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
             middle = round(mark[axis] + away) - rect[axis]
@@ -263,11 +228,13 @@ class Search:
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         size = wide * high / self.mean
         found: dict[int, Way] = {}
+        if not inside and self.guided:
+            found[0] = Way(-self.rules.left_out - self.rules.left_out_size * size, ())
         least = min(wide / self.width, high / self.height)
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            cost = self.shape * self.rules.size * abs(math.log(size)) + self._off_corner(rect)
+            cost = self._off_shape(rect) + self._off_corner(rect)
             found[1] = Way(-cost, (rect,))
         counts = range(2, self.total + 1)
         if self.anchored:
@@ -276,12 +243,30 @@ class Search:
             counts = [n for n in counts if n >= inside and size / n < self.rules.most_uneven]
         else:
             counts = [n for n in counts if n >= inside and size / n > 1 / self.rules.most_uneven]
-        if depth and counts and counts[-1] > 1:
+        if depth and counts and (counts[-1] > 1 or (self.guided and size > 1)):
             most = counts[-1]
             for count, way in self._pieces(rect, axis, depth, most).items():
-                if count in counts and count > 1:
+                if count in counts and (count not in found or way.gain > found[count].gain):
                     found[count] = way
         return found
+
+    def without_labels(self, rect: Rect) -> Rect:
+        """A trimmed rectangle of pictures without names of rows and columns at its left and top."""
+        for axis in (0, 1):
+            length = rect[axis + 2] - rect[axis]
+            for gutter in reversed(self.find_gutters(rect, axis, self.rules.grid_lines)):
+                label = self.piece(rect, axis, 0, gutter.start)
+                rest = self.piece(rect, axis, gutter.end, length)
+                if label is None or rest is None or gutter.end > self.rules.labels[axis] * length:
+                    continue
+                faint = self.inked(label) * self.rules.faint_from < self.share
+                across = rest[3 - axis] - rest[1 - axis]
+                if self.profile(rest, axis)[: self.rules.side].max() < self.rules.pictures * across:
+                    continue  # it does not begin with the sides of pictures
+                if faint and not self.count_marks(label):
+                    rect = rest
+                    break
+        return rect
 
     def grid(self, rect: Rect) -> Way | None:
         """The best way to cut a trimmed rectangle into equal rows and columns."""
@@ -310,12 +295,10 @@ class Search:
                 inside = self.count_marks(cell)
                 if trimmed is None or inside > 1 or (self.anchored and not inside):
                     return None
-                wide, high = trimmed[2] - trimmed[0], trimmed[3] - trimmed[1]
-                size = wide * high / self.mean
-                gain -= self.shape * self.rules.size * abs(math.log(size))
-                gain -= self._off_corner(trimmed)
+                gain -= self._off_shape(trimmed) + self._off_corner(trimmed)
                 rects.append(trimmed)
         clear = min(cut.gain for cut in cuts) > self.rules.clear
+        clear &= all(self._off_corner(rect) <= self.rules.off_grid for rect in rects)
         return Way(gain, tuple(rects), clear)
 
     def _regular_cuts(self, rect: Rect, axis: int, count: int, lines: list[Gutter]) -> list[Gutter]:
@@ -333,6 +316,17 @@ class Search:
             cuts.append(best)
         return cuts
 
+    def _off_shape(self, rect: Rect) -> float:
+        """Cost of a panel larger or smaller than others, or long and narrow."""
+        wide, high = rect[2] - rect[0], rect[3] - rect[1]
+        off = self.rules.size * abs(math.log(wide * high / self.mean))
+        longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
+        off = self.shape * (off + self.rules.strip * max(longer, 0.0))
+        if self.dark and not self.count_marks(rect):
+            fainter = math.log(self.share / self.inked(rect)) - math.log(self.rules.faint_from)
+            off += self.rules.faint * max(fainter, 0.0)
+        return off
+
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
         mark = next((point for point in self.points if holds(rect, point)), None)
@@ -340,8 +334,13 @@ class Search:
             return 0.0
         off = 0.0
         for axis in (0, 1):
-            share = (mark[axis] - rect[axis]) / (rect[axis + 2] - rect[axis])
-            off += 1 - share if self.corner[axis] else share
+            head, foot = mark[axis] - rect[axis], rect[axis + 2] - mark[axis]
+            if self.centred[axis]:
+                off += abs(head - foot) / (head + foot)
+            else:
+                own = foot if self.corner[axis] else head
+                away = abs(own - self.margin[axis]) / math.sqrt(self.mean)
+                off += max(away - self.rules.corner_slack, 0.0)
         return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:
@@ -357,31 +356,47 @@ class Search:
             here: dict[int, Way] = {}
             for first in range(last + 1):
                 whole = first == 0 and last == len(ends) - 1
-                if whole or (depth < self.depth and end - starts[first] < thin):
+                narrow = depth < self.depth and end - starts[first] < thin
+                before = so_far[first - 1] if first else {0: Way(0.0, ())}
+                if not before or whole or (narrow and not self.guided):
                     continue
                 piece = self.piece(rect, axis, starts[first], end)
                 if piece is None:
                     continue
-                before = so_far[first - 1] if first else {0: Way(0.0, ())}
                 gain = gutters[first - 1].gain if first else 0.0
                 for count, way in self.ways(piece, 1 - axis, depth - 1).items():
                     for known, earlier in before.items():
-                        total = earlier.gain + gain + way.gain
+                        if known + count > most:
+                            continue
+                        # Labels and legends that are left out make no gutter between panels.
+                        total = earlier.gain + way.gain
+                        total += gain if known and count else min(gain, 0.0)
                         old = here.get(known + count)
-                        if known + count <= most and (old is None or total > old.gain):
+                        if old is None or total > old.gain:
                             here[known + count] = Way(total, earlier.rects + way.rects)
             so_far.append(here)
         return so_far[-1]
 
     def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
         """The trimmed part of a rectangle between two gutters."""
-        part = list(rect)
-        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
-        return self.trim((part[0], part[1], part[2], part[3]))
+        if axis == 0:
+            part = rect[0] + start, rect[1], rect[0] + end, rect[3]
+        else:
+            part = rect[0], rect[1] + start, rect[2], rect[1] + end
+        if part not in self.trimmed:
+            self.trimmed[part] = self.trim(part)
+        return self.trimmed[part]
+
+    def inked(self, rect: Rect) -> float:
+        """Share of ink in a trimmed rectangle."""
+        x0, y0, x1, y1 = rect
+        ink = self.ink[y1, x1] - self.ink[y0, x1] - self.ink[y1, x0] + self.ink[y0, x0]
+        return float(ink) / ((x1 - x0) * (y1 - y0))
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
-        return sum(holds(rect, point) for point in self.points)
+        x0, y0, x1, y1 = rect
+        return sum(x0 <= x < x1 and y0 <= y < y1 for x, y in self.points)
 
 
 def _between(cuts: list[Gutter], length: int) -> list[tuple[int, int]]:

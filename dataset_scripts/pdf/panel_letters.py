@@ -31,10 +31,11 @@ class Found:
 class LetterRules:
     """What passes for the letter of a panel."""
 
-    # Grey levels, [from, to): letters in drawings; black and white ones in pictures.
+    # Grey levels, [from, to): letters in drawings; white and black ones in pictures.
     drawn: tuple[int, int] = (0, 128)
-    pictured: tuple[tuple[int, int], ...] = ((0, 60), (230, 256), (0, 95), (195, 256))
-    picture: float = 0.1  # share of dark pixels from which on letters may be white
+    pictured: tuple[tuple[int, int], ...] = ((230, 256), (0, 75), (195, 256))
+    paper: int = 225  # grey level from which on a pixel is paper
+    picture: float = 0.1  # share of pixels darker than paper from which on letters may be white
     least_height: float = 4.0  # points, of a small letter without ascender in 8-point type
     most_height: float = 22.0  # points
     least_pixels: int = 7  # height in pixels below which shapes cannot be told apart
@@ -134,7 +135,7 @@ def find_letters(
     wanted = {letter: np.flatnonzero(shapes.names == letter) for letter in letters}
     wanted = {letter: places for letter, places in wanted.items() if len(places)}
     ranges = [rules.drawn]
-    if (grey[::4, ::4] < rules.drawn[1]).mean() > rules.picture:
+    if (grey[::4, ::4] < rules.paper).mean() > rules.picture:
         ranges += rules.pictured
     found: list[Found] = []
     places: dict[str, Rect] = {}
@@ -159,7 +160,8 @@ def _likely(
     labels, count = ndimage.label(ink, np.ones((3, 3)))
     if not count or count > rules.most_components:
         return []
-    glyphs = _alone(_boxes(labels, count), scale, rules)
+    least = max(rules.least_height / scale, rules.least_pixels)
+    glyphs = _alone(_boxes(labels, count, 0.5 * least), least, scale, rules)
     if not 0 < len(glyphs) <= rules.most_glyphs:
         return []
     shapes = _shapes()
@@ -178,27 +180,31 @@ def _likely(
     return found
 
 
-def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
-    """Label and box of each component: (n, 5)."""
-    places = ndimage.find_objects(labels, count)
-    return np.array(
-        [
-            (index + 1, place[1].start, place[0].start, place[1].stop, place[0].stop)
-            for index, place in enumerate(places)
-            if place
-        ]
-    )
+def _boxes(labels: np.ndarray, count: int, least: float = 1.0) -> np.ndarray:
+    """Label and box of each component of `least` pixels' height: (n, 5)."""
+    found = [
+        (number, across.start, down.start, across.stop, down.stop)
+        for number, (down, across) in enumerate(ndimage.find_objects(labels, count), 1)
+        if down.stop - down.start >= least
+    ]
+    return np.array(found, int).reshape(-1, 5)
 
 
-def _alone(boxes: np.ndarray, scale: float, rules: LetterRules) -> np.ndarray:
-    """Components of a letter's size with room on both sides, but for brackets."""
+def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) -> np.ndarray:
+    """Components of a letter's size with room on both sides, but for brackets.
+
+    Args:
+        boxes: those of half a letter's height or more, (n, 5).
+        least: height of a letter, in pixels.
+        scale: points that a pixel measures.
+        rules: what passes for a letter.
+    """
     wide, high = boxes[:, 3] - boxes[:, 1], boxes[:, 4] - boxes[:, 2]
-    least = max(rules.least_height / scale, rules.least_pixels)
     sized = (high >= least) & (high <= rules.most_height / scale) & (wide <= rules.widest * high)
     sized &= wide >= rules.narrowest * high
     glyphs = boxes[sized]
     # What a letter's neighbour in a word can be: not a speck, not the axes of a plot.
-    others = boxes[(high >= 0.5 * least) & (high <= 2 * rules.most_height / scale)]
+    others = boxes[high <= 2 * rules.most_height / scale]
     if len(glyphs) > rules.most_glyphs or not len(glyphs):
         return glyphs[:0]
     others = others[np.argsort(others[:, 2])]

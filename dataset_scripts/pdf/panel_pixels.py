@@ -7,8 +7,9 @@ Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 def find_runs(blank: np.ndarray, least: int = 1) -> list[tuple[int, int]]:
     """Starts and ends of runs of `least` or more True."""
-    padded = np.concatenate([[False], blank, [False]]).view(np.int8)
-    steps = np.flatnonzero(np.diff(padded)).reshape(-1, 2)
+    padded = np.zeros(len(blank) + 2, bool)
+    padded[1:-1] = blank
+    steps = (padded[1:] != padded[:-1]).nonzero()[0].reshape(-1, 2)
     return steps[steps[:, 1] - steps[:, 0] >= least].tolist()
 
 

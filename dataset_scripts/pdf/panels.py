@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
@@ -11,10 +12,12 @@ from cephalo.dataset_scripts.pdf.panel_letters import find_letters
 from cephalo.dataset_scripts.pdf.text import Line
 
 _ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # a letter in the corner of its panel
+_MENTIONED = re.compile(r"\(([A-Za-z])\)")  # a panel that a sentence of the caption refers to
 _BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # a caption of the panel's own
 _COARSE = 800  # pixels of the longer side that gutters are sought in: more is slower, not better
 _FINE = 1600  # pixels of the longer side that letters are read in
 _LEAST_PRINTED = 0.6  # share of a run of letters that is printed; some are not read as lines
+_UNTOLD = 1  # letters after the last one that a caption mentions
 _LEAST_LEADING = 0.6  # type sizes; a larger gap parts a panel's own caption from the next panel
 
 
@@ -38,21 +41,23 @@ def find_panels(
     """
     printed = _printed_letters(lines)
     parts = caption_parts(caption, set(printed))
-    letters = list(parts) or _bracketed_run(printed)
+    letters = list(parts) or _bracketed_run(printed) or _overprinted_run(printed, images)
+    mentioned = _MENTIONED.findall(caption) if images and not letters else []
+    drawn = _drawn_run(draw(_FINE), mentioned) if mentioned else {}
+    letters = letters or list(drawn)
     if not letters:
-        cells = find_plate(draw(_COARSE), images[0]) if len(images) == 1 else []
+        cells = find_plate(draw(_COARSE)) if images else []
         cells = _reading_order(cells)
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    drawn = {}
     # Letters of a drawing are text; only pictures, or drawings with no text, hold theirs as ink.
     if len(anchors) < _LEAST_PRINTED * len(letters) and (images or not lines):
-        drawn = _drawn(draw(_FINE), letters)
+        drawn = drawn or _drawn(draw(_FINE), letters)
         anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
     cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
-    if not cells and drawn:  # a letter within a picture may be misread
+    if not cells and drawn and not mentioned:  # a letter within a picture may be misread
         cells = split(draw(_COARSE), len(letters), (), below)
     placed = _lettered(cells, letters, list(anchors))
     return [Panel(letter, placed.get(letter), parts.get(letter, "")) for letter in letters]
@@ -101,6 +106,31 @@ def _bracketed_run(printed: dict[str, list[Line]]) -> list[str]:
         if len(own) > 1 and len(own) >= _LEAST_PRINTED * span:
             return [chr(ord(first) + index) for index in range(span)]
     return []
+
+
+def _overprinted_run(printed: dict[str, list[Line]], images: list[Box]) -> list[str]:
+    """Bare letters from "a" or "A" on, printed over an image in one type, each once."""
+    for first in "aA" if images else "":
+        own: list[str] = []
+        while len(printed.get(letter := chr(ord(first) + len(own)), [])) == 1:
+            own.append(letter)
+        types = {(printed[letter][0].font, round(printed[letter][0].size, 1)) for letter in own}
+        if len(own) > 1 and len(types) == 1:
+            return own
+    return []
+
+
+def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
+    """Letters from "a" or "A" on that the picture holds, where the caption mentions some.
+
+    Empty where there are fewer than two. A caption may not tell of the last ones.
+    """
+    first = "a" if mentioned[0].islower() else "A"
+    last = max(letter for letter in mentioned if letter.islower() == first.islower())
+    wanted = [chr(code) for code in range(ord(first), ord(last) + _UNTOLD + 1)]
+    found = _drawn(picture, wanted[:MAX_PANELS])
+    run = {letter: found[letter] for letter in takewhile(found.__contains__, wanted)}
+    return run if len(run) > 1 else {}
 
 
 def _anchors(printed: dict[str, list[Line]], letters: list[str]) -> dict[str, Box]:
