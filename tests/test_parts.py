@@ -12,9 +12,10 @@ from benchmarks.copies.alterations import ALTERATIONS, beside
 from benchmarks.copies.strangers import fibres, with_data_bar
 from benchmarks.copies.strangers import plot as framed_plot
 from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.local_features import keys_of, local_features
+from cephalo.dataset_scripts.local_features import KEY_BYTES, keys_of, local_features
 from cephalo.dataset_scripts.local_index import decode, encode
 from cephalo.dataset_scripts.local_match import compare, shows_part
+from cephalo.dataset_scripts.local_overlay import agrees
 from cephalo.dataset_scripts.tables import find_tables
 
 
@@ -41,7 +42,7 @@ def test_a_copy_is_laid_over_its_original(figure, name):
     )
     assert shows_part(one, other, name == "mirrored")
     assert shows_part(other, one, name == "mirrored")
-    assert not shows_part(one, other, name != "mirrored")
+    assert not agrees(compare(one, other, name != "mirrored"))
 
 
 def test_parts_link_their_documents_in_any_number_of_processes(figure, tmp_path):
@@ -72,11 +73,12 @@ def test_curves_in_one_frame_differ_side_by_side():
     assert agreement.inliers > 20 and agreement.apart > 4 and agreement.cover > 0.9
 
 
-def test_mirrored_keypoints_have_equal_numbers(figure):
+def test_mirrored_keypoints_have_equal_numbers_in_every_order(figure):
     grey = figure.convert("L")
     one, other = local_features(grey), local_features(ImageOps.mirror(grey))
-    keys, others = (set(keys_of(local.signs)[0].tolist()) for local in (one, other))
-    assert len(keys & others) > 0.3 * len(keys)
+    for order in range(len(KEY_BYTES)):
+        keys, others = (set(keys_of(local.signs, order)[0].tolist()) for local in (one, other))
+        assert len(keys & others) > 0.25 * len(keys)
 
 
 def test_features_survive_the_disk(figure):
