@@ -168,7 +168,7 @@ def compared_figures(
         for shard, row in read_with_progress("figures", selection.tables):
             inches = min(row["width"], row["height"]) / (row["dpi"] or WEB_DPI)
             figure = Figure(
-                selection.document(row["document_sha256"]),
+                selection.document(row),
                 row["image_sha256"],
                 row["caption"] or "",
                 row["page"],
@@ -183,7 +183,7 @@ def compared_figures(
                 f"a conversation about {row['document']} has {len(row['images'])} images and the "
                 f"keys of {len(row['figures'])}; make it again with `cephalo refine`"
             )
-        document = selection.document(row["document_sha256"])
+        document = selection.document(row)
         if document != of:
             of, met = document, set()
         for key, image in zip(row["figures"], row["images"], strict=True):
@@ -238,7 +238,7 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
     answers = TextCopies(selection.database, "answers")
     made_from = source("conversations", selection.tables)
     for shard, row in read_with_progress("conversations", selection.tables, images=False):
-        document = selection.document(row["document_sha256"])
+        document = selection.document(row)
         images = [key["image_sha256"] for key in row["figures"]]
         content = content_hash(*images, row["query"], row["answer"])
         reason = None
@@ -259,13 +259,14 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
 
 
 def select_text(selection: Selection, only_open: bool) -> None:
-    """Decide on the passages, and link documents whose captions and passages agree."""
+    """Decide on the passages, and link documents whose captions and passages agree, or are those
+    of versions of one paper."""
     texts = TextCopies(selection.database, "passages")
     if selection.tables["figures"]:
         for document, caption in selection.captions():
             texts.add(document, caption)
     for shard, row in read_with_progress("text", selection.tables):
-        document = selection.document(row["document_sha256"])
+        document = selection.document(row)
         content = content_hash(row["text"])
         reason = None
         if selection.in_earlier_shard("text", document, shard) and selection.has_row(
@@ -283,6 +284,8 @@ def select_text(selection: Selection, only_open: bool) -> None:
         if original != document:
             selection.share(original, document)
     selection.link_by_shared_text(texts.table, SHARED_TEXT)
+    for one, other in selection.versions.pairs(texts.table):
+        selection.link(one, other)
 
 
 def read_with_progress(

@@ -1,12 +1,12 @@
 """What was decided on every row, and the documents they are of, in a database on disk."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from cephalo.cli.files import scratch_database
 from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.splits import place, split_documents
 from cephalo.dataset_scripts.tables import CONFIGS, Tables, source
+from cephalo.dataset_scripts.versions import Versions
 
 # Documents are numbered from 0 as they are met, the rows of a config from 1; `reason` is null for
 # rows that are published. `image` is the number that `NearCopies` gave, `content` a hash of what a
@@ -100,12 +101,14 @@ class Selection:
         self.folder, self.tables = folder, tables
         self.database = scratch_database(folder / "rows.sqlite", SCHEMA)
         self.excluded: Counter[str] = Counter(dict.fromkeys(excluding, 0))
+        self.versions = Versions(self.database)
         self._documents = 0
         self._last: tuple[str | None, int] = None, -1
         self._last_shard: tuple[tuple[str, int, Path] | None, bool] = None, False
 
-    def document(self, sha256: str) -> int:
-        """The number of a document."""
+    def document(self, row: Mapping[str, Any]) -> int:
+        """The number of the document that a row is of."""
+        sha256 = row["document_sha256"]
         if sha256 != self._last[0]:
             query = "SELECT number FROM documents WHERE sha256 = ?"
             found = self.database.execute(query, (sha256,)).fetchone()
@@ -113,6 +116,7 @@ class Selection:
                 found = (self._documents,)
                 self._documents += 1
                 self.database.execute("INSERT INTO documents VALUES (?, ?)", (*found, sha256))
+                self.versions.add(*found, row["title"], row["author"])
             self._last = sha256, found[0]
         return self._last[1]
 
