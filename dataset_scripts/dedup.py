@@ -63,7 +63,7 @@ def select_rows(
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
     Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
-    third party's rights. `folder`, which is made, takes what is compared: about 35 KB a figure, and
+    third party's rights. `folder`, which is made, takes what is compared: about 40 KB a figure, and
     1 KB beside its own length for a passage or an answer. Images are compared in `workers`
     processes, with the same result for any number. Raises CephaloError for a shard or an image that
     cannot be read.

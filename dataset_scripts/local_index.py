@@ -28,7 +28,9 @@ WINDOW = 10  # postings behind each, in their order, with which it is compared
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
 MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 21, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 16  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 14  # with which a picture is compared, at most, of those that come later
+# A pair may be mirrored or not where the other way has so large a share of the best one's votes.
+AS_LIKELY, EITHER = 0.5, 2
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80
@@ -203,7 +205,7 @@ def add_up(votes: np.ndarray) -> np.ndarray:
 def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
     """Pairs of pictures to compare, in order, some at a time.
 
-    Each has the numbers of both, and whether one seems to be mirrored, (n, 3) int64.
+    Each has the numbers of both, and whether one is mirrored: 0, 1, or `EITHER`, (n, 3) int64.
     """
     runs = [
         np.memmap(path, VOTE, "r")
@@ -220,17 +222,27 @@ def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
 
 
 def best_of(votes: np.ndarray, min_score: float) -> np.ndarray:
-    """The pairs, and whether one seems to be mirrored, (n, 3), whose best transform has enough
+    """The pairs and their ways, (n, 3) as `candidates` has them, whose best transform has enough
     votes, the best of each first picture."""
-    # The heaviest transform of each pair.
-    votes = votes[
-        np.lexsort((votes["transform"], -votes["weight"].astype(np.int64), votes["pair"]))
-    ]
-    votes = votes[np.unique(votes["pair"], return_index=True)[1]]
-    votes = votes[votes["weight"] >= min_score]
-    order = np.lexsort((-votes["weight"].astype(np.int64), votes["pair"] >> np.uint64(32)))
-    first = votes["pair"][order] >> np.uint64(32)
-    ranks = np.arange(len(order)) - np.searchsorted(first, first)
-    kept = votes[np.sort(order[ranks < CANDIDATES])]
-    one, other = kept["pair"] >> np.uint64(32), kept["pair"] & np.uint64(0xFFFFFFFF)
-    return np.column_stack([one, other, kept["transform"] >> 15]).astype(np.int64)
+    mirrored, lightness = votes["transform"] >> 15, -votes["weight"].astype(np.int64)
+    # The heaviest transform of each pair, as it is and mirrored.
+    votes = votes[np.lexsort((votes["transform"], lightness, mirrored, votes["pair"]))]
+    new = np.diff(votes["pair"], prepend=~votes["pair"][:1]) != 0
+    new |= np.diff(votes["transform"] >> 15, prepend=0) != 0
+    votes = votes[new]
+    lightness = -votes["weight"].astype(np.int64)
+    votes = votes[np.lexsort((votes["transform"], lightness, votes["pair"]))]
+    pairs, best = np.unique(votes["pair"], return_index=True)
+    second = votes[np.minimum(best + 1, len(votes) - 1)]
+    either = (second["pair"] == pairs) & (second["transform"] != votes["transform"][best])
+    either &= second["weight"] >= AS_LIKELY * votes["weight"][best]
+    ways = np.where(either, EITHER, votes["transform"][best] >> 15)
+    votes = votes[best]
+    enough = votes["weight"] >= min_score
+    votes, ways = votes[enough], ways[enough]
+    first = votes["pair"] >> np.uint64(32)
+    order = np.lexsort((-votes["weight"].astype(np.int64), first))
+    ranks = np.arange(len(order)) - np.searchsorted(first[order], first[order])
+    kept = np.sort(order[ranks < CANDIDATES])
+    other = votes["pair"][kept] & np.uint64(0xFFFFFFFF)
+    return np.column_stack([first[kept], other, ways[kept]]).astype(np.int64)

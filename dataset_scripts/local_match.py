@@ -4,7 +4,7 @@ The transform is an affine one with little stretch, of either handedness. Repeat
 and axes make several likely, so the pictures are laid over each other by the first few.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -32,10 +32,10 @@ Transform = tuple[np.ndarray, np.ndarray]
 """An affine transform (2, 3), and which of n matches are its inliers, (n,) bool."""
 
 
-def shows_part(one: Local, other: Local, mirrored: bool) -> bool:
-    """Whether one of the pictures shows a part, or the whole, of the other or its mirror image;
-    `mirrored` tells which of them is looked for first."""
-    return any(agrees(compare(one, other, way)) for way in (mirrored, not mirrored))
+def shows_part(one: Local, other: Local, ways: Iterable[bool] = (False, True)) -> bool:
+    """Whether one of the pictures shows a part, or the whole, of the other as it is or mirrored;
+    `ways` are those that are looked at, False and True."""
+    return any(agrees(compare(one, other, mirrored)) for mirrored in ways)
 
 
 def same_picture(one: Local, other: Local) -> bool:

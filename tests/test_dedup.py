@@ -305,7 +305,7 @@ def test_figures_that_show_what_is_kept_out_are_in_no_split(tmp_path):
     published = sorted(caption for split in data.values() for caption in split["caption"])
     assert published == ["Plot 4", "Plot 5"]
     card = (dataset / "README.md").read_text(encoding="utf-8")
-    assert "`lab/bench`: 4." in card
+    assert "an image of `lab/bench`, a part of one, or one\nas a panel: 4." in card
     assert "| `conversations` | about a figure that was left out | 4 |" in card
 
 
