@@ -5,7 +5,8 @@ A row is dropped for the first of these reasons that holds:
 - "repeated": an earlier shard of the same folder has it, of the same document;
 - "licence": its licence is not open, where only open ones are asked for;
 - "third_party": its caption names a third party's rights, where such are not asked for;
-- "excluded": its image is, nearly, one of a dataset that is kept out;
+- "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
+  shows a part of it;
 - "recurring": it is a publisher's logo or a licence's badge;
 - "duplicate": an earlier row shows the same with the same text;
 - "figure": a conversation about a figure that is not published.
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts import rights
-from cephalo.dataset_scripts.dedup_images import ImageIndex, NearCopies
+from cephalo.dataset_scripts.dedup_images import NearCopies
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies, words
 from cephalo.dataset_scripts.local_index import LocalIndex
 from cephalo.dataset_scripts.parts import Described, describe, pairs_of_parts, same_on_disk
@@ -40,9 +41,14 @@ RECURRING_DOCUMENTS, RECURRING_PAGES = 3, 5
 SMALL_INCHES = 0.6  # the shorter side
 WEB_DPI = 96  # where a row tells none: CSS pixels
 NO_CAPTION_WORDS = 4  # fewer say nothing
+# The document of all images that are kept out, for which `LocalIndex` has 4 bytes.
+KEPT_OUT = 2**32 - 1
 # Two documents that share so much of the shorter one's text are versions of one paper; single
 # passages recur between strangers (a publisher's notices).
 SHARED_TEXT = 0.2
+
+EncodedImages = Iterable[tuple[bytes, str]]
+"""Encoded images, each with its place, which an error names."""
 
 
 def select_rows(
@@ -51,20 +57,25 @@ def select_rows(
     *,
     only_open: bool = False,
     third_party: bool = True,
-    exclude: Mapping[str, ImageIndex] | None = None,
+    exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
     Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
-    third party's rights. `folder`, which is made, takes what is compared: about 35 KB a figure, and
+    third party's rights. `folder`, which is made, takes what is compared: about 40 KB a figure, and
     1 KB beside its own length for a passage or an answer. Images are compared in `workers`
     processes, with the same result for any number. Raises CephaloError for a shard or an image that
     cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
     with closing(Processes(workers)) as processes:
-        select_figures(selection, only_open, third_party, exclude or {}, processes)
+        copies = NearCopies(selection.folder, selection.database)
+        parts = LocalIndex(selection.folder)
+        enter_kept_out(selection, copies, parts, exclude or {}, processes)
+        enter_figures(selection, copies, parts, only_open, third_party, processes)
+        parts.close()
+        judge_figures(selection, copies, parts, processes)
     select_conversations(selection, only_open)
     select_text(selection, only_open)
     return selection
@@ -73,16 +84,29 @@ def select_rows(
 # --- figures
 
 
-def select_figures(
+def enter_kept_out(
     selection: Selection,
-    only_open: bool,
-    third_party: bool,
-    exclude: Mapping[str, ImageIndex],
+    copies: NearCopies,
+    parts: LocalIndex,
+    exclude: Mapping[str, EncodedImages],
     processes: Processes,
 ) -> None:
-    """Decide on the figures."""
-    copies = NearCopies(selection.folder, selection.database)
-    parts = LocalIndex(selection.folder)
+    """Enter the images of the datasets that are kept out, by their names, before all figures."""
+    for name, images in exclude.items():
+        for number, picture in enumerate(processes.map(describe, images)):
+            selection.keep_out(copies.add(f"{name} {number}", picture.whole), name)
+            parts.add(KEPT_OUT, picture.local)
+
+
+def enter_figures(
+    selection: Selection,
+    copies: NearCopies,
+    parts: LocalIndex,
+    only_open: bool,
+    third_party: bool,
+    processes: Processes,
+) -> None:
+    """Enter the figures, with the reasons that are known without comparing images."""
     for shard, figure, license, picture in described_figures(selection, processes):
         if not selection.tables["figures"] and selection.has_figure(figure.document, figure.image):
             continue
@@ -91,29 +115,30 @@ def select_figures(
             figure.document, figure.image, figure.caption
         ):
             reason = "repeated"
+        elif only_open and not is_open(license):
+            reason = "licence"
+        elif not third_party and rights.third_party(figure.caption):
+            reason = "third_party"
         else:
-            excluding = [name for name, images in exclude.items() if images.near(picture.whole)]
-            if only_open and not is_open(license):
-                reason = "licence"
-            elif not third_party and rights.third_party(figure.caption):
-                reason = "third_party"
-            elif excluding:
-                reason = "excluded"
-                selection.excluded.update(excluding)
-            else:
-                image = copies.add(figure.image, picture.whole)
-                if image == parts.size:
-                    # A logo or a symbol by itself stands in figures of strangers.
-                    local = picture.local
-                    if figure.small:
-                        local = local._replace(words=local.words[:0])
-                    parts.add(figure.document, local)
+            image = copies.add(figure.image, picture.whole)
+            if image == parts.size:
+                # A logo or a symbol by itself stands in figures of strangers.
+                local = picture.local
+                parts.add(figure.document, local._replace(words=()) if figure.small else local)
         selection.enter_figure(figure, reason, image)
-    parts.close()
+
+
+def judge_figures(
+    selection: Selection, copies: NearCopies, parts: LocalIndex, processes: Processes
+) -> None:
+    """Decide on the figures by their images, and link the documents of near-copies and parts."""
     groups = copies.group(partial(same_on_disk, selection.folder))
-    for numbers in selection.figures_of_groups(groups):
+    selection.enter_copies(groups)
+    selection.enter_parts(pairs_of_parts(parts, groups, processes))
+    selection.drop_kept_out()
+    for numbers in selection.figures_of_groups():
         judge_near_copies(selection, numbers)
-    selection.link_images(pairs_of_parts(parts, groups, processes))
+    selection.link_parts()
 
 
 def described_figures(
@@ -143,7 +168,7 @@ def compared_figures(
         for shard, row in read_with_progress("figures", selection.tables):
             inches = min(row["width"], row["height"]) / (row["dpi"] or WEB_DPI)
             figure = Figure(
-                selection.document(row["document_sha256"]),
+                selection.document(row),
                 row["image_sha256"],
                 row["caption"] or "",
                 row["page"],
@@ -158,7 +183,7 @@ def compared_figures(
                 f"a conversation about {row['document']} has {len(row['images'])} images and the "
                 f"keys of {len(row['figures'])}; make it again with `cephalo refine`"
             )
-        document = selection.document(row["document_sha256"])
+        document = selection.document(row)
         if document != of:
             of, met = document, set()
         for key, image in zip(row["figures"], row["images"], strict=True):
@@ -213,7 +238,7 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
     answers = TextCopies(selection.database, "answers")
     made_from = source("conversations", selection.tables)
     for shard, row in read_with_progress("conversations", selection.tables, images=False):
-        document = selection.document(row["document_sha256"])
+        document = selection.document(row)
         images = [key["image_sha256"] for key in row["figures"]]
         content = content_hash(*images, row["query"], row["answer"])
         reason = None
@@ -234,13 +259,14 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
 
 
 def select_text(selection: Selection, only_open: bool) -> None:
-    """Decide on the passages, and link documents whose captions and passages agree."""
+    """Decide on the passages, and link documents whose captions and passages agree, or are those
+    of versions of one paper."""
     texts = TextCopies(selection.database, "passages")
     if selection.tables["figures"]:
         for document, caption in selection.captions():
             texts.add(document, caption)
     for shard, row in read_with_progress("text", selection.tables):
-        document = selection.document(row["document_sha256"])
+        document = selection.document(row)
         content = content_hash(row["text"])
         reason = None
         if selection.in_earlier_shard("text", document, shard) and selection.has_row(
@@ -258,6 +284,8 @@ def select_text(selection: Selection, only_open: bool) -> None:
         if original != document:
             selection.share(original, document)
     selection.link_by_shared_text(texts.table, SHARED_TEXT)
+    for one, other in selection.versions.pairs(texts.table):
+        selection.link(one, other)
 
 
 def read_with_progress(

@@ -1,11 +1,12 @@
 """Near-copies of text: MinHash finds candidates, the overlap of their shingles decides."""
 
+import functools
 import hashlib
 import math
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -38,6 +39,22 @@ def same(first: set[str], second: set[str]) -> bool:
     return len(first & second) >= MIN_SIMILARITY * len(first | second)
 
 
+@functools.cache
+def empty_minhash() -> MinHash:
+    """The MinHash of no shingle; its permutations take a while to make."""
+    return MinHash(BANDS * ROWS)
+
+
+def bands_of(found: Iterable[str]) -> Iterator[int]:
+    """A number for each band of the MinHash of a set; sets that overlap enough share at least
+    one."""
+    minhash = empty_minhash().copy()
+    minhash.update_batch(shingle.encode() for shingle in found)
+    for band, values in enumerate(minhash.hashvalues.astype("<u8").reshape(BANDS, ROWS)):
+        digest = hashlib.blake2b(values.tobytes(), digest_size=8, salt=bytes([band])).digest()
+        yield int.from_bytes(digest, "little", signed=True)
+
+
 class TextCopies:
     """Texts of documents on disk, and which of them are near-copies of earlier ones.
 
@@ -50,7 +67,6 @@ class TextCopies:
         self.table, self._bands = f"{name}_texts", f"{name}_bands"
         self._shared, self._kept = f"{name}_shared", f"{name}_kept"
         self._database = database
-        self._empty = MinHash(BANDS * ROWS)
         for table in (
             f"{self.table} (number INTEGER PRIMARY KEY, document INTEGER, row INTEGER, text TEXT)",
             f"{self._bands} (band INTEGER, text INTEGER)",
@@ -67,16 +83,8 @@ class TextCopies:
             (document, row, text if compared else None),
         ).lastrowid
         if compared:
-            bands = ((band, number) for band in self.bands(text))
+            bands = ((band, number) for band in bands_of(shingles(text)))
             self._database.executemany(f"INSERT INTO {self._bands} VALUES (?, ?)", bands)
-
-    def bands(self, text: str) -> Iterator[int]:
-        """A number for each band of the text's MinHash; near-copies share at least one."""
-        minhash = self._empty.copy()
-        minhash.update_batch(shingle.encode() for shingle in shingles(text))
-        for band, values in enumerate(minhash.hashvalues.astype("<u8").reshape(BANDS, ROWS)):
-            digest = hashlib.blake2b(values.tobytes(), digest_size=8, salt=bytes([band])).digest()
-            yield int.from_bytes(digest, "little", signed=True)
 
     def originals(self) -> Iterator[tuple[int | None, int, int]]:
         """For every text that is a near-copy: its row, its document, and that of the original.

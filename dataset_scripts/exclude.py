@@ -17,14 +17,13 @@ from datasets import (
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
 
 # NAME, NAME:CONFIG, NAME@REVISION, NAME:CONFIG@REVISION
 SPEC = re.compile(r"(?P<name>[^:@]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>.+))?")
 
 
-def images_of(spec: str, token: str | None = None) -> ImageIndex:
-    """The thumbnails of all images in all splits of a dataset, streamed.
+def images_of(spec: str, token: str | None = None) -> Iterator[tuple[bytes, str]]:
+    """The encoded images in all splits of a dataset, streamed, each with its place for an error.
 
     `spec` is a folder or a Hub name, with ":config" (all configs without) and "@revision" behind.
     Raises CephaloError where it cannot be loaded or has no images.
@@ -37,24 +36,23 @@ def images_of(spec: str, token: str | None = None) -> ImageIndex:
         where = {"revision": match["revision"], "token": token}
     else:
         raise CephaloError(f"--exclude {spec!r}: give a folder or NAMESPACE/NAME[:CONFIG]")
-    index = ImageIndex()
+    found = False
     try:
         configs = [config] if config else get_dataset_config_names(name, **where)
         for config in configs:
             for split in get_dataset_split_names(name, config, **where):
                 rows = load_dataset(name, config, split=split, streaming=True, **where)
                 for number, data in enumerate(encoded_images(rows, f"{spec} {config} {split}")):
-                    place = f"--exclude {spec}: image {number} of {split}"
-                    index.add(thumbnail(open_grey(data, place)))
+                    found = True
+                    yield data, f"--exclude {spec}: image {number} of {split}"
     except CephaloError:
         raise
     # The loaders raise nearly anything for what they cannot find or read.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CephaloError(f"--exclude {spec} cannot be loaded: {reason}") from error
-    if not index.size:
+    if not found:
         raise CephaloError(f"--exclude {spec}: no images in it; check its name and config")
-    return index
 
 
 def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:

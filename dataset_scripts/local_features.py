@@ -1,9 +1,9 @@
 """Local features of a picture: what is left of it in a crop, a panel or a joined figure.
 
-SIFT keypoints on the picture at a fixed size, each with 128 signs of its descriptor's principal
-components. The components are fitted on figures (`python -m benchmarks.copies.fit`) under the
-constraint that a mirrored picture only changes the signs of known ones. So mirrored copies are
-found by an exclusive or, without a second look at the picture.
+SIFT keypoints and corners on the picture at a fixed size, each with 128 signs of its SIFT
+descriptor's principal components. The components are fitted on figures (`python -m
+benchmarks.copies.fit`) under the constraint that a mirrored picture only changes the signs of known
+ones. So mirrored copies are found by an exclusive or, without a second look at the picture.
 """
 
 import functools
@@ -21,7 +21,17 @@ SMALLEST, LARGEST = 0.45, 1.7  # times `AREA`
 FEWEST = 0.6  # times `KEYPOINTS`
 # SIFT's thresholds: faint lines count too, and where a line bends but little.
 CONTRAST, EDGE = 0.01, 25
+# Corners beside them, for line drawings, where SIFT finds little but letters and hatching: of a
+# picture of `AREA`; the share of the strongest one's strength, pixels between them, and pixels of
+# each side of the square in which a corner is looked for.
+CORNERS, CORNER_QUALITY, CORNER_DISTANCE, CORNER_BLOCK = 60, 0.02, 5, 5
+# What is described around each: diameters in pixels, with SIFT's octave and layer of that blur.
+CORNER_SIZES = ((6.4, 0, 3), (12.8, 1, 3))
+CORNER_BLUR = 3.5  # pixels, of the gradient whose direction is a corner's angle
 KEY_BITS = 48
+# Bytes of the signs whose bits make a keypoint's numbers, one for each order, the first ones first:
+# a bit that differs between copies is late in one of them.
+KEY_BYTES = ((0, 1, 2, 3, 4, 5), (2, 3, 4, 5, 0, 1), (4, 5, 6, 7, 0, 1))
 
 # The order of SIFT's 4 x 4 x 8 bins in a mirrored picture: rows reversed, directions negated.
 _BINS = np.arange(128).reshape(4, 4, 8)
@@ -29,15 +39,17 @@ MIRRORED = _BINS[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
 class Local(NamedTuple):
-    """A picture's local features, strongest first.
+    """A picture's local features: SIFT's keypoints, strongest first, and corners.
 
     `points` (n, 4) float32: x, y, diameter in pixels of `picture`, and angle in radians; `signs`
-    (n, 16) uint8: 128 bits; `picture` (height, width) uint8 grey levels.
+    (n, 16) uint8: 128 bits; `picture` (height, width) uint8 grey levels. By the first
+    `indexed` ones the picture is found; corners are too much alike.
     """
 
     points: np.ndarray
     signs: np.ndarray
     picture: np.ndarray
+    indexed: int
 
 
 class Components(NamedTuple):
@@ -70,14 +82,47 @@ def mirror_mask() -> np.ndarray:
 def local_features(grey: Image.Image) -> Local:
     """The local features of an image of mode "L"."""
     picture = working_picture(grey)
-    keypoints = round(KEYPOINTS * max(share_of(grey.width * grey.height), FEWEST))
-    found, descriptors = detector(keypoints).detectAndCompute(picture, None)
-    if not found:
-        return Local(np.empty((0, 4), np.float32), np.empty((0, 16), np.uint8), picture)
+    share = max(share_of(grey.width * grey.height), FEWEST)
+    sift = detector(round(KEYPOINTS * share))
+    found, descriptors = sift.detectAndCompute(picture, None)
     order = sorted(range(len(found)), key=lambda one: (-found[one].response, found[one].pt))
-    points = [(*found[one].pt, found[one].size, np.deg2rad(found[one].angle)) for one in order]
-    signs = signs_of(descriptors[order])
-    return Local(np.array(points, np.float32), signs, picture)
+    # Those of the corners are had apart, from the picture as it is: SIFT doubles it for its own.
+    others, other_descriptors = sift.compute(picture, corners(picture, round(CORNERS * share)))
+    signs = [
+        signs_of(some)
+        for some in (descriptors[order] if found else None, other_descriptors)
+        if some is not None
+    ]
+    points = [
+        (*one.pt, one.size, np.deg2rad(one.angle)) for one in (*(found[n] for n in order), *others)
+    ]
+    return Local(
+        np.array(points, np.float32).reshape(-1, 4),
+        np.concatenate(signs) if signs else np.empty((0, 16), np.uint8),
+        picture,
+        len(found),
+    )
+
+
+def corners(picture: np.ndarray, count: int) -> list[Any]:
+    """So many corners of a picture as OpenCV's keypoints, one for each of `CORNER_SIZES`."""
+    import cv2
+
+    places = cv2.goodFeaturesToTrack(
+        picture, count, CORNER_QUALITY, CORNER_DISTANCE, blockSize=CORNER_BLOCK
+    )
+    if places is None:
+        return []
+    levels = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), CORNER_BLUR)
+    across, down = cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1)
+    angles = np.rad2deg(np.arctan2(down, across)) % 360
+    return [
+        cv2.KeyPoint(
+            float(x), float(y), size, float(angles[int(y), int(x)]), 0, octave | layer << 8
+        )
+        for x, y in places[:, 0]
+        for size, octave, layer in CORNER_SIZES
+    ]
 
 
 def share_of(area: int) -> float:
@@ -116,19 +161,19 @@ def signs_of(descriptors: np.ndarray) -> np.ndarray:
     return np.packbits((root_sift(descriptors) - fitted.mean) @ fitted.vectors > 0, axis=1)
 
 
-def keys_of(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A number of `KEY_BITS` bits for each keypoint, (n,) uint64, and whether it is that of the
-    mirrored keypoint, (n,) bool.
+def keys_of(signs: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """A number of `KEY_BITS` bits for each keypoint, (n,) uint64, in an order of the bits, and
+    whether it is that of the mirrored keypoint, (n,) bool.
 
-    Its first bits are the most certain ones. It is the lower of the keypoint's own and the
-    mirrored one's, so mirrored copies have equal numbers.
+    In order 0 its first bits are the most certain ones. It is the lower of the keypoint's own and
+    the mirrored one's, so mirrored copies have equal numbers.
     """
-    own, mirrored = (leading_bits(bits) for bits in (signs, signs ^ mirror_mask()))
+    own, mirrored = (key_bits(bits, order) for bits in (signs, signs ^ mirror_mask()))
     return np.minimum(own, mirrored), mirrored < own
 
 
-def leading_bits(signs: np.ndarray) -> np.ndarray:
-    """The first `KEY_BITS` bits as (n,) uint64."""
+def key_bits(signs: np.ndarray, order: int) -> np.ndarray:
+    """The `KEY_BITS` bits of an order as (n,) uint64."""
     padded = np.zeros((len(signs), 8), np.uint8)
-    padded[:, 8 - KEY_BITS // 8 :] = signs[:, : KEY_BITS // 8]
+    padded[:, 8 - KEY_BITS // 8 :] = signs[:, KEY_BYTES[order]]
     return padded.view(">u8")[:, 0].astype(np.uint64)

@@ -1,11 +1,11 @@
 """Pictures that may show parts of each other, found among millions on disk by local features.
 
-Each keypoint has a number whose first bits are the most certain ones (`keys_of`). All numbers are
-sorted, in parts, and those beside each other that begin alike are a vote for their two pictures,
-the heavier the longer they agree (an LSH forest; Bawa, Condie and Ganesan, WWW 2005). Votes must
-agree on a rotation and a scale. What recurs in very many pictures, as the letters of a common font
-do, is beside only a few of them, so it joins none by itself. The cost is bounded by the number of
-keypoints times `WINDOW`, whatever the pictures are.
+Each keypoint has a number in each of several orders of its bits (`keys_of`). All numbers of an
+order are sorted, in parts, and those beside each other that begin alike are a vote for their two
+pictures, the heavier the longer they agree (an LSH forest; Bawa, Condie and Ganesan, WWW 2005).
+Votes must agree on a rotation and a scale. What recurs in very many pictures, as the letters of a
+common font do, is beside only a few of them, so it joins none by itself. The cost is bounded by the
+number of keypoints times `WINDOW`, whatever the pictures are.
 """
 
 import math
@@ -16,16 +16,21 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cephalo.dataset_scripts.local_features import KEY_BITS, Local, keys_of
+from cephalo.dataset_scripts.local_features import KEY_BITS, KEY_BYTES, Local, keys_of
 
-PARTS = 256  # files of postings, by their first 8 bits; each is sorted in memory
+# Files of postings, by their order and their first 8 bits; each is sorted in memory.
+PARTS_AN_ORDER = 256
+PARTS = PARTS_AN_ORDER * len(KEY_BYTES)
+OWN_BITS = 28  # first bits in which keypoints of one picture differ: hatching counts once
 BUFFERED = 4_000_000  # postings in memory before they are appended to the files, 48 MB
 WINDOW = 10  # postings behind each, in their order, with which it is compared
 # Bits of two numbers that must agree, in a corpus of 256 pictures. With each doubling, strangers
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
 MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 21, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 10  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 14  # with which a picture is compared, at most, of those that come later
+# A pair may be mirrored or not where the other way has so large a share of the best one's votes.
+AS_LIKELY, EITHER = 0.5, 2
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80
@@ -41,10 +46,11 @@ KEYPOINT = np.dtype(
 
 
 class Encoded(NamedTuple):
-    """Local features as they are kept: for comparison, and the postings' words, (n,) uint64."""
+    """Local features as they are kept: for comparison, and the postings' words in each order, (n,)
+    uint64."""
 
     record: bytes
-    words: np.ndarray
+    words: tuple[np.ndarray, ...]
 
 
 def encode(local: Local) -> Encoded:
@@ -55,28 +61,36 @@ def encode(local: Local) -> Encoded:
     stored["size"], stored["angle"] = local.points[:, 2], local.points[:, 3]
     stored["signs"] = local.signs
     picture = cv2.imencode(".jpg", local.picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    count = len(stored).to_bytes(2, "little")
-    keys, mirrored = keys_of(local.signs)
-    angle = np.floor(local.points[:, 3] / (2 * math.pi) * 256).astype(np.int64) % 256
-    size = np.clip(np.log2(np.maximum(local.points[:, 2], 1)) * 16, 0, 127).astype(np.int64)
+    counts = np.array([len(stored), local.indexed], "<u2").tobytes()
+    words = tuple(words_of(local, order) for order in range(len(KEY_BYTES)))
+    return Encoded(counts + stored.tobytes() + picture.tobytes(), words)
+
+
+def words_of(local: Local, order: int) -> np.ndarray:
+    """The postings' words of the keypoints that differ, in an order of the bits, (n,) uint64."""
+    keys, mirrored = keys_of(local.signs[: local.indexed], order)
+    _, _, sizes, angles = local.points[: local.indexed].T
+    angle = np.floor(angles / (2 * math.pi) * 256).astype(np.int64) % 256
+    size = np.clip(np.log2(np.maximum(sizes, 1)) * 16, 0, 127).astype(np.int64)
     tail = (mirrored.astype(np.int64) << 15 | angle << 7 | size).astype(np.uint64)
-    return Encoded(count + stored.tobytes() + picture.tobytes(), keys << np.uint64(16) | tail)
+    _, first = np.unique(keys >> np.uint64(KEY_BITS - OWN_BITS), return_index=True)
+    return (keys << np.uint64(16) | tail)[np.sort(first)]
 
 
 def decode(record: bytes) -> Local:
     """Local features from disk."""
-    count = int.from_bytes(record[:2], "little")
-    end = 2 + count * KEYPOINT.itemsize
-    stored = np.frombuffer(record[2:end], KEYPOINT)
+    count, indexed = np.frombuffer(record[:4], "<u2").tolist()
+    end = 4 + count * KEYPOINT.itemsize
+    stored = np.frombuffer(record[4:end], KEYPOINT)
     points = np.column_stack(
         [stored["x"] / 64, stored["y"] / 64, stored["size"], stored["angle"]]
     ).astype(np.float32)
     picture = cv2.imdecode(np.frombuffer(record[end:], np.uint8), cv2.IMREAD_GRAYSCALE)
-    return Local(points, stored["signs"].copy(), picture)
+    return Local(points, stored["signs"].copy(), picture, indexed)
 
 
 class LocalIndex:
-    """Local features of pictures on disk, about 15 KB each, and 12 bytes a keypoint beside."""
+    """Local features of pictures on disk, about 18 KB each, and 36 bytes a keypoint beside."""
 
     def __init__(self, folder: Path) -> None:
         self.size = 0
@@ -84,7 +98,7 @@ class LocalIndex:
         self._records = (folder / "local").open("wb")
         self._ends = (folder / "local.ends").open("wb")
         self._documents = (folder / "local.documents").open("wb")
-        self._postings: list[np.ndarray] = []
+        self._postings: list[list[np.ndarray]] = [[] for _ in KEY_BYTES]  # by order
         self._buffered = 0
 
     def add(self, document: int, encoded: Encoded) -> None:
@@ -92,10 +106,11 @@ class LocalIndex:
         self._records.write(encoded.record)
         self._ends.write(self._records.tell().to_bytes(8, "little"))
         self._documents.write(document.to_bytes(4, "little"))
-        postings = np.empty(len(encoded.words), POSTING)
-        postings["word"], postings["picture"] = encoded.words, self.size
-        self._postings.append(postings)
-        self._buffered += len(postings)
+        for order, words in enumerate(encoded.words):
+            postings = np.empty(len(words), POSTING)
+            postings["word"], postings["picture"] = words, self.size
+            self._postings[order].append(postings)
+            self._buffered += len(postings)
         if self._buffered >= BUFFERED:
             self._flush()
         self.size += 1
@@ -107,17 +122,21 @@ class LocalIndex:
             file.close()
 
     def _flush(self) -> None:
-        if not self._postings:
-            return
-        postings = np.concatenate(self._postings)
-        self._postings, self._buffered = [], 0
+        for order, waiting in enumerate(self._postings):
+            if waiting:
+                self._append(order, np.concatenate(waiting))
+                waiting.clear()
+        self._buffered = 0
+
+    def _append(self, order: int, postings: np.ndarray) -> None:
+        """Append postings of an order to its parts."""
         parts = postings["word"] >> np.uint64(64 - 8)
-        order = np.argsort(parts, kind="stable")
-        bounds = np.searchsorted(parts[order], np.arange(PARTS + 1))
-        for part in range(PARTS):
+        sorting = np.argsort(parts, kind="stable")
+        bounds = np.searchsorted(parts[sorting], np.arange(PARTS_AN_ORDER + 1))
+        for part in range(PARTS_AN_ORDER):
             if bounds[part] < bounds[part + 1]:
-                with (self.folder / f"postings-{part}").open("ab") as file:
-                    file.write(postings[order[bounds[part] : bounds[part + 1]]].tobytes())
+                with (self.folder / f"postings-{order * PARTS_AN_ORDER + part}").open("ab") as file:
+                    file.write(postings[sorting[bounds[part] : bounds[part + 1]]].tobytes())
 
 
 def growth(pictures: int) -> float:
@@ -186,7 +205,7 @@ def add_up(votes: np.ndarray) -> np.ndarray:
 def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
     """Pairs of pictures to compare, in order, some at a time.
 
-    Each has the numbers of both, and whether one is mirrored, (n, 3) int64.
+    Each has the numbers of both, and whether one is mirrored: 0, 1, or `EITHER`, (n, 3) int64.
     """
     runs = [
         np.memmap(path, VOTE, "r")
@@ -203,17 +222,27 @@ def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
 
 
 def best_of(votes: np.ndarray, min_score: float) -> np.ndarray:
-    """The pairs, and whether one is mirrored, (n, 3), whose best transform has enough votes, the
-    best of each first picture."""
-    # The heaviest transform of each pair.
-    votes = votes[
-        np.lexsort((votes["transform"], -votes["weight"].astype(np.int64), votes["pair"]))
-    ]
-    votes = votes[np.unique(votes["pair"], return_index=True)[1]]
-    votes = votes[votes["weight"] >= min_score]
-    order = np.lexsort((-votes["weight"].astype(np.int64), votes["pair"] >> np.uint64(32)))
-    first = votes["pair"][order] >> np.uint64(32)
-    ranks = np.arange(len(order)) - np.searchsorted(first, first)
-    kept = votes[np.sort(order[ranks < CANDIDATES])]
-    one, other = kept["pair"] >> np.uint64(32), kept["pair"] & np.uint64(0xFFFFFFFF)
-    return np.column_stack([one, other, kept["transform"] >> 15]).astype(np.int64)
+    """The pairs and their ways, (n, 3) as `candidates` has them, whose best transform has enough
+    votes, the best of each first picture."""
+    mirrored, lightness = votes["transform"] >> 15, -votes["weight"].astype(np.int64)
+    # The heaviest transform of each pair, as it is and mirrored.
+    votes = votes[np.lexsort((votes["transform"], lightness, mirrored, votes["pair"]))]
+    new = np.diff(votes["pair"], prepend=~votes["pair"][:1]) != 0
+    new |= np.diff(votes["transform"] >> 15, prepend=0) != 0
+    votes = votes[new]
+    lightness = -votes["weight"].astype(np.int64)
+    votes = votes[np.lexsort((votes["transform"], lightness, votes["pair"]))]
+    pairs, best = np.unique(votes["pair"], return_index=True)
+    second = votes[np.minimum(best + 1, len(votes) - 1)]
+    either = (second["pair"] == pairs) & (second["transform"] != votes["transform"][best])
+    either &= second["weight"] >= AS_LIKELY * votes["weight"][best]
+    ways = np.where(either, EITHER, votes["transform"][best] >> 15)
+    votes = votes[best]
+    enough = votes["weight"] >= min_score
+    votes, ways = votes[enough], ways[enough]
+    first = votes["pair"] >> np.uint64(32)
+    order = np.lexsort((-votes["weight"].astype(np.int64), first))
+    ranks = np.arange(len(order)) - np.searchsorted(first[order], first[order])
+    kept = np.sort(order[ranks < CANDIDATES])
+    other = votes["pair"][kept] & np.uint64(0xFFFFFFFF)
+    return np.column_stack([first[kept], other, ways[kept]]).astype(np.int64)

@@ -16,6 +16,7 @@ from cephalo.dataset_scripts.dedup_images import Thumbnail, open_grey, thumbnail
 from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.local_features import Local, local_features
 from cephalo.dataset_scripts.local_index import (
+    EITHER,
     PARTS,
     Encoded,
     LocalIndex,
@@ -27,6 +28,7 @@ from cephalo.dataset_scripts.local_index import (
 from cephalo.dataset_scripts.local_match import same_picture, shows_part
 from cephalo.dataset_scripts.processes import Processes
 
+WAYS = {0: (False,), 1: (True,), EITHER: (False, True)}  # whether one is mirrored
 PAIRS_A_JOB = 128  # that a process compares at a time
 
 
@@ -68,8 +70,8 @@ def compare_pairs(folder: Path, pairs: np.ndarray) -> list[tuple[int, int]]:
     read = functools.lru_cache(PAIRS_A_JOB)(functools.partial(read_local, folder))
     return [
         (one, other)
-        for one, other, mirrored in pairs.tolist()
-        if shows_part(read(one), read(other), bool(mirrored))
+        for one, other, way in pairs.tolist()
+        if shows_part(read(one), read(other), WAYS[way])
     ]
 
 

@@ -17,8 +17,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.dedup_images import ImageIndex
+from cephalo.dataset_scripts.dedup import EncodedImages, select_rows
 from cephalo.dataset_scripts.exclude import images_of
 from cephalo.dataset_scripts.inputs import told
 from cephalo.dataset_scripts.refinement.language import language_of
@@ -71,8 +70,8 @@ def publish(
         list[str] | None,
         typer.Option(
             metavar="DATASET",
-            help="Leave out figures equal or near to the images of this dataset: a Hub name "
-            "[:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
+            help="Leave out figures that show an image of this dataset, a part of one, or one as a "
+            "panel: a Hub name [:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
         ),
     ] = None,
     workers: Annotated[
@@ -151,7 +150,7 @@ def build_dataset(
     *,
     only_open: bool = False,
     third_party: bool = True,
-    exclude: Mapping[str, ImageIndex] | None = None,
+    exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Path:
     """Write the configs and the card below the first folder's `dataset` and return that; the first

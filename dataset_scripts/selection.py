@@ -1,12 +1,12 @@
 """What was decided on every row, and the documents they are of, in a database on disk."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from cephalo.cli.files import scratch_database
 from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.splits import place, split_documents
 from cephalo.dataset_scripts.tables import CONFIGS, Tables, source
+from cephalo.dataset_scripts.versions import Versions
 
 # Documents are numbered from 0 as they are met, the rows of a config from 1; `reason` is null for
 # rows that are published. `image` is the number that `NearCopies` gave, `content` a hash of what a
-# row says.
+# row says. Of near-copies, `copies` has the image that stands for the others, unless it is that
+# itself; `parts` has images of which one shows a part of the other.
 SCHEMA = """
 CREATE TABLE documents (number INTEGER PRIMARY KEY, sha256 TEXT UNIQUE);
 CREATE TABLE shards (
@@ -35,9 +37,41 @@ CREATE TABLE conversations (
 CREATE INDEX conversations_of_documents ON conversations (document, content);
 CREATE TABLE text (number INTEGER PRIMARY KEY, document INTEGER, reason TEXT, content INTEGER);
 CREATE INDEX text_of_documents ON text (document, content);
+CREATE TABLE kept_out (image INTEGER PRIMARY KEY, dataset TEXT);
+CREATE TABLE copies (image INTEGER PRIMARY KEY, of INTEGER);
+CREATE TABLE parts (one INTEGER, other INTEGER);
 CREATE TABLE links (one INTEGER, other INTEGER);
 CREATE TABLE shared_text (one INTEGER, other INTEGER);
 """
+
+
+# Images stand here for all of their groups.
+DROP_KEPT_OUT = (
+    """
+    CREATE TEMP TABLE out AS
+    SELECT DISTINCT coalesce(copies.of, kept_out.image) AS image, dataset
+    FROM kept_out LEFT JOIN copies ON copies.image = kept_out.image
+    """,
+    "CREATE INDEX temp.out_by_image ON out (image)",
+    """
+    CREATE TEMP TABLE joined AS
+    SELECT coalesce(first.of, one) AS one, coalesce(second.of, other) AS other FROM parts
+    LEFT JOIN copies AS first ON first.image = one
+    LEFT JOIN copies AS second ON second.image = other
+    """,
+    """
+    CREATE TEMP TABLE dropped AS SELECT image, dataset FROM out
+    UNION SELECT other, dataset FROM joined JOIN out ON image = one
+    UNION SELECT one, dataset FROM joined JOIN out ON image = other
+    """,
+    "CREATE INDEX temp.dropped_by_image ON dropped (image)",
+    """
+    CREATE TEMP TABLE excluded AS
+    SELECT number, dataset FROM figures LEFT JOIN copies ON copies.image = figures.image
+    JOIN dropped ON dropped.image = coalesce(copies.of, figures.image) WHERE reason IS NULL
+    """,
+    "UPDATE figures SET reason = 'excluded' WHERE number IN (SELECT number FROM excluded)",
+)
 
 
 def content_hash(*texts: str) -> int:
@@ -67,12 +101,14 @@ class Selection:
         self.folder, self.tables = folder, tables
         self.database = scratch_database(folder / "rows.sqlite", SCHEMA)
         self.excluded: Counter[str] = Counter(dict.fromkeys(excluding, 0))
+        self.versions = Versions(self.database)
         self._documents = 0
         self._last: tuple[str | None, int] = None, -1
         self._last_shard: tuple[tuple[str, int, Path] | None, bool] = None, False
 
-    def document(self, sha256: str) -> int:
-        """The number of a document."""
+    def document(self, row: Mapping[str, Any]) -> int:
+        """The number of the document that a row is of."""
+        sha256 = row["document_sha256"]
         if sha256 != self._last[0]:
             query = "SELECT number FROM documents WHERE sha256 = ?"
             found = self.database.execute(query, (sha256,)).fetchone()
@@ -80,6 +116,7 @@ class Selection:
                 found = (self._documents,)
                 self._documents += 1
                 self.database.execute("INSERT INTO documents VALUES (?, ?)", (*found, sha256))
+                self.versions.add(*found, row["title"], row["author"])
             self._last = sha256, found[0]
         return self._last[1]
 
@@ -154,13 +191,31 @@ class Selection:
         query = "SELECT document, caption FROM figures WHERE reason IS NULL ORDER BY number"
         return self.database.execute(query)
 
-    def figures_of_groups(self, groups: Groups) -> Iterator[list[int]]:
-        """The numbers of the figures of each group of images, in order; only where there are
-        several."""
-        self.database.execute("CREATE TABLE copies (image INTEGER PRIMARY KEY, of INTEGER)")
+    def keep_out(self, image: int, dataset: str) -> None:
+        """Tell that an image, by its number, is one of a dataset that is kept out."""
+        self.database.execute("INSERT INTO kept_out VALUES (?, ?)", (image, dataset))
+
+    def enter_copies(self, groups: Groups) -> None:
+        """Enter the groups of all images."""
         roots = enumerate(groups.roots())
         copies = ((image, int(root)) for image, root in roots if image != root)
         self.database.executemany("INSERT INTO copies VALUES (?, ?)", copies)
+
+    def enter_parts(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Enter the pairs of images of which one shows a part of the other."""
+        self.database.executemany("INSERT INTO parts VALUES (?, ?)", pairs)
+
+    def drop_kept_out(self) -> None:
+        """Drop the figures whose image, or a near-copy, is one that is kept out, or shows a part of
+        such a one or of its near-copy, or the other way round; count them by dataset."""
+        for statement in DROP_KEPT_OUT:
+            self.database.execute(statement)
+        counts = self.database.execute("SELECT dataset, count(*) FROM excluded GROUP BY dataset")
+        self.excluded.update(dict(counts.fetchall()))
+
+    def figures_of_groups(self) -> Iterator[list[int]]:
+        """The numbers of the figures of each group of images, in order; only where there are
+        several."""
         self.database.execute(
             "CREATE TABLE grouped AS SELECT figure, image FROM (SELECT figure, image, "
             "count(*) OVER (PARTITION BY image) AS figures FROM (SELECT figures.number AS figure, "
@@ -177,13 +232,11 @@ class Selection:
         if one != other:
             self.database.execute("INSERT INTO links VALUES (?, ?)", (one, other))
 
-    def link_images(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Link the documents of the figures with these images, by the numbers of the images.
+    def link_parts(self) -> None:
+        """Link the documents of the figures of which one shows a part of the other.
 
         Figures that are left out link none, but for duplicates, which stand for those kept.
         """
-        self.database.execute("CREATE TABLE parts (one INTEGER, other INTEGER)")
-        self.database.executemany("INSERT INTO parts VALUES (?, ?)", pairs)
         self.database.execute(
             "CREATE TABLE owners AS SELECT image, document, min(number) FROM figures "
             "WHERE image IN (SELECT one FROM parts UNION SELECT other FROM parts) "

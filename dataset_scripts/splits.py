@@ -1,4 +1,4 @@
-"""Train, validation and test by groups of documents: no near-copy of a test image is in train."""
+"""Train, validation and test by groups of documents: what shares images or text is in one."""
 
 import hashlib
 from collections.abc import Iterable

@@ -32,7 +32,7 @@ REASONS = {
     "repeated": "of a document that was read again, under another name",
     "licence": "no known open licence",
     "third_party": "the caption names a third party's rights",
-    "excluded": "equal or near to an image of a dataset that is kept out",
+    "excluded": "shows an image of a dataset that is kept out, or a part of one",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
     "figure": "about a figure that was left out",

@@ -20,6 +20,7 @@ from datasets import Image as ImageFeature
 from figure_samples import figure_row
 from PIL import Image, ImageDraw, ImageEnhance
 
+from benchmarks.copies.alterations import beside
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.dedup import select_rows
@@ -281,22 +282,31 @@ def benchmark(folder: Path, images: list[Image.Image]) -> Path:
     return folder
 
 
-def test_figures_near_to_an_excluded_dataset_are_in_no_split(tmp_path):
-    kept_out = benchmark(tmp_path / "bench", [plot(1).resize((200, 150)), plot(2)])
-    rows = [row(n, plot(n), f"Plot {n}") for n in range(5)]
-    folder = write(tmp_path / "made", "figures", rows)
-    images = images_of(str(kept_out))
-    assert images.size == 6
-    dataset = build_dataset([folder], "a/b", exclude={"lab/bench": images})
-    data = load_dataset(str(dataset), "figures", cache_dir=str(tmp_path / "cache"))
-    assert sorted(caption for split in data.values() for caption in split["caption"]) == [
-        "Plot 0",
-        "Plot 3",
-        "Plot 4",
+def test_figures_that_show_what_is_kept_out_are_in_no_split(tmp_path):
+    """A near-copy, a crop, a panel, a turned one, and one with a benchmark's image as a panel."""
+    large = {seed: plot(seed, (640, 480)) for seed in (1, 2, 5, 6, 7)}
+    pair = beside(large[6], plot(61, (640, 480)))
+    bench = benchmark(tmp_path / "bench", [large[1].resize((400, 300)), large[2], pair, large[7]])
+    assert len(list(images_of(str(bench)))) == 12
+    shown = [
+        large[1],
+        large[2].crop((60, 50, 620, 470)),
+        large[6].transpose(Image.Transpose.ROTATE_90),
+        beside(plot(71, (640, 480)), large[7]),
+        large[5],
+        plot(3),
     ]
+    folder = write(
+        tmp_path / "made", "figures", [row(n, image, f"Plot {n}") for n, image in enumerate(shown)]
+    )
+    exclude = {"lab/bench": images_of(str(bench))}
+    dataset = build_dataset([folder], "a/b", exclude=exclude, workers=1)
+    data = load_dataset(str(dataset), "figures", cache_dir=str(tmp_path / "cache"))
+    published = sorted(caption for split in data.values() for caption in split["caption"])
+    assert published == ["Plot 4", "Plot 5"]
     card = (dataset / "README.md").read_text(encoding="utf-8")
-    assert "near to an image of `lab/bench`: 2." in card
-    assert "| `conversations` | about a figure that was left out | 2 |" in card
+    assert "an image of `lab/bench`, a part of one, or one\nas a panel: 4." in card
+    assert "| `conversations` | about a figure that was left out | 4 |" in card
 
 
 @pytest.mark.parametrize(
@@ -311,7 +321,7 @@ def test_what_cannot_be_excluded_is_one_line(tmp_path, monkeypatch, spec, messag
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     Dataset.from_list([{"text": "no picture"}]).to_parquet(tmp_path / "test.parquet")
     with pytest.raises(CephaloError, match=message) as refusal:
-        images_of(spec.format(folder=tmp_path))
+        list(images_of(spec.format(folder=tmp_path)))
     assert "\n" not in str(refusal.value)
 
 
