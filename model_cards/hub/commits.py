@@ -17,6 +17,13 @@ from starlette.routing import Route
 
 from cephalo.model_cards.hub.cas import adopt
 from cephalo.model_cards.hub.files import parents
+from cephalo.model_cards.hub.gitignore import (
+    MAX_GITIGNORE_BYTES,
+    BadGitignore,
+    Pattern,
+    ignores,
+    parse,
+)
 from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import BadName, RepoName, check_path
 from cephalo.model_cards.hub.repos import LARGE_SUFFIXES
@@ -37,6 +44,7 @@ from cephalo.model_cards.hub.web import (
 MAX_REGULAR_BYTES = 10 << 20
 MAX_LINE_BYTES = 16 << 20  # MAX_REGULAR_BYTES in base64, and its path
 MAX_CHANGES = 100_000
+MAX_PREUPLOAD = 1000  # files of one request; huggingface_hub sends 256
 SAMPLE_BYTES = 512
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -53,27 +61,54 @@ class Change(NamedTuple):
 async def preupload(request: Request) -> Response:
     """POST preupload/REV: for each file, "regular" or "lfs", and the hash it has here now.
 
-    The client leaves out files whose hash it finds unchanged.
+    The client leaves out files whose hash it finds unchanged, and those that it should ignore by
+    the `.gitignore` which it sends or which is here.
     """
-    files = value_of(await json_body(request), "files", list)
-    return await run_in_threadpool(_preupload, request, files)
+    body = await json_body(request)
+    files = value_of(body, "files", list)
+    if len(files) > MAX_PREUPLOAD:
+        raise HubError(413, f"At most {MAX_PREUPLOAD} files at once")
+    sent = None if body.get("gitIgnore") is None else value_of(body, "gitIgnore", str)
+    return await run_in_threadpool(_preupload, request, files, sent)
 
 
-def _preupload(request: Request, files: list[Any]) -> Response:
+def _preupload(request: Request, files: list[Any], sent: str | None) -> Response:
     repo = repo_to_write(request)
     store = hub_of(request).store
     sha = store.load(repo).resolve(param(request, "rev"))
     tree = store.commit(repo, sha).tree
+    patterns = ignored_by(store, repo, tree) if sent is None else patterns_of(sent)
     answers = []
     for file in files:
         if not isinstance(file, dict):
             raise HubError(400, "Each of the files must be a JSON object")
         path = check_path(value_of(file, "path", str))
-        answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": False}
+        # As in git, a file that is in the repo already goes on being kept.
+        ignored = path not in tree and ignores(patterns, path)
+        answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
         if path in tree:
             answer["oid"] = tree[path].etag
         answers.append(answer)
     return JSONResponse({"files": answers, "commitOid": sha})
+
+
+def ignored_by(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> list[Pattern]:
+    """The patterns of the `.gitignore` in a tree."""
+    entry = tree.get(".gitignore")
+    if entry is None:
+        return []
+    if entry.size > MAX_GITIGNORE_BYTES:
+        raise HubError(400, f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
+    path = store.object_path(repo.namespace, entry.sha256)
+    return patterns_of(path.read_text("utf-8", "replace"))
+
+
+def patterns_of(text: str) -> list[Pattern]:
+    """The patterns of a `.gitignore`, or a 400."""
+    try:
+        return parse(text)
+    except BadGitignore as error:
+        raise HubError(400, str(error)) from error
 
 
 def upload_mode(path: str, file: dict[str, Any]) -> str:

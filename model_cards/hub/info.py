@@ -1,29 +1,32 @@
-"""What a repo says about itself: its description, the lists of repos, the check of a card."""
+"""What a repo says about itself: its description, and the check of a card."""
 
 import re
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from cephalo.model_cards.hub.cards import BadCard, card_data
-from cephalo.model_cards.hub.names import RepoName, check_repo
-from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState
+from cephalo.model_cards.hub.cards import BadCard, card_data, card_tags
+from cephalo.model_cards.hub.names import RepoName
+from cephalo.model_cards.hub.store import FileEntry, RepoState
 from cephalo.model_cards.hub.web import (
+    MAX_JSON_BYTES,
     Hub,
     HubError,
-    base_url,
+    bounded_body,
     caller,
     hub_of,
-    json_body,
+    only,
     param,
+    parse_object,
     repo_to_read,
+    run_costly,
     value_of,
 )
 
-PAGE = 1000
+# huggingface_hub's `ModelCard.validate` sends no token; longer cards are checked with one.
+MAX_STRANGERS_CARD_BYTES = 64 << 10
 
 
 def describe(
@@ -32,7 +35,6 @@ def describe(
     """The JSON that `ModelInfo` and `DatasetInfo` are made from; `blobs` adds sizes and hashes."""
     commit = hub.store.commit(repo, sha)
     card = hub.cards.data(repo.namespace, commit.tree)
-    tags = card.get("tags")
     return {
         "_id": state.key,
         "id": repo.id,
@@ -46,10 +48,11 @@ def describe(
         "disabled": False,
         "downloads": 0,
         "likes": 0,
-        "tags": [str(tag) for tag in tags] if isinstance(tags, list) else [],
+        "tags": card_tags(repo.kind, card),
         "cardData": card,
         "library_name": card.get("library_name"),
         "pipeline_tag": card.get("pipeline_tag"),
+        "sdk": card.get("sdk"),
         "siblings": [sibling(path, commit.tree[path], blobs) for path in sorted(commit.tree)],
     }
 
@@ -65,57 +68,30 @@ def sibling(path: str, entry: FileEntry, blobs: bool) -> dict[str, Any]:
 
 
 def repo_info(request: Request) -> Response:
-    """GET /api/KINDs/ID and /api/KINDs/ID/revision/REV."""
+    """GET /api/KINDs/ID and /api/KINDs/ID/revision/REV, with ?blobs or ?expand."""
+    only(request.query_params, "blobs", "expand")
     repo, state = repo_to_read(request)
-    revision = param(request, "rev") if "rev" in request.path_params else "main"
-    blobs = flag(request, "blobs")
-    return JSONResponse(describe(hub_of(request), repo, state, state.resolve(revision), blobs))
+    sha = state.resolve(param(request, "rev") if "rev" in request.path_params else "main")
+    described = describe(hub_of(request), repo, state, sha, flag(request, "blobs"))
+    return JSONResponse(expanded(request, described))
 
 
-def list_repos(request: Request) -> Response:
-    """GET /api/KINDs?author&search&filter&limit&cursor&full: the repos that the caller may read."""
-    kind = request.path_params["kind"].removesuffix("s")
-    check_repo(kind, "any", "any")
-    query, user = request.query_params, caller(request)
-    limit, start = number(request, "limit", PAGE), number(request, "cursor", 0)
-    found = []
-    for repo in hub_of(request).store.names(kind):
-        if query.get("author", repo.namespace) != repo.namespace:
-            continue
-        if query.get("search", "").lower() not in repo.id.lower():
-            continue
-        described = _listed(request, repo, user)
-        if described is not None:
-            found.append(described)
-    headers = {}
-    if start + limit < len(found):
-        following = request.url.include_query_params(cursor=start + limit).query
-        headers["Link"] = f'<{base_url(request)}/api/{kind}s?{following}>; rel="next"'
-    return JSONResponse(found[start : start + limit], headers=headers)
-
-
-def _listed(request: Request, repo: RepoName, user: str | None) -> dict[str, Any] | None:
-    hub = hub_of(request)
-    try:
-        state = hub.store.load(repo)
-        if state.private and user != repo.namespace:
-            return None
-        described = describe(hub, repo, state, state.resolve("main"))
-    except NotThere:
-        return None  # deleted since its name was read
-    marks = {*described["tags"], described["library_name"], described["pipeline_tag"]}
-    if not marks.issuperset(request.query_params.getlist("filter")):
-        return None
-    if not flag(request, "full"):
-        del described["siblings"]
-    return described
+def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
+    """What the query asks for with `expand` of a description; all of it where it does not."""
+    wanted = request.query_params.getlist("expand")
+    other = sorted(set(wanted) - described.keys())
+    if other:
+        raise HubError(400, f"This hub does not keep {', '.join(map(repr, other))[:500]}")
+    return {name: described[name] for name in ("_id", "id", *wanted)} if wanted else described
 
 
 async def validate_yaml(request: Request) -> Response:
     """POST /api/validate-yaml: cards ask for a 400 in plain text, commits read one in JSON."""
-    text = value_of(await json_body(request), "content", str)
+    user = caller(request)
+    limit = MAX_JSON_BYTES if user else MAX_STRANGERS_CARD_BYTES
+    body = parse_object(await bounded_body(request, limit))
     try:
-        await run_in_threadpool(card_data, text)
+        await run_costly(request, card_data, value_of(body, "content", str))
     except BadCard as error:
         if request.headers.get("accept") == "text/plain":
             return PlainTextResponse(str(error), 400)
@@ -138,7 +114,6 @@ def number(request: Request, name: str, default: int) -> int:
 
 ROUTES = [
     Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
-    Route("/api/{kind}", list_repos),
     Route("/api/{kind}/{namespace}/{name}", repo_info),
     Route("/api/{kind}/{namespace}/{name}/revision/{rev}", repo_info),
 ]

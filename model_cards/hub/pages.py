@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import KINDS
-from cephalo.model_cards.hub.web import caller, hub_of, repo_to_read
+from cephalo.model_cards.hub.web import caller, hub_of, repo_to_read, run_costly
 
 _PAGES = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _HEAD = """<!doctype html>
@@ -41,8 +41,12 @@ _REPO = _PAGES.from_string(
 )
 
 
-def index(request: Request) -> Response:
+async def index(request: Request) -> Response:
     """GET /."""
+    return await run_costly(request, _index, request)
+
+
+def _index(request: Request) -> Response:
     store, user = hub_of(request).store, caller(request)
     kinds = {}
     for kind in KINDS:

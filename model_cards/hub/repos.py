@@ -15,6 +15,7 @@ from cephalo.model_cards.hub.web import (
     hub_of,
     json_body,
     need_caller,
+    only,
     repo_to_read,
     repo_to_write,
     value_of,
@@ -28,6 +29,8 @@ LARGE_SUFFIXES = (
     *("parquet", "arrow", "npy", "npz", "pkl", "zip", "gz", "tar", "zst", "7z"),
     *("png", "jpg", "jpeg", "gif", "webp", "tif", "tiff", "pdf", "mp4", "wav"),
 )
+VISIBILITIES = ("public", "private")
+SDKS = ("gradio", "streamlit", "docker", "static")
 
 
 def gitattributes() -> bytes:
@@ -67,16 +70,22 @@ async def create(request: Request) -> Response:
     """POST /api/repos/create; 409 where the repo exists."""
     user = need_caller(request)
     body = await json_body(request)
+    only(body, "name", "organization", "type", "visibility", "private", "sdk")
     repo = _repo_in_body(body, user)
     if repo.namespace != user:
         message = f"You don't have the rights to create a {repo.kind} under the namespace"
         raise HubError(403, f"{message} {repo.namespace}")
-    return await run_in_threadpool(_create, request, repo, bool(_private(body)))
+    sdk = value_of(body, "sdk", str, "")
+    if sdk and (repo.kind != "space" or sdk not in SDKS):
+        raise HubError(400, f"sdk {sdk[:100]!r} is not kept here; Spaces have {', '.join(SDKS)}")
+    return await run_in_threadpool(_create, request, repo, bool(_private(body)), sdk)
 
 
-def _create(request: Request, repo: RepoName, private: bool) -> Response:
+def _create(request: Request, repo: RepoName, private: bool, sdk: str) -> Response:
     store = hub_of(request).store
     first = {".gitattributes": store.add_content(repo.namespace, gitattributes())}
+    if sdk:
+        first["README.md"] = store.add_content(repo.namespace, f"---\nsdk: {sdk}\n---\n".encode())
     created = store.create(repo, private, first)
     state = store.load(repo)
     answer = {
@@ -116,7 +125,9 @@ async def move(request: Request) -> Response:
 async def settings(request: Request) -> Response:
     """PUT /api/KINDs/ID/settings: visibility."""
     repo = await run_in_threadpool(repo_to_write, request)
-    private = _private(await json_body(request))
+    body = await json_body(request)
+    only(body, "visibility", "private")
+    private = _private(body)
     return await run_in_threadpool(_set_private, hub_of(request), repo, private)
 
 
@@ -128,12 +139,21 @@ def _set_private(hub: Hub, repo: RepoName, private: bool | None) -> Response:
 
 
 def _private(body: dict[str, Any]) -> bool | None:
-    """The client says `visibility`, older ones say `private`."""
-    if "visibility" in body:
-        return value_of(body, "visibility", str) == "private"
-    if "private" in body:
-        return value_of(body, "private", bool)
-    return None
+    """Whether a repo is to be private; None where that is not said. Older clients say `private`."""
+    private = None if body.get("private") is None else value_of(body, "private", bool)
+    if body.get("visibility") is None:
+        return private
+    visibility = value_of(body, "visibility", str)
+    if visibility not in VISIBILITIES:
+        raise HubError(
+            400,
+            f"visibility {visibility[:100]!r} is not kept here; use {' or '.join(VISIBILITIES)}",
+        )
+    if private is not None and private != (visibility == "private"):
+        raise HubError(
+            400, f"visibility {visibility!r} and private {private} contradict each other"
+        )
+    return visibility == "private"
 
 
 def _repo_in_body(body: dict[str, Any], user: str) -> RepoName:

@@ -19,6 +19,7 @@ from cephalo.model_cards.hub import (
     files,
     info,
     lfs,
+    lists,
     pages,
     refs,
     repos,
@@ -46,7 +47,7 @@ def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES)
     parts of that size.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
-    modules = (repos, collection, info, refs, files, commits, lfs, cas, pages)
+    modules = (repos, collection, lists, info, refs, files, commits, lfs, cas, pages)
     routes = [route for module in modules for route in module.ROUTES]
     starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
     starlette.router.redirect_slashes = False

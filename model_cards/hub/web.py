@@ -4,12 +4,13 @@ import errno
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -21,6 +22,7 @@ from cephalo.model_cards.hub.names import BadName, RepoName, check_repo
 from cephalo.model_cards.hub.store import NotThere, RepoState, Store
 
 MAX_JSON_BYTES = 4 << 20
+MAX_FORM_FIELDS = 20_000
 WRITE_BYTES = 1 << 20
 
 T = TypeVar("T")
@@ -28,13 +30,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hub:
-    """All that a server holds. `part_bytes` is the size of the parts of an LFS upload."""
+    """All that a server holds.
+
+    `part_bytes` is the size of the parts of an LFS upload. `costly` is held by the one request
+    at a time that may take seconds of the processor.
+    """
 
     store: Store
     cards: Cards
     tokens: dict[str, str]
     tickets: Tickets
     part_bytes: int
+    costly: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
 
 class HubError(Exception):
@@ -96,6 +103,15 @@ HANDLED = (HubError, NotThere, BadName, OSError, ClientDisconnect)
 def hub_of(request: Request) -> Hub:
     """The hub that this request was sent to."""
     return request.app.state.hub
+
+
+async def run_costly(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+    """Run what may take seconds in a thread, one request at a time; the others wait in no thread.
+
+    So however many strangers ask for lists and checks, files are served beside them.
+    """
+    limiter = hub_of(request).costly
+    return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
 def param(request: Request, name: str) -> str:
@@ -183,7 +199,8 @@ async def json_body(request: Request) -> dict[str, Any]:
 async def form_body(request: Request) -> dict[str, list[str]]:
     """The fields of an URL-encoded form of at most MAX_JSON_BYTES."""
     try:
-        return parse_qs((await bounded_body(request, MAX_JSON_BYTES)).decode())
+        text = (await bounded_body(request, MAX_JSON_BYTES)).decode()
+        return parse_qs(text, max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:
         raise HubError(400, f"The form does not parse: {error}") from error
 
@@ -208,6 +225,16 @@ def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = 
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise HubError(400, f"The body needs {key!r} as {kind.__name__}")
     return value
+
+
+def only(asked: Mapping[str, Any], *kept: str) -> None:
+    """Answer 400 by name where something is asked for that is not kept here.
+
+    What a field says by being null, false or empty is what it says by being absent.
+    """
+    other = sorted(name for name, value in asked.items() if name not in kept and value)
+    if other:
+        raise HubError(400, f"This hub does not keep {', '.join(map(repr, other))[:500]}")
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:

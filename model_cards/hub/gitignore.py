@@ -1,0 +1,98 @@
+"""Which files a `.gitignore` keeps out of a repo, by the rules of `git help gitignore`.
+
+Patterns come from strangers: each is matched without backtracking, so that none takes long.
+"""
+
+import fnmatch
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+MAX_GITIGNORE_BYTES = 64 << 10
+MAX_PATTERNS = 1000  # times the 256 files of a preupload: some tenths of a second
+
+
+class BadGitignore(ValueError):
+    """A `.gitignore` that is too long to be applied."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One line. `segments` are what "/" parts; "**" stands for any number of them.
+
+    `include` is set for a line that starts with "!"; `folders` for one that ends with "/".
+    """
+
+    segments: tuple[str, ...]
+    include: bool
+    folders: bool
+
+
+def parse(text: str) -> list[Pattern]:
+    """The patterns of a `.gitignore` in their order. Raises BadGitignore."""
+    if len(text) > MAX_GITIGNORE_BYTES:
+        raise BadGitignore(f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
+    patterns = [pattern for line in text.splitlines() if (pattern := _parse_line(line))]
+    if len(patterns) > MAX_PATTERNS:
+        raise BadGitignore(f".gitignore has more than {MAX_PATTERNS} patterns")
+    return patterns
+
+
+def _parse_line(line: str) -> Pattern | None:
+    line = re.sub(r"(?<!\\) +$", "", line)
+    if not line or line.startswith("#"):
+        return None
+    include = line.startswith("!")
+    line = line[1:] if include else line
+    folders = line.endswith("/")
+    line = line.rstrip("/")
+    # With a "/" at the start or in the middle a pattern is about one place, else about any folder.
+    anchored = "/" in line
+    segments = tuple(line.lstrip("/").split("/"))
+    if segments == ("",):
+        return None
+    return Pattern(segments if anchored else ("**", *segments), include, folders)
+
+
+def ignores(patterns: list[Pattern], path: str) -> bool:
+    """Whether a file is left out: the last pattern counts, and what is in an ignored folder is."""
+    parts = tuple(path.split("/"))
+    for depth in range(1, len(parts) + 1):
+        verdict = False
+        for pattern in patterns:
+            if pattern.folders and depth == len(parts):
+                continue
+            if pattern.include == verdict and _matches(pattern.segments, parts[:depth]):
+                verdict = not pattern.include
+        if verdict:
+            return True
+    return False
+
+
+def _matches(pattern: tuple[str, ...], parts: tuple[str, ...]) -> bool:
+    """Whether a path matches; "**" first takes as little as it can, and only the last one more."""
+    at, place = 0, 0
+    resume: tuple[int, int] | None = None
+    while place < len(parts):
+        if at < len(pattern) and pattern[at] == "**":
+            # At the end "a/**" is what is in a, not a itself.
+            resume = at, place + (at == len(pattern) - 1)
+            at, place = at + 1, resume[1]
+        elif at < len(pattern) and _segment(pattern[at])(parts[place]):
+            at, place = at + 1, place + 1
+        elif resume is not None:
+            resume = resume[0], resume[1] + 1
+            at, place = resume[0] + 1, resume[1]
+        else:
+            return False
+    return at == len(pattern)
+
+
+@lru_cache(maxsize=4096)
+def _segment(glob: str) -> Callable[[str], object]:
+    """The matcher of one segment. `fnmatch.translate` makes atomic groups of every "*"."""
+    quoted = re.sub(
+        r"\\(.)", lambda match: f"[{match[1]}]" if match[1] in "*?[" else match[1], glob
+    )
+    return re.compile(fnmatch.translate(quoted.replace("[^", "[!"))).match
