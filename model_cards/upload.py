@@ -4,6 +4,8 @@ import os
 import random
 import re
 import time
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import httpx2
@@ -70,6 +72,9 @@ def push_folder(
 ) -> str:
     """Push `files` (paths inside `folder`, with "/") in one commit; return its sha.
 
+    That is the sha of this push, whatever others push meanwhile; where the files are there
+    already, the branch's own.
+
     More than 256 files go in several commits, the client's choice. The repository is made where it
     is missing, and the branch `revision` too. Remote files that match `delete_patterns` and are not
     in the folder go in the same commit. After an error that leaves the outcome in doubt the remote
@@ -81,6 +86,7 @@ def push_folder(
     """
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)
+    parents: list[str] = []  # of the commits whose fate is not known
     for attempt in range(1, ATTEMPTS + 1):
         try:
             api.create_repo(repo_id, repo_type=repo_type, private=private, exist_ok=True)
@@ -92,22 +98,22 @@ def push_folder(
                     f"{repo_id} exists and is public, but --private was asked; "
                     "choose another name or make it private first"
                 )
-            if attempt == 1 or not arrived(
-                api, folder, repo_id, repo_type, files, delete_patterns, revision
-            ):
-                api.upload_folder(
-                    repo_id=repo_id,
-                    repo_type=repo_type,
-                    folder_path=folder,
-                    allow_patterns=files,
-                    delete_patterns=delete_patterns,
-                    revision=revision,
-                    commit_message=message,
-                    # The client repeats a commit whose answer was lost; this makes the Hub refuse
-                    # the second, and the comparison of the next attempt find the first.
-                    parent_commit=info.sha,
-                )
-            return api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
+            for sha in landed(api, repo_id, repo_type, info.sha, parents):
+                if arrived(api, folder, repo_id, repo_type, files, delete_patterns, sha):
+                    return sha
+            parents.append(info.sha)
+            return api.upload_folder(
+                repo_id=repo_id,
+                repo_type=repo_type,
+                folder_path=folder,
+                allow_patterns=files,
+                delete_patterns=delete_patterns,
+                revision=revision,
+                commit_message=message,
+                # The client repeats a commit whose answer was lost; this makes the Hub refuse
+                # the second, and the comparison of the next attempt find the first.
+                parent_commit=info.sha,
+            ).oid
         # hf_xet reports a failed transfer as RuntimeError or ConnectionError.
         except (httpx2.HTTPError, ConnectionError, RuntimeError) as error:
             last = ATTEMPTS if isinstance(error, httpx2.HTTPError) else TRANSFER_ATTEMPTS
@@ -117,6 +123,22 @@ def push_folder(
     raise AssertionError("unreachable")
 
 
+def landed(
+    api: HfApi, repo_id: str, repo_type: str, head: str, parents: list[str]
+) -> Iterator[str]:
+    """The commits that may be those made on `parents`, and last the branch's `head`."""
+    if not parents:
+        return
+    history = [
+        commit.commit_id
+        for commit in api.list_repo_commits(repo_id, repo_type=repo_type, revision=head)
+    ]
+    for child, parent in pairwise(history):
+        if parent in parents:
+            yield child
+    yield head
+
+
 def arrived(
     api: HfApi,
     folder: Path,
@@ -124,9 +146,9 @@ def arrived(
     repo_type: str,
     files: list[str],
     delete_patterns: list[str] | None,
-    revision: str | None,
+    revision: str,
 ) -> bool:
-    """Whether the remote files are those of the folder, by size and hash."""
+    """Whether the remote files of a revision are those of the folder, by size and hash."""
     try:
         remote = remote_files(api, repo_id, repo_type, revision)
     except (RepositoryNotFoundError, RevisionNotFoundError):

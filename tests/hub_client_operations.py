@@ -336,7 +336,7 @@ def test_model_card(api, repo):
     assert (info.card_data.license, info.library_name, info.tags) == (
         "mit",
         "transformers",
-        ["foo"],
+        ["foo", "license:mit", "transformers", "en"],
     )
     with pytest.raises(ValueError, match="metadata is no valid YAML"):
         api.upload_file(

@@ -16,17 +16,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-import uvicorn
 
 from cephalo.model_cards.hub.disk import Disk
-from cephalo.model_cards.hub.server import create_app, listen
+from cephalo.model_cards.hub.server import create_app, listen, server_of
 
 NUMBERS = itertools.count()
 TOKENS = {"alice": "hf_alice_for_tests", "bob": "hf_bob_for_tests"}
@@ -57,6 +56,7 @@ class HubServer:
     tokens: dict[str, str] = field(default_factory=lambda: dict(TOKENS))
     process: subprocess.Popen | None = None
     endpoint: str = ""
+    timeout: ClassVar[float] = 60  # seconds for an answer
 
     def start(self) -> "HubServer":
         """Start the server and wait until it listens; after a `stop`, at the same port."""
@@ -100,7 +100,7 @@ class HubServer:
         headers = dict(headers or {})
         if user is not None:
             headers.setdefault("Authorization", f"Bearer {self.tokens[user]}")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -161,12 +161,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 @contextmanager
 def hub_in_process(
-    root: Path, part_bytes: int, wrap: Callable[[Any], Any] = lambda app: app
+    root: Path,
+    part_bytes: int,
+    wrap: Callable[[Any], Any] = lambda app: app,
+    names: Collection[str] = (),
 ) -> Iterator[HubServer]:
     """A hub in a thread, whose code can be patched; `wrap` puts another ASGI app around it."""
     disk, listener = Disk(root), listen("127.0.0.1", 0)
-    app = wrap(create_app(disk, TOKENS, part_bytes))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    app = wrap(create_app(disk, TOKENS, part_bytes, names))
+    server = server_of(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

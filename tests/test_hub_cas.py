@@ -2,17 +2,21 @@
 
 import os
 import struct
+import time
 
 import pytest
 from hub_fixture import (
     HubServer,
     commit,
     files,
+    hub_in_process,
     large,
     new_repo,
     sha256,
 )
 from hub_fixture import hub as hub
+
+from cephalo.model_cards.hub.xet import unpack_chunk
 
 
 @pytest.fixture
@@ -178,3 +182,38 @@ def test_bad_xet_uploads_are_refused(hub, repo):
     assert writer.call("POST", "/v1/shards", shard(name, good, xorb, 5, 0, 2)).status == 200
     assert commit(hub, repo, large("x", b"abcde")).status == 200
     assert hub.call("GET", f"/{repo}/resolve/main/x").body == b"abcde"
+
+
+def test_a_build_ends_when_the_client_leaves_and_begins_anew(tmp_path, monkeypatch):
+    unpacked = []
+
+    def slowly(data, chunk):
+        unpacked.append(chunk)
+        time.sleep(0.05)
+        return unpack_chunk(data, chunk)
+
+    with hub_in_process(tmp_path, 1_000_000) as server:
+        repo = new_repo(server)
+        contents = [bytes([number]) * 10 for number in range(200)]
+        whole, xorb, name = b"".join(contents), hash_of("slow"), hash_of("name")
+        writer = Xet(server, repo, "write", "alice")
+        assert writer.upload(xorb, *contents).status == 200
+        recipe = shard(name, sha256(whole), xorb, len(whole), 0, 200)
+        assert writer.call("POST", "/v1/shards", recipe).status == 200
+        monkeypatch.setattr("cephalo.model_cards.hub.web.WATCH_SECONDS", 0.05)
+        with monkeypatch.context() as patch:
+            patch.setattr("cephalo.model_cards.hub.cas.unpack_chunk", slowly)
+            patch.setattr(HubServer, "timeout", 0.3)
+            with pytest.raises(TimeoutError):
+                commit(server, repo, large("x.bin", whole))
+            time.sleep(0.4)
+            ended = len(unpacked)
+            time.sleep(0.2)
+            assert 0 < len(unpacked) == ended < 200
+        assert list((tmp_path / "tmp").iterdir()) == []
+        assert files(server, repo) == []
+        with monkeypatch.context() as patch:
+            patch.setattr("cephalo.model_cards.hub.disk.SPARE_BYTES", 1 << 60)
+            assert commit(server, repo, large("x.bin", whole)).status == 507
+        assert commit(server, repo, large("x.bin", whole)).status == 200
+        assert files(server, repo) == ["x.bin"]

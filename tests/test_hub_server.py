@@ -5,6 +5,7 @@ import errno
 import hashlib
 import itertools
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,6 +21,7 @@ from hub_fixture import (
 )
 from hub_fixture import hub as hub
 
+from cephalo.model_cards.hub import connections
 from cephalo.model_cards.hub.disk import Disk
 
 
@@ -30,7 +32,7 @@ def repo(hub) -> str:
 
 @pytest.fixture
 def small_hub(tmp_path):
-    with hub_in_process(tmp_path / "root", part_bytes=1_000_000) as server:
+    with hub_in_process(tmp_path / "root", 1_000_000, names=["lab.example"]) as server:
         yield server
 
 
@@ -258,11 +260,50 @@ def test_pages_escape_what_was_uploaded(hub, repo):
     assert f'href="/{repo}"' in hub.call("GET", "/").body.decode()
 
 
-def test_addresses_follow_the_host_header(hub, repo):
+def test_addresses_follow_the_host_header(hub, small_hub, repo):
     path = f"/api/models/{repo}/xet-read-token/main"
-    answer = hub.call("GET", path, headers={"Host": "lab.example:80"}).json()
-    assert answer["casUrl"].startswith("http://lab.example:80/cas/alice-")
-    assert hub.call("GET", path, headers={"Host": "a b<"}).status == 400
+    for host in ("localhost:80", "10.1.2.3", "[::1]:99", "127.0.0.1"):
+        answer = hub.call("GET", path, headers={"Host": host}).json()
+        assert answer["casUrl"].startswith(f"http://{host}/cas/alice-")
+    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "a b<", ""):
+        answer = hub.call("GET", path, headers={"Host": host})
+        assert answer.status == 421 and "--name" in answer.json()["error"]
+    answer = small_hub.call("GET", "/api/models", headers={"Host": "LAB.example:80"})
+    assert (answer.status, answer.json()) == (200, [])
+
+
+def test_control_characters_in_an_address(hub, repo):
+    for revision in ("a%0Db", "a%0D%0AX-Evil:%201", "%00", "%C3%A4", "%7F%1B"):
+        for path in (f"/{repo}/resolve/{revision}/x", f"/api/models/{repo}/tree/{revision}"):
+            answer = hub.call("GET", path)
+            assert (answer.status, answer.headers["X-Error-Code"]) == (404, "RevisionNotFound")
+            assert answer.headers["X-Error-Message"].isprintable()
+            assert answer.headers["X-Evil"] is None
+
+
+def test_half_sent_requests_end_and_hold_nobody_up(small_hub, monkeypatch):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(connections.Connection, "max_connections", 20)
+    head = b"POST /api/validate-yaml HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+    halves = []
+    for sent in (b"", b"GET / HT", head, head + b"\r\n", head + b"\r\n{"):
+        halves.append(socket.create_connection(("127.0.0.1", small_hub.port), timeout=10))
+        halves[-1].sendall(sent)
+    # The second request of a connection, too.
+    again = socket.create_connection(("127.0.0.1", small_hub.port), timeout=10)
+    again.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b"200 OK" in again.recv(9999)
+    again.sendall(b"GET /api")
+    for connection in (*halves, again):
+        with connection, contextlib.suppress(ConnectionResetError):
+            assert connection.recv(100) == b""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 60)
+    with contextlib.ExitStack() as stack:
+        for _ in range(50):
+            address = ("127.0.0.1", small_hub.port)
+            stack.enter_context(socket.create_connection(address)).sendall(head)
+        assert small_hub.call("GET", "/api/models").status == 200
 
 
 # --- a full disk

@@ -13,8 +13,11 @@ from cephalo.model_cards.hub.xet import (
     MAX_CHUNK_BYTES,
     BadXet,
     Chunk,
+    ShardFile,
     Term,
+    check_repeats,
     check_term,
+    chunk_offsets,
     cut_term,
     hash_text,
     parse_shard,
@@ -147,8 +150,36 @@ def test_terms_must_fit(term):
     start, end, unpacked = term
     chunks = [Chunk(0, 18, 0, 10), Chunk(18, 46, 0, 20), Chunk(46, 84, 0, 30)]
     with pytest.raises(BadXet):
-        check_term(Term("x", start, end, unpacked), chunks)
-    check_term(Term("x", 0, 2, 30), chunks)
+        check_term(Term("x", start, end, unpacked), chunk_offsets(chunks))
+    check_term(Term("x", 0, 2, 30), chunk_offsets(chunks))
+
+
+def test_many_small_chunks_and_long_claims_are_refused():
+    data = memoryview(pack_chunk(b"x", 0) * (7 << 20))
+    tracemalloc.start()
+    with pytest.raises(BadXet, match="8192 chunks"):
+        xorb_chunks(data)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    packed = pack_chunk(bytes(MAX_CHUNK_BYTES), 1)
+    assert len(xorb_chunks(packed * 512)) == 512
+    with pytest.raises(BadXet, match="bytes unpacked"):
+        xorb_chunks(packed * 513)
+
+
+def test_a_recipe_that_repeats_its_chunks_without_end_is_refused():
+    def recipe(times: int, unpacked: int) -> ShardFile:
+        return ShardFile("f", "s", [Term("x", 0, 512, unpacked)] * times)
+
+    whole = MAX_CHUNK_BYTES * 512
+    check_repeats(recipe(100, whole), {"x": whole})
+    with pytest.raises(BadXet, match="repeats"):
+        check_repeats(recipe(101, whole), {"x": whole})
+    # A gigabyte of zeros is no attack.
+    check_repeats(recipe(1024, 1 << 20), {"x": 1 << 20})
+    many = SHARD_HEADER + (pack_file(b"f" * 32, b"s" * 32, []) * 20_001) + BOOKEND
+    with pytest.raises(BadXet, match="20000 files"):
+        parse_shard(many)
 
 
 @given(st.data())

@@ -97,6 +97,31 @@ def test_commit_whose_answer_was_lost_for_good_is_found_by_comparing(push, hub, 
     assert_whole(push, hub, folder)
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_sha_is_that_of_this_push_when_another_pushes_after_it(push, hub, monkeypatch, lost):
+    real = HfApi.upload_folder
+
+    def and_another(api, **arguments):
+        try:
+            return real(api, **arguments)
+        finally:
+            hub.faults.clear()
+            push.api.upload_file(
+                repo_id=push.name,
+                path_or_fileobj=b"other",
+                path_in_repo="README.md",
+                commit_message="Another",
+            )
+
+    monkeypatch.setattr(HfApi, "upload_folder", and_another)
+    if lost:
+        hub.faults = [Fault("POST", "/commit/", None, times=100)]
+    sha = push(message="Mine")
+    assert commits(push) == ["Another", "Mine", "initial commit"]
+    assert sha == push.api.list_repo_commits(push.name)[1].commit_id
+    assert remote_bytes(push, hub, "README.md") == b"other"
+
+
 def test_broken_server_ends_in_one_line(push, hub, monkeypatch):
     monkeypatch.setattr(upload, "ATTEMPTS", 2)
     hub.faults = [Fault("POST", "/api/repos/create", 500, times=1000)]

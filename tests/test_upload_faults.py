@@ -152,6 +152,7 @@ def test_a_transfer_that_hf_xet_gave_up_is_tried_once_more(folder, monkeypatch, 
     monkeypatch.setattr(HfApi, "create_repo", lambda *_, **__: None)
     monkeypatch.setattr(HfApi, "repo_info", lambda *_, **__: type("Info", (), {"sha": "0"}))
     monkeypatch.setattr(HfApi, "list_repo_tree", lambda *_, **__: [])
+    monkeypatch.setattr(HfApi, "list_repo_commits", lambda *_, **__: [])
     monkeypatch.setattr(HfApi, "upload_folder", give_up)
     api = HfApi(endpoint="http://127.0.0.1:9", token="hf_x")
     with pytest.raises(CephaloError, match=r"broke off \(RuntimeError\)"):

@@ -21,12 +21,14 @@ import mmap
 import os
 import re
 import time
+from array import array
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -46,6 +48,7 @@ from cephalo.model_cards.hub.web import (
     receive,
     repo_to_read,
     repo_to_write,
+    run_costly,
 )
 from cephalo.model_cards.hub.xet import (
     MAX_SHARD_BYTES,
@@ -55,7 +58,9 @@ from cephalo.model_cards.hub.xet import (
     Piece,
     ShardFile,
     Term,
+    check_repeats,
     check_term,
+    chunk_offsets,
     cut_term,
     parse_shard,
     unpack_chunk,
@@ -98,11 +103,13 @@ def read_recipe(path: Path) -> ShardFile:
     return ShardFile(file_hash, sha256, [Term(*term) for term in terms])
 
 
-def adopt(store: Store, namespace: str, sha256: str, size: int | None) -> str | None:
+def adopt(
+    store: Store, namespace: str, sha256: str, size: int | None, left: Callable[[], bool]
+) -> str | None:
     """Make a plain file of what was uploaded over Xet, once, and return its Xet hash.
 
     None where this content did not come over Xet. Raises HubError where the chunks do not add up
-    to `size` bytes with this sha256.
+    to `size` bytes with this sha256, and ClientDisconnect once `left` says that nobody waits.
     """
     checked = recipe_path(store, namespace, True, sha256)
     pending = recipe_path(store, namespace, False, sha256)
@@ -114,7 +121,7 @@ def adopt(store: Store, namespace: str, sha256: str, size: int | None) -> str | 
             continue
         if path == pending:
             try:
-                _build(store, namespace, sha256, size, recipe.terms)
+                _build(store, namespace, sha256, size, recipe.terms, left)
             except HubError:
                 # A wrong recipe would be in the way of the next upload.
                 pending.unlink(missing_ok=True)
@@ -125,14 +132,24 @@ def adopt(store: Store, namespace: str, sha256: str, size: int | None) -> str | 
     return None
 
 
-def _build(store: Store, namespace: str, sha256: str, size: int | None, terms: list[Term]) -> None:
+def _build(
+    store: Store,
+    namespace: str,
+    sha256: str,
+    size: int | None,
+    terms: list[Term],
+    left: Callable[[], bool],
+) -> None:
     # First the size, so that a few chunks named a million times do not fill the disk unasked.
-    if sum(term.unpacked for term in terms) != size:
+    if size is None or sum(term.unpacked for term in terms) != size:
         raise HubError(400, f"The Xet upload does not have the {size} bytes of the commit")
+    store.disk.need(size)
     with store.disk.stage() as staged:
         for term in terms:
             data, chunks = read_xorb(xorb_path(store, namespace, term.xorb))
             for chunk in chunks[term.start : term.end]:
+                if left():
+                    raise ClientDisconnect
                 staged.write(unpack_chunk(data, chunk))
         if staged.sha256 != sha256:
             raise HubError(400, f"The Xet upload does not have the sha256 {sha256}")
@@ -224,19 +241,21 @@ async def put_shard(request: Request) -> Response:
     namespace = _claims(request, "write")["repo"].namespace
     store = hub_of(request).store
     data = await bounded_body(request, MAX_SHARD_BYTES)
-    await run_in_threadpool(_keep_shard, store, namespace, data)
+    await run_costly(request, _keep_shard, store, namespace, data)
     return JSONResponse({"result": 1})
 
 
 def _keep_shard(store: Store, namespace: str, data: bytes) -> None:
-    chunks: dict[str, list[Chunk]] = {}
+    offsets: dict[str, array] = {}
     try:
         files = parse_shard(data)
         for file in files:
             for term in file.terms:
-                if term.xorb not in chunks:
-                    chunks[term.xorb] = read_xorb(xorb_path(store, namespace, term.xorb))[1]
-                check_term(term, chunks[term.xorb])
+                if term.xorb not in offsets:
+                    chunks = read_xorb(xorb_path(store, namespace, term.xorb))[1]
+                    offsets[term.xorb] = chunk_offsets(chunks)
+                check_term(term, offsets[term.xorb])
+            check_repeats(file, {xorb: bounds[-1] for xorb, bounds in offsets.items()})
     except BadXet as error:
         raise HubError(400, f"The shard does not parse: {error}") from error
     except FileNotFoundError as error:

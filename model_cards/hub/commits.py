@@ -8,6 +8,8 @@ then `file` (content in base64), `lfsFile` (sha256 of what was uploaded over LFS
 import base64
 import binascii
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -38,6 +40,7 @@ from cephalo.model_cards.hub.web import (
     param,
     parse_object,
     repo_to_write,
+    run_while_connected,
     value_of,
 )
 
@@ -56,6 +59,14 @@ class Change(NamedTuple):
     path: str
     entry: FileEntry | None = None
     folder: bool = False
+
+
+class Uploaded(NamedTuple):
+    """Put at `path` what was uploaded before; `size` is None where the commit does not say it."""
+
+    path: str
+    sha256: str
+    size: int | None
 
 
 async def preupload(request: Request) -> Response:
@@ -133,7 +144,7 @@ async def commit(request: Request) -> Response:
     """POST commit/REV[?create_pr]: all of the changes or none."""
     repo = await run_in_threadpool(repo_to_write, request)
     header: dict[str, Any] | None = None
-    changes: list[Change] = []
+    changes: list[Change | Uploaded] = []
     async for line in body_lines(request, MAX_LINE_BYTES):
         if not line.strip():
             continue
@@ -150,10 +161,10 @@ async def commit(request: Request) -> Response:
             changes.append(await run_in_threadpool(read_change, store, repo, key, value))
     if header is None:
         raise HubError(400, "The commit is empty")
-    return await run_in_threadpool(_commit, request, repo, header, changes)
+    return await run_while_connected(request, partial(_commit, request, repo, header, changes))
 
 
-def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -> Change:
+def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -> Change | Uploaded:
     """Check one line of a commit and store the content that it brings."""
     path = value_of(value, "path", str)
     if key == "deletedFile":
@@ -167,29 +178,36 @@ def read_change(store: Store, repo: RepoName, key: str, value: dict[str, Any]) -
             raise HubError(413, f"{path} is too large for a regular file; upload it over LFS")
         return Change(path, store.add_content(repo.namespace, data))
     if key == "lfsFile":
-        return Change(path, _uploaded(store, repo, path, value))
+        sha256 = value_of(value, "oid", str)
+        if not _SHA256.fullmatch(sha256):
+            raise HubError(400, f"{path}: the oid is no sha256")
+        # A copy of a file that is in the repo already comes without its size.
+        size = None if value.get("size") is None else value_of(value, "size", int)
+        return Uploaded(path, sha256, size)
     raise HubError(400, f"A commit has no {key[:100]!r}")
 
 
-def _uploaded(store: Store, repo: RepoName, path: str, value: dict[str, Any]) -> FileEntry:
-    """The entry of a file that was uploaded before, over LFS or Xet."""
-    sha256 = value_of(value, "oid", str)
-    if not _SHA256.fullmatch(sha256):
-        raise HubError(400, f"{path}: the oid is no sha256")
-    # A copy of a file that is in the repo already comes without its size.
-    size = None if value.get("size") is None else value_of(value, "size", int)
-    xet = adopt(store, repo.namespace, sha256, size)
+def find_uploaded(
+    store: Store, repo: RepoName, uploaded: Uploaded, left: Callable[[], bool]
+) -> Change:
+    """The change that a file makes which was uploaded before, over LFS or Xet."""
+    path, sha256, size = uploaded
+    xet = adopt(store, repo.namespace, sha256, size, left)
     try:
         entry = store.lfs_entry(repo.namespace, sha256, xet)
     except FileNotFoundError as error:
         raise HubError(400, f"{path}: no content with sha256 {sha256} was uploaded") from error
     if size not in (None, entry.size):
         raise HubError(400, f"{path} has {entry.size} bytes, not the size in the commit")
-    return entry
+    return Change(path, entry)
 
 
 def _commit(
-    request: Request, repo: RepoName, header: dict[str, Any], changes: list[Change]
+    request: Request,
+    repo: RepoName,
+    header: dict[str, Any],
+    lines: list[Change | Uploaded],
+    left: Callable[[], bool],
 ) -> Response:
     title = value_of(header, "summary", str)
     message = value_of(header, "description", str, "")
@@ -197,6 +215,10 @@ def _commit(
     revision, user = param(request, "rev"), need_caller(request)
     store = hub_of(request).store
     page = f"{base_url(request)}/{repo.url_path}"
+    changes = [
+        find_uploaded(store, repo, line, left) if isinstance(line, Uploaded) else line
+        for line in lines
+    ]
     with store.edit(repo) as state:
         parent = state.resolve(revision)
         if expected and not parent.startswith(expected):

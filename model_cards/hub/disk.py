@@ -19,6 +19,7 @@ Contents that no commit names any more stay on disk.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -29,6 +30,8 @@ from types import TracebackType
 from typing import Self
 
 from cephalo.cli.errors import CephaloError
+
+SPARE_BYTES = 64 << 20  # stays free for commits and refs, which are small
 
 
 class Staged:
@@ -109,6 +112,11 @@ class Disk:
     def stage(self) -> Staged:
         """A new temporary file on the same file system as everything else."""
         return Staged(self.tmp / secrets.token_hex(16))
+
+    def need(self, size: int) -> None:
+        """Raises OSError before `size` bytes are written that would leave the disk full."""
+        if size > shutil.disk_usage(self.tmp).free - SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
 
     def write(self, path: Path, data: bytes) -> None:
         """Replace `path` with `data` in one step that survives a crash."""

@@ -3,12 +3,14 @@
 import shlex
 import socket
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cephalo.cli.errors import CephaloError
@@ -26,9 +28,10 @@ from cephalo.model_cards.hub import (
 )
 from cephalo.model_cards.hub.access import Tickets, load_tokens
 from cephalo.model_cards.hub.cards import Cards
+from cephalo.model_cards.hub.connections import Connection, allow_connections
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.store import Store
-from cephalo.model_cards.hub.web import HANDLED, Hub, answer_error
+from cephalo.model_cards.hub.web import HANDLED, Hub, HubError, answer_error, check_host
 
 PART_BYTES = 256 << 20
 
@@ -40,11 +43,17 @@ def hub() -> None:
     """A Hugging Face Hub of your own, for laboratories without a network and for tests."""
 
 
-def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES) -> ASGIApp:
+def create_app(
+    disk: Disk,
+    tokens: dict[str, str],
+    part_bytes: int = PART_BYTES,
+    names: Collection[str] = (),
+) -> ASGIApp:
     """The hub of one root as an ASGI app, which any other ASGI app can wrap.
 
     `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
-    parts of that size.
+    parts of that size. `names` are the host names, in small letters, by which clients may call
+    the hub beside "localhost" and IP addresses.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
     modules = (repos, collection, lists, info, refs, files, commits, lfs, cas, pages)
@@ -53,15 +62,24 @@ def create_app(disk: Disk, tokens: dict[str, str], part_bytes: int = PART_BYTES)
     starlette.router.redirect_slashes = False
     store = Store(disk)
     starlette.state.hub = Hub(store, Cards(store), tokens, Tickets.load(disk), part_bytes)
-    return route_on_raw_path(starlette)
+    return route_on_raw_path(starlette, names)
 
 
-def route_on_raw_path(inner: ASGIApp) -> ASGIApp:
-    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three."""
+def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
+    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three.
+
+    Requests for other hosts than `names` go no further.
+    """
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+            request = Request(scope)
+            try:
+                check_host(request.headers.get("host", ""), names)
+            except HubError as error:
+                await answer_error(request, error)(scope, receive, send)
+                return
         await inner(scope, receive, send)
 
     return outer
@@ -75,6 +93,10 @@ def serve(
     user: Annotated[
         str | None,
         typer.Option(help="User to print the token of; the first start makes it ('local')."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host name by which clients call the hub; repeatable."),
     ] = None,
 ) -> None:
     """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
@@ -102,15 +124,25 @@ def serve(
             f"cephalo: warning: {host} can be reached from outside and traffic is not encrypted",
             file=sys.stderr,
         )
-    config = uvicorn.Config(
-        create_app(disk, tokens),
-        access_log=False,
-        log_level="warning",
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=3,
+    names = {one.lower() for one in (host, socket.gethostname(), *(name or ()))}
+    allow_connections()
+    server_of(create_app(disk, tokens, names=names)).run(sockets=[listener])
+
+
+def server_of(application: ASGIApp) -> uvicorn.Server:
+    """The server of the hub's app, which bounds what a client may send and how slowly."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            http=Connection,
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
     )
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

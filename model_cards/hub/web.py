@@ -1,10 +1,13 @@
 """What every route shares: the hub behind it, the caller, the repo, bounded bodies, errors."""
 
+import asyncio
 import errno
+import ipaddress
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +27,7 @@ from cephalo.model_cards.hub.store import NotThere, RepoState, Store
 MAX_JSON_BYTES = 4 << 20
 MAX_FORM_FIELDS = 20_000
 WRITE_BYTES = 1 << 20
+WATCH_SECONDS = 0.5  # between two looks whether the client is still there
 
 T = TypeVar("T")
 
@@ -85,7 +89,8 @@ def answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HubError)
     headers = {
         "X-Request-Id": secrets.token_hex(8),
-        "X-Error-Message": error.message.encode("ascii", "replace").decode().replace("\n", " "),
+        # A header line has neither control characters nor letters beyond ASCII.
+        "X-Error-Message": re.sub(r"[^ -~]", "?", error.message.replace("\n", " ")),
     }
     if error.code:
         headers["X-Error-Code"] = error.code
@@ -114,6 +119,25 @@ async def run_costly(request: Request, function: Callable[..., T], *arguments: A
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
+async def run_while_connected(request: Request, function: Callable[[Callable[[], bool]], T]) -> T:
+    """Run `function` in a thread; what it is given says whether the client has left.
+
+    To be called when the body has been read.
+    """
+    left = threading.Event()
+
+    async def watch() -> None:
+        while not await request.is_disconnected():
+            await asyncio.sleep(WATCH_SECONDS)
+        left.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await run_in_threadpool(function, left.is_set)
+    finally:
+        watching.cancel()
+
+
 def param(request: Request, name: str) -> str:
     """A part of the address, unquoted; routes match the quoted one (see `server`)."""
     return unquote(request.path_params[name])
@@ -125,6 +149,23 @@ def base_url(request: Request) -> str:
     if not re.fullmatch(r"[\w.:\[\]-]{1,255}", host, re.ASCII):
         raise HubError(400, "The Host header is missing or malformed")
     return f"{request.url.scheme}://{host}"
+
+
+def check_host(host: str, names: Collection[str]) -> None:
+    """Refuse a Host header that is none of `names`, "localhost" or an IP address.
+
+    A page in a browser can make its own name stand for this machine's address (DNS rebinding);
+    then it may read what the hub answers, but the Host header still tells that name.
+    """
+    name = re.sub(r":[0-9]*$", "", host).strip("[]").lower()
+    if name in ("localhost", *names):
+        return
+    try:
+        ipaddress.ip_address(name)
+    except ValueError as error:
+        raise HubError(
+            421, f"This hub does not serve the name {name[:100]!r}; start it with --name"
+        ) from error
 
 
 def caller(request: Request) -> str | None:

@@ -7,14 +7,25 @@ four 64-bit integers.
 """
 
 import struct
+from array import array
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import lz4.frame
 
 MAX_CHUNK_BYTES = 128 << 10
 MAX_XORB_BYTES = (64 << 20) + (2 << 20)  # the chunks, and the footer with their hashes
+# What huggingface.co/docs/xet/xorb allows; without them 66 MB of chunks of one byte take 1 GB.
+MAX_XORB_CHUNKS = 8192
+MAX_XORB_UNPACKED = 64 << 20
 MAX_SHARD_BYTES = 64 << 20
+MAX_SHARD_FILES = 20_000
+MAX_SHARD_TERMS = 262_144  # 128 GB of files, at the client's shortest average term of 512 KiB
+# A short recipe can name the same chunks for ever. A file of over REPEATS_FREE bytes is at most
+# MAX_REPEATS times as long as the xorbs that it names; real checkpoints stay under 2.
+MAX_REPEATS = 100
+REPEATS_FREE = 1 << 30
 
 # FileDataSequenceHeader.file_flags
 WITH_VERIFICATION = 1 << 31
@@ -84,8 +95,8 @@ def parse_shard(data: bytes) -> list[ShardFile]:
     """
     if not data.startswith(_SHARD_TAG) or data[32:40] != struct.pack("<Q", 2):
         raise BadXet("not a shard of version 2")
-    files = []
-    position = _ENTRY
+    files: list[ShardFile] = []
+    left, position = MAX_SHARD_TERMS, _ENTRY
     try:
         while data[position : position + 32] != b"\xff" * 32:
             file_hash, flags, count = struct.unpack_from("<32sII", data, position)
@@ -93,6 +104,9 @@ def parse_shard(data: bytes) -> list[ShardFile]:
             # Before the list is built: a count that the shard is too short for.
             if count * _ENTRY > len(data) - position:
                 raise BadXet("a file has more terms than the shard has bytes")
+            left -= count
+            if left < 0 or len(files) == MAX_SHARD_FILES:
+                raise BadXet(f"over {MAX_SHARD_TERMS} terms or {MAX_SHARD_FILES} files")
             terms = [_read_term(data, position + index * _ENTRY) for index in range(count)]
             position += count * _ENTRY * (2 if flags & WITH_VERIFICATION else 1)
             sha256 = None
@@ -119,8 +133,8 @@ def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
     A chunk starts with version u8 (0), compressed_size u24, scheme u8, uncompressed_size u24.
     Raises BadXet.
     """
-    chunks = []
-    position = 0
+    chunks: list[Chunk] = []
+    left, position = MAX_XORB_UNPACKED, 0
     while position < len(data) and bytes(data[position : position + 7]) != _FOOTER_IDENT:
         if position + 8 > len(data):
             raise BadXet("the xorb ends inside the header of a chunk")
@@ -128,6 +142,9 @@ def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
         end, scheme, unpacked = position + 8 + (low >> 8), high & 0xFF, high >> 8
         if low & 0xFF or scheme > 2 or not 0 < unpacked <= MAX_CHUNK_BYTES or end > len(data):
             raise BadXet(f"the chunk at byte {position} has a malformed header")
+        left -= unpacked
+        if left < 0 or len(chunks) == MAX_XORB_CHUNKS:
+            raise BadXet(f"over {MAX_XORB_CHUNKS} chunks or {MAX_XORB_UNPACKED} bytes unpacked")
         chunks.append(Chunk(position, end, scheme, unpacked))
         position = end
     if not chunks:
@@ -169,12 +186,30 @@ def _ungroup(grouped: bytes) -> bytes:
 # --- recipes
 
 
-def check_term(term: Term, chunks: list[Chunk]) -> None:
-    """Raises BadXet where a term does not fit the xorb that it names."""
-    if not term.start < term.end <= len(chunks):
+def chunk_offsets(chunks: list[Chunk]) -> array:
+    """Where each chunk begins in what a xorb unpacks to, and at the end how long that is."""
+    return array("Q", accumulate((chunk.unpacked for chunk in chunks), initial=0))
+
+
+def check_term(term: Term, offsets: array) -> None:
+    """Raises BadXet where a term does not fit the xorb that it names; see `chunk_offsets`."""
+    if not term.start < term.end < len(offsets):
         raise BadXet("a term names chunks that its xorb does not have")
-    if sum(chunk.unpacked for chunk in chunks[term.start : term.end]) != term.unpacked:
+    if offsets[term.end] - offsets[term.start] != term.unpacked:
         raise BadXet("a term is not as long as its chunks")
+
+
+def check_repeats(file: ShardFile, unpacked: dict[str, int]) -> None:
+    """Raises BadXet where a recipe names the same chunks over and over.
+
+    `unpacked` has the bytes that each xorb unpacks to.
+    """
+    size = sum(term.unpacked for term in file.terms)
+    distinct = sum(unpacked[xorb] for xorb in {term.xorb for term in file.terms})
+    if size > max(REPEATS_FREE, MAX_REPEATS * distinct):
+        raise BadXet(
+            f"a file of {size} bytes repeats {distinct}; upload it with HF_HUB_DISABLE_XET=1"
+        )
 
 
 def cut_term(term: Term, chunks: list[Chunk], start: int, stop: int) -> tuple[int, Piece]:

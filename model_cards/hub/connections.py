@@ -1,0 +1,90 @@
+"""Connections that do not wait for ever: half-sent requests and answers that nobody reads end.
+
+uvicorn by itself only ends a connection that rests between two requests.
+"""
+
+import asyncio
+import resource
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 30  # for the head of a request; and what a body may lag behind MIN_RATE
+MIN_RATE = 1024  # bytes of a body a second
+STALL_SECONDS = 120  # for a client that reads nothing of its answer
+CHECK_SECONDS = 5
+RESERVED_FILES = 200  # descriptors for files, beside one for each connection
+
+
+class Connection(H11Protocol):
+    """One client. `heard` is when it last sent something, in seconds of the loop's clock."""
+
+    max_connections = 4096
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take the connection; where there are too many, end the one that is silent longest."""
+        self.heard = self.loop.time()
+        self._expect_request()
+        self._unsent, self._unsent_since = 0, self.heard
+        self._check_task = self.loop.call_later(CHECK_SECONDS, self._check)
+        if len(self.connections) >= self.max_connections:
+            silent = [one for one in self.connections if one.waits()]
+            if silent:
+                min(silent, key=lambda one: one.heard).transport.abort()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        self.heard = self.loop.time()
+        self._received += len(data)
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Start over with the next request of the same connection."""
+        self._expect_request()
+        super().on_response_complete()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the connection."""
+        self._check_task.cancel()
+        super().connection_lost(error)
+
+    def waits(self) -> bool:
+        """Whether the next step is the client's: to send a request, or to read the answer."""
+        asked = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused
+        return asked or self.flow.write_paused
+
+    def _expect_request(self) -> None:
+        self._since, self._received = self.loop.time(), 0
+
+    def _check(self) -> None:
+        if self._late():
+            self.transport.abort()
+        else:
+            self._check_task = self.loop.call_later(CHECK_SECONDS, self._check)
+
+    def _late(self) -> bool:
+        now = self.loop.time()
+        unsent = self.transport.get_write_buffer_size()
+        if not self.flow.write_paused or unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        if now - self._unsent_since > STALL_SECONDS:
+            return True
+        late = now - self._since - HEAD_SECONDS
+        if self.conn.their_state is h11.IDLE:
+            return late > 0
+        if self.conn.their_state is h11.SEND_BODY and not self.flow.read_paused:
+            return self._received < late * MIN_RATE
+        return False
+
+
+def allow_connections() -> None:
+    """Raise the limit of open files, and take as many connections as it has room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = Connection.max_connections + RESERVED_FILES
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        soft = limit
+    if soft != resource.RLIM_INFINITY:
+        Connection.max_connections = min(Connection.max_connections, soft - RESERVED_FILES)
