@@ -129,9 +129,9 @@ def test_lfs_keeps_only_what_was_announced(hub, repo):
     "path", ["../x", "a/../../x", "/etc/passwd", ".git/config", "a\\..\\x", "x\0y", "", "a/" * 999]
 )
 def test_paths_that_leave_the_folder(hub, repo, path):
-    assert commit(hub, repo, regular("good.txt"), regular(path)).status == 400
+    assert commit(hub, repo, regular("good.txt"), regular(path)).status == 422
     body = {"files": [{"path": path, "size": 1, "sample": ""}]}
-    assert hub.call("POST", f"/api/models/{repo}/preupload/main", "alice", body).status == 400
+    assert hub.call("POST", f"/api/models/{repo}/preupload/main", "alice", body).status == 422
     assert files(hub, repo) == []
 
 
@@ -293,7 +293,9 @@ def test_half_sent_requests_end_and_hold_nobody_up(small_hub, monkeypatch):
     # The second request of a connection, too.
     again = socket.create_connection(("127.0.0.1", small_hub.port), timeout=10)
     again.sendall(b"GET /api/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert b"200 OK" in again.recv(9999)
+    answer = b""
+    while not answer.endswith(b"[]"):
+        answer += again.recv(9999)
     again.sendall(b"GET /api")
     for connection in (*halves, again):
         with connection, contextlib.suppress(ConnectionResetError):

@@ -54,6 +54,11 @@ class Cards:
         return self._store.object_path(namespace, entry.sha256).read_text("utf-8", "replace")
 
 
+def has_header(text: str) -> bool:
+    """Whether a card begins with metadata."""
+    return _HEADER.match(text) is not None
+
+
 def card_data(text: str) -> dict[str, Any]:
     """The YAML header of a card as JSON values; {} where there is none. Raises BadCard."""
     match = _HEADER.match(text)

@@ -1,4 +1,4 @@
-"""Routes about collections: create one, read it, list an owner's, add an item, delete it.
+"""Routes about collections and their items: create, read, list, change, delete.
 
 A collection is one JSON file, ROOT/collections/OWNER/ID.json. Its slug is OWNER/TITLE-ID, in which
 only OWNER and ID count.
@@ -25,6 +25,7 @@ from cephalo.model_cards.hub.web import (
     hub_of,
     json_body,
     need_caller,
+    only,
     open_for,
     param,
     value_of,
@@ -123,6 +124,64 @@ def item_repo(item: dict[str, Any]) -> RepoName:
     return check_repo(value_of(item, "type", str), namespace, name)
 
 
+async def change(request: Request) -> Response:
+    """PATCH /api/collections/SLUG: title, description, private."""
+    body = await json_body(request)
+    only(body, "title", "description", "private")
+    return await run_in_threadpool(_change, request, body)
+
+
+def _change(request: Request, body: dict[str, Any]) -> Response:
+    with _writing:
+        found = owned(request)
+        found["title"] = value_of(body, "title", str, found["title"])
+        if not 0 < len(found["title"]) <= MAX_TITLE:
+            raise HubError(400, f"A title has 1 to {MAX_TITLE} characters")
+        found["description"] = value_of(body, "description", str, found["description"])[:150]
+        if body.get("private") is not None:
+            found["private"] = value_of(body, "private", bool)
+        found["updated"] = now()
+        save(hub_of(request), found)
+    return JSONResponse({"success": True, "data": describe(request, found)})
+
+
+async def change_item(request: Request) -> Response:
+    """PATCH /api/collections/SLUG/items/ID: note, position."""
+    body = await json_body(request)
+    only(body, "note", "position")
+    return await run_in_threadpool(_change_item, request, body)
+
+
+def _change_item(request: Request, body: dict[str, Any]) -> Response:
+    with _writing:
+        found = owned(request)
+        item = _take_item(request, found)
+        item["note"] = value_of(body, "note", str, item["note"])[:500]
+        place = value_of(body, "position", int, item.pop("place"))
+        found["items"].insert(max(place, 0), item)
+        found["updated"] = now()
+        save(hub_of(request), found)
+    return JSONResponse({"success": True})
+
+
+def delete_item(request: Request) -> Response:
+    """DELETE /api/collections/SLUG/items/ID."""
+    with _writing:
+        found = owned(request)
+        _take_item(request, found)
+        found["updated"] = now()
+        save(hub_of(request), found)
+    return JSONResponse({"success": True})
+
+
+def _take_item(request: Request, found: dict[str, Any]) -> dict[str, Any]:
+    """Take the item in the address out of a collection; `place` is where it was."""
+    for place, item in enumerate(found["items"]):
+        if item["_id"] == param(request, "item"):
+            return found["items"].pop(place) | {"place": place}
+    raise HubError(404, "The item is not in the collection")
+
+
 def collection(request: Request) -> dict[str, Any]:
     """The collection in the address, which the caller may read."""
     owner, number = check_user(param(request, "owner")), param(request, "slug")[-24:]
@@ -201,5 +260,8 @@ ROUTES = [
     Route("/api/collections", create, methods=["POST"]),
     Route("/api/collections/{owner}/{slug}", read),
     Route("/api/collections/{owner}/{slug}", delete, methods=["DELETE"]),
+    Route("/api/collections/{owner}/{slug}", change, methods=["PATCH"]),
+    Route("/api/collections/{owner}/{slug}/items/{item}", change_item, methods=["PATCH"]),
+    Route("/api/collections/{owner}/{slug}/items/{item}", delete_item, methods=["DELETE"]),
     Route("/api/collections/{owner}/{slug}/items", add_item, methods=["POST"]),
 ]

@@ -29,7 +29,7 @@ from cephalo.model_cards.hub.gitignore import (
 from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import BadName, RepoName, check_path
 from cephalo.model_cards.hub.repos import LARGE_SUFFIXES
-from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
+from cephalo.model_cards.hub.store import FileEntry, NotThere, Store
 from cephalo.model_cards.hub.web import (
     HubError,
     base_url,
@@ -222,9 +222,16 @@ def _commit(
     with store.edit(repo) as state:
         parent = state.resolve(revision)
         if expected and not parent.startswith(expected):
-            raise HubError(412, "A commit has happened since. Please refresh and try again.")
-        pull = flag(request, "create_pr")
-        ref = "" if pull else branch_of(state, revision)
+            raise HubError(
+                412,
+                "A commit has happened since. The branch was updated since you opened this page. "
+                "Please refresh and try again.",
+            )
+        pull, ref = flag(request, "create_pr"), state.branch(revision)
+        if ref is None:
+            # Pull requests against a commit are refused as the Hub refuses them.
+            message = f"{revision[:200]} is neither a branch nor a pull request"
+            raise HubError(404 if pull else 400, message, "RevisionNotFound" if pull else "")
         tree = apply(store.commit(repo, parent).tree, changes)
         sha = store.add_commit(repo, state, parent, tree, title, message, user)
         answer = {
@@ -234,19 +241,11 @@ def _commit(
             "hookOutput": "",
         }
         if pull:
-            number = state.new_pull(title, user, sha)
+            number = state.new_pull(title, user, sha, ref)
             answer["pullRequestUrl"] = f"{page}/discussions/{number}"
         else:
             state.refs[ref] = sha
     return JSONResponse(answer)
-
-
-def branch_of(state: RepoState, revision: str) -> str:
-    """The full name of the branch or pull request that a commit to `revision` moves."""
-    for ref in (f"refs/heads/{revision}", revision):
-        if ref in state.refs and not ref.startswith("refs/tags/"):
-            return ref
-    raise HubError(400, f"{revision[:200]} is neither a branch nor a pull request")
 
 
 def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEntry]:
@@ -259,14 +258,16 @@ def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEn
     for path, entry, folder in changes:
         if entry is not None:
             tree[path] = entry
-        elif folder:
+        elif path in tree and not folder:
+            del tree[path]
+        else:
+            # `deletedFile` of a folder deletes the folder, as on the Hub.
             inside = [name for name in tree if name.startswith(f"{path}/")]
             if not inside:
-                raise NotThere("EntryNotFound", f"A folder with this name doesn't exist: {path}")
+                kind = "folder" if folder else "file"
+                raise NotThere("EntryNotFound", f"A {kind} with this name doesn't exist: {path}")
             for name in inside:
                 del tree[name]
-        elif tree.pop(path, None) is None:
-            raise NotThere("EntryNotFound", f"A file with this name doesn't exist: {path}")
     clash = {folder for path in tree for folder in parents(path)} & tree.keys()
     if clash:
         raise BadName(f"{min(clash)!r} would be a file and a folder")

@@ -8,6 +8,7 @@ Layout of a root:
     tmp/                               files being written; emptied at every start
     repos/KINDs/NAMESPACE/NAME/        refs.json (replacing it is what makes a commit visible)
                                        commits/SHA.json
+    moved/KINDs/NAMESPACE/NAME.json    where a repo of this name went
     store/NAMESPACE/objects/           file contents, named by their sha256
     store/NAMESPACE/xorbs/             Xet chunks, as uploaded
     store/NAMESPACE/xet/pending/       Xet recipes that no commit has checked yet, by sha256

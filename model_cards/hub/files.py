@@ -1,10 +1,10 @@
 """Routes that read: downloads, listings of folders, facts about single paths."""
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,7 +20,11 @@ from cephalo.model_cards.hub.web import (
     hub_of,
     param,
     repo_to_read,
+    run_costly,
+    run_in_thread,
 )
+
+MAX_LOOKED_THROUGH = 1_000_000  # files of trees, which takes some two seconds
 
 
 def resolve(request: Request) -> Response:
@@ -37,6 +41,8 @@ def resolve(request: Request) -> Response:
     if entry is None:
         raise HubError(404, "Entry not found", "EntryNotFound", commit=sha)
     headers = {"X-Repo-Commit": sha, "ETag": f'"{entry.etag}"', "X-Content-Type-Options": "nosniff"}
+    if f'"{entry.etag}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
     if entry.lfs:
         headers["X-Linked-Etag"] = f'"{entry.sha256}"'
         headers["X-Linked-Size"] = str(entry.size)
@@ -48,20 +54,21 @@ def resolve(request: Request) -> Response:
     return BigFile(store.object_path(repo.namespace, entry.sha256), headers)
 
 
-def list_tree(request: Request) -> Response:
+async def list_tree(request: Request) -> Response:
     """GET tree/REV[/FOLDER]?recursive&expand, all on one page."""
+    run = run_costly if flag(request, "expand") else run_in_thread
+    return await run(request, _list_tree, request)
+
+
+def _list_tree(request: Request) -> Response:
     repo, state = repo_to_read(request)
-    store = hub_of(request).store
-    commit = store.commit(repo, state.resolve(param(request, "rev")))
+    commit = hub_of(request).store.commit(repo, state.resolve(param(request, "rev")))
     folder = param(request, "path").strip("/") if "path" in request.path_params else ""
     found = list(_under(commit.tree, folder, flag(request, "recursive")))
     if folder and not found:
         raise HubError(404, f"{folder[:200]} does not exist", "EntryNotFound", commit=commit.sha)
     if flag(request, "expand"):
-        changed = last_changes(store, repo, commit)
-        for item in found:
-            latest = changed[item["path"]]
-            item["lastCommit"] = {"id": latest.sha, "title": latest.title, "date": latest.date}
+        tell_last_commits(hub_of(request).store, repo, commit, found)
     return JSONResponse(found)
 
 
@@ -82,17 +89,33 @@ def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator
             yield file_item(path, tree[path])
 
 
+def tell_last_commits(
+    store: Store, repo: RepoName, commit: Commit, found: list[dict[str, Any]]
+) -> None:
+    """Add to each of the found paths which commit last changed it, where that is not long ago."""
+    changed = last_changes(store, repo, commit)
+    for item in found:
+        latest = changed.get(item["path"])
+        if latest is not None:
+            item["lastCommit"] = {"id": latest.sha, "title": latest.title, "date": latest.date}
+        item["securityFileStatus"] = None
+
+
 def last_changes(store: Store, repo: RepoName, commit: Commit) -> dict[str, Commit]:
-    """The commit that last changed each file and each folder of `commit`."""
+    """The commit that last changed each file and each folder of `commit`, by path.
+
+    Looks through at most MAX_LOOKED_THROUGH files of trees.
+    """
     changed: dict[str, Commit] = {}
-    left = dict(commit.tree)
+    left, looked = dict(commit.tree), 0
     for past in store.history(repo, commit.sha):
         before = store.commit(repo, past.parent).tree if past.parent else {}
         for path in [path for path, entry in left.items() if before.get(path) != entry]:
             del left[path]
             for name in (path, *parents(path)):
-                changed.setdefault(name, past)
-        if not left:
+                changed.setdefault(name, dataclasses.replace(past, tree={}))
+        looked += len(before) + len(left)
+        if not left or looked > MAX_LOOKED_THROUGH:
             break
     return changed
 
@@ -106,20 +129,24 @@ def parents(path: str) -> Iterator[str]:
 
 async def paths_info(request: Request) -> Response:
     """POST paths-info/REV with an URL-encoded form; unknown paths are left out of the answer."""
-    wanted = (await form_body(request)).get("paths", [])
-    return await run_in_threadpool(_paths_info, request, wanted)
+    form = await form_body(request)
+    expand = form.get("expand", [""])[0].lower() in ("1", "true")
+    run = run_costly if expand else run_in_thread
+    return await run(request, _paths_info, request, form.get("paths", []), expand)
 
 
-def _paths_info(request: Request, wanted: list[str]) -> Response:
+def _paths_info(request: Request, wanted: list[str], expand: bool) -> Response:
     repo, state = repo_to_read(request)
-    tree = hub_of(request).store.commit(repo, state.resolve(param(request, "rev"))).tree
-    folders = {folder for path in tree for folder in parents(path)}
+    commit = hub_of(request).store.commit(repo, state.resolve(param(request, "rev")))
+    folders = {folder for path in commit.tree for folder in parents(path)}
     found = []
     for path in (name.strip("/") for name in wanted):
-        if path in tree:
-            found.append(file_item(path, tree[path]))
+        if path in commit.tree:
+            found.append(file_item(path, commit.tree[path]))
         elif path in folders:
             found.append(folder_item(path))
+    if expand:
+        tell_last_commits(hub_of(request).store, repo, commit, found)
     return JSONResponse(found)
 
 

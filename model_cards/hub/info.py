@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from cephalo.model_cards.hub.cards import BadCard, card_data, card_tags
+from cephalo.model_cards.hub.cards import BadCard, card_data, card_tags, has_header
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import FileEntry, RepoState
 from cephalo.model_cards.hub.web import (
@@ -53,6 +53,7 @@ def describe(
         "library_name": card.get("library_name"),
         "pipeline_tag": card.get("pipeline_tag"),
         "sdk": card.get("sdk"),
+        "safetensors": hub.weights.parameters(repo.namespace, commit.tree),
         "siblings": [sibling(path, commit.tree[path], blobs) for path in sorted(commit.tree)],
     }
 
@@ -90,13 +91,15 @@ async def validate_yaml(request: Request) -> Response:
     user = caller(request)
     limit = MAX_JSON_BYTES if user else MAX_STRANGERS_CARD_BYTES
     body = parse_object(await bounded_body(request, limit))
+    text = value_of(body, "content", str)
     try:
-        await run_costly(request, card_data, value_of(body, "content", str))
+        await run_costly(request, card_data, text)
     except BadCard as error:
         if request.headers.get("accept") == "text/plain":
             return PlainTextResponse(str(error), 400)
         return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
-    return JSONResponse({"errors": [], "warnings": []})
+    warning = {"message": "empty or missing yaml metadata in README.md"}
+    return JSONResponse({"errors": [], "warnings": [] if has_header(text) else [warning]})
 
 
 def flag(request: Request, name: str) -> bool:

@@ -27,6 +27,10 @@ class BadName(ValueError):
     """A name outside the grammar; the message says which rule it breaks."""
 
 
+class BadPath(BadName):
+    """A path that could leave the downloader's folder."""
+
+
 class RepoName(NamedTuple):
     """`kind` is "model", "dataset" or "space"."""
 
@@ -87,25 +91,25 @@ def check_ref(name: str) -> str:
 
 
 def check_path(path: str) -> str:
-    """A file's path inside a repo. Raises BadName for what could leave the downloader's folder."""
+    """A file's path inside a repo. Raises BadPath for what could leave the downloader's folder."""
     shown = repr(path[:100])
     try:
         size = len(path.encode())
     except UnicodeEncodeError as error:
-        raise BadName(f"the path {shown} is no valid Unicode") from error
+        raise BadPath(f"the path {shown} is no valid Unicode") from error
     if not path or size > MAX_PATH_BYTES:
-        raise BadName(f"the path {shown} is empty or longer than {MAX_PATH_BYTES} bytes")
+        raise BadPath(f"the path {shown} is empty or longer than {MAX_PATH_BYTES} bytes")
     if "\\" in path or any(unicodedata.category(char) == "Cc" for char in path):
-        raise BadName(f"the path {shown} has a backslash or a control character")
+        raise BadPath(f"the path {shown} has a backslash or a control character")
     if re.match(r"[A-Za-z]:", path):
-        raise BadName(f"the path {shown} starts with a drive")
+        raise BadPath(f"the path {shown} starts with a drive")
     for segment in path.split("/"):
         if segment in ("", ".", ".."):
-            raise BadName(f"the path {shown} has an empty, '.' or '..' segment")
+            raise BadPath(f"the path {shown} has an empty, '.' or '..' segment")
         if len(segment.encode()) > MAX_SEGMENT_BYTES:
-            raise BadName(f"the path {shown} has a segment over {MAX_SEGMENT_BYTES} bytes")
+            raise BadPath(f"the path {shown} has a segment over {MAX_SEGMENT_BYTES} bytes")
         if _as_file_systems_see_it(segment) in ("", ".git", "git~1"):
-            raise BadName(f"the path {shown} goes through a .git or a parent folder")
+            raise BadPath(f"the path {shown} goes through a .git or a parent folder")
     return path
 
 

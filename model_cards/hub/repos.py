@@ -78,7 +78,7 @@ async def create(request: Request) -> Response:
     sdk = value_of(body, "sdk", str, "")
     if sdk and (repo.kind != "space" or sdk not in SDKS):
         raise HubError(400, f"sdk {sdk[:100]!r} is not kept here; Spaces have {', '.join(SDKS)}")
-    return await run_in_threadpool(_create, request, repo, bool(_private(body)), sdk)
+    return await run_in_threadpool(_create, request, repo, bool(private_of(body)), sdk)
 
 
 def _create(request: Request, repo: RepoName, private: bool, sdk: str) -> Response:
@@ -87,6 +87,7 @@ def _create(request: Request, repo: RepoName, private: bool, sdk: str) -> Respon
     if sdk:
         first["README.md"] = store.add_content(repo.namespace, f"---\nsdk: {sdk}\n---\n".encode())
     created = store.create(repo, private, first)
+    repo = store.spelled(repo)
     state = store.load(repo)
     answer = {
         "url": f"{base_url(request)}/{repo.url_path}",
@@ -112,13 +113,13 @@ async def move(request: Request) -> Response:
     user = need_caller(request)
     body = await json_body(request)
     kind = value_of(body, "type", str, "model")
-    source = check_repo(kind, *_two(value_of(body, "fromRepo", str)))
-    target = check_repo(kind, *_two(value_of(body, "toRepo", str)))
+    source = check_repo(kind, *split_id(value_of(body, "fromRepo", str)))
+    target = check_repo(kind, *split_id(value_of(body, "toRepo", str)))
     await run_in_threadpool(writable, request, source)
     if target.namespace != user:
         raise HubError(403, "A repo can only move within its namespace")
     if not await run_in_threadpool(hub_of(request).store.move, source, target):
-        raise HubError(409, f"{target.id} exists already")
+        raise HubError(409, f"A {kind} repository called {target.id} already exists")
     return JSONResponse({})
 
 
@@ -127,7 +128,7 @@ async def settings(request: Request) -> Response:
     repo = await run_in_threadpool(repo_to_write, request)
     body = await json_body(request)
     only(body, "visibility", "private")
-    private = _private(body)
+    private = private_of(body)
     return await run_in_threadpool(_set_private, hub_of(request), repo, private)
 
 
@@ -138,7 +139,7 @@ def _set_private(hub: Hub, repo: RepoName, private: bool | None) -> Response:
     return JSONResponse({"private": state.private})
 
 
-def _private(body: dict[str, Any]) -> bool | None:
+def private_of(body: dict[str, Any]) -> bool | None:
     """Whether a repo is to be private; None where that is not said. Older clients say `private`."""
     private = None if body.get("private") is None else value_of(body, "private", bool)
     if body.get("visibility") is None:
@@ -162,7 +163,8 @@ def _repo_in_body(body: dict[str, Any], user: str) -> RepoName:
     return check_repo(value_of(body, "type", str, "model"), namespace, name)
 
 
-def _two(repo_id: str) -> list[str]:
+def split_id(repo_id: str) -> list[str]:
+    """Namespace and name of a repo, or a 400."""
     parts = repo_id.split("/")
     if len(parts) != 2:
         raise HubError(400, f"{repo_id[:200]!r} is no NAMESPACE/NAME")

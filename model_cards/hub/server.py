@@ -1,5 +1,7 @@
 """`cephalo hub serve`: the app put together, its socket, and what it prints."""
 
+import re
+import secrets
 import shlex
 import socket
 import sys
@@ -11,10 +13,11 @@ import typer
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub import (
+    absent,
     cas,
     collection,
     commits,
@@ -23,14 +26,18 @@ from cephalo.model_cards.hub import (
     lfs,
     lists,
     pages,
+    pulls,
     refs,
     repos,
+    usage,
+    weights,
 )
 from cephalo.model_cards.hub.access import Tickets, load_tokens
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.connections import Connection, allow_connections
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.store import Store
+from cephalo.model_cards.hub.tensors import Weights
 from cephalo.model_cards.hub.web import HANDLED, Hub, HubError, answer_error, check_host
 
 PART_BYTES = 256 << 20
@@ -56,12 +63,15 @@ def create_app(
     the hub beside "localhost" and IP addresses.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
-    modules = (repos, collection, lists, info, refs, files, commits, lfs, cas, pages)
-    routes = [route for module in modules for route in module.ROUTES]
+    modules = (repos, collection, usage, lists, info, weights, refs, pulls, files, commits, lfs)
+    routes = [route for module in (*modules, cas, absent, pages) for route in module.ROUTES]
+    routes = [*absent.FIRST, *routes]
     starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
     starlette.router.redirect_slashes = False
     store = Store(disk)
-    starlette.state.hub = Hub(store, Cards(store), tokens, Tickets.load(disk), part_bytes)
+    starlette.state.hub = Hub(
+        store, Cards(store), tokens, Tickets.load(disk), part_bytes, Weights(store)
+    )
     return route_on_raw_path(starlette, names)
 
 
@@ -75,6 +85,7 @@ def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
         if scope["type"] == "http":
             scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
             request = Request(scope)
+            send = naming_the_request(request, send)
             try:
                 check_host(request.headers.get("host", ""), names)
             except HubError as error:
@@ -83,6 +94,19 @@ def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
         await inner(scope, receive, send)
 
     return outer
+
+
+def naming_the_request(request: Request, send: Send) -> Send:
+    """Send answers with the name that the client gave to its request, or with a new one."""
+    given = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id") or ""
+    name = given if re.fullmatch(r"[\w.:=;-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+        await send(message)
+
+    return named
 
 
 @app.command()

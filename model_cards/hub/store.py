@@ -6,6 +6,7 @@ pull requests point. Contents are written first, then the commit, then `refs.jso
 one file is what makes a commit visible, so a killed server leaves the old state or the new one.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,8 +19,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.disk import Disk, make_folder
 from cephalo.model_cards.hub.names import KINDS, RepoName
 
 
@@ -70,8 +72,8 @@ class RepoState:
     """What `refs.json` holds.
 
     `refs` maps full names (refs/heads/main, refs/tags/v1, refs/pr/1) to commits; `commits` lists
-    every commit that was ever visible, oldest first; `pulls` holds title, author and date of each
-    pull request, the first of which has number 1.
+    every commit that was ever visible, oldest first; `pulls` holds title, author, date, status and
+    events of each pull request, the first of which has number 1.
     """
 
     key: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -79,7 +81,7 @@ class RepoState:
     created: str = field(default_factory=lambda: now())
     refs: dict[str, str] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
-    pulls: list[dict[str, str]] = field(default_factory=list)
+    pulls: list[dict[str, Any]] = field(default_factory=list)
 
     def resolve(self, revision: str) -> str:
         """The commit of a branch, a tag, a full ref or a commit's first 7 to 40 digits.
@@ -95,9 +97,16 @@ class RepoState:
                     return sha
         raise NotThere("RevisionNotFound", f"Invalid rev id: {revision[:200]}")
 
-    def new_pull(self, title: str, author: str, commit: str) -> int:
-        """Open a pull request at `commit` and return its number."""
-        self.pulls.append({"title": title, "author": author, "created": now()})
+    def branch(self, revision: str) -> str | None:
+        """The full name of a branch or pull request; None for what is neither."""
+        for ref in (f"refs/heads/{revision}", revision):
+            if ref in self.refs and not ref.startswith("refs/tags/"):
+                return ref
+        return None
+
+    def new_pull(self, title: str, author: str, commit: str, base: str = "refs/heads/main") -> int:
+        """Open a pull request against the branch `base` at `commit` and return its number."""
+        self.pulls.append({"title": title, "author": author, "created": now(), "base": base})
         self.refs[f"refs/pr/{len(self.pulls)}"] = commit
         return len(self.pulls)
 
@@ -135,6 +144,14 @@ class Store:
         oid = git_blob_sha1(lfs_pointer(sha256, size))
         return FileEntry(size, oid, sha256, lfs=True, xet=xet)
 
+    def share_content(self, source: str, target: str, sha256: str) -> None:
+        """Let a namespace have a content of another: one file with two names."""
+        path = self.object_path(target, sha256)
+        if not path.exists():
+            make_folder(path.parent)
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(self.object_path(source, sha256))
+
     # --- repos
 
     def repo_path(self, repo: RepoName) -> Path:
@@ -146,6 +163,18 @@ class Store:
         assert kind in KINDS
         for path in sorted((self.disk.root / "repos" / f"{kind}s").glob("*/*/refs.json")):
             yield RepoName(kind, path.parts[-3], path.parts[-2])
+
+    def spelled(self, repo: RepoName) -> RepoName:
+        """The repo that has this name but for capitals; `repo` itself where there is none."""
+        if self.repo_path(repo).exists():
+            return repo
+        wanted = repo.id.casefold()
+        for path in (self.disk.root / "repos" / f"{repo.kind}s").glob("*"):
+            if path.name.casefold() == repo.namespace.casefold():
+                for folder in path.glob("*"):
+                    if f"{path.name}/{folder.name}".casefold() == wanted:
+                        return RepoName(repo.kind, path.name, folder.name)
+        return repo
 
     def load(self, repo: RepoName) -> RepoState:
         """Raises NotThere."""
@@ -166,15 +195,21 @@ class Store:
             yield state
             self._save(self.repo_path(repo), state)
 
-    def create(self, repo: RepoName, private: bool, first: dict[str, FileEntry]) -> bool:
+    def create(
+        self,
+        repo: RepoName,
+        private: bool,
+        first: dict[str, FileEntry],
+        title: str = "initial commit",
+    ) -> bool:
         """Make a repo whose branch `main` holds one commit; False where there is one already."""
         with self._lock:
-            if self.repo_path(repo).exists():
+            if self.repo_path(self.spelled(repo)).exists():
                 return False
             # Built under tmp/ and renamed into place: a repo without a commit is never visible.
             folder = self.disk.tmp / secrets.token_hex(16)
             state = RepoState(private=private)
-            sha = self._write_commit(folder, None, first, "initial commit", "", repo.namespace)
+            sha = self._write_commit(folder, None, first, title, "", repo.namespace)
             state.refs["refs/heads/main"] = sha
             state.commits.append(sha)
             self._save(folder, state)
@@ -194,7 +229,24 @@ class Store:
             if self.repo_path(target).exists():
                 return False
             self.disk.move_folder(self.repo_path(repo), self.repo_path(target))
+            self.disk.write(self._moved_path(repo), json.dumps(target.id).encode())
             return True
+
+    def moved(self, repo: RepoName) -> RepoName | None:
+        """Where a repo that is not there went; None where that is not known."""
+        seen: set[RepoName] = set()
+        while repo not in seen and not self.repo_path(repo).exists():
+            seen.add(repo)
+            try:
+                target = json.loads(self._moved_path(repo).read_bytes())
+            except FileNotFoundError:
+                return None
+            repo = RepoName(repo.kind, *target.split("/"))
+        return repo if seen and repo not in seen else None
+
+    def _moved_path(self, repo: RepoName) -> Path:
+        folder = self.disk.root / "moved" / f"{repo.kind}s" / repo.namespace
+        return folder / f"{repo.name}.json"
 
     # --- commits
 
@@ -229,6 +281,22 @@ class Store:
         state.commits.append(sha)
         return sha
 
+    def without(self, repo: RepoName, state: RepoState, sha256s: set[str]) -> None:
+        """Write the history anew without some contents; inside `edit`."""
+        renamed: dict[str | None, str | None] = {None: None}
+        for sha in state.commits:
+            commit = self.commit(repo, sha)
+            kept = {
+                path: entry for path, entry in commit.tree.items() if entry.sha256 not in sha256s
+            }
+            parent = renamed[commit.parent]
+            if len(kept) < len(commit.tree) or parent != commit.parent:
+                written = commit.title, commit.message, commit.author, commit.date
+                sha = self._write_commit(self.repo_path(repo), parent, kept, *written)
+            renamed[commit.sha] = sha
+        state.commits = list(dict.fromkeys(renamed[sha] for sha in state.commits))
+        state.refs = {ref: renamed[sha] for ref, sha in state.refs.items()}
+
     def _write_commit(
         self,
         folder: Path,
@@ -237,13 +305,14 @@ class Store:
         title: str,
         message: str,
         author: str,
+        date: str | None = None,
     ) -> str:
         body = {
             "parent": parent,
             "title": title,
             "message": message,
             "author": author,
-            "date": now(),
+            "date": date or now(),
             # The same change made twice in one millisecond is two commits.
             "nonce": secrets.token_hex(8),
             "tree": {path: dataclasses.astuple(entry) for path, entry in tree.items()},

@@ -5,7 +5,6 @@ import errno
 import ipaddress
 import json
 import re
-import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from cephalo.model_cards.hub.access import Tickets, user_of_token
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Staged
-from cephalo.model_cards.hub.names import BadName, RepoName, check_repo
+from cephalo.model_cards.hub.names import BadName, BadPath, RepoName, check_repo
 from cephalo.model_cards.hub.store import NotThere, RepoState, Store
+from cephalo.model_cards.hub.tensors import Weights
 
 MAX_JSON_BYTES = 4 << 20
 MAX_FORM_FIELDS = 20_000
@@ -45,6 +45,7 @@ class Hub:
     tokens: dict[str, str]
     tickets: Tickets
     part_bytes: int
+    weights: Weights
     costly: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
 
@@ -57,6 +58,14 @@ class HubError(Exception):
         self.message = message
         self.code = code
         self.commit = commit
+
+
+class Moved(Exception):
+    """What was asked for is at another address of this hub, which comes without the host."""
+
+    def __init__(self, address: str):
+        super().__init__(address)
+        self.address = address
 
 
 class BigFile(FileResponse):
@@ -78,17 +87,18 @@ def answer_error(request: Request, error: Exception) -> Response:
     """Put an error in the form that `huggingface_hub.utils.hf_raise_for_status` reads."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)
+    if isinstance(error, Moved):
+        return Response(status_code=307, headers={"Location": error.address})
     if isinstance(error, NotThere):
         error = HubError(404, error.message, error.code)
     elif isinstance(error, BadName):
-        error = HubError(400, str(error))
+        error = HubError(422 if isinstance(error, BadPath) else 400, str(error))
     elif isinstance(error, OSError):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise error
         error = HubError(507, "The hub's disk is full; free some space and try again")
     assert isinstance(error, HubError)
     headers = {
-        "X-Request-Id": secrets.token_hex(8),
         # A header line has neither control characters nor letters beyond ASCII.
         "X-Error-Message": re.sub(r"[^ -~]", "?", error.message.replace("\n", " ")),
     }
@@ -99,7 +109,7 @@ def answer_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.message}, error.status, headers)
 
 
-HANDLED = (HubError, NotThere, BadName, OSError, ClientDisconnect)
+HANDLED = (HubError, Moved, NotThere, BadName, OSError, ClientDisconnect)
 
 
 # --- the request
@@ -117,6 +127,11 @@ async def run_costly(request: Request, function: Callable[..., T], *arguments: A
     """
     limiter = hub_of(request).costly
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
+
+
+async def run_in_thread(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+    """Run what reads a little from the disk beside other requests."""
+    return await run_in_threadpool(function, *arguments)
 
 
 async def run_while_connected(request: Request, function: Callable[[Callable[[], bool]], T]) -> T:
@@ -188,13 +203,14 @@ def need_caller(request: Request) -> str:
 
 
 def named_repo(request: Request) -> RepoName:
-    """The repo in the address, whether it exists or not.
+    """The repo in the address, whether it exists or not; capitals do not count.
 
     Under /api/ the kind is a parameter; elsewhere models have no prefix.
     """
     first = request.scope["path"].split("/")[1]
     kind = first if first in ("datasets", "spaces") else request.path_params.get("kind", "models")
-    return check_repo(kind.removesuffix("s"), param(request, "namespace"), param(request, "name"))
+    named = check_repo(kind.removesuffix("s"), param(request, "namespace"), param(request, "name"))
+    return hub_of(request).store.spelled(named)
 
 
 def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
@@ -211,13 +227,26 @@ def open_for(hub: Hub, user: str | None, repo: RepoName) -> RepoState:
 def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
     """The repo in the address, which the caller may read."""
     repo = named_repo(request)
+    follow(request, repo)
     return repo, open_for(hub_of(request), caller(request), repo)
 
 
 def repo_to_write(request: Request) -> RepoName:
     """The repo in the address, which the caller may write: it lies in the caller's namespace."""
     repo = named_repo(request)
+    follow(request, repo)
     return writable(request, repo)
+
+
+def follow(request: Request, repo: RepoName) -> None:
+    """Raises Moved where the caller may read what became of a repo under another name."""
+    hub = hub_of(request)
+    target = hub.store.moved(repo)
+    if target is not None:
+        open_for(hub, caller(request), target)
+        address = request.scope["path"].replace(f"/{repo.id}", f"/{target.id}", 1)
+        query = request.url.query
+        raise Moved(f"{address}?{query}" if query else address)
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:

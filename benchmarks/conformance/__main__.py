@@ -1,0 +1,174 @@
+"""`python -m benchmarks.conformance`: run, count, and fail on what is not listed."""
+
+import argparse
+import importlib.metadata
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from cephalo.model_cards.hub.local import LocalHub, local_hub
+
+HERE = Path(__file__).parent
+DATASETS_USER = "__DUMMY_DATASETS_USER__"
+# The users of huggingface_hub's tests; their names and tokens stand in testing_constants.py.
+USERS = {"USER": "TOKEN", "OTHER_USER": "OTHER_TOKEN", "ENTERPRISE_USER": "ENTERPRISE_TOKEN"}
+TEST_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One library: the test modules that talk to a Hub, and our helpers by where they go."""
+
+    library: str
+    modules: tuple[str, ...]
+    helpers: dict[str, str]
+
+
+SUITES = (
+    Suite(
+        "huggingface_hub",
+        (
+            *("hf_api", "hf_file_system", "file_download", "snapshot_download", "commit_api"),
+            *("commit_scheduler", "lfs", "repocard", "hub_mixin", "hub_mixin_pytorch"),
+            *("upload_pipeline", "xet_download", "xet_upload", "cache_layout", "tree_cache"),
+            *("cache_no_symlinks", "copy_files", "eval_results", "verification", "utils_errors"),
+            *("utils_pagination", "utils_http", "local_folder", "utils_cache", "offline_utils"),
+            *("buckets", "buckets_cli", "buckets_hf_file_system", "cli", "cli_discussions"),
+            *("kernels", "utils_fixes", "shared_blobs", "auth", "jobs_api"),
+        ),
+        {"conftest.py": "huggingface_hub_conftest.py"},
+    ),
+    Suite(
+        "datasets",
+        ("hub", "upstream_hub"),
+        {
+            "conftest.py": "datasets_conftest.py",
+            "fixtures/__init__.py": "__init__.py",
+            "fixtures/hub.py": "datasets_hub.py",
+            "utils.py": "datasets_utils.py",
+        },
+    ),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.conformance", description=__doc__)
+    parser.add_argument("--sources", type=Path, help="folder of the archives, kept between runs")
+    parser.add_argument("--only", help="pytest's -k")
+    parser.add_argument("--show", action="store_true", help="print how each failure ends")
+    arguments = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for suite in SUITES:
+            work = Path(folder) / suite.library
+            tests = unpack(suite, archive(suite.library, arguments.sources or work), work)
+            failed += run(suite, tests, work, arguments.only, arguments.show)
+    return int(failed > 0)
+
+
+def archive(library: str, folder: Path) -> Path:
+    """The library's source archive from PyPI, at the installed version."""
+    version = importlib.metadata.version(library)
+    path = folder / f"{library}-{version}.tar.gz"
+    if not path.exists():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-binary", ":all:"]
+        command += ["--no-deps", "--no-build-isolation", "--dest", str(folder)]
+        subprocess.run([*command, f"{library}=={version}"], check=True)
+    return path
+
+
+def unpack(suite: Suite, path: Path, work: Path) -> Path:
+    """Unpack the tests of an archive and put our helpers beside them; their folder."""
+    with tarfile.open(path) as file:
+        file.extractall(work, filter="data")
+    tests = next(work.glob("*/tests"))
+    (tests / "__init__.py").touch()
+    for target, helper in suite.helpers.items():
+        (tests / target).parent.mkdir(exist_ok=True)
+        (tests / target).write_bytes((HERE / "helpers" / helper).read_bytes())
+    return tests
+
+
+def run(suite: Suite, tests: Path, work: Path, only: str | None, show: bool) -> int:
+    """Run a library's tests against a hub of their own; the number of unexpected failures."""
+    root = work / "hub"
+    root.mkdir()
+    (root / "tokens.json").write_text(json.dumps(tokens(tests)))
+    results = work / "results.jsonl"
+    results.touch()
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command += ["-p", "benchmarks.conformance.helpers.recording"]
+    command += ["--continue-on-collection-errors"] + (["-k", only] if only else [])
+    modules = [f"tests/test_{name}.py" for name in suite.modules]
+    with local_hub(root, [DATASETS_USER]) as hub, (work / "log").open("wb") as log:
+        environment = environment_of(hub, work, results, out_of_scope(suite.library))
+        subprocess.run(
+            [*command, *modules],
+            cwd=tests.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=TEST_SECONDS,
+        )
+    if not results.stat().st_size:
+        raise SystemExit(f"pytest found no tests of {suite.library}:\n{(work / 'log').read_text()}")
+    return tell(suite, [json.loads(line) for line in results.open(encoding="utf-8")], show)
+
+
+def tokens(tests: Path) -> dict[str, str]:
+    """The tokens of the users that huggingface_hub's tests name."""
+    path = tests / "testing_constants.py"
+    if not path.exists():
+        return {}
+    names: dict[str, str] = {}
+    exec(path.read_text(encoding="utf-8"), names)
+    return {names[user]: names[token] for user, token in USERS.items()}
+
+
+def environment_of(
+    hub: LocalHub, work: Path, results: Path, skipped: list[list[str]]
+) -> dict[str, str]:
+    here = str(HERE.parent.parent)
+    return {
+        **hub.environment(DATASETS_USER, work / "home"),
+        "HF_TOKEN": "",
+        "PYTHONPATH": here,
+        "CONFORMANCE_RESULTS": str(results),
+        "CONFORMANCE_SKIPPED": json.dumps(skipped),
+        "CONFORMANCE_DATASETS_TOKEN": hub.tokens[DATASETS_USER],
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0",
+    }
+
+
+def out_of_scope(library: str) -> list[list[str]]:
+    """Patterns of test names and why such tests are not run."""
+    lines = (HERE / "out_of_scope.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return [row[1:] for row in rows if row[0] == library]
+
+
+def tell(suite: Suite, results: list[list[str]], show: bool) -> int:
+    """Print the counts and what failed; how many that are."""
+    # A test that passes and then fails while it is torn down has two lines.
+    outcomes = {name: (outcome, text) for name, outcome, text in results}
+    counts = Counter(outcome for outcome, _ in outcomes.values())
+    print(f"{suite.library} {importlib.metadata.version(suite.library)}: {dict(counts)}")
+    reasons = Counter(text for outcome, text in outcomes.values() if outcome == "out of scope")
+    for reason, count in reasons.most_common():
+        print(f"  {count:4} out of scope: {reason}")
+    failed = {name: text for name, (how, text) in outcomes.items() if how in ("failed", "error")}
+    for name, text in failed.items():
+        print(f"  failed: {name}")
+        if show:
+            print(text)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+from .fixtures.hub import *  # noqa: F403

@@ -1,0 +1,28 @@
+"""What datasets' test modules import as tests/utils.py."""
+
+import importlib.util
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+
+def needs(library: str) -> Callable[[T], T]:
+    missing = importlib.util.find_spec(library) is None
+    return pytest.mark.skipif(missing, reason=f"needs {library}")
+
+
+require_pil = needs("PIL")
+require_torchcodec = needs("torchcodec")
+slow = pytest.mark.skip(reason="slow")
+
+
+def for_all_test_methods(*_: object) -> Callable[[T], T]:
+    """Theirs pardons a Hub's 500s, which an embedded hub must not answer."""
+    return lambda cls: cls
+
+
+def xfail_if_500_502_http_error(test: T) -> T:
+    return test

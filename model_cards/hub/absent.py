@@ -1,0 +1,94 @@
+"""What other Hubs have and this one has not is refused by name, and missing repos are called so.
+
+`FIRST` come before all others, `ROUTES` after them.
+"""
+
+import contextlib
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cephalo.model_cards.hub.names import KINDS, BadName, check_repo
+from cephalo.model_cards.hub.web import HubError, caller, hub_of, open_for
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+OF_SPACES = ("runtime", "secrets", "variables", "hardware", "sleeptime", "pause", "restart")
+OF_REPOS = {
+    "like": "likes",
+    "likers": "likes",
+    "user-access-request": "gated repos",
+    "resource-group": "resource groups",
+    "leaderboard": "leaderboards",
+}
+NOT_HERE = {
+    "/api/buckets": "buckets",
+    "/buckets": "buckets",
+    "/api/settings/webhooks": "webhooks",
+    "/api/jobs": "jobs",
+    "/api/scheduled-jobs": "jobs",
+    "/api/organizations": "organizations",
+    "/api/users": "profiles of users",
+    "/api/papers": "papers",
+    "/api/daily_papers": "papers",
+    "/api/kernels": "kernels",
+    "/api/spaces/templates": "templates of Spaces",
+    "/api/spaces/semantic-search": "search by meaning",
+    "/api/models-tags-by-type": "lists of tags",
+    "/api/datasets-tags-by-type": "lists of tags",
+    "/oauth": "sign-in over OAuth",
+}
+
+
+def not_here(request: Request, what: str) -> Response:
+    """501, which clients do not try again."""
+    raise HubError(501, f"This hub has no {what}")
+
+
+def no_route(request: Request, kind: str) -> Response:
+    """A repo that is not there, or is asked for what no route answers."""
+    parts = request.path_params["rest"].split("/")
+    if len(parts) > 2:
+        with contextlib.suppress(BadName):
+            open_for(hub_of(request), caller(request), check_repo(kind, parts[0], parts[1]))
+            raise HubError(404, "Not found")
+    return no_repo(request)
+
+
+def no_repo(request: Request) -> Response:
+    """A name without a namespace, such as gpt2: no repo here is called so."""
+    raise HubError(404 if caller(request) else 401, "Repository not found", "RepoNotFound")
+
+
+_REPO = "/api/{kind}/{namespace}/{name}"
+FIRST = [
+    Route(path + rest, partial(not_here, what=what), methods=METHODS)
+    for path, what in NOT_HERE.items()
+    for rest in ("", "/{rest:path}")
+]
+FIRST += [
+    Route(f"/{kind}s/{{name}}/{verb}/{{rest:path}}", no_repo)
+    for kind in ("dataset", "space")
+    for verb in ("resolve", "raw")
+]
+ROUTES = [
+    *(
+        Route(
+            f"/api/spaces/{{namespace}}/{{name}}/{verb}",
+            partial(not_here, what=f"{verb} of Spaces: it keeps their files, and runs none"),
+            methods=METHODS,
+        )
+        for verb in (*OF_SPACES, "dev-mode", "volumes", "logs/{rest:path}")
+    ),
+    *(
+        Route(f"{_REPO}/{verb}{rest}", partial(not_here, what=what), methods=METHODS)
+        for verb, what in OF_REPOS.items()
+        for rest in ("", "/{rest:path}")
+    ),
+    *(
+        Route(f"/api/{kind}s/{{rest:path}}", partial(no_route, kind=kind), methods=METHODS)
+        for kind in KINDS
+    ),
+    *(Route(f"/{{name}}/{verb}/{{rest:path}}", no_repo) for verb in ("resolve", "raw")),
+]
