@@ -165,16 +165,18 @@ def hub_in_process(
     part_bytes: int,
     wrap: Callable[[Any], Any] = lambda app: app,
     names: Collection[str] = (),
+    tokens: dict[str, str] = TOKENS,
+    upstream: str = "",
 ) -> Iterator[HubServer]:
     """A hub in a thread, whose code can be patched; `wrap` puts another ASGI app around it."""
     disk, listener = Disk(root), listen("127.0.0.1", 0)
-    app = wrap(create_app(disk, TOKENS, part_bytes, names))
+    app = wrap(create_app(disk, tokens, part_bytes, names, upstream))
     server = server_of(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         port = listener.getsockname()[1]
-        yield HubServer(root, port=port, endpoint=f"http://127.0.0.1:{port}")
+        yield HubServer(root, port, tokens=tokens, endpoint=f"http://127.0.0.1:{port}")
     finally:
         server.should_exit = True
         thread.join()
@@ -185,12 +187,12 @@ def hub_in_process(
 # --- requests by hand
 
 
-def new_repo(server: HubServer, private: bool = False) -> str:
+def new_repo(server: HubServer, private: bool = False, user: str = "alice") -> str:
     name = f"raw-{next(NUMBERS)}-{os.getpid()}"
     visibility = "private" if private else "public"
     body = {"name": name, "visibility": visibility}
-    assert server.call("POST", "/api/repos/create", "alice", body).status == 200
-    return f"alice/{name}"
+    assert server.call("POST", "/api/repos/create", user, body).status == 200
+    return f"{user}/{name}"
 
 
 def commit(server: HubServer, repo: str, *operations: dict, user="alice", query="", **header):
@@ -218,9 +220,9 @@ def files(server: HubServer, repo: str, user="alice") -> list[str]:
     return [item["rfilename"] for item in info["siblings"] if item["rfilename"] != ".gitattributes"]
 
 
-def lfs_target(server: HubServer, repo: str, content: bytes, **changed) -> str:
+def lfs_target(server: HubServer, repo: str, content: bytes, user: str = "alice", **changed) -> str:
     item = {"oid": sha256(content), "size": len(content)} | changed
     body = {"operation": "upload", "transfers": ["basic"], "objects": [item]}
-    answer = server.call("POST", f"/{repo}.git/info/lfs/objects/batch", "alice", body)
+    answer = server.call("POST", f"/{repo}.git/info/lfs/objects/batch", user, body)
     href = answer.json()["objects"][0]["actions"]["upload"]["href"]
     return href.removeprefix(server.endpoint)

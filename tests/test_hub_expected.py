@@ -253,7 +253,7 @@ def test_collections_and_their_items_change(hub, repo):
     answer = hub.call("PATCH", path, "alice", {"title": "Two", "private": True}).json()["data"]
     assert (answer["title"], answer["private"], len(answer["items"])) == ("Two", True, 1)
     assert hub.call("GET", path).status == 404
-    assert hub.call("PATCH", path, "alice", {"theme": "pink"}).status == 400
+    assert hub.call("PATCH", path, "alice", {"theme": "plaid"}).status == 400
 
 
 def test_answers_name_the_request(hub):

@@ -77,8 +77,9 @@ class Tickets:
     and base64 of its HMAC-SHA256. A ticket says exactly what it opens, so nothing is looked up.
     """
 
-    def __init__(self, key: bytes):
+    def __init__(self, key: bytes, generation: bytes = b""):
         self._key = key
+        self._generation = generation
 
     @classmethod
     def load(cls, disk: Disk) -> "Tickets":
@@ -86,12 +87,13 @@ class Tickets:
         path = disk.root / "signing.key"
         if not path.exists():
             disk.write(path, secrets.token_bytes(32))
-        return cls(path.read_bytes())
+        generation = disk.root / "generation"
+        return cls(path.read_bytes(), generation.read_bytes() if generation.exists() else b"")
 
     @property
     def root_id(self) -> str:
-        """Tells this root from another that is served later at the same address."""
-        return hashlib.sha256(b"root id" + self._key).hexdigest()[:12]
+        """Tells this root from another at the same address, and from itself before `hub gc`."""
+        return hashlib.sha256(b"root id" + self._key + self._generation).hexdigest()[:12]
 
     def issue(self, use: str, expires: int, **claims: Any) -> str:
         """Sign `claims` for one `use` until `expires`, in seconds since 1970."""

@@ -18,7 +18,7 @@ MAX_NUMBER_CHARS = 400  # a number in base 60 takes time by the square of its le
 MAX_JSON_CHARS = 4 << 20
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_HEADER = re.compile(r"---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+_HEADER = re.compile(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 
 
 class BadCard(ValueError):
@@ -49,9 +49,10 @@ class Cards:
             return {}
 
     def _read(self, namespace: str, entry: FileEntry) -> str:
-        if entry.size > MAX_CARD_BYTES:
-            return ""
-        return self._store.object_path(namespace, entry.sha256).read_text("utf-8", "replace")
+        path = self._store.object_path(namespace, entry.sha256)
+        if entry.size > MAX_CARD_BYTES or not path.exists():
+            return ""  # not a card, or not fetched from upstream yet
+        return path.read_text("utf-8", "replace")
 
 
 def has_header(text: str) -> bool:
@@ -77,6 +78,8 @@ def card_data(text: str) -> dict[str, Any]:
         raise BadCard(f"the metadata is no valid YAML: {error}") from error
     if not isinstance(value, dict):
         raise BadCard("the metadata is no mapping")
+    if not isinstance(value.get("model-index") or [], list):
+        raise BadCard("model-index is no list of models and their results")
     return value
 
 

@@ -33,6 +33,7 @@ from cephalo.model_cards.hub.web import (
 
 MAX_TITLE = 60  # characters, as on the Hub
 MAX_ITEMS = 1000
+THEMES = ("orange", "blue", "green", "purple", "pink", "indigo")
 ID = re.compile(r"[0-9a-f]{24}")
 
 _writing = threading.Lock()  # a file is read, changed and replaced by one request at a time
@@ -125,9 +126,9 @@ def item_repo(item: dict[str, Any]) -> RepoName:
 
 
 async def change(request: Request) -> Response:
-    """PATCH /api/collections/SLUG: title, description, private."""
+    """PATCH /api/collections/SLUG: title, description, private, theme."""
     body = await json_body(request)
-    only(body, "title", "description", "private")
+    only(body, "title", "description", "private", "theme")
     return await run_in_threadpool(_change, request, body)
 
 
@@ -138,6 +139,9 @@ def _change(request: Request, body: dict[str, Any]) -> Response:
         if not 0 < len(found["title"]) <= MAX_TITLE:
             raise HubError(400, f"A title has 1 to {MAX_TITLE} characters")
         found["description"] = value_of(body, "description", str, found["description"])[:150]
+        found["theme"] = value_of(body, "theme", str, found.get("theme", THEMES[0]))
+        if found["theme"] not in THEMES:
+            raise HubError(400, f"theme is one of {', '.join(THEMES)}")
         if body.get("private") is not None:
             found["private"] = value_of(body, "private", bool)
         found["updated"] = now()
@@ -220,7 +224,7 @@ def describe(request: Request, found: dict[str, Any]) -> dict[str, Any]:
         "lastUpdated": found["updated"],
         "position": 0,
         "private": found["private"],
-        "theme": "orange",
+        "theme": found.get("theme", THEMES[0]),
         "upvotes": 0,
     }
 

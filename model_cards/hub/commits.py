@@ -97,7 +97,8 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
         # As in git, a file that is in the repo already goes on being kept.
         ignored = path not in tree and ignores(patterns, path)
         answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
-        if path in tree:
+        # Without its hash here the client sends a file again, such as one that was lost.
+        if path in tree and store.object_path(repo.namespace, tree[path].sha256).exists():
             answer["oid"] = tree[path].etag
         answers.append(answer)
     return JSONResponse({"files": answers, "commitOid": sha})

@@ -5,6 +5,8 @@ Layout of a root:
     lock                               held by the one server of this root
     tokens.json                        {user: token}, mode 0600
     signing.key                        signs upload and download tickets, mode 0600
+    generation                         changed by `hub gc` when it deletes Xet chunks
+    corrupt/NAMESPACE/                 contents that `hub check` could not mend
     tmp/                               files being written; emptied at every start
     repos/KINDs/NAMESPACE/NAME/        refs.json (replacing it is what makes a commit visible)
                                        commits/SHA.json
@@ -16,7 +18,7 @@ Layout of a root:
 
 Every file is created with mode 0600: repos may be private, other users of the machine are not
 asked for a token. Nothing is shared between namespaces, so a hash that leaked opens nothing.
-Contents that no commit names any more stay on disk.
+Contents that no commit names any more stay on disk until `cephalo hub gc`.
 """
 
 import contextlib

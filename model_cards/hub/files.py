@@ -2,13 +2,16 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from cephalo.model_cards.hub.cas import recipe_path
 from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import Commit, FileEntry, Store
@@ -16,6 +19,7 @@ from cephalo.model_cards.hub.web import (
     BigFile,
     HubError,
     base_url,
+    caller,
     form_body,
     hub_of,
     param,
@@ -46,12 +50,41 @@ def resolve(request: Request) -> Response:
     if entry.lfs:
         headers["X-Linked-Etag"] = f'"{entry.sha256}"'
         headers["X-Linked-Size"] = str(entry.size)
-    if entry.xet:
+    if entry.xet and recipe_path(store, repo.namespace, True, entry.sha256).exists():
         token_route = f"{base_url(request)}/api/{repo.kind}s/{repo.id}/xet-read-token/{sha}"
         headers["X-Xet-Hash"] = entry.xet
         headers["X-Xet-Refresh-Route"] = token_route
         headers["Link"] = f'<{token_route}>; rel="xet-auth"'
-    return BigFile(store.object_path(repo.namespace, entry.sha256), headers)
+    content = store.object_path(repo.namespace, entry.sha256)
+    if content.exists():
+        return BigFile(content, headers)
+    if not state.upstream:
+        raise HubError(500, f"{path[:200]} is lost; `cephalo hub check` says more")
+    return arriving(request, repo, path, entry, headers)
+
+
+def arriving(
+    request: Request, repo: RepoName, path: str, entry: FileEntry, headers: dict[str, str]
+) -> Response:
+    """A file of the upstream Hub that is not here yet, sent on while it arrives."""
+    mirror = hub_of(request).mirror
+    if mirror is None or caller(request) is None:
+        raise HubError(401, f"{path[:200]} is not here yet; users with a token can fetch it")
+    start, stop = 0, entry.size
+    match = re.fullmatch(r"bytes=([0-9]{1,18})-([0-9]{0,18})", request.headers.get("range", ""))
+    if match is not None:
+        start = int(match[1])
+        stop = min(int(match[2]) + 1, stop) if match[2] else stop
+        if start >= stop:
+            raise HubError(416, f"The file has {entry.size} bytes")
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{entry.size}"
+    headers |= {"Content-Length": str(stop - start), "Accept-Ranges": "bytes"}
+    status, kind = 200 if match is None else 206, "application/octet-stream"
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=kind)
+    pieces = mirror.stream(repo, headers["X-Repo-Commit"], path, entry, start, stop)
+    first = next(pieces, b"")  # an upstream that does not answer is an error, not a short file
+    return StreamingResponse(chain([first], pieces), status, headers, kind)
 
 
 async def list_tree(request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import check_ref
-from cephalo.model_cards.hub.store import NotThere, RepoState
+from cephalo.model_cards.hub.store import Commit, NotThere, RepoState
 from cephalo.model_cards.hub.web import (
     HubError,
     hub_of,
@@ -47,6 +47,7 @@ def list_commits(request: Request) -> Response:
     """GET commits/REV, newest first, all on one page."""
     repo, state = repo_to_read(request)
     sha = state.resolve(param(request, "rev"))
+    formatted = request.query_params.get("expand[]") == "formatted"
     return JSONResponse(
         [
             {
@@ -55,11 +56,16 @@ def list_commits(request: Request) -> Response:
                 "message": commit.message,
                 "date": commit.date,
                 "authors": [{"user": commit.author}],
-                "formatted": {"title": escape(commit.title), "message": escape(commit.message)},
             }
+            | ({"formatted": as_html(commit)} if formatted else {})
             for commit in hub_of(request).store.history(repo, sha)
         ]
     )
+
+
+def as_html(commit: Commit) -> dict[str, str]:
+    """Title and message of a commit as HTML."""
+    return {"title": escape(commit.title), "message": escape(commit.message)}
 
 
 async def create_branch(request: Request) -> Response:

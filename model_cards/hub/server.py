@@ -1,11 +1,12 @@
 """`cephalo hub serve`: the app put together, its socket, and what it prints."""
 
+import contextlib
 import re
 import secrets
 import shlex
 import socket
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -36,8 +37,10 @@ from cephalo.model_cards.hub.access import Tickets, load_tokens
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.connections import Connection, allow_connections
 from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.mirror import Mirror
 from cephalo.model_cards.hub.store import Store
 from cephalo.model_cards.hub.tensors import Weights
+from cephalo.model_cards.hub.upkeep import check, collect
 from cephalo.model_cards.hub.web import HANDLED, Hub, HubError, answer_error, check_host
 
 PART_BYTES = 256 << 20
@@ -55,12 +58,14 @@ def create_app(
     tokens: dict[str, str],
     part_bytes: int = PART_BYTES,
     names: Collection[str] = (),
+    upstream: str = "",
 ) -> ASGIApp:
     """The hub of one root as an ASGI app, which any other ASGI app can wrap.
 
     `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
     parts of that size. `names` are the host names, in small letters, by which clients may call
-    the hub beside "localhost" and IP addresses.
+    the hub beside "localhost" and IP addresses. `upstream` is the Hub from which is fetched what
+    is not here; "" for none.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
     modules = (repos, collection, usage, lists, info, weights, refs, pulls, files, commits, lfs)
@@ -70,7 +75,13 @@ def create_app(
     starlette.router.redirect_slashes = False
     store = Store(disk)
     starlette.state.hub = Hub(
-        store, Cards(store), tokens, Tickets.load(disk), part_bytes, Weights(store)
+        store,
+        Cards(store),
+        tokens,
+        Tickets.load(disk),
+        part_bytes,
+        Weights(store),
+        Mirror(upstream, store) if upstream else None,
     )
     return route_on_raw_path(starlette, names)
 
@@ -122,6 +133,10 @@ def serve(
         list[str] | None,
         typer.Option(help="Another host name by which clients call the hub; repeatable."),
     ] = None,
+    upstream: Annotated[
+        str,
+        typer.Option(help="Hub from which what is not here is fetched, once, and kept."),
+    ] = "",
 ) -> None:
     """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
 
@@ -129,12 +144,18 @@ def serve(
     tokens are in ROOT/tokens.json as {"user": "token"}; to add users, edit it and start again.
 
     Files that come over Xet take twice their size on disk; those that come from a client with
-    HF_HUB_DISABLE_XET=1 take it once.
+    HF_HUB_DISABLE_XET=1 take it once. `cephalo hub gc` frees what no repo names any more.
+
+    With --upstream https://huggingface.co, a user who asks for a public repo that is not here gets
+    it from there; it stays here, as it was then.
 
     Example:
 
       cephalo hub serve --root hub
     """
+    upstream = upstream.rstrip("/")
+    if upstream and not re.fullmatch(r"https?://[^/\s?#]+", upstream):
+        raise CephaloError(f"--upstream {upstream!r} is no address such as https://huggingface.co")
     disk = Disk(root.resolve())
     tokens = load_tokens(disk, user)
     listener = listen(host, port)
@@ -150,7 +171,7 @@ def serve(
         )
     names = {one.lower() for one in (host, socket.gethostname(), *(name or ()))}
     allow_connections()
-    server_of(create_app(disk, tokens, names=names)).run(sockets=[listener])
+    server_of(create_app(disk, tokens, names=names, upstream=upstream)).run(sockets=[listener])
 
 
 def server_of(application: ASGIApp) -> uvicorn.Server:
@@ -167,6 +188,56 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
             timeout_graceful_shutdown=3,
         )
     )
+
+
+@app.command("gc")
+def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
+    """Free what no repo names any more, while the hub is not served.
+
+    Example:
+
+      cephalo hub gc --root hub
+    """
+    with opened(root) as store:
+        freed = collect(store)
+    print(f"Deleted {freed.files} files, {freed.size / 1e6:.1f} MB")
+
+
+@app.command("check")
+def check_contents(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
+    """Read every file of every repo, and mend what is corrupt, while the hub is not served.
+
+    Files are mended from their Xet chunks or from the same file of another user. Files that cannot
+    be mended are named; push them again.
+
+    Example:
+
+      cephalo hub check --root hub
+    """
+    with opened(root) as store:
+        checked = check(store)
+    for what, places in (
+        ("mended", checked.mended),
+        ("corrupt Xet chunks dropped, the file is whole", checked.chunks),
+        ("lost", checked.lost),
+    ):
+        for place in places:
+            print(f"{what}: {place}")
+    print(f"Read {checked.contents} files: mended {len(checked.mended)}, lost {len(checked.lost)}")
+    if checked.lost:
+        raise CephaloError(f"{len(checked.lost)} files are lost; push them again")
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[Store]:
+    """The store of a hub that exists and that nobody serves. Raises CephaloError."""
+    if not (root / "signing.key").exists():
+        raise CephaloError(f"{root} is no folder of a hub; give the --root of `cephalo hub serve`")
+    disk = Disk(root.resolve())
+    try:
+        yield Store(disk)
+    finally:
+        disk.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

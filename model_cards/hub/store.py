@@ -24,6 +24,8 @@ from typing import Any
 from cephalo.model_cards.hub.disk import Disk, make_folder
 from cephalo.model_cards.hub.names import KINDS, RepoName
 
+GIT_KEY = "git-"  # before the git hash of a content whose sha256 an upstream Hub did not tell
+
 
 class NotThere(LookupError):
     """`code` is the Hub's `X-Error-Code`: RepoNotFound, RevisionNotFound or EntryNotFound."""
@@ -73,7 +75,8 @@ class RepoState:
 
     `refs` maps full names (refs/heads/main, refs/tags/v1, refs/pr/1) to commits; `commits` lists
     every commit that was ever visible, oldest first; `pulls` holds title, author, date, status and
-    events of each pull request, the first of which has number 1.
+    events of each pull request, the first of which has number 1. `upstream` is the Hub from which
+    the repo was fetched (see `mirror`), "" for one of this hub.
     """
 
     key: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -82,6 +85,7 @@ class RepoState:
     refs: dict[str, str] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
     pulls: list[dict[str, Any]] = field(default_factory=list)
+    upstream: str = ""
 
     def resolve(self, revision: str) -> str:
         """The commit of a branch, a tag, a full ref or a commit's first 7 to 40 digits.
@@ -145,9 +149,11 @@ class Store:
         return FileEntry(size, oid, sha256, lfs=True, xet=xet)
 
     def share_content(self, source: str, target: str, sha256: str) -> None:
-        """Let a namespace have a content of another: one file with two names."""
+        """Let a namespace have a content of another: one file with two names. Raises NotThere."""
         path = self.object_path(target, sha256)
         if not path.exists():
+            if not self.object_path(source, sha256).exists():
+                raise NotThere("EntryNotFound", "A content was not fetched from upstream yet")
             make_folder(path.parent)
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(self.object_path(source, sha256))
@@ -322,6 +328,16 @@ class Store:
         self.disk.write(folder / "commits" / f"{sha}.json", data)
         return sha
 
+    def keep_mirrored(self, repo: RepoName, state: RepoState, commit: Commit) -> None:
+        """Write a commit of another Hub under the name that it has there."""
+        body = dataclasses.asdict(commit) | {"nonce": ""}
+        del body["sha"]
+        body["tree"] = {path: dataclasses.astuple(entry) for path, entry in commit.tree.items()}
+        folder = self.repo_path(repo)
+        with self._lock:
+            self.disk.write(folder / "commits" / f"{commit.sha}.json", json.dumps(body).encode())
+            self._save(folder, state)
+
     def _read_commit(self, path: Path) -> Commit:
         body = json.loads(path.read_bytes())
         del body["nonce"]
@@ -339,7 +355,12 @@ def now() -> str:
 
 def git_blob_sha1(data: bytes) -> str:
     """The name that git gives to a file with this content, in hex."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(git_blob_start(len(data)) + data, usedforsecurity=False).hexdigest()
+
+
+def git_blob_start(size: int) -> bytes:
+    """What git hashes before the `size` bytes of a file."""
+    return b"blob %d\0" % size
 
 
 def lfs_pointer(sha256: str, size: int) -> bytes:

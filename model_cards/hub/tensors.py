@@ -70,8 +70,8 @@ class Weights:
             counts: Counter[str] = Counter()
             for name in names:
                 counts.update(self._count(namespace, tree[name].sha256))
-        except BadWeights:
-            return None
+        except (BadWeights, FileNotFoundError):
+            return None  # or not fetched from upstream yet
         return {"parameters": dict(counts), "total": sum(counts.values())}
 
     def _count_file(self, namespace: str, sha256: str) -> dict[str, int]:

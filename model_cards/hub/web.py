@@ -1,6 +1,7 @@
 """What every route shares: the hub behind it, the caller, the repo, bounded bodies, errors."""
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import json
@@ -20,6 +21,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from cephalo.model_cards.hub.access import Tickets, user_of_token
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Staged
+from cephalo.model_cards.hub.mirror import Mirror, UpstreamError
 from cephalo.model_cards.hub.names import BadName, BadPath, RepoName, check_repo
 from cephalo.model_cards.hub.store import NotThere, RepoState, Store
 from cephalo.model_cards.hub.tensors import Weights
@@ -46,6 +48,7 @@ class Hub:
     tickets: Tickets
     part_bytes: int
     weights: Weights
+    mirror: Mirror | None = None
     costly: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
 
@@ -89,6 +92,8 @@ def answer_error(request: Request, error: Exception) -> Response:
         return Response(status_code=499)
     if isinstance(error, Moved):
         return Response(status_code=307, headers={"Location": error.address})
+    if isinstance(error, UpstreamError):
+        error = HubError(error.status, str(error))
     if isinstance(error, NotThere):
         error = HubError(404, error.message, error.code)
     elif isinstance(error, BadName):
@@ -109,7 +114,7 @@ def answer_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.message}, error.status, headers)
 
 
-HANDLED = (HubError, Moved, NotThere, BadName, OSError, ClientDisconnect)
+HANDLED = (HubError, UpstreamError, Moved, NotThere, BadName, OSError, ClientDisconnect)
 
 
 # --- the request
@@ -228,6 +233,7 @@ def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
     """The repo in the address, which the caller may read."""
     repo = named_repo(request)
     follow(request, repo)
+    mirror(request, repo)
     return repo, open_for(hub_of(request), caller(request), repo)
 
 
@@ -247,6 +253,26 @@ def follow(request: Request, repo: RepoName) -> None:
         address = request.scope["path"].replace(f"/{repo.id}", f"/{target.id}", 1)
         query = request.url.query
         raise Moved(f"{address}?{query}" if query else address)
+
+
+def mirror(request: Request, repo: RepoName) -> None:
+    """Describe a repo of the upstream Hub here, at the revision in the address.
+
+    Raises Moved where upstream has it under another name.
+    """
+    hub, user = hub_of(request), caller(request)
+    if hub.mirror is None or user is None or repo.namespace in hub.tokens:
+        return
+    revision = param(request, "rev") if "rev" in request.path_params else "main"
+    with contextlib.suppress(NotThere):
+        state = hub.store.load(repo)
+        if not state.upstream:
+            return
+        state.resolve(revision)
+        return
+    found = hub.mirror.describe(repo.kind, repo.id, revision)
+    if found not in (None, repo):
+        raise Moved(request.scope["path"].replace(f"/{repo.id}", f"/{found.id}", 1))
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:

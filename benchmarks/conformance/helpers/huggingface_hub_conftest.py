@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from huggingface_hub import HfApi, RepoUrl, constants
-from huggingface_hub.utils import _detect_agent
+from huggingface_hub.utils import _auth, _detect_agent
 
 from . import testing_constants
 
@@ -33,6 +33,8 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
         monkeypatch.setattr(constants, name, str(home / folder) if folder else str(home))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_EXPERIMENTAL_WARNING", True)
     monkeypatch.setattr(_detect_agent, "_registry", _detect_agent._EMPTY_REGISTRY)
+    monkeypatch.setattr(_auth, "_OAUTH_REFRESH_CACHE", None)
+    monkeypatch.setattr(_auth, "_OAUTH_REFRESH_WARNED", False)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -1,0 +1,233 @@
+"""What is not here is fetched from another Hub, once, and kept (`cephalo hub serve --upstream`).
+
+A repo of the upstream Hub is described here when a user first asks for it, at the commit that it
+then has; its README.md comes along. Other files are fetched when they are first downloaded, and
+sent on while they arrive. What was fetched is checked against the hash that upstream told.
+
+Only users with a token make the hub fetch; what it has, everybody may read. The upstream Hub is
+asked without a token, so only its public repos can be had.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import httpx2
+
+from cephalo.model_cards.hub.disk import Staged
+from cephalo.model_cards.hub.names import BadName, RepoName, check_path, check_repo
+from cephalo.model_cards.hub.store import (
+    GIT_KEY,
+    Commit,
+    FileEntry,
+    RepoState,
+    Store,
+    git_blob_sha1,
+    git_blob_start,
+    lfs_pointer,
+    now,
+)
+
+MAX_DESCRIPTION_BYTES = 64 << 20  # of 400,000 files
+MAX_FILES = 400_000
+MAX_README_BYTES = 4 << 20
+ANSWER_SECONDS = 30  # for each step of an answer of upstream
+WAIT_SECONDS = 0.05  # between two looks at a file that arrives
+PIECE_BYTES = 1 << 20
+
+
+class UpstreamError(Exception):
+    """Upstream cannot be reached, or answers what cannot be kept. `status` is for the client."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Arrival:
+    """A file that arrives: `size` bytes of it are in `staged`. `error` ends it."""
+
+    staged: Staged
+    size: int = 0
+    done: bool = False
+    error: str = ""
+
+
+@dataclass
+class Mirror:
+    """The Hub at `endpoint`, and what is being fetched from it."""
+
+    endpoint: str
+    store: Store
+    client: httpx2.Client = field(
+        default_factory=lambda: httpx2.Client(timeout=ANSWER_SECONDS, follow_redirects=True)
+    )
+    _describing: threading.Lock = field(default_factory=threading.Lock)
+    _arriving: threading.Lock = field(default_factory=threading.Lock)
+    _arrivals: dict[tuple[str, str], Arrival] = field(default_factory=dict)
+
+    # --- repos
+
+    def describe(self, kind: str, name: str, revision: str) -> RepoName | None:
+        """Keep the description of a repo at a revision; None where upstream has none.
+
+        `name` may be one without a namespace, which upstream redirects. Raises UpstreamError.
+        """
+        path = f"/api/{kind}s/{quote(name)}/revision/{quote(revision, safe='')}?blobs=true"
+        with self._describing:
+            answer = self._json(path)
+            if answer is None:
+                return None
+            try:
+                repo = check_repo(kind, *str(answer["id"]).split("/"))
+                if answer.get("private") or answer.get("gated"):
+                    return None
+                self._keep(repo, str(answer["sha"]), answer, revision)
+            except (BadName, KeyError, TypeError, ValueError) as error:
+                raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
+            return repo
+
+    def _keep(self, repo: RepoName, sha: str, answer: dict[str, Any], revision: str) -> None:
+        siblings = answer["siblings"]
+        if len(siblings) > MAX_FILES or len(sha) != 40 or not sha.isalnum():
+            raise ValueError("too many files, or no commit")
+        tree = dict(entry_of(one) for one in siblings)
+        state = RepoState(upstream=self.endpoint)
+        if self.store.repo_path(repo).exists():
+            state = self.store.load(repo)
+            if not state.upstream:
+                raise ValueError("the repo is one of this hub")
+        readme = tree.get("README.md")
+        if readme is not None and not readme.lfs and readme.size <= MAX_README_BYTES:
+            self._whole(repo, sha, "README.md", readme)
+        date = str(answer.get("lastModified") or now())
+        commit = Commit(sha, None, "as fetched from upstream", "", repo.namespace, date, tree)
+        state.commits.append(sha)
+        state.refs.setdefault("refs/heads/main", sha)
+        if revision != sha:
+            state.refs.setdefault(f"refs/heads/{revision}", sha)
+        self.store.keep_mirrored(repo, state, commit)
+
+    def _json(self, path: str) -> dict[str, Any] | None:
+        try:
+            with self.client.stream("GET", self.endpoint + path) as answer:
+                if answer.status_code in (401, 403, 404):
+                    return None
+                answer.raise_for_status()
+                data = bytearray()
+                for piece in answer.iter_bytes():
+                    data += piece
+                    if len(data) > MAX_DESCRIPTION_BYTES:
+                        raise UpstreamError(502, f"{self.endpoint}{path} is too long")
+            value = json.loads(data)
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
+            raise UpstreamError(502, f"{self.endpoint} did not answer: {error}") from error
+        return value if isinstance(value, dict) else None
+
+    # --- files
+
+    def stream(
+        self, repo: RepoName, sha: str, path: str, entry: FileEntry, start: int, stop: int
+    ) -> Iterator[bytes]:
+        """The bytes `start` to `stop` of a file while it arrives.
+
+        The last ones come once the whole has the right hash. Raises UpstreamError.
+        """
+        arrival = self._arrival(repo, sha, path, entry)
+        with self._open(arrival, repo, entry) as file:
+            file.seek(start)
+            while start < stop or not (entry.size or arrival.done):
+                # Before `size` is read: what is there when the arrival is done counts.
+                done, error = arrival.done, arrival.error
+                if error:
+                    raise UpstreamError(502, error)
+                limit = stop if done else min(stop, arrival.size, entry.size - 1)
+                piece = file.read(min(PIECE_BYTES, max(limit - start, 0)))
+                if piece:
+                    start += len(piece)
+                    yield piece
+                else:
+                    time.sleep(WAIT_SECONDS)
+
+    def _open(self, arrival: Arrival, repo: RepoName, entry: FileEntry) -> BinaryIO:
+        try:
+            return arrival.staged.path.open("rb")
+        except FileNotFoundError as error:
+            if arrival.error:
+                raise UpstreamError(502, arrival.error) from error
+            return self.store.object_path(repo.namespace, entry.sha256).open("rb")
+
+    def _whole(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> None:
+        if not self.store.object_path(repo.namespace, entry.sha256).exists():
+            for _ in self.stream(repo, sha, path, entry, 0, entry.size):
+                pass
+
+    def _arrival(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> Arrival:
+        """The arrival of a file, which a thread goes on with whoever waits for it."""
+        key = repo.namespace, entry.sha256
+        with self._arriving:
+            if key not in self._arrivals:
+                self.store.disk.need(entry.size)
+                arrival = self._arrivals[key] = Arrival(self.store.disk.stage())
+                url = f"{self.endpoint}/{repo.url_path}/resolve/{sha}/{quote(path)}"
+                arguments = (arrival, key, url, entry)
+                threading.Thread(target=self._fetch, args=arguments, daemon=True).start()
+            return self._arrivals[key]
+
+    def _fetch(self, arrival: Arrival, key: tuple[str, str], url: str, entry: FileEntry) -> None:
+        digest = digest_for(entry)
+        try:
+            with arrival.staged as staged:
+                with self.client.stream("GET", url) as answer:
+                    answer.raise_for_status()
+                    for piece in answer.iter_bytes(PIECE_BYTES):
+                        if staged.size + len(piece) > entry.size:
+                            raise ValueError("it is longer than announced")
+                        digest.update(piece)
+                        staged.write(piece)
+                        staged.flush()
+                        arrival.size = staged.size
+                if digest.hexdigest() != entry.sha256.removeprefix(GIT_KEY):
+                    raise ValueError("its hash is not the announced one")
+                staged.publish(self.store.object_path(*key))
+            arrival.done = True
+        except (httpx2.HTTPError, ValueError, OSError) as error:
+            arrival.error = f"{url} cannot be fetched: {error}"
+        finally:
+            with self._arriving:
+                del self._arrivals[key]
+
+
+def entry_of(sibling: dict[str, Any]) -> tuple[str, FileEntry]:
+    """Path and entry of a file that upstream describes. Raises ValueError and BadName.
+
+    Upstream tells the sha256 of large files only; the others go by their git hash.
+    """
+    path, size = check_path(sibling["rfilename"]), int(sibling["size"])
+    large = sibling.get("lfs")
+    if large:
+        sha256 = checked_hex(large["sha256"], 64)
+        oid = git_blob_sha1(lfs_pointer(sha256, size))
+        return path, FileEntry(size, oid, sha256, lfs=True)
+    oid = checked_hex(sibling["blobId"], 40)
+    return path, FileEntry(size, oid, GIT_KEY + oid)
+
+
+def checked_hex(text: str, length: int) -> str:
+    """`text`, if it is a hash of so many hex digits. Raises ValueError."""
+    if len(text) != length or set(text) - set("0123456789abcdef"):
+        raise ValueError("not a hash")
+    return text
+
+
+def digest_for(entry: FileEntry) -> "hashlib._Hash":
+    """What the bytes of a file go through to give the hash by which it is kept."""
+    if entry.sha256.startswith(GIT_KEY):
+        return hashlib.sha1(git_blob_start(entry.size), usedforsecurity=False)
+    return hashlib.sha256()
