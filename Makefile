@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 LAYERS := 8
 
-.PHONY: help demo test lint bench science papers clean
+.PHONY: help demo test lint bench conformance science papers clean
 
 help:
 	@echo "make demo                  the whole way on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
+	@echo "make conformance           the Hub tests of huggingface_hub and datasets, on the embedded hub"
 	@echo "make science               a model that reads stresses off plates, from nothing (40 minutes)"
 	@echo "make papers                build examples/papers again"
 	@echo "make clean                 remove runs/"
@@ -47,6 +48,9 @@ bench: $(VENV)/installed
 	$(if $(wildcard ../shared/bench/refine),$(BIN)/python -m benchmarks.refine_checks ../shared/bench/refine/answers.jsonl ../shared/bench/real/pdf)
 	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
 	rm -rf runs/bench-merge
+
+conformance: $(VENV)/installed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.conformance
 
 science: $(VENV)/installed
 	$(BIN)/python examples/science.py
