@@ -93,8 +93,7 @@ def test_create_move_delete(api, repo):
     api.auth_check(repo)
     api.move_repo(repo, f"{repo}-moved")
     assert api.list_repo_files(f"{repo}-moved") == [".gitattributes"]
-    with pytest.raises(RepositoryNotFoundError):
-        api.list_repo_files(repo)
+    assert api.repo_info(repo).id == f"{repo}-moved"
     api.delete_repo(f"{repo}-moved")
     assert not api.repo_exists(f"{repo}-moved")
     api.delete_repo(f"{repo}-moved", missing_ok=True)

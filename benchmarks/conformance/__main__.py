@@ -22,13 +22,23 @@ TEST_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Suite:
-    """One library: the test modules that talk to a Hub, and our helpers by where they go."""
+    """Test modules of one library that talk to a Hub, and our helpers by where they go.
+
+    Of their tests those are run that pytest's `-k` selects with `keyword`.
+    """
 
     library: str
     modules: tuple[str, ...]
     helpers: dict[str, str]
+    keyword: str = ""
 
 
+DATASETS_HELPERS = {
+    "conftest.py": "datasets_conftest.py",
+    "fixtures/__init__.py": "__init__.py",
+    "fixtures/hub.py": "datasets_hub.py",
+    "utils.py": "datasets_utils.py",
+}
 SUITES = (
     Suite(
         "huggingface_hub",
@@ -43,16 +53,8 @@ SUITES = (
         ),
         {"conftest.py": "huggingface_hub_conftest.py"},
     ),
-    Suite(
-        "datasets",
-        ("hub", "upstream_hub"),
-        {
-            "conftest.py": "datasets_conftest.py",
-            "fixtures/__init__.py": "__init__.py",
-            "fixtures/hub.py": "datasets_hub.py",
-            "utils.py": "datasets_utils.py",
-        },
-    ),
+    Suite("datasets", ("hub", "upstream_hub"), DATASETS_HELPERS),
+    Suite("datasets", ("load", "inspect"), DATASETS_HELPERS, "private"),
 )
 
 
@@ -64,8 +66,9 @@ def main() -> int:
     arguments = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for suite in SUITES:
-            work = Path(folder) / suite.library
+        for number, suite in enumerate(SUITES):
+            work = Path(folder) / str(number)
+            work.mkdir()
             tests = unpack(suite, archive(suite.library, arguments.sources or work), work)
             failed += run(suite, tests, work, arguments.only, arguments.show)
     return int(failed > 0)
@@ -103,7 +106,9 @@ def run(suite: Suite, tests: Path, work: Path, only: str | None, show: bool) -> 
     results.touch()
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
     command += ["-p", "benchmarks.conformance.helpers.recording"]
-    command += ["--continue-on-collection-errors"] + (["-k", only] if only else [])
+    command += ["--continue-on-collection-errors"] + (
+        ["-k", only or suite.keyword] if only or suite.keyword else []
+    )
     modules = [f"tests/test_{name}.py" for name in suite.modules]
     with local_hub(root, [DATASETS_USER]) as hub, (work / "log").open("wb") as log:
         environment = environment_of(hub, work, results, out_of_scope(suite.library))

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cephalo.model_cards.hub.names import KINDS, BadName, check_name, check_repo
-from cephalo.model_cards.hub.web import HubError, Moved, caller, hub_of, open_for, param
+from cephalo.model_cards.hub.names import KINDS, BadName, check_repo
+from cephalo.model_cards.hub.web import HubError, caller, hub_of, no_repo, open_for, param
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 OF_SPACES = ("runtime", "secrets", "variables", "hardware", "sleeptime", "pause", "restart")
@@ -53,22 +53,12 @@ def no_route(request: Request, kind: str) -> Response:
         with contextlib.suppress(BadName):
             open_for(hub_of(request), caller(request), check_repo(kind, parts[0], parts[1]))
             raise HubError(404, "Not found")
-    return no_repo(request, kind, parts[0])
+    raise no_repo(request, kind, parts[0])
 
 
-def no_download(request: Request, kind: str) -> Response:
-    """A file of a repo without a namespace."""
-    return no_repo(request, kind, param(request, "name"))
-
-
-def no_repo(request: Request, kind: str, name: str) -> Response:
-    """A name without a namespace, such as gpt2: no repo here is called so, upstream maybe."""
-    hub, user = hub_of(request), caller(request)
-    if hub.mirror is not None and user is not None:
-        found = hub.mirror.describe(kind, check_name(name), "main")
-        if found is not None:
-            raise Moved(request.scope["path"].replace(f"/{name}", f"/{found.id}", 1))
-    raise HubError(404 if user else 401, "Repository not found", "RepoNotFound")
+def no_download(request: Request) -> Response:
+    """A file of a model without a namespace."""
+    raise no_repo(request, "model", param(request, "name"))
 
 
 _REPO = "/api/{kind}/{namespace}/{name}"
@@ -76,11 +66,6 @@ FIRST = [
     Route(path + rest, partial(not_here, what=what), methods=METHODS)
     for path, what in NOT_HERE.items()
     for rest in ("", "/{rest:path}")
-]
-FIRST += [
-    Route(f"/{kind}s/{{name}}/{verb}/{{rest:path}}", partial(no_download, kind=kind))
-    for kind in ("dataset", "space")
-    for verb in ("resolve", "raw")
 ]
 ROUTES = [
     *(
@@ -100,8 +85,5 @@ ROUTES = [
         Route(f"/api/{kind}s/{{rest:path}}", partial(no_route, kind=kind), methods=METHODS)
         for kind in KINDS
     ),
-    *(
-        Route(f"/{{name}}/{verb}/{{rest:path}}", partial(no_download, kind="model"))
-        for verb in ("resolve", "raw")
-    ),
+    *(Route(f"/{{name}}/{verb}/{{rest:path}}", no_download) for verb in ("resolve", "raw")),
 ]

@@ -48,7 +48,8 @@ MAX_REGULAR_BYTES = 10 << 20
 MAX_LINE_BYTES = 16 << 20  # MAX_REGULAR_BYTES in base64, and its path
 MAX_CHANGES = 100_000
 MAX_PREUPLOAD = 1000  # files of one request; huggingface_hub sends 256
-SAMPLE_BYTES = 512
+MAX_TITLE = 4096  # characters
+MAX_MESSAGE = 65_536
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -212,6 +213,9 @@ def _commit(
 ) -> Response:
     title = value_of(header, "summary", str)
     message = value_of(header, "description", str, "")
+    if len(title) > MAX_TITLE or len(message) > MAX_MESSAGE:
+        limits = f"{MAX_TITLE} characters, a description {MAX_MESSAGE}"
+        raise HubError(400, f"A summary has at most {limits}")
     expected = value_of(header, "parentCommit", str, "")
     revision, user = param(request, "rev"), need_caller(request)
     store = hub_of(request).store

@@ -5,6 +5,7 @@ uvicorn by itself only ends a connection that rests between two requests.
 
 import asyncio
 import resource
+from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -13,29 +14,30 @@ HEAD_SECONDS = 30  # for the head of a request; and what a body may lag behind M
 MIN_RATE = 1024  # bytes of a body a second
 STALL_SECONDS = 120  # for a client that reads nothing of its answer
 CHECK_SECONDS = 5
-RESERVED_FILES = 200  # descriptors for files, beside one for each connection
+BACKLOG = 256  # connections that are taken at once, before the first of them is looked at
+RESERVED_FILES = BACKLOG + 256  # descriptors beside one for each connection
 
 
 class Connection(H11Protocol):
-    """One client. `heard` is when it last sent something, in seconds of the loop's clock."""
+    """One client. `by_silence` has all of them, first the one that last sent something."""
 
     max_connections = 4096
+    by_silence: ClassVar[dict["Connection", None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take the connection; where there are too many, end the one that is silent longest."""
-        self.heard = self.loop.time()
         self._expect_request()
-        self._unsent, self._unsent_since = 0, self.heard
+        self._unsent, self._unsent_since = 0, self.loop.time()
         self._check_task = self.loop.call_later(CHECK_SECONDS, self._check)
         if len(self.connections) >= self.max_connections:
-            silent = [one for one in self.connections if one.waits()]
-            if silent:
-                min(silent, key=lambda one: one.heard).transport.abort()
+            self._end_another()
+        self.by_silence[self] = None
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request."""
-        self.heard = self.loop.time()
+        self.by_silence.pop(self, None)
+        self.by_silence[self] = None
         self._received += len(data)
         super().data_received(data)
 
@@ -47,12 +49,20 @@ class Connection(H11Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection."""
         self._check_task.cancel()
+        self.by_silence.pop(self, None)
         super().connection_lost(error)
 
     def waits(self) -> bool:
         """Whether the next step is the client's: to send a request, or to read the answer."""
         asked = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused
         return asked or self.flow.write_paused
+
+    def _end_another(self) -> None:
+        for one in self.by_silence:
+            if one.connections is self.connections and one.waits():
+                del self.by_silence[one]
+                one.transport.abort()
+                return
 
     def _expect_request(self) -> None:
         self._since, self._received = self.loop.time(), 0

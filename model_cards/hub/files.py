@@ -3,10 +3,10 @@
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator
-from itertools import chain
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -31,12 +31,26 @@ from cephalo.model_cards.hub.web import (
 MAX_LOOKED_THROUGH = 1_000_000  # files of trees, which takes some two seconds
 
 
-def resolve(request: Request) -> Response:
+class Wanted(NamedTuple):
+    """A file of the upstream Hub that is not here yet."""
+
+    repo: RepoName
+    path: str
+    entry: FileEntry
+    headers: dict[str, str]
+
+
+async def resolve(request: Request) -> Response:
     """GET or HEAD [datasets/]ID/resolve/REV/PATH.
 
     The headers are those of `huggingface_hub.file_download.get_hf_file_metadata`. A missing file
     still tells the commit, by which the client remembers that it is missing.
     """
+    found = await run_in_threadpool(_resolve, request)
+    return await arriving(request, *found) if isinstance(found, Wanted) else found
+
+
+def _resolve(request: Request) -> Response | Wanted:
     repo, state = repo_to_read(request)
     sha = state.resolve(param(request, "rev"))
     store = hub_of(request).store
@@ -60,10 +74,10 @@ def resolve(request: Request) -> Response:
         return BigFile(content, headers)
     if not state.upstream:
         raise HubError(500, f"{path[:200]} is lost; `cephalo hub check` says more")
-    return arriving(request, repo, path, entry, headers)
+    return Wanted(repo, path, entry, headers)
 
 
-def arriving(
+async def arriving(
     request: Request, repo: RepoName, path: str, entry: FileEntry, headers: dict[str, str]
 ) -> Response:
     """A file of the upstream Hub that is not here yet, sent on while it arrives."""
@@ -83,8 +97,15 @@ def arriving(
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
     pieces = mirror.stream(repo, headers["X-Repo-Commit"], path, entry, start, stop)
-    first = next(pieces, b"")  # an upstream that does not answer is an error, not a short file
-    return StreamingResponse(chain([first], pieces), status, headers, kind)
+    # An upstream that does not answer is an error, and not a short file.
+    first = await anext(pieces, b"")
+    return StreamingResponse(_after(first, pieces), status, headers, kind)
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 async def list_tree(request: Request) -> Response:

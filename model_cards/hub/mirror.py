@@ -8,16 +8,19 @@ Only users with a token make the hub fetch; what it has, everybody may read. The
 asked without a token, so only its public repos can be had.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import httpx2
+from starlette.concurrency import run_in_threadpool
 
 from cephalo.model_cards.hub.disk import Staged
 from cephalo.model_cards.hub.names import BadName, RepoName, check_path, check_repo
@@ -36,7 +39,7 @@ from cephalo.model_cards.hub.store import (
 MAX_DESCRIPTION_BYTES = 64 << 20  # of 400,000 files
 MAX_FILES = 400_000
 MAX_README_BYTES = 4 << 20
-ANSWER_SECONDS = 30  # for each step of an answer of upstream
+ANSWER_SECONDS = 10  # for each step of an answer of upstream
 WAIT_SECONDS = 0.05  # between two looks at a file that arrives
 PIECE_BYTES = 1 << 20
 
@@ -80,7 +83,7 @@ class Mirror:
         `name` may be one without a namespace, which upstream redirects. Raises UpstreamError.
         """
         path = f"/api/{kind}s/{quote(name)}/revision/{quote(revision, safe='')}?blobs=true"
-        with self._describing:
+        with self._one_at_a_time():
             answer = self._json(path)
             if answer is None:
                 return None
@@ -92,6 +95,15 @@ class Mirror:
             except (BadName, KeyError, TypeError, ValueError) as error:
                 raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
             return repo
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self._describing.acquire(timeout=ANSWER_SECONDS):
+            raise UpstreamError(503, f"{self.endpoint} is slow to answer; try again")
+        try:
+            yield
+        finally:
+            self._describing.release()
 
     def _keep(self, repo: RepoName, sha: str, answer: dict[str, Any], revision: str) -> None:
         siblings = answer["siblings"]
@@ -132,14 +144,14 @@ class Mirror:
 
     # --- files
 
-    def stream(
+    async def stream(
         self, repo: RepoName, sha: str, path: str, entry: FileEntry, start: int, stop: int
-    ) -> Iterator[bytes]:
+    ) -> AsyncIterator[bytes]:
         """The bytes `start` to `stop` of a file while it arrives.
 
         The last ones come once the whole has the right hash. Raises UpstreamError.
         """
-        arrival = self._arrival(repo, sha, path, entry)
+        arrival = await run_in_threadpool(self._arrival, repo, sha, path, entry)
         with self._open(arrival, repo, entry) as file:
             file.seek(start)
             while start < stop or not (entry.size or arrival.done):
@@ -148,12 +160,12 @@ class Mirror:
                 if error:
                     raise UpstreamError(502, error)
                 limit = stop if done else min(stop, arrival.size, entry.size - 1)
-                piece = file.read(min(PIECE_BYTES, max(limit - start, 0)))
+                piece = await run_in_threadpool(file.read, min(PIECE_BYTES, max(limit - start, 0)))
                 if piece:
                     start += len(piece)
                     yield piece
                 else:
-                    time.sleep(WAIT_SECONDS)
+                    await asyncio.sleep(WAIT_SECONDS)
 
     def _open(self, arrival: Arrival, repo: RepoName, entry: FileEntry) -> BinaryIO:
         try:
@@ -165,8 +177,11 @@ class Mirror:
 
     def _whole(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> None:
         if not self.store.object_path(repo.namespace, entry.sha256).exists():
-            for _ in self.stream(repo, sha, path, entry, 0, entry.size):
-                pass
+            arrival = self._arrival(repo, sha, path, entry)
+            while not (arrival.done or arrival.error):
+                time.sleep(WAIT_SECONDS)
+            if arrival.error:
+                raise UpstreamError(502, arrival.error)
 
     def _arrival(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> Arrival:
         """The arrival of a file, which a thread goes on with whoever waits for it."""

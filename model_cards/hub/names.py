@@ -20,7 +20,7 @@ _NAME = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 _REF = re.compile(r"\w[\w./+-]{0,199}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # First segments of this server's own addresses.
-_RESERVED = {"api", "cas", "datasets", "lfs", "spaces"}
+_RESERVED = {"api", "buckets", "cas", "datasets", "lfs", "oauth", "spaces"}
 
 
 class BadName(ValueError):

@@ -35,7 +35,7 @@ from cephalo.model_cards.hub import (
 )
 from cephalo.model_cards.hub.access import Tickets, load_tokens
 from cephalo.model_cards.hub.cards import Cards
-from cephalo.model_cards.hub.connections import Connection, allow_connections
+from cephalo.model_cards.hub.connections import BACKLOG, Connection, allow_connections
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.mirror import Mirror
 from cephalo.model_cards.hub.store import Store
@@ -181,6 +181,7 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
             application,
             http=Connection,
             ws="none",
+            backlog=BACKLOG,
             access_log=False,
             log_level="warning",
             lifespan="off",
@@ -252,7 +253,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(2048)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise CephaloError(

@@ -22,7 +22,7 @@ from cephalo.model_cards.hub.access import Tickets, user_of_token
 from cephalo.model_cards.hub.cards import Cards
 from cephalo.model_cards.hub.disk import Staged
 from cephalo.model_cards.hub.mirror import Mirror, UpstreamError
-from cephalo.model_cards.hub.names import BadName, BadPath, RepoName, check_repo
+from cephalo.model_cards.hub.names import BadName, BadPath, RepoName, check_name, check_repo
 from cephalo.model_cards.hub.store import NotThere, RepoState, Store
 from cephalo.model_cards.hub.tensors import Weights
 
@@ -39,7 +39,7 @@ class Hub:
     """All that a server holds.
 
     `part_bytes` is the size of the parts of an LFS upload. `costly` is held by the one request
-    at a time that may take seconds of the processor.
+    at a time of a user that may take seconds of the processor, `strangers` by one without a token.
     """
 
     store: Store
@@ -50,6 +50,7 @@ class Hub:
     weights: Weights
     mirror: Mirror | None = None
     costly: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    strangers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
 
 class HubError(Exception):
@@ -128,9 +129,14 @@ def hub_of(request: Request) -> Hub:
 async def run_costly(request: Request, function: Callable[..., T], *arguments: Any) -> T:
     """Run what may take seconds in a thread, one request at a time; the others wait in no thread.
 
-    So however many strangers ask for lists and checks, files are served beside them.
+    So however many strangers ask for lists and checks, files are served beside them, and users
+    wait for users only.
     """
-    limiter = hub_of(request).costly
+    hub, header = hub_of(request), request.headers.get("authorization", "")
+    known = user_of_token(hub.tokens, header.removeprefix("Bearer ").strip()) is not None
+    # Under /cas/ the token is one of Xet, which was read before.
+    known = known or request.scope["path"].startswith("/cas/")
+    limiter = hub.costly if known else hub.strangers
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
@@ -213,6 +219,8 @@ def named_repo(request: Request) -> RepoName:
     Under /api/ the kind is a parameter; elsewhere models have no prefix.
     """
     first = request.scope["path"].split("/")[1]
+    if request.path_params["namespace"] == first and first in ("datasets", "spaces"):
+        raise no_repo(request, first.removesuffix("s"), param(request, "name"))
     kind = first if first in ("datasets", "spaces") else request.path_params.get("kind", "models")
     named = check_repo(kind.removesuffix("s"), param(request, "namespace"), param(request, "name"))
     return hub_of(request).store.spelled(named)
@@ -273,6 +281,19 @@ def mirror(request: Request, repo: RepoName) -> None:
     found = hub.mirror.describe(repo.kind, repo.id, revision)
     if found not in (None, repo):
         raise Moved(request.scope["path"].replace(f"/{repo.id}", f"/{found.id}", 1))
+
+
+def no_repo(request: Request, kind: str, name: str) -> Exception:
+    """What to raise for a repo without a namespace, such as gpt2.
+
+    No repo here is called so. Upstream may know it under its whole name.
+    """
+    hub, user = hub_of(request), caller(request)
+    if hub.mirror is not None and user is not None:
+        found = hub.mirror.describe(kind, check_name(name), "main")
+        if found is not None:
+            return Moved(request.scope["path"].replace(f"/{name}", f"/{found.id}", 1))
+    return HubError(404 if user else 401, "Repository not found", "RepoNotFound")
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:

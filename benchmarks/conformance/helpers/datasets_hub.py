@@ -95,6 +95,17 @@ def hf_private_dataset_repo_zipped_txt_data(
 
 
 @pytest.fixture
+def hf_private_dataset_repo_zipped_img_data(
+    hf_api: HfApi, tmp_path: Path, ci_hub_config: None
+) -> str:
+    archive = tmp_path / "images.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for number in range(2):
+            file.write(PICTURE, f"{number}.jpg")
+    return private_dataset(hf_api, "data.zip", archive.read_bytes())
+
+
+@pytest.fixture
 def hf_gated_dataset_repo_txt_data() -> str:
     """For a test of two cases, of which the other is about a private dataset."""
     return f"{CI_HUB_USER}/none"

@@ -16,6 +16,7 @@ def needs(library: str) -> Callable[[T], T]:
 
 require_pil = needs("PIL")
 require_torchcodec = needs("torchcodec")
+require_zstandard = needs("zstandard")
 slow = pytest.mark.skip(reason="slow")
 
 
@@ -26,3 +27,13 @@ def for_all_test_methods(*_: object) -> Callable[[T], T]:
 
 def xfail_if_500_502_http_error(test: T) -> T:
     return test
+
+
+class OfflineSimulationMode:
+    """Imported by test_load.py for tests that need no Hub."""
+
+    CONNECTION_FAILS = CONNECTION_TIMES_OUT = HF_HUB_OFFLINE_SET_TO_1 = None
+
+
+offline = set_current_working_directory_to_temp_dir = None
+assert_arrow_memory_increases = assert_arrow_memory_doesnt_increase = None

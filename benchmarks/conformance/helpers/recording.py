@@ -23,7 +23,9 @@ def record(item: str, outcome: str, text: str = "") -> None:
 def reason_of(item: pytest.Item) -> str | None:
     """Why a test is out of scope; None where it is not."""
     for pattern, reason in SKIPPED:
-        if fnmatch.fnmatch(item.nodeid, pattern):
+        # Brackets mean something else in patterns.
+        case = item.nodeid.replace("[", "(").replace("]", ")")
+        if fnmatch.fnmatch(case, pattern) or fnmatch.fnmatch(case.partition("(")[0], pattern):
             return reason
     asked = {"api_prod"} & set(getattr(item, "fixturenames", ()))
     return PRODUCTION if asked or item.get_closest_marker("production") else None
