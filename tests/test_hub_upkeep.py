@@ -20,6 +20,7 @@ from hub_fixture import (
 from test_hub_cas import Xet, push_over_xet
 from typer.testing import CliRunner
 
+from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.server import app
 from cephalo.model_cards.hub.store import Store
@@ -112,6 +113,18 @@ def test_check_mends_from_chunks_and_copies_and_names_what_is_lost(tmp_path):
         assert ["oid" in file for file in answer["files"]] == [False, True]
         push_large(server, repo, "lost.bin", lost)
         assert server.call("GET", f"/{repo}/resolve/main/lost.bin").body == lost
+
+
+def test_nothing_is_deleted_where_a_commit_does_not_read(tmp_path):
+    with hub_in_process(tmp_path, 1_000_000) as server:
+        repo = new_repo(server)
+        push_large(server, repo, "w.bin", b"weights")
+    commits = sorted(tmp_path.glob("repos/models/alice/*/commits/*.json"))
+    for content in (b"{", b"[]", b"{}"):
+        commits[-1].write_bytes(content)
+        with pytest.raises(CephaloError, match=rf"{commits[-1].name} is missing or corrupt"):
+            upkeep(tmp_path, collect)
+    assert object_path(tmp_path, b"weights").exists()
 
 
 def test_upkeep_needs_a_root_that_nobody_serves(tmp_path):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub.cas import read_recipe, read_xorb, recipe_path, xorb_path
-from cephalo.model_cards.hub.names import KINDS
-from cephalo.model_cards.hub.store import GIT_KEY, Store, git_blob_start
+from cephalo.model_cards.hub.names import KINDS, RepoName
+from cephalo.model_cards.hub.store import GIT_KEY, FileEntry, NotThere, Store, git_blob_start
 from cephalo.model_cards.hub.xet import BadXet, ShardFile, unpack_chunk
 
 READ_BYTES = 1 << 20
@@ -29,19 +30,28 @@ class Named:
 
 
 def named(store: Store) -> dict[str, Named]:
-    """What the commits of each namespace name."""
+    """What the commits of each namespace name. Raises CephaloError where one does not read."""
     found: dict[str, Named] = {path.name: Named() for path in (store.disk.root / "store").glob("*")}
     for kind in KINDS:
         for repo in store.names(kind):
             of = found.setdefault(repo.namespace, Named())
             state = store.load(repo)
             for sha in state.commits:
-                of.commits.add(store.repo_path(repo) / "commits" / f"{sha}.json")
-                for path, entry in store.commit(repo, sha).tree.items():
+                commit = store.repo_path(repo) / "commits" / f"{sha}.json"
+                of.commits.add(commit)
+                for path, entry in _tree(store, repo, sha, commit).items():
                     of.contents.setdefault(entry.sha256, f"{repo.url_path}: {path}")
                     if state.upstream:
                         of.later.add(entry.sha256)
     return found
+
+
+def _tree(store: Store, repo: RepoName, sha: str, path: Path) -> dict[str, FileEntry]:
+    """The files of a commit. Raises CephaloError before anything is done on half a picture."""
+    try:
+        return store.commit(repo, sha).tree
+    except (NotThere, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CephaloError(f"{path} is missing or corrupt; restore it from a backup") from error
 
 
 # --- gc
@@ -117,17 +127,18 @@ def check(store: Store) -> Checked:
     total = sum(len(names.contents) for names in everything.values())
     with tqdm(total=total, desc="checking", unit="file", delay=2, disable=None) as progress:
         for namespace, names in everything.items():
-            for key, place in names.contents.items():
+            for key in names.contents:
                 if key not in names.later or store.object_path(namespace, key).exists():
                     others = [other for other in everything if other != namespace]
-                    _check_content(store, namespace, key, place, result, others)
+                    _check_content(store, namespace, names, key, result, others)
                 progress.update()
     return result
 
 
 def _check_content(
-    store: Store, namespace: str, key: str, place: str, result: Checked, others: list[str]
+    store: Store, namespace: str, names: Named, key: str, result: Checked, others: list[str]
 ) -> None:
+    place = names.contents[key]
     path = store.object_path(namespace, key)
     recipe = recipe_path(store, namespace, True, key)
     result.contents += 1
@@ -141,8 +152,9 @@ def _check_content(
             _write(store, path, _blocks(source))
         else:
             _set_aside(store, namespace, path)
-            result.lost.append(place)
-            return
+            if key not in names.later:  # which upstream will be asked for again
+                result.lost.append(place)
+                return
         result.mended.append(place)
     if not chunked:
         recipe.unlink()
