@@ -16,6 +16,7 @@ from teacher_server import TeacherServer, user_text
 from trainer_samples import as_rows
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.eval.answers import Answer, read_answers
 from cephalo.eval.judge import row_of
@@ -194,6 +195,13 @@ def test_killed_run_goes_on_with_the_same_answers(models, dataset, tmp_path, mon
     assert asked == [3, 3, 1]
 
 
+def test_a_second_run_is_refused_before_it_touches_anything(models, dataset, tmp_path):
+    asked = ("--task", "classification", "--where", "task=crack")
+    with locked(tmp_path), pytest.raises(SystemExit, match="another run is writing to"):
+        run(tmp_path, dataset, models["base"], *asked)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_answers_of_other_settings_are_not_taken(models, dataset, tmp_path):
     run(tmp_path, dataset, models["base"], *CRACKS, "--max-samples", "2")
     with pytest.raises(SystemExit, match="answers with another rows_sha256; give another --out"):
@@ -356,6 +364,7 @@ def test_models_and_datasets_of_the_hub_are_named_by_their_commits(hub, models, 
     code = """
 import json, sys
 from huggingface_hub import HfApi
+from cephalo.cli.files import locked
 from cephalo.cli.main import main
 model, dataset, out = sys.argv[1:]
 api, shas = HfApi(), {}

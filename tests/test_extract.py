@@ -20,6 +20,7 @@ from cephalo.dataset_scripts.pdf.document import Settings
 from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.shard import ShardError, extract_to_shard, start_worker
 from cephalo.dataset_scripts.schema import FIGURES, TEXT
+from cephalo.dataset_scripts.workers import use_one_core_each
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -188,6 +189,16 @@ def test_bad_input_is_one_line(papers, tmp_path, arguments, message):
     with pytest.raises(CephaloError, match=message) as caught:
         run(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_workers_compute_on_one_core_whatever_is_set(monkeypatch):
+    """Sums over several threads end in other digits."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "4")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    use_one_core_each()
+    assert [os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")] == ["1", "1"]
+    assert (os.environ["MKL_NUM_THREADS"], os.environ["MALLOC_ARENA_MAX"]) == ("1", "2")
 
 
 def test_two_runs_do_not_share_a_folder(papers, tmp_path):

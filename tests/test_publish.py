@@ -201,6 +201,13 @@ def test_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert sorted(path.name for path in before.rglob("*")) == kept
 
 
+@pytest.mark.parametrize("license", ["CC-BY-4.0", "CC-BY-NC-4.0"])
+def test_conversations_are_what_loads_without_a_config(tmp_path, license):
+    folder = write_figures(tmp_path / "made", documents=1, figures=1, license=license)
+    rows = load_dataset(str(build_dataset([folder], "lab/nacre")), split="train", streaming=True)
+    assert next(iter(rows))["query"] == "What is shown in this image?"
+
+
 def test_what_was_published_is_told(tmp_path, capsys):
     folder = write_figures(tmp_path / "made", documents=3, figures=2)
     again = [figure_row(0, 1, document_sha256="9" * 64)]
