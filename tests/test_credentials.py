@@ -132,6 +132,7 @@ def test_a_part_of_a_longer_word_is_no_token():
     for before in (".", "a.", "a-", "_", "%3D", "%3d", r"\u003d", r"\n", "é "):
         found = find_credential(f"see {before}{token}")
         assert found and (found.start, found.shown) == (4 + len(before), token[:4])
+    assert find_credential(f"x{token}") is None and find_credential(token).start == 0
     password = MADE["a password in an address"][0]()
     assert find_credential(f"x{password}") is not None
 

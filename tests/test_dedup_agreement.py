@@ -82,6 +82,12 @@ def test_pictures_are_alike_by_hash_and_aspect():
     assert (one.tolist(), other.tolist()) == ([1, 1, 1], [0, 2, 4])
 
 
+def test_aspects_are_compared_by_their_ratio():
+    none = np.zeros(4, np.uint64)
+    one, other = alike(none[:2], np.array([2.0, 0.5]), none, np.array([2.19, 2.21, 0.46, 0.45]))
+    assert (one.tolist(), other.tolist()) == ([0, 1], [0, 2])
+
+
 def test_margins_are_cut_where_they_differ_from_what_is_drawn():
     levels = np.full((20, 30), 250, np.uint8)
     levels[3:11, 5:25] = 250 - 32

@@ -40,6 +40,9 @@ def test_mcnemar_counts_the_rows_that_one_model_alone_has_right():
     # Four and one of five: 2 (1 + 5) / 32.
     assert mcnemar(first, second) == {"only_first": 4, "only_second": 1, "p": pytest.approx(0.375)}
     assert mcnemar(second, first)["only_first"] == 1
+    # Three and one of four: 2 (1 + 4) / 16.
+    assert mcnemar(first[1:], second[1:])["p"] == pytest.approx(0.375)
+    assert mcnemar(first[2:], second[2:])["p"] == pytest.approx(0.625)
     assert mcnemar(first, first) == {"only_first": 0, "only_second": 0, "p": 1.0}
 
 

@@ -76,7 +76,7 @@ def test_off_topic_weighs_what_answer_and_question_share_with_the_source(
     assert found == (f"{shared} of {said} content words are in the source" if off else None)
 
 
-@pytest.mark.parametrize(("among", "off"), [(3, True), (4, False)])
+@pytest.mark.parametrize(("among", "off"), [(2, True), (3, True), (4, False), (6, False)])
 def test_words_of_the_other_figures_count_half(among, off):
     given = source("nothing", others=((WORDS[0],), (" ".join(WORDS[1:among]), "nothing")))
     found = detail("off_topic", " ".join(WORDS[:20]), given=given)
@@ -159,6 +159,7 @@ def test_eight_words_in_a_row_of_the_prompt_leak_it():
     assert detail("leaks_prompt", "see <<< here", prompt=prompt) == "see <<< here"
     assert detail("leaks_prompt", "<" * 90, prompt=prompt) == "<" * 80
     assert detail("leaks_prompt", "x", " ".join(WORDS[:8]), prompt=prompt) is not None
+    assert len(checks.shingles(" ".join(WORDS[:20]))) == 13
     assert checks.shingles(" ".join(WORDS[:9])) == {" ".join(WORDS[:8]), " ".join(WORDS[1:9])}
 
 

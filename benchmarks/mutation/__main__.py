@@ -51,8 +51,9 @@ LIBRARIES = (
     "scipy.stats",
     "snowballstemmer",
 )
-# Equal numbers and names are mostly one object, so that these change nothing.
-SAME = ("_Eq_Is", "_NotEq_IsNot", "_Is_Eq", "_IsNot_NotEq")
+# Equal numbers and names are mostly one object, so that the first four change nothing; the last
+# breaks off where an exception is named with its module.
+LEFT_OUT = ("_Eq_Is", "_NotEq_IsNot", "_Is_Eq", "_IsNot_NotEq", "/ExceptionReplacer")
 
 
 def main() -> None:
@@ -117,7 +118,7 @@ def sample(database: WorkDB, count: int, seed: int) -> list[WorkItem]:
         mutation = item.mutations[0]
         lines = bodies[mutation.module_path.as_posix()]
         inside = any(mutation.start_pos[0] in body for body in lines)
-        if inside and not mutation.operator_name.endswith(SAME):
+        if inside and not mutation.operator_name.endswith(LEFT_OUT):
             places[place_of(mutation)].append(item)
     chance = random.Random(seed)
     chosen = chance.sample(sorted(places), min(count, len(places)))
