@@ -360,3 +360,65 @@ def test_the_order_of_parts_is_that_of_the_letters():
         "iv",
         "v",
     ]
+
+
+def written(grey: np.ndarray, *texts: tuple[float, float, str, int]) -> np.ndarray:
+    """Grey levels with texts at (x, y), each in its grey level."""
+    image = Image.fromarray(grey)
+    for x, y, text, colour in texts:
+        ImageDraw.Draw(image).text((x, y), text, colour, ImageFont.load_default(24))
+    return np.asarray(image)
+
+
+def test_white_letters_are_read_on_light_micrographs():
+    grey, boxes = micrographs(2, 2, 0)
+    marks = [(box[0] + 6, box[1] + 2, mark, 255) for mark, box in zip("abcd", boxes, strict=True)]
+    found = find_letters(written(np.clip(grey, 140, 180), *marks), 0.5, list("abcd"))
+    assert set(found) == set("abcd")
+
+
+def test_letters_decide_against_equal_rows():
+    grey, boxes = plots(3, 1)
+    upper = (boxes[0][0], boxes[0][1], boxes[1][2], boxes[1][3])
+    anchors = [(box[0], box[1], box[0] + 8.0, box[1] + 8.0) for box in (upper, boxes[2])]
+    assert all_found(split(shown(grey), 2, anchors), [upper, boxes[2]])
+
+
+def test_a_colour_bar_is_no_panel_where_a_letter_is_missing():
+    grey, boxes = plots(2, 2)
+    high, wide = grey.shape
+    grey = np.pad(grey, ((0, 0), (0, 40)), constant_values=255)
+    grey[8 : high - 50, wide + 12 : wide + 30] = 90
+    anchors = [(box[0], box[1], box[0] + 8.0, box[1] + 8.0) for box in boxes[:3]]
+    assert all_found(split(shown(grey), 4, anchors), boxes)
+
+
+def test_names_of_rows_and_columns_are_no_panels():
+    grey, boxes = micrographs(3, 2, 6)
+    grey = np.pad(grey, ((34, 0), (90, 0)), constant_values=255)
+    boxes = [(x0 + 90, y0 + 34, x1 + 90, y1 + 34) for x0, y0, x1, y1 in boxes]
+    names = [(4, box[1] + 60, f"{box[1]} s", 0) for box in boxes[::2]]
+    grey = written(grey, *names, (boxes[0][0] + 60, 2, "x", 0), (boxes[1][0] + 60, 2, "y", 0))
+    found = split(shown(grey), 6)
+    assert all_found(found, boxes)
+    assert min(box[0] for box, _ in found) == 90
+    assert all_found([(box, None) for box in find_plate(shown(grey))], boxes)
+
+
+def test_a_frame_may_have_lost_sides_when_it_was_scaled():
+    grey, boxes = plots(1, 2)
+    framed = np.pad(np.pad(grey, 10, constant_values=255), 2, constant_values=0)
+    framed[-2:] = framed[:, -2:] = 255
+    boxes = [tuple(side + 12 for side in box) for box in boxes]
+    found = split(shown(framed), 2)
+    assert all_found(found, boxes) and min(box[0] for box, _ in found) > 12
+
+
+@pytest.mark.parametrize("caption", ["A rod. The dashed line in (b) is the path.", "A rod in (d)."])
+def test_letters_that_a_caption_only_mentions_are_read(caption):
+    grey, boxes = micrographs(1, 2, 8)
+    marks = [(box[0] + 6, box[1] + 2, mark, 255) for mark, box in zip("ab", boxes, strict=True)]
+    picture = shown(written(np.clip(grey, 80, 180), *marks))
+    panels = find_panels([picture.box], [], caption, lambda most: picture)
+    assert [(panel.letter, panel.caption) for panel in panels] == [("a", ""), ("b", "")]
+    assert all_found([(panel.box, None) for panel in panels], boxes)

@@ -192,15 +192,14 @@ def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
 
     Empty where there are no such pictures, or they are a small part of the figure.
     """
-    for paper in rules.papers:
-        ink = picture.grey < paper
-        if ink.mean() < rules.solid * rules.plate_share:
-            continue
-        shown = _pictures(ink, rules)
-        if _is_plate(shown, picture.grey.size, rules):
-            anchors = [picture.to_box(rect) for rect in shown]
-            return [box for box, _ in split(picture, len(shown), anchors, (), rules)]
-    return []
+    ink = picture.grey < rules.paper
+    if ink.mean() < rules.solid * rules.plate_share:
+        return []
+    shown = _pictures(ink, rules)
+    if not _is_plate(shown, ink.size, rules):
+        return []
+    anchors = [picture.to_box(rect) for rect in shown]
+    return [box for box, _ in split(picture, len(shown), anchors, (), rules)]
 
 
 def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:

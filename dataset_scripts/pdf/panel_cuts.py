@@ -49,7 +49,6 @@ class Search:
     mean: float = 1.0  # area of the whole for each panel, in pixels
     share: float = 1.0  # of ink in the whole
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
-    centred: tuple[bool, bool] = (False, False)  # whether they stand midway across, midway down
     margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
     dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
@@ -83,8 +82,6 @@ class Search:
                 min(min(across) - x0, x1 - max(across)),
                 min(min(down) - y0, y1 - max(down)),
             )
-            least = self.rules.centred * math.sqrt(self.mean)
-            self.centred = (self.margin[0] > least, self.margin[1] > least)
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
@@ -193,7 +190,7 @@ class Search:
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
         for mark in self.points:
-            if self.centred[axis] or not holds(rect, mark):
+            if not holds(rect, mark):
                 continue
             away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
             middle = round(mark[axis] + away) - rect[axis]
@@ -259,7 +256,7 @@ class Search:
                 rest = self.piece(rect, axis, gutter.end, length)
                 if label is None or rest is None or gutter.end > self.rules.labels[axis] * length:
                     continue
-                faint = self.inked(label) * self.rules.faint_from < self.share
+                faint = self.inked(label) * self.rules.faint < self.share
                 across = rest[3 - axis] - rest[1 - axis]
                 if self.profile(rest, axis)[: self.rules.side].max() < self.rules.pictures * across:
                     continue  # it does not begin with the sides of pictures
@@ -321,11 +318,7 @@ class Search:
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
         off = self.rules.size * abs(math.log(wide * high / self.mean))
         longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
-        off = self.shape * (off + self.rules.strip * max(longer, 0.0))
-        if self.dark and not self.count_marks(rect):
-            fainter = math.log(self.share / self.inked(rect)) - math.log(self.rules.faint_from)
-            off += self.rules.faint * max(fainter, 0.0)
-        return off
+        return self.shape * (off + self.rules.strip * max(longer, 0.0))
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
@@ -335,12 +328,8 @@ class Search:
         off = 0.0
         for axis in (0, 1):
             head, foot = mark[axis] - rect[axis], rect[axis + 2] - mark[axis]
-            if self.centred[axis]:
-                off += abs(head - foot) / (head + foot)
-            else:
-                own = foot if self.corner[axis] else head
-                away = abs(own - self.margin[axis]) / math.sqrt(self.mean)
-                off += max(away - self.rules.corner_slack, 0.0)
+            own = foot if self.corner[axis] else head
+            off += abs(own - self.margin[axis]) / math.sqrt(self.mean)
         return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:

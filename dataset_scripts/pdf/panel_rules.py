@@ -33,11 +33,7 @@ class CutRules:
     guided: float = 0.6  # share of the panels whose letters are printed: they lead the search
     left_out: float = 1.0  # cost of a legend or of labels of rows that are no part of a panel
     left_out_size: float = 1.0  # the same for each mean panel's area
-    centred: float = 0.3  # of a mean panel's side: letters as far from all sides stand midway
-    faint: float = 1.0  # cost of a panel without a letter that is fainter than `faint_from`
-    faint_from: float = 3.0  # ratio of the whole's share of ink and the panel's
     off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
-    corner_slack: float = 0.05  # of that side
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
     strip_from: float = 3.0  # ratio of its sides
@@ -51,12 +47,13 @@ class CutRules:
     frame: float = 0.9  # share of a row or column that the rule of a frame around the whole takes
     frame_depth: float = 0.05  # share of the shorter side that the rule may be away from the edge
     frame_width: int = 4  # pixels of the rule
-    # Grey levels from which on a pixel is no part of a picture in a plate: gutters of a JPEG are
-    # not quite white, nor are bright objects within a picture.
-    papers: tuple[int, ...] = (225, 245)
+    # Grey level from which on a pixel is no part of a picture in a plate: gutters of a JPEG are not
+    # quite white, bright objects within a picture less so.
+    paper: int = 240
     solid: float = 0.85  # share of ink in such a picture
     least_picture: float = 0.01  # of the figure's area
     labels: tuple[float, float] = (0.25, 0.1)  # of its width, height: names of rows, of columns
+    faint: float = 3.0  # ratio of the whole's share of ink and the least of such names
     side: int = 3  # pixels within which a picture's side is dark
     plate: float = 1.15  # ratio of the sides of pictures that still are of one size
     plate_share: float = 0.4  # of the figure's area that they take
