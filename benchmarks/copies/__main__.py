@@ -116,6 +116,7 @@ def row_of(row: Row, name: str, image: Image.Image) -> Row:
         "document_sha256": hashlib.sha256(name.encode()).hexdigest(),
         "document": name,
         "caption": " ".join(words),
+        "title": None,  # by which versions of a paper are found
         "width": image.width,
         "height": image.height,
     }

@@ -95,7 +95,7 @@ def with_other_image(row: dict[str, Any], version: str, number: int) -> dict[str
     pixels = np.random.default_rng([number, len(version)]).integers(0, 256, (SIDE, SIDE, 3))
     name = f"{row['document_sha256']} {version}"
     other = row_of(row, name, Image.fromarray(pixels.astype(np.uint8)))
-    return other | {"caption": row["caption"]}
+    return other | {"caption": row["caption"], "title": row["title"]}
 
 
 def rewrite(row: dict[str, Any], seed: int) -> dict[str, Any]:
