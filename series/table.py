@@ -75,13 +75,17 @@ def find_row(name: str) -> Row:
     raise CephaloError(f"no model {name} in the series; choose from: {', '.join(rows)}")
 
 
+def short(count: int) -> str:
+    """A number of parameters: "4.15 B", "7.9 M"."""
+    return f"{count / 1e9:.2f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"
+
+
 def terminal_table() -> str:
     """The series in lines of at most 80 characters."""
-    rows = [("model", "layers", "parameters", "trains", "made by")]
+    rows = [("model", "layers", "weights", "trains", "made by")]
     for row in read_series():
         name = row.name.removeprefix("Cephalo-")
-        numbers = (str(row.layers), f"{row.parameters / 1e9:.2f} B", f"{row.trains / 1e6:,.1f} M")
-        rows.append((name, *numbers, row.script))
+        rows.append((name, str(row.layers), short(row.parameters), short(row.trains), row.script))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         f"{name:{wide[0]}}  {layers:>{wide[1]}}  {count:>{wide[2]}}  {trains:>{wide[3]}}  {script}"
