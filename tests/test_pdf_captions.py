@@ -186,22 +186,6 @@ def test_line_numbers_in_the_margin_are_of_no_figure_and_no_caption(sheet):
     check(read(sheet), [("Figure 1", caption, 0, box)])
 
 
-def test_line_numbers_between_two_columns_are_of_no_figure(sheet):
-    box = [LEFT + 10, 72, LEFT + COLUMN - 8, 300]
-    sheet.image(box)
-    sheet.text(LEFT + 20, 304, "Load (N)", size=8)
-    caption = "Hardness of the samples, all in air."
-    sheet.caption(LEFT, 322, "Figure 1.", caption)
-    sheet.body(LEFT, 360, 700)
-    sheet.body(RIGHT, 72, 700)
-    for number in range(52):
-        sheet.text(LEFT + COLUMN + 6, 72 + 12 * number, str(number + 101), size=5)
-    rows = read(sheet)
-    assert [row["caption"] for row in rows] == [caption]
-    assert rows[0]["bbox"][2] < LEFT + COLUMN
-    assert rows[0]["figure_text"] == ["Load (N)"]
-
-
 def test_a_continued_figure_is_a_row_of_its_own(sheet):
     box = [LEFT, 72, LEFT + FULL, 400]
     for page, text in enumerate(

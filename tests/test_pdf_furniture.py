@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from pdf_samples import COLUMN, FULL, LEFT, Sheet
+from pdf_samples import COLUMN, FULL, LEFT, RIGHT, Sheet
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.furniture import part_furniture
@@ -48,6 +48,19 @@ def test_numbers_beside_the_lines_are_furniture_and_ticks_are_not(tmp_path):
     part_furniture(contents)
     assert [line.text for line in contents[0].furniture] == [str(5 * k + 10) for k in range(10)]
     assert sum(line.text.isdecimal() for line in contents[0].lines) == 10
+
+
+def test_numbers_between_two_columns_are_furniture(tmp_path):
+    sheet = Sheet(tmp_path / "sample.pdf")
+    sheet.body(RIGHT, 72, 200)
+    for row in range(10):
+        sheet.text(LEFT + COLUMN + 6, 72 + 12 * row, str(row + 159), size=5)
+        sheet.text(RIGHT + 40, 300 + 12 * row, str(row), size=7)
+    with fast.open_document(sheet.save()) as document, closing(fast.Pages(document)) as source:
+        contents, _ = read_pages(source, 1)
+    contents[0].columns = [(LEFT, LEFT + COLUMN), (RIGHT, RIGHT + COLUMN)]
+    part_furniture(contents)
+    assert [line.text for line in contents[0].furniture] == [str(k + 159) for k in range(10)]
 
 
 def test_a_repeated_label_or_the_end_of_a_caption_is_no_furniture(tmp_path):
