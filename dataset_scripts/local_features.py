@@ -88,20 +88,18 @@ def local_features(grey: Image.Image) -> Local:
     order = sorted(range(len(found)), key=lambda one: (-found[one].response, found[one].pt))
     # Those of the corners are had apart, from the picture as it is: SIFT doubles it for its own.
     others, other_descriptors = sift.compute(picture, corners(picture, round(CORNERS * share)))
-    signs = [
-        signs_of(some)
+    all_descriptors = [
+        some
         for some in (descriptors[order] if found else None, other_descriptors)
         if some is not None
     ]
+    if not all_descriptors:
+        return Local(np.empty((0, 4), np.float32), np.empty((0, 16), np.uint8), picture, 0)
     points = [
         (*one.pt, one.size, np.deg2rad(one.angle)) for one in (*(found[n] for n in order), *others)
     ]
-    return Local(
-        np.array(points, np.float32).reshape(-1, 4),
-        np.concatenate(signs) if signs else np.empty((0, 16), np.uint8),
-        picture,
-        len(found),
-    )
+    signs = signs_of(np.concatenate(all_descriptors))
+    return Local(np.array(points, np.float32), signs, picture, len(found))
 
 
 def corners(picture: np.ndarray, count: int) -> list[Any]:
