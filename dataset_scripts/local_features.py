@@ -113,12 +113,11 @@ def corners(picture: np.ndarray, count: int) -> list[Any]:
         return []
     levels = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), CORNER_BLUR)
     across, down = cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1)
-    angles = np.rad2deg(np.arctan2(down, across)) % 360
+    columns, rows = places[:, 0].astype(np.int64).T
+    angles = np.rad2deg(np.arctan2(down[rows, columns], across[rows, columns])) % 360
     return [
-        cv2.KeyPoint(
-            float(x), float(y), size, float(angles[int(y), int(x)]), 0, octave | layer << 8
-        )
-        for x, y in places[:, 0]
+        cv2.KeyPoint(x, y, size, angle, 0, octave | layer << 8)
+        for (x, y), angle in zip(places[:, 0].tolist(), angles.tolist(), strict=True)
         for size, octave, layer in CORNER_SIZES
     ]
 
