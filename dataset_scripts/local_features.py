@@ -88,20 +88,18 @@ def local_features(grey: Image.Image) -> Local:
     order = sorted(range(len(found)), key=lambda one: (-found[one].response, found[one].pt))
     # Those of the corners are had apart, from the picture as it is: SIFT doubles it for its own.
     others, other_descriptors = sift.compute(picture, corners(picture, round(CORNERS * share)))
-    signs = [
-        signs_of(some)
+    all_descriptors = [
+        some
         for some in (descriptors[order] if found else None, other_descriptors)
         if some is not None
     ]
+    if not all_descriptors:
+        return Local(np.empty((0, 4), np.float32), np.empty((0, 16), np.uint8), picture, 0)
     points = [
         (*one.pt, one.size, np.deg2rad(one.angle)) for one in (*(found[n] for n in order), *others)
     ]
-    return Local(
-        np.array(points, np.float32).reshape(-1, 4),
-        np.concatenate(signs) if signs else np.empty((0, 16), np.uint8),
-        picture,
-        len(found),
-    )
+    signs = signs_of(np.concatenate(all_descriptors))
+    return Local(np.array(points, np.float32), signs, picture, len(found))
 
 
 def corners(picture: np.ndarray, count: int) -> list[Any]:
@@ -115,12 +113,11 @@ def corners(picture: np.ndarray, count: int) -> list[Any]:
         return []
     levels = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), CORNER_BLUR)
     across, down = cv2.Sobel(levels, cv2.CV_32F, 1, 0), cv2.Sobel(levels, cv2.CV_32F, 0, 1)
-    angles = np.rad2deg(np.arctan2(down, across)) % 360
+    columns, rows = places[:, 0].astype(np.int64).T
+    angles = np.rad2deg(np.arctan2(down[rows, columns], across[rows, columns])) % 360
     return [
-        cv2.KeyPoint(
-            float(x), float(y), size, float(angles[int(y), int(x)]), 0, octave | layer << 8
-        )
-        for x, y in places[:, 0]
+        cv2.KeyPoint(x, y, size, angle, 0, octave | layer << 8)
+        for (x, y), angle in zip(places[:, 0].tolist(), angles.tolist(), strict=True)
         for size, octave, layer in CORNER_SIZES
     ]
 

@@ -28,9 +28,9 @@ WINDOW = 10  # postings behind each, in their order, with which it is compared
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
 MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 21, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 14  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 16  # with which a picture is compared, at most, of those that come later
 # A pair may be mirrored or not where the other way has so large a share of the best one's votes.
-AS_LIKELY, EITHER = 0.5, 2
+AS_LIKELY, EITHER = 0.34, 2
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80

@@ -52,8 +52,7 @@ def same_picture(one: Local, other: Local) -> bool:
 def compare(one: Local, other: Local, mirrored: bool) -> Agreement | None:
     """How a picture, or its mirror image, agrees with another under the best of the transforms
     that are likely; None without one under which anything is alike."""
-    signs = one.signs ^ mirror_mask() if mirrored else one.signs
-    first, second = match_keypoints(signs, other.signs)
+    first, second = match(one, other, mirrored)
     if len(first) < MIN_INLIERS:
         return None
     best = None
@@ -67,9 +66,25 @@ def compare(one: Local, other: Local, mirrored: bool) -> Agreement | None:
     return best
 
 
-def match_keypoints(signs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The keypoints of two pictures that may be the same, by their signs (n, 16) and (m, 16): their
-    numbers among the ones and among the others, nearest first."""
+def match(one: Local, other: Local, mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The keypoints and the corners of two pictures that may be the same, with the one mirrored or
+    not: their numbers among the ones and among the others, nearest first."""
+    signs = one.signs ^ mirror_mask() if mirrored else one.signs
+    start, other_start = one.indexed, other.indexed
+    firsts, seconds, nears = zip(
+        near_signs(signs[:start], other.signs[:other_start]),
+        near_signs(signs[start:], other.signs[other_start:]),
+        strict=True,
+    )
+    first = np.concatenate([firsts[0], firsts[1] + start])
+    second, near = np.concatenate([seconds[0], seconds[1] + other_start]), np.concatenate(nears)
+    order = np.lexsort((second, first, near))[:MAX_MATCHES]
+    return first[order], second[order]
+
+
+def near_signs(signs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of signs (n, 16) the nearest ones of the others (m, 16): their numbers among the ones and
+    among the others, and in how many bits they differ."""
     words, other_words = (np.ascontiguousarray(bits).view(np.uint64) for bits in (signs, others))
     distances = np.bitwise_count(words[:, None, 0] ^ other_words[:, 0])
     first, second = np.divmod(np.flatnonzero(distances <= MAX_FIRST_DISTANCE), len(others))
@@ -79,8 +94,7 @@ def match_keypoints(signs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, 
     order = np.lexsort((second, near, first))
     ranks = np.arange(len(order)) - np.searchsorted(first, first)  # `first` is in order already
     kept = order[ranks < NEIGHBOURS]
-    kept = kept[np.lexsort((second[kept], first[kept], near[kept]))][:MAX_MATCHES]
-    return first[kept], second[kept]
+    return first[kept], second[kept], near[kept]
 
 
 def likely_transforms(
