@@ -300,7 +300,7 @@ def checked_address(base_url: str) -> str:
     """The address of an API without a slash at its end. Raises CephaloError where it is none."""
     try:
         url = yarl.URL(base_url)
-        known = url.scheme in ("http", "https") and url.host
+        known = url.scheme in ("http", "https") and url.host and url.port
     except ValueError:
         known = False
     if not known:
