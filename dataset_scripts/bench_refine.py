@@ -62,7 +62,6 @@ def main(
         write_corpus(folder / "one", 1)
         start = refine(folder / "one", folder / "out", port, 1, ["--max-requests", "1"])[1]
         print("in flight  verified  requests  requests/s  of the ideal  CPU ms/request  peak MB")
-        missed = False
         for in_flight, options in ((64, []), (64, ["--no-verify"]), (256, [])):
             corpus = figures or folder / f"figures-{in_flight}"
             if not corpus.exists():
@@ -72,18 +71,25 @@ def main(
             share = found.rate * LATENCY / in_flight
             print(
                 f"{in_flight:9}  {'no' if options else 'yes':8}  {found.requests:8}  "
-                f"{found.rate:10.1f}  {share:12.1%}  {found.cpu:14.2f}  {found.memory:7.0f}",
+                f"{found.rate:10.1f}  {share:12.1%}  {found.cpu:14.2f}  {found.memory:7.0f}"
+                f"  {missed(found, in_flight)}",
                 flush=True,
             )
-            missed |= found.cpu > MOST_CPU or found.memory > MOST_MEMORY
-            missed |= share < LEAST_SHARE if in_flight == 64 else found.rate < LEAST_RATE
         server.terminate()
     print(
         f"bars: at most {MOST_CPU:g} ms of CPU a request and {MOST_MEMORY:g} MB; at least "
         f"{LEAST_SHARE:.0%} of the ideal rate with 64 in flight, and {LEAST_RATE:g} requests a "
-        f"second with 256: {'missed' if missed else 'met'}"
+        "second with 256"
     )
-    raise SystemExit(missed)
+
+
+def missed(found: Measured, in_flight: int) -> str:
+    """The bars that a run missed, in words; empty where it met all."""
+    share = found.rate * LATENCY / in_flight
+    slow = share < LEAST_SHARE if in_flight == 64 else found.rate < LEAST_RATE
+    bars = {"rate": slow, "CPU": found.cpu > MOST_CPU, "memory": found.memory > MOST_MEMORY}
+    names = [name for name, over in bars.items() if over]
+    return f"missed: {', '.join(names)}" if names else ""
 
 
 def measure(run: tuple[dict[str, Any], float, float], start: float) -> Measured:

@@ -68,7 +68,9 @@ def refine(
     max_retries: Annotated[
         int, typer.Option(min=0, help="After a failed request, and after a malformed answer.")
     ] = 5,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")] = 300.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for one request, to the end of its reply.")
+    ] = 300.0,
     max_requests: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many requests of this run.")
     ] = None,

@@ -110,7 +110,15 @@ def test_a_redirection_is_named_and_not_followed():
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://host/v1", "http://", "localhost:8000", "http://host:99999/v1", "http://[::1"]
+    "address",
+    [
+        "http://host:0/v1",
+        "ftp://host/v1",
+        "http://",
+        "localhost:8000",
+        "http://host:99999/v1",
+        "http://[::1",
+    ],
 )
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(CephaloError, match="give one like http://127"):

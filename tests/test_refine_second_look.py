@@ -367,6 +367,13 @@ def test_replies_that_nobody_can_read_end_in_an_error(figures, server, tmp_path)
     assert lines and all("schema" in line["failed"] for line in lines)
 
 
+def test_the_reason_why_no_question_got_an_answer_stands_in_the_line(figures, server, tmp_path):
+    server.faults = [(502, {}, b"<html><title>Bad gateway</title></html>")] * 9
+    told = r"no question got an answer: .* the server answers 502: a page of HTML, 'Bad gateway'"
+    with pytest.raises(SystemExit, match=told):
+        refine(figures, tmp_path / "out", server, *DESCRIBE, "--max-retries", "0")
+
+
 def test_an_empty_answer_is_rejected_for_its_length(figures, server, tmp_path):
     server.model = lambda body: json.dumps({"description": "   "})
     refine(figures, tmp_path / "out", server, *DESCRIBE, "--no-verify", "--max-retries", "0")
