@@ -41,7 +41,7 @@ def test_length_counts_words(asked, said, found):
 
 
 def test_every_turn_is_counted():
-    talk = Talk((Turn("Why so?", "one two three"), Turn("Why then?", "one two")))
+    talk = Talk((Turn("Why so?", "one two three"), Turn("Why then?", "it did")))
     assert CHECKS["length"](talk, Context(source(), 3, "")) == "an answer of 2 words"
 
 

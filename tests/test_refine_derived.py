@@ -14,6 +14,7 @@ from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.quantities import parse
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.reactions import balanced
+from cephalo.dataset_scripts.refinement.support import missing_quantity
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn
 
 
@@ -156,3 +157,39 @@ def test_answers_that_take_up_their_question_or_ask_for_more():
     assert in_question("Isn't the fresh peak larger?", "Yes, it is larger.")
     assert in_question("Is there a plateau?", "Yes, a plateau of hardness at 650 HV.") is None
     assert only_hedges("It could be cubic, but more information would be needed to tell.")
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("4.2 million CNY", "It saved 4.2 million CNY."),
+        ("900 yuan", "It rose by 0.0009 million CNY."),
+        ("1.05 billion were saved.", "Savings went from 328.90 to 1,049.41 million."),
+        ("The gene has 1,700 base pairs.", "The gene has 1.7 kb."),
+        ("It rose threefold.", "They rose by 2.1, 1.8 and 3 folds, respectively."),
+        ("Some 1,870 turnovers per minute.", "The rate is 31.13 s-1."),
+        ("By 0.1 days, from 0.6 to 0.5.", "It rose by 0.6 first and by 0.5 later."),
+        ("It took six years.", "We watched them from 2017 to 2022."),
+        ("It was found in 65 of 100 trees.", "Support is 65 %."),
+        ("There are six motifs: three sets of two.", "Three sets, with 2 motifs."),
+        ("The bar is roughly 9 g high.", "Its mass is shown."),
+    ],
+)
+def test_what_follows_by_scale_rate_span_or_eye(text, source):
+    assert missing_quantity(text, source) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("328.90 CNY were saved.", "It saved 328.90 million CNY."),
+        ("Some 1,500 turnovers per minute.", "The rate is 31.13 s-1."),
+        ("By 0.3 days, from 0.6 to 0.5.", "It rose by 0.6 first and by 0.5 later."),
+        ("It took nine years.", "We watched them from 2017 to 2022."),
+        ("It was found in 65 of 100 trees.", "Support is 60 %."),
+        ("The bar is 9 g high.", "Its mass is shown."),
+        ("The mass is roughly 9 g.", "Its mass is shown."),
+    ],
+)
+def test_what_does_not_follow_by_scale_rate_span_or_eye(text, source):
+    assert missing_quantity(text, source) is not None

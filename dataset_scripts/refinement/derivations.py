@@ -42,7 +42,9 @@ _DERIVES = re.compile(
 
 
 _EACH = re.compile(
-    r"\b(?:each|every|per|apiece|respectively|total|altogether|in all|together)\b", re.I
+    r"\b(?:each|every|per|apiece|respectively|total|altogether|in all|together"
+    r"|(?:sets?|groups?|rows?|pairs?|blocks?|series) of)\b",
+    re.IGNORECASE,
 )
 _REST = re.compile(
     r"\b(?:rest|remain\w*|left|other|others|un\w+ed|surviv\w*|lost|los[es]\w*|missing|kept|only)\b",
@@ -101,8 +103,14 @@ def derive(
     pairs = [pair for group in together for pair in natural_pairs(claim, group)]
     near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
     near += part_of_stated(claim, told, sentence, together)
-    every = pair_results(claim, _distinct(stated)[:MOST_STATED], products=False)
-    for results, chance in ((near, CHANCE_TOGETHER), (list(every), CHANCE_ANYWHERE)):
+    stated = _distinct(stated)[:MOST_STATED]
+    every = pair_results(claim, stated, products=False)
+    parts = list(part_of_stated(claim, told, sentence, [stated]))
+    for results, chance in (
+        (near, CHANCE_TOGETHER),
+        (parts, CHANCE_TOGETHER),
+        (list(every), CHANCE_ANYWHERE),
+    ):
         found = [result for result in results if fits(claim, result)]
         others = {round(result.value, 12) for result in results}
         if found and len(others) * 2 * _slack(claim) / DECADE <= chance:

@@ -259,7 +259,9 @@ def overlap(mine: Directed, theirs: Directed) -> float:
     if len(shared) < SHARE * min(len(mine.near), len(theirs.near)):
         return 0.0
     weight = sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
-    return weight if len(kinds) == 1 or weight > ONE_WORD else 0.0
+    # Of one set, the highest and the lowest are both told: that is no contradiction.
+    superlatives = mine.word.endswith("est") and theirs.word.endswith("est")
+    return weight if (len(kinds) == 1 and not superlatives) or weight > ONE_WORD else 0.0
 
 
 def weigh(one: str) -> float:

@@ -41,7 +41,7 @@ rather
 """
 _FUNCTION_WORDS = frozenset(_WORDS.split())
 _TIMES = re.compile(
-    rf"\s?(?:[\u00d7✕]|x)(?![\w\s]*10)|[\s-]?(?:fold{NO_MULTIPLE}|times)\b", re.IGNORECASE
+    rf"\s?(?:[\u00d7✕]|x)(?![\w\s]*10)|[\s-]?(?:folds?{NO_MULTIPLE}|times)\b", re.IGNORECASE
 )
 _FACTOR_OF = re.compile(
     r"\bfactor (?:of|between)\s(?:\w+\s)?(?:[\d.]+ (?:and|to) )?$", re.IGNORECASE

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 
+from cephalo.dataset_scripts.refinement.derivations import derive
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
@@ -82,6 +83,8 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
             continue
         alike = (number_of(one) for one in told if of_one_kind(one, said.quantity))
         said = replace(said, near=said.near.difference(*alike))
+        if is_result(said.quantity, told, answer):
+            continue
         same = [one for one in stated if agrees(said.quantity, one.quantity)]
         # "Two peaks at 26 and 44 degrees" says of neither which it is.
         here = [one for one in same if any(weight_of(word) > GENERIC for word in one.near)]
@@ -98,6 +101,14 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
                 f"the answer gives it to {named(theirs)}"
             )
     return None
+
+
+def is_result(one: Quantity, told: Iterable[Quantity], answer: str) -> bool:
+    """Whether a share or a factor follows from other quantities of its answer, whose owners are
+    looked at instead."""
+    share = one.kind == "times" or (one.unit is not None and one.unit.dimension == "share")
+    others = [other for other in told if other.text != one.text and not of_one_kind(other, one)]
+    return share and derive(one, answer, others, (), ()) is not None
 
 
 def outweighed(

@@ -42,7 +42,9 @@ GAP = re.compile(
     r"|compared (?:to|with)|as opposed to|instead of|rather than|from)\s*[(+]?\s*"
 )
 _OUT_OF = re.compile(r" (?:out )?of (?:the |all )?")
-_FOLD = re.compile(r"[\s-]?fold\b")
+_FOLD = re.compile(r"[\s-]?folds?\b")
+_SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_SCALE = re.compile(rf" (?P<scale>{'|'.join(_SCALES)})\b", re.IGNORECASE)
 _DECADE = re.compile(r"(?:1[89]|20)\d0s")
 _TO = ("-", " to ", " or ")  # "three to four times"
 _ONE_ORDER = re.compile(r"\b(?:an?|one) order of magnitude", re.IGNORECASE)
@@ -92,7 +94,10 @@ class Quantity:
 def parse(text: str) -> tuple[Quantity, ...]:
     """The quantities of a text in their order, those in digits and those in words."""
     folded = fold(text)
-    found = [*_in_digits(folded), *_in_words(folded)]
+    found = list(_in_digits(folded))
+    ends = {one.end for one in found}
+    # The "million" of "4 million" is no number of its own.
+    found += [one for one in _in_words(folded) if one.end not in ends]
     found.sort(key=lambda one: one.start)
     return tuple(_share_units(folded, found))
 
@@ -220,17 +225,20 @@ def _in_digits(text: str) -> Iterator[Quantity]:
             continue
         if is_in_name(text, start, match.end(), match["digits"]):
             continue
-        named = _unit_at(text, start, _SPACE.match(text, match.end()).end())
+        scaled = _SCALE.match(text, match.end())
+        after = scaled.end() if scaled else match.end()
+        named = _unit_at(text, start, _SPACE.match(text, after).end())
         if not named and is_glued(text, match.end()) and not is_times(text, match.end()):
             continue
-        position = end = named.end() if named else match.end()
+        position = end = named.end() if named else after
         value, place = _value(match)
+        scale = _SCALES[scaled["scale"].lower()] if scaled else 1.0
         yield Quantity(
             text[start:end].strip(),
             start,
             end,
-            value,
-            place,
+            value * scale,
+            place * scale,
             unit(named.group()) if named else None,
             **context(text[max(start - _BEFORE, 0) : start], text, end, bool(named)),
         )
@@ -291,7 +299,12 @@ def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
         if open_left and whole and right.unit.dimension == "share":  # "38 of 180, or 21 %"
             continue
         if open_left and GAP.fullmatch(text, left.end, right.start):
-            found[place] = replace(left, unit=right.unit, noun="")
+            left = found[place] = replace(left, unit=right.unit, noun="")
+        scale = _SCALE.search(text, right.start, right.end)
+        plain = left.kind == "value" and left.unit == right.unit and not _SCALE.search(left.text)
+        if scale and plain and GAP.fullmatch(text, left.end, right.start):  # "3 to 5 million"
+            factor = _SCALES[scale["scale"].lower()]
+            found[place] = replace(left, value=left.value * factor, place=left.place * factor)
         listed = left.kind == "value" and not left.unit and right.kind == "times"
         if listed and folds and GAP.fullmatch(text, left.end, right.start):
             found[place] = replace(left, kind="times", noun="")  # "1.5, 1.4 and 1.2-fold"

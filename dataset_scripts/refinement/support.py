@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from cephalo.dataset_scripts.refinement.counting import (
     FREE,
@@ -23,7 +24,7 @@ from cephalo.dataset_scripts.refinement.derivations import derive
 from cephalo.dataset_scripts.refinement.facts import known_fact
 from cephalo.dataset_scripts.refinement.figure_words import read_words
 from cephalo.dataset_scripts.refinement.owners import GENERIC, owned_in_all, weight_of
-from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.quantities import GAP, Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.reactions import balanced
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
@@ -49,6 +50,19 @@ _HOW_OFTEN = re.compile(r"\b[Hh]ow (?:often|many times)\b")
 # The dose, concentration or time at which half of something is reached: LD50, IC50, T50.
 _MEDIAN = re.compile(r"\b(?:[LIEGMT][A-Z]{0,3}\s?50|median|half-(?:life|time|maximal))\b")
 _EACH = re.compile(r"\b(?:each|every|per|an?|one) (second|minute|hour|day|week|year)\b")
+_RATE = re.compile(r"(?: [a-z-]+){1,2} (?:per|an?|each|every) (?P<time>second|minute|hour|day)\b")
+_PER_TIME = {"second": "s-1", "minute": "min-1", "hour": "h-1", "day": "d-1"}
+_YEARS = re.compile(
+    r"\b(?P<first>1[89]\d\d|20\d\d)\s?(?:-|\u2013|to|and|until|through|till)\s?(?P<last>1[89]\d\d|20\d\d)\b"
+)
+_OF_HUNDRED = re.compile(r"\b(?P<part>\d+(?:\.\d+)?) (?:out )?of (?:every |each )?$")
+# What one reads off a plot or a gel by eye.
+_READ_OFF = re.compile(
+    r"\b(?:bars?|curves?|(?:data )?points?|bands?|dots?|markers?|symbols?|squares?|circles?"
+    r"|triangles?)\b",
+    re.IGNORECASE,
+)
+BY_EYE = 2  # significant digits that one reads off a plot at most
 _LETTERS = re.compile(r"[a-z]{4,}")
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _STEM = 6  # letters
@@ -56,7 +70,10 @@ _STEM = 6  # letters
 
 @dataclass(frozen=True)
 class Support:
-    """What supports a claim: `by` is "source", "derived", "counted", "known" or "printed"."""
+    """What supports a claim: `by` is "source", "derived", "counted", "known", "printed" or "seen".
+
+    What is "seen" is read off the image, about which text cannot know.
+    """
 
     claim: str
     by: str
@@ -120,7 +137,9 @@ def support_of(
         return Support(claim.text, "counted", PAIR)
     if any(start <= claim.start < end for start, end in balanced(text)):
         return Support(claim.text, "known", "an equation that is balanced")
-    told = [*told, *each_unit(turn)]
+    if claim.noun and (rate := _RATE.match(text, claim.end)):  # "1,870 turnovers per minute"
+        claim = replace(claim, unit=unit(_PER_TIME[rate["time"]]), noun="")
+    told = [*told, *each_unit(turn), *elliptic(claim, told, turn)]
     others = [one for one in told if one is not claim and not _same(one, claim)]
     things = counted_things(claim, text, turn)
     if claim.is_count and claim.value <= SMALL and things:
@@ -142,10 +161,51 @@ def support_of(
         return Support(claim.text, "derived", found.text)
     if claim.kind == "times" and claim.value == HALF and _MEDIAN.search(f"{turn} {source.text}"):
         return Support(claim.text, "known", "a median dose or time")
+    if basis := years_or_percent(claim, text, told, source):
+        return Support(claim.text, "known", basis)
     if fact := known_fact(claim, turn, sentences(source.text)):
         return Support(claim.text, "known", fact)
     if basis := printed_basis(claim, turn, source):
         return Support(claim.text, "printed", basis)
+    by_eye = claim.approximate and abs(claim.value) < 10**BY_EYE * claim.place
+    if by_eye and claim.unit != unit("%") and _READ_OFF.search(turn):
+        return Support(claim.text, "seen", "the image")
+    return None
+
+
+def elliptic(claim: Quantity, told: list[Quantity], turn: str) -> list[Quantity]:
+    """Bare numbers that are compared, in the unit of a claim: "by 0.1 days, from 0.6 to 0.5"."""
+    if not claim.unit:
+        return []
+    bare = [one for one in told if one.unit is None and one.kind == "value"]
+    text = fold(turn)
+    pairs = [
+        pair for pair in pairwise(bare) if re.search(compared(*pair), text) and pair[0] is not claim
+    ]
+    return [replace(one, unit=claim.unit, noun="") for pair in pairs for one in pair]
+
+
+def compared(one: Quantity, other: Quantity) -> str:
+    """A pattern of two numbers that are compared: "0.6 to 0.5", "110 instead of 106"."""
+    return rf"(?<![\w.]){re.escape(one.text)}{GAP.pattern}{re.escape(other.text)}(?![\w.]\w)"
+
+
+def years_or_percent(
+    claim: Quantity, text: str, told: list[Quantity], source: Source
+) -> str | None:
+    """The years that a claim counts, "2017 to 2022", or the percentage that it spells out:
+    "65 of 100" is 65 %."""
+    whole = f"{text} {source.text}"
+    if claim.unit == unit("year") or claim.noun.startswith("year"):
+        for match in _YEARS.finditer(whole):
+            years = int(match["last"]) - int(match["first"])
+            if claim.value in (years, years + 1):
+                return match.group()
+    part = _OF_HUNDRED.search(text[: claim.start])
+    if claim.value == 100 and part and claim.unit is None:
+        percent = parse(f"{part['part']} %")[0]
+        if any(one.unit and agrees(percent, one) for one in (*told, *parse(source.text))):
+            return percent.text
     return None
 
 

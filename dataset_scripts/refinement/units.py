@@ -15,13 +15,15 @@ from pint import UnitRegistry
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
 
-# What pint does not know: scales of hardness, charging rates, the electromagnetic unit.
+# What pint does not know: scales of hardness, charging rates, the electromagnetic unit, lengths of
+# nucleic acids.
 DEFINITIONS = (
     "vickers = [vickers]",
     "rockwell_c = [rockwell_c]",
     "brinell = [brinell]",
     "c_rate = 1 / hour",
     "emu = 1e-3 * ampere * meter ** 2",
+    "base_pair = [base_pair]",
 )
 
 # Symbols, what pint calls them, and the prefixes that we take before them.
@@ -58,6 +60,7 @@ _SCALED = {
     "Oe": ("oersted", "k"),
     "emu": ("emu", "µum"),
     "gf": ("gram_force", "mk"),
+    "bp": ("base_pair", "kM"),
 }
 _PREFIXES = {
     **{"f": "femto", "p": "pico", "n": "nano", "µ": "micro", "u": "micro", "m": "milli"},
@@ -107,6 +110,8 @@ _PLAIN = {
     "dB": "decibel",
     "Gauss": "gauss",
     "kG": "kilogauss",
+    "kb": "kilobase_pair",
+    "Kb": "kilobase_pair",
 }
 # Units in words, in the singular; plurals are added below, and prefixes to the first ones.
 _SCALED_WORDS = {
@@ -128,6 +133,7 @@ _PLAIN_WORDS = {
     **{"degree fahrenheit": "degF", "celsius": "degC", "deg": "degree", "rev": "turn"},
     **{"wavenumber": "1 / centimeter", "part per million": "ppm"},
     "part per billion": "1e-3 * ppm",
+    **{"base pair": "base_pair", "kilobase": "kilobase_pair"},
 }
 _PLURALS = {"inch": "inches", "foot": "feet", "hertz": "hertz", "siemens": "siemens"}
 _WORD_PREFIXES = ("femto", "pico", "nano", "micro", "milli", "centi", "kilo", "mega", "giga")
