@@ -193,3 +193,29 @@ def test_what_follows_by_scale_rate_span_or_eye(text, source):
 )
 def test_what_does_not_follow_by_scale_rate_span_or_eye(text, source):
     assert missing_quantity(text, source) is not None
+
+
+def test_the_highest_is_not_against_the_lowest_of_a_set():
+    said = "In the flower, where the bar is the highest of all tissues."
+    source = ("Among the tissues the lowest level was recorded in leaves.",)
+    assert against_source("Which is expressed most?", said, source) is None
+
+
+def test_a_lack_is_a_denial():
+    source = ("RNA polymerases lack a proofreading activity.",)
+    said = "RNA polymerases do not have proofreading activity."
+    assert against_source("Why do they mutate?", said, source) is None
+
+
+def test_a_result_beside_its_operands_has_no_owner():
+    source = ("The yield of PM10 rose by 30 %.", "The cost of PM25 rose by 20 %.")
+    said = "The cost of PM25 is about 30 % higher, 0.0009 against 0.0007."
+    assert wrong_owner("How do they compare?", said, source) is None
+    assert wrong_owner("How do they compare?", "The cost of PM25 rose by 30 %.", source)
+
+
+def test_a_count_has_either_of_two_names():
+    source = "Isolates form eight groups or clades."
+    assert missing_quantity("The isolates form eight clades of the tree.", source) is None
+    assert missing_quantity("Eight of the clades are seen.", source) is None
+    assert missing_quantity("Eight of the lanes are seen.", source) is not None

@@ -320,3 +320,10 @@ def test_questions_that_ask_for_the_same_are_one():
     )
     assert same_question(first, again)
     assert not same_question(first, other)
+
+
+def test_what_represses_does_not_raise():
+    source = ("Salt stress showed substantial increase in the expression of the gene.",)
+    assert against_source(
+        "What does salt do?", "Salt stress represses expression of the gene.", source
+    )

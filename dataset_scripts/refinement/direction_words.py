@@ -12,7 +12,8 @@ _KINDS = {
         """negative decrease decreases decreased decreasing fall falls falling fell fallen drop
         drops dropped dropping decline declines declined declining lower lowest lowers
         lowered lowering reduce reduces reduced reducing smaller smallest less least fewer
-        diminish diminishes diminished shrink shrinks shrank suppress suppresses suppressed
+        diminish diminishes diminished repress represses repressed
+        shrink shrinks shrank suppress suppresses suppressed
         inhibit inhibits inhibited hinder hinders hindered prevent prevents low small impede
         impedes deteriorate deteriorates deteriorated""",
     ),
