@@ -1,7 +1,6 @@
 """Labels: how a caption begins, in the words and marks of many journals and languages."""
 
 import re
-from functools import lru_cache
 
 # Sorts of figures, which some documents count apart from the others.
 SORTS = (
@@ -63,7 +62,6 @@ CONTINUED = re.compile(
 SEPARATOR = re.compile(r"^\s*(?P<mark>[.:|)\]\u2016\u2502\u2223\u2013\u2014-]|\s-\s)+\s*")
 
 
-@lru_cache(maxsize=4096)  # a line is looked at by furniture, layout, captions and rows
 def match_label(text: str) -> re.Match | None:
     """The label at the start of a text ("Fig. 3", "Extended Data Figure 1", "图 2", "Figure."), or
     None."""

@@ -217,9 +217,8 @@ def find_blocks(page: PageContent, body: TypeProfile) -> list[Block]:
         Block(group, union([line.box for line in group]) if len(group) > 1 else group[0].box)
         for group in owner
     ]
-    narrowest = min((b - a for a, b in page.columns), default=page.width)
     for block in blocks:
-        block.paragraph = _is_paragraph(block, page, body, narrowest)
+        block.paragraph = _is_paragraph(block, page, body)
     return blocks
 
 
@@ -250,13 +249,11 @@ def _lines_above(boxes: np.ndarray, sizes: np.ndarray) -> dict[int, list[int]]:
     return found
 
 
-def _is_paragraph(block: Block, page: PageContent, body: TypeProfile, column: float) -> bool:
-    """Whether a block is running text: long filled lines, or body type at a column's edge.
-
-    `column` is the width of the narrowest column, in points.
-    """
+def _is_paragraph(block: Block, page: PageContent, body: TypeProfile) -> bool:
+    """Whether a block is running text: long filled lines, or body type at a column's edge."""
     first = block.lines[0]
     width = block.box[2] - block.box[0]
+    column = min((b - a for a, b in page.columns), default=page.width)
     chars = sum([len(line.text) for line in block.lines])
     filled = width > P.filled_width * column and chars > P.filled_chars
     if len(block.lines) >= P.filled_lines and filled:
