@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -27,14 +27,22 @@ def write_whole(path: Path, text: str) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Make `folder` where it is missing, and hold it for one run at a time.
 
-    Raises CephaloError where another run holds it, and where it cannot be written.
+    A folder that was made for nothing, as the run failed, is removed. Raises CephaloError where
+    another run holds it, and where it cannot be written.
     """
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    with _held(folder / ".lock", folder, wait=False):
-        yield
+    try:
+        with _held(folder / ".lock", folder, wait=False):
+            yield
+    except BaseException:
+        if made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
 
 
 @contextmanager

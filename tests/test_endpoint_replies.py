@@ -126,7 +126,7 @@ def test_what_is_no_address_is_refused(address):
 
 
 def test_a_key_that_no_header_takes_is_refused():
-    with pytest.raises(CephaloError, match="copy it anew"):
+    with pytest.raises(CephaloError, match="copy it again"):
         Endpoint("http://host/v1", "model", "sk-\u00e4\n", Usage())
 
 

@@ -136,19 +136,24 @@ def test_a_second_run_is_refused_before_it_touches_anything(command, tmp_path, m
 WAIT = """
 import asyncio, signal, time
 from cephalo.cli import main
-def wait(name, arguments):
+def began():
     print("began", flush=True)
+async def sleep():  # the loop is there before the signal
+    began()
+    await asyncio.sleep(60)
+def wait(name, arguments):
     {wait}
 main.run_command = wait
 {ignore}
 main.main(["extract"])
 """
+SLEEP = "began(); time.sleep(60)"
 IGNORE = "signal.signal(signal.SIGINT, signal.SIG_IGN)"  # in the background of a script
 
 
 @pytest.mark.parametrize(
     ("wait", "ignore"),
-    [("time.sleep(60)", ""), ("asyncio.run(asyncio.sleep(60))", ""), ("time.sleep(60)", IGNORE)],
+    [(SLEEP, ""), ("asyncio.run(sleep())", ""), (SLEEP, IGNORE)],
 )
 def test_sigterm_ends_as_ctrl_c_does(wait, ignore):
     process = subprocess.Popen(

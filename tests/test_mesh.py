@@ -206,7 +206,7 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "part").write_text("a file")
     arguments = ("schwarz-p", "--cells", 1, "--volume-fraction", 0.5)
-    assert "choose another --out" in refused(*arguments, "--out", tmp_path / "part" / "x")
+    assert "choose another folder" in refused(*arguments, "--out", tmp_path / "part" / "x")
 
 
 def test_parameters_are_there_only_beside_their_files(monkeypatch, tmp_path):

@@ -419,7 +419,9 @@ def test_what_a_model_answers_alike_without_the_image_is_set_aside(
     assert line["failed"] == {"without_image": reason}
     assert len(rows_of(tmp_path / "out")) == 2
     blind = [body for body in server.requests if body["model"] == "blind"]
-    assert len(blind) == 6 and all(len(body["messages"][1]["content"]) == 1 for body in blind)
+    # Its own answer to a question that two figures of a paper share may come from the cache.
+    assert sum("response_format" in body for body in blind) == 3
+    assert all(len(body["messages"][1]["content"]) == 1 for body in blind)
     first = [user_text(body) for body in blind if "response_format" not in body]
     assert all("caption:" not in text and "bend at layered" not in text for text in first)
     server.model = lambda body: "{}" if body["model"] == "blind" else teacher(body)

@@ -260,7 +260,7 @@ def test_unknown_key_and_broken_yaml_name_the_file(tmp_path):
             "learning_ratte: 1\n",
             r"mine.yaml has no field learning_ratte; did you mean learning_rate\?",
         ),
-        ("a: [", "mine.yaml: "),
+        ("a: [", "mine.yaml is no YAML: "),
         ("just words\n", "mine.yaml holds no fields"),
         ("use_cpu: true\nbf16: false\nbatch_tokens: 0\n", "batch_tokens 0: give a number above 0"),
     ):
