@@ -94,6 +94,7 @@ class Endpoint:
         self.resume_at = 0.0  # on the monotonic clock, as a server asked for
         self.last_reply = 0.0
         self.forbidden = 0
+        self.fatal = ""  # why no question gets an answer any more
 
     async def __aenter__(self) -> "Endpoint":
         self.session = aiohttp.ClientSession(
@@ -128,6 +129,8 @@ class Endpoint:
         # Images are made ready before a place is taken, while others are in flight.
         messages = await self.messages(question)
         async with self.slots:
+            if self.fatal:  # of a question before, whose slot this is
+                raise CephaloError(self.fatal)
             started = time.monotonic()
             for retry in range(self.limits.max_retries + 1):
                 await self.pause(self.resume_at - time.monotonic())
@@ -139,7 +142,11 @@ class Endpoint:
                     return reply
                 except (RefusedError, aiohttp.ClientError, OSError, ValueError) as error:
                     failure = error
-                wait = self.wait_after(failure, retry)
+                try:
+                    wait = self.wait_after(failure, retry)
+                except CephaloError as error:
+                    self.fatal = str(error)
+                    raise
                 if retry < self.limits.max_retries:
                     await self.pause(wait)
         # A server that cannot be reached at all answers no other question either.

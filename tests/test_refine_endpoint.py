@@ -144,6 +144,13 @@ def test_faults_that_no_question_escapes_end_the_run(server, fault, message):
     assert len(server.requests) == 1
 
 
+def test_nothing_is_asked_after_a_fault_that_no_question_escapes(server):
+    server.faults = [error(401, "no")]
+    failures = ask(server, questions=[other("First?"), other("Then?")], max_concurrency=1)
+    assert [type(one) for one in failures] == [CephaloError] * 2
+    assert str(failures[0]) == str(failures[1]) and len(server.requests) == 1
+
+
 def test_a_403_costs_its_question_and_many_without_a_reply_end_the_run(server):
     server.faults = [error(403, "flagged by moderation")]
     failed, answer = ask(server, questions=[other("First?"), other("Then?")], max_concurrency=1)
