@@ -258,9 +258,15 @@ def follow(request: Request, repo: RepoName) -> None:
     target = hub.store.moved(repo)
     if target is not None:
         open_for(hub, caller(request), target)
-        address = request.scope["path"].replace(f"/{repo.id}", f"/{target.id}", 1)
-        query = request.url.query
-        raise Moved(f"{address}?{query}" if query else address)
+        raise moved_to(request, repo.id, target)
+
+
+def moved_to(request: Request, name: str, target: RepoName) -> Moved:
+    """The redirect of a request that calls a repo `name` to the same about `target`."""
+    start = r"^(/api/(?:models|datasets|spaces)/|/datasets/|/spaces/|/)"
+    path = re.sub(start + re.escape(name), rf"\g<1>{target.id}", request.scope["path"])
+    query = request.url.query
+    return Moved(f"{path}?{query}" if query else path)
 
 
 def mirror(request: Request, repo: RepoName) -> None:
@@ -280,7 +286,7 @@ def mirror(request: Request, repo: RepoName) -> None:
         return
     found = hub.mirror.describe(repo.kind, repo.id, revision)
     if found not in (None, repo):
-        raise Moved(request.scope["path"].replace(f"/{repo.id}", f"/{found.id}", 1))
+        raise moved_to(request, repo.id, found)
 
 
 def no_repo(request: Request, kind: str, name: str) -> Exception:
@@ -292,7 +298,7 @@ def no_repo(request: Request, kind: str, name: str) -> Exception:
     if hub.mirror is not None and user is not None:
         found = hub.mirror.describe(kind, check_name(name), "main")
         if found is not None:
-            return Moved(request.scope["path"].replace(f"/{name}", f"/{found.id}", 1))
+            return moved_to(request, name, found)
     return HubError(404 if user else 401, "Repository not found", "RepoNotFound")
 
 
