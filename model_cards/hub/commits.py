@@ -22,7 +22,7 @@ from cephalo.model_cards.hub.files import parents
 from cephalo.model_cards.hub.gitignore import (
     MAX_GITIGNORE_BYTES,
     BadGitignore,
-    Pattern,
+    check_steps,
     ignores,
     parse,
 )
@@ -89,12 +89,16 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
     store = hub_of(request).store
     sha = store.load(repo).resolve(param(request, "rev"))
     tree = store.commit(repo, sha).tree
-    patterns = ignored_by(store, repo, tree) if sent is None else patterns_of(sent)
+    if not all(isinstance(file, dict) for file in files):
+        raise HubError(400, "Each of the files must be a JSON object")
+    paths = [check_path(value_of(file, "path", str)) for file in files]
+    try:
+        patterns = parse(gitignore_of(store, repo, tree) if sent is None else sent)
+        check_steps(patterns, paths)
+    except BadGitignore as error:
+        raise HubError(400, str(error)) from error
     answers = []
-    for file in files:
-        if not isinstance(file, dict):
-            raise HubError(400, "Each of the files must be a JSON object")
-        path = check_path(value_of(file, "path", str))
+    for file, path in zip(files, paths, strict=True):
         # As in git, a file that is in the repo already goes on being kept.
         ignored = path not in tree and ignores(patterns, path)
         answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
@@ -105,23 +109,18 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
     return JSONResponse({"files": answers, "commitOid": sha})
 
 
-def ignored_by(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> list[Pattern]:
-    """The patterns of the `.gitignore` in a tree."""
+def gitignore_of(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> str:
+    """The text of the `.gitignore` in a tree, "" if it has none or its content is lost.
+
+    Raises BadGitignore.
+    """
     entry = tree.get(".gitignore")
     if entry is None:
-        return []
+        return ""
     if entry.size > MAX_GITIGNORE_BYTES:
-        raise HubError(400, f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
+        raise BadGitignore(f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
     path = store.object_path(repo.namespace, entry.sha256)
-    return patterns_of(path.read_text("utf-8", "replace"))
-
-
-def patterns_of(text: str) -> list[Pattern]:
-    """The patterns of a `.gitignore`, or a 400."""
-    try:
-        return parse(text)
-    except BadGitignore as error:
-        raise HubError(400, str(error)) from error
+    return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
 def upload_mode(path: str, file: dict[str, Any]) -> str:
