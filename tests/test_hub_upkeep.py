@@ -116,6 +116,18 @@ def test_check_mends_from_chunks_and_copies_and_names_what_is_lost(tmp_path):
         assert ["oid" in file for file in answer["files"]] == [False, True]
         push_large(server, repo, "lost.bin", lost)
         assert server.call("GET", f"/{repo}/resolve/main/lost.bin").body == lost
+        address = Xet(server, repo, "write", "alice").cas
+        push_over_xet(server, repo, b"abc" * 100, b"def" * 100)
+    # Neither its content nor its chunks are whole: sent again over Xet, they are.
+    (xorb,) = tmp_path.glob("store/alice/xorbs/*/*")
+    xorb.write_bytes(b"\xff" * 50)
+    object_path(tmp_path, over_xet).unlink()
+    found = upkeep(tmp_path, check)
+    assert (found.lost, found.chunks) == ([f"{repo}: x.bin"], [])
+    with hub_in_process(tmp_path, 1_000_000) as server:
+        assert Xet(server, repo, "write", "alice").cas != address
+        push_over_xet(server, repo, b"abc" * 100, b"def" * 100)
+        assert server.call("GET", f"/{repo}/resolve/main/x.bin").body == over_xet
 
 
 def test_nothing_is_deleted_where_a_commit_does_not_read(tmp_path):
