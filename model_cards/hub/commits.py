@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.cas import adopt
-from cephalo.model_cards.hub.files import parents
+from cephalo.model_cards.hub.files import clashing
 from cephalo.model_cards.hub.gitignore import (
     MAX_GITIGNORE_BYTES,
     BadGitignore,
@@ -272,8 +272,7 @@ def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEn
                 raise NotThere("EntryNotFound", f"A {kind} with this name doesn't exist: {path}")
             for name in inside:
                 del tree[name]
-    clash = {folder for path in tree for folder in parents(path)} & tree.keys()
-    if clash:
+    if clash := clashing(tree):
         raise BadName(f"{min(clash)!r} would be a file and a folder")
     return tree
 

@@ -181,6 +181,11 @@ def parents(path: str) -> Iterator[str]:
         yield path
 
 
+def clashing(tree: dict[str, FileEntry]) -> set[str]:
+    """The paths that would be a file and a folder."""
+    return {folder for path in tree for folder in parents(path)} & tree.keys()
+
+
 async def paths_info(request: Request) -> Response:
     """POST paths-info/REV with an URL-encoded form; unknown paths are left out of the answer."""
     form = await form_body(request)

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.model_cards.hub.files import clashing
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import FileEntry, RepoState, Store, now
 from cephalo.model_cards.hub.web import (
@@ -253,11 +254,12 @@ def merged_tree(store: Store, repo: RepoName, main: str, head: str) -> dict[str,
     base = next(common, {})
     ours, theirs = store.commit(repo, main).tree, store.commit(repo, head).tree
     changed = {path for path in base | theirs if base.get(path) != theirs.get(path)}
-    clashes = [path for path in changed if ours.get(path) not in (base.get(path), theirs.get(path))]
-    if clashes:
-        raise HubError(409, f"Conflicts: {', '.join(sorted(clashes))[:500]}")
+    clashes = {path for path in changed if ours.get(path) not in (base.get(path), theirs.get(path))}
     merged = {path: entry for path, entry in ours.items() if path not in changed}
-    return merged | {path: theirs[path] for path in changed if path in theirs}
+    merged |= {path: theirs[path] for path in changed if path in theirs}
+    if clashes := clashes or clashing(merged):
+        raise HubError(409, f"Conflicts: {', '.join(sorted(clashes))[:500]}")
+    return merged
 
 
 _PULLS = "/api/{kind}/{namespace}/{name}/discussions"

@@ -103,7 +103,7 @@ def _create(request: Request, repo: RepoName, private: bool, sdk: str) -> Respon
 async def delete(request: Request) -> Response:
     """DELETE /api/repos/delete."""
     repo = _repo_in_body(await json_body(request), need_caller(request))
-    await run_in_threadpool(writable, request, repo)
+    repo = await run_in_threadpool(writable, request, repo)
     await run_in_threadpool(hub_of(request).store.delete, repo)
     return JSONResponse({})
 
@@ -115,7 +115,7 @@ async def move(request: Request) -> Response:
     kind = value_of(body, "type", str, "model")
     source = check_repo(kind, *split_id(value_of(body, "fromRepo", str)))
     target = check_repo(kind, *split_id(value_of(body, "toRepo", str)))
-    await run_in_threadpool(writable, request, source)
+    source = await run_in_threadpool(writable, request, source)
     if target.namespace != user:
         raise HubError(403, "A repo can only move within its namespace")
     if not await run_in_threadpool(hub_of(request).store.move, source, target):

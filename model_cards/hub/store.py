@@ -232,7 +232,8 @@ class Store:
         """Rename a repo within its namespace; False where `target` exists. Raises NotThere."""
         with self._lock:
             self.load(repo)
-            if self.repo_path(target).exists():
+            taken = self.spelled(target)  # `repo` itself if only its capitals change
+            if self.repo_path(taken).exists() and (taken == target or taken != repo):
                 return False
             self.disk.move_folder(self.repo_path(repo), self.repo_path(target))
             self.disk.write(self._moved_path(repo), json.dumps(target.id).encode())
@@ -302,6 +303,9 @@ class Store:
             renamed[commit.sha] = sha
         state.commits = list(dict.fromkeys(renamed[sha] for sha in state.commits))
         state.refs = {ref: renamed[sha] for ref, sha in state.refs.items()}
+        for pull in state.pulls:
+            if "merged" in pull:
+                pull["merged"] = renamed[pull["merged"]]
 
     def _write_commit(
         self,

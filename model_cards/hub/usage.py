@@ -1,5 +1,6 @@
 """Routes about what a repo takes on disk, and copies of repos and of large files."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -10,7 +11,7 @@ from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import KINDS, RepoName, check_repo
 from cephalo.model_cards.hub.repos import private_of, split_id
-from cephalo.model_cards.hub.store import FileEntry, RepoState, Store
+from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
 from cephalo.model_cards.hub.web import (
     HubError,
     base_url,
@@ -40,7 +41,8 @@ def _list_own(request: Request, user: str) -> Response:
     for kind in KINDS:
         for repo in store.names(kind):
             if repo.namespace == user:
-                found.append(_usage(store, repo))
+                with contextlib.suppress(NotThere):  # deleted since its name was read
+                    found.append(_usage(store, repo))
     total = sum(item["storage"] for item in found) or 1
     for item in found:
         item["storagePercent"] = 100 * item["storage"] / total
@@ -127,7 +129,7 @@ async def duplicate_large(request: Request) -> Response:
 
 def _duplicate_large(request: Request, into: RepoName, names: list[str]) -> Response:
     (repo, state), store = repo_to_read(request), hub_of(request).store
-    writable(request, into)
+    into = writable(request, into)
     known = {
         entry.sha256 for sha in state.commits for entry in store.commit(repo, sha).tree.values()
     }

@@ -303,8 +303,8 @@ def no_repo(request: Request, kind: str, name: str) -> Exception:
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:
-    """`repo`, if it exists and the caller may write it."""
-    user = caller(request)
+    """The repo that has this name, if it exists and the caller may write it."""
+    user, repo = caller(request), hub_of(request).store.spelled(repo)
     open_for(hub_of(request), user, repo)
     if need_caller(request) != repo.namespace:
         raise HubError(403, f"You don't have the rights to write to {repo.id}")
