@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import KINDS, BadName, check_repo
-from cephalo.model_cards.hub.web import HubError, caller, hub_of, no_repo, open_for, param
+from cephalo.model_cards.hub.web import REPO, HubError, caller, hub_of, no_repo, open_for, param
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 OF_SPACES = ("runtime", "secrets", "variables", "hardware", "sleeptime", "pause", "restart")
@@ -61,7 +61,6 @@ def no_download(request: Request) -> Response:
     raise no_repo(request, "model", param(request, "name"))
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 FIRST = [
     Route(path + rest, partial(not_here, what=what), methods=METHODS)
     for path, what in NOT_HERE.items()
@@ -77,7 +76,7 @@ ROUTES = [
         for verb in (*OF_SPACES, "dev-mode", "volumes", "logs/{rest:path}")
     ),
     *(
-        Route(f"{_REPO}/{verb}{rest}", partial(not_here, what=what), methods=METHODS)
+        Route(f"{REPO}/{verb}{rest}", partial(not_here, what=what), methods=METHODS)
         for verb, what in OF_REPOS.items()
         for rest in ("", "/{rest:path}")
     ),

@@ -31,6 +31,7 @@ from cephalo.model_cards.hub.names import BadName, RepoName, check_path
 from cephalo.model_cards.hub.repos import LARGE_SUFFIXES
 from cephalo.model_cards.hub.store import FileEntry, NotThere, Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     base_url,
     body_lines,
@@ -277,8 +278,7 @@ def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEn
     return tree
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
-    Route(f"{_REPO}/preupload/{{rev}}", preupload, methods=["POST"]),
-    Route(f"{_REPO}/commit/{{rev}}", commit, methods=["POST"]),
+    Route(f"{REPO}/preupload/{{rev}}", preupload, methods=["POST"]),
+    Route(f"{REPO}/commit/{{rev}}", commit, methods=["POST"]),
 ]

@@ -16,6 +16,7 @@ from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import Commit, FileEntry, Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     BigFile,
     HubError,
     base_url,
@@ -225,11 +226,10 @@ def folder_item(path: str) -> dict[str, Any]:
     return {"type": "directory", "path": path, "size": 0, "oid": oid}
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
-    Route(f"{_REPO}/tree/{{rev}}", list_tree),
-    Route(f"{_REPO}/tree/{{rev}}/{{path:path}}", list_tree),
-    Route(f"{_REPO}/paths-info/{{rev}}", paths_info, methods=["POST"]),
+    Route(f"{REPO}/tree/{{rev}}", list_tree),
+    Route(f"{REPO}/tree/{{rev}}/{{path:path}}", list_tree),
+    Route(f"{REPO}/paths-info/{{rev}}", paths_info, methods=["POST"]),
     *(
         Route(f"{prefix}/{{namespace}}/{{name}}/{verb}/{{rev}}/{{path:path}}", resolve)
         for prefix in ("/datasets", "/spaces", "")

@@ -18,6 +18,7 @@ from cephalo.model_cards.hub.files import clashing
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import FileEntry, RepoState, Store, now
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     base_url,
     hub_of,
@@ -262,7 +263,7 @@ def merged_tree(store: Store, repo: RepoName, main: str, head: str) -> dict[str,
     return merged
 
 
-_PULLS = "/api/{kind}/{namespace}/{name}/discussions"
+_PULLS = f"{REPO}/discussions"
 ROUTES = [
     Route(_PULLS, list_pulls),
     Route(_PULLS, create, methods=["POST"]),

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import RepoName, check_repo
 from cephalo.model_cards.hub.web import (
+    REPO,
     Hub,
     HubError,
     base_url,
@@ -176,6 +177,6 @@ ROUTES = [
     Route("/api/repos/create", create, methods=["POST"]),
     Route("/api/repos/delete", delete, methods=["DELETE"]),
     Route("/api/repos/move", move, methods=["POST"]),
-    Route("/api/{kind}/{namespace}/{name}/auth-check", auth_check),
-    Route("/api/{kind}/{namespace}/{name}/settings", settings, methods=["PUT"]),
+    Route(f"{REPO}/auth-check", auth_check),
+    Route(f"{REPO}/settings", settings, methods=["PUT"]),
 ]

@@ -13,6 +13,7 @@ from cephalo.model_cards.hub.names import KINDS, RepoName, check_repo
 from cephalo.model_cards.hub.repos import private_of, split_id
 from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     base_url,
     hub_of,
@@ -177,11 +178,10 @@ def copied_tree(
     return {path: dataclasses.replace(entry, xet=None) for path, entry in tree.items()}
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
     Route("/api/settings/repositories", list_own),
-    Route(f"{_REPO}/lfs-files", list_large),
-    Route(f"{_REPO}/lfs-files/batch", delete_large, methods=["POST"]),
-    Route(f"{_REPO}/lfs-files/duplicate", duplicate_large, methods=["POST"]),
-    Route(f"{_REPO}/duplicate", duplicate, methods=["POST"]),
+    Route(f"{REPO}/lfs-files", list_large),
+    Route(f"{REPO}/lfs-files/batch", delete_large, methods=["POST"]),
+    Route(f"{REPO}/lfs-files/duplicate", duplicate_large, methods=["POST"]),
+    Route(f"{REPO}/duplicate", duplicate, methods=["POST"]),
 ]

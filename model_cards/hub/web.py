@@ -29,6 +29,7 @@ from cephalo.model_cards.hub.tensors import Weights
 MAX_JSON_BYTES = 4 << 20
 MAX_FORM_FIELDS = 20_000
 WRITE_BYTES = 1 << 20
+REPO = "/api/{kind}/{namespace}/{name}"  # where the routes about one repo begin
 WATCH_SECONDS = 0.5  # between two looks whether the client is still there
 
 T = TypeVar("T")
@@ -132,10 +133,9 @@ async def run_costly(request: Request, function: Callable[..., T], *arguments: A
     So however many strangers ask for lists and checks, files are served beside them, and users
     wait for users only.
     """
-    hub, header = hub_of(request), request.headers.get("authorization", "")
-    known = user_of_token(hub.tokens, header.removeprefix("Bearer ").strip()) is not None
+    hub = hub_of(request)
     # Under /cas/ the token is one of Xet, which was read before.
-    known = known or request.scope["path"].startswith("/cas/")
+    known = request.scope["path"].startswith("/cas/") or _user(request) is not None
     limiter = hub.costly if known else hub.strangers
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
@@ -196,13 +196,15 @@ def check_host(host: str, names: Collection[str]) -> None:
 
 def caller(request: Request) -> str | None:
     """The user whose token came with the request; None without a token. 401 for a wrong one."""
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    user = user_of_token(hub_of(request).tokens, header.removeprefix("Bearer ").strip())
-    if user is None:
+    user = _user(request)
+    if user is None and "authorization" in request.headers:
         raise HubError(401, "Invalid credentials in Authorization header")
     return user
+
+
+def _user(request: Request) -> str | None:
+    token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    return user_of_token(hub_of(request).tokens, token)
 
 
 def need_caller(request: Request) -> str:
