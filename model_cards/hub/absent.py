@@ -1,6 +1,6 @@
-"""What other Hubs have and this one has not is refused by name, and missing repos are called so.
+"""Routes about what this Hub does not have: unsupported features are named, and missing repos.
 
-`FIRST` come before all others, `ROUTES` after them.
+`FIRST` come before all other routes, `ROUTES` after them.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def not_here(request: Request, what: str) -> Response:
 
 
 def no_route(request: Request, kind: str) -> Response:
-    """A repo that is not there, or is asked for what no route answers."""
+    """Answer for a repo that is not there, or an address that no route matches."""
     parts = request.path_params["rest"].split("/")
     if len(parts) > 2:
         with contextlib.suppress(BadName):
@@ -57,7 +57,7 @@ def no_route(request: Request, kind: str) -> Response:
 
 
 def no_download(request: Request) -> Response:
-    """A file of a model without a namespace."""
+    """Answer for a file of a model without a namespace."""
     raise no_repo(request, "model", param(request, "name"))
 
 

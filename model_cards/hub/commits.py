@@ -64,7 +64,7 @@ class Change(NamedTuple):
 
 
 class Uploaded(NamedTuple):
-    """Put at `path` what was uploaded before; `size` is None where the commit does not say it."""
+    """Put at `path` what was uploaded before; `size` is None if the commit does not say it."""
 
     path: str
     sha256: str

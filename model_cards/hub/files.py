@@ -147,7 +147,7 @@ def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator
 def tell_last_commits(
     store: Store, repo: RepoName, commit: Commit, found: list[dict[str, Any]]
 ) -> None:
-    """Add to each of the found paths which commit last changed it, where that is not long ago."""
+    """Add to each of the found paths the commit that last changed it; see `last_changes`."""
     changed = last_changes(store, repo, commit)
     for item in found:
         latest = changed.get(item["path"])

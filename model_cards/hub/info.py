@@ -79,7 +79,7 @@ def repo_info(request: Request) -> Response:
 
 
 def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
-    """What the query asks for with `expand` of a description; all of it where it does not."""
+    """The fields of a description that `expand` in the query asks for, or all of them."""
     wanted = request.query_params.getlist("expand")
     other = sorted(set(wanted) - described.keys())
     if other:

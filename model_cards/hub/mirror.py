@@ -1,11 +1,11 @@
-"""What is not here is fetched from another Hub, once, and kept (`cephalo hub serve --upstream`).
+"""Fetch missing repos from another Hub, once, and keep them (`cephalo hub serve --upstream`).
 
 A repo of the upstream Hub is described here when a user first asks for it, at the commit that it
-then has; its README.md comes along. Other files are fetched when they are first downloaded, and
-sent on while they arrive. What was fetched is checked against the hash that upstream told.
+then has, together with its README.md. Other files are fetched when they are first downloaded, and
+sent on while they arrive. Each is checked against the hash that upstream announced.
 
 Only users with a token make the hub fetch; what it has, everybody may read. The upstream Hub is
-asked without a token, so only its public repos can be had.
+asked without a token, so only its public repos are available.
 """
 
 import asyncio

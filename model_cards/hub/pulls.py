@@ -249,7 +249,7 @@ def _merge(request: Request, text: str) -> Response:
 
 
 def merged_tree(store: Store, repo: RepoName, main: str, head: str) -> dict[str, FileEntry]:
-    """The files of a branch with what `head` changed since they parted; 409 where both did."""
+    """The files of a branch with the changes of `head` since they parted; 409 on a conflict."""
     on_main = {commit.sha for commit in store.history(repo, main)}
     common = (commit.tree for commit in store.history(repo, head) if commit.sha in on_main)
     base = next(common, {})

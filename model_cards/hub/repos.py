@@ -141,7 +141,7 @@ def _set_private(hub: Hub, repo: RepoName, private: bool | None) -> Response:
 
 
 def private_of(body: dict[str, Any]) -> bool | None:
-    """Whether a repo is to be private; None where that is not said. Older clients say `private`."""
+    """Whether a repo should be private; None if that is not said. Older clients say `private`."""
     private = None if body.get("private") is None else value_of(body, "private", bool)
     if body.get("visibility") is None:
         return private

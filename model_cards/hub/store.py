@@ -102,7 +102,7 @@ class RepoState:
         raise NotThere("RevisionNotFound", f"Invalid rev id: {revision[:200]}")
 
     def branch(self, revision: str) -> str | None:
-        """The full name of a branch or pull request; None for what is neither."""
+        """The full name of a branch or pull request; None if it is neither."""
         for ref in (f"refs/heads/{revision}", revision):
             if ref in self.refs and not ref.startswith("refs/tags/"):
                 return ref
@@ -149,7 +149,7 @@ class Store:
         return FileEntry(size, oid, sha256, lfs=True, xet=xet)
 
     def share_content(self, source: str, target: str, sha256: str) -> None:
-        """Let a namespace have a content of another: one file with two names. Raises NotThere."""
+        """Give a namespace a content of another: one file with two names. Raises NotThere."""
         path = self.object_path(target, sha256)
         if not path.exists():
             if not self.object_path(source, sha256).exists():
@@ -171,7 +171,7 @@ class Store:
             yield RepoName(kind, path.parts[-3], path.parts[-2])
 
     def spelled(self, repo: RepoName) -> RepoName:
-        """The repo that has this name but for capitals; `repo` itself where there is none."""
+        """The repo that has this name but for capitals; `repo` itself if there is none."""
         if self.repo_path(repo).exists():
             return repo
         wanted = repo.id.casefold()
@@ -240,7 +240,7 @@ class Store:
             return True
 
     def moved(self, repo: RepoName) -> RepoName | None:
-        """Where a repo that is not there went; None where that is not known."""
+        """Where a repo that is not there went; None if that is not known."""
         seen: set[RepoName] = set()
         while repo not in seen and not self.repo_path(repo).exists():
             seen.add(repo)

@@ -30,7 +30,7 @@ class Named:
 
 
 def named(store: Store) -> dict[str, Named]:
-    """What the commits of each namespace name. Raises CephaloError where one does not read."""
+    """What the commits of each namespace name. Raises CephaloError if one does not parse."""
     found: dict[str, Named] = {path.name: Named() for path in (store.disk.root / "store").glob("*")}
     for kind in KINDS:
         for repo in store.names(kind):
@@ -193,7 +193,7 @@ def _drop_chunks(store: Store, namespace: str, broken: list[Path]) -> None:
 
 
 def key_of(path: Path, like: str) -> str:
-    """The name that a content should have: its sha256, or its git hash where `like` is one."""
+    """The name that a content should have: its sha256, or its git hash if `like` is one."""
     digest = hashlib.sha256()
     if like.startswith(GIT_KEY):
         digest = hashlib.sha1(git_blob_start(path.stat().st_size), usedforsecurity=False)

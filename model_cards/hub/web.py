@@ -66,7 +66,7 @@ class HubError(Exception):
 
 
 class Moved(Exception):
-    """What was asked for is at another address of this hub, which comes without the host."""
+    """The request belongs to another address of this hub, given without the host."""
 
     def __init__(self, address: str):
         super().__init__(address)
@@ -255,7 +255,7 @@ def repo_to_write(request: Request) -> RepoName:
 
 
 def follow(request: Request, repo: RepoName) -> None:
-    """Raises Moved where the caller may read what became of a repo under another name."""
+    """Raises Moved if the repo has another name now and the caller may read it."""
     hub = hub_of(request)
     target = hub.store.moved(repo)
     if target is not None:
@@ -274,7 +274,7 @@ def moved_to(request: Request, name: str, target: RepoName) -> Moved:
 def mirror(request: Request, repo: RepoName) -> None:
     """Describe a repo of the upstream Hub here, at the revision in the address.
 
-    Raises Moved where upstream has it under another name.
+    Raises Moved if upstream has it under another name.
     """
     hub, user = hub_of(request), caller(request)
     if hub.mirror is None or user is None or repo.namespace in hub.tokens:
@@ -292,9 +292,9 @@ def mirror(request: Request, repo: RepoName) -> None:
 
 
 def no_repo(request: Request, kind: str, name: str) -> Exception:
-    """What to raise for a repo without a namespace, such as gpt2.
+    """The exception for a repo without a namespace, such as gpt2, of which none is here.
 
-    No repo here is called so. Upstream may know it under its whole name.
+    Upstream may know it under its whole name.
     """
     hub, user = hub_of(request), caller(request)
     if hub.mirror is not None and user is not None:
@@ -353,9 +353,9 @@ def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = 
 
 
 def only(asked: Mapping[str, Any], *kept: str) -> None:
-    """Answer 400 by name where something is asked for that is not kept here.
+    """Answer 400 if a field is set that is not kept here, and name it.
 
-    What a field says by being null, false or empty is what it says by being absent.
+    A field that is null, false or empty counts as absent.
     """
     other = sorted(name for name, value in asked.items() if name not in kept and value)
     if other:
