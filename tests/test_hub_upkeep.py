@@ -23,9 +23,10 @@ from typer.testing import CliRunner
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.mirror import Arrival, Mirror
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.server import app
-from cephalo.model_cards.hub.store import Store
+from cephalo.model_cards.hub.store import FileEntry, Store
 from cephalo.model_cards.hub.upkeep import check, collect
 from cephalo.model_cards.hub.web import moved_to
 
@@ -217,6 +218,18 @@ def test_main_is_upstreams_main_whichever_revision_is_asked_for_first(two_hubs):
     for rev, sha in zip(("v1", "main"), shas, strict=True):
         assert near.call("GET", f"{api}/revision/{rev}", "alice").json()["sha"] == sha
     assert near.call("GET", f"/{repo}/resolve/main/new.txt", "alice").body == b"new"
+
+
+def test_a_fault_while_a_file_arrives_ends_the_wait(tmp_path):
+    disk = Disk(tmp_path)
+    mirror = Mirror("http://127.0.0.1:9", Store(disk), client=None)
+    entry, key = FileEntry(1, "0" * 40, "0" * 64, lfs=True), ("carol", "0" * 64)
+    arrival = mirror._arrivals[key] = Arrival(disk.stage())
+    with pytest.raises(AttributeError):
+        mirror._fetch(arrival, key, "http://127.0.0.1:9/x", entry)
+    assert (arrival.done, arrival.error) == (False, "http://127.0.0.1:9/x cannot be fetched")
+    assert not mirror._arrivals and not list((tmp_path / "tmp").iterdir())
+    disk.close()
 
 
 @pytest.mark.parametrize("name", ["a", "models", "api-x"])
