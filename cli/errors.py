@@ -9,7 +9,7 @@ class CephaloError(Exception):
 
 
 def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:
-    """What a failed question about `name` means: what the Hub answered, or that it did not."""
+    """The error for a request about `name` that failed: the Hub's answer, or that there is none."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     if status in (401, 403):
@@ -25,7 +25,7 @@ def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:
         )
     if isinstance(error, ValueError):
         return CephaloError(
-            f"{endpoint} answered for {name} what no Hub answers ({said}); correct HF_ENDPOINT"
+            f"{endpoint} gave no valid answer for {name} ({said}); is it a Hub? correct HF_ENDPOINT"
         )
     return CephaloError(
         f"{endpoint} cannot be reached for {name} ({said}); check the network and HF_ENDPOINT"

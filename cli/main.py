@@ -15,10 +15,14 @@ from cephalo.cli.keys import check_environment
 
 
 class Command(NamedTuple):
-    """`app` names a `typer.Typer` as "module:attribute"; `summary` is its line in the help."""
+    """`app` names a `typer.Typer` as "module:attribute"; `summary` is its line in the help.
+
+    `resumes` is False for servers and conversations, which have nothing to go on with.
+    """
 
     app: str
     summary: str
+    resumes: bool = True
 
 
 COMMANDS = {
@@ -41,9 +45,13 @@ COMMANDS = {
         "cephalo.merge_recipes.merge:app", "Stack decoder layers into a deeper model."
     ),
     "moe": Command("cephalo.merge_recipes.moe:app", "Mix several models as experts behind gates."),
-    "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images."),
-    "serve": Command("modeling_cephalo.serve:app", "Put a model behind the OpenAI API."),
-    "demo": Command("modeling_cephalo.demo.command:app", "Open a page to try a model on."),
+    "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images.", resumes=False),
+    "serve": Command(
+        "modeling_cephalo.serve:app", "Put a model behind the OpenAI API.", resumes=False
+    ),
+    "demo": Command(
+        "modeling_cephalo.demo.command:app", "Open a page to try a model on.", resumes=False
+    ),
     "discuss": Command(
         "modeling_cephalo.agents.command:app", "Let a panel of models discuss images and report."
     ),
@@ -59,7 +67,9 @@ COMMANDS = {
     "make-mesh": Command(
         "modeling_cephalo.meshes.command:app", "Make a printable part: parameters, image or model."
     ),
-    "hub": Command("cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback."),
+    "hub": Command(
+        "cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback.", resumes=False
+    ),
 }
 
 USAGE = """Usage: cephalo COMMAND [ARGS]...
@@ -74,8 +84,10 @@ Run `cephalo COMMAND --help` for the options of a command and an example.
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command; exit with 0, with 1 and one line on bad input, with 130 on Ctrl-C and
-    SIGTERM."""
+    """Run one command.
+
+    Exit with 0, with 1 and one line on bad input, or with 130 on Ctrl-C and SIGTERM.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
@@ -97,7 +109,9 @@ def main(argv: list[str] | None = None) -> None:
             raise
         sys.exit(f"cephalo: error: {one_line(error)}{room(error)}")
     except KeyboardInterrupt:
-        print("cephalo: stopped; the same command goes on from here", file=sys.stderr)
+        resumes = argv[0] in COMMANDS and COMMANDS[argv[0]].resumes
+        how = "; the same command goes on from here" if resumes else ""
+        print(f"cephalo: stopped{how}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -65,7 +65,7 @@ def cased(text: str) -> bool:
 
 
 def is_password(address: str) -> bool:
-    """Whether the `://user:password@host` of an address holds what is no stand-in."""
+    """Whether the password in `://user:password@host` is a real one, and no stand-in."""
     user, _, password = address.rpartition("@")[0].partition("://")[2].partition(":")
     stands_in = password == user or STAND_INS.fullmatch(password)
     return not stands_in and not EXAMPLE_HOST.search(address)
@@ -75,8 +75,8 @@ def is_password(address: str) -> bool:
 class Form:
     """The form of a kind of credential: what `pattern` matches from one of `starts` on.
 
-    `is_real` tells it from the texts of the same form that are none. One that is not `alone` may
-    follow a letter or digit.
+    `is_real` is False for texts of the same form that are no credentials. If `alone` is False, it
+    may directly follow a letter or digit.
     """
 
     kind: str
@@ -189,7 +189,7 @@ class Credential:
 
 
 def find_credential(text: str, in_use: dict[str, str] | None = None) -> Credential | None:
-    """A credential in `text`, None where there is none.
+    """The first credential in `text`, or None.
 
     `in_use` maps values that are credentials for certain to what they are.
     """
@@ -232,7 +232,7 @@ def credentials_in_use(token: str | None) -> dict[str, str]:
 
 
 def refuse_credentials(folder: Path, files: Iterable[str], token: str | None) -> None:
-    """Raise CephaloError where one of `files`, paths inside `folder`, holds a credential.
+    """Raise CephaloError if one of `files`, paths inside `folder`, holds a credential.
 
     Texts are read whole, of Parquet files the texts of all rows, of safetensors files the header,
     of other long binary files the ends. `token` is the Hub token of this push.
@@ -297,7 +297,7 @@ def safetensors_header(file: BinaryIO) -> str:
 def parquet_parts(path: Path) -> Iterator[Part]:
     """The texts of a Parquet file: its metadata, and those of each row.
 
-    Raises CephaloError where it cannot be read.
+    Raises CephaloError if it cannot be read.
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:

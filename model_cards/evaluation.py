@@ -1,6 +1,5 @@
 """Results of `cephalo eval` in a model's folder: rows of its card, and entries for the Hub."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,12 @@ from huggingface_hub.utils import yaml_dump
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
-from cephalo.model_cards.model_folder import model_sha256, read_json, results_files
+from cephalo.model_cards.model_folder import (
+    file_sha256,
+    model_sha256,
+    read_json,
+    results_files,
+)
 from cephalo.model_cards.upload import NAME
 
 # The measures of each task that the Hub gets, by the start of their names. The card has all.
@@ -120,8 +124,8 @@ def is_hub_copy(measured: dict[str, str], folder: Path, repo_id: str) -> bool:
 
 
 def has_weights_of(folder: Path, name: str, commit: str) -> bool:
-    """Whether the weights in a folder are those that a model of the Hub had at a commit; not where
-    the Hub cannot tell."""
+    """Whether the weights in a folder are those of a model of the Hub at a commit; False if the Hub
+    cannot tell."""
     try:
         info = HfApi().model_info(name, revision=commit, files_metadata=True)
     except (httpx2.HTTPError, HFValidationError):
@@ -135,12 +139,6 @@ def has_weights_of(folder: Path, name: str, commit: str) -> bool:
     if not theirs or paths.keys() != theirs.keys():
         return False
     return all(file_sha256(path) == theirs[file] for file, path in paths.items())
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_measures(found: dict[str, dict[str, float | None]]) -> list[Measure]:

@@ -204,7 +204,7 @@ def code_from(folder: Path, model_type: str | None) -> str | None:
 
 
 def prompt_form(folder: Path) -> str | None:
-    """A question about an image as the chat template writes it; None where there is no template,
+    """A question about an image as the chat template writes it; None if there is no template,
     or one that wants other messages.
 
     Raises CephaloError for a template that takes too long or writes too much.

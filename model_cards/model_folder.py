@@ -59,10 +59,15 @@ def model_sha256(folder: Path) -> str:
     paths = sorted({path for name in MODEL_FILES for path in folder.glob(name)})
     digest = hashlib.sha256()
     for path in tqdm(paths, desc=f"hashing {folder.name}", delay=2, disable=None):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = file_sha256(path)
         digest.update(f"{path.name} {content}\n".encode())
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def count_parameters(folder: Path) -> int:

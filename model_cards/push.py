@@ -101,9 +101,9 @@ def push_model(
 ) -> str:
     """Push a model's folder as it is, but for local paths; return the commit's sha.
 
-    `revision` names a branch, made where it is missing. Raises CephaloError where a file holds a
-    path of this machine, where the base of an adapter is not on the Hub, where what arrived
-    differs, and as `push_folder` does.
+    `revision` names a branch, made where it is missing. Raises CephaloError if a file holds a
+    path of this machine, if the base of an adapter is not on the Hub, if what arrived differs, and
+    as `push_folder` does.
     """
     with staged(folder, base_model) as (aside, files):
         check_base(api, aside)

@@ -74,8 +74,8 @@ def push_folder(
 ) -> str:
     """Push `files` (paths inside `folder`, with "/") in one commit; return its sha.
 
-    That is the sha of this push, whatever others push meanwhile; where the files are there
-    already, the branch's own.
+    That is the sha of this push, whatever others push meanwhile, or that of the branch if the files
+    are there already.
 
     More than 256 files go in several commits, the client's choice. The repository is made where it
     is missing, and the branch `revision` too. Remote files that match `delete_patterns` and are not

@@ -63,15 +63,22 @@ def test_operating_system_errors_are_one_line(monkeypatch):
     assert stop.value.code.startswith(said) and "MB left: make room" in stop.value.code
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("extract", "cephalo: stopped; the same command goes on from here\n"),
+        *((name, "cephalo: stopped\n") for name in ("serve", "demo", "hub", "chat")),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on_where_there_is_something(monkeypatch, capsys, command, said):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cephalo.cli.main.run_command", interrupted)
     with pytest.raises(SystemExit) as stop:
-        main(["extract"])
+        main([command])
     assert stop.value.code == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert capsys.readouterr().err == said
 
 
 def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):

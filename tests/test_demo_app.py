@@ -320,5 +320,5 @@ def test_temporary_files_go_with_the_server(demo, client, files):
     demo.process.send_signal(signal.SIGTERM)
     _, errors = demo.process.communicate(timeout=30)
     assert demo.process.returncode == 130
-    assert errors.endswith("cephalo: stopped; the same command goes on from here\n")
+    assert errors.endswith("cephalo: stopped\n")
     assert [*demo.temporary.iterdir()] == []

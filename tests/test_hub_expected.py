@@ -84,6 +84,19 @@ def test_capitals_do_not_count(hub, repo):
     assert files(hub, repo) == ["a"]
     answer = hub.call("POST", "/api/repos/create", "alice", {"name": repo.split("/")[1].upper()})
     assert (answer.status, answer.json()["name"]) == (409, repo)
+    other = new_repo(hub)
+    for source, target, status in (
+        (repo, other.upper().replace("ALICE", "alice"), 409),
+        (repo, repo, 409),
+        (other.upper(), f"{other}-New", 200),
+        (f"{other}-new", f"{other}-NEW", 200),  # changes the capitals alone
+    ):
+        body = {"fromRepo": source, "toRepo": target}
+        assert hub.call("POST", "/api/repos/move", "alice", body).status == status, target
+    assert hub.call("GET", f"/api/models/{other}-new").json()["id"] == f"{other}-NEW"
+    body = {"name": f"{other}-new".split("/")[1]}
+    assert hub.call("DELETE", "/api/repos/delete", "alice", body).status == 200
+    assert hub.call("GET", f"/api/models/{other}-NEW", "alice").status == 404
 
 
 def test_pull_requests_are_talked_about_and_merged(hub, repo):
@@ -122,6 +135,13 @@ def test_pull_requests_are_talked_about_and_merged(hub, repo):
     ] == []
 
 
+def test_a_file_in_the_place_of_a_folder_is_a_conflict(hub, repo):
+    assert commit(hub, repo, regular("a", b"1"), query="?create_pr=1").status == 200
+    assert commit(hub, repo, regular("a/x", b"1")).status == 200
+    answer = hub.call("POST", f"/api/models/{repo}/discussions/1/merge", "alice", {})
+    assert (answer.status, answer.json()["error"]) == (409, "Conflicts: a")
+
+
 def push_large(hub, repo: str, path: str, content: bytes, branch: str = "main") -> None:
     target = lfs_target(hub, repo, content)
     assert hub.call("PUT", target, body=content).status == 200
@@ -135,6 +155,9 @@ def test_large_files_are_listed_and_deleted_from_the_history(hub, repo):
     push_large(hub, repo, "keep.bin", keep)
     push_large(hub, repo, "drop.bin", drop)
     hub.call("POST", f"/api/models/{repo}/branch/side", "alice", {})
+    commit(hub, repo, regular("new"), query="?create_pr=1")
+    pull = f"/api/models/{repo}/discussions/1"
+    assert hub.call("POST", f"{pull}/merge", "alice", {}).status == 200
     found = hub.call("GET", f"/api/models/{repo}/lfs-files", "alice").json()
     assert [(item["filename"], item["ref"]) for item in found] == [
         ("drop.bin", "refs/heads/main"),
@@ -145,7 +168,9 @@ def test_large_files_are_listed_and_deleted_from_the_history(hub, repo):
     assert hub.call("POST", f"/api/models/{repo}/lfs-files/batch", "alice", body).status == 400
     body["deletions"]["rewriteHistory"] = True
     assert hub.call("POST", f"/api/models/{repo}/lfs-files/batch", "alice", body).status == 200
-    assert files(hub, repo) == ["keep.bin"]
+    assert files(hub, repo) == ["keep.bin", "new"]
+    head = hub.call("GET", f"/api/models/{repo}").json()["sha"]
+    assert hub.call("GET", pull).json()["changes"]["mergeCommitId"] == head
     history = hub.call("GET", f"/api/models/{repo}/commits/side").json()
     assert len(history) == 3
     for one in history:
@@ -219,6 +244,9 @@ def test_sharded_parameters(hub, repo):
     answer = hub.call("GET", f"/api/models/{repo}/safetensors-metadata/{name}").json()
     assert answer["index"] == {"metadata": {"total_size": 40}}
     assert answer["headers"]["2.safetensors"]["b"]["shape"] == [6]
+    lost = sha256(tensors(b=[6]))
+    (hub.root / "store/alice/objects" / lost[:2] / lost).unlink()
+    assert hub.call("GET", f"/api/models/{repo}/safetensors-metadata/{name}").status == 404
     commit(hub, repo, regular(name, b'{"weight_map": {"a": ["x"]}}'))
     answer = hub.call("GET", f"/api/models/{repo}/safetensors-metadata/{name}")
     assert answer.status == 400 and "index" in answer.json()["error"]

@@ -1,10 +1,11 @@
 """What the hub keeps is kept as asked; what it does not keep is refused by name."""
 
 import json
+import os
 import time
 
 import pytest
-from hub_fixture import commit, new_repo, regular
+from hub_fixture import commit, new_repo, regular, sha256
 from hub_fixture import hub as hub
 
 from cephalo.model_cards.hub.cards import BadCard, card_data, card_tags
@@ -22,10 +23,14 @@ def test_protected_and_gated_are_refused_and_change_nothing(hub):
         answer = hub.call("PUT", f"/api/models/{repo}/settings", "alice", asked)
         assert (answer.status, name in answer.json()["error"]) == (400, True), asked
         assert hub.call("GET", f"/api/models/{repo}", "alice").json()["private"] is True
-    for asked in ({"visibility": "protected"}, {"hardware": "t4"}, {"region": "eu"}):
+    for asked, name in (
+        ({"visibility": "protected"}, "protected"),
+        ({"hardware": "t4"}, "hardware"),
+        ({"region": "eu"}, "region"),
+    ):
         body = {"name": "never-made", "type": "space", "sdk": "static", **asked}
         answer = hub.call("POST", "/api/repos/create", "alice", body)
-        assert answer.status == 400 and next(iter(asked.values())) in str(body)
+        assert (answer.status, name in answer.json()["error"]) == (400, True), asked
         assert hub.call("GET", "/api/spaces/alice/never-made", "alice").status == 404
     unchanged = {"gated": False, "visibility": "public"}
     assert hub.call("PUT", f"/api/models/{repo}/settings", "alice", unchanged).status == 200
@@ -84,6 +89,7 @@ def test_tags_of_a_card():
         ("*.log\n!keep.log", ["x.log"], ["keep.log", "a/keep.log"]),
         ("logs/\n!logs/keep.log", ["logs/keep.log"], []),
         ("# c\n\\#x\n\\!y\nq  \n", ["#x", "!y", "q"], ["# c", "c", "q  "]),
+        ("q\\   \n", ["q "], ["q", "q   "]),
         ("\\*.md", ["*.md"], ["a.md"]),
     ],
 )
@@ -106,9 +112,29 @@ def test_gitignore_in_the_repo_and_in_the_request(hub):
     assert ignored() == ["secret.env"]
     assert ignored(gitIgnore="a/\n") == ["a/w.bin"]
     assert ignored(gitIgnore="") == []
-    many = {"files": [], "gitIgnore": "x\n" * 1001}
-    answer = hub.call("POST", f"/api/models/{repo}/preupload/main", "alice", many)
-    assert answer.status == 400 and "1000 patterns" in answer.json()["error"]
+    deep = [{"path": "a/" * 500 + "w", "size": 1}]
+    before = time.perf_counter()
+    for files, sent, why in (
+        ([], "x\n" * 1001, "1000 patterns"),
+        (deep, "**/a/**/b\n" * 1000, "folders this deep"),
+        ([], "a" + " " * 70_000 + "b", "longer than 65536"),
+    ):
+        body = {"files": files, "gitIgnore": sent}
+        answer = hub.call("POST", f"/api/models/{repo}/preupload/main", "alice", body)
+        assert answer.status == 400 and why in answer.json()["error"]
+    assert ignored(gitIgnore="a" + " " * 60_000 + "b") == []
+    assert time.perf_counter() - before < 2
+
+
+def test_a_gitignore_whose_content_is_lost_ignores_nothing(hub):
+    repo, content = new_repo(hub), os.urandom(9).hex().encode()
+    assert commit(hub, repo, regular(".gitignore", content)).status == 200
+    name = sha256(content)
+    (hub.root / "store/alice/objects" / name[:2] / name).unlink()
+    body = {"files": [{"path": ".gitignore", "size": 1}]}
+    answer = hub.call("POST", f"/api/models/{repo}/preupload/main", "alice", body)
+    (file,) = answer.json()["files"]
+    assert (file["shouldIgnore"], "oid" in file) == (False, False)
 
 
 # --- cards that cost

@@ -54,11 +54,12 @@ def test_first_start(tmp_path):
         took = time.perf_counter() - start
         process.terminate()
         rest = process.stdout.read()
+    assert (process.returncode, rest) == (130, "cephalo: stopped\n")
     tokens_file = tmp_path / "a b" / "tokens.json"
     tokens = json.loads(tokens_file.read_text())
     assert list(tokens) == ["carol"] and tokens["carol"].startswith("hf_")
     assert stat.S_IMODE(tokens_file.stat().st_mode) == 0o600
-    assert tokens["carol"] not in "".join(lines) + rest
+    assert tokens["carol"] not in "".join(lines)
     # The printed lines are shell that sets both variables.
     shell = "".join(lines[1:]) + 'printf "%s %s" "$HF_ENDPOINT" "$HF_TOKEN"'
     output = subprocess.run(["sh", "-c", shell], capture_output=True, text=True).stdout

@@ -17,14 +17,18 @@ from hub_fixture import (
     regular,
     sha256,
 )
+from starlette.requests import Request
 from test_hub_cas import Xet, push_over_xet
 from typer.testing import CliRunner
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub.disk import Disk
+from cephalo.model_cards.hub.mirror import Arrival, Mirror
+from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.server import app
-from cephalo.model_cards.hub.store import Store
+from cephalo.model_cards.hub.store import FileEntry, Store
 from cephalo.model_cards.hub.upkeep import check, collect
+from cephalo.model_cards.hub.web import moved_to
 
 CAROL = {"carol": "hf_carol_for_tests"}
 
@@ -113,6 +117,18 @@ def test_check_mends_from_chunks_and_copies_and_names_what_is_lost(tmp_path):
         assert ["oid" in file for file in answer["files"]] == [False, True]
         push_large(server, repo, "lost.bin", lost)
         assert server.call("GET", f"/{repo}/resolve/main/lost.bin").body == lost
+        address = Xet(server, repo, "write", "alice").cas
+        push_over_xet(server, repo, b"abc" * 100, b"def" * 100)
+    # Neither its content nor its chunks are whole: sent again over Xet, they are.
+    (xorb,) = tmp_path.glob("store/alice/xorbs/*/*")
+    xorb.write_bytes(b"\xff" * 50)
+    object_path(tmp_path, over_xet).unlink()
+    found = upkeep(tmp_path, check)
+    assert (found.lost, found.chunks) == ([f"{repo}: x.bin"], [])
+    with hub_in_process(tmp_path, 1_000_000) as server:
+        assert Xet(server, repo, "write", "alice").cas != address
+        push_over_xet(server, repo, b"abc" * 100, b"def" * 100)
+        assert server.call("GET", f"/{repo}/resolve/main/x.bin").body == over_xet
 
 
 def test_nothing_is_deleted_where_a_commit_does_not_read(tmp_path):
@@ -184,12 +200,50 @@ def test_names_of_upstream_lead_to_what_it_has(two_hubs):
     repo = new_repo(far, user="carol")
     moved = {"fromRepo": repo, "toRepo": f"{repo}-new"}
     assert far.call("POST", "/api/repos/move", "carol", moved).status == 200
-    answer = near.call("GET", f"/{repo}/resolve/main/.gitattributes", "alice")
-    assert answer.status == 307
-    assert answer.headers["Location"] == f"/{repo}-new/resolve/main/.gitattributes"
+    for path in ("/{}/resolve/main/.gitattributes", "/api/models/{}?blobs=true"):
+        answer = near.call("GET", path.format(repo), "alice")
+        assert (answer.status, answer.headers["Location"]) == (307, path.format(f"{repo}-new"))
     assert near.call("GET", "/api/models/gpt2", "alice").headers["X-Error-Code"] == "RepoNotFound"
     hidden = new_repo(far, private=True, user="carol")
     assert near.call("GET", f"/api/models/{hidden}", "alice").status == 404
+
+
+def test_main_is_upstreams_main_whichever_revision_is_asked_for_first(two_hubs):
+    far, near = two_hubs
+    repo = new_repo(far, user="carol")
+    api = f"/api/models/{repo}"
+    assert far.call("POST", f"{api}/tag/main", "carol", {"tag": "v1"}).status == 200
+    commit(far, repo, regular("new.txt", b"new"), user="carol")
+    shas = [far.call("GET", f"{api}/revision/{rev}").json()["sha"] for rev in ("v1", "main")]
+    for rev, sha in zip(("v1", "main"), shas, strict=True):
+        assert near.call("GET", f"{api}/revision/{rev}", "alice").json()["sha"] == sha
+    assert near.call("GET", f"/{repo}/resolve/main/new.txt", "alice").body == b"new"
+
+
+def test_a_fault_while_a_file_arrives_ends_the_wait(tmp_path):
+    disk = Disk(tmp_path)
+    mirror = Mirror("http://127.0.0.1:9", Store(disk), client=None)
+    entry, key = FileEntry(1, "0" * 40, "0" * 64, lfs=True), ("carol", "0" * 64)
+    arrival = mirror._arrivals[key] = Arrival(disk.stage())
+    with pytest.raises(AttributeError):
+        mirror._fetch(arrival, key, "http://127.0.0.1:9/x", entry)
+    assert (arrival.done, arrival.error) == (False, "http://127.0.0.1:9/x cannot be fetched")
+    assert not mirror._arrivals and not list((tmp_path / "tmp").iterdir())
+    disk.close()
+
+
+@pytest.mark.parametrize("name", ["a", "models", "api-x"])
+def test_a_redirect_changes_the_name_and_nothing_else(name):
+    target = RepoName("model", "lab", "new")
+    for path, query in (
+        ("/api/models/{}", b"expand=sha&expand=tags"),
+        ("/{}/resolve/main/models/a", b""),
+        ("/datasets/{}/resolve/main/a", b"download=1"),
+        ("/{}.git/info/lfs/objects/batch", b""),
+    ):
+        scope = {"type": "http", "path": path.format(name), "query_string": query, "headers": []}
+        address = moved_to(Request(scope), name, target).address
+        assert address == path.format("lab/new") + (f"?{query.decode()}" if query else "")
 
 
 def test_a_file_with_another_hash_is_not_kept(two_hubs, tmp_path):

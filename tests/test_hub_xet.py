@@ -126,17 +126,27 @@ def test_cut_off_shards():
 
 
 @given(st.binary(max_size=400))
-def test_noise_is_refused_or_read(noise):
-    for data in (noise, SHARD_HEADER + noise):
+def test_a_shard_of_noise_is_refused_or_has_what_was_read(noise):
+    for data in (noise, SHARD_HEADER + noise, SHARD_HEADER + noise + BOOKEND):
         try:
-            parse_shard(data)
+            files = parse_shard(data)
         except BadXet:
             continue
+        assert data.startswith(SHARD_HEADER) and BOOKEND[:32] in data
+        assert 48 * sum(1 + len(file.terms) for file in files) <= len(noise)
+
+
+@given(st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 3), st.integers(0, 70))))
+def test_a_xorb_of_noise_is_refused_or_has_what_its_headers_say(parts):
+    headers = [struct.pack("<II", len(noise) << 8, size << 8 | how) for noise, how, size in parts]
+    data = b"".join(header + noise for header, (noise, *_) in zip(headers, parts, strict=True))
     try:
-        for chunk in xorb_chunks(noise):
-            unpack_chunk(noise, chunk)
+        contents = [unpack_chunk(data, chunk) for chunk in xorb_chunks(data)]
     except BadXet:
-        pass
+        # Of these parts only those are sure to read that are stored as they are.
+        assert not parts or any(how or len(noise) != size or not size for noise, how, size in parts)
+    else:
+        assert [len(content) for content in contents] == [size for *_, size in parts]
 
 
 def test_huge_count_is_refused_before_it_is_read():

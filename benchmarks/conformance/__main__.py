@@ -60,9 +60,9 @@ SUITES = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.conformance", description=__doc__)
-    parser.add_argument("--sources", type=Path, help="folder of the archives, kept between runs")
-    parser.add_argument("--only", help="pytest's -k")
-    parser.add_argument("--show", action="store_true", help="print how each failure ends")
+    parser.add_argument("--sources", type=Path, help="folder to keep the downloaded archives in")
+    parser.add_argument("--only", help="tests to run, as pytest's -k")
+    parser.add_argument("--show", action="store_true", help="print each failure's last lines")
     arguments = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +86,7 @@ def archive(library: str, folder: Path) -> Path:
 
 
 def unpack(suite: Suite, path: Path, work: Path) -> Path:
-    """Unpack the tests of an archive and put our helpers beside them; their folder."""
+    """Unpack the tests of an archive and put our helpers beside them. Returns their folder."""
     with tarfile.open(path) as file:
         file.extractall(work, filter="data")
     tests = next(work.glob("*/tests"))
@@ -98,7 +98,7 @@ def unpack(suite: Suite, path: Path, work: Path) -> Path:
 
 
 def run(suite: Suite, tests: Path, work: Path, only: str | None, show: bool) -> int:
-    """Run a library's tests against a hub of their own; the number of unexpected failures."""
+    """Run a library's tests against a new hub. Returns the number of unexpected failures."""
     root = work / "hub"
     root.mkdir()
     (root / "tokens.json").write_text(json.dumps(tokens(tests)))
@@ -152,14 +152,14 @@ def environment_of(
 
 
 def out_of_scope(library: str) -> list[list[str]]:
-    """Patterns of test names and why such tests are not run."""
+    """Patterns of test names, each with the reason why such tests are not run."""
     lines = (HERE / "out_of_scope.tsv").read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return [row[1:] for row in rows if row[0] == library]
 
 
 def tell(suite: Suite, results: list[list[str]], show: bool) -> int:
-    """Print the counts and what failed; how many that are."""
+    """Print the counts and the failures. Returns the number of failures."""
     # A test that passes and then fails while it is torn down has two lines.
     outcomes = {name: (outcome, text) for name, outcome, text in results}
     counts = Counter(outcome for outcome, _ in outcomes.values())

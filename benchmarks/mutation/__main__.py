@@ -57,12 +57,12 @@ LEFT_OUT = ("_Eq_Is", "_NotEq_IsNot", "_Is_Eq", "_IsNot_NotEq", "/ExceptionRepla
 
 
 def main() -> None:
-    """Print the survivors and the share that is caught; exit with 1 where it is below the bar."""
+    """Print the survivors and the share that is caught; exit with 1 if it is below the bar."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/mutation"), help="of the copy")
-    parser.add_argument("--mutants", type=int, default=150, help="number of places that are tried")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of places and mutants")
-    parser.add_argument("--minutes", type=float, default=20.0, help="after which no more are tried")
+    parser.add_argument("--out", type=Path, default=Path("runs/mutation"), help="output folder")
+    parser.add_argument("--mutants", type=int, default=150, help="number of places to try")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice of places")
+    parser.add_argument("--minutes", type=float, default=20.0, help="time limit, in minutes")
     asked = parser.parse_args()
     end = time.monotonic() + 60 * asked.minutes
     tree = copy_repository(asked.out.resolve())
@@ -126,19 +126,19 @@ def sample(database: WorkDB, count: int, seed: int) -> list[WorkItem]:
 
 
 def place_of(mutation: MutationSpec) -> tuple[str, tuple[int, int], tuple[int, int]]:
-    """Where a mutant differs."""
+    """Where a mutant differs: file, start and end."""
     return mutation.module_path.as_posix(), mutation.start_pos, mutation.end_pos
 
 
 def order(item: WorkItem) -> tuple[str, int]:
-    """The order of the mutants at a place; their ids are chance."""
+    """The order of the mutants at a place; their ids are random."""
     return item.mutations[0].operator_name, item.mutations[0].occurrence
 
 
 def bodies_of(module: Path, functions: Iterable[str]) -> Iterator[range]:
-    """The lines of the bodies of functions: a fault in an annotation is none.
+    """The lines of the bodies of functions, since a mutated annotation changes nothing.
 
-    Raises KeyError for a function that is not there.
+    Raises KeyError if a function is missing.
     """
     found = {}
     for node in ast.parse(module.read_text(encoding="utf-8")).body:

@@ -1,6 +1,6 @@
-"""What other Hubs have and this one has not is refused by name, and missing repos are called so.
+"""Routes about what this Hub does not have: unsupported features are named, and missing repos.
 
-`FIRST` come before all others, `ROUTES` after them.
+`FIRST` come before all other routes, `ROUTES` after them.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import KINDS, BadName, check_repo
-from cephalo.model_cards.hub.web import HubError, caller, hub_of, no_repo, open_for, param
+from cephalo.model_cards.hub.web import REPO, HubError, caller, hub_of, no_repo, open_for, param
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 OF_SPACES = ("runtime", "secrets", "variables", "hardware", "sleeptime", "pause", "restart")
@@ -47,7 +47,7 @@ def not_here(request: Request, what: str) -> Response:
 
 
 def no_route(request: Request, kind: str) -> Response:
-    """A repo that is not there, or is asked for what no route answers."""
+    """Answer for a repo that is not there, or an address that no route matches."""
     parts = request.path_params["rest"].split("/")
     if len(parts) > 2:
         with contextlib.suppress(BadName):
@@ -57,11 +57,10 @@ def no_route(request: Request, kind: str) -> Response:
 
 
 def no_download(request: Request) -> Response:
-    """A file of a model without a namespace."""
+    """Answer for a file of a model without a namespace."""
     raise no_repo(request, "model", param(request, "name"))
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 FIRST = [
     Route(path + rest, partial(not_here, what=what), methods=METHODS)
     for path, what in NOT_HERE.items()
@@ -77,7 +76,7 @@ ROUTES = [
         for verb in (*OF_SPACES, "dev-mode", "volumes", "logs/{rest:path}")
     ),
     *(
-        Route(f"{_REPO}/{verb}{rest}", partial(not_here, what=what), methods=METHODS)
+        Route(f"{REPO}/{verb}{rest}", partial(not_here, what=what), methods=METHODS)
         for verb, what in OF_REPOS.items()
         for rest in ("", "/{rest:path}")
     ),

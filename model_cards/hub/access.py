@@ -92,7 +92,7 @@ class Tickets:
 
     @property
     def root_id(self) -> str:
-        """Tells this root from another at the same address, and from itself before `hub gc`."""
+        """Tells this root from others at its address, and from itself before it lost chunks."""
         return hashlib.sha256(b"root id" + self._key + self._generation).hexdigest()[:12]
 
     def issue(self, use: str, expires: int, **claims: Any) -> str:

@@ -37,6 +37,7 @@ from cephalo.model_cards.hub.disk import Staged
 from cephalo.model_cards.hub.names import check_repo
 from cephalo.model_cards.hub.store import Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     BigFile,
     HubError,
     base_url,
@@ -362,11 +363,10 @@ def get_chunks(request: Request) -> Response:
     return BigFile(xorb_path(hub.store, claims["namespace"], claims["xorb"]), {})
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 _CAS = "/cas/{owner}/v1"
 ROUTES = [
-    Route(f"{_REPO}/xet-read-token/{{rev}}", partial(token, scope="read")),
-    Route(f"{_REPO}/xet-write-token/{{rev}}", partial(token, scope="write")),
+    Route(f"{REPO}/xet-read-token/{{rev}}", partial(token, scope="read")),
+    Route(f"{REPO}/xet-write-token/{{rev}}", partial(token, scope="write")),
     Route(f"{_CAS}/xorbs/default/{{hash}}", has_xorb, methods=["HEAD"]),
     Route(f"{_CAS}/xorbs/default/{{hash}}", put_xorb, methods=["POST"]),
     Route(f"{_CAS}/shards", put_shard, methods=["POST"]),

@@ -18,11 +18,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cephalo.model_cards.hub.cas import adopt
-from cephalo.model_cards.hub.files import parents
+from cephalo.model_cards.hub.files import clashing
 from cephalo.model_cards.hub.gitignore import (
     MAX_GITIGNORE_BYTES,
     BadGitignore,
-    Pattern,
+    check_steps,
     ignores,
     parse,
 )
@@ -31,6 +31,7 @@ from cephalo.model_cards.hub.names import BadName, RepoName, check_path
 from cephalo.model_cards.hub.repos import LARGE_SUFFIXES
 from cephalo.model_cards.hub.store import FileEntry, NotThere, Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     base_url,
     body_lines,
@@ -63,7 +64,7 @@ class Change(NamedTuple):
 
 
 class Uploaded(NamedTuple):
-    """Put at `path` what was uploaded before; `size` is None where the commit does not say it."""
+    """Put at `path` what was uploaded before; `size` is None if the commit does not say it."""
 
     path: str
     sha256: str
@@ -89,12 +90,16 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
     store = hub_of(request).store
     sha = store.load(repo).resolve(param(request, "rev"))
     tree = store.commit(repo, sha).tree
-    patterns = ignored_by(store, repo, tree) if sent is None else patterns_of(sent)
+    if not all(isinstance(file, dict) for file in files):
+        raise HubError(400, "Each of the files must be a JSON object")
+    paths = [check_path(value_of(file, "path", str)) for file in files]
+    try:
+        patterns = parse(gitignore_of(store, repo, tree) if sent is None else sent)
+        check_steps(patterns, paths)
+    except BadGitignore as error:
+        raise HubError(400, str(error)) from error
     answers = []
-    for file in files:
-        if not isinstance(file, dict):
-            raise HubError(400, "Each of the files must be a JSON object")
-        path = check_path(value_of(file, "path", str))
+    for file, path in zip(files, paths, strict=True):
         # As in git, a file that is in the repo already goes on being kept.
         ignored = path not in tree and ignores(patterns, path)
         answer = {"path": path, "uploadMode": upload_mode(path, file), "shouldIgnore": ignored}
@@ -105,23 +110,18 @@ def _preupload(request: Request, files: list[Any], sent: str | None) -> Response
     return JSONResponse({"files": answers, "commitOid": sha})
 
 
-def ignored_by(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> list[Pattern]:
-    """The patterns of the `.gitignore` in a tree."""
+def gitignore_of(store: Store, repo: RepoName, tree: dict[str, FileEntry]) -> str:
+    """The text of the `.gitignore` in a tree, "" if it has none or its content is lost.
+
+    Raises BadGitignore.
+    """
     entry = tree.get(".gitignore")
     if entry is None:
-        return []
+        return ""
     if entry.size > MAX_GITIGNORE_BYTES:
-        raise HubError(400, f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
+        raise BadGitignore(f".gitignore is longer than {MAX_GITIGNORE_BYTES} bytes")
     path = store.object_path(repo.namespace, entry.sha256)
-    return patterns_of(path.read_text("utf-8", "replace"))
-
-
-def patterns_of(text: str) -> list[Pattern]:
-    """The patterns of a `.gitignore`, or a 400."""
-    try:
-        return parse(text)
-    except BadGitignore as error:
-        raise HubError(400, str(error)) from error
+    return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
 def upload_mode(path: str, file: dict[str, Any]) -> str:
@@ -273,14 +273,12 @@ def apply(tree: dict[str, FileEntry], changes: list[Change]) -> dict[str, FileEn
                 raise NotThere("EntryNotFound", f"A {kind} with this name doesn't exist: {path}")
             for name in inside:
                 del tree[name]
-    clash = {folder for path in tree for folder in parents(path)} & tree.keys()
-    if clash:
+    if clash := clashing(tree):
         raise BadName(f"{min(clash)!r} would be a file and a folder")
     return tree
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
-    Route(f"{_REPO}/preupload/{{rev}}", preupload, methods=["POST"]),
-    Route(f"{_REPO}/commit/{{rev}}", commit, methods=["POST"]),
+    Route(f"{REPO}/preupload/{{rev}}", preupload, methods=["POST"]),
+    Route(f"{REPO}/commit/{{rev}}", commit, methods=["POST"]),
 ]

@@ -5,8 +5,8 @@ Layout of a root:
     lock                               held by the one server of this root
     tokens.json                        {user: token}, mode 0600
     signing.key                        signs upload and download tickets, mode 0600
-    generation                         changed by `hub gc` when it deletes Xet chunks
-    corrupt/NAMESPACE/                 contents that `hub check` could not mend
+    generation                         changed when `hub gc` or `hub check` deletes Xet chunks
+    corrupt/NAMESPACE/                 contents and Xet chunks that `hub check` could not mend
     tmp/                               files being written; emptied at every start
     repos/KINDs/NAMESPACE/NAME/        refs.json (replacing it is what makes a commit visible)
                                        commits/SHA.json

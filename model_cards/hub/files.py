@@ -16,6 +16,7 @@ from cephalo.model_cards.hub.info import flag
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import Commit, FileEntry, Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     BigFile,
     HubError,
     base_url,
@@ -146,7 +147,7 @@ def _under(tree: dict[str, FileEntry], folder: str, recursive: bool) -> Iterator
 def tell_last_commits(
     store: Store, repo: RepoName, commit: Commit, found: list[dict[str, Any]]
 ) -> None:
-    """Add to each of the found paths which commit last changed it, where that is not long ago."""
+    """Add to each of the found paths the commit that last changed it; see `last_changes`."""
     changed = last_changes(store, repo, commit)
     for item in found:
         latest = changed.get(item["path"])
@@ -179,6 +180,11 @@ def parents(path: str) -> Iterator[str]:
     while "/" in path:
         path = path.rpartition("/")[0]
         yield path
+
+
+def clashing(tree: dict[str, FileEntry]) -> set[str]:
+    """The paths that would be a file and a folder."""
+    return {folder for path in tree for folder in parents(path)} & tree.keys()
 
 
 async def paths_info(request: Request) -> Response:
@@ -220,11 +226,10 @@ def folder_item(path: str) -> dict[str, Any]:
     return {"type": "directory", "path": path, "size": 0, "oid": oid}
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
-    Route(f"{_REPO}/tree/{{rev}}", list_tree),
-    Route(f"{_REPO}/tree/{{rev}}/{{path:path}}", list_tree),
-    Route(f"{_REPO}/paths-info/{{rev}}", paths_info, methods=["POST"]),
+    Route(f"{REPO}/tree/{{rev}}", list_tree),
+    Route(f"{REPO}/tree/{{rev}}/{{path:path}}", list_tree),
+    Route(f"{REPO}/paths-info/{{rev}}", paths_info, methods=["POST"]),
     *(
         Route(f"{prefix}/{{namespace}}/{{name}}/{verb}/{{rev}}/{{path:path}}", resolve)
         for prefix in ("/datasets", "/spaces", "")

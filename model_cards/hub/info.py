@@ -12,6 +12,7 @@ from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import FileEntry, RepoState
 from cephalo.model_cards.hub.web import (
     MAX_JSON_BYTES,
+    REPO,
     Hub,
     HubError,
     bounded_body,
@@ -78,7 +79,7 @@ def repo_info(request: Request) -> Response:
 
 
 def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
-    """What the query asks for with `expand` of a description; all of it where it does not."""
+    """The fields of a description that `expand` in the query asks for, or all of them."""
     wanted = request.query_params.getlist("expand")
     other = sorted(set(wanted) - described.keys())
     if other:
@@ -117,6 +118,6 @@ def number(request: Request, name: str, default: int) -> int:
 
 ROUTES = [
     Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
-    Route("/api/{kind}/{namespace}/{name}", repo_info),
-    Route("/api/{kind}/{namespace}/{name}/revision/{rev}", repo_info),
+    Route(REPO, repo_info),
+    Route(f"{REPO}/revision/{{rev}}", repo_info),
 ]

@@ -1,11 +1,11 @@
-"""What is not here is fetched from another Hub, once, and kept (`cephalo hub serve --upstream`).
+"""Fetch missing repos from another Hub, once, and keep them (`cephalo hub serve --upstream`).
 
 A repo of the upstream Hub is described here when a user first asks for it, at the commit that it
-then has; its README.md comes along. Other files are fetched when they are first downloaded, and
-sent on while they arrive. What was fetched is checked against the hash that upstream told.
+then has, together with its README.md. Other files are fetched when they are first downloaded, and
+sent on while they arrive. Each is checked against the hash that upstream announced.
 
 Only users with a token make the hub fetch; what it has, everybody may read. The upstream Hub is
-asked without a token, so only its public repos can be had.
+asked without a token, so only its public repos are available.
 """
 
 import asyncio
@@ -78,23 +78,28 @@ class Mirror:
     # --- repos
 
     def describe(self, kind: str, name: str, revision: str) -> RepoName | None:
-        """Keep the description of a repo at a revision; None where upstream has none.
+        """Keep the description of a repo at a revision; returns None if upstream has none.
 
         `name` may be one without a namespace, which upstream redirects. Raises UpstreamError.
         """
-        path = f"/api/{kind}s/{quote(name)}/revision/{quote(revision, safe='')}?blobs=true"
         with self._one_at_a_time():
-            answer = self._json(path)
-            if answer is None:
+            return self._describe(kind, name, revision)
+
+    def _describe(self, kind: str, name: str, revision: str) -> RepoName | None:
+        path = f"/api/{kind}s/{quote(name)}/revision/{quote(revision, safe='')}?blobs=true"
+        answer = self._json(path)
+        if answer is None:
+            return None
+        try:
+            repo = check_repo(kind, *str(answer["id"]).split("/"))
+            if answer.get("private") or answer.get("gated"):
                 return None
-            try:
-                repo = check_repo(kind, *str(answer["id"]).split("/"))
-                if answer.get("private") or answer.get("gated"):
-                    return None
-                self._keep(repo, str(answer["sha"]), answer, revision)
-            except (BadName, KeyError, TypeError, ValueError) as error:
-                raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
-            return repo
+            if revision != "main" and not self.store.repo_path(repo).exists():
+                self._describe(kind, repo.id, "main")  # which is asked for without a revision
+            self._keep(repo, str(answer["sha"]), answer, revision)
+        except (BadName, KeyError, TypeError, ValueError) as error:
+            raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
+        return repo
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -120,7 +125,8 @@ class Mirror:
             self._whole(repo, sha, "README.md", readme)
         date = str(answer.get("lastModified") or now())
         commit = Commit(sha, None, "as fetched from upstream", "", repo.namespace, date, tree)
-        state.commits.append(sha)
+        if sha not in state.commits:
+            state.commits.append(sha)
         state.refs.setdefault("refs/heads/main", sha)
         if revision != sha:
             state.refs.setdefault(f"refs/heads/{revision}", sha)
@@ -215,6 +221,8 @@ class Mirror:
         except (httpx2.HTTPError, ValueError, OSError) as error:
             arrival.error = f"{url} cannot be fetched: {error}"
         finally:
+            if not arrival.done and not arrival.error:  # a fault of ours: nobody waits for ever
+                arrival.error = f"{url} cannot be fetched"
             with self._arriving:
                 del self._arrivals[key]
 

@@ -14,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cephalo.model_cards.hub.files import clashing
 from cephalo.model_cards.hub.names import RepoName
 from cephalo.model_cards.hub.store import FileEntry, RepoState, Store, now
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     base_url,
     hub_of,
@@ -247,20 +249,21 @@ def _merge(request: Request, text: str) -> Response:
 
 
 def merged_tree(store: Store, repo: RepoName, main: str, head: str) -> dict[str, FileEntry]:
-    """The files of a branch with what `head` changed since they parted; 409 where both did."""
+    """The files of a branch with the changes of `head` since they parted; 409 on a conflict."""
     on_main = {commit.sha for commit in store.history(repo, main)}
     common = (commit.tree for commit in store.history(repo, head) if commit.sha in on_main)
     base = next(common, {})
     ours, theirs = store.commit(repo, main).tree, store.commit(repo, head).tree
     changed = {path for path in base | theirs if base.get(path) != theirs.get(path)}
-    clashes = [path for path in changed if ours.get(path) not in (base.get(path), theirs.get(path))]
-    if clashes:
-        raise HubError(409, f"Conflicts: {', '.join(sorted(clashes))[:500]}")
+    clashes = {path for path in changed if ours.get(path) not in (base.get(path), theirs.get(path))}
     merged = {path: entry for path, entry in ours.items() if path not in changed}
-    return merged | {path: theirs[path] for path in changed if path in theirs}
+    merged |= {path: theirs[path] for path in changed if path in theirs}
+    if clashes := clashes or clashing(merged):
+        raise HubError(409, f"Conflicts: {', '.join(sorted(clashes))[:500]}")
+    return merged
 
 
-_PULLS = "/api/{kind}/{namespace}/{name}/discussions"
+_PULLS = f"{REPO}/discussions"
 ROUTES = [
     Route(_PULLS, list_pulls),
     Route(_PULLS, create, methods=["POST"]),

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from cephalo.model_cards.hub.names import check_ref
 from cephalo.model_cards.hub.store import Commit, NotThere, RepoState
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     hub_of,
     json_body,
@@ -144,13 +145,12 @@ def _squash(request: Request, title: str) -> Response:
     return JSONResponse({})
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
-    Route(f"{_REPO}/refs", list_refs),
-    Route(f"{_REPO}/commits/{{rev}}", list_commits),
-    Route(f"{_REPO}/branch/{{ref:path}}", create_branch, methods=["POST"]),
-    Route(f"{_REPO}/branch/{{ref:path}}", delete_branch, methods=["DELETE"]),
-    Route(f"{_REPO}/tag/{{ref:path}}", create_tag, methods=["POST"]),
-    Route(f"{_REPO}/tag/{{ref:path}}", delete_tag, methods=["DELETE"]),
-    Route(f"{_REPO}/super-squash/{{ref}}", super_squash, methods=["POST"]),
+    Route(f"{REPO}/refs", list_refs),
+    Route(f"{REPO}/commits/{{rev}}", list_commits),
+    Route(f"{REPO}/branch/{{ref:path}}", create_branch, methods=["POST"]),
+    Route(f"{REPO}/branch/{{ref:path}}", delete_branch, methods=["DELETE"]),
+    Route(f"{REPO}/tag/{{ref:path}}", create_tag, methods=["POST"]),
+    Route(f"{REPO}/tag/{{ref:path}}", delete_tag, methods=["DELETE"]),
+    Route(f"{REPO}/super-squash/{{ref}}", super_squash, methods=["POST"]),
 ]

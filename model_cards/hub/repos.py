@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import RepoName, check_repo
 from cephalo.model_cards.hub.web import (
+    REPO,
     Hub,
     HubError,
     base_url,
@@ -103,7 +104,7 @@ def _create(request: Request, repo: RepoName, private: bool, sdk: str) -> Respon
 async def delete(request: Request) -> Response:
     """DELETE /api/repos/delete."""
     repo = _repo_in_body(await json_body(request), need_caller(request))
-    await run_in_threadpool(writable, request, repo)
+    repo = await run_in_threadpool(writable, request, repo)
     await run_in_threadpool(hub_of(request).store.delete, repo)
     return JSONResponse({})
 
@@ -115,7 +116,7 @@ async def move(request: Request) -> Response:
     kind = value_of(body, "type", str, "model")
     source = check_repo(kind, *split_id(value_of(body, "fromRepo", str)))
     target = check_repo(kind, *split_id(value_of(body, "toRepo", str)))
-    await run_in_threadpool(writable, request, source)
+    source = await run_in_threadpool(writable, request, source)
     if target.namespace != user:
         raise HubError(403, "A repo can only move within its namespace")
     if not await run_in_threadpool(hub_of(request).store.move, source, target):
@@ -140,7 +141,7 @@ def _set_private(hub: Hub, repo: RepoName, private: bool | None) -> Response:
 
 
 def private_of(body: dict[str, Any]) -> bool | None:
-    """Whether a repo is to be private; None where that is not said. Older clients say `private`."""
+    """Whether a repo should be private; None if that is not said. Older clients say `private`."""
     private = None if body.get("private") is None else value_of(body, "private", bool)
     if body.get("visibility") is None:
         return private
@@ -176,6 +177,6 @@ ROUTES = [
     Route("/api/repos/create", create, methods=["POST"]),
     Route("/api/repos/delete", delete, methods=["DELETE"]),
     Route("/api/repos/move", move, methods=["POST"]),
-    Route("/api/{kind}/{namespace}/{name}/auth-check", auth_check),
-    Route("/api/{kind}/{namespace}/{name}/settings", settings, methods=["PUT"]),
+    Route(f"{REPO}/auth-check", auth_check),
+    Route(f"{REPO}/settings", settings, methods=["PUT"]),
 ]

@@ -64,8 +64,8 @@ def create_app(
 
     `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
     parts of that size. `names` are the host names, in small letters, by which clients may call
-    the hub beside "localhost" and IP addresses. `upstream` is the Hub from which is fetched what
-    is not here; "" for none.
+    the hub beside "localhost" and IP addresses. `upstream` is the Hub to fetch missing repos from;
+    "" for none.
     """
     # The first route that matches serves: fixed addresses come before those with a kind in them.
     modules = (repos, collection, usage, lists, info, weights, refs, pulls, files, commits, lfs)
@@ -131,11 +131,11 @@ def serve(
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="Another host name by which clients call the hub; repeatable."),
+        typer.Option(help="Additional host name that clients use for the hub; repeatable."),
     ] = None,
     upstream: Annotated[
         str,
-        typer.Option(help="Hub from which what is not here is fetched, once, and kept."),
+        typer.Option(help="Hub to fetch missing public repos from; they are kept."),
     ] = "",
 ) -> None:
     """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
@@ -146,8 +146,8 @@ def serve(
     Files that come over Xet take twice their size on disk; those that come from a client with
     HF_HUB_DISABLE_XET=1 take it once. `cephalo hub gc` frees what no repo names any more.
 
-    With --upstream https://huggingface.co, a user who asks for a public repo that is not here gets
-    it from there; it stays here, as it was then.
+    With --upstream https://huggingface.co, missing public repos are fetched from there when a user
+    asks for them, and kept as they were then.
 
     Example:
 
@@ -193,7 +193,7 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
 
 @app.command("gc")
 def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
-    """Free what no repo names any more, while the hub is not served.
+    """Delete files that no repo uses any more. The hub must not be running.
 
     Example:
 
@@ -206,7 +206,7 @@ def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub."
 
 @app.command("check")
 def check_contents(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
-    """Read every file of every repo, and mend what is corrupt, while the hub is not served.
+    """Read every file of every repo, and mend corrupt ones. The hub must not be running.
 
     Files are mended from their Xet chunks or from the same file of another user. Files that cannot
     be mended are named; push them again.

@@ -102,7 +102,7 @@ class RepoState:
         raise NotThere("RevisionNotFound", f"Invalid rev id: {revision[:200]}")
 
     def branch(self, revision: str) -> str | None:
-        """The full name of a branch or pull request; None for what is neither."""
+        """The full name of a branch or pull request; None if it is neither."""
         for ref in (f"refs/heads/{revision}", revision):
             if ref in self.refs and not ref.startswith("refs/tags/"):
                 return ref
@@ -149,7 +149,7 @@ class Store:
         return FileEntry(size, oid, sha256, lfs=True, xet=xet)
 
     def share_content(self, source: str, target: str, sha256: str) -> None:
-        """Let a namespace have a content of another: one file with two names. Raises NotThere."""
+        """Give a namespace a content of another: one file with two names. Raises NotThere."""
         path = self.object_path(target, sha256)
         if not path.exists():
             if not self.object_path(source, sha256).exists():
@@ -171,7 +171,7 @@ class Store:
             yield RepoName(kind, path.parts[-3], path.parts[-2])
 
     def spelled(self, repo: RepoName) -> RepoName:
-        """The repo that has this name but for capitals; `repo` itself where there is none."""
+        """The repo that has this name but for capitals; `repo` itself if there is none."""
         if self.repo_path(repo).exists():
             return repo
         wanted = repo.id.casefold()
@@ -232,14 +232,15 @@ class Store:
         """Rename a repo within its namespace; False where `target` exists. Raises NotThere."""
         with self._lock:
             self.load(repo)
-            if self.repo_path(target).exists():
+            taken = self.spelled(target)  # `repo` itself if only its capitals change
+            if self.repo_path(taken).exists() and (taken == target or taken != repo):
                 return False
             self.disk.move_folder(self.repo_path(repo), self.repo_path(target))
             self.disk.write(self._moved_path(repo), json.dumps(target.id).encode())
             return True
 
     def moved(self, repo: RepoName) -> RepoName | None:
-        """Where a repo that is not there went; None where that is not known."""
+        """Where a repo that is not there went; None if that is not known."""
         seen: set[RepoName] = set()
         while repo not in seen and not self.repo_path(repo).exists():
             seen.add(repo)
@@ -302,6 +303,9 @@ class Store:
             renamed[commit.sha] = sha
         state.commits = list(dict.fromkeys(renamed[sha] for sha in state.commits))
         state.refs = {ref: renamed[sha] for ref, sha in state.refs.items()}
+        for pull in state.pulls:
+            if "merged" in pull:
+                pull["merged"] = renamed[pull["merged"]]
 
     def _write_commit(
         self,

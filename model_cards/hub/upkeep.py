@@ -30,7 +30,7 @@ class Named:
 
 
 def named(store: Store) -> dict[str, Named]:
-    """What the commits of each namespace name. Raises CephaloError where one does not read."""
+    """What the commits of each namespace name. Raises CephaloError if one does not parse."""
     found: dict[str, Named] = {path.name: Named() for path in (store.disk.root / "store").glob("*")}
     for kind in KINDS:
         for repo in store.names(kind):
@@ -92,15 +92,27 @@ def _collect_namespace(store: Store, namespace: str, names: Named, freed: Freed)
     kept = set()
     for path in folder.glob("xet/*/*.json"):
         if path.parent.name == "files" and path.stem in names.contents:
-            kept |= {term.xorb for term in read_recipe(path).terms}
+            kept |= _xorbs_of(path)
         else:
             freed.drop(path)
     unused = [path for path in folder.glob("xorbs/*/*") if path.name not in kept]
     if unused:
-        # Clients remember, for each Xet address, which chunks are there: the address changes.
-        store.disk.write(store.disk.root / "generation", secrets.token_hex(8).encode())
+        _change_xet_address(store)
     for path in unused:
         freed.drop(path)
+
+
+def _xorbs_of(recipe: Path) -> set[str]:
+    """The xorbs that a recipe names, none if it does not parse."""
+    try:
+        return {term.xorb for term in read_recipe(recipe).terms}
+    except (ValueError, TypeError):
+        return set()
+
+
+def _change_xet_address(store: Store) -> None:
+    """Clients remember by the Xet address which chunks are there, and do not send them again."""
+    store.disk.write(store.disk.root / "generation", secrets.token_hex(8).encode())
 
 
 # --- check
@@ -120,24 +132,29 @@ def check(store: Store) -> Checked:
     """Read every content that is named; mend what is missing or not what its name says.
 
     A content is put together anew from its Xet chunks, or taken from another namespace. What
-    cannot be mended goes to ROOT/corrupt, so that pushing the file again brings it back. Xet chunks
-    that do not make their content any more are dropped; the file itself still serves.
+    cannot be mended goes to ROOT/corrupt, so that pushing the file again brings it back. So do Xet
+    chunks that do not make their content any more; the file itself still serves.
     """
     result, everything = Checked(), named(store)
     total = sum(len(names.contents) for names in everything.values())
     with tqdm(total=total, desc="checking", unit="file", delay=2, disable=None) as progress:
         for namespace, names in everything.items():
+            others = [other for other in everything if other != namespace]
+            broken = []
             for key in names.contents:
-                if key not in names.later or store.object_path(namespace, key).exists():
-                    others = [other for other in everything if other != namespace]
-                    _check_content(store, namespace, names, key, result, others)
+                here = key not in names.later or store.object_path(namespace, key).exists()
+                if here and not _check_content(store, namespace, names, key, result, others):
+                    broken.append(recipe_path(store, namespace, True, key))
                 progress.update()
+            if broken:
+                _drop_chunks(store, namespace, broken)
     return result
 
 
 def _check_content(
     store: Store, namespace: str, names: Named, key: str, result: Checked, others: list[str]
-) -> None:
+) -> bool:
+    """Check one content, and mend it. Returns False if its Xet chunks do not make it any more."""
     place = names.contents[key]
     path = store.object_path(namespace, key)
     recipe = recipe_path(store, namespace, True, key)
@@ -154,15 +171,29 @@ def _check_content(
             _set_aside(store, namespace, path)
             if key not in names.later:  # which upstream will be asked for again
                 result.lost.append(place)
-                return
+                return chunked
         result.mended.append(place)
     if not chunked:
-        recipe.unlink()
         result.chunks.append(place)
+    return chunked
+
+
+def _drop_chunks(store: Store, namespace: str, broken: list[Path]) -> None:
+    """Drop recipes whose chunks are corrupt, with the xorbs that they name.
+
+    Which of its chunks is corrupt a xorb does not tell; all recipes that name it go.
+    """
+    xorbs = set().union(*map(_xorbs_of, broken))
+    for recipe in store.folder(namespace).glob("xet/*/*.json"):
+        if recipe in broken or not xorbs.isdisjoint(_xorbs_of(recipe)):
+            recipe.unlink()
+    for xorb in xorbs:
+        _set_aside(store, namespace, xorb_path(store, namespace, xorb))
+    _change_xet_address(store)
 
 
 def key_of(path: Path, like: str) -> str:
-    """The name that a content should have: its sha256, or its git hash where `like` is one."""
+    """The name that a content should have: its sha256, or its git hash if `like` is one."""
     digest = hashlib.sha256()
     if like.startswith(GIT_KEY):
         digest = hashlib.sha1(git_blob_start(path.stat().st_size), usedforsecurity=False)
@@ -189,7 +220,7 @@ def _digest_of_chunks(store: Store, namespace: str, path: Path) -> str | None:
     try:
         for piece in _pieces(store, namespace, read_recipe(path)):
             digest.update(piece)
-    except (BadXet, FileNotFoundError, ValueError):
+    except (BadXet, FileNotFoundError, ValueError, TypeError):
         return None
     return digest.hexdigest()
 

@@ -1,5 +1,6 @@
 """Routes about what a repo takes on disk, and copies of repos and of large files."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -10,8 +11,9 @@ from starlette.routing import Route
 
 from cephalo.model_cards.hub.names import KINDS, RepoName, check_repo
 from cephalo.model_cards.hub.repos import private_of, split_id
-from cephalo.model_cards.hub.store import FileEntry, RepoState, Store
+from cephalo.model_cards.hub.store import FileEntry, NotThere, RepoState, Store
 from cephalo.model_cards.hub.web import (
+    REPO,
     HubError,
     base_url,
     hub_of,
@@ -40,7 +42,8 @@ def _list_own(request: Request, user: str) -> Response:
     for kind in KINDS:
         for repo in store.names(kind):
             if repo.namespace == user:
-                found.append(_usage(store, repo))
+                with contextlib.suppress(NotThere):  # deleted since its name was read
+                    found.append(_usage(store, repo))
     total = sum(item["storage"] for item in found) or 1
     for item in found:
         item["storagePercent"] = 100 * item["storage"] / total
@@ -127,7 +130,7 @@ async def duplicate_large(request: Request) -> Response:
 
 def _duplicate_large(request: Request, into: RepoName, names: list[str]) -> Response:
     (repo, state), store = repo_to_read(request), hub_of(request).store
-    writable(request, into)
+    into = writable(request, into)
     known = {
         entry.sha256 for sha in state.commits for entry in store.commit(repo, sha).tree.values()
     }
@@ -175,11 +178,10 @@ def copied_tree(
     return {path: dataclasses.replace(entry, xet=None) for path, entry in tree.items()}
 
 
-_REPO = "/api/{kind}/{namespace}/{name}"
 ROUTES = [
     Route("/api/settings/repositories", list_own),
-    Route(f"{_REPO}/lfs-files", list_large),
-    Route(f"{_REPO}/lfs-files/batch", delete_large, methods=["POST"]),
-    Route(f"{_REPO}/lfs-files/duplicate", duplicate_large, methods=["POST"]),
-    Route(f"{_REPO}/duplicate", duplicate, methods=["POST"]),
+    Route(f"{REPO}/lfs-files", list_large),
+    Route(f"{REPO}/lfs-files/batch", delete_large, methods=["POST"]),
+    Route(f"{REPO}/lfs-files/duplicate", duplicate_large, methods=["POST"]),
+    Route(f"{REPO}/duplicate", duplicate, methods=["POST"]),
 ]

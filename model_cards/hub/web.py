@@ -29,6 +29,7 @@ from cephalo.model_cards.hub.tensors import Weights
 MAX_JSON_BYTES = 4 << 20
 MAX_FORM_FIELDS = 20_000
 WRITE_BYTES = 1 << 20
+REPO = "/api/{kind}/{namespace}/{name}"  # where the routes about one repo begin
 WATCH_SECONDS = 0.5  # between two looks whether the client is still there
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class HubError(Exception):
 
 
 class Moved(Exception):
-    """What was asked for is at another address of this hub, which comes without the host."""
+    """The request belongs to another address of this hub, given without the host."""
 
     def __init__(self, address: str):
         super().__init__(address)
@@ -132,10 +133,9 @@ async def run_costly(request: Request, function: Callable[..., T], *arguments: A
     So however many strangers ask for lists and checks, files are served beside them, and users
     wait for users only.
     """
-    hub, header = hub_of(request), request.headers.get("authorization", "")
-    known = user_of_token(hub.tokens, header.removeprefix("Bearer ").strip()) is not None
+    hub = hub_of(request)
     # Under /cas/ the token is one of Xet, which was read before.
-    known = known or request.scope["path"].startswith("/cas/")
+    known = request.scope["path"].startswith("/cas/") or _user(request) is not None
     limiter = hub.costly if known else hub.strangers
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
@@ -196,13 +196,15 @@ def check_host(host: str, names: Collection[str]) -> None:
 
 def caller(request: Request) -> str | None:
     """The user whose token came with the request; None without a token. 401 for a wrong one."""
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    user = user_of_token(hub_of(request).tokens, header.removeprefix("Bearer ").strip())
-    if user is None:
+    user = _user(request)
+    if user is None and "authorization" in request.headers:
         raise HubError(401, "Invalid credentials in Authorization header")
     return user
+
+
+def _user(request: Request) -> str | None:
+    token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    return user_of_token(hub_of(request).tokens, token)
 
 
 def need_caller(request: Request) -> str:
@@ -253,20 +255,26 @@ def repo_to_write(request: Request) -> RepoName:
 
 
 def follow(request: Request, repo: RepoName) -> None:
-    """Raises Moved where the caller may read what became of a repo under another name."""
+    """Raises Moved if the repo has another name now and the caller may read it."""
     hub = hub_of(request)
     target = hub.store.moved(repo)
     if target is not None:
         open_for(hub, caller(request), target)
-        address = request.scope["path"].replace(f"/{repo.id}", f"/{target.id}", 1)
-        query = request.url.query
-        raise Moved(f"{address}?{query}" if query else address)
+        raise moved_to(request, repo.id, target)
+
+
+def moved_to(request: Request, name: str, target: RepoName) -> Moved:
+    """The redirect of a request that calls a repo `name` to the same about `target`."""
+    start = r"^(/api/(?:models|datasets|spaces)/|/datasets/|/spaces/|/)"
+    path = re.sub(start + re.escape(name), rf"\g<1>{target.id}", request.scope["path"])
+    query = request.url.query
+    return Moved(f"{path}?{query}" if query else path)
 
 
 def mirror(request: Request, repo: RepoName) -> None:
     """Describe a repo of the upstream Hub here, at the revision in the address.
 
-    Raises Moved where upstream has it under another name.
+    Raises Moved if upstream has it under another name.
     """
     hub, user = hub_of(request), caller(request)
     if hub.mirror is None or user is None or repo.namespace in hub.tokens:
@@ -280,25 +288,25 @@ def mirror(request: Request, repo: RepoName) -> None:
         return
     found = hub.mirror.describe(repo.kind, repo.id, revision)
     if found not in (None, repo):
-        raise Moved(request.scope["path"].replace(f"/{repo.id}", f"/{found.id}", 1))
+        raise moved_to(request, repo.id, found)
 
 
 def no_repo(request: Request, kind: str, name: str) -> Exception:
-    """What to raise for a repo without a namespace, such as gpt2.
+    """The exception for a repo without a namespace, such as gpt2, of which none is here.
 
-    No repo here is called so. Upstream may know it under its whole name.
+    Upstream may know it under its whole name.
     """
     hub, user = hub_of(request), caller(request)
     if hub.mirror is not None and user is not None:
         found = hub.mirror.describe(kind, check_name(name), "main")
         if found is not None:
-            return Moved(request.scope["path"].replace(f"/{name}", f"/{found.id}", 1))
+            return moved_to(request, name, found)
     return HubError(404 if user else 401, "Repository not found", "RepoNotFound")
 
 
 def writable(request: Request, repo: RepoName) -> RepoName:
-    """`repo`, if it exists and the caller may write it."""
-    user = caller(request)
+    """The repo that has this name, if it exists and the caller may write it."""
+    user, repo = caller(request), hub_of(request).store.spelled(repo)
     open_for(hub_of(request), user, repo)
     if need_caller(request) != repo.namespace:
         raise HubError(403, f"You don't have the rights to write to {repo.id}")
@@ -345,9 +353,9 @@ def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = 
 
 
 def only(asked: Mapping[str, Any], *kept: str) -> None:
-    """Answer 400 by name where something is asked for that is not kept here.
+    """Answer 400 if a field is set that is not kept here, and name it.
 
-    What a field says by being null, false or empty is what it says by being absent.
+    A field that is null, false or empty counts as absent.
     """
     other = sorted(name for name, value in asked.items() if name not in kept and value)
     if other:

@@ -32,6 +32,8 @@ def _sharded_metadata(request: Request) -> Response:
         }
     except BadWeights as error:
         raise HubError(400, f"{path[:200]}: {error}") from error
+    except FileNotFoundError as error:
+        raise HubError(404, f"{path[:200]}: not all shards are here", "EntryNotFound") from error
     index = json.loads(store.object_path(repo.namespace, tree[path].sha256).read_bytes())
     metadata = index.get("metadata")
     return JSONResponse({"index": {"metadata": metadata}, "headers": headers})

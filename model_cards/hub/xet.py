@@ -192,7 +192,7 @@ def chunk_offsets(chunks: list[Chunk]) -> array:
 
 
 def check_term(term: Term, offsets: array) -> None:
-    """Raises BadXet where a term does not fit the xorb that it names; see `chunk_offsets`."""
+    """Raises BadXet if a term does not fit the xorb that it names; see `chunk_offsets`."""
     if not term.start < term.end < len(offsets):
         raise BadXet("a term names chunks that its xorb does not have")
     if offsets[term.end] - offsets[term.start] != term.unpacked:
@@ -200,7 +200,7 @@ def check_term(term: Term, offsets: array) -> None:
 
 
 def check_repeats(file: ShardFile, unpacked: dict[str, int]) -> None:
-    """Raises BadXet where a recipe names the same chunks over and over.
+    """Raises BadXet if a recipe names the same chunks over and over.
 
     `unpacked` has the bytes that each xorb unpacks to.
     """

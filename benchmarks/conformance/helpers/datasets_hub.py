@@ -16,9 +16,9 @@ CI_HUB_USER = "__DUMMY_DATASETS_USER__"
 CI_HUB_USER_TOKEN = os.environ["CONFORMANCE_DATASETS_TOKEN"]
 CI_HUB_ENDPOINT = os.environ["HF_ENDPOINT"]
 NUMBERS = itertools.count()
-PICTURE = Path(__file__).parents[1] / "features" / "data" / "test_image_rgb.jpg"
-PICTURE.parent.mkdir(parents=True, exist_ok=True)
-Image.new("RGB", (640, 480), "teal").save(PICTURE)
+IMAGE = Path(__file__).parents[1] / "features" / "data" / "test_image_rgb.jpg"
+IMAGE.parent.mkdir(parents=True, exist_ok=True)
+Image.new("RGB", (640, 480), "teal").save(IMAGE)
 TEXT = "\n".join(f"line {number}" for number in range(10))
 
 
@@ -83,26 +83,28 @@ def hf_private_dataset_repo_txt_data(hf_api: HfApi, ci_hub_config: None) -> str:
     return private_dataset(hf_api, "data/text_data.txt", TEXT.encode())
 
 
+def zipped(path: Path, contents: dict[str, bytes]) -> bytes:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    return path.read_bytes()
+
+
 @pytest.fixture
 def hf_private_dataset_repo_zipped_txt_data(
     hf_api: HfApi, tmp_path: Path, ci_hub_config: None
 ) -> str:
-    archive = tmp_path / "data.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for number in range(2):
-            file.writestr(f"main_dir/dataset{number}.csv", "col_1,col_2\n0,1\n2,3\n")
-    return private_dataset(hf_api, "data.zip", archive.read_bytes())
+    table = b"col_1,col_2\n0,1\n2,3\n"
+    contents = {f"main_dir/dataset{number}.csv": table for number in range(2)}
+    return private_dataset(hf_api, "data.zip", zipped(tmp_path / "data.zip", contents))
 
 
 @pytest.fixture
 def hf_private_dataset_repo_zipped_img_data(
     hf_api: HfApi, tmp_path: Path, ci_hub_config: None
 ) -> str:
-    archive = tmp_path / "images.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for number in range(2):
-            file.write(PICTURE, f"{number}.jpg")
-    return private_dataset(hf_api, "data.zip", archive.read_bytes())
+    contents = {f"{number}.jpg": IMAGE.read_bytes() for number in range(2)}
+    return private_dataset(hf_api, "data.zip", zipped(tmp_path / "images.zip", contents))
 
 
 @pytest.fixture

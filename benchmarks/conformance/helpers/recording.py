@@ -1,4 +1,4 @@
-"""What becomes of each test: a JSON line for each in $CONFORMANCE_RESULTS.
+"""Record the outcome of each test as a JSON line in $CONFORMANCE_RESULTS.
 
 Loaded by pytest as a plugin. Tests that $CONFORMANCE_SKIPPED lists are not run.
 """
@@ -21,7 +21,7 @@ def record(item: str, outcome: str, text: str = "") -> None:
 
 
 def reason_of(item: pytest.Item) -> str | None:
-    """Why a test is out of scope; None where it is not."""
+    """Why a test is out of scope; None if it is not."""
     for pattern, reason in SKIPPED:
         # Brackets mean something else in patterns.
         case = item.nodeid.replace("[", "(").replace("]", ")")
