@@ -23,6 +23,9 @@ from cephalo.dataset_scripts.pdf.text import Line
         ("of many paths (e.g.,, but see also) here", "of many paths here"),
         ("at (289.6 ◦,−5.0 ◦) and 80 ◦C", "at (289.6°,−5.0°) and 80°C"),
         ("the f luoride in it", "the fluoride in it"),
+        ("as Najafi and others, by Sharifi et al.",) * 2,
+        ("that f implies it, f into R, f increases",) * 2,
+        ("the f inding of f ields and f low", "the finding of fields and flow"),
         ("every 5 th frame of peak B ′", "every 5th frame of peak B′"),
         ("• Upper region. • Lower region (see below).", "Upper region. Lower region (see below)."),
         (
@@ -68,6 +71,8 @@ def test_damaged_sentences_are_told(sentence):
         "A model of the field is given in Section 5. It holds for 3 of 4 cases.",
         "El maíz crece a partir de la raíz, por sobre el suelo.",
         "Data from The Cancer Genome Atlas are used in Sect. 3 of The Paper.",
+        "The ¹³C NMR and ¹H NMR spectra were recorded, with ⁵⁷Fe as a probe.",
+        "A Ga and In alloy was grown on glass.",
         "“0 is the least value”, he said.",
     ],
 )
@@ -82,6 +87,9 @@ def test_whole_sentences_pass(sentence):
         ("It sums over the paths, We can deduce the rule.", "We can deduce the rule."),
         ("In the field, the rate of The Great Lakes is low.", None),
         ("Data from The Cancer Genome Atlas are used in Rome.", None),
+        ("Regions of the basin In this part, all count.", "In this part, all count."),
+        ("The alloy of Ga and In has a low melting point.", None),
+        ("The concentration of As in water was low.", None),
     ],
 )
 def test_what_runs_on_into_a_sentence_is_taken_off(text, rest):

@@ -20,8 +20,20 @@ _ACCENTS |= {
 }
 _SIGNS = "".join(_ACCENTS)
 _BEFORE_LETTER = re.compile(rf"(?<=[a-zA-Z])([{_SIGNS}])([a-zıA-Z])(?=[a-z])")
-_LIGATURE = re.compile(r"\b((?!(?:sci|wi|hi|lo)fi\b)[A-Za-zÀ-ÿ]+f(?:i|l|fi|fl)) (?=[a-zà-ÿ]{2})")
-_PARTED = re.compile(r"\bf (?=[il][a-zà-ÿ]{2,})")  # "f luoride"
+# Words that follow a name, such as "Najafi", and are not the rest of a word such as "signifi cant".
+_AFTER_NAME = (
+    r"(?:and|or|et|in|on|of|at|as|by|for|to|with|from|is|are|was|were|has|have|had|who|also|used"
+    r"|found|show(?:s|ed)?|reported|proposed|suggested|described|studied|developed)\b"
+)
+_LIGATURE = re.compile(
+    r"\b((?!(?:sci|wi|hi|lo)fi\b)[A-Za-zÀ-ÿ]+f(?:i|l|fi|fl)) "
+    rf"(?!{_AFTER_NAME})(?=[a-zà-ÿ]{{2}})"
+)
+# "f luoride"; but "f into", as of a function or a frequency: no word begins so with an f before it.
+_PARTED = re.compile(
+    r"\bf (?!in(?:cl|cr|deed|dep|dic|duc|f|itia|j|side|stead|t|v)|im|iff\b"
+    r"|large|last|leads|left|less|lets?\b|like|linear|local|long)(?=[il][a-zà-ÿ]{2,})"
+)
 _EMPTY = re.compile(
     r"\s?\((?:e\.g\.|i\.e\.|cf\.?|see|also|but|and|for|example|reviews?|references|therein|[,;\s])*\)",
     re.IGNORECASE,
@@ -35,13 +47,24 @@ _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑
 _LOST_OPERAND = re.compile(
     rf"[{_OPERATORS}]\s+(?:[A-Z][a-z]{{3,}}|[,;]|\.\s*$)|(?:^|[,;(]\s?)[=≤≥≈∈⊂∪∩]|\(\s*[,;]|\?\?"
 )
-_ALONE = re.compile(r"(?:^|\s)[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{0,2}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´")
+_ISOTOPE = r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]{2,3}[A-Z][a-z]?|[¹²³]H|[³⁴]He|[⁶⁷]Li)\b"
+_ALONE = re.compile(
+    rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
+)
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 _LIST_MARK = re.compile(r"(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4})\)")
+# How sentences begin. "In" and "As" are also indium and arsenic: "the alloy of Ga and In has".
+_BEGINS = (
+    r"(?:(?:The|This|These|We|When|For|To|It)\s[a-z]"
+    r"|In\s(?:an?|the|this|these|those|our|order|addition|contrast|particular|general|fact|all|both"
+    r"|each|some|such|most|many|other|recent|summary|practice|principle|what|which)\b"
+    r"|As\s(?:an?|the|this|we|can|shown|seen|noted|stated|expected|discussed|mentioned|described"
+    r"|already|before|such|well)\b)"
+)
 # A heading that was set into the line: "5. RESULTS We", "3.2.2. Partial coherence The".
 _HEADING = re.compile(
     r"^(?:(?:[A-Z]|S?\d{1,2})(?:\.\d{1,2}){0,3}\.?\s+)(?:[A-Z][\w-]*)(?:\s[\w-]+){0,6}?\s"
-    r"(?=(?:The|This|These|We|In|When|For|To|A|An|It|Our|As|At|On|If|Here|Authors)\s[a-z])"
+    rf"(?={_BEGINS}|(?:A|An|Our|At|On|If|Here|Authors)\s[a-z])"
     r"|\b(?:APPENDIX|REFERENCES|ACKNOWLEDGE?MENTS|INTRODUCTION|CONCLUSIONS?|DISCUSSION)\s+[A-Z]"
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
@@ -51,10 +74,7 @@ _NUMBERED = re.compile(
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
-_RUN_ON = re.compile(
-    r"^(?:[A-Z][\w-]*(?:\s[\w-]+){1,6}|[^.]{1,300},)\s"
-    r"(?=(?:When|In|The|We|This|These|To|For|As|It)\s[a-z])"
-)
+_RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w-]+){{1,6}}|[^.]{{1,300}},)\s(?={_BEGINS})")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
