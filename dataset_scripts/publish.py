@@ -153,8 +153,8 @@ def build_dataset(
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Path:
-    """Write the configs and the card below the first folder's `dataset` and return that; the first
-    folder is held meanwhile.
+    """Write the configs and the card below the first folder's `dataset` and return that. The caller
+    holds the lock of the first folder.
 
     `third_party`: whether figures are published whose captions name a third party's rights.
 

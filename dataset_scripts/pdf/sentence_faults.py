@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001  (accents and signs are what this is about)
-"""Sentences that did not come through whole, and marks that only need to be set right.
+"""Repair of marks that a PDF file gives in pieces, and detection of damaged sentences.
 
-A PDF file gives accents, degree signs and ligatures in pieces. What can be put together is; a
-sentence that lost words or a formula, or holds a heading, is told so that it can be left out.
+Accents, degree signs and ligatures are put together where that is possible. A sentence that lost
+words or a formula, or holds a heading, is found so that it can be left out.
 """
 
 import re
