@@ -47,6 +47,7 @@ def test_what_came_in_pieces_is_put_together(text, right):
         "The velocity is estimated at step n as ˆu at the point of the wall.",
         "The results of the model (ex “ 0) are shown on the next page.",
         "5. REVISION TRACKING Authors sometimes use colour in their text.",
+        "B. RATES OF LOSS Samples lose mass in all cases.",
         "3.2.2. Partial coherence The mission of the slit is to improve the beam.",
         "It is in the preprint APPENDIX For a given field the condition holds.",
         "In Lemma ?? it is proved that the walk ends.",

@@ -64,7 +64,8 @@ _BEGINS = (
 # A heading that was set into the line: "5. RESULTS We", "3.2.2. Partial coherence The".
 _HEADING = re.compile(
     r"^(?:(?:[A-Z]|S?\d{1,2})(?:\.\d{1,2}){0,3}\.?\s+)(?:[A-Z][\w-]*)(?:\s[\w-]+){0,6}?\s"
-    rf"(?={_BEGINS}|(?:A|An|Our|At|On|If|Here|Authors)\s[a-z])"
+    rf"(?={_BEGINS}|(?:A|An|Our|At|On|If|Here)\s[a-z])"
+    r"|^(?:[A-Z]\.|S?\d{1,2}(?:\.\d{1,2}){0,3}\.?)\s+(?:[A-Z]{2,}[A-Z-]*\s)+(?=[A-Z][a-z]+\s[a-z])"
     r"|\b(?:APPENDIX|REFERENCES|ACKNOWLEDGE?MENTS|INTRODUCTION|CONCLUSIONS?|DISCUSSION)\s+[A-Z]"
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
