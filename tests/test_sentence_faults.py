@@ -21,6 +21,8 @@ from cephalo.dataset_scripts.pdf.text import Line
             "significativas e perfi s, mas sci-fi movies",
         ),
         ("of many paths (e.g.,, but see also) here", "of many paths here"),
+        ("in work (cf. ) on fibres (CF) (see, but also)", "in work on fibres (CF)"),
+        ("with fit(), or by motors (), or Set(())", "with fit(), or by motors, or Set()"),
         ("at (289.6 ◦,−5.0 ◦) and 80 ◦C", "at (289.6°,−5.0°) and 80°C"),
         ("the f luoride in it", "the fluoride in it"),
         ("as Najafi and others, by Sharifi et al.",) * 2,
@@ -68,6 +70,7 @@ def test_damaged_sentences_are_told(sentence):
     [
         "We use 1) plots and 2) tables, and (i) both of them (as others do).",
         "The level is T = 15.07 within 0.5 degrees, and p < 0.05 for E = mc² in all.",
+        "It is given (see Fig. 1), then 2) as a list (line 9 and 10).",
         "At 80 °C the sample of 5 × 10⁻³ m² was heated for 3 h in N2 and cooled to 20 °C.",
         "A model of the field is given in Section 5. It holds for 3 of 4 cases.",
         "El maíz crece a partir de la raíz, por sobre el suelo.",

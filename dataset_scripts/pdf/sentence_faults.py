@@ -34,9 +34,10 @@ _PARTED = re.compile(
     r"\bf (?!in(?:cl|cr|deed|dep|dic|duc|f|itia|j|side|stead|t|v)|im|iff\b"
     r"|large|last|leads|left|less|lets?\b|like|linear|local|long)(?=[il][a-zà-ÿ]{2,})"
 )
+# Brackets that held citations; but "(CF)" is an abbreviation, and "fit()" a function.
 _EMPTY = re.compile(
-    r"\s?\((?:e\.g\.|i\.e\.|cf\.?|see|also|but|and|for|example|reviews?|references|therein|[,;\s])*\)",
-    re.IGNORECASE,
+    r"\s?\((?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
+    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]|\s(?!\s*\)))+\s*\)|(?:\s|(?<=\())\(\s*\)"
 )
 _DEGREE = re.compile(r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]?\b|[,.;:)\u2212-]|\s|$)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
@@ -52,7 +53,8 @@ _ALONE = re.compile(
     rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
 )
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
-_LIST_MARK = re.compile(r"(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4})\)")
+# "(", ")", and the mark of an item of a list, "1)" or "iv)", which opens no bracket.
+_BRACKET = re.compile(r"\(|(?P<mark>(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4}))?\)")
 # How sentences begin. "In" and "As" are also indium and arsenic: "the alloy of Ga and In has".
 _BEGINS = (
     r"(?:(?:The|This|These|We|When|For|To|It)\s[a-z]"
@@ -116,9 +118,12 @@ def is_damaged(sentence: str) -> bool:
 def _unbalanced(sentence: str) -> bool:
     """Whether a round bracket is opened and not closed, or closed and not opened."""
     open_ones = 0
-    for sign in re.findall(r"[()]", _LIST_MARK.sub("", sentence)):
-        open_ones += 1 if sign == "(" else -1
-        if open_ones < 0:
+    for bracket in _BRACKET.finditer(sentence):
+        if bracket.group() == "(":
+            open_ones += 1
+        elif open_ones:  # "(see Fig. 1)" ends in no mark
+            open_ones -= 1
+        elif not bracket["mark"]:
             return True
     return open_ones > 0
 
