@@ -153,6 +153,8 @@ def test_long_hostile_sentences_take_a_moment():
     for text in (
         "(" * 20000,
         "e.g., " * 5000,
+        "(" + " " * 20000 + "see " * 5000,
+        "1. " + "AB " * 9000,
         "fi " * 8000,
         "´a" * 9000,
         "= " * 9000,

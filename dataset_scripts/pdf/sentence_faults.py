@@ -36,8 +36,8 @@ _PARTED = re.compile(
 )
 # Brackets that held citations; but "(CF)" is an abbreviation, and "fit()" a function.
 _EMPTY = re.compile(
-    r"\s?\((?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
-    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]|\s(?!\s*\)))+\s*\)|(?:\s|(?<=\())\(\s*\)"
+    r"\s?\((?:\s{0,3}(?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
+    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)"
 )
 _DEGREE = re.compile(r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]?\b|[,.;:)\u2212-]|\s|$)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
