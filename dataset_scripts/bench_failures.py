@@ -22,7 +22,7 @@ MARGIN = 30.0  # points of the page around the boxes
 class Failure:
     """A figure or table that was not read as the benchmark has it.
 
-    `truth` and `ours` are the two figures, each None where there is none; `reason` is one line.
+    `truth` and `ours` are the two figures, each None if there is none; `reason` is one line.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class Failure:
 
     @property
     def page(self) -> int | None:
-        """Where to look, 0-based; None where the benchmark does not know a missed figure's page."""
+        """Where to look, 0-based; None if the benchmark does not know a missed figure's page."""
         return (self.ours or self.truth)["page"]
 
     def boxes(self) -> dict[str, Box]:
@@ -108,7 +108,7 @@ def write_failures(page: Path, failures: list[Failure]) -> None:
 
 
 def view(failure: Failure) -> View | None:
-    """The part of the page around the boxes; None where there is none to show."""
+    """The part of the page around the boxes; None if there is nothing to show."""
     boxes = failure.boxes()
     if not boxes:
         return None

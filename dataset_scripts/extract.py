@@ -117,7 +117,7 @@ def extract(
     ] = None,
     thumbnail: Annotated[
         int | None,
-        typer.Option(min=32, max=1920, help="Pixels that a wiki's picture is at most wide."),
+        typer.Option(min=32, max=1920, help="Maximum width of an image from a wiki, in pixels."),
     ] = None,
     review: Annotated[
         bool,

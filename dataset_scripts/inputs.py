@@ -1,8 +1,8 @@
-"""The files that a folder of figures was read from. Those that went or changed are left out.
+"""Which files a folder of figures was made from; those removed or edited since are left out.
 
-OUT/inputs.json has the paths of each document, by the first digits of its SHA-256. What was made of
-a document that is no longer there is moved to OUT/removed, where neither refine nor publish look,
-and back when it comes again.
+OUT/inputs.json has the paths of each document, by the first digits of its SHA-256. The
+shards of a document that is no longer there are moved to OUT/removed, which refine and publish
+ignore, and moved back when the document returns.
 """
 
 import json
@@ -15,7 +15,7 @@ from cephalo.cli.files import write_whole
 RECORD = "inputs.json"
 REMOVED = "removed"
 DIGITS = 12  # of a SHA-256, at the end of a shard's name
-NAMED = 10  # of the documents that went; the others are counted
+NAMED = 10  # removed documents listed by name in the message; the rest are counted
 
 
 def key_of(shard: Path) -> str:
@@ -26,16 +26,21 @@ def key_of(shard: Path) -> str:
 def leave_out_gone(
     out: Path, given: Iterable[Path], hashes: Mapping[Path, str], unread: Iterable[str]
 ) -> list[str]:
-    """Set the shards of documents aside that are no longer in what was `given`, and fetch back
-    those that are there again; returns the documents that went, each with the reason.
+    """Move the shards of removed documents aside, and those of returned ones back.
 
     Documents of other folders, read by earlier runs, stay.
 
     Args:
+        out: the folder of figures.
+        given: the files and folders that this run reads.
         hashes: the SHA-256 of each file that was found.
-        unread: files that could not be read, of which nothing is known.
+        unread: files that could not be read; what was made of them stays.
 
-    Raises CephaloError where the record is damaged.
+    Returns:
+        The names of the removed documents, each with "removed" or "edited".
+
+    Raises:
+        CephaloError: if the record is damaged.
     """
     record = out / RECORD
     try:
@@ -63,14 +68,14 @@ def leave_out_gone(
 
 
 def _scope(given: Iterable[Path], unread: Iterable[str]) -> Callable[[Path], bool]:
-    """Tells whether a run sees for itself if a file is there."""
+    """A predicate: whether this run would have found a file if it still existed."""
     roots = {path.resolve() for path in given}
     unknown = {Path(path).resolve() for path in unread}
     return lambda path: path not in unknown and not roots.isdisjoint({path, *path.parents})
 
 
 def told(gone: list[str]) -> str:
-    """What to say of the documents that went."""
+    """The message about removed documents."""
     more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
     count = "1 document that is" if len(gone) == 1 else f"{len(gone)} documents that are"
     return f"left out {count} no longer in the input: {', '.join(gone[:NAMED])}{more}"
@@ -93,14 +98,14 @@ def fetch_back(out: Path, keys: set[str]) -> None:
 
 
 def move(file: Path, folder: Path) -> None:
-    """Move a file, where it is there, into a folder that is made."""
+    """Move a file, if it exists, into a folder, which is created."""
     if file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         file.replace(folder / file.name)
 
 
 def gone_shards(folders: Iterable[Path]) -> set[str]:
-    """The names of the shards of documents that went from the input of these folders."""
+    """The names of the shards of documents that were removed from the input of these folders."""
     folders = list(folders)
     removed, there = (
         {shard.name for folder in folders for shard in (folder / part).glob("*.parquet")}

@@ -42,8 +42,8 @@ class Local(NamedTuple):
     """A picture's local features: SIFT's keypoints, strongest first, and corners.
 
     `points` (n, 4) float32: x, y, diameter in pixels of `picture`, and angle in radians; `signs`
-    (n, 16) uint8: 128 bits; `picture` (height, width) uint8 grey levels. By the first
-    `indexed` ones the picture is found; corners are too much alike.
+    (n, 16) uint8: 128 bits; `picture` (height, width) uint8 grey levels. The picture is found by
+    the first `indexed` ones; corners are too similar for that.
     """
 
     points: np.ndarray
@@ -86,7 +86,7 @@ def local_features(grey: Image.Image) -> Local:
     sift = detector(round(KEYPOINTS * share))
     found, descriptors = sift.detectAndCompute(picture, None)
     order = sorted(range(len(found)), key=lambda one: (-found[one].response, found[one].pt))
-    # Those of the corners are had apart, from the picture as it is: SIFT doubles it for its own.
+    # Corners are described separately, on the picture as it is; SIFT doubles it for its keypoints.
     others, other_descriptors = sift.compute(picture, corners(picture, round(CORNERS * share)))
     all_descriptors = [
         some
@@ -103,7 +103,7 @@ def local_features(grey: Image.Image) -> Local:
 
 
 def corners(picture: np.ndarray, count: int) -> list[Any]:
-    """So many corners of a picture as OpenCV's keypoints, one for each of `CORNER_SIZES`."""
+    """The `count` strongest corners of a picture, as OpenCV keypoints of all `CORNER_SIZES`."""
     import cv2
 
     places = cv2.goodFeaturesToTrack(

@@ -34,7 +34,7 @@ Transform = tuple[np.ndarray, np.ndarray]
 
 def shows_part(one: Local, other: Local, ways: Iterable[bool] = (False, True)) -> bool:
     """Whether one of the pictures shows a part, or the whole, of the other as it is or mirrored;
-    `ways` are those that are looked at, False and True."""
+    `ways` has True to try the mirrored picture, False to try it as it is."""
     return any(agrees(compare(one, other, mirrored)) for mirrored in ways)
 
 
@@ -131,7 +131,7 @@ def likely_transforms(
 
 def fit_transform(places: np.ndarray, targets: np.ndarray, likely: np.ndarray) -> Transform | None:
     """The transform of places to targets, each (n, 2), on which most of the `likely` ones, (n,)
-    bool, agree; None where too few do, or it stretches too much."""
+    bool, agree; None if too few do, or it stretches too much."""
     inliers, design = likely, np.column_stack([places, np.ones(len(places))])
     for tolerance in (4, 2, 1, 1):
         if min(distinct(places[inliers]), distinct(targets[inliers])) < MIN_INLIERS:

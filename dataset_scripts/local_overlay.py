@@ -55,7 +55,7 @@ def lay_over(
     one: Local, other: Local, transform: np.ndarray, inliers: np.ndarray
 ) -> Agreement | None:
     """How two pictures agree under the transform from the one to the other; `inliers` (n, 2) are
-    places in the other. None where these span too little, or lie in one line.
+    places in the other. None if these span too little, or lie on one line.
 
     They are compared at the resolution of the one that shows less of it.
     """

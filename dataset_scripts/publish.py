@@ -153,8 +153,8 @@ def build_dataset(
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Path:
-    """Write the configs and the card below the first folder's `dataset` and return that; the first
-    folder is held meanwhile.
+    """Write the configs and the card below the first folder's `dataset` and return that. The caller
+    holds the lock of the first folder.
 
     `third_party`: whether figures are published whose captions name a third party's rights.
 
@@ -255,8 +255,8 @@ def summary(
     splits = ", ".join(f"{name} {documents[name]}" for name in SPLITS if name in documents)
     copies = sum(count for (_, reason), count in dropped.items() if reason == "duplicate")
     lines = [
-        f"documents: {sum(documents.values())} ({splits}); {links} pairs that share images or text "
-        f"are each in one split, {copies} near-copies were left out"
+        f"documents: {sum(documents.values())} ({splits}); linked by images or text: {links} "
+        f"pair{'' if links == 1 else 's'}; near-copies left out: {copies}"
     ]
     for name, info in infos.items():
         splits = ", ".join(f"{split} {one.num_examples}" for split, one in info.splits.items())

@@ -192,7 +192,7 @@ class Selection:
         return self.database.execute(query)
 
     def keep_out(self, image: int, dataset: str) -> None:
-        """Tell that an image, by its number, is one of a dataset that is kept out."""
+        """Record that an image, by its number, is one of a dataset that is kept out."""
         self.database.execute("INSERT INTO kept_out VALUES (?, ?)", (image, dataset))
 
     def enter_copies(self, groups: Groups) -> None:
@@ -206,8 +206,8 @@ class Selection:
         self.database.executemany("INSERT INTO parts VALUES (?, ?)", pairs)
 
     def drop_kept_out(self) -> None:
-        """Drop the figures whose image, or a near-copy, is one that is kept out, or shows a part of
-        such a one or of its near-copy, or the other way round; count them by dataset."""
+        """Drop the figures that show an image that is kept out, a part of one, or one as a part;
+        near-copies count as the same image. Count the dropped figures by dataset."""
         for statement in DROP_KEPT_OUT:
             self.database.execute(statement)
         counts = self.database.execute("SELECT dataset, count(*) FROM excluded GROUP BY dataset")

@@ -18,7 +18,7 @@ Tables = Mapping[str, list[Path]]
 
 def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
     """The shards of each config in the folders, sorted within each, without those of documents
-    that went from the input.
+    that were removed from the input.
 
     Raises CephaloError where there are none.
     """
@@ -40,7 +40,7 @@ def find_tables(folders: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def conversations_of_gone(folders: Iterable[Path]) -> list[str]:
-    """The documents that went from the input and still have conversations, which are left out."""
+    """The documents removed from the input that still have conversations, which are left out."""
     folders = list(folders)
     gone = gone_shards(folders)
     shards = (shard for folder in folders for shard in (folder / "conversations").glob("*.parquet"))

@@ -109,8 +109,8 @@ class Versions:
             self._database.executemany("INSERT INTO title_bands VALUES (?, ?)", bands)
 
     def pairs(self, texts: str) -> Iterator[tuple[int, int]]:
-        """The pairs of documents that are versions of one paper, by their texts in the table
-        `texts`."""
+        """The pairs of documents that are versions of one paper, compared by the texts in the
+        table `texts`."""
         shared = self._database.execute(
             "SELECT band, document FROM (SELECT band, document, count(*) OVER (PARTITION BY band) "
             "AS documents FROM title_bands) WHERE documents > 1 ORDER BY band, document"

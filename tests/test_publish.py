@@ -222,13 +222,18 @@ def test_what_was_published_is_told(tmp_path, capsys):
         listed = ", ".join(f"{split} {splits[split]}" for split in SPLITS if splits[split])
         assert f"{name}: {splits.total()} rows ({listed})" in said
     [line] = [line for line in said if line.startswith("documents: 3 (train ")]
-    assert "1 pairs that share images or text are each in one split" in line
-    assert line.endswith(", 1 near-copies were left out")
+    assert line.endswith("; linked by images or text: 1 pair; near-copies left out: 1")
 
 
 @pytest.mark.parametrize("name", ["CC0-1.0", "PDM-1.0", "CC-BY", "CC-BY-3.0", "CC-BY-SA-4.0"])
 def test_open_licences_may_be_published(tmp_path, name):
-    check_licenses([write_figures(tmp_path / "made", license=name)])
+    """They are refused only with others, and are then not among those that are counted."""
+    folder = write_figures(tmp_path / "made", documents=2, license=name)
+    assert check_licenses([folder]) is None
+    other = write_figures(tmp_path / "other", documents=1, figures=1, license="CC-BY-ND-4.0")
+    (other / "figures" / "paper-0.parquet").rename(folder / "figures" / "closed.parquet")
+    with pytest.raises(CephaloError, match=r"^1 of 9 rows .* \(1 CC-BY-ND-4\.0\);"):
+        check_licenses([folder])
 
 
 @pytest.mark.parametrize(

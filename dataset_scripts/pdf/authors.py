@@ -86,7 +86,7 @@ def _names_stated(text: str) -> list[str]:
 def _parts(text: str) -> list[str]:
     """A text cut at commas, at "and", and at the marks of affiliations, which are left out.
 
-    Whole where it is longer than a row of names.
+    Not cut if it is longer than a row of names.
     """
     if len(text) > LONGEST_ROW:
         return [text]

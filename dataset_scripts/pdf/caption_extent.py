@@ -86,7 +86,7 @@ def grow_on_next_page(
 
 
 def page_after(text: PageText, texts: list[PageText]) -> PageText | None:
-    """The page after `text` in the same orientation; None where there is none."""
+    """The page after `text` in the same orientation; None if there is none."""
     page = text.page
     same = (
         other

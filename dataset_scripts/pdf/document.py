@@ -71,7 +71,7 @@ class Settings:
 @dataclass
 class Extraction:
     """What a document gave: rows of the `figures` table, its number of pages, and rows of the
-    `text` table, None where they were not asked for.
+    `text` table, None if they were not asked for.
 
     `unread` is one line about pages that were not read for want of OCR, `cut` one about pages with
     more on them than is read."""
@@ -150,8 +150,10 @@ def extract_document(
 
 
 def in_order(pairs: list[Pair]) -> list[Pair]:
-    """Pairs of a page from top to bottom, those of one kind that have numbers in their order: the
-    end of a column stands below the beginning of the next."""
+    """The pairs of a page from top to bottom, those of one kind in the order of their numbers.
+
+    The end of a column is lower on the page than the beginning of the next.
+    """
     ordered = list(pairs)
     for kind in KINDS:
         places = [
@@ -321,7 +323,7 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair, path: Path) -> 
 
 
 def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> Crop | None:
-    """The figure as pdfium draws it, cut to its ink; None where there is none."""
+    """The figure as pdfium draws it, cut to its ink; None if it has none."""
     box = intersection(grow(displayed(pair.box, content), P.margin), fast.page_box(page))
     if min(box[2] - box[0], box[3] - box[1]) < P.least_side:
         return None

@@ -1,6 +1,6 @@
 """Why captions and boxes came out as they did: the decisions about a document, with reasons.
 
-Rows do not hold this. It is had by deciding again, without cropping, for `--review`.
+Rows do not hold this. For `--review` it is computed by deciding again, without cropping.
 """
 
 from contextlib import closing

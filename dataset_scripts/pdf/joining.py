@@ -107,7 +107,7 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
 
 
 def _next_line(line: Line, starts: dict[int, Line]) -> Line | None:
-    """The line that comes next in the content of a page, of those that start at each place."""
+    """The next line in the content of a page; `starts` are lines by the place where they start."""
     near = range(line.span[1] + 1, line.span[1] + 5)  # as in `Line.continues`
     return next((starts[k] for k in near if k in starts), None)
 

@@ -190,7 +190,7 @@ def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
 def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
     """Boxes of pictures of one size in a plate, each with its axes and labels, in points.
 
-    Empty where there are no such pictures, or they are a small part of the figure.
+    Empty if there are no such pictures, or they are a small part of the figure.
     """
     ink = picture.grey < rules.paper
     if ink.mean() < rules.solid * rules.plate_share:

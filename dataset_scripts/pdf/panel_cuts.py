@@ -92,7 +92,7 @@ class Search:
         return np.diff(sums[y0 : y1 + 1, x1] - sums[y0 : y1 + 1, x0])
 
     def trim(self, rect: Rect) -> Rect | None:
-        """The part of a rectangle that has ink; None where there is none."""
+        """The part of a rectangle that has ink; None if there is none."""
         x0, y0, x1, y1 = rect
         across = self.ink[y1, x0 : x1 + 1] - self.ink[y0, x0 : x1 + 1]  # rises where there is ink
         if across[-1] == across[0]:

@@ -17,7 +17,7 @@ _BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # a caption of the panel's own
 _COARSE = 800  # pixels of the longer side that gutters are sought in: more is slower, not better
 _FINE = 1600  # pixels of the longer side that letters are read in
 _LEAST_PRINTED = 0.6  # share of a run of letters that is printed; some are not read as lines
-_UNTOLD = 1  # letters after the last one that a caption mentions
+_UNTOLD = 1  # letter after the last one that a caption mentions, which the picture may have
 _LEAST_LEADING = 0.6  # type sizes; a larger gap parts a panel's own caption from the next panel
 
 
@@ -121,9 +121,9 @@ def _overprinted_run(printed: dict[str, list[Line]], images: list[Box]) -> list[
 
 
 def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
-    """Letters from "a" or "A" on that the picture holds, where the caption mentions some.
+    """Letters from "a" or "A" on in the picture, if the caption mentions some.
 
-    Empty where there are fewer than two. A caption may not tell of the last ones.
+    Empty if there are fewer than two. A caption may leave the last one unmentioned.
     """
     first = "a" if mentioned[0].islower() else "A"
     last = max(letter for letter in mentioned if letter.islower() == first.islower())

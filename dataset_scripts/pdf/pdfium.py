@@ -291,7 +291,7 @@ def _columns(buffer: np.ndarray) -> list[range]:
 
 
 def metadata(document: ctypes.c_void_p, key: str) -> str:
-    """An entry of the document's information dictionary, "" where there is none."""
+    """An entry of the document's information dictionary, "" if there is none."""
     size = pdfium.FPDF_GetMetaText(document, key.encode(), None, 0)
     if size <= 2 or size > 20_000:
         return ""

@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001  (accents and signs are what this is about)
-"""Sentences that did not come through whole, and marks that only need to be set right.
+"""Repair of marks that a PDF file gives in pieces, and detection of damaged sentences.
 
-A PDF file gives accents, degree signs and ligatures in pieces. What can be put together is; a
-sentence that lost words or a formula, or holds a heading, is told so that it can be left out.
+Accents, degree signs and ligatures are put together where that is possible. A sentence that lost
+words or a formula, or holds a heading, is found so that it can be left out.
 """
 
 import re
@@ -20,11 +20,24 @@ _ACCENTS |= {
 }
 _SIGNS = "".join(_ACCENTS)
 _BEFORE_LETTER = re.compile(rf"(?<=[a-zA-Z])([{_SIGNS}])([a-zıA-Z])(?=[a-z])")
-_LIGATURE = re.compile(r"\b((?!(?:sci|wi|hi|lo)fi\b)[A-Za-zÀ-ÿ]+f(?:i|l|fi|fl)) (?=[a-zà-ÿ]{2})")
-_PARTED = re.compile(r"\bf (?=[il][a-zà-ÿ]{2,})")  # "f luoride"
+# Words that follow a name, such as "Najafi", and are not the rest of a word such as "signifi cant".
+_AFTER_NAME = (
+    r"(?:and|or|et|in|on|of|at|as|by|for|to|with|from|is|are|was|were|has|have|had|who|also|used"
+    r"|found|show(?:s|ed)?|reported|proposed|suggested|described|studied|developed)\b"
+)
+_LIGATURE = re.compile(
+    r"\b((?!(?:sci|wi|hi|lo)fi\b)[A-Za-zÀ-ÿ]+f(?:i|l|fi|fl)) "
+    rf"(?!{_AFTER_NAME})(?=[a-zà-ÿ]{{2}})"
+)
+# "f luoride"; but "f into", as of a function or a frequency: no word begins so with an f before it.
+_PARTED = re.compile(
+    r"\bf (?!in(?:cl|cr|deed|dep|dic|duc|f|itia|j|side|stead|t|v)|im|iff\b"
+    r"|large|last|leads|left|less|lets?\b|like|linear|local|long)(?=[il][a-zà-ÿ]{2,})"
+)
+# Brackets that held citations; but "(CF)" is an abbreviation, and "fit()" a function.
 _EMPTY = re.compile(
-    r"\s?\((?:e\.g\.|i\.e\.|cf\.?|see|also|but|and|for|example|reviews?|references|therein|[,;\s])*\)",
-    re.IGNORECASE,
+    r"\s?\((?:\s{0,3}(?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
+    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)"
 )
 _DEGREE = re.compile(r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]?\b|[,.;:)\u2212-]|\s|$)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
@@ -35,13 +48,26 @@ _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑
 _LOST_OPERAND = re.compile(
     rf"[{_OPERATORS}]\s+(?:[A-Z][a-z]{{3,}}|[,;]|\.\s*$)|(?:^|[,;(]\s?)[=≤≥≈∈⊂∪∩]|\(\s*[,;]|\?\?"
 )
-_ALONE = re.compile(r"(?:^|\s)[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{0,2}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´")
+_ISOTOPE = r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]{2,3}[A-Z][a-z]?|[¹²³]H|[³⁴]He|[⁶⁷]Li)\b"
+_ALONE = re.compile(
+    rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
+)
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
-_LIST_MARK = re.compile(r"(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4})\)")
+# "(", ")", and the mark of an item of a list, "1)" or "iv)", which opens no bracket.
+_BRACKET = re.compile(r"\(|(?P<mark>(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4}))?\)")
+# How sentences begin. "In" and "As" are also indium and arsenic: "the alloy of Ga and In has".
+_BEGINS = (
+    r"(?:(?:The|This|These|We|When|For|To|It)\s[a-z]"
+    r"|In\s(?:an?|the|this|these|those|our|order|addition|contrast|particular|general|fact|all|both"
+    r"|each|some|such|most|many|other|recent|summary|practice|principle|what|which)\b"
+    r"|As\s(?:an?|the|this|we|can|shown|seen|noted|stated|expected|discussed|mentioned|described"
+    r"|already|before|such|well)\b)"
+)
 # A heading that was set into the line: "5. RESULTS We", "3.2.2. Partial coherence The".
 _HEADING = re.compile(
     r"^(?:(?:[A-Z]|S?\d{1,2})(?:\.\d{1,2}){0,3}\.?\s+)(?:[A-Z][\w-]*)(?:\s[\w-]+){0,6}?\s"
-    r"(?=(?:The|This|These|We|In|When|For|To|A|An|It|Our|As|At|On|If|Here|Authors)\s[a-z])"
+    rf"(?={_BEGINS}|(?:A|An|Our|At|On|If|Here)\s[a-z])"
+    r"|^(?:[A-Z]\.|S?\d{1,2}(?:\.\d{1,2}){0,3}\.?)\s+(?:[A-Z]{2,}[A-Z-]*\s)+(?=[A-Z][a-z]+\s[a-z])"
     r"|\b(?:APPENDIX|REFERENCES|ACKNOWLEDGE?MENTS|INTRODUCTION|CONCLUSIONS?|DISCUSSION)\s+[A-Z]"
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
@@ -51,10 +77,7 @@ _NUMBERED = re.compile(
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
-_RUN_ON = re.compile(
-    r"^(?:[A-Z][\w-]*(?:\s[\w-]+){1,6}|[^.]{1,300},)\s"
-    r"(?=(?:When|In|The|We|This|These|To|For|As|It)\s[a-z])"
-)
+_RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w-]+){{1,6}}|[^.]{{1,300}},)\s(?={_BEGINS})")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -95,9 +118,12 @@ def is_damaged(sentence: str) -> bool:
 def _unbalanced(sentence: str) -> bool:
     """Whether a round bracket is opened and not closed, or closed and not opened."""
     open_ones = 0
-    for sign in re.findall(r"[()]", _LIST_MARK.sub("", sentence)):
-        open_ones += 1 if sign == "(" else -1
-        if open_ones < 0:
+    for bracket in _BRACKET.finditer(sentence):
+        if bracket.group() == "(":
+            open_ones += 1
+        elif open_ones:  # "(see Fig. 1)" ends in no mark
+            open_ones -= 1
+        elif not bracket["mark"]:
             return True
     return open_ones > 0
 

@@ -24,9 +24,10 @@ MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a document. `error` is one line; None where its shard was written.
+    """What became of a document. `error` is one line; None if its shard was written.
 
-    `left_out` maps figures that could not be had to the reason; `died` tells that its worker did.
+    `left_out` maps figures that could not be extracted to the reason; `died` tells whether the
+    worker died.
     """
 
     figures: int = 0
