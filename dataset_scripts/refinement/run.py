@@ -42,11 +42,12 @@ OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
 
 @dataclass
 class Document:
-    """A shard of figures, of one document or of several, on its way through. `items` is None where
-    it was finished before."""
+    """A shard of figures, of one document or of several, on its way through. `items` is None if
+    it was finished before; `figures` are without the bytes of their images."""
 
     shard: Path
     made_from: str
+    figures: list[dict[str, Any]] = field(default_factory=list)
     items: list[Item] | None = None
     rejected: Rejections = field(default_factory=dict)
     open: int = 0
@@ -150,12 +151,12 @@ class Run:
         if not again and documents.is_finished(self.conversations_path(shard), document.made_from):
             document.ready.set()
             return document
-        figures, unread = documents.part_figures(shard)
+        document.figures, unread = documents.part_figures(shard)
         for line in unread:
             print(line, file=sys.stderr)
         if again:
             document.rejected = rejections(rejected)
-        document.items = plan(figures, self.teacher.tasks)
+        document.items = plan(document.figures, self.teacher.tasks)
         document.open = len(document.items)
         self.on_item(count_items([shard], self.teacher.tasks) - document.open)  # not to be asked
         if not document.open:
@@ -207,8 +208,7 @@ class Run:
         asked = [item for item in document.items if not item.answered.stopped]
         if document.items and not asked:  # the budget was spent before
             return
-        figures, _ = documents.part_figures(document.shard)
-        sorted_out = SortedOut()
+        figures, sorted_out = document.figures, SortedOut()
         for item in asked:
             shown = [figures[place] for place in item.places]
             if failure := item.answered.failure:
