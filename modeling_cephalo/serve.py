@@ -29,7 +29,7 @@ def serve(
         bool,
         typer.Option(
             "--fetch-images",
-            help="Fetch images at http and https addresses too: public ones, up to 20 MB.",
+            help="Also fetch images from public http and https addresses, up to 20 MB each.",
         ),
     ] = False,
 ) -> None:
@@ -151,7 +151,7 @@ class ServedProcessor:
 
 
 def image_of_url(url: str) -> Any:
-    """The picture of a data URL. Raises CephaloError for anything else."""
+    """The image of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii
     import io

@@ -131,8 +131,8 @@ def support_of(
     """What supports a claim that a `text` of a `turn` makes; `told` are quantities of the turn."""
     sentence = sentence_at(text, claim.start)
     if claim.noun.startswith("point") and "%" in turn:  # percentage points
-        text_too = f"{claim.text} points"
-        claim = replace(claim, text=text_too, unit=unit("%"), noun="", change=True)
+        points = f"{claim.text} points"
+        claim = replace(claim, text=points, unit=unit("%"), noun="", change=True)
     if claim.is_count and claim.value <= FREE:
         return Support(claim.text, "counted", PAIR)
     if any(start <= claim.start < end for start, end in balanced(text)):
