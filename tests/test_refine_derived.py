@@ -125,6 +125,8 @@ def test_a_quantity_keeps_the_condition_under_which_it_is_stated():
     assert wrong_condition("When is it over at 370 °C?", "After 25 s.", source) is None
     assert wrong_condition("When is it over at 643 K?", "After 25 s.", source) is None
     assert wrong_condition("When is it over at 900 °C?", "After 25 s.", source) is None
+    doses = ("Growth fell by 30, 60 and 97 % at 1, 2 and 5 µL.",)
+    assert wrong_condition("How active is it?", "Growth falls by 97 % at 5 µL.", doses) is None
 
 
 def test_owners_of_alternatives_and_of_bare_answers():
@@ -214,8 +216,8 @@ def test_a_result_beside_its_operands_has_no_owner():
     assert wrong_owner("How do they compare?", "The cost of PM25 rose by 30 %.", source)
 
 
-def test_a_count_has_either_of_two_names():
-    source = "Isolates form eight groups or clades."
+def test_a_part_is_counted_by_the_name_of_the_source():
+    source = "Isolates form eight clades."
     assert missing_quantity("The isolates form eight clades of the tree.", source) is None
     assert missing_quantity("Eight of the clades are seen.", source) is None
     assert missing_quantity("Eight of the lanes are seen.", source) is not None
