@@ -52,6 +52,11 @@ def test_results_by_law_and_of_parts_are_derived(answer, caption, basis):
     assert basis is None or found[0][2] == basis
 
 
+def test_a_name_with_50_is_no_median():
+    assert missing_quantity("Half of the larvae died.", "It has an LC50 of 3 g.") is None
+    assert missing_quantity("Half of the larvae died.", "It was seen by TEM 50.") is not None
+
+
 @pytest.mark.parametrize(
     "answer",
     ["A photon of 620 nm has 2.6 eV.", "Of 40 g, 5 % are 2.6 g.", "2 eV are 96 kJ/mol."],
@@ -78,6 +83,7 @@ def test_a_short_answer_is_worked_out_by_what_its_question_names():
     [
         ("It was kept for five cycles.", {"mentions": ["after it was cycled 5 times"]}),
         ("It needs half of the larvae dead.", {"mentions": ["with an LT50 of 40 h"]}),
+        ("Half of the grains are finer.", {"mentions": ["with a d50 of 40 \u00b5m"]}),
         ("It goes down to -620 mV.", {"mentions": ["the potential is -620 mVSCE"]}),
         ("It failed well before 200 cycles.", {"mentions": ["it decayed after 180 cycles"]}),
         ("It holds 38 of 180, or 21 %.", {"mentions": ["38 accessions of the 180 tested"]}),
