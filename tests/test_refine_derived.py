@@ -181,6 +181,7 @@ def test_answers_that_take_up_their_question_or_ask_for_more():
         ("It was found in 65 of 100 trees.", "Support is 65 %."),
         ("There are six motifs: three sets of two.", "Three sets, with 2 motifs."),
         ("The bar is roughly 9 g high.", "Its mass is shown."),
+        ("The bar reaches about 92 %.", "Its share is shown."),
     ],
 )
 def test_what_follows_by_scale_rate_span_or_eye(text, source):
@@ -220,6 +221,11 @@ def test_a_result_beside_its_operands_has_no_owner():
     said = "The cost of PM25 is about 30 % higher, 0.0009 against 0.0007."
     assert wrong_owner("How do they compare?", said, source) is None
     assert wrong_owner("How do they compare?", "The cost of PM25 rose by 30 %.", source)
+    genes = ("The expression of actin rose threefold. The expression of tubulin rose 1.4-fold.",)
+    said = "The expression of tubulin rose threefold, at 30 °C and within 5 h."
+    line = "threefold is stated of actin; the answer gives it to tubulin"
+    assert wrong_owner("How did it change?", said, genes) == line
+    assert wrong_owner("How did it change?", said.replace("tubulin", "actin"), genes) is None
 
 
 def test_a_part_is_counted_by_the_name_of_the_source():

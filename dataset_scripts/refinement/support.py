@@ -172,7 +172,7 @@ def support_of(
     if basis := printed_basis(claim, turn, source):
         return Support(claim.text, "printed", basis)
     by_eye = claim.approximate and abs(claim.value) < 10**BY_EYE * claim.place
-    if by_eye and claim.unit != unit("%") and _READ_OFF.search(turn):
+    if by_eye and _READ_OFF.search(turn):
         return Support(claim.text, "seen", "the image")
     return None
 
