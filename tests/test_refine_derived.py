@@ -91,7 +91,8 @@ def test_a_short_answer_is_worked_out_by_what_its_question_names():
     ],
 )
 def test_what_sources_say_in_other_forms_is_support(answer, said):
-    assert all(by != "missing" for _, by, _ in supported(answer, **said))
+    found = supported(answer, **said)
+    assert found and all(by != "missing" for _, by, _ in found)
 
 
 def test_balanced_equations_support_their_coefficients():
