@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from cephalo.cli.files import scratch_database
+from cephalo.dataset_scripts.dataset_folder import write_dataset
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import SIDE, NearCopies, Thumbnail
-from cephalo.dataset_scripts.publish import write_dataset
 from cephalo.dataset_scripts.shards import read_rows
 from cephalo.dataset_scripts.tables import find_tables
 

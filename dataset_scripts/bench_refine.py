@@ -46,11 +46,13 @@ class Measured:
 
 def main(
     documents: Annotated[
-        int, typer.Option(help="Of the corpus that 64 in flight are asked of.")
+        int, typer.Option(help="Number of documents for the runs with 64 requests in flight.")
     ] = 40,
     figures: Annotated[
         Path | None,
-        typer.Option(help="Ask about this output of `cephalo extract`, and not of drawings."),
+        typer.Option(
+            help="Output of `cephalo extract` to ask about, instead of generated figures."
+        ),
     ] = None,
 ) -> None:
     """Refine with and without verification, with 64 and 256 in flight; print figures and bars."""
@@ -84,7 +86,7 @@ def main(
 
 
 def missed(found: Measured, in_flight: int) -> str:
-    """The bars that a run missed, in words; empty where it met all."""
+    """The bars that a run missed, in words; empty if it met all."""
     share = found.rate * LATENCY / in_flight
     slow = share < LEAST_SHARE if in_flight == 64 else found.rate < LEAST_RATE
     bars = {"rate": slow, "CPU": found.cpu > MOST_CPU, "memory": found.memory > MOST_MEMORY}

@@ -27,9 +27,10 @@ async def with_pixels(work: Callable[..., Result], *arguments: object) -> Result
 def data_url(data: bytes, edge: int) -> bytes:
     """An image as a data URL in ASCII, with its longer edge at most `edge` pixels.
 
-    A JPEG or PNG goes as it is where it is small enough and any server reads the same pixels of it;
-    otherwise what is shrunk becomes a JPEG, and what is not, a PNG. Raises CephaloError for what is
-    no picture.
+    A JPEG or PNG is sent unchanged if it is small enough and any server reads the same pixels from
+    it. Otherwise an image that is shrunk becomes a JPEG, and one that is not, a PNG.
+
+    Raises CephaloError if it is not an image.
     """
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     if not _can_go(data, edge):

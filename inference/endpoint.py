@@ -123,7 +123,7 @@ class Endpoint:
     async def send(self, question: Question, sampling: Sampling) -> Reply:
         """One reply of the server.
 
-        Raises NoAnswerError where the server refuses the question or `max_retries` did not help,
+        Raises NoAnswerError if the server refuses the question or `max_retries` did not help,
         BudgetSpentError, and CephaloError for what no other question would escape.
         """
         # Images are made ready before a place is taken, while others are in flight.
@@ -162,8 +162,8 @@ class Endpoint:
     async def request(self, messages: bytes, question: Question, sampling: Sampling) -> Reply:
         """Send one request, and again at once without the optional fields that it refuses.
 
-        Raises RefusedError, aiohttp.ClientError or TimeoutError where no reply came, and ValueError
-        where the body is no chat completion.
+        Raises RefusedError, aiohttp.ClientError or TimeoutError if no reply came, and ValueError
+        if the body is no chat completion.
         """
         while True:
             fields = self.fields(question, sampling)
@@ -230,7 +230,7 @@ class Endpoint:
     async def data_url(self, picture: Picture) -> bytes:
         """The data URL of an image, made in a thread, and once for questions near each other.
 
-        Raises NoAnswerError for a picture that cannot be read.
+        Raises NoAnswerError for an image that cannot be read.
         """
         task = self.encoded.get(picture.sha256)
         if task is None:
@@ -251,8 +251,7 @@ class Endpoint:
     def wait_after(self, error: Exception, retry: int) -> float:
         """Seconds to wait before the next try.
 
-        Raises NoAnswerError where trying again is of no use, and CephaloError where asking
-        anything is of none.
+        Raises NoAnswerError if trying again is of no use, and CephaloError if asking anything is.
         """
         backoff = min(FIRST_WAIT * 2**retry, LONGEST_WAIT) * random.uniform(0.75, 1.0)
         if not isinstance(error, RefusedError):
@@ -304,7 +303,7 @@ async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 
 def checked_address(base_url: str) -> str:
-    """The address of an API without a slash at its end. Raises CephaloError where it is none."""
+    """The address of an API without a slash at its end. Raises CephaloError if it is not one."""
     try:
         url = yarl.URL(base_url)
         known = url.scheme in ("http", "https") and url.host and url.port
@@ -316,7 +315,7 @@ def checked_address(base_url: str) -> str:
 
 
 def proxy_of(address: str) -> str | None:
-    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for an address, None for none."""
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for an address, or None."""
     url = yarl.URL(address)
     if proxy_bypass(url.host or ""):
         return None

@@ -1,4 +1,4 @@
-"""Pictures of any kind as models, people and programs of this project see them: RGB, 8 bits.
+"""Images as models, people and programs of this project see them: RGB, 8 bits a channel.
 
 Every path goes through `open_image`, so that a model is asked about the pixels it was trained on.
 """
@@ -12,9 +12,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cephalo.cli.errors import CephaloError
 
-# A picture of one pixel by hundreds says nothing, and families scale it to nothing or to gigabytes.
+# An image of one pixel by hundreds shows nothing, and some models scale it to nothing or to
+# gigabytes.
 MOST_ELONGATED = 200
-# Brightest level, of 255, of a 16-bit colour picture whose camera filled 12 bits or fewer of 16:
+# Brightest level, of 255, of a 16-bit colour image whose camera filled 12 bits or fewer of 16:
 # Pillow keeps the upper eight bits, which leaves 16 levels or less.
 LEAST_LEVEL = 15
 PLAIN_MODES = ("1", "L", "P", "RGB")  # of Pillow: what every decoder reads alike
@@ -26,13 +27,13 @@ WHITE_IS_ZERO, UNSIGNED = 0, 1
 
 
 def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
-    """An RGB picture of a file, of bytes or of a picture at hand, as a viewer shows it.
+    """The RGB image of a file, of its bytes or of an open image, as a viewer shows it.
 
     It is turned upright by its EXIF orientation and laid on white where it is transparent. Grey
     levels of 16 or 32 bits, whole or floating, are scaled linearly from their lowest to their
     highest value; what is not a number is white. Of an animation it is the first frame.
 
-    Raises CephaloError for what is no picture, is cut short, has more pixels than
+    Raises CephaloError for what is not an image, is cut short, has more pixels than
     `PIL.Image.MAX_IMAGE_PIXELS`, is longer than 200 times its width, is a stack of several
     pictures (TIFF), or has colours that cannot be told in 8 bits.
     """
@@ -80,7 +81,7 @@ def reads_alike(image: Image.Image) -> bool:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Raise DecompressionBombWarning for too many pixels, CephaloError for too thin a picture."""
+    """Raise DecompressionBombWarning for too many pixels, CephaloError for too thin an image."""
     if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombWarning
     long, short = max(image.size), min(image.size)
@@ -89,7 +90,7 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def check_single(image: Image.Image, name: str) -> None:
-    """Raise CephaloError for a TIFF with a second picture of the same size: a stack of slices, or
+    """Raise CephaloError for a TIFF with a second image of the same size: a stack of slices, or
     of the signals of several detectors, of which nobody has said which is meant."""
     if image.format != "TIFF":
         return
@@ -107,7 +108,7 @@ def check_single(image: Image.Image, name: str) -> None:
 
 
 def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
-    """The pixels of a picture as `open_image` gives them, of any size. `name` is for its errors."""
+    """The pixels of an image as `open_image` gives them, of any size. `name` is for its errors."""
     deep, tags = is_deep(image), getattr(image, "tag_v2", {})
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith(("I", "F")):
@@ -140,8 +141,8 @@ def scaled(values: np.ndarray, transparent: int | None, name: str) -> np.ndarray
         transparent: the value that stands for no pixel; such pixels are white, as what is not a
             number is.
 
-    A picture of one value is grey of level 128: nothing tells whether it is bright. Raises
-    CephaloError where no pixel has a value.
+    An image of one value is grey of level 128: nothing tells whether it is bright. Raises
+    CephaloError if no pixel has a value.
     """
     exact = np.float32 if values.dtype.itemsize <= 2 else np.float64
     values = values.astype(exact)

@@ -42,7 +42,7 @@ class RefusedError(Exception):
 def read_reply(body: bytes) -> Reply:
     """The reply in the body of a chat completion.
 
-    Raises RefusedError where it holds an error, and ValueError, one line, where it is none.
+    Raises RefusedError if it holds an error, and ValueError, one line, if it is not one.
     """
     found = parsed(body)
     choice = first_choice(found)
@@ -85,13 +85,13 @@ def refusal(status: int, found: dict[str, Any], headers: Mapping[str, str]) -> R
 
 
 def status_of(error: Any) -> int:
-    """The HTTP status that an error within a reply of status 200 names, 500 where it names none."""
+    """The HTTP status that an error within a reply of status 200 names, 500 if it names none."""
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON in a body, None where it is none."""
+    """The JSON in a body, None if it is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -99,7 +99,7 @@ def parsed(body: bytes) -> Any:
 
 
 def first_choice(found: Any) -> Any:
-    """The first of the choices of a completion, None where there are none."""
+    """The first of the choices of a completion, None if there are none."""
     choices = found.get("choices") if isinstance(found, dict) else None
     return choices[0] if isinstance(choices, list) and choices else None
 
@@ -126,13 +126,13 @@ def text_of(content: Any) -> str:
 
 
 def count(value: Any) -> int:
-    """A number of tokens, 0 where a server sends something else, as a word or 1e400."""
+    """A number of tokens, 0 if a server sends something else, such as a word or 1e400."""
     known = isinstance(value, int | float) and math.isfinite(value)
     return int(value) if known and 0 <= value <= MOST_TOKENS else 0
 
 
 def refused_field(error: RefusedError, sent: set[str]) -> str | None:
-    """The optional field that a server did not take, None where something else was wrong."""
+    """The optional field that a server did not take, None if something else was wrong."""
     if error.status not in FIELD_REFUSED:
         return None
     for name in OPTIONAL:

@@ -8,8 +8,6 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 
-from .serve_requests import Gate, Served, refusal
-
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -31,7 +29,7 @@ def serve(
         bool,
         typer.Option(
             "--fetch-images",
-            help="Fetch images at http and https addresses too: public ones, up to 20 MB.",
+            help="Also fetch images from public http and https addresses, up to 20 MB each.",
         ),
     ] = False,
 ) -> None:
@@ -78,6 +76,8 @@ def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool
     from transformers.cli import serve as transformers_serve
     from transformers.cli.serving import model_manager, server
 
+    from .serve_requests import Gate, Served
+
     class LoadedModel(model_manager.ModelManager):
         def _load_processor(self, *args: Any, **kwargs: Any) -> ServedProcessor:
             return ServedProcessor(cephalo)
@@ -107,8 +107,13 @@ def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool
 
 async def answer_error(request: Any, error: Exception) -> Any:
     """The error in OpenAI's form: 400 for what the client can mend, 500 for a fault of ours."""
+    from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
+    from .serve_requests import refusal
+
+    if isinstance(error, RequestValidationError):  # the body as a whole, which the gate has read
+        return refusal("send the request with Content-Type: application/json", 400)
     if isinstance(error, HTTPException):
         status = 400 if error.status_code == 422 else error.status_code
         return refusal(str(error.detail), status)
@@ -146,7 +151,7 @@ class ServedProcessor:
 
 
 def image_of_url(url: str) -> Any:
-    """The picture of a data URL. Raises CephaloError for anything else."""
+    """The image of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii
     import io

@@ -32,7 +32,7 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises OSError where one is not public."""
+        """The addresses of a host. Raises OSError if one is not public."""
         found = await self.resolver.resolve(host, port, family)
         if not all(is_public(one["host"]) for one in found):
             raise OSError(None, "its address is not public")
@@ -70,7 +70,7 @@ class ImageFetcher:
 
 
 async def read_bounded(answer: Any) -> bytes:
-    """The body of an answer. Raises FetchError where it has more than MAX_BYTES."""
+    """The body of an answer. Raises FetchError if it has more than MAX_BYTES."""
     data = bytearray()
     async for chunk in answer.content.iter_any():
         data += chunk

@@ -118,7 +118,7 @@ class Gate:
             await self.app(scope, receive, send)
 
     async def checked(self, scope: Scope, receive: Receive) -> Receive:
-        """What the server is to receive of a request. Raises RequestError."""
+        """The channel that the server reads a request from. Raises RequestError."""
         if (scope["method"], scope["path"]) not in SERVED:
             known = ", ".join(path for _, path in sorted(SERVED))
             raise RequestError(f"no {scope['method']} {scope['path']} here; there are {known}", 404)
@@ -145,7 +145,7 @@ class Gate:
         return found | {"messages": [message.model_dump() for message in asked.messages]}
 
     def check_size(self, asked: ChatRequest) -> None:
-        """Raise RequestError where a prompt cannot fit, or asks for what the model has not."""
+        """Raise RequestError if a prompt cannot fit, or asks for tokens that the model lacks."""
         length, most = sum(map(text_length, asked.messages)), LONGEST_TOKENS * self.served.context
         if length > most:
             raise RequestError(
@@ -167,7 +167,7 @@ class Gate:
             )
 
     async def image(self, url: str) -> str:
-        """The data URL of an image. Raises RequestError for what is none and is not fetched."""
+        """The data URL of an image. Raises RequestError if it is neither one nor fetched."""
         if url.startswith("data:"):
             return url
         if not url.startswith(("http://", "https://")) or self.fetcher is None:
@@ -181,7 +181,7 @@ class Gate:
 
 
 def chat_request(found: Any) -> ChatRequest:
-    """The request in a body of JSON. Raises RequestError, one line, where it is none."""
+    """The request in a body of JSON. Raises RequestError, one line, if it is not one."""
     try:
         return ChatRequest.model_validate(found)
     except ValidationError as error:
@@ -198,7 +198,7 @@ def text_length(message: ChatMessage) -> int:
 
 
 async def read_bounded(request: Request) -> bytes:
-    """The body of a request. Raises RequestError where it has more than MAX_BODY bytes."""
+    """The body of a request. Raises RequestError if it has more than MAX_BODY bytes."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -23,11 +23,11 @@ from PIL import Image, ImageDraw, ImageEnhance
 from benchmarks.copies.alterations import beside
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.conversations import caption_conversation
+from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
 from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies
 from cephalo.dataset_scripts.exclude import images_of
-from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import TEXT
 from cephalo.dataset_scripts.tables import CONFIGS, find_tables
 

@@ -27,8 +27,8 @@ from PIL import Image, ImageDraw
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import scratch_database
 from cephalo.dataset_scripts import bench_publish, dedup_images, selection
+from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.publish import build_dataset
 from cephalo.dataset_scripts.schema import TEXT
 from cephalo.dataset_scripts.tables import CONFIGS, find_tables
 

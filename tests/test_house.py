@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cephalo.cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 COMMON = {"cephalo.cli"}
 MODELS = COMMON | {"cephalo.inference", "modeling_cephalo", "cephalo.model_cards"}
@@ -50,6 +52,15 @@ def test_room_imports_only_what_it_may(room):
     for path in modules:
         foreign = rooms_imported(path) - MAY_IMPORT[room] - {import_name(room)}
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def test_commands_load_no_model_library_before_they_are_called():
+    """So that `--help` answers at once. `modeling_cephalo` loads torch whatever is wanted of it."""
+    commands = [one.app.split(":")[0] for one in COMMANDS.values() if "modeling" not in one.app]
+    heavy = ["torch", "transformers", "datasets", "aiohttp", "matplotlib", "pandas"]
+    code = f"import sys, {', '.join(commands)}; print([x for x in {heavy} if x in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("[]\n", "")
 
 
 def test_no_module_is_named_after_a_library():

@@ -18,7 +18,7 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts import shards
 from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.publish import build_dataset, check_licenses
+from cephalo.dataset_scripts.dataset_folder import build_dataset, check_licenses
 from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, PROVENANCE, TEXT
 from cephalo.dataset_scripts.shards import ShardWriter, read_rows
 from cephalo.dataset_scripts.splits import SPLITS

@@ -15,7 +15,7 @@ from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
 
 from cephalo.dataset_scripts.conversations import conversation
-from cephalo.dataset_scripts.publish import build_dataset
+from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS, TEXT
 
 CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]

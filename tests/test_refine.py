@@ -19,7 +19,7 @@ from teacher_server import TeacherServer, caption_of, error, faithful
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
 from cephalo.dataset_scripts.refine import TASKS
-from cephalo.dataset_scripts.refinement import asking
+from cephalo.dataset_scripts.refinement import asking, documents
 from cephalo.dataset_scripts.refinement.tasks import load_prompt, load_task
 from cephalo.dataset_scripts.schema import CONVERSATIONS
 
@@ -55,6 +55,15 @@ def test_the_caption_teacher_asks_nobody(figures, capsys):
     assert found == [{k: v for k, v in row.items() if k != "scores"} for row in expected]
     assert scores[0] == {"likeness": 1.0, "shared_words": 1.0, "words": 7}
     assert "6 of 6 conversations accepted" in capsys.readouterr().out
+
+
+def test_the_images_of_a_shard_are_looked_through_once(figures, monkeypatch):
+    read, part_figures = [], documents.part_figures
+    monkeypatch.setattr(
+        documents, "part_figures", lambda shard: read.append(shard.stem) or part_figures(shard)
+    )
+    main(["refine", str(figures), "--teacher", "caption", "--out", str(figures)])
+    assert read == sorted(shard.stem for shard in (figures / "figures").glob("*.parquet"))
 
 
 def test_every_task_becomes_rows(figures, server, tmp_path):

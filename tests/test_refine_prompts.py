@@ -14,8 +14,8 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.checks import shingles
 from cephalo.dataset_scripts.refinement.forms import FORMS, Choices, Description, Talk, Turn
 from cephalo.dataset_scripts.refinement.own_checks import load_checks, run_checks
+from cephalo.dataset_scripts.refinement.planning import plan
 from cephalo.dataset_scripts.refinement.relations import related_groups
-from cephalo.dataset_scripts.refinement.run import plan
 from cephalo.dataset_scripts.refinement.showing import (
     has_scale,
     kind_line,

@@ -12,7 +12,7 @@ from teacher_server import TeacherServer, error, faithful
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
-from cephalo.dataset_scripts.refinement.run import plan
+from cephalo.dataset_scripts.refinement.planning import plan
 from cephalo.dataset_scripts.refinement.tasks import load_task
 from cephalo.dataset_scripts.scale import refinement
 from cephalo.dataset_scripts.schema import FIGURES

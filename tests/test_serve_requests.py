@@ -7,9 +7,13 @@ import json
 
 import pytest
 from aiohttp import web
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
 
 from modeling_cephalo import serve_images, serve_requests
+from modeling_cephalo.serve import answer_error
 from modeling_cephalo.serve_images import FetchError, ImageFetcher, is_public
 from modeling_cephalo.serve_requests import CHAT, Gate, Served
 
@@ -105,6 +109,21 @@ def test_other_paths_are_not_served(method, path):
     status, answer = ask({}, path, method)
     assert status == 404 and answer["error"]["message"].startswith(f"no {method} {path} here")
     assert ask({}, "/v1/models", "GET")[0] == 200
+
+
+def test_a_body_that_is_not_declared_as_json_is_answered_with_400():
+    app = FastAPI()
+    app.add_exception_handler(RequestValidationError, answer_error)
+
+    @app.post(CHAT)
+    async def chat(body: dict) -> dict:
+        return body
+
+    client = TestClient(Gate(app, Served("nacre", context=1000, vocabulary=50)))
+    body = json.dumps({"messages": HELLO})
+    answer = client.post(CHAT, content=body, headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 400 and "application/json" in answer.json()["error"]["message"]
+    assert client.post(CHAT, json={"messages": HELLO}).json() == {"messages": HELLO}
 
 
 # --- images

@@ -18,7 +18,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.publish import build_dataset
+from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import last_whole_checkpoint

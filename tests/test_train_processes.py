@@ -15,7 +15,7 @@ from trainer_samples import as_rows
 from training_samples import talk
 from transformers import AutoModelForImageTextToText
 
-from cephalo.dataset_scripts.publish import build_dataset
+from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.train.sft import CONFIGS
 from modeling_cephalo.tiny import make_tiny_idefics2
 

@@ -15,8 +15,9 @@ from cephalo.dataset_scripts.refinement.estimate import estimate
 from cephalo.dataset_scripts.refinement.memory import keep_small
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
+from cephalo.dataset_scripts.refinement.planning import count_items
 from cephalo.dataset_scripts.refinement.report import Spending
-from cephalo.dataset_scripts.refinement.run import Outcome, Run, count_items
+from cephalo.dataset_scripts.refinement.run import Outcome, Run
 from cephalo.dataset_scripts.refinement.second_look import SecondLook
 from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher

@@ -30,6 +30,7 @@ from cephalo.dataset_scripts.refinement.words import content, first, folded, fou
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
 MAX_CHARACTERS = 8000  # of a question or an answer; 600 words have some 4,000
+_BLANK = re.compile(r"\s{50}")  # in a row; indented code and tables have fewer
 REPEATED = 90.0  # percent of likeness (rapidfuzz's ratio) at which an answer is a copy
 RUN = 5  # words in a row that are taken from the source
 COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
@@ -52,8 +53,6 @@ class Context:
     prompt: str
     language: str = "en"
 
-
-_BLANK = re.compile(r"\s{50}")  # in a row; indented code and tables have fewer
 
 Check = Callable[[Talk, Context], str | None]
 

@@ -27,6 +27,8 @@ def wrong_condition(question: str, answer: str, passages: tuple[str, ...]) -> st
         same = [others for one, others in stated if one.unit and agrees(said, one)]
         for given in turn:
             alone = sum(of_one_dimension(one, given) for one in turn) == 1
+            if of_one_dimension(said, given):  # a condition is no quantity stated under another
+                continue
             if not alone or not any(one.unit and agrees(given, one) for one, _ in stated):
                 continue
             there = [[one for one in others if of_one_dimension(one, given)] for others in same]

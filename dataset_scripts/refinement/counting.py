@@ -28,7 +28,6 @@ _LIST = re.compile(
     rf"|{_MEMBER} (?:and|or|&) {_MEMBER})"
 )
 _PARTS = re.compile(r", (?:and |or )?|\s(?:and|or|&)\s|; ")
-_OR = re.compile(r" [A-Za-z-]+ or (?P<noun>[A-Za-z-]+)")
 _PARENTHESES = re.compile(r"\([^()]{0,200}\)|\[[^\][]{0,80}\]")
 
 
@@ -92,16 +91,9 @@ def same_count(wanted: int, source: str, things: tuple[str, ...]) -> bool:
     return any(
         one.is_count
         and one.value == wanted
-        and (_names(one, source, things) if things else one.noun or one.text[0].isalpha())
+        and (_stem_of_any(one.noun, things) if things else one.noun or one.text[0].isalpha())
         for one in parse(source)
     )
-
-
-def _names(one: Quantity, source: str, things: tuple[str, ...]) -> bool:
-    """Whether a count is of one of the things, by either name of "eight groups or clades"."""
-    other = _OR.match(source, one.end)
-    nouns = (one.noun, other["noun"].lower()) if other else (one.noun,)
-    return any(_stem_of_any(noun, things) for noun in nouns)
 
 
 def repeated(wanted: int, source: str, things: tuple[str, ...]) -> bool:

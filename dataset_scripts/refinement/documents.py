@@ -38,7 +38,7 @@ OTHER_CHECKS = {
 """Why an answer is rejected besides the checks of its text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 ASIDE = ("rejected", "undecided")
-"""Where answers are kept that are not taken."""
+"""Folders of the answers that are not accepted."""
 GROUP_ROWS = 100
 GROUP_BYTES = 32 << 20  # of images; within a group, an image that comes again is stored once
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from cephalo.dataset_scripts.refinement.documents import part_figures
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
+from cephalo.dataset_scripts.refinement.planning import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.quotation import source_of
 from cephalo.dataset_scripts.refinement.report import Spending
-from cephalo.dataset_scripts.refinement.run import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.second_look import REQUESTS
 from cephalo.dataset_scripts.refinement.shard_images import Images
 from cephalo.dataset_scripts.refinement.showing import pictures_of

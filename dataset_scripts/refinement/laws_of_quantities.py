@@ -15,7 +15,7 @@ from cephalo.dataset_scripts.refinement.units import Unit, unit
 WATER = 1000.0  # kg/m3; one ppm of it by mass is 1 mg/L
 RIGHT_ANGLE = pi / 2
 LENGTH, MASS_IN_VOLUME = "[length]", "[mass] / [length] ** 3"
-FEWEST, MOST = 1, 6  # told lengths that a shape is made of
+MOST_LENGTHS = 6  # told in an answer; of more, some shape has nearly any volume
 
 Value = tuple[float, str, tuple[Quantity, ...]]  # in base units, how to get it, from what
 
@@ -83,7 +83,7 @@ def _spacings(told: list[Quantity]) -> Iterator[Value]:
 
 def _shapes(wanted: Unit, lengths: list[Quantity]) -> Iterator[Value]:
     """Areas and volumes of circles, spheres, cylinders and blocks of the lengths."""
-    if not FEWEST <= len(lengths) <= MOST:
+    if len(lengths) > MOST_LENGTHS:
         return
     sizes = {one: abs(one.base) for one in lengths}
     if wanted.dimension == "[length] ** 2":

@@ -76,11 +76,8 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
     """The first quantity of an answer that the source states of something else, in a line."""
     stated = owned_in_all(passages)
     asked = stems(fold(question))
-    every = owned(answer)
     told = parse(fold(answer))
-    for said in every:
-        if said.quantity.kind == "times" and len(every) > 2:  # "half, 90 of 180"
-            continue
+    for said in owned(answer):
         alike = (number_of(one) for one in told if of_one_kind(one, said.quantity))
         said = replace(said, near=said.near.difference(*alike))
         if is_result(said.quantity, told, answer):

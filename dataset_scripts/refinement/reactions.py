@@ -77,7 +77,7 @@ def contents(term: str) -> Iterator[Content]:
 
 
 def atoms_of(formula: str) -> Content | None:
-    """The atoms of a formula, None where it is none."""
+    """The atoms of a formula, None if it is not one."""
     stack: list[Content] = [Counter()]
     place = 0
     while place < len(formula):

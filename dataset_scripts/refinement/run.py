@@ -26,10 +26,8 @@ from cephalo.dataset_scripts.refinement.decisions import (
 )
 from cephalo.dataset_scripts.refinement.forms import Turn
 from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
-from cephalo.dataset_scripts.refinement.relations import related_groups
+from cephalo.dataset_scripts.refinement.planning import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.shard_images import Images
-from cephalo.dataset_scripts.refinement.showing import NEEDS
-from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import (
     Answered,
     Rejection,
@@ -37,34 +35,19 @@ from cephalo.dataset_scripts.refinement.teachers import (
     Teacher,
     Verified,
 )
-from cephalo.dataset_scripts.shards import count_rows
 
 READY = 2  # questions being made ready for each that may be in flight
-SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
 
 
 @dataclass
-class Item:
-    """One question. `figures` are let go when it is answered; `places` are their row numbers.
-
-    `others` are what is said of the other figures of the document.
-    """
-
-    task: Task
-    places: list[int]
-    figures: list[dict[str, Any]] | None
-    answered: Answered | None = None
-    others: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
 class Document:
-    """A shard of figures, of one document or of several, on its way through. `items` is None where
-    it was finished before."""
+    """A shard of figures, of one document or of several, on its way through. `items` is None if
+    it was finished before; `figures` are without the bytes of their images."""
 
     shard: Path
     made_from: str
+    figures: list[dict[str, Any]] = field(default_factory=list)
     items: list[Item] | None = None
     rejected: Rejections = field(default_factory=dict)
     open: int = 0
@@ -168,12 +151,12 @@ class Run:
         if not again and documents.is_finished(self.conversations_path(shard), document.made_from):
             document.ready.set()
             return document
-        figures, unread = documents.part_figures(shard)
+        document.figures, unread = documents.part_figures(shard)
         for line in unread:
             print(line, file=sys.stderr)
         if again:
             document.rejected = rejections(rejected)
-        document.items = plan(figures, self.teacher.tasks)
+        document.items = plan(document.figures, self.teacher.tasks)
         document.open = len(document.items)
         self.on_item(count_items([shard], self.teacher.tasks) - document.open)  # not to be asked
         if not document.open:
@@ -225,8 +208,7 @@ class Run:
         asked = [item for item in document.items if not item.answered.stopped]
         if document.items and not asked:  # the budget was spent before
             return
-        figures, _ = documents.part_figures(document.shard)
-        sorted_out = SortedOut()
+        figures, sorted_out = document.figures, SortedOut()
         for item in asked:
             shown = [figures[place] for place in item.places]
             if failure := item.answered.failure:
@@ -344,40 +326,6 @@ def asked_already(one: Verified, before: list[tuple[str, str]]) -> str | None:
         return None
     turn = one.talk.turns[0]
     return next((other[0] for other in before if same_question(turn, other)), None)
-
-
-def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
-    """The questions about the figures of a shard, those about one figure together; figures of one
-    document that belong together are compared."""
-    items = []
-    numbered = enumerate(figures)
-    for _, document in groupby(numbered, key=lambda one: one[1]["document_sha256"]):
-        rows = list(document)
-        said = {place: {part: row.get(part) for part in SAID_OF_FIGURE} for place, row in rows}
-
-        def others(places: list[int], said: dict[int, Any] = said) -> list[dict[str, Any]]:
-            return [one for place, one in said.items() if place not in places]
-
-        for place, figure in rows:
-            for task in tasks:
-                if task.figures == 1 and (not task.needs or NEEDS[task.needs](figure)):
-                    items.append(Item(task, [place], [figure], others=others([place])))
-        for task in tasks:
-            if task.figures > 1:
-                for places in related_groups(rows, task.figures):
-                    shown = [figures[place] for place in places]
-                    items.append(Item(task, places, shown, others=others(places)))
-    return items
-
-
-def count_items(shards: list[Path], tasks: Iterable[Task]) -> int:
-    """The most questions that `plan` makes of shards of one document each."""
-    total = 0
-    for shard in shards:
-        rows = count_rows([shard])
-        for task in tasks:
-            total += rows if task.figures == 1 else rows // 2
-    return total
 
 
 def rejections(lines: list[dict[str, Any]]) -> Rejections:

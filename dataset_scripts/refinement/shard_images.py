@@ -77,7 +77,7 @@ def group_starts(shard: Path) -> list[int]:
 
 
 def images_from(shard: Path, group: int) -> Iterator[bytes]:
-    """The images of a shard from a row group on; empty where there is none."""
+    """The images of a shard from a row group on; empty if there is none."""
     file = open_shard(shard)
     groups = range(group, file.num_row_groups)
     try:

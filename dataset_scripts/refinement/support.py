@@ -47,8 +47,10 @@ _AXES = re.compile(
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])|\n+")
 _HOW_MANY = re.compile(r"\b[Hh]ow many ((?:[a-z-]+ ?){1,6})")
 _HOW_OFTEN = re.compile(r"\b[Hh]ow (?:often|many times)\b")
-# The dose, concentration or time at which half of something is reached: LD50, IC50, T50.
-_MEDIAN = re.compile(r"\b(?:[LIEGMT][A-Z]{0,3}\s?50|median|half-(?:life|time|maximal))\b")
+# The dose, concentration, time or size that parts halves: LD50, EC50, IC50, GI50, DT50, T50, d50.
+_MEDIAN = re.compile(
+    r"\b(?:(?:[LEIT][CDT]|GI|GR|MIC|DT|T|[Dd])\s?50|median|half-(?:life|time|maximal))\b"
+)
 _EACH = re.compile(r"\b(?:each|every|per|an?|one) (second|minute|hour|day|week|year)\b")
 _RATE = re.compile(r"(?: [a-z-]+){1,2} (?:per|an?|each|every) (?P<time>second|minute|hour|day)\b")
 _PER_TIME = {"second": "s-1", "minute": "min-1", "hour": "h-1", "day": "d-1"}
@@ -131,8 +133,8 @@ def support_of(
     """What supports a claim that a `text` of a `turn` makes; `told` are quantities of the turn."""
     sentence = sentence_at(text, claim.start)
     if claim.noun.startswith("point") and "%" in turn:  # percentage points
-        text_too = f"{claim.text} points"
-        claim = replace(claim, text=text_too, unit=unit("%"), noun="", change=True)
+        points = f"{claim.text} points"
+        claim = replace(claim, text=points, unit=unit("%"), noun="", change=True)
     if claim.is_count and claim.value <= FREE:
         return Support(claim.text, "counted", PAIR)
     if any(start <= claim.start < end for start, end in balanced(text)):
@@ -161,14 +163,16 @@ def support_of(
         return Support(claim.text, "derived", found.text)
     if claim.kind == "times" and claim.value == HALF and _MEDIAN.search(f"{turn} {source.text}"):
         return Support(claim.text, "known", "a median dose or time")
-    if basis := years_or_percent(claim, text, told, source):
+    if basis := counted_years(claim, f"{text} {source.text}"):
+        return Support(claim.text, "known", basis)
+    if basis := spelled_percent(claim, text, [*told, *parse(source.text)]):
         return Support(claim.text, "known", basis)
     if fact := known_fact(claim, turn, sentences(source.text)):
         return Support(claim.text, "known", fact)
     if basis := printed_basis(claim, turn, source):
         return Support(claim.text, "printed", basis)
     by_eye = claim.approximate and abs(claim.value) < 10**BY_EYE * claim.place
-    if by_eye and claim.unit != unit("%") and _READ_OFF.search(turn):
+    if by_eye and _READ_OFF.search(turn):
         return Support(claim.text, "seen", "the image")
     return None
 
@@ -190,23 +194,25 @@ def compared(one: Quantity, other: Quantity) -> str:
     return rf"(?<![\w.]){re.escape(one.text)}{GAP.pattern}{re.escape(other.text)}(?![\w.]\w)"
 
 
-def years_or_percent(
-    claim: Quantity, text: str, told: list[Quantity], source: Source
-) -> str | None:
-    """The years that a claim counts, "2017 to 2022", or the percentage that it spells out:
-    "65 of 100" is 65 %."""
-    whole = f"{text} {source.text}"
-    if claim.unit == unit("year") or claim.noun.startswith("year"):
-        for match in _YEARS.finditer(whole):
-            years = int(match["last"]) - int(match["first"])
-            if claim.value in (years, years + 1):
-                return match.group()
-    part = _OF_HUNDRED.search(text[: claim.start])
-    if claim.value == 100 and part and claim.unit is None:
-        percent = parse(f"{part['part']} %")[0]
-        if any(one.unit and agrees(percent, one) for one in (*told, *parse(source.text))):
-            return percent.text
+def counted_years(claim: Quantity, text: str) -> str | None:
+    """The span of years in `text` that a claim counts, with or without its first year: "2017 to
+    2022" are five or six years."""
+    if claim.unit != unit("year") and not claim.noun.startswith("year"):
+        return None
+    for match in _YEARS.finditer(text):
+        years = int(match["last"]) - int(match["first"])
+        if claim.value in (years, years + 1):
+            return match.group()
     return None
+
+
+def spelled_percent(claim: Quantity, text: str, stated: list[Quantity]) -> str | None:
+    """The stated percentage that a claim of 100 spells out: "65 of 100" is 65 %."""
+    part = _OF_HUNDRED.search(text[: claim.start])
+    if claim.value != 100 or claim.unit or not part:
+        return None
+    percent = parse(f"{part['part']} %")[0]
+    return percent.text if any(one.unit and agrees(percent, one) for one in stated) else None
 
 
 def each_unit(turn: str) -> list[Quantity]:

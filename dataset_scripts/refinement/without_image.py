@@ -28,7 +28,7 @@ class WithoutImage:
     """A model that sees no image, and how it is asked."""
 
     def __init__(self, reader: Respondent, prompts: Path | None = None) -> None:
-        """`prompts` is a folder of prompts of one's own."""
+        """`prompts` is a folder of custom prompts, which override the packaged ones."""
         self.reader = reader
         self.name = reader.model.settings["model"]
         self.answer_prompt = load_prompt("blind_answer", prompts)
@@ -40,8 +40,8 @@ class WithoutImage:
         return {"text_judge": self.name, "text_judge_versions": versions}
 
     async def finds(self, talk: Talk, title: str) -> str | None:
-        """Why a conversation needs no image, in a line; None where it does, or where a reply cannot
-        be read.
+        """Why a conversation needs no image, in a line; None if it does, or if a reply cannot be
+        read.
 
         The model is told the paper's `title`, and nothing that is said of the figure. Raises
         NoAnswerError, BudgetSpentError and CephaloError as `Respondent.ask` does.
