@@ -251,7 +251,11 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     ]
     for script_args, _, model_args in runs:
         keep_run(tmp_path, script_args, model_args)
-    assert json.loads((tmp_path / "run.json").read_text())["model"] == "good"
+    kept = tmp_path / "run.json"
+    assert json.loads(kept.read_text())["model"] == "good"
+    before = kept.stat()
+    keep_run(tmp_path, runs[1][0], runs[1][2])  # as each process of a run does
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CephaloError, match="holds a run with model good, this one has broken"):
         keep_run(tmp_path, runs[0][0], runs[0][2])

@@ -130,7 +130,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     main_process = training_args.process_index == 0
     with locked(folder) if main_process else nullcontext():
         if is_finished(folder, settings):
-            print(f"{folder} is finished: trained before with these settings; nothing changed")
+            if main_process:
+                print(f"{folder} is finished: trained before with these settings; nothing changed")
         else:
             train_model(script_args, training_args, model_args, api, model_license(rights))
             if main_process:
@@ -151,8 +152,8 @@ def train_model(
     Raises CephaloError where the dataset cannot train.
     """
     from modeling_cephalo.checkpoint import (
-        check_model,
         check_values,
+        check_weights,
         local_folder,
         read_config,
         read_processor,
@@ -167,7 +168,7 @@ def train_model(
             make_base(Path(model_args.model_name_or_path), data["train"])
         base = local_folder(model_args.model_name_or_path, model_args.model_revision)
         if training_args.local_process_index == 0:
-            check_model(base, trust_remote_code=training_args.trust_remote_code)
+            check_weights(base, trust_remote_code=training_args.trust_remote_code)
         config = read_config(base, model_args.attn_implementation, training_args.trust_remote_code)
         processor = read_processor(base, config, training_args.trust_remote_code)
         data = {
