@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 import torch
 from phi3_v_samples import TEXTS, picture
@@ -25,8 +26,8 @@ from cephalo.model_cards import push
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import keep_run
 from cephalo.train.sft import find_config, run_training
-from modeling_cephalo import inference
-from modeling_cephalo.checkpoint import check_model, check_weights
+from modeling_cephalo import checkpoint, inference
+from modeling_cephalo.checkpoint import check_model, check_weights, local_folder
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
@@ -265,6 +266,23 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     answers.touch()
     with pytest.raises(CephaloError, match="has answers with another batch_size"):
         check_settings(kept, {"batch_size": 8}, answers)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (httpx2.ConnectError("refused"), "^http.* cannot be reached for a/b "),
+        (json.JSONDecodeError("no JSON", "<", 0), "^http.* answered for a/b what no Hub answers"),
+        (OSError(28, "No space left on device"), "^cannot load a/b: .*No space left on device"),
+    ],
+)
+def test_a_hub_that_does_not_answer_is_told(fault, message, monkeypatch):
+    def failing(*arguments: object, **options: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", failing)
+    with pytest.raises(CephaloError, match=message):
+        local_folder("a/b")
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [("-1", "-1"), ("0", "0")])
