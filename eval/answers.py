@@ -57,7 +57,7 @@ def answer_all(
 
 
 def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
-    """Keep the settings, or raise CephaloError where there are `answers` with others."""
+    """Keep the settings, or raise CephaloError if there are `answers` with others."""
     if not path.exists() or not answers.exists():
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return

@@ -45,7 +45,7 @@ NAMED = 8  # weights that an error lists
 def check_model(
     name_or_folder: str | Path, revision: str | None = None, trust_remote_code: bool = False
 ) -> None:
-    """Raise CephaloError where a model of a folder or of the Hub is not whole.
+    """Raise CephaloError if a model of a folder or of the Hub is not whole.
 
     Weights are read once, in pieces; names and shapes are compared with the class on the meta
     device, so that memory stays small. Of an adapter the own weights are read: its base may be on
@@ -116,7 +116,7 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
 
 
 def base_of(folder: Path) -> Path:
-    """The folder of an adapter's base; `folder` itself where it is a whole model."""
+    """The folder of an adapter's base; `folder` itself if it is a whole model."""
     if (folder / CONFIG).exists():
         return folder
     base = read_object(folder / ADAPTER_CONFIG).get(BASE)
@@ -213,7 +213,7 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
 
 
 def check_written(processor: Any, folder: Path) -> None:
-    """Raise CephaloError where the chat template cannot write a conversation in bounded time."""
+    """Raise CephaloError if the chat template cannot write a conversation in bounded time."""
     template = processor.chat_template
     if isinstance(template, dict):
         template = template.get("default", "")
@@ -226,7 +226,7 @@ def check_written(processor: Any, folder: Path) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises CephaloError where it is missing or broken."""
+    """The object in a JSON file. Raises CephaloError if it is missing or broken."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

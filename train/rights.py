@@ -18,7 +18,7 @@ OWN = "apache-2.0"  # the licence of a model whose data asks for no other
 
 @dataclass(frozen=True)
 class Rights:
-    """What a dataset says of itself; `licenses` as the Hub writes them, none where it has none."""
+    """What a dataset says of itself; `licenses` as the Hub writes them, none if it has none."""
 
     name: str
     private: bool

@@ -80,7 +80,7 @@ def train(
 
 
 def checkpoint_size(folder: Path) -> str:
-    """How much a checkpoint in `folder` takes, and how much is free; "" where there is none."""
+    """How much a checkpoint in `folder` takes, and how much is free; "" if there is none."""
     if (last := last_whole_checkpoint(str(folder))) is None:
         return ""
     size = sum(path.stat().st_size for path in Path(last).rglob("*") if path.is_file())
@@ -100,7 +100,7 @@ def find_config(config: str) -> Path:
 
 
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
-    """Train and save with a card, unless that is done, and push where `push_to_hub` is set.
+    """Train and save with a card, unless that is done, and push if `push_to_hub` is set.
 
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
@@ -149,7 +149,7 @@ def train_model(
     """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
     are pushed meanwhile.
 
-    Raises CephaloError where the dataset cannot train.
+    Raises CephaloError if the dataset cannot train.
     """
     from modeling_cephalo.checkpoint import (
         check_values,
