@@ -36,7 +36,6 @@ def answer_all(
     batches of a run that goes on are those of one that was never stopped. Raises CephaloError where
     FOLDER holds answers of other settings, or the model cannot be had.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         path, size = folder / "answers.jsonl", settings["batch_size"]
         check_settings(folder / "settings.json", settings, path)
