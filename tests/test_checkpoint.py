@@ -233,6 +233,12 @@ def test_attention_that_is_not_here_is_left_to_transformers(model, tmp_path):
     assert loaded.model.config._attn_implementation == "eager"
 
 
+def test_what_was_checked_is_what_loads(good, monkeypatch):
+    """A branch of the Hub can move after its model was checked."""
+    monkeypatch.setattr(checkpoint, "snapshot_download", lambda *_, **__: str(good))
+    assert inference.load("lab/nacre").model.name_or_path == str(good)
+
+
 def test_llava_next_of_old_files_has_its_patch_size_from_the_settings(tmp_path):
     make_tiny_llava_next(tmp_path, TEXTS)
     question = ("What is shown?", picture(60, 50))
