@@ -25,16 +25,12 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make `folder` where it is missing, and hold it for one run at a time.
+    """Make `folder` if it is missing, and hold it for one run at a time.
 
-    A folder that was made for nothing, as the run failed, is removed. Raises CephaloError where
-    another run holds it, and where it cannot be written.
+    A new folder is removed again if the run fails and leaves it empty. Raises CephaloError if
+    another run holds it or it cannot be written.
     """
     made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
     try:
         with _held(folder / ".lock", folder, wait=False):
             yield
@@ -47,25 +43,21 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_name(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the name of a folder that `written_aside` is to make, for one run at a time.
+    """Hold the name of a folder that `written_aside` will make, for one run at a time.
 
-    Raises CephaloError where another run holds it, unless it is to `wait`, and where its parent
-    cannot be written.
+    Raises CephaloError if another run holds it, unless it is to `wait`, or if its parent cannot be
+    written.
     """
     whole = folder.resolve()  # "." has no name
-    try:
-        whole.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
     with _held(whole.with_name(f".{whole.name}.lock"), folder, wait):
         yield
 
 
 @contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
-    """A new folder that becomes `folder` when the block ends, and is removed where it fails.
+    """A new folder that becomes `folder` when the block ends, and is removed if the block fails.
 
-    To be used while `locked_name` holds the name: what killed runs left of it is removed first.
+    Use it while `locked_name` holds the name: what killed runs left is removed first.
     """
     folder = folder.resolve()
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.partial-*"):
@@ -99,9 +91,19 @@ def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
 
 
 def _lock(path: Path, wait: bool) -> IO[str]:
-    """Open and lock a file. Raises BlockingIOError where it is locked, unless it is to `wait`."""
+    """Open and lock a file, in a folder that is made if it is missing.
+
+    Raises BlockingIOError if the file is locked, unless it is to `wait`.
+    """
     while True:
-        file = path.open("a")
+        with suppress(FileExistsError):  # a file in place of the folder, which `open` tells
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("a")
+        except FileNotFoundError:
+            if os.path.lexists(path.parent):
+                raise
+            continue  # a run that failed removed the folder that it had made
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             # The run before removes the file at its end: what was locked may be no longer there.

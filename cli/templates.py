@@ -30,7 +30,7 @@ def render(template: str, messages: list[dict[str, Any]], tokens: dict[str, str]
         messages: with lists of parts as contents.
         tokens: the texts of special tokens, "bos_token" and the like.
 
-    Raises TemplateFailedError where it refuses them, and CephaloError where it takes more than
+    Raises TemplateFailedError if it refuses them, and CephaloError if it takes more than
     `SECONDS`, `SPARE_BYTES` or `MOST_CHARACTERS`.
     """
     if len(template) > MOST_CHARACTERS:
@@ -92,7 +92,7 @@ def render_within_limits(
 
 
 def limit_memory() -> None:
-    """Let this process take `SPARE_BYTES` more than it has, where the system can say how much."""
+    """Let this process take `SPARE_BYTES` more than it has, if the system tells how much."""
     try:
         import resource
 
@@ -105,7 +105,7 @@ def limit_memory() -> None:
 
 @cache
 def check_template(template: str, tokens: tuple[tuple[str, str], ...]) -> None:
-    """Raise CephaloError where a template cannot write a question, its answer and another one.
+    """Raise CephaloError if a template cannot write a question, its answer and another one.
 
     `tokens` are those of `render`, in pairs. What was found well is not tried again.
     """

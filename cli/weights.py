@@ -30,7 +30,7 @@ FLOATS = {
 def weight_files(folder: Path, name: str) -> list[Path]:
     """The files that hold the weights of a model: those that its index names, else one file.
 
-    `name` is what errors call the model. Raises CephaloError where a file or the index is missing
+    `name` is what errors call the model. Raises CephaloError if a file or the index is missing
     or broken.
     """
     names = {ADAPTER if (folder / ADAPTER).exists() else WHOLE}
@@ -45,7 +45,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 
 
 def indexed_files(index: Path) -> dict[str, str]:
-    """The file of each tensor. Raises CephaloError where the index is broken."""
+    """The file of each tensor. Raises CephaloError if the index is broken."""
     try:
         found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         if found and all(isinstance(file, str) for file in found.values()):

@@ -36,7 +36,6 @@ def answer_all(
     batches of a run that goes on are those of one that was never stopped. Raises CephaloError where
     FOLDER holds answers of other settings, or the model cannot be had.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         path, size = folder / "answers.jsonl", settings["batch_size"]
         check_settings(folder / "settings.json", settings, path)
@@ -57,7 +56,7 @@ def answer_all(
 
 
 def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
-    """Keep the settings, or raise CephaloError where there are `answers` with others."""
+    """Keep the settings, or raise CephaloError if there are `answers` with others."""
     if not path.exists() or not answers.exists():
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return

@@ -144,7 +144,7 @@ def read_question(
 
 
 def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
-    """The file of an undecoded image, which stands in the row or beside it; empty where it is not
+    """The file of an undecoded image, which stands in the row or beside it; empty if it is not
     there, which costs this row and no other.
 
     Raises CephaloError where a row names a file outside `folders`: rows are not to be trusted.

@@ -1,7 +1,6 @@
 """`cephalo merge`: decoder layers stacked by mergekit, with nothing dropped on the way."""
 
 import json
-import re
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked_name, written_aside
+from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import (
     TEXT_LAYERS,
@@ -20,8 +19,8 @@ from cephalo.merge_recipes.sources import (
     fetch,
     hashed_meanwhile,
 )
-from cephalo.model_cards.model_card import Merge, ModelFacts, Source, read_facts, write_card
-from cephalo.model_cards.model_folder import FACTS, count_parameters, read_json
+from cephalo.model_cards.model_card import write_card
+from cephalo.model_cards.model_folder import count_parameters, read_json
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -64,52 +63,22 @@ def merge(
 def run_merge(text: str, recipe: DepthRecipe, out: Path) -> bool:
     """Merge into `out`, which appears whole: it is written beside and renamed.
 
-    Returns whether it did; not where `out` is what an earlier run made of the same. Raises
-    CephaloError before a byte is written where `out` is something else, the sources do not fit each
-    other or the recipe, or the disk has no room; and after, where the result does not load whole.
+    Returns False if `out` is what an earlier run made of the same. Raises CephaloError before a
+    byte is written if `out` is something else, the sources do not fit each other or the recipe, or
+    the disk has no room; and after, if the result does not load whole.
     """
     with locked_name(out):
         kept = read_merge(out)
         found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
         checkpoints = [found[source.model] for source in recipe.sources]
         check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
-        if kept is None:
-            check_sources(checkpoints)
         with hashed_meanwhile(found.values()) as digests:
             if kept:
                 check_same(kept, text, found, digests, out)
             else:
+                check_sources(checkpoints)
                 merge_checkpoints(text, recipe, out, found, digests)
     return kept is None
-
-
-def read_merge(out: Path) -> Merge | None:
-    """What the model in `out` was merged from; None where there is nothing yet.
-
-    Raises CephaloError where `out` is something else.
-    """
-    if not out.exists():
-        return None
-    merge = read_facts(out).merge if (out / FACTS).exists() else None
-    if merge is None:
-        raise CephaloError(f"{out} exists; remove it or give another --out")
-    return merge
-
-
-def check_same(
-    kept: Merge,
-    text: str,
-    found: dict[str, Checkpoint],
-    digests: dict[Path, Future[str]],
-    out: Path,
-) -> None:
-    """Raise CephaloError where `out`, made as `kept` tells, was made by another recipe or from
-    other weights."""
-    sources = [merge_source(checkpoint, digests) for checkpoint in found.values()]
-    if kept.recipe != named_sources(text, found):
-        raise CephaloError(f"{out} was made by another recipe; remove it or give another --out")
-    if kept.sources != sources:
-        raise CephaloError(f"{out} was made from other weights; remove it or give another --out")
 
 
 def merge_checkpoints(
@@ -125,7 +94,6 @@ def merge_checkpoints(
     from modeling_cephalo.checkpoint import check_model
 
     planned = plan_layers(recipe, found)
-    check_room(out, sum(tensor.size for tensor in planned.values()))
     first = found[recipe.sources[0].model]
     with written_aside(out) as aside:
         write_index(write_weights(planned, digests, aside), aside)
@@ -133,51 +101,8 @@ def merge_checkpoints(
         copy_companions(first.folder, aside)
         write_code(aside)
         check_model(aside)
-        merge = Merge(
-            recipe=named_sources(text, found),
-            sources=[merge_source(checkpoint, digests) for checkpoint in found.values()],
-            layers=recipe.layers,
-        )
+        merge = merge_of(text, found, digests, recipe.layers)
         write_card(aside, merged_facts(out.name, first.family, count_parameters(aside), merge))
-
-
-def merged_facts(name: str, model_type: str, parameters: int, merge: Merge) -> ModelFacts:
-    """What the card of a freshly merged model says; sources that are on the Hub are its bases."""
-    bases = [source.name for source in merge.sources if source.revision]
-    return ModelFacts(
-        repo_id=name,
-        model_type=model_type,
-        parameters=parameters,
-        base_models=bases,
-        relation="merge" if bases else None,
-        merge=merge,
-    )
-
-
-def named_sources(text: str, found: dict[str, Checkpoint]) -> str:
-    """The text of a recipe with the names of folders in place of their paths."""
-    for given, checkpoint in found.items():
-        if checkpoint.revision is None:
-            whole = rf"(?<![\w./-]){re.escape(given)}(?![\w./-])"
-            text = re.sub(whole, lambda _, name=checkpoint.name: name, text)
-    return text
-
-
-def merge_source(checkpoint: Checkpoint, digests: dict[Path, Future[str]]) -> Source:
-    """What the card says of a source, with the SHA-256 of its weight files."""
-    hashes = {path.name: digests[path].result() for path in checkpoint.weight_files}
-    return Source(checkpoint.name, checkpoint.revision, hashes)
-
-
-def check_room(out: Path, needed: int) -> None:
-    """Raise CephaloError if the disk of `out` has not `needed` bytes, and one per cent, free."""
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    free = shutil.disk_usage(parent).free
-    if free < needed * 1.01:
-        raise CephaloError(
-            f"the merged model takes {needed / 1e9:.1f} GB and {parent} has {free / 1e9:.1f} GB "
-            "free; make room or give an --out on another disk"
-        )
 
 
 def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:

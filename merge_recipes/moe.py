@@ -9,17 +9,10 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked_name, written_aside
-from cephalo.merge_recipes.merge import (
-    check_room,
-    check_same,
-    merge_source,
-    merged_facts,
-    named_sources,
-    read_merge,
-)
 from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
+from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.sources import check_sources, fetch, hashed_meanwhile
-from cephalo.model_cards.model_card import Gates, Merge, write_card
+from cephalo.model_cards.model_card import Gates, write_card
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -53,9 +46,9 @@ def moe(
 def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
     """Build the mixture of `recipe`, whose YAML is `text`, in `out`, which appears whole.
 
-    Returns whether it did, not where `out` is what an earlier run made of the same, and the gates.
-    Raises CephaloError before a byte is written where `out` is something else, an expert differs
-    from the base in more than weights, or the disk has no room.
+    Returns whether it did, False if `out` is what an earlier run made of the same, and the gates.
+    Raises CephaloError before a byte is written if `out` is something else, an expert differs from
+    the base in more than weights, or the disk has no room.
     """
     with locked_name(out):
         kept = read_merge(out)
@@ -66,14 +59,13 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
         base, *experts = (found[name] for name in names)
         check_same_but_weights(base, experts)
         checkpoints = {name: dense.checkpoint for name, dense in found.items()}
-        if kept is None:
-            check_sources(checkpoints[name] for name in names)
         with hashed_meanwhile(checkpoints.values()) as digests:
             if kept and kept.gates:
                 check_same(kept, text, checkpoints, digests, out)
                 return False, kept.gates
             if kept:
                 raise CephaloError(f"{out} exists; remove it or give another --out")
+            check_sources(checkpoints[name] for name in names)
             return True, mix(text, recipe, out, found, digests)
 
 
@@ -94,18 +86,13 @@ def mix(
     skeleton = empty_mixture(base.config, recipe)
     shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     planned = plan_mixture(shapes, base, experts, recipe.dtype)
-    check_room(out, sum(tensor.size for tensor in planned.values()))
     with written_aside(out) as aside:
         places = write_weights(planned, digests, aside)
         model, processor = build(places, skeleton, base.checkpoint.folder, recipe, aside)
         routing = teach_gates(model, processor, recipe)
         gates = Gates(experts=len(experts), experts_per_token=recipe.experts_per_token, **routing)
-        merge = Merge(
-            recipe=named_sources(text, checkpoints),
-            sources=[merge_source(checkpoint, digests) for checkpoint in checkpoints.values()],
-            layers=model.config.get_text_config().num_hidden_layers,
-            gates=gates,
-        )
+        layers = model.config.get_text_config().num_hidden_layers
+        merge = merge_of(text, checkpoints, digests, layers, gates)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         save_gates(model, aside)
         model.config.save_pretrained(aside)

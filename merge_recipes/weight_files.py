@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections import defaultdict
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -118,12 +119,14 @@ def write_weights(
     Args:
         digests: the weight files of the sources, as `hashed_meanwhile` gives them.
 
-    Returns the file of each tensor.
+    Returns the file of each tensor. Raises CephaloError before a byte is written if the disk has
+    no room for them.
     """
+    total = sum(tensor.size for tensor in planned.values())
+    check_room(folder, total)
     sources = list(digests)
     shards = split(in_order(planned, sources), shard_bytes)
     names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
-    total = sum(tensor.size for tensor in planned.values())
     with ExitStack() as stack:
         targets: Targets = {path: defaultdict(list) for path in sources}
         for name, shard in zip(names, shards, strict=True):
@@ -132,6 +135,16 @@ def write_weights(
         for path in sources:
             distribute(path, targets[path], digests[path], bar)
     return {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise CephaloError if the disk of `folder` has not `needed` bytes, and one per cent, free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed * 1.01:
+        raise CephaloError(
+            f"the merged model takes {needed / 1e9:.1f} GB and {folder.parent} has "
+            f"{free / 1e9:.1f} GB free; make room or give an --out on another disk"
+        )
 
 
 def in_order(planned: dict[str, Planned], sources: list[Path]) -> dict[str, Planned]:

@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import transformers
 from huggingface_hub import snapshot_download
+from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import (
     HFValidationError,
     LocalEntryNotFoundError,
@@ -26,9 +27,9 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import is_flash_attn_2_available, logging
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.cli.templates import check_template
-from cephalo.cli.weights import INDEX, WHOLE, check_finite, indexed_files, weight_files
+from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
@@ -44,7 +45,7 @@ NAMED = 8  # weights that an error lists
 def check_model(
     name_or_folder: str | Path, revision: str | None = None, trust_remote_code: bool = False
 ) -> None:
-    """Raise CephaloError where a model of a folder or of the Hub is not whole.
+    """Raise CephaloError if a model of a folder or of the Hub is not whole.
 
     Weights are read once, in pieces; names and shapes are compared with the class on the meta
     device, so that memory stays small. Of an adapter the own weights are read: its base may be on
@@ -89,7 +90,7 @@ def check_weights(
 def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Path:
     """The folder of a model: itself, or the Hub's cache, into which it is brought.
 
-    Raises CephaloError for what is neither, and where the Hub does not answer.
+    Raises CephaloError for what is neither, and if the Hub does not answer.
     """
     folder, name = Path(name_or_folder), str(name_or_folder)
     if folder.is_dir():
@@ -98,7 +99,7 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
         return folder
     try:
         snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*SMALL_FILES]))
-        weights = [WHOLE, "adapter_model.safetensors"]
+        weights = [WHOLE, ADAPTER]
         if (snapshot / INDEX).exists():
             weights = sorted(set(indexed_files(snapshot / INDEX).values()))
         snapshot_download(name, revision=snapshot.name, allow_patterns=weights)
@@ -107,13 +108,15 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
         raise CephaloError(
             f"cannot load {name}: no folder, and no model of the Hub{at} that this token may read"
         ) from error
-    except (httpx2.HTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (httpx2.HTTPError, ConnectionError, LocalEntryNotFoundError, ValueError) as error:
+        raise hub_failure(error, ENDPOINT, name) from error
+    except OSError as error:  # of the disk of the cache
         raise CephaloError(f"cannot load {name}: {in_one_line(error)}") from error
     return snapshot
 
 
 def base_of(folder: Path) -> Path:
-    """The folder of an adapter's base; `folder` itself where it is a whole model."""
+    """The folder of an adapter's base; `folder` itself if it is a whole model."""
     if (folder / CONFIG).exists():
         return folder
     base = read_object(folder / ADAPTER_CONFIG).get(BASE)
@@ -210,7 +213,7 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
 
 
 def check_written(processor: Any, folder: Path) -> None:
-    """Raise CephaloError where the chat template cannot write a conversation in bounded time."""
+    """Raise CephaloError if the chat template cannot write a conversation in bounded time."""
     template = processor.chat_template
     if isinstance(template, dict):
         template = template.get("default", "")
@@ -223,7 +226,7 @@ def check_written(processor: Any, folder: Path) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises CephaloError where it is missing or broken."""
+    """The object in a JSON file. Raises CephaloError if it is missing or broken."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

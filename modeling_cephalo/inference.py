@@ -106,7 +106,7 @@ def load(
         check_values(own)
     with told(f"cannot load {name}"):
         model, loading = AutoModelForImageTextToText.from_pretrained(
-            name,
+            folder,  # what was checked, though a branch of the Hub has moved since
             config=config,
             device_map=device,
             dtype=dtype,
@@ -114,7 +114,6 @@ def load(
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # or they would not be named
-            revision=revision or "main",
             trust_remote_code=trust_remote_code,
         )
     check_loading(name, loading)

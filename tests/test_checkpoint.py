@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 import torch
 from phi3_v_samples import TEXTS, picture
@@ -25,8 +26,8 @@ from cephalo.model_cards import push
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import keep_run
 from cephalo.train.sft import find_config, run_training
-from modeling_cephalo import inference
-from modeling_cephalo.checkpoint import check_model, check_weights
+from modeling_cephalo import checkpoint, inference
+from modeling_cephalo.checkpoint import check_model, check_weights, local_folder
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
@@ -232,6 +233,12 @@ def test_attention_that_is_not_here_is_left_to_transformers(model, tmp_path):
     assert loaded.model.config._attn_implementation == "eager"
 
 
+def test_what_was_checked_is_what_loads(good, monkeypatch):
+    """A branch of the Hub can move after its model was checked."""
+    monkeypatch.setattr(checkpoint, "snapshot_download", lambda *_, **__: str(good))
+    assert inference.load("lab/nacre").model.name_or_path == str(good)
+
+
 def test_llava_next_of_old_files_has_its_patch_size_from_the_settings(tmp_path):
     make_tiny_llava_next(tmp_path, TEXTS)
     question = ("What is shown?", picture(60, 50))
@@ -251,7 +258,11 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     ]
     for script_args, _, model_args in runs:
         keep_run(tmp_path, script_args, model_args)
-    assert json.loads((tmp_path / "run.json").read_text())["model"] == "good"
+    kept = tmp_path / "run.json"
+    assert json.loads(kept.read_text())["model"] == "good"
+    before = kept.stat()
+    keep_run(tmp_path, runs[1][0], runs[1][2])  # as each process of a run does
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CephaloError, match="holds a run with model good, this one has broken"):
         keep_run(tmp_path, runs[0][0], runs[0][2])
@@ -261,6 +272,23 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     answers.touch()
     with pytest.raises(CephaloError, match="has answers with another batch_size"):
         check_settings(kept, {"batch_size": 8}, answers)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (httpx2.ConnectError("refused"), "^http.* cannot be reached for a/b "),
+        (json.JSONDecodeError("no JSON", "<", 0), "^http.* answered for a/b what no Hub answers"),
+        (OSError(28, "No space left on device"), "^cannot load a/b: .*No space left on device"),
+    ],
+)
+def test_a_hub_that_does_not_answer_is_told(fault, message, monkeypatch):
+    def failing(*arguments: object, **options: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", failing)
+    with pytest.raises(CephaloError, match=message):
+        local_folder("a/b")
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [("-1", "-1"), ("0", "0")])

@@ -218,7 +218,7 @@ def test_documents_that_share_a_fifth_of_the_shorter_text_are_linked(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cephalo.dataset_scripts import dedup_images, publish, selection, shards
+from cephalo.dataset_scripts import dataset_folder, dedup_images, selection, shards
 
 owner, name = {place}
 whole = getattr(owner, name)
@@ -228,7 +228,7 @@ def killed(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(owner, name, killed)
-publish.build_dataset([Path(sys.argv[1])], "a/b")
+dataset_folder.build_dataset([Path(sys.argv[1])], "a/b")
 """
 
 

@@ -42,6 +42,29 @@ def test_a_folder_is_held_once_and_its_lock_goes_at_the_end(tmp_path):
         pass
 
 
+def test_a_run_that_fails_leaves_no_empty_folder_and_one_beside_it_goes_on(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    with pytest.raises(ZeroDivisionError), locked(folder):
+        raise ZeroDivisionError
+    assert not folder.exists()
+    folder.mkdir()
+    with pytest.raises(ZeroDivisionError), locked(folder):
+        raise ZeroDivisionError
+    assert folder.exists()  # it was there before
+    opened = Path.open
+
+    def after_the_other_failed(path, mode):
+        monkeypatch.setattr(Path, "open", opened)
+        folder.rmdir()
+        return path.open(mode)
+
+    monkeypatch.setattr(Path, "open", after_the_other_failed)
+    with locked(folder):
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+        (folder / "kept").touch()
+    assert [path.name for path in folder.iterdir()] == ["kept"]
+
+
 def test_a_killed_run_holds_nothing_though_a_process_that_it_forked_lives(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],

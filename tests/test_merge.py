@@ -1,4 +1,4 @@
-"""Depth merges keep every layer, and say before any work what cannot be merged."""
+"""Depth merges keep every layer, and what was killed or made before is told apart."""
 
 import copy
 import json
@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import torch
 import yaml
 from hub_fixture import hub as hub  # the fixture
 from huggingface_hub import HfApi
+from merge_samples import MAKERS, make_pair, recipe_text, run, weights
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -27,55 +27,18 @@ from cephalo.merge_recipes.stacking import plan_layers
 from cephalo.merge_recipes.weight_files import write_weights
 from cephalo.model_cards.upload import push_folder
 from modeling_cephalo.checkpoint import check_weights
-from modeling_cephalo.tiny import make_tiny_idefics2
-from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
-from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
-
-TEXTS = ["Scanning electron micrograph of nacre: aragonite tablets in rows."] * 20
-MAKERS = {
-    "idefics2": make_tiny_idefics2,
-    "llava_next": make_tiny_llava_next,
-    "phi3_v": make_tiny_phi3_v,
-}
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory) -> dict[str, list[Path]]:
-    """Two checkpoints of each family, of two layers each, with different weights."""
     root = tmp_path_factory.mktemp("sources")
-    for family, make in MAKERS.items():
-        for seed in (0, 1):
-            make(root / f"{family}-{seed}", TEXTS, seed=seed)
-    return {family: [root / f"{family}-0", root / f"{family}-1"] for family in MAKERS}
-
-
-def recipe_text(first: Path, second: Path, ranges=((0, 2), (1, 2)), **changes) -> str:
-    recipe = {
-        "merge_method": "passthrough",
-        "dtype": "float32",
-        "slices": [
-            {"sources": [{"model": str(model), "layer_range": list(layers)}]}
-            for model, layers in zip((first, second), ranges, strict=True)
-        ],
-        **changes,
-    }
-    return yaml.safe_dump(recipe)
-
-
-def run(text: str, out: Path) -> Path:
-    run_merge(text, DepthRecipe.model_validate(yaml.safe_load(text)), out)
-    return out
+    return {family: make_pair(root, family) for family in MAKERS}
 
 
 @pytest.fixture(scope="module")
 def merged(sources, tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("merged")
     return {family: run(recipe_text(*pair), root / family) for family, pair in sources.items()}
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a merged model, which is small enough for one file."""
-    return load_file(folder / "model-00001-of-00001.safetensors")
 
 
 def decoder(model: torch.nn.Module) -> torch.nn.Module:
@@ -164,66 +127,6 @@ def test_shipped_recipes_are_short_and_have_the_published_depth(name, layers):
     ]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"merge_methd": "linear"}, "merge_methd: Extra inputs are not permitted"),
-        ({"merge_method": "linear"}, "merge_method: Input should be 'passthrough'"),
-        ({"slices": []}, "slices: "),
-    ],
-)
-def test_wrong_recipes_are_named(tmp_path, changes, message):
-    path = tmp_path / "recipe.yml"
-    path.write_text(recipe_text(Path("a"), Path("b"), **changes))
-    with pytest.raises(CephaloError, match=message):
-        read_recipe(str(path))
-
-
-def test_empty_layer_range_broken_yaml_and_missing_recipe_are_named(tmp_path):
-    path = tmp_path / "recipe.yml"
-    path.write_text(recipe_text(Path("a"), Path("b"), ranges=((0, 2), (2, 2))))
-    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*names no layer"):
-        read_recipe(str(path))
-    path.write_text("slices: [")
-    with pytest.raises(CephaloError, match="is no YAML"):
-        read_recipe(str(path))
-    with pytest.raises(CephaloError, match=r"no recipe none.yml; .*10b.yml, 12b.yml"):
-        read_recipe("none.yml")
-
-
-def refused(text: str, out: Path) -> str:
-    with pytest.raises(CephaloError) as refusal:
-        run(text, out)
-    assert not list(out.parent.glob(f"{out.name}*"))
-    return str(refusal.value)
-
-
-def test_layers_that_the_source_has_not_are_refused(sources, tmp_path):
-    text = recipe_text(*sources["phi3_v"], ranges=((0, 2), (1, 3)))
-    message = refused(text, tmp_path / "out")
-    assert message == "layers [1, 3) of phi3_v-1: it has only 2"
-
-
-def test_sources_of_other_family_or_vocabulary_are_refused(sources, tmp_path):
-    text = recipe_text(sources["idefics2"][0], sources["phi3_v"][1])
-    assert "phi3_v-1 is phi3_v, idefics2-0 is idefics2" in refused(text, tmp_path / "out")
-    make_tiny_idefics2(tmp_path / "wider", [*TEXTS, "Zirconium hydride platelets, quenched."])
-    text = recipe_text(sources["idefics2"][0], tmp_path / "wider")
-    assert "lm_head.weight is (" in refused(text, tmp_path / "out")
-
-
-def test_source_without_a_tensor_of_a_deeper_layer_is_refused(sources, tmp_path):
-    folder = tmp_path / "holed"
-    shutil.copytree(sources["phi3_v"][1], folder)
-    tensors = load_file(folder / "model.safetensors")
-    del tensors["model.layers.1.self_attn.o_proj.weight"]
-    save_file(tensors, folder / "model.safetensors")
-    message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
-    kind, _, names = message.partition(" in the checkpoint: ")
-    assert kind.endswith("holed: missing keys")
-    assert names == "model.layers.1.self_attn.o_proj.weight"
-
-
 def test_weights_are_converted_and_whole_numbers_are_not(sources, tmp_path):
     folder = tmp_path / "older"  # files of older transformers hold such buffers
     shutil.copytree(sources["idefics2"][0], folder)
@@ -242,42 +145,6 @@ def test_weights_are_converted_and_whole_numbers_are_not(sources, tmp_path):
         source = re.sub(r"(text_model.layers)\.2\.", r"\1.1.", name)
         assert torch.equal(tensor, tensors[source].bfloat16())
     assert len(found) == len(tensors) - 1 + 9
-
-
-def test_quantised_weights_are_refused(sources, tmp_path):
-    folder = tmp_path / "quantised"
-    shutil.copytree(sources["phi3_v"][1], folder)
-    tensors = load_file(folder / "model.safetensors")
-    name = "model.layers.1.mlp.down_proj.weight"
-    save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, folder / "model.safetensors")
-    message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
-    assert message.startswith(f"{name} of quantised is F8_E4M3; only F64, F32")
-
-
-def test_file_that_is_cut_short_is_refused(sources, tmp_path):
-    folder = tmp_path / "short"
-    shutil.copytree(sources["phi3_v"][1], folder)
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-    message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
-    assert "short/model.safetensors is no whole safetensors file: " in message
-
-
-def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
-    (tmp_path / "empty").mkdir()
-    text = recipe_text(sources["idefics2"][0], tmp_path / "empty")
-    assert "empty is no checkpoint" in refused(text, tmp_path / "out")
-    (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert"}')
-    assert "empty is of model_type 'bert'; only idefics2" in refused(text, tmp_path / "out")
-    (tmp_path / "empty" / "config.json").write_text('{"model_type": "idefics2"}')
-    assert "has no model.safetensors" in refused(text, tmp_path / "out")
-
-
-def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")(10**12, 0, 5_000_000)
-    monkeypatch.setattr(merge_module.shutil, "disk_usage", lambda path: usage)
-    message = refused(recipe_text(*sources["idefics2"]), tmp_path / "out")
-    assert "0.0 GB free; make room" in message
 
 
 def test_what_a_kill_left_behind_is_replaced_and_an_existing_model_is_not(sources, tmp_path):

@@ -18,7 +18,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.merge_recipes import merge, moe, weight_files
+from cephalo.merge_recipes import moe, weight_files
 from cephalo.merge_recipes.gates import measure_routing, router_inputs, train_gates
 from cephalo.merge_recipes.moe import run_moe
 from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt, read_moe_recipe
@@ -356,7 +356,7 @@ def test_shipped_recipes(name):
 
 def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")(10**12, 0, 4_000_000)
-    monkeypatch.setattr(merge.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(weight_files.shutil, "disk_usage", lambda path: usage)
     recipe = write_recipe(tmp_path / "r.yml", sources["phi3_v"])
     assert "0.0 GB free; make room" in refused(recipe, tmp_path / "out")
 

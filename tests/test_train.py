@@ -208,6 +208,14 @@ def test_a_public_model_of_private_or_unlicensed_data_is_refused(tmp_path):
         "unknown",
         "cc-by-nc-4.0",
     ]
+
+    def no_answer(name: str) -> None:
+        raise httpx2.ConnectError("refused")
+
+    away = SimpleNamespace(model_info=no_answer, endpoint="http://hub")
+    wanted = SimpleNamespace(hub_model_id="lab/model", hub_private_repo=None)
+    with pytest.raises(CephaloError, match=r"^http://hub cannot be reached for lab/model"):
+        check_publishable(away, [], wanted)
     assert rights_of(str(tmp_path)) == Rights(tmp_path.name, False, ())
     (tmp_path / "README.md").write_text("---\nlicense: [mit, cc0-1.0]\n---\n")
     assert rights_of(str(tmp_path)).licenses == ("mit", "cc0-1.0")

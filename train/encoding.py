@@ -219,13 +219,13 @@ def parts(messages: list[Message]) -> list[dict[str, Any]]:
 
 def open_images(images: list[Any], max_edge: int | None) -> list[Image.Image]:
     """RGB images of a row, none longer than `max_edge` pixels: the pixels that models are asked
-    about. Raises CephaloError for what is no picture."""
+    about. Raises CephaloError for what is no image."""
     opened = [open_encoded(image) for image in images]
     return [shrunk(image, max_edge) if max_edge else image for image in opened]
 
 
 def open_encoded(image: Any) -> Image.Image:
-    """The picture of an undecoded image of datasets, whose file is in the row or beside it."""
+    """Open an image that `datasets` left undecoded; its file is in the row or beside it."""
     from datasets import Image as ImageFeature
 
     if isinstance(image, dict) and image["bytes"] is not None:

@@ -23,8 +23,9 @@ def settings_of(script_args: Any, training_args: Any, model_args: Any) -> dict[s
 def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
     """Write down in `folder` what is trained on what, so that another run does not go on there.
 
-    A run that left no checkpoint and no model, as it failed, keeps no other away. Raises
-    CephaloError where `folder` holds the checkpoints of another model or dataset.
+    A run that left no checkpoint and no model, as it failed, keeps no other away. What is written
+    already is not written again: the other processes of a run come here all at once. Raises
+    CephaloError if `folder` holds the checkpoints of another model or dataset.
     """
     run = {
         "model": model_args.model_name_or_path,
@@ -34,17 +35,18 @@ def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
         "dataset_revision": script_args.dataset_revision,
     }
     path = folder / "run.json"
-    models = (folder / name for name in ("config.json", "adapter_config.json"))
-    begun = last_whole_checkpoint(str(folder)) or any(model.exists() for model in models)
-    if path.exists() and begun:
+    if path.exists():
         earlier = json.loads(path.read_text(encoding="utf-8"))
-        for key in run:
-            if run[key] != earlier.get(key):
-                raise CephaloError(
-                    f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
-                    "give another --output_dir"
-                )
-        return
+        changed = [key for key in run if run[key] != earlier.get(key)]
+        if not changed:
+            return
+        models = (folder / name for name in ("config.json", "adapter_config.json"))
+        if last_whole_checkpoint(str(folder)) or any(model.exists() for model in models):
+            key = changed[0]
+            raise CephaloError(
+                f"{folder} holds a run with {key} {earlier.get(key)}, this one has {run[key]}; "
+                "give another --output_dir"
+            )
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(run, indent=2))
 

@@ -10,7 +10,7 @@ import yaml
 from huggingface_hub import DatasetCard, HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.model_cards.licenses import is_non_commercial
 
 OWN = "apache-2.0"  # the licence of a model whose data asks for no other
@@ -18,7 +18,7 @@ OWN = "apache-2.0"  # the licence of a model whose data asks for no other
 
 @dataclass(frozen=True)
 class Rights:
-    """What a dataset says of itself; `licenses` as the Hub writes them, none where it has none."""
+    """What a dataset says of itself; `licenses` as the Hub writes them, none if it has none."""
 
     name: str
     private: bool
@@ -31,8 +31,7 @@ class Rights:
 
 
 def read_rights(script_args: Any) -> list[Rights]:
-    """The rights to the datasets of a run, which are there. Raises CephaloError where the Hub does
-    not answer."""
+    """The rights to the datasets of a run. Raises CephaloError if the Hub does not answer."""
     return [
         rights_of(name)
         for name in (script_args.dataset_name, script_args.text_dataset_name)
@@ -53,8 +52,8 @@ def rights_of(name: str) -> Rights:
     api = HfApi()
     try:
         info = api.dataset_info(name)
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} tells nothing of {name}: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
     return Rights(name, bool(info.private), as_licenses(info.card_data))
 
 
@@ -65,8 +64,8 @@ def as_licenses(data: Any) -> tuple[str, ...]:
 
 
 def check_publishable(api: HfApi, rights: Sequence[Rights], training_args: Any) -> None:
-    """Raise CephaloError where a public model would be made of data that is private or has unknown
-    licences, unless `hub_private_repo` says that it is meant."""
+    """Raise CephaloError if a public model would be made of data that is private or has unknown
+    licences, unless `hub_private_repo` says that this is meant."""
     name = training_args.hub_model_id
     if training_args.hub_private_repo is not None or is_private(api, name):
         return
@@ -85,13 +84,13 @@ def is_private(api: HfApi, name: str) -> bool:
         return bool(api.model_info(name).private)
     except RepositoryNotFoundError:
         return False
-    except httpx2.HTTPError as error:
-        raise CephaloError(f"{api.endpoint} tells nothing of {name}: {error}") from error
+    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
+        raise hub_failure(error, api.endpoint, name) from error
 
 
 def model_license(rights: Sequence[Rights]) -> str:
-    """The licence that the card of a model names: "unknown" where one of its data is, that of
-    non-commercial data, or else the project's own."""
+    """The licence that the card of a model names: "unknown" if that of a dataset is, else that of
+    non-commercial data, else the project's own."""
     if not all(one.known for one in rights):
         return "unknown"
     bound = sorted(

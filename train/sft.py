@@ -80,7 +80,7 @@ def train(
 
 
 def checkpoint_size(folder: Path) -> str:
-    """How much a checkpoint in `folder` takes, and how much is free; "" where there is none."""
+    """How much a checkpoint in `folder` takes, and how much is free; "" if there is none."""
     if (last := last_whole_checkpoint(str(folder))) is None:
         return ""
     size = sum(path.stat().st_size for path in Path(last).rglob("*") if path.is_file())
@@ -100,7 +100,7 @@ def find_config(config: str) -> Path:
 
 
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
-    """Train and save with a card, unless that is done, and push where `push_to_hub` is set.
+    """Train and save with a card, unless that is done, and push if `push_to_hub` is set.
 
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
@@ -130,7 +130,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     main_process = training_args.process_index == 0
     with locked(folder) if main_process else nullcontext():
         if is_finished(folder, settings):
-            print(f"{folder} is finished: trained before with these settings; nothing changed")
+            if main_process:
+                print(f"{folder} is finished: trained before with these settings; nothing changed")
         else:
             train_model(script_args, training_args, model_args, api, model_license(rights))
             if main_process:
@@ -148,11 +149,11 @@ def train_model(
     """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
     are pushed meanwhile.
 
-    Raises CephaloError where the dataset cannot train.
+    Raises CephaloError if the dataset cannot train.
     """
     from modeling_cephalo.checkpoint import (
-        check_model,
         check_values,
+        check_weights,
         local_folder,
         read_config,
         read_processor,
@@ -167,7 +168,7 @@ def train_model(
             make_base(Path(model_args.model_name_or_path), data["train"])
         base = local_folder(model_args.model_name_or_path, model_args.model_revision)
         if training_args.local_process_index == 0:
-            check_model(base, trust_remote_code=training_args.trust_remote_code)
+            check_weights(base, trust_remote_code=training_args.trust_remote_code)
         config = read_config(base, model_args.attn_implementation, training_args.trust_remote_code)
         processor = read_processor(base, config, training_args.trust_remote_code)
         data = {

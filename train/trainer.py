@@ -82,7 +82,7 @@ class PackedTrainer(SFTTrainer):
         return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
     def set_initial_training_values(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
-        """As Trainer; without epochs where the checkpoint has all steps. Trainer would take one
+        """As Trainer; without epochs if the checkpoint has all steps. Trainer would take one
         more of them, since it looks at the number after a step."""
         epochs, *others, steps = super().set_initial_training_values(*args, **kwargs)
         return (0 if self.steps_before >= steps else epochs, *others, steps)

@@ -1,0 +1,84 @@
+"""What a merged model was made from: told on its card, and compared when it is asked for again."""
+
+import re
+from concurrent.futures import Future
+from pathlib import Path
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.sources import Checkpoint
+from cephalo.model_cards.model_card import Gates, Merge, ModelFacts, Source, read_facts
+from cephalo.model_cards.model_folder import FACTS
+
+
+def read_merge(out: Path) -> Merge | None:
+    """What the model in `out` was merged from; None if there is nothing yet.
+
+    Raises CephaloError if `out` is something else.
+    """
+    if not out.exists():
+        return None
+    merge = read_facts(out).merge if (out / FACTS).exists() else None
+    if merge is None:
+        raise CephaloError(f"{out} exists; remove it or give another --out")
+    return merge
+
+
+def check_same(
+    kept: Merge,
+    text: str,
+    found: dict[str, Checkpoint],
+    digests: dict[Path, Future[str]],
+    out: Path,
+) -> None:
+    """Raise CephaloError if `out`, of which its card tells `kept`, was made by another recipe or
+    from other weights."""
+    asked = merge_of(text, found, digests, kept.layers)
+    if kept.recipe != asked.recipe:
+        raise CephaloError(f"{out} was made by another recipe; remove it or give another --out")
+    if kept.sources != asked.sources:
+        raise CephaloError(f"{out} was made from other weights; remove it or give another --out")
+
+
+def merge_of(
+    text: str,
+    found: dict[str, Checkpoint],
+    digests: dict[Path, Future[str]],
+    layers: int,
+    gates: Gates | None = None,
+) -> Merge:
+    """What the card tells of a merge of the checkpoints in `found`.
+
+    Args:
+        text: the recipe.
+        found: the checkpoints by their names in the recipe.
+        digests: the SHA-256 of each weight file, as `hashed_meanwhile` gives them.
+    """
+    sources = [
+        Source(
+            own.name, own.revision, {path.name: digests[path].result() for path in own.weight_files}
+        )
+        for own in found.values()
+    ]
+    return Merge(recipe=named_sources(text, found), sources=sources, layers=layers, gates=gates)
+
+
+def named_sources(text: str, found: dict[str, Checkpoint]) -> str:
+    """The text of a recipe with the names of folders in place of their paths."""
+    for given, checkpoint in found.items():
+        if checkpoint.revision is None:
+            whole = rf"(?<![\w./-]){re.escape(given)}(?![\w./-])"
+            text = re.sub(whole, lambda _, name=checkpoint.name: name, text)
+    return text
+
+
+def merged_facts(name: str, model_type: str, parameters: int, merge: Merge) -> ModelFacts:
+    """What the card of a freshly merged model says; sources that are on the Hub are its bases."""
+    bases = [source.name for source in merge.sources if source.revision]
+    return ModelFacts(
+        repo_id=name,
+        model_type=model_type,
+        parameters=parameters,
+        base_models=bases,
+        relation="merge" if bases else None,
+        merge=merge,
+    )
