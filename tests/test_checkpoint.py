@@ -278,7 +278,7 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     ("fault", "message"),
     [
         (httpx2.ConnectError("refused"), "^http.* cannot be reached for a/b "),
-        (json.JSONDecodeError("no JSON", "<", 0), "^http.* answered for a/b what no Hub answers"),
+        (json.JSONDecodeError("no JSON", "<", 0), "^http.* gave no valid answer for a/b"),
         (OSError(28, "No space left on device"), "^cannot load a/b: .*No space left on device"),
     ],
 )
