@@ -136,3 +136,17 @@ def test_sampling_settings_of_a_base_are_mended_or_refused_before_training():
     assert not plain.do_sample
     with pytest.raises(CephaloError, match=r"generation_config\.json is invalid: .*pad_token_id"):
         make_savable(GenerationConfig(pad_token_id=-1))
+
+
+@pytest.mark.parametrize(("option", "most"), [("--timeout", 86400), ("--temperature", 100)])
+def test_refine_takes_no_infinite_number(option, most):
+    with pytest.raises(SystemExit, match=f"'{option}': .* less than or equal to {most}"):
+        main(["refine", "unused", "--out", "unused", option, "inf"])
+
+
+def test_extract_asks_for_a_contact_before_it_reads_files(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match="give --contact"):
+        main(["extract", str(tmp_path), "--wikipedia", "Nacre", "--out", str(out)])
+    assert not out.exists()
