@@ -34,6 +34,7 @@ from cephalo.dataset_scripts.scale.cluster import (
     SlurmTasks,
     TimeLimit,
 )
+from cephalo.dataset_scripts.wikipedia.client import checked_contact
 from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.sources import read_titles
 from cephalo.dataset_scripts.workers import result_of, worker_pool
@@ -167,6 +168,8 @@ def extract(
     files, web_files = find_files(
         [Path(name) for name in paths or []], folder, bool(asked or dataset)
     )
+    if asked:
+        checked_contact(contact)  # before hours of PDF files are read
     workers = workers or os.cpu_count() or 1
     with locked(folder):
         prepare(folder, settings, thumbnail)

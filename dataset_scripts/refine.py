@@ -24,6 +24,8 @@ from cephalo.dataset_scripts.scale.cluster import (
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+HOTTEST = 100.0  # temperature; far above what any server takes, and infinity is no JSON
+LONGEST_TIMEOUT = 86_400.0  # seconds; a day, far above any reply, and what timers can count
 TASKS = "describe,explain,questions,design,compare,talk"
 
 
@@ -50,7 +52,7 @@ def refine(
         str | None, typer.Option(envvar="OPENAI_API_KEY", help="Key of the endpoint.")
     ] = None,
     tasks: Annotated[str, typer.Option(help="What to ask for, comma separated.")] = TASKS,
-    temperature: Annotated[float, typer.Option(min=0)] = 0.7,
+    temperature: Annotated[float, typer.Option(min=0, max=HOTTEST)] = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Of one answer.")] = 1024,
     seed: Annotated[int, typer.Option()] = 0,
     max_image_edge: Annotated[
@@ -69,7 +71,10 @@ def refine(
         int, typer.Option(min=0, help="After a failed request, and after a malformed answer.")
     ] = 5,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for one request, to the end of its reply.")
+        float,
+        typer.Option(
+            min=0.1, max=LONGEST_TIMEOUT, help="Seconds for one request, to the end of its reply."
+        ),
     ] = 300.0,
     max_requests: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many requests of this run.")

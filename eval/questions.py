@@ -12,6 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.inference.replies import one_line
 from cephalo.model_cards.model_folder import model_sha256
 
 # Column names that are known: Cephalo's, and those of most visual benchmarks.
@@ -60,9 +61,10 @@ def load_questions(
         rows = datasets.load_dataset(
             source.dataset, source.config, split=source.split, revision=source.revision
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
         name = source.dataset if source.config is None else f"{source.dataset} {source.config}"
-        raise CephaloError(f"cannot load {name}, split {source.split}: {error}") from error
+        reason = one_line(str(error.__cause__ or error))
+        raise CephaloError(f"cannot load {name}, split {source.split}: {reason}") from error
     columns = {
         "question": column(rows, question, QUESTION, "--question-column"),
         "answer": column(rows, answer, ANSWER, "--answer-column"),

@@ -155,9 +155,7 @@ class ReplyCache:
 
     def put(self, key: str, round: int, attempt: int, reply: Reply) -> None:
         """Keep a reply. Raises CephaloError where the disk does not take it."""
-        # Half a surrogate pair, which JSON can carry, fits into no UTF-8.
-        text = reply.text.encode("utf-8", "replace").decode()
-        row = [key, round, attempt, text, reply.finish_reason]
+        row = [key, round, attempt, in_utf8(reply.text), in_utf8(reply.finish_reason)]
         row += [reply.prompt_tokens, reply.completion_tokens]
         try:
             self.database.execute("INSERT OR REPLACE INTO replies VALUES (?,?,?,?,?,?,?)", row)
@@ -234,6 +232,11 @@ def json_schema(form: type[BaseModel]) -> dict[str, Any]:
     return form.model_json_schema()
 
 
+def in_utf8(text: str) -> str:
+    """A text that files can hold: half a surrogate pair, which JSON can carry, is "?"."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def read_answer(schema: type[BaseModel] | None, text: str) -> BaseModel | None:
     """What `text` holds in the form of `schema`; None where any text will do.
 
@@ -259,7 +262,7 @@ def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
     while place >= 0:
         try:
             value, end = decoder.raw_decode(text, place)
-            return schema.model_validate(value)
+            return schema.model_validate(json.loads(in_utf8(json.dumps(value, ensure_ascii=False))))
         except ValidationError as problem:
             first = problem.errors()[0]
             errors.append(f"{'.'.join(map(str, first['loc'])) or 'the reply'}: {first['msg']}")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from cephalo.inference.questions import Reply
+from cephalo.inference.questions import Reply, in_utf8
 
 LONGEST_REASON = 300  # characters of what a server says
 SHOWN = 10_000  # bytes of a body that are looked through for what to say
@@ -56,8 +56,8 @@ def read_reply(body: bytes) -> Reply:
     usage = found.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Reply(
-        said(message, finish_reason),
-        finish_reason,
+        in_utf8(said(message, finish_reason)),
+        in_utf8(finish_reason),
         count(usage.get("prompt_tokens")),
         count(usage.get("completion_tokens")),
     )

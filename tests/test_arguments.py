@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 from datasets import Dataset, Features, Image, List, Value
+from transformers import GenerationConfig
 from trl import ModelConfig, ScriptArguments, SFTConfig
 
 from cephalo.cli.errors import CephaloError
@@ -18,7 +19,7 @@ from cephalo.merge_recipes.recipe import read_recipe
 from cephalo.model_cards.upload import hub_api
 from cephalo.train.arguments import CephaloArguments, parse_arguments
 from cephalo.train.help import GROUPS
-from cephalo.train.sft import find_config
+from cephalo.train.sft import find_config, make_savable
 from cephalo.train.values import check_installed
 from modeling_cephalo.inference import checked_device
 
@@ -124,3 +125,28 @@ def test_a_full_disk_says_where_and_how_much_is_left(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "deep" / "file"))
     assert f"; {tmp_path} has " in room(full) and "MB left: make room" in room(full)
     assert room(OSError(errno.EACCES, "no")) == room(CephaloError("x")) == ""
+
+
+def test_sampling_settings_of_a_base_are_mended_or_refused_before_training():
+    vicuna = GenerationConfig(temperature=0.9, top_p=0.6)
+    make_savable(vicuna)
+    assert (vicuna.do_sample, vicuna.temperature, vicuna.top_p) == (True, 0.9, 0.6)
+    plain = GenerationConfig(max_length=20)
+    make_savable(plain)
+    assert not plain.do_sample
+    with pytest.raises(CephaloError, match=r"generation_config\.json is invalid: .*pad_token_id"):
+        make_savable(GenerationConfig(pad_token_id=-1))
+
+
+@pytest.mark.parametrize(("option", "most"), [("--timeout", 86400), ("--temperature", 100)])
+def test_refine_takes_no_infinite_number(option, most):
+    with pytest.raises(SystemExit, match=f"'{option}': .* less than or equal to {most}"):
+        main(["refine", "unused", "--out", "unused", option, "inf"])
+
+
+def test_extract_asks_for_a_contact_before_it_reads_files(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match="give --contact"):
+        main(["extract", str(tmp_path), "--wikipedia", "Nacre", "--out", str(out)])
+    assert not out.exists()

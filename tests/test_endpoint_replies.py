@@ -138,3 +138,8 @@ def test_proxies_of_the_environment_are_used(monkeypatch):
     assert proxy_of("http://host/v1") == "http://gate:3128"
     assert proxy_of("https://host/v1") is None
     assert proxy_of("http://127.0.0.1:8000/v1") is None
+
+
+def test_half_a_surrogate_pair_is_a_question_mark():
+    reply = read_reply(body({"content": "a\ud800b"}, finish_reason="st\udfffop"))
+    assert (reply.text, reply.finish_reason) == ("a?b", "st?op")

@@ -308,6 +308,14 @@ def test_row_that_names_a_file_elsewhere_is_refused(tmp_path):
         load_questions(Source(str(tmp_path / "rows")))
 
 
+def test_a_folder_of_tables_of_several_kinds_is_refused_in_one_line(tmp_path):
+    pq.write_table(pa.table({"query": ["?"], "answer": ["!"]}), tmp_path / "test-0.parquet")
+    pq.write_table(pa.table({"document": [1]}), tmp_path / "test-1.parquet")
+    with pytest.raises(CephaloError, match=r"^cannot load .*, split test: .*document") as refusal:
+        load_questions(Source(str(tmp_path)))
+    assert "\n" not in str(refusal.value)
+
+
 def test_a_picture_that_is_not_there_costs_its_row(models, tmp_path, capsys):
     row = {"query": CRACK, "answer": "yes"}
     pictures = [BRIGHT_PNG, b"", BRIGHT_PNG[:60], None, BRIGHT_PNG]

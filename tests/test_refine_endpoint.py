@@ -327,6 +327,10 @@ def test_json_is_found_in_what_surrounds_it(text):
     assert parse_reply(Form, text) == Form(word="nacre")
 
 
+def test_half_a_surrogate_pair_in_an_answer_is_a_question_mark():
+    assert parse_reply(Form, r'{"word": "na\ud800cre \ud83d\ude00"}') == Form(word="na?cre 😀")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -351,8 +355,9 @@ def test_a_damaged_cache_is_named(tmp_path):
         ReplyCache(path)
 
 
-def test_half_a_surrogate_pair_can_be_kept(server):
+def test_half_a_surrogate_pair_is_read_the_same_from_the_cache(server):
     server.faults = [(200, {}, completion("@").replace(b"@", b'{\\"word\\": \\"\\ud800\\"}'))]
-    [answer] = ask(server)
-    assert answer.reply.text == '{"word": "\ud800"}'
-    assert ask(server, cache=None)[0].value == Form(word="nacre")
+    cache = ReplyCache(":memory:")
+    [answer] = ask(server, cache=cache)
+    assert (answer.reply.text, answer.value) == ('{"word": "?"}', Form(word="?"))
+    assert ask(server, cache=cache)[0] == answer and len(server.requests) == 1

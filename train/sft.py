@@ -259,6 +259,7 @@ def make_trainer(
             "give names of its linear layers, such as q_proj v_proj"
         ) from error
     del training_args.model_init_kwargs["config"]  # reports write the rest as JSON
+    make_savable(trainer.plain_model.generation_config)
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
@@ -269,6 +270,25 @@ def make_trainer(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb
         )
     return trainer
+
+
+def make_savable(generation: Any) -> None:
+    """Mend the generation settings of a base that transformers loads and would not save again.
+
+    Bases such as Vicuna set a temperature and not `do_sample`: they sample from here on. Raises
+    CephaloError for what stays wrong, which would end the run at its first checkpoint.
+    """
+    try:
+        generation.validate(strict=True)
+    except ValueError:
+        generation.do_sample = True
+        try:
+            generation.validate(strict=True)
+        except (ValueError, TypeError) as error:
+            raise CephaloError(
+                f"the base's generation_config.json is invalid: {' '.join(str(error).split())}; "
+                "correct it or remove it"
+            ) from error
 
 
 def save(trainer: Any, merge_adapter: bool) -> None:
