@@ -164,6 +164,8 @@ def extract(
         return
     if remote := [name for name in (out, *(paths or [])) if "://" in name]:
         raise CephaloError(f"{remote[0]}: addresses are for --slurm; give a folder of this machine")
+    if "" in (out, *(paths or [])):
+        raise CephaloError("an empty path was given; give the name of a file or folder")
     folder = Path(out)
     files, web_files = find_files(
         [Path(name) for name in paths or []], folder, bool(asked or dataset)
@@ -224,17 +226,21 @@ def find_files(paths: list[Path], out: Path, asked: bool) -> tuple[list[Path], l
     else was `asked` for.
     """
     found: dict[Path, None] = {}
+    own = out.resolve()
     for path in paths:
+        if own in (path.resolve(), *path.resolve().parents):
+            raise CephaloError(f"--out {out} holds {path}, which is to be read; give another --out")
         if path.is_dir():
             inside = (p for p in path.rglob("*") if is_document(p) and p.is_file())
-            own = out.resolve()
             found.update(dict.fromkeys(sorted(p for p in inside if own not in p.resolve().parents)))
         elif path.exists():
             found[path] = None
         else:
             raise CephaloError(f"{path}: no such file or folder; give PDF files or folders")
+    if not paths and not asked:
+        raise CephaloError("nothing to read; give PDF files or folders that hold some")
     if not found and not asked:
-        names = ", ".join(map(str, paths)) or "nothing"
+        names = ", ".join(map(str, paths))
         raise CephaloError(f"no PDF files in {names}; give PDF files or folders that hold some")
     web = [path for path in found if is_web_file(path)]
     return [path for path in found if not is_web_file(path)], web

@@ -51,6 +51,8 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
         raise
     except FileNotFoundError as error:
         raise CephaloError(f"no image {name}; give the path of a picture") from error
+    except IsADirectoryError as error:
+        raise CephaloError(f"{name} is a folder; give the path of a picture") from error
     except UnidentifiedImageError as error:
         raise CephaloError(f"{name} is no picture; give a PNG, JPEG or another image") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

@@ -176,6 +176,9 @@ def test_other_settings_are_refused(papers, first_run):
     [
         (["EMPTY", "--out", "OUT"], "no PDF files in"),
         (["EMPTY/missing.pdf", "--out", "OUT"], "no such file or folder"),
+        (["", "--out", "OUT"], "an empty path was given"),
+        (["PAPERS", "--out", "PAPERS"], "which is to be read; give another --out"),
+        (["PAPERS/broken.pdf", "--out", "PAPERS"], "which is to be read; give another --out"),
         (["PAPERS", "--out", "OUT", "--kinds", "poem"], "choose from figure"),
         (["PAPERS", "--out", "PAPERS/notes.txt"], "cannot write to"),
         (["PAPERS/broken.pdf", "--out", "OUT"], "none of 1 documents could be read"),

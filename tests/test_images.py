@@ -155,6 +155,8 @@ def test_pictures_that_cannot_be_told_in_8_bits_are_refused_by_name(tmp_path):
         file.write_bytes(data)
         with pytest.raises(CephaloError, match=rf"sem\.tif.*{why}|no pixel of .*sem\.tif {why}"):
             open_image(file)
+    with pytest.raises(CephaloError, match="is a folder; give the path of a picture"):
+        open_image(tmp_path)
     file.write_bytes(colours_of_16_bits(65535))
     assert open_image(file).getextrema()[0] == (0, 255)
     thumbnail = encoded(

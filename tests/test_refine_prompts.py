@@ -251,6 +251,16 @@ def test_examples_that_are_not_in_the_form_are_one_line(tmp_path):
         parse_tasks("describe", tmp_path)
     with pytest.raises(CephaloError, match="no such folder"):
         parse_tasks("describe", tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CephaloError, match=r"no NAME\.md and no NAME\.examples\.yaml in it"):
+        parse_tasks("describe", tmp_path / "empty")
+
+
+def test_prompts_of_the_second_look_are_no_tasks(tmp_path):
+    prompt_file(tmp_path, "blind_answer", "version: 1", "Answer.")
+    with pytest.raises(CephaloError, match="choose from describe") as stop:
+        parse_tasks("blind_answer", tmp_path)
+    assert "blind" not in str(stop.value).partition("choose from")[2]
 
 
 CHECKS = '''

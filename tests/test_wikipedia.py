@@ -262,7 +262,7 @@ def test_dumps_are_streamed_and_may_break_off(wiki, tmp_path, monkeypatch):
     [
         (["--wikipedia", "Nacre", "--out", "OUT"], "give --contact"),
         (["--titles", "OUT/none.txt", "--out", "OUT"], "one title a line"),
-        (["--out", "OUT"], "no PDF files in nothing"),
+        (["--out", "OUT"], "nothing to read; give PDF files"),
         (["--wikipedia", "A", "--out", "OUT", "--wiki", "x", "--contact", "a@b.c"], "no web addr"),
     ],
 )

@@ -18,7 +18,8 @@ from cephalo.dataset_scripts.refinement.forms import FORMS, Form, Talk, Turn, te
 from cephalo.dataset_scripts.refinement.showing import NEEDS
 
 PROMPTS = Path(__file__).with_name("prompts")
-NO_TASKS = ("system", "second_answer", "second_verdict")  # prompts
+# Prompts that are no tasks.
+NO_TASKS = ("system", "second_answer", "second_verdict", "blind_answer", "blind_verdict")
 DIGEST = 8  # hexadecimal digits of a SHA-256 that tell versions apart
 MAX_PROMPT_BYTES = 100_000  # of a file of --prompts
 
@@ -197,6 +198,8 @@ def parse_tasks(text: str, folder: Path | None = None) -> list[Task]:
     """
     if folder and not folder.is_dir():
         raise CephaloError(f"--prompts {folder}: no such folder")
+    if folder and not any(folder.glob("*.md")) and not any(folder.glob("*.examples.yaml")):
+        raise CephaloError(f"--prompts {folder}: no NAME.md and no NAME.examples.yaml in it")
     own = sorted(path.stem for path in folder.glob("*.md")) if folder else []
     known = [*FORMS, *(name for name in own if name not in FORMS and name not in NO_TASKS)]
     names = {name.strip() for name in text.split(",") if name.strip()}
