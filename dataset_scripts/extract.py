@@ -222,15 +222,15 @@ def find_files(paths: list[Path], out: Path, asked: bool) -> tuple[list[Path], l
     """The PDF files, and the web pages and dumps, among `paths` and in the folders among them.
 
     Each sorted and each once; what lies in `out` is our own. A file that is named and is no web
-    page is taken for a PDF whatever its name. Raises CephaloError where there are none and nothing
-    else was `asked` for.
+    page is taken for a PDF whatever its name. Raises CephaloError for a folder that `out` holds,
+    and if there are none and nothing else was `asked` for.
     """
     found: dict[Path, None] = {}
     own = out.resolve()
     for path in paths:
-        if own in (path.resolve(), *path.resolve().parents):
-            raise CephaloError(f"--out {out} holds {path}, which is to be read; give another --out")
         if path.is_dir():
+            if own in (path.resolve(), *path.resolve().parents):
+                raise CephaloError(f"--out {out} holds the folder {path}; give another --out")
             inside = (p for p in path.rglob("*") if is_document(p) and p.is_file())
             found.update(dict.fromkeys(sorted(p for p in inside if own not in p.resolve().parents)))
         elif path.exists():

@@ -21,8 +21,10 @@ from pathlib import Path
 from cephalo.cli.files import locked
 import multiprocessing
 with locked(Path(sys.argv[1])):
-    multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,)).start()
-    print("held", flush=True)
+    def forked():  # which has let go of the lock when it begins
+        print("held", flush=True)
+        time.sleep(60)
+    multiprocessing.get_context("fork").Process(target=forked).start()
     time.sleep(60)
 """
 

@@ -146,6 +146,7 @@ def test_ctrl_c_leaves_a_report_of_what_arrived(figures, tmp_path, capsys, monke
 
     def model(body: dict) -> str:
         if len(server.requests) == 5:  # of six, one in flight at a time
+            time.sleep(0.5)  # until the fourth reply is counted
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.2)
         return faithful(body)
