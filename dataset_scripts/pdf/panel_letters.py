@@ -62,7 +62,7 @@ _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 class _Shapes:
     """Shapes of characters, regular and bold. `vectors` (n, side²) have mean 0 and length 1.
 
-    `heights` and `ratios` (width over height) are of the drawn glyphs, in units of the type size.
+    `heights`, in type sizes, and `ratios`, logarithms of width over height, are of the drawn glyphs.
     """
 
     names: np.ndarray
@@ -83,7 +83,7 @@ def _shapes() -> _Shapes:
         boxes.append(own)
     sides = np.concatenate(boxes)
     wide, high = sides[:, 3] - sides[:, 1], sides[:, 4] - sides[:, 2]
-    return _Shapes(np.array(names), np.concatenate(vectors), high / _BODY, wide / high)
+    return _Shapes(np.array(names), np.concatenate(vectors), high / _BODY, np.log(wide / high))
 
 
 def _draw_characters(font: str) -> np.ndarray:
@@ -167,7 +167,7 @@ def _likely(
     shapes = _shapes()
     wide, tall = glyphs[:, 3] - glyphs[:, 1], glyphs[:, 4] - glyphs[:, 2]
     likeness = _vectors(labels, glyphs) @ shapes.vectors.T
-    likeness -= 0.3 * np.abs(np.log((wide / tall)[:, None] / shapes.ratios))
+    likeness -= 0.3 * np.abs(np.log(wide / tall)[:, None] - shapes.ratios)
     best = likeness.max(axis=1)
     found = []
     for letter, places in wanted.items():
@@ -208,17 +208,19 @@ def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) ->
     if len(glyphs) > rules.most_glyphs or not len(glyphs):
         return glyphs[:0]
     others = others[np.argsort(others[:, 2])]
-    heads, tallest = others[:, 2], int((others[:, 4] - others[:, 2]).max())
+    numbers, lefts, tops, rights, bottoms = np.ascontiguousarray(others.T)
+    tallest = int((bottoms - tops).max())
+    firsts = np.searchsorted(tops, glyphs[:, 2] - tallest).tolist()
+    lasts = np.searchsorted(tops, glyphs[:, 4]).tolist()
     kept = []
-    for box in glyphs:
+    for box, first, last in zip(glyphs, firsts, lasts, strict=True):
         number, x0, y0, x1, y1 = box.tolist()
-        height = y1 - y0
-        first, last = np.searchsorted(heads, (y0 - tallest, y1))
-        level = others[first:last]
-        gap = np.maximum(level[:, 1] - x1, x0 - level[:, 3])
-        near = level[(gap < rules.apart * height) & (level[:, 0] != number)]
-        near = near[np.minimum(near[:, 4], y1) - np.maximum(near[:, 2], y0) > 0.4 * height]
-        if all(_is_bracket(other, height) for other in near):
+        height, level = y1 - y0, slice(first, last)
+        room = rules.apart * height
+        near = (lefts[level] < x1 + room) & (rights[level] > x0 - room)
+        near &= np.minimum(bottoms[level], y1) - np.maximum(tops[level], y0) > 0.4 * height
+        near &= numbers[level] != number
+        if all(_is_bracket(others[first + place], height) for place in near.nonzero()[0]):
             kept.append(box)
     return np.array(kept).reshape(-1, 5)
 
