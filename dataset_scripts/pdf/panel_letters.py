@@ -62,7 +62,7 @@ _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 class _Shapes:
     """Shapes of characters, regular and bold. `vectors` (n, side²) have mean 0 and length 1.
 
-    `heights`, in type sizes, and `ratios`, logarithms of width over height, are of the drawn glyphs.
+    `heights`, in type sizes, and `ratios`, logarithms of width over height, are of drawn glyphs.
     """
 
     names: np.ndarray
