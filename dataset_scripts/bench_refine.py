@@ -3,9 +3,10 @@
     python -m cephalo.dataset_scripts.bench_refine
 
 The server answers each request after the latency, whatever is in flight, so that the ideal rate
-is the number in flight divided by the latency. Each run is a process of its own; its rate is
-that of its report, from the first question to the last file, and its CPU time that of the whole
-process without what a run of one request takes.
+is the number in flight divided by the latency. Each run is a process of its own. Its rate is that
+at which requests arrive in the middle of the run, between its first and last tenth: how long it
+takes to begin and to end does not grow with the number of figures. Its CPU time is that of the
+whole process without what a run of one request takes.
 """
 
 import io
@@ -27,6 +28,7 @@ import typer
 WORDS = [f"{first}{second}" for first in ("lay", "tab", "cra", "fib") for second in "abcdefghijklm"]
 FIGURES = 4  # a document
 LATENCY = 1.0  # seconds of a request
+EDGE = 0.1  # share of a run at its beginning, and at its end, that its rate does not count
 MOST_CPU = 4.0  # milliseconds of a request
 LEAST_SHARE = 0.97  # of the ideal rate at 64 in flight
 LEAST_RATE = 200.0  # requests a second at 256 in flight
@@ -58,7 +60,8 @@ def main(
     """Refine with and without verification, with 64 and 256 in flight; print figures and bars."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
-        server = get_context("spawn").Process(target=serve, args=[port], daemon=True)
+        arrivals = folder / "arrivals"
+        server = get_context("spawn").Process(target=serve, args=[port, arrivals], daemon=True)
         server.start()
         wait_for(port)
         write_corpus(folder / "one", 1)
@@ -69,7 +72,9 @@ def main(
             if not corpus.exists():
                 write_corpus(corpus, documents * in_flight // 64)
             out = folder / f"out-{in_flight}{len(options)}"
-            found = measure(refine(corpus, out, port, in_flight, options), start)
+            arrivals.write_text("")
+            run = refine(corpus, out, port, in_flight, options)
+            found = measure(run, start, [float(line) for line in arrivals.read_text().split()])
             share = found.rate * LATENCY / in_flight
             print(
                 f"{in_flight:9}  {'no' if options else 'yes':8}  {found.requests:8}  "
@@ -94,13 +99,17 @@ def missed(found: Measured, in_flight: int) -> str:
     return f"missed: {', '.join(names)}" if names else ""
 
 
-def measure(run: tuple[dict[str, Any], float, float], start: float) -> Measured:
-    """What `refine` found, without the seconds of CPU of a start."""
+def measure(
+    run: tuple[dict[str, Any], float, float], start: float, arrivals: list[float]
+) -> Measured:
+    """What `refine` found, without the seconds of CPU of a start; `arrivals` are the times, in
+    seconds, at which its requests arrived."""
     facts, cpu, memory = run
     requests = facts["requests"]
-    return Measured(
-        requests, requests / facts["seconds"], 1000 * (cpu - start) / max(requests, 1), memory
-    )
+    edge = int(EDGE * len(arrivals))
+    middle = sorted(arrivals)[edge : len(arrivals) - edge]
+    rate = (len(middle) - 1) / (middle[-1] - middle[0])
+    return Measured(requests, rate, 1000 * (cpu - start) / max(requests, 1), memory)
 
 
 def free_port() -> int:
@@ -109,13 +118,17 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def serve(port: int) -> None:
-    """Answer any chat completion after LATENCY, in any form that is asked for."""
+def serve(port: int, arrivals: Path) -> None:
+    """Answer any chat completion after LATENCY, in any form that is asked for. When each arrived,
+    in seconds, is a line of the file `arrivals`."""
     import asyncio
 
     from aiohttp import web
 
+    times = arrivals.open("a", buffering=1)
+
     async def answer(request: web.Request) -> web.Response:
+        times.write(f"{time.monotonic()}\n")
         async for _ in request.content.iter_any():  # read, and thrown away
             pass
         await asyncio.sleep(LATENCY)

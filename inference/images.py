@@ -112,7 +112,9 @@ def check_single(image: Image.Image, name: str) -> None:
 def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
     """The pixels of an image as `open_image` gives them, of any size. `name` is for its errors."""
     deep, tags = is_deep(image), getattr(image, "tag_v2", {})
-    upright = ImageOps.exif_transpose(image)
+    image.load()  # some formats keep their EXIF behind the pixels
+    turned = image.getexif().get(ORIENTATION, 1) != 1
+    upright = ImageOps.exif_transpose(image) if turned else image  # which it would copy
     if upright.mode.startswith(("I", "F")):
         values = np.asarray(upright)
         if upright.mode == "I" and tags.get(SAMPLE_FORMAT, (0,))[0] == UNSIGNED:
@@ -127,8 +129,7 @@ def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
         clear = upright.convert("LA" if upright.mode == "La" else "RGBA").convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
     rgb = upright.convert("RGB")
-    brightest = max(high for _, high in rgb.getextrema())
-    if deep and 0 < brightest <= LEAST_LEVEL:
+    if deep and 0 < max(high for _, high in rgb.getextrema()) <= LEAST_LEVEL:
         raise CephaloError(
             f"{name} has colours of 16 bits of which only the lower are used; save it with 8 bits"
         )
