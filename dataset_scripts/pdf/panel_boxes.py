@@ -3,6 +3,7 @@
 The picture decides, whether the figure is drawn or embedded.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import Search
+from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
 from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
@@ -61,19 +62,45 @@ def split(
     figure: no panel has two, and where there are `count`, each has one. `outside` are captions of
     single panels: no part of any panel.
     """
-    ink = picture.grey < rules.ink
-    for box in outside:
-        left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
-        ink[top:bottom, left:right] = False
-    marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
-    found = _search(picture.grey, ink, marks, count, rules)
-    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
-        found = _search(picture.grey, ink, [], count, rules)
+    grounds = [picture.grey]
+    if _is_dark_ground(picture.grey, rules):
+        grounds.append(255 - picture.grey)
+    ways = [_parts(picture, grey, count, anchors, outside, rules) for grey in grounds]
+    way, marks = max(ways, key=lambda found: found[0].gain if found[0] else -math.inf)
+    found = way.rects if way else ()
     inside = [[k for k, mark in enumerate(marks) if holds(rect, centre(mark))] for rect in found]
     return [
         (picture.to_box(rect), own[0] if own else None)
         for rect, own in zip(found, inside, strict=True)
     ]
+
+
+def _parts(
+    picture: Picture,
+    grey: np.ndarray,
+    count: int,
+    anchors: Sequence[Box],
+    outside: Sequence[Box],
+    rules: CutRules,
+) -> tuple[Way | None, list[Rect]]:
+    """The best way to cut a picture whose ground is bright in `grey`, and where its letters are."""
+    ink = grey < rules.ink
+    for box in outside:
+        left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
+        ink[top:bottom, left:right] = False
+    marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
+    found = _search(grey, ink, marks, count, rules)
+    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
+        found = _search(grey, ink, [], count, rules)
+    return found, marks
+
+
+def _is_dark_ground(grey: np.ndarray, rules: CutRules) -> bool:
+    """Whether a figure may stand on black: most of its rim is."""
+    deep = max(2, round(rules.rim * min(grey.shape)))
+    rim = [grey[:deep], grey[-deep:], grey[:, :deep], grey[:, -deep:]]
+    dark = sum(int((side < 255 - rules.ink).sum()) for side in rim)
+    return dark > rules.dark_rim * sum(side.size for side in rim)
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:
@@ -104,9 +131,9 @@ def _search(
     marks: list[Rect],
     count: int,
     rules: CutRules,
-) -> tuple[Rect, ...]:
-    """The parts of a picture: by its gutters, where it has pictures also by their edges."""
-    found: tuple[Rect, ...] = ()
+) -> Way | None:
+    """The best way to cut: along gutters, where there are pictures also along their edges."""
+    found = None
     ink = _without_frame(ink, rules)
     if ink.mean() < rules.pictures:
         found = _best(ink, marks, count, rules, None)
@@ -121,19 +148,19 @@ def _best(
     count: int,
     rules: CutRules,
     steps: tuple[np.ndarray, np.ndarray] | None,
-) -> tuple[Rect, ...]:
+) -> Way | None:
     dark = bool(steps is not None and ink.mean() >= rules.pictures)
     search = Search(integral(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
-        return ()
+        return None
     search.measure(whole)
     if dark:
         whole = search.without_labels(whole)
         search.measure(whole)
     grid = search.grid(whole)
     if grid and grid.clear:
-        return grid.rects
+        return grid
     for depth in (2, 3):
         search.depth = depth
         search.known.clear()
@@ -141,8 +168,8 @@ def _best(
         best = max((way for way in [*ways, grid] if way), key=lambda way: way.gain, default=None)
         if best:
             weak = best.gain < rules.least_gain[dark] * (count - 1)
-            return () if weak and not search.anchored else best.rects
-    return ()
+            return None if weak and not search.anchored else best
+    return None
 
 
 def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:

@@ -129,7 +129,12 @@ class Search:
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
         least = max(1, math.ceil(self.rules.least_gutter * self.side))
         found = [
-            (self._gain(end - start, cost), level, start, end)
+            (
+                self._gain(end - start, cost) - self._lined(rect, axis, start, end, level),
+                level,
+                start,
+                end,
+            )
             for level, (share, cost) in enumerate(self.rules.levels)
             for start, end in self._clear(rect, axis, find_runs(profile <= share * across, least))
         ]
@@ -198,6 +203,15 @@ class Search:
                 found.append((self.rules.implied_gain, -2, middle - room, middle + room))
         return found
 
+    def _lined(self, rect: Rect, axis: int, start: int, end: int, level: int) -> float:
+        """Cost of lines that run through a gutter: it may lie between an axis and its labels."""
+        if not level:
+            return 0.0
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return self.rules.lined * min(len(find_runs(through == end - start)), 2)
+
     def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
         """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
         part = list(rect)
@@ -231,7 +245,7 @@ class Search:
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            cost = self._off_shape(rect) + self._off_corner(rect)
+            cost = self._off_shape(rect) + self._off_corner(rect) + self._parted(rect)
             found[1] = Way(-cost, (rect,))
         counts = range(2, self.total + 1)
         if self.anchored:
@@ -284,6 +298,7 @@ class Search:
         if unseen == len(cuts) or (unseen and not self.dark):
             return None
         gain = sum(cut.gain for cut in cuts) / len(cuts) * (self.total - 1)
+        clear = min(cut.gain for cut in cuts) > self.rules.clear
         rects = []
         for top, bottom in _between(down, rect[3] - rect[1]):
             for left, right in _between(across, rect[2] - rect[0]):
@@ -292,9 +307,10 @@ class Search:
                 inside = self.count_marks(cell)
                 if trimmed is None or inside > 1 or (self.anchored and not inside):
                     return None
-                gain -= self._off_shape(trimmed) + self._off_corner(trimmed)
+                parted = self._parted(trimmed)
+                gain -= self._off_shape(trimmed) + self._off_corner(trimmed) + parted
+                clear &= parted <= self.rules.off_grid
                 rects.append(trimmed)
-        clear = min(cut.gain for cut in cuts) > self.rules.clear
         clear &= all(self._off_corner(rect) <= self.rules.off_grid for rect in rects)
         return Way(gain, tuple(rects), clear)
 
@@ -319,6 +335,27 @@ class Search:
         off = self.rules.size * abs(math.log(wide * high / self.mean))
         longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
         return self.shape * (off + self.rules.strip * max(longer, 0.0))
+
+    def _parted(self, rect: Rect) -> float:
+        """Cost of a blank gutter through a panel: what it parts may not belong together.
+
+        A letter that stands apart from its panel is no such part.
+        """
+        if self.dark:
+            return 0.0
+        mark = next((mark for mark in self.marks if holds(rect, centre(mark))), None)
+        widest = 0.0
+        for axis in (0, 1):
+            first, length = rect[axis], rect[axis + 2] - rect[axis]
+            room = 0.0 if mark is None else self.rules.beside * (mark[axis + 2] - mark[axis])
+            for start, end in find_runs(self.profile(rect, axis) == 0):
+                lettered = mark is not None and (
+                    (mark[axis] - first < start <= room)
+                    or (mark[axis + 2] - first > end >= length - room)
+                )
+                if not lettered:
+                    widest = max(widest, self._gain(end - start, 0.0))
+        return self.rules.through * widest
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""

@@ -11,6 +11,11 @@ class CutRules:
     # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
     # the noise of a JPEG, a thin rule; an arrow or a common label across it.
     levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 1.5))
+    rim: float = 0.01  # share of the shorter side: the depth of a figure's rim
+    dark_rim: float = 0.5  # share of the rim that is black where a figure stands on black
+    lined: float = 1.3  # cost of a line through a gutter, as an axis is
+    through: float = 0.8  # cost of a blank gutter within a panel, in units of its gain
+    beside: float = 1.6  # heights or widths of a letter: a strip that holds no more than it
     least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
