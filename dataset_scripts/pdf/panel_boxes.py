@@ -167,8 +167,8 @@ def _best(
         ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
         best = max((way for way in [*ways, grid] if way), key=lambda way: way.gain, default=None)
         if best:
-            weak = best.gain < rules.least_gain[dark] * (count - 1)
-            return None if weak and not search.anchored else best
+            gains = rules.least_anchored if search.anchored else rules.least_gain
+            return None if best.gain < gains[dark] * (count - 1) else best
     return None
 
 

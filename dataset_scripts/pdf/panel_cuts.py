@@ -78,10 +78,27 @@ class Search:
                 min(across) - x0 > x1 - max(across),
                 min(down) - y0 > y1 - max(down),
             )
-            self.margin = (
-                min(min(across) - x0, x1 - max(across)),
-                min(min(down) - y0, y1 - max(down)),
-            )
+            self.margin = self._margin(whole, 0), self._margin(whole, 1)
+
+    def _margin(self, whole: Rect, axis: int) -> float:
+        """Pixels from the outermost letters to the side of their panels.
+
+        A legend or title may stand between them and the side of the whole.
+        """
+        places = [point[axis] for point in self.points]
+        if self.corner[axis]:
+            outer, side = max(places), whole[axis + 2]
+            ends = [whole[axis] + one.start for one in self._wide(whole, axis)]
+            return min([end for end in ends if end > outer] + [side]) - outer
+        outer, side = min(places), whole[axis]
+        starts = [whole[axis] + one.end for one in self._wide(whole, axis)]
+        return outer - max([start for start in starts if start < outer] + [side])
+
+    def _wide(self, whole: Rect, axis: int) -> list[Gutter]:
+        """Blank gutters of a unit's width or more."""
+        return [
+            one for one in self.find_gutters(whole, axis, self.rules.grid_lines) if one.gain > 0
+        ]
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""

@@ -30,14 +30,15 @@ class CutRules:
     off_regular: float = 40.0  # cost of a row's or column's edge a whole cell off its place
     most_off: float = 0.25  # cells by which an edge may be off its place
     unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
-    # Gain for each cut below which boxes are left out, unless each holds a printed letter; in
-    # drawings, whose gutters are blank, and in pictures, whose edges are not.
+    # Gain for each cut below which boxes are left out; in drawings, whose gutters are blank, and in
+    # pictures, whose edges are not.
     least_gain: tuple[float, float] = (-2.0, -3.0)
+    least_anchored: tuple[float, float] = (-6.0, -6.0)  # the same where each panel has its letter
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
     guided: float = 0.6  # share of the panels whose letters are printed: they lead the search
-    left_out: float = 1.0  # cost of a legend or of labels of rows that are no part of a panel
-    left_out_size: float = 1.0  # the same for each mean panel's area
+    left_out: float = 0.6  # cost of a legend or of labels of rows that are no part of a panel
+    left_out_size: float = 2.0  # the same for each mean panel's area
     off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
