@@ -90,9 +90,38 @@ def _parts(
         ink[top:bottom, left:right] = False
     marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
     found = _search(grey, ink, marks, count, rules)
+    stray = _stray(found.rects, marks, rules) if found else None
+    if stray is not None:  # a tick label that was read as a letter
+        fewer = _search(grey, ink, marks[:stray] + marks[stray + 1 :], count, rules)
+        if fewer and fewer.gain > found.gain:
+            found, marks[stray] = fewer, (-1, -1, 0, 0)
     if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
         found = _search(grey, ink, [], count, rules)
     return found, marks
+
+
+def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | None:
+    """The index of the letter that stands farthest from where the others stand in their panels.
+
+    None where all stand alike, or there are too few to tell.
+    """
+    points = [centre(mark) for mark in marks]
+    own = [next((rect for rect in rects if holds(rect, point)), None) for point in points]
+    if len(marks) < rules.least_letters or None in own:
+        return None
+    off = np.zeros(len(marks))
+    side = math.sqrt(np.mean([(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in own]))
+    for axis in (0, 1):
+        heads = np.array(
+            [point[axis] - rect[axis] for point, rect in zip(points, own, strict=True)]
+        )
+        feet = np.array(
+            [rect[axis + 2] - point[axis] for point, rect in zip(points, own, strict=True)]
+        )
+        spread = [abs(ends - np.median(ends)) for ends in (heads, feet, (heads - feet) / 2)]
+        off += min(spread, key=lambda ends: float(np.median(ends))) / side
+    worst = int(off.argmax())
+    return worst if off[worst] > rules.stray else None
 
 
 def _is_dark_ground(grey: np.ndarray, rules: CutRules) -> bool:

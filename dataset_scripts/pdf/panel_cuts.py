@@ -50,6 +50,7 @@ class Search:
     share: float = 1.0  # of ink in the whole
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
     margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
+    centred: bool = False  # whether letters stand in the middle, over or under their panels
     dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Search:
                 min(down) - y0 > y1 - max(down),
             )
             self.margin = self._margin(whole, 0), self._margin(whole, 1)
+            self.centred = self.margin[0] > self.rules.centred * math.sqrt(self.mean)
 
     def _margin(self, whole: Rect, axis: int) -> float:
         """Pixels from the outermost letters to the side of their panels.
@@ -211,6 +213,8 @@ class Search:
         """Cuts as far from each letter as the first or last letter is from the picture's side."""
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
+        if self.centred and axis == 0:
+            return found
         for mark in self.points:
             if not holds(rect, mark):
                 continue
@@ -383,7 +387,9 @@ class Search:
         for axis in (0, 1):
             head, foot = mark[axis] - rect[axis], rect[axis + 2] - mark[axis]
             own = foot if self.corner[axis] else head
-            off += abs(own - self.margin[axis]) / math.sqrt(self.mean)
+            middle = self.centred and axis == 0
+            away = (head - foot) / 2 if middle else own - self.margin[axis]
+            off += abs(away) / math.sqrt(self.mean)
         return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:

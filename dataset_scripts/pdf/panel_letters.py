@@ -33,7 +33,7 @@ class LetterRules:
 
     # Grey levels, [from, to): letters in drawings; white and black ones in pictures.
     drawn: tuple[int, int] = (0, 128)
-    pictured: tuple[tuple[int, int], ...] = ((230, 256), (0, 60), (195, 256))
+    pictured: tuple[tuple[int, int], ...] = ((230, 256), (0, 60), (195, 256), (140, 256))
     paper: int = 225  # grey level from which on a pixel is paper
     picture: float = 0.1  # share of pixels darker than paper from which on letters may be white
     least_height: float = 4.0  # points, of a small letter without ascender in 8-point type

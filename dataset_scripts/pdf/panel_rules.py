@@ -37,8 +37,11 @@ class CutRules:
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
     guided: float = 0.6  # share of the panels whose letters are printed: they lead the search
+    least_letters: int = 4  # letters of which one may be seen to stand elsewhere than the others
+    stray: float = 0.25  # mean panel's sides that it stands elsewhere
     left_out: float = 0.6  # cost of a legend or of labels of rows that are no part of a panel
     left_out_size: float = 2.0  # the same for each mean panel's area
+    centred: float = 0.2  # mean panel's sides from the left on which letters are no corner's
     off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
