@@ -80,7 +80,9 @@ class Search:
                 min(down) - y0 > y1 - max(down),
             )
             self.margin = self._margin(whole, 0), self._margin(whole, 1)
-            self.centred = self.margin[0] > self.rules.centred * math.sqrt(self.mean)
+            widest = max(mark[2] - mark[0] for mark in self.marks)  # a picture may be a mark
+            least = max(self.rules.centred * math.sqrt(self.mean), widest)
+            self.centred = self.margin[0] > least
 
     def _margin(self, whole: Rect, axis: int) -> float:
         """Pixels from the outermost letters to the side of their panels.
