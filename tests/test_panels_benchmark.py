@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.panels.compound import draw_compound, score_compound
 from benchmarks.panels.label import shrink
 from benchmarks.panels.score import Score, find_row, score_figure, table
 from benchmarks.panels.truth import (
@@ -105,3 +106,19 @@ def test_labelled_parts_lie_in_the_captions():
             for start, end in panel.parts:
                 assert 0 <= start < end <= len(caption)
                 assert caption[start:end].strip() == caption[start:end]
+
+
+@pytest.mark.parametrize("index", [7])
+def test_drawn_figures_have_the_boxes_of_what_is_drawn(index):
+    figure = draw_compound(np.random.default_rng((5, index)))
+    again = draw_compound(np.random.default_rng((5, index)))
+    assert np.array_equal(figure.grey, again.grey)
+    assert figure.boxes == again.boxes
+    ground = np.bincount(figure.grey.ravel()).argmax() if "apart" in figure.kinds else 300
+    for box in figure.boxes.values():
+        x0, y0, x1, y1 = (round(side / figure.scale) for side in box)
+        assert 0 <= x0 < x1 <= figure.grey.shape[1]
+        assert 0 <= y0 < y1 <= figure.grey.shape[0]
+        assert (abs(figure.grey[y0:y1, x0:x1].astype(int) - ground) > 40).any()
+    score = score_compound(figure)
+    assert (score.boxes, score.matched) == (len(figure.boxes), len(figure.boxes))

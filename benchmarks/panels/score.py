@@ -154,13 +154,13 @@ def table(by_publisher: dict[str, Score], held_out: frozenset[str]) -> str:
     for publisher in sorted(by_publisher, key=lambda name: (name in held_out, name)):
         score = by_publisher[publisher]
         aside = publisher in held_out
-        lines.append(_line(publisher + (" (held out)" if aside else ""), score))
+        lines.append(line(publisher + (" (held out)" if aside else ""), score))
         sums["held out" if aside else "development"].add(score)
         sums["all"].add(score)
-    return "\n".join(lines + [_line(f"**{name}**", score) for name, score in sums.items()])
+    return "\n".join(lines + [line(f"**{name}**", score) for name, score in sums.items()])
 
 
-def _line(name: str, score: Score) -> str:
+def line(name: str, score: Score) -> str:
     shares = [
         f"{score.box_f1:.3f}",
         _share(score.right_letters, score.lettered),

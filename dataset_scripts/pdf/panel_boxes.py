@@ -3,6 +3,7 @@
 The picture decides, whether the figure is drawn or embedded.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
-from cephalo.dataset_scripts.pdf.panel_cuts import Search
+from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
 from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
@@ -61,19 +62,74 @@ def split(
     figure: no panel has two, and where there are `count`, each has one. `outside` are captions of
     single panels: no part of any panel.
     """
-    ink = picture.grey < rules.ink
-    for box in outside:
-        left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
-        ink[top:bottom, left:right] = False
-    marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
-    found = _search(picture.grey, ink, marks, count, rules)
-    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
-        found = _search(picture.grey, ink, [], count, rules)
+    grounds = [picture.grey]
+    if _is_dark_ground(picture.grey, rules):
+        grounds.append(255 - picture.grey)
+    ways = [_parts(picture, grey, count, anchors, outside, rules) for grey in grounds]
+    way, marks = max(ways, key=lambda found: found[0].gain if found[0] else -math.inf)
+    found = way.rects if way else ()
     inside = [[k for k, mark in enumerate(marks) if holds(rect, centre(mark))] for rect in found]
     return [
         (picture.to_box(rect), own[0] if own else None)
         for rect, own in zip(found, inside, strict=True)
     ]
+
+
+def _parts(
+    picture: Picture,
+    grey: np.ndarray,
+    count: int,
+    anchors: Sequence[Box],
+    outside: Sequence[Box],
+    rules: CutRules,
+) -> tuple[Way | None, list[Rect]]:
+    """The best way to cut a picture whose ground is bright in `grey`, and where its letters are."""
+    ink = grey < rules.ink
+    for box in outside:
+        left, top, right, bottom = picture.to_rect(grow(box, rules.slack))
+        ink[top:bottom, left:right] = False
+    marks = [_inked(ink, picture.to_rect(box)) for box in anchors]
+    found = _search(grey, ink, marks, count, rules)
+    stray = _stray(found.rects, marks, rules) if found else None
+    if stray is not None:  # a tick label that was read as a letter
+        fewer = _search(grey, ink, marks[:stray] + marks[stray + 1 :], count, rules)
+        if fewer and fewer.gain > found.gain:
+            found, marks[stray] = fewer, (-1, -1, 0, 0)
+    if not found and 0 < len(marks) < count:  # one may be a tick label; all of them are not
+        found = _search(grey, ink, [], count, rules)
+    return found, marks
+
+
+def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | None:
+    """The index of the letter that stands farthest from where the others stand in their panels.
+
+    None where all stand alike, or there are too few to tell.
+    """
+    points = [centre(mark) for mark in marks]
+    own = [next((rect for rect in rects if holds(rect, point)), None) for point in points]
+    if len(marks) < rules.least_letters or None in own:
+        return None
+    off = np.zeros(len(marks))
+    side = math.sqrt(np.mean([(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in own]))
+    for axis in (0, 1):
+        heads = np.array(
+            [point[axis] - rect[axis] for point, rect in zip(points, own, strict=True)]
+        )
+        feet = np.array(
+            [rect[axis + 2] - point[axis] for point, rect in zip(points, own, strict=True)]
+        )
+        spread = [abs(ends - np.median(ends)) for ends in (heads, feet, (heads - feet) / 2)]
+        off += min(spread, key=lambda ends: float(np.median(ends))) / side
+    worst = int(off.argmax())
+    return worst if off[worst] > rules.stray else None
+
+
+def _is_dark_ground(grey: np.ndarray, rules: CutRules) -> bool:
+    """Whether a figure may stand on black: most of its rim is."""
+    deep = max(2, round(rules.rim * min(grey.shape)))
+    rim = [grey[:deep], grey[-deep:], grey[:, :deep], grey[:, -deep:]]
+    dark = sum(int((side < 255 - rules.ink).sum()) for side in rim)
+    return dark > rules.dark_rim * sum(side.size for side in rim)
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:
@@ -104,9 +160,9 @@ def _search(
     marks: list[Rect],
     count: int,
     rules: CutRules,
-) -> tuple[Rect, ...]:
-    """The parts of a picture: by its gutters, where it has pictures also by their edges."""
-    found: tuple[Rect, ...] = ()
+) -> Way | None:
+    """The best way to cut: along gutters, where there are pictures also along their edges."""
+    found = None
     ink = _without_frame(ink, rules)
     if ink.mean() < rules.pictures:
         found = _best(ink, marks, count, rules, None)
@@ -121,28 +177,28 @@ def _best(
     count: int,
     rules: CutRules,
     steps: tuple[np.ndarray, np.ndarray] | None,
-) -> tuple[Rect, ...]:
+) -> Way | None:
     dark = bool(steps is not None and ink.mean() >= rules.pictures)
     search = Search(integral(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
-        return ()
+        return None
     search.measure(whole)
     if dark:
         whole = search.without_labels(whole)
         search.measure(whole)
     grid = search.grid(whole)
     if grid and grid.clear:
-        return grid.rects
+        return grid
     for depth in (2, 3):
         search.depth = depth
         search.known.clear()
         ways = [search.ways(whole, axis, depth).get(count) for axis in (1, 0)]
         best = max((way for way in [*ways, grid] if way), key=lambda way: way.gain, default=None)
         if best:
-            weak = best.gain < rules.least_gain[dark] * (count - 1)
-            return () if weak and not search.anchored else best.rects
-    return ()
+            gains = rules.least_anchored if search.anchored else rules.least_gain
+            return None if best.gain < gains[dark] * (count - 1) else best
+    return None
 
 
 def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:

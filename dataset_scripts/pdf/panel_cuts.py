@@ -50,6 +50,7 @@ class Search:
     share: float = 1.0  # of ink in the whole
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
     margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
+    centred: bool = False  # whether letters stand in the middle, over or under their panels
     dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
@@ -78,10 +79,30 @@ class Search:
                 min(across) - x0 > x1 - max(across),
                 min(down) - y0 > y1 - max(down),
             )
-            self.margin = (
-                min(min(across) - x0, x1 - max(across)),
-                min(min(down) - y0, y1 - max(down)),
-            )
+            self.margin = self._margin(whole, 0), self._margin(whole, 1)
+            widest = max(mark[2] - mark[0] for mark in self.marks)  # a picture may be a mark
+            least = max(self.rules.centred * math.sqrt(self.mean), widest)
+            self.centred = self.margin[0] > least
+
+    def _margin(self, whole: Rect, axis: int) -> float:
+        """Pixels from the outermost letters to the side of their panels.
+
+        A legend or title may stand between them and the side of the whole.
+        """
+        places = [point[axis] for point in self.points]
+        if self.corner[axis]:
+            outer, side = max(places), whole[axis + 2]
+            ends = [whole[axis] + one.start for one in self._wide(whole, axis)]
+            return min([end for end in ends if end > outer] + [side]) - outer
+        outer, side = min(places), whole[axis]
+        starts = [whole[axis] + one.end for one in self._wide(whole, axis)]
+        return outer - max([start for start in starts if start < outer] + [side])
+
+    def _wide(self, whole: Rect, axis: int) -> list[Gutter]:
+        """Blank gutters of a unit's width or more."""
+        return [
+            one for one in self.find_gutters(whole, axis, self.rules.grid_lines) if one.gain > 0
+        ]
 
     def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
         """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
@@ -129,7 +150,12 @@ class Search:
         across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
         least = max(1, math.ceil(self.rules.least_gutter * self.side))
         found = [
-            (self._gain(end - start, cost), level, start, end)
+            (
+                self._gain(end - start, cost) - self._lined(rect, axis, start, end, level),
+                level,
+                start,
+                end,
+            )
             for level, (share, cost) in enumerate(self.rules.levels)
             for start, end in self._clear(rect, axis, find_runs(profile <= share * across, least))
         ]
@@ -189,6 +215,8 @@ class Search:
         """Cuts as far from each letter as the first or last letter is from the picture's side."""
         room = max(1, round(self.rules.implied_apart * self.side))
         found = []
+        if self.centred and axis == 0:
+            return found
         for mark in self.points:
             if not holds(rect, mark):
                 continue
@@ -197,6 +225,15 @@ class Search:
             if room < middle < rect[axis + 2] - rect[axis] - room:
                 found.append((self.rules.implied_gain, -2, middle - room, middle + room))
         return found
+
+    def _lined(self, rect: Rect, axis: int, start: int, end: int, level: int) -> float:
+        """Cost of lines that run through a gutter: it may lie between an axis and its labels."""
+        if not level:
+            return 0.0
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return self.rules.lined * min(len(find_runs(through == end - start)), 2)
 
     def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
         """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
@@ -231,7 +268,7 @@ class Search:
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            cost = self._off_shape(rect) + self._off_corner(rect)
+            cost = self._off_shape(rect) + self._off_corner(rect) + self._parted(rect)
             found[1] = Way(-cost, (rect,))
         counts = range(2, self.total + 1)
         if self.anchored:
@@ -284,6 +321,7 @@ class Search:
         if unseen == len(cuts) or (unseen and not self.dark):
             return None
         gain = sum(cut.gain for cut in cuts) / len(cuts) * (self.total - 1)
+        clear = min(cut.gain for cut in cuts) > self.rules.clear
         rects = []
         for top, bottom in _between(down, rect[3] - rect[1]):
             for left, right in _between(across, rect[2] - rect[0]):
@@ -292,9 +330,10 @@ class Search:
                 inside = self.count_marks(cell)
                 if trimmed is None or inside > 1 or (self.anchored and not inside):
                     return None
-                gain -= self._off_shape(trimmed) + self._off_corner(trimmed)
+                parted = self._parted(trimmed)
+                gain -= self._off_shape(trimmed) + self._off_corner(trimmed) + parted
+                clear &= parted <= self.rules.off_grid
                 rects.append(trimmed)
-        clear = min(cut.gain for cut in cuts) > self.rules.clear
         clear &= all(self._off_corner(rect) <= self.rules.off_grid for rect in rects)
         return Way(gain, tuple(rects), clear)
 
@@ -320,6 +359,27 @@ class Search:
         longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
         return self.shape * (off + self.rules.strip * max(longer, 0.0))
 
+    def _parted(self, rect: Rect) -> float:
+        """Cost of a blank gutter through a panel: what it parts may not belong together.
+
+        A letter that stands apart from its panel is no such part.
+        """
+        if self.dark:
+            return 0.0
+        mark = next((mark for mark in self.marks if holds(rect, centre(mark))), None)
+        widest = 0.0
+        for axis in (0, 1):
+            first, length = rect[axis], rect[axis + 2] - rect[axis]
+            room = 0.0 if mark is None else self.rules.beside * (mark[axis + 2] - mark[axis])
+            for start, end in find_runs(self.profile(rect, axis) == 0):
+                lettered = mark is not None and (
+                    (mark[axis] - first < start <= room)
+                    or (mark[axis + 2] - first > end >= length - room)
+                )
+                if not lettered:
+                    widest = max(widest, self._gain(end - start, 0.0))
+        return self.rules.through * widest
+
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""
         mark = next((point for point in self.points if holds(rect, point)), None)
@@ -329,7 +389,9 @@ class Search:
         for axis in (0, 1):
             head, foot = mark[axis] - rect[axis], rect[axis + 2] - mark[axis]
             own = foot if self.corner[axis] else head
-            off += abs(own - self.margin[axis]) / math.sqrt(self.mean)
+            middle = self.centred and axis == 0
+            away = (head - foot) / 2 if middle else own - self.margin[axis]
+            off += abs(away) / math.sqrt(self.mean)
         return self.rules.off_corner * off
 
     def _pieces(self, rect: Rect, axis: int, depth: int, most: int) -> dict[int, Way]:

@@ -14,7 +14,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from scipy import ndimage
 
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LetterRules:
 
     # Grey levels, [from, to): letters in drawings; white and black ones in pictures.
     drawn: tuple[int, int] = (0, 128)
-    pictured: tuple[tuple[int, int], ...] = ((230, 256), (0, 60), (195, 256))
+    pictured: tuple[tuple[int, int], ...] = ((230, 256), (0, 60), (195, 256), (140, 256))
     paper: int = 225  # grey level from which on a pixel is paper
     picture: float = 0.1  # share of pixels darker than paper from which on letters may be white
     least_height: float = 4.0  # points, of a small letter without ascender in 8-point type
@@ -232,17 +232,20 @@ def _is_bracket(box: np.ndarray, height: int) -> bool:
 
 
 def _of_one_size(found: list[Found], count: int, rules: LetterRules) -> dict[str, Rect]:
-    """The likeliest set of different letters of one type size."""
+    """The likeliest set of different letters of one type size, each a glyph of its own."""
     best: tuple[float, dict[str, Rect]] = 0.0, {}
+    found = sorted(found, key=lambda one: -one.likeness)
     for size in {one.size for one in found}:
-        chosen: dict[str, Found] = {}
+        places: dict[str, Rect] = {}
+        total = 0.0
         for one in found:
             close = abs(one.size - size) <= rules.same_size * size
-            if close and (one.letter not in chosen or one.likeness > chosen[one.letter].likeness):
-                chosen[one.letter] = one
-        total = sum(one.likeness for one in chosen.values())
+            if not close or one.letter in places:
+                continue
+            # "E" and "F" may look like one glyph, which another range of grey shows again.
+            if not any(holds(place, centre(one.place)) for place in places.values()):
+                places[one.letter] = one.place
+                total += one.likeness
         if total > best[0]:
-            best = total, {letter: one.place for letter, one in chosen.items()}
-    places = best[1]
-    distinct = len(set(places.values())) == len(places)
-    return places if distinct and len(places) >= max(2, rules.least_found * count) else {}
+            best = total, places
+    return best[1] if len(best[1]) >= max(2, rules.least_found * count) else {}

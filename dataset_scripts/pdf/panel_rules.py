@@ -11,6 +11,11 @@ class CutRules:
     # Share of ink up to which rows or columns are a gutter, and its cost in units of `gain`: blank;
     # the noise of a JPEG, a thin rule; an arrow or a common label across it.
     levels: tuple[tuple[float, float], ...] = ((0.002, 0.0), (0.01, 0.7), (0.03, 1.5))
+    rim: float = 0.01  # share of the shorter side: the depth of a figure's rim
+    dark_rim: float = 0.5  # share of the rim that is black where a figure stands on black
+    lined: float = 1.3  # cost of a line through a gutter, as an axis is
+    through: float = 0.8  # cost of a blank gutter within a panel, in units of its gain
+    beside: float = 1.6  # heights or widths of a letter: a strip that holds no more than it
     least_gutter: float = 0.0028  # share of the picture's longer side; less is between letters
     unit_gutter: float = 0.01  # share of the longer side: a gutter of this width gains nothing
     widest: float = 0.08  # share of the longer side: wider gutters gain no more
@@ -25,14 +30,18 @@ class CutRules:
     off_regular: float = 40.0  # cost of a row's or column's edge a whole cell off its place
     most_off: float = 0.25  # cells by which an edge may be off its place
     unseen_gain: float = -4.0  # cost of an edge of a row or column that nothing shows
-    # Gain for each cut below which boxes are left out, unless each holds a printed letter; in
-    # drawings, whose gutters are blank, and in pictures, whose edges are not.
+    # Gain for each cut below which boxes are left out; in drawings, whose gutters are blank, and in
+    # pictures, whose edges are not.
     least_gain: tuple[float, float] = (-2.0, -3.0)
+    least_anchored: tuple[float, float] = (-6.0, -6.0)  # the same where each panel has its letter
     slack: float = 1.5  # points by which a line's box may be smaller than its ink
     anchored: float = 0.2  # of the costs of shape, where each panel has a printed letter
     guided: float = 0.6  # share of the panels whose letters are printed: they lead the search
-    left_out: float = 1.0  # cost of a legend or of labels of rows that are no part of a panel
-    left_out_size: float = 1.0  # the same for each mean panel's area
+    least_letters: int = 4  # letters of which one may be seen to stand elsewhere than the others
+    stray: float = 0.25  # mean panel's sides that it stands elsewhere
+    left_out: float = 0.6  # cost of a legend or of labels of rows that are no part of a panel
+    left_out_size: float = 2.0  # the same for each mean panel's area
+    centred: float = 0.2  # mean panel's sides from the left on which letters are no corner's
     off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
     strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
