@@ -5,6 +5,7 @@ table row gives one line per cell and the two columns of a page never share a li
 """
 
 import ctypes
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -22,6 +23,7 @@ _ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a l
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 _INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
+_BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ def read_lines(
 
 
 def _lines(page: fast.Page, handle: int, codes: np.ndarray, texts: TextObjects) -> list[Line]:
-    solid = ~((codes <= 32) & (codes != 2) | (codes == 0xA0))
+    solid = ~((codes <= 32) & (codes != 2) | np.isin(codes, _BLANKS))
     boxes = CharBoxes(page, handle, solid, texts)
     marks = _read_marks(boxes, solid, texts.hidden)
     if not len(marks.chars):
@@ -260,11 +262,13 @@ def _runs(
     shared = np.minimum(y1[1:], y1[:-1]) - np.maximum(y0[1:], y0[:-1])
     gap = x0[1:] - x1[:-1]
     most = np.maximum(high[1:], high[:-1])
-    # Line numbers stand off from the text and are set smaller.
-    number = (least < 0.75 * most) & (gap > 0.2 * most)
+    # Line numbers stand off from the text and are set smaller. A raised number ends a word.
+    apart = (gap > 0.2 * most) | (shared < 0.3 * least)
+    number = (least < 0.75 * most) & (gap > 0.2 * most) & _is_between_sizes(high, apart)
     cut = (shared < 0.3 * least) | (gap > 1.6 * most) | (gap < -1.5 * most) | number
     cut &= ~marks.joined[1:]
-    cut |= find_gutters(boxes, cut, marks.joined[1:])
+    gutters = find_gutters(boxes, cut, marks.joined[1:])
+    cut |= gutters
     starts = np.concatenate([[0], np.flatnonzero(cut) + 1])
     ends = np.append(starts[1:], len(boxes)) - 1
     lows = np.minimum.reduceat(boxes[:, :2], starts).tolist()
@@ -279,8 +283,20 @@ def _runs(
         )
     ]
     _set_heights(char_boxes, lines, bases, turns)
-    joined = join_runs(lines)
+    joined = join_runs(lines, set(marks.chars[1:][gutters].tolist()))
     return [line for line in joined if line.text.strip(_ICONS)]
+
+
+def _is_between_sizes(high: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Which gaps part a word from one that is set much smaller throughout: boolean (n - 1,).
+
+    `high` (n,) are the heights of marks, `apart` (n - 1,) tells which have a gap after them.
+    """
+    starts = np.concatenate([[0], np.flatnonzero(apart) + 1])
+    tallest = np.maximum.reduceat(high, starts)
+    word = np.concatenate([[0], np.cumsum(apart)])
+    left, right = tallest[word[:-1]], tallest[word[1:]]
+    return np.minimum(left, right) < 0.75 * np.maximum(left, right)
 
 
 def _choose_styles(
@@ -376,8 +392,11 @@ def _is_visible(texts: list[int]) -> list[bool]:
     return np.where(modes == 0, marked, modes != _INVISIBLE).tolist()
 
 
-def join_runs(lines: list[Line]) -> list[Line]:
-    """Join runs that continue each other on one baseline (a formula, a change of font)."""
+def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
+    """Join runs that continue each other on one baseline (a formula, a change of font).
+
+    `parted` has the numbers of the first characters of runs that begin right of a gutter.
+    """
     lines = sorted(lines, key=lambda line: (line.box[0], line.box[1]))
     farthest = 0.5 * max((line.box[3] - line.box[1] for line in lines), default=0.0)
     by_row: dict[int, list[Line]] = {}
@@ -390,12 +409,15 @@ def join_runs(lines: list[Line]) -> list[Line]:
         best = None
         for other in near:
             gap = box[0] - other.box[2]
-            if not -farthest < gap < farthest:  # most are: they end columns away
+            if not -farthest < gap < 1.6 * farthest:  # most are: they end columns away
                 continue
             tall = max(high, other.box[3] - other.box[1])
             shared = min(box[3], other.box[3]) - max(box[1], other.box[1])
             least = min(high, other.box[3] - other.box[1])
             reach = 0.5 if least > 0.75 * tall else 0.2  # see `_runs` on line numbers
+            level = least > 0.95 * tall and abs(box[3] - other.box[3]) < 0.02 * tall
+            if level and line.continues(other) and line.span[0] not in parted:
+                reach = 0.9  # a wide space in a justified line
             if -0.3 * tall < gap < reach * tall and shared > 0.5 * least:
                 best = other
         if best is None:
