@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,61 @@ def test_another_manifest_or_code_is_refused(papers, tmp_path, monkeypatch):
     with pytest.raises(CephaloError, match=r"was made with version \d+; use"):
         step(None, 0, 1)
     assert not (tmp_path / "out" / "figures").exists()
+
+
+def test_files_removed_or_edited_are_left_out_and_their_chunks_read_again(
+    papers, alone, tmp_path, monkeypatch, capsys
+):
+    mine, out = tmp_path / "papers", tmp_path / "out"
+    shutil.copytree(papers, mine)
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(slurm, "tasks_alive", lambda name: 0)
+    steps = []
+
+    def submit(run, step, chunks, cluster):
+        steps.append(step)
+        return None if len(run.done()) == chunks else "12"
+
+    monkeypatch.setattr(extraction, "submit", submit)
+    ask = ["extract", str(mine), "--out", str(out), "--text", "--slurm", "1"]
+
+    def names() -> list[str]:
+        return sorted(row["document"] for row in rows(str(out), "figures"))
+
+    run_command(*ask[:1], ask[1:])
+    steps[-1](None, 0, 1)
+    assert_same(out, alone)
+    kept = (out / "figures" / "000000.parquet").stat().st_mtime_ns
+    everything = names()
+
+    for name in ("e", "twin"):  # all of the last chunk
+        (mine / f"{name}.pdf").unlink()
+    one_figure(mine / "c" / "d.pdf", "Hardness of quite other samples.", seed=9)
+    monkeypatch.setattr(slurm, "tasks_alive", lambda name: 3)
+    with pytest.raises(CephaloError, match=r"removed or edited, and 3 tasks of cephalo-extract-"):
+        run_command(*ask[:1], ask[1:])
+    assert names() == everything
+    monkeypatch.setattr(slurm, "tasks_alive", lambda name: 0)
+    run_command(*ask[:1], ask[1:])
+    told = "left out 3 documents that are no longer in the input: d.pdf (edited), e.pdf (removed), "
+    assert told + "twin.pdf (removed)" in capsys.readouterr().err
+    assert not {"d.pdf", "e.pdf"} & set(names())
+    steps[-1](None, 0, 1)
+    read = read_alone(mine, tmp_path / "again")
+    assert_same(out, read)
+    assert [row["caption"] for row in read["figures"] if row["document"] == "d.pdf"] == [
+        "Hardness of quite other samples."
+    ]
+    assert (out / "figures" / "000000.parquet").stat().st_mtime_ns == kept
+    run_command(*ask[:1], ask[1:])
+    assert "all 4 chunks are done: 5 documents" in capsys.readouterr().out
+
+    for name in ("e", "twin"):
+        shutil.copy(papers / f"{name}.pdf", mine)
+    shutil.copy(papers / "c" / "d.pdf", mine / "c")
+    run_command(*ask[:1], ask[1:])
+    steps[-1](None, 0, 1)
+    assert_same(out, alone)
 
 
 # --- documents that kill
@@ -334,8 +390,9 @@ def test_papers_and_rows_on_s3(papers, alone, bucket, tmp_path):
     failures = {name: why for facts in run.facts() for name, why in facts["failures"].items()}
     assert failures[f"{bucket}/in/e.pdf"] == "it was there when the manifest was made, and is gone"
     assert f"{bucket}/in/broken.pdf" in failures
-    with pytest.raises(CephaloError, match="of 8 other files than the 7"):
-        begin(f"{bucket}/in", out)
+    store.put(papers / "c" / "d.pdf", "in/a/c.pdf")
+    gone = Run(out, "extract").begin(list_files([f"{bucket}/in"], ".pdf", out), 2, record(SETTINGS))
+    assert (gone.removed, gone.edited) == (["e.pdf"], ["c.pdf"])
 
 
 def test_a_store_that_does_not_answer_is_named(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.refinement.planning import plan
 from cephalo.dataset_scripts.refinement.tasks import load_task
-from cephalo.dataset_scripts.scale import refinement
+from cephalo.dataset_scripts.scale import refinement, slurm
 from cephalo.dataset_scripts.schema import FIGURES
 
 WORDS = ["nacre", "bone", "silk", "antler", "wood", "bamboo", "chitin", "enamel", "coral", "horn"]
@@ -193,6 +193,40 @@ def test_decisions_open_the_shards_that_they_are_about(figures, server, submitte
     assert done == {"000000", "000002"}
     run_all(submitted, 1)
     assert len(conversations(out)) == 1 and len(server.requests) == before
+
+
+def test_conversations_of_shards_removed_or_edited_are_left_out(
+    figures, server, submitted, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(slurm, "tasks_alive", lambda name: 0)
+    out = tmp_path / "out"
+
+    def run() -> list[str]:
+        refine(figures, out, server, "--slurm", "1")
+        run_all(submitted, 1)
+        return sorted({row["document"] for row in conversations(out)})
+
+    everything = run()
+    refine(figures, out, server, "--slurm", "1")
+    capsys.readouterr()
+    (first, second, _) = sorted((figures / "figures").iterdir())
+    before = first.read_bytes()
+    first.rename(tmp_path / first.name)
+    table = pq.read_table(second)
+    pq.write_table(table.slice(0, 2), second)  # its first paper
+    refine(figures, out, server, "--slurm", "1")
+    told = "left out 2 documents that are no longer in the input: "
+    assert told + "000000.parquet (removed), 000001.parquet (edited)" in capsys.readouterr().err
+    stale = {row["document"] for row in conversations(out)}
+    left = run()
+    assert stale < set(left) < set(everything)
+    assert len(everything) - len(left) == 3
+    first.write_bytes(before)
+    pq.write_table(table, second)
+    assert run() == everything
+    asked = len(server.requests)
+    assert run() == everything
+    assert len(server.requests) == asked
 
 
 def test_other_settings_and_places_are_refused(figures, server, submitted, tmp_path):

@@ -5,6 +5,7 @@ its rows then go to OUT/figures/NNNNNN.parquet and OUT/text/NNNNNN.parquet.
 """
 
 import json
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,12 +25,13 @@ from cephalo.dataset_scripts.extract import (
     run_jobs,
     schedule,
 )
+from cephalo.dataset_scripts.inputs import told
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES, Settings
 from cephalo.dataset_scripts.pdf.shard import Outcome
 from cephalo.dataset_scripts.scale.cluster import Cluster
 from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share
-from cephalo.dataset_scripts.scale.runs import Run
-from cephalo.dataset_scripts.scale.slurm import submit
+from cephalo.dataset_scripts.scale.runs import Begun, Run
+from cephalo.dataset_scripts.scale.slurm import check_idle, submit
 from cephalo.dataset_scripts.scale.store import is_remote, open_filesystem
 from cephalo.dataset_scripts.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.workers import result_of, worker_pool
@@ -139,10 +141,15 @@ def submit_extraction(
 ) -> str:
     """Submit what is missing of a run, or sum it up where nothing is; returns what to tell.
 
+    Files that were removed or edited are named, and their chunks read again.
     Raises CephaloError for what cannot be read or submitted.
     """
     run = Run(out, "extract")
-    chunks = run.begin(list_files(paths, ".pdf", out), CHUNK, record(settings))
+    files = list_files(paths, ".pdf", out)
+    begun = run.begin(files, CHUNK, record(settings), lambda begun: leave_out(run, begun))
+    if gone := begun.gone():
+        print(told(gone), file=sys.stderr)
+    chunks = begun.chunks
     step = ExtractChunks(run.store.url, settings, timeout, cluster.cpus_per_task)
     if job := submit(run, step, chunks, cluster):
         done = f"{len(run.done())} of {chunks} chunks are done"
@@ -160,6 +167,17 @@ def submit_extraction(
         run.store.put(failures, "failures.jsonl")
     said = ", ".join(f"{counts[name]} {name}" for name in (*COUNTED, "failures"))
     return f"all {chunks} chunks are done: {said} → {run.store.url}"
+
+
+def leave_out(run: Run, begun: Begun) -> None:
+    """Delete the rows of the chunks that hold files which were removed or edited.
+
+    Raises CephaloError while tasks wait or run.
+    """
+    check_idle(run)
+    for number in begun.changed:
+        for table in ("figures", "text"):
+            run.store.remove(f"{table}/{number:06d}.parquet")
 
 
 def dump(alone: str | None, strikes: dict[str, int]) -> str:

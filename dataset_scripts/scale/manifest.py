@@ -12,10 +12,14 @@ from cephalo.dataset_scripts.scale.store import Store, is_remote, open_filesyste
 
 
 class File(NamedTuple):
-    """A file of a run: its absolute path or address, and its bytes."""
+    """A file of a run: its absolute path or address, its bytes, and what changes when it is
+    edited: its date or, in an object store, the hash that the store keeps. A file that is `gone`
+    from the input keeps its line, so that all others keep their chunks."""
 
     path: str
     size: int
+    stamp: str = ""
+    gone: bool = False
 
 
 def list_files(inputs: Iterable[str], suffix: str, out: str) -> Iterator[File]:
@@ -37,7 +41,14 @@ def list_files(inputs: Iterable[str], suffix: str, out: str) -> Iterator[File]:
         ours = own.root if type(fs) is type(own.fs) else None
         entries = walk(fs, path, suffix, ours) if found["type"] == "directory" else [found]
         for entry in entries:
-            yield File(prefix + entry["name"], int(entry["size"] or 0))
+            yield File(prefix + entry["name"], int(entry["size"] or 0), stamp(entry))
+
+
+def stamp(entry: dict) -> str:
+    """What changes when a file is edited, of the entry that fsspec has of it: the hash of an
+    object store (S3, the Hub), or the date of a file system."""
+    known = (entry.get(key) for key in ("ETag", "etag", "blob_id", "mtime"))
+    return str(next(filter(None, known), ""))
 
 
 def walk(fs, folder: str, suffix: str, ours: str | None) -> Iterator[dict]:
@@ -65,16 +76,42 @@ def write_manifest(files: Iterable[File], target: Path) -> tuple[int, str]:
     return count, digest.hexdigest()
 
 
+def read_manifest(path: Path) -> Iterator[File]:
+    """The files of a manifest of this machine."""
+    with path.open("rb") as lines:
+        yield from (File(**json.loads(line)) for line in lines)
+
+
+def follow(before: Iterable[File], listed: Path) -> Iterator[tuple[File, str]]:
+    """The files of a manifest as the new list `listed` has them, each in its old place.
+
+    With each what became of it: "removed", "edited", "returned" or nothing. Then the files that
+    the manifest did not have, as "added".
+    """
+    there = {file.path: file for file in read_manifest(listed)}
+    seen = set()
+    for file in before:
+        seen.add(file.path)
+        now = there.get(file.path)
+        if now is None:
+            yield file._replace(gone=True), "" if file.gone else "removed"
+        else:
+            yield now, "" if now == file else "returned" if file.gone else "edited"
+    yield from ((file, "added") for path, file in there.items() if path not in seen)
+
+
 def read_share(
     store: Store, name: str, chunk: int, rank: int, tasks: int
 ) -> Iterator[tuple[int, list[File]]]:
     """The chunks of `chunk` files that a task of `tasks` reads, each with its number.
 
-    Every `tasks`-th chunk from the one numbered `rank` on; the manifest streams through.
+    Every `tasks`-th chunk from the one numbered `rank` on, without the files that are gone; the
+    manifest streams through.
     """
     with store.fs.open(store.path(name), "rb") as lines:
         number = 0
         while batch := list(islice(lines, chunk)):
             if number % tasks == rank:
-                yield number, [File(**json.loads(line)) for line in batch]
+                files = [File(**json.loads(line)) for line in batch]
+                yield number, [file for file in files if not file.gone]
             number += 1

@@ -81,7 +81,8 @@ def run_task(papers: Path, workers: int, chunk: int, begun: bool) -> dict[str, A
 
     with tempfile.TemporaryDirectory() as out:
         run = Run(out, "extract")
-        chunks = run.begin(list_files([str(papers)], ".pdf", out), chunk, record(SETTINGS))
+        files = list_files([str(papers)], ".pdf", out)
+        chunks = run.begin(files, chunk, record(SETTINGS)).chunks
         for number in range(chunks if begun else 0):
             run.store.write(run.name(f"attempts/{number:06d}.json"), dump(None, {}))
         clock = time.monotonic()

@@ -5,6 +5,7 @@ of its own, so that its conversations do not depend on the task that it falls to
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -13,8 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.inputs import told
 from cephalo.dataset_scripts.refinement.asking import VERSION, Asking, Keys, refine_shards
 from cephalo.dataset_scripts.refinement.decisions import add_decisions
+from cephalo.dataset_scripts.refinement.documents import set_aside
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.report import Spending, write_report
 from cephalo.dataset_scripts.refinement.run import Outcome
@@ -22,8 +25,8 @@ from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 from cephalo.dataset_scripts.scale.cluster import Cluster
 from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share
-from cephalo.dataset_scripts.scale.runs import Run
-from cephalo.dataset_scripts.scale.slurm import submit
+from cephalo.dataset_scripts.scale.runs import Begun, Run
+from cephalo.dataset_scripts.scale.slurm import check_idle, submit
 from cephalo.dataset_scripts.scale.store import is_remote, open_filesystem
 from cephalo.inference.questions import Usage
 
@@ -61,9 +64,9 @@ class RefineShards:
         run = Run(self.out, "refine")
         run.check(record(self.asking))
         manifest = run.name("manifest.jsonl")
-        for number, [shard] in read_share(run.store, manifest, 1, rank, world_size):
-            if not run.is_done(number):
-                self.refine(run, number, shard)
+        for number, shards in read_share(run.store, manifest, 1, rank, world_size):
+            if shards and not run.is_done(number):
+                self.refine(run, number, shards[0])
 
     def refine(self, run: Run, number: int, shard: File) -> None:
         """Refine one shard, and record what came of it once all of it was asked."""
@@ -116,7 +119,10 @@ def submit_refinement(
         )
     run = Run(str(out.absolute()), "refine")
     files = list_files([f"{figures.rstrip('/')}/figures"], ".parquet", str(out / "refine-run"))
-    chunks = run.begin(files, 1, record(asking))
+    begun = run.begin(files, 1, record(asking), lambda begun: leave_out(run, out, begun))
+    if gone := begun.gone():
+        print(told(gone), file=sys.stderr)
+    chunks = begun.chunks
     if asking.retry_rejected:
         do_again(run, {path.stem for path in (Path(run.out) / "rejected").glob("*.jsonl")})
     if decisions:
@@ -131,10 +137,22 @@ def submit_refinement(
     return f"all {chunks} shards are done: {summary} → {out / 'report.html'}"
 
 
+def leave_out(run: Run, out: Path, begun: Begun) -> None:
+    """Move what was made of shards that were removed to OUT/removed, and back what was made of
+    those that returned; delete the conversations of those that are to be refined anew.
+
+    Raises CephaloError while tasks wait or run.
+    """
+    check_idle(run)
+    set_aside(out, set(begun.removed), set(begun.returned))
+    for name in (*begun.edited, *begun.returned):
+        (out / "conversations" / name).unlink(missing_ok=True)
+
+
 def do_again(run: Run, stems: set[str]) -> None:
     """Take the shards of these names as not done."""
-    for number, [shard] in read_share(run.store, run.name("manifest.jsonl"), 1, 0, 1):
-        if PurePosixPath(shard.path).stem in stems:
+    for number, shards in read_share(run.store, run.name("manifest.jsonl"), 1, 0, 1):
+        if shards and PurePosixPath(shards[0].path).stem in stems:
             run.store.remove(run.name(f"chunks/{number:06d}.json"))
 
 

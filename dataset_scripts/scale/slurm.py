@@ -63,6 +63,16 @@ def tasks_alive(name: str) -> int:
     return len(asked.stdout.splitlines())
 
 
+def check_idle(run: Run) -> None:
+    """Raise CephaloError while tasks of a run wait or run: what they read must not change."""
+    name = job_name(run)
+    if alive := tasks_alive(name):
+        raise CephaloError(
+            f"files of the input were removed or edited, and {alive} tasks of {name} wait or run; "
+            f"wait for their end, or `scancel --name {name}`"
+        )
+
+
 def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, name: str) -> Any:
     """datatrove's executor for some ranks of `cluster.tasks`.
 
