@@ -120,13 +120,14 @@ def plan_mixture(
     """
     planned = {}
     for name, shape in shapes.items():
-        if ".mlp.experts." in name:
-            own = name.replace(".experts.", ".")
+        inner = name.removeprefix("model.")
+        if ".mlp.experts." in inner:
+            own = inner.replace(".experts.", ".")
             pieces = [expert.places[part] for expert in experts for part in expert.mlp_parts(own)]
-        elif ".mlp.gate." in name or name not in base.places:  # a tied weight is not in the files
+        elif ".mlp.gate." in inner or inner not in base.places:  # a tied weight is not in the files
             continue
         else:
-            pieces = [base.places[name]]
+            pieces = [base.places[inner]]
         planned[name] = plan_tensor(shape, pieces, dtype)
     return planned
 
