@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 LAYERS := 8
+# A test that crashes or takes ten minutes ends its worker, and the run, by name.
+PARALLEL := -n 2 --dist loadfile --max-worker-restart 0 \
+	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .PHONY: help demo test lint bench conformance science papers clean
 
@@ -33,7 +36,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed lint
 	@echo "Running the tests ..."
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 lint: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

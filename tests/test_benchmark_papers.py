@@ -25,7 +25,7 @@ def papers(tmp_path_factory) -> dict[str, tuple[pdfium.PdfDocument, dict]]:
     out = tmp_path_factory.mktemp("papers")
     made = {}
     for name in NAMES:
-        make_sound_paper(name, out, font_book())
+        make_sound_paper(name, out, font_book(of_system=False))
         truth = json.loads((out / "truth" / f"{name}.json").read_text(encoding="utf-8"))
         made[name] = pdfium.PdfDocument(out / "pdf" / f"{name}.pdf"), truth
     return made
@@ -97,7 +97,7 @@ def test_panels_lie_apart_within_their_figure(papers):
 
 def test_a_seed_makes_the_same_paper(papers, tmp_path: Path):
     name = NAMES[0]
-    make_sound_paper(name, tmp_path, font_book())
+    make_sound_paper(name, tmp_path, font_book(of_system=False))
     again = pdfium.PdfDocument(tmp_path / "pdf" / f"{name}.pdf")
     truth = json.loads((tmp_path / "truth" / f"{name}.json").read_text(encoding="utf-8"))
     assert truth == papers[name][1]
@@ -116,14 +116,16 @@ def test_bitmap_fonts_keep_every_glyph_in_its_place(papers, tmp_path: Path, name
     texts = [text for text in truth["texts"] if text["role"] == "body"][:40]
     for text in texts:
         line = [text["page"], *text["bbox"]]
+        if len(_letters(_text(document, line))) < 3:
+            continue  # an index by itself: the box of one reaches into its neighbours
         ratio = fuzz.ratio(_letters(_text(document, line)), _letters(_text(again, line)))
         assert (ratio > 85) if named else (ratio < 60)
     was, now = (
-        made[texts[0]["page"]].render(scale=2, grayscale=True).to_numpy().astype(float)
+        made[texts[0]["page"]].render(scale=4, grayscale=True).to_numpy().astype(float)
         for made in (document, again)
     )
     # Black and white dots stand for grey edges, but nowhere half a point away.
-    shifts = [(0, 0), (0, 1), (1, 0), (0, -1), (-1, 0)]
+    shifts = [(0, 0), (0, 2), (2, 0), (0, -2), (-2, 0)]
     alike = [np.corrcoef(was.ravel(), np.roll(now, s, (0, 1)).ravel())[0, 1] for s in shifts]
     assert alike[0] == max(alike)
     assert alike[0] > 0.8

@@ -23,9 +23,10 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 10
 
 
-def font_book() -> typst.Fonts:
-    """Fonts of Typst, of the system and of matplotlib."""
-    return typst.Fonts(font_paths=[Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
+def font_book(of_system: bool = True) -> typst.Fonts:
+    """Fonts of Typst and matplotlib, and of the system, which papers of a seed then depend on."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return typst.Fonts(include_system_fonts=of_system, font_paths=[folder])
 
 
 def make_paper(name: str, out: Path, rng: Random, faces: typst.Fonts) -> None:
