@@ -1,0 +1,254 @@
+"""Gutters of a picture: blank rows and columns along which it may be cut into panels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, find_runs, holds
+from cephalo.dataset_scripts.pdf.panel_rules import CutRules
+
+
+@dataclass(frozen=True)
+class Gutter:
+    """Blank columns or rows [start, end) of a rectangle, and what it is worth to cut there."""
+
+    start: int
+    end: int
+    gain: float
+    crossed: bool = False  # by more ink than a thin rule
+
+
+@dataclass
+class Gutters:
+    """The gutters of one picture, and where its letters stand between them.
+
+    `ink` is its integral image, `steps` those of jumps of the grey level along both axes: with
+    them, pictures that touch are parted at their edges.
+    """
+
+    ink: np.ndarray
+    marks: Sequence[Rect]
+    total: int
+    rules: CutRules
+    steps: tuple[np.ndarray, np.ndarray] | None = None
+    mean: float = 1.0  # area of the whole for each panel, in pixels
+    share: float = 1.0  # of ink in the whole
+    corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
+    margin: tuple[float, float] = (0.0, 0.0)  # between the letters and those sides
+    centred: bool = False  # whether letters stand in the middle, over or under their panels
+    dark: bool = False  # whether the figure is made of pictures: cuts may then be guessed
+    gutters: dict[tuple[Rect, int], list[Gutter]] = field(default_factory=dict)
+    trimmed: dict[Rect, Rect | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.least_side = self.rules.least_side
+        if self.total:
+            self.least_side = min(self.least_side, self.rules.in_row / self.total)
+        self.anchored = len(self.marks) == self.total
+        self.guided = len(self.marks) >= self.rules.guided * max(self.total, 1)
+        self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
+        self.points = [centre(mark) for mark in self.marks]
+        self.height, self.width = (side - 1 for side in self.ink.shape)
+        self.side = max(self.height, self.width)
+
+    def measure(self, whole: Rect) -> None:
+        """Take from the whole what its parts are compared with."""
+        x0, y0, x1, y1 = whole
+        self.mean = (x1 - x0) * (y1 - y0) / max(self.total, 1)
+        self.share = self.inked(whole)
+        if self.guided and self.marks:  # of few letters the outermost tells nothing
+            across, down = zip(*self.points, strict=True)
+            self.corner = (
+                min(across) - x0 > x1 - max(across),
+                min(down) - y0 > y1 - max(down),
+            )
+            self.margin = self._margin(whole, 0), self._margin(whole, 1)
+            widest = max(mark[2] - mark[0] for mark in self.marks)  # a picture may be a mark
+            least = max(self.rules.centred * math.sqrt(self.mean), widest)
+            self.centred = self.margin[0] > least
+
+    def _margin(self, whole: Rect, axis: int) -> float:
+        """Pixels from the outermost letters to the side of their panels.
+
+        A legend or title may stand between them and the side of the whole.
+        """
+        places = [point[axis] for point in self.points]
+        if self.corner[axis]:
+            outer, side = max(places), whole[axis + 2]
+            ends = [whole[axis] + one.start for one in self._wide(whole, axis)]
+            return min([end for end in ends if end > outer] + [side]) - outer
+        outer, side = min(places), whole[axis]
+        starts = [whole[axis] + one.end for one in self._wide(whole, axis)]
+        return outer - max([start for start in starts if start < outer] + [side])
+
+    def _wide(self, whole: Rect, axis: int) -> list[Gutter]:
+        """Blank gutters of a unit's width or more."""
+        return [
+            one for one in self.find_gutters(whole, axis, self.rules.grid_lines) if one.gain > 0
+        ]
+
+    def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
+        """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
+        x0, y0, x1, y1 = rect
+        sums = self.ink if sums is None else sums
+        if axis == 0:
+            return np.diff(sums[y1, x0 : x1 + 1] - sums[y0, x0 : x1 + 1])
+        return np.diff(sums[y0 : y1 + 1, x1] - sums[y0 : y1 + 1, x0])
+
+    def trim(self, rect: Rect) -> Rect | None:
+        """The part of a rectangle that has ink; None if there is none."""
+        x0, y0, x1, y1 = rect
+        across = self.ink[y1, x0 : x1 + 1] - self.ink[y0, x0 : x1 + 1]  # rises where there is ink
+        if across[-1] == across[0]:
+            return None
+        down = self.ink[y0 : y1 + 1, x1] - self.ink[y0 : y1 + 1, x0]
+        return (
+            x0 + int(across.searchsorted(across[0], "right")) - 1,
+            y0 + int(down.searchsorted(down[0], "right")) - 1,
+            x0 + int(across.searchsorted(across[-1])),
+            y0 + int(down.searchsorted(down[-1])),
+        )
+
+    def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
+        """The trimmed part of a rectangle between two gutters."""
+        if axis == 0:
+            part = rect[0] + start, rect[1], rect[0] + end, rect[3]
+        else:
+            part = rect[0], rect[1] + start, rect[2], rect[1] + end
+        if part not in self.trimmed:
+            self.trimmed[part] = self.trim(part)
+        return self.trimmed[part]
+
+    def inked(self, rect: Rect) -> float:
+        """Share of ink in a trimmed rectangle."""
+        x0, y0, x1, y1 = rect
+        ink = self.ink[y1, x1] - self.ink[y0, x1] - self.ink[y1, x0] + self.ink[y0, x0]
+        return float(ink) / ((x1 - x0) * (y1 - y0))
+
+    def count_marks(self, rect: Rect) -> int:
+        """How many printed letters lie in a rectangle."""
+        x0, y0, x1, y1 = rect
+        return sum(x0 <= x < x1 and y0 <= y < y1 for x, y in self.points)
+
+    def find_gutters(self, rect: Rect, axis: int, most: int) -> list[Gutter]:
+        """Blank columns or rows that cross a trimmed rectangle, from the left.
+
+        They are those beside printed letters and the best `most` of the others.
+        """
+        key = rect, axis
+        if key not in self.gutters:
+            self.gutters[key] = self._gutters(rect, axis)
+        kept = self.gutters[key]
+        chosen = self._beside_letters(rect, axis, kept)
+        most += len(chosen)
+        for one in kept:
+            if len(chosen) >= most:
+                break
+            if one not in chosen and not (one.crossed and self._is_framed(rect, axis, one)):
+                chosen.add(one)
+        return sorted(chosen, key=lambda gutter: gutter.start)
+
+    def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
+        """All gutters of a trimmed rectangle, the best first."""
+        profile = self.profile(rect, axis)
+        across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
+        least = max(1, math.ceil(self.rules.least_gutter * self.side))
+        found = [
+            (
+                self.gain_of(end - start, cost) - self._lined(rect, axis, start, end, level),
+                level,
+                start,
+                end,
+            )
+            for level, (share, cost) in enumerate(self.rules.levels)
+            for start, end in self._clear(rect, axis, find_runs(profile <= share * across, least))
+        ]
+        if self.steps is not None:
+            jumps = self.profile(rect, axis, self.steps[axis]) / across
+            for start, end in find_runs(jumps > self.rules.edge + float(np.median(jumps))):
+                middle = start + int(jumps[start:end].argmax())
+                gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
+                found.append((gain, -1, middle, middle + 1))
+            if self.guided and self.dark:
+                found += self._implied(rect, axis)
+        crossed = len(self.rules.levels) - 1
+        kept: list[Gutter] = []
+        taken = bytearray(len(profile))
+        for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
+            if start == 0 or end == len(profile):
+                continue
+            if 1 in taken[start:end]:
+                continue
+            middle = (start + end) // 2
+            start, end = (middle, middle + 1) if level == -2 else (start, end)
+            kept.append(Gutter(start, end, gain, level == crossed))
+            taken[start:end] = b"\1" * (end - start)
+        return sorted(kept, key=lambda gutter: -gutter.gain)
+
+    def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
+        """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
+        beside = set()
+        for mark in self.marks:
+            if not holds(rect, centre(mark)):
+                continue
+            head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
+            if self.corner[axis]:
+                own = min(gutters, key=lambda one: (one.start < foot, one.start), default=None)
+                own = own if own and own.start >= foot else None
+            else:
+                own = max(gutters, key=lambda one: (one.end <= head, one.end), default=None)
+                own = own if own and own.end <= head else None
+            if own:
+                beside.add(own)
+        return beside
+
+    def _clear(self, rect: Rect, axis: int, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Runs cut short at printed letters: the ink of one may be too little to end a gutter."""
+        for mark in self.marks:
+            if holds(rect, centre(mark)):
+                head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
+                runs = [
+                    ((max(start, foot), end) if self.corner[axis] else (start, min(end, head)))
+                    if start < foot and end > head
+                    else (start, end)
+                    for start, end in runs
+                ]
+        return [(start, end) for start, end in runs if start < end]
+
+    def _implied(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
+        """Cuts as far from each letter as the first or last letter is from the picture's side."""
+        room = max(1, round(self.rules.implied_apart * self.side))
+        found = []
+        if self.centred and axis == 0:
+            return found
+        for mark in self.points:
+            if not holds(rect, mark):
+                continue
+            away = self.margin[axis] if self.corner[axis] else -self.margin[axis]
+            middle = round(mark[axis] + away) - rect[axis]
+            if room < middle < rect[axis + 2] - rect[axis] - room:
+                found.append((self.rules.implied_gain, -2, middle - room, middle + room))
+        return found
+
+    def _lined(self, rect: Rect, axis: int, start: int, end: int, level: int) -> float:
+        """Cost of lines that run through a gutter: it may lie between an axis and its labels."""
+        if not level:
+            return 0.0
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return self.rules.lined * min(len(find_runs(through == end - start)), 2)
+
+    def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
+        """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
+        part = list(rect)
+        part[axis], part[axis + 2] = rect[axis] + gutter.start, rect[axis] + gutter.end
+        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return len(find_runs(through == gutter.end - gutter.start)) > 1
+
+    def gain_of(self, width: int, cost: float) -> float:
+        """What it is worth to cut at a gutter of a width, in pixels."""
+        share = min(width / self.side, self.rules.widest)
+        return math.log(share / self.rules.unit_gutter) - cost
