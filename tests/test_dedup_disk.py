@@ -112,7 +112,7 @@ def in_order(rows: list[dedup_reference.Row]) -> list[dedup_reference.Row]:
     return sorted(rows, key=lambda placed: placed[0])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(SHARDS, FIGURE_ROWS), min_size=1, max_size=24).map(in_order),
     st.lists(st.tuples(SHARDS, PASSAGE_ROWS), max_size=16).map(in_order),

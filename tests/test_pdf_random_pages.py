@@ -10,7 +10,6 @@ from cephalo.dataset_scripts.pdf.geometry import covered, iou
 
 CASES = settings(
     max_examples=20,
-    deadline=None,
     derandomize=True,  # the same pages each time
     phases=[Phase.generate],  # a page that fails is small enough as it is
     suppress_health_check=[HealthCheck.function_scoped_fixture],

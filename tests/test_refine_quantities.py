@@ -128,7 +128,7 @@ TOKENS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TOKENS)
 def test_no_text_stops_the_reader(text):
     for found in parse(text):
@@ -179,7 +179,7 @@ CONVERSIONS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(11, 9999), st.sampled_from(CONVERSIONS))
 def test_a_quantity_agrees_with_itself_in_another_unit(value, conversion):
     unit, other, factor, offset = conversion

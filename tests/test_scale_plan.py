@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from measure_requests import count_tokens
 from pdf_samples import one_figure
@@ -75,7 +75,6 @@ def test_a_repaired_node_takes_tasks_again():
     assert outcome.lost == 15  # five seconds, and ten more for reading document by document
 
 
-@settings(deadline=None)
 @given(
     seconds=st.lists(st.floats(0.1, 100), min_size=1, max_size=40),
     tasks=st.integers(1, 12),
