@@ -23,10 +23,10 @@ import torch
 from transformers import PreTrainedModel
 
 from modeling_cephalo import (
-    CephaloMoeConfig,
-    CephaloMoeForConditionalGeneration,
+    CephaloMoePhi3VForCausalLM,
     Phi3VConfig,
     Phi3VForCausalLM,
+    mixture_config,
 )
 from modeling_cephalo.modeling_cephalo_moe import expert_shares
 
@@ -95,7 +95,7 @@ def tasks(model: PreTrainedModel, ids: torch.Tensor, new_tokens: int) -> dict[st
 
 
 @torch.inference_mode()
-def weights_read(mixture: CephaloMoeForConditionalGeneration, tokens: torch.Tensor) -> float:
+def weights_read(mixture: CephaloMoePhi3VForCausalLM, tokens: torch.Tensor) -> float:
     """What one step of decoding reads of the mixture's weights, the dense model's being 1.
 
     Args:
@@ -108,7 +108,7 @@ def weights_read(mixture: CephaloMoeForConditionalGeneration, tokens: torch.Tens
         for layer in logits
         for column in range(tokens.shape[1])
     ]
-    layers = mixture.base_model.routed_decoder.layers
+    layers = mixture.model.layers
     experts = sum(p.numel() for layer in layers for p in layer.mlp.experts.parameters())
     head = mixture.get_output_embeddings().weight.numel()
     others = sum(p.numel() for p in layers.parameters()) - experts + head
@@ -121,8 +121,8 @@ def measure(batch: int, length: int, new_tokens: int, repeats: int, k: int = 1) 
     torch.manual_seed(0)
     base = base_config()
     dense = Phi3VForCausalLM(base).eval()
-    config = CephaloMoeConfig(base_config=base, num_experts=EXPERTS, num_experts_per_tok=k)
-    mixture = CephaloMoeForConditionalGeneration(config).eval()
+    config = mixture_config(base, num_experts=EXPERTS, num_experts_per_tok=k)
+    mixture = CephaloMoePhi3VForCausalLM(config).eval()
     ids = torch.randint(3, base.vocab_size, (batch, length))
     with torch.inference_mode():
         logits = mixture(input_ids=ids, output_router_logits=True).router_logits

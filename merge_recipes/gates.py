@@ -17,8 +17,11 @@ from torch.utils.hooks import RemovableHandle
 
 from cephalo.inference.images import open_image
 from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt
-from modeling_cephalo import CephaloMoeForConditionalGeneration
-from modeling_cephalo.modeling_cephalo_moe import CephaloMoeRouter, expert_shares
+from modeling_cephalo.modeling_cephalo_moe import (
+    CephaloMoeRouter,
+    RoutedGeneration,
+    expert_shares,
+)
 
 TOKENS_PER_PROMPT = 64  # drawn from each prompt, or a long one would need gigabytes
 WEIGHT_DECAY = 0.01
@@ -37,7 +40,7 @@ class Routing:
 
 
 def train_gates(
-    model: CephaloMoeForConditionalGeneration,
+    model: RoutedGeneration,
     processor: Any,
     prompts: Prompts,
     training: GateTraining | None = None,
@@ -54,8 +57,9 @@ def train_gates(
     tokens, each expert with the same total weight. Raises ValueError where the prompts are not for
     as many experts as the model has.
     """
-    if len(prompts) != model.config.num_experts:
-        raise ValueError(f"prompts for {len(prompts)} of {model.config.num_experts} experts")
+    count = model.config.get_text_config().num_experts
+    if len(prompts) != count:
+        raise ValueError(f"prompts for {len(prompts)} of {count} experts")
     training = training or GateTraining()
     inputs = [
         (index, encode(processor, prompt)) for index, own in enumerate(prompts) for prompt in own
@@ -84,9 +88,7 @@ def encode(processor: Any, prompt: Prompt) -> Any:
 
 
 @torch.no_grad()
-def router_inputs(
-    model: CephaloMoeForConditionalGeneration, batch: Any, expert: int | None
-) -> list[torch.Tensor]:
+def router_inputs(model: RoutedGeneration, batch: Any, expert: int | None) -> list[torch.Tensor]:
     """What the router of each layer sees, [tokens, hidden], with all tokens sent to `expert`.
 
     With None the routers choose.
@@ -127,7 +129,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def to_model(model: CephaloMoeForConditionalGeneration, batch: Any) -> dict[str, torch.Tensor]:
+def to_model(model: RoutedGeneration, batch: Any) -> dict[str, torch.Tensor]:
     """The tensors of a batch on the device of the embeddings, images in the model's dtype."""
     weight = model.get_input_embeddings().weight
     return {
@@ -169,20 +171,19 @@ def fit_router(
 
 
 @torch.inference_mode()
-def measure_routing(
-    model: CephaloMoeForConditionalGeneration, processor: Any, prompts: Prompts
-) -> Routing:
+def measure_routing(model: RoutedGeneration, processor: Any, prompts: Prompts) -> Routing:
     """Route prompts of each expert, in order, and count where their tokens go.
 
     With k experts a token the places are its k choices, of which one can be right.
     """
     shares, right = [], []
+    k = model.config.get_text_config().num_experts_per_tok
     with evaluating(model):
         for expert, own in enumerate(prompts):
             for prompt in own:
                 batch = to_model(model, encode(processor, prompt))
                 out = model(**batch, use_cache=False, logits_to_keep=1, output_router_logits=True)
-                share = expert_shares(out.router_logits, model.config.num_experts_per_tok).mean(0)
+                share = expert_shares(out.router_logits, k).mean(0)
                 shares.append(share[expert].item())
                 right.append(share.argmax().item() == expert)
     return Routing(

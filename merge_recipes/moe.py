@@ -103,19 +103,18 @@ def mix(
 
 def empty_mixture(base_config: Any, recipe: MoeRecipe) -> Any:
     """The mixture on the meta device."""
-    import torch
+    from modeling_cephalo import mixture_config
+    from modeling_cephalo.published import on_meta
 
-    from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration
-
-    config = CephaloMoeConfig(
-        base_config=base_config,
+    config = mixture_config(
+        base_config,
+        dtype=recipe.dtype,
         num_experts=len(recipe.experts),
         num_experts_per_tok=recipe.experts_per_token,
-        architectures=[CephaloMoeForConditionalGeneration.__name__],
-        dtype=recipe.dtype,
     )
-    with torch.device("meta"):
-        return CephaloMoeForConditionalGeneration(config)
+    model = on_meta(config)
+    config.architectures = [type(model).__name__]
+    return model
 
 
 def build(
@@ -140,7 +139,7 @@ def build(
             torch.nn.init.zeros_(parameter)
     write_index(places | dict.fromkeys(save_gates(skeleton, folder), GATES_FILE), folder)
     custom_object_save(skeleton, folder, config=skeleton.config)
-    processor = read_processor(base, skeleton.config.base_config)
+    processor = read_processor(base, skeleton.config)
     processor.save_pretrained(folder)
     if (path := base / "generation_config.json").exists():
         shutil.copyfile(path, folder / path.name)

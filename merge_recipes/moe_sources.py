@@ -120,14 +120,13 @@ def plan_mixture(
     """
     planned = {}
     for name, shape in shapes.items():
-        inner = name.removeprefix("model.")
-        if ".mlp.experts." in inner:
-            own = inner.replace(".experts.", ".")
+        if ".mlp.experts." in name:
+            own = name.replace(".experts.", ".")
             pieces = [expert.places[part] for expert in experts for part in expert.mlp_parts(own)]
-        elif ".mlp.gate." in inner or inner not in base.places:  # a tied weight is not in the files
+        elif ".mlp.gate." in name or name not in base.places:  # a tied weight is not in the files
             continue
         else:
-            pieces = [base.places[inner]]
+            pieces = [base.places[name]]
         planned[name] = plan_tensor(shape, pieces, dtype)
     return planned
 

@@ -10,11 +10,11 @@ from mergekit.config import MergeConfiguration
 from mergekit.options import MergeOptions
 from mergekit.plan import MergePlanner
 
-import modeling_cephalo  # noqa: F401  (so that mergekit can read a phi3_v config)
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.recipe import DepthRecipe
 from cephalo.merge_recipes.sources import TEXT_LAYERS, Checkpoint
 from cephalo.merge_recipes.weight_files import Planned, locate, plan_tensor
+from modeling_cephalo import register
 
 
 def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, Planned]:
@@ -25,6 +25,7 @@ def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, 
 
     Raises CephaloError where a source lacks a tensor.
     """
+    register()  # mergekit reads each configuration with AutoConfig
     by_folder = {str(checkpoint.folder): checkpoint for checkpoint in found.values()}
     places = {folder: locate(checkpoint) for folder, checkpoint in by_folder.items()}
     plain = recipe.model_dump(mode="json")

@@ -31,6 +31,8 @@ from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.cli.templates import check_template
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
+from . import register
+
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
 # What a model is besides its weights. Code is not run unless it is trusted.
@@ -140,6 +142,7 @@ def read_config(
     Phi-3-vision does with FlashAttention, is left to transformers; `attn_implementation` goes
     before it. Raises CephaloError for what transformers and Cephalo do not know.
     """
+    register()
     stored = read_object(folder / CONFIG)
     kind = stored.get("model_type")
     if not isinstance(kind, str) or (kind not in CONFIG_MAPPING and not trust_remote_code):
@@ -181,6 +184,7 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
     Older files of LLaVA-NeXT do not say how many tokens an image has; config.json does. Raises
     CephaloError where a part is missing or is not of the model with this configuration.
     """
+    register()
     for part, files in (("tokenizer", TOKENIZERS), ("image processor", PROCESSORS)):
         if not any((folder / file).exists() for file in files):
             raise CephaloError(f"{folder} has no {part} ({files[0]}); save its processor there")

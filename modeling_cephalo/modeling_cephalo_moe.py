@@ -1,34 +1,46 @@
-"""Mixtures of experts (`cephalo_moe`) around phi3_v, Idefics2 and LLaVA-NeXT.
+"""Mixtures of experts around phi3_v, Idefics2 and LLaVA-NeXT.
 
-The dense model of the family is kept as `model`, so that images, attention, caches and generation
-are its own; only the `mlp` of each decoder layer is replaced by experts and a router. Tokens go to
-their own experts alone, through transformers' grouped experts.
+Each is its family's own class, so that images, attention, caches and generation are those of the
+dense model; only the `mlp` of each decoder layer is experts and a router. Tokens go to their own
+experts alone, through transformers' grouped experts.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import (
-    Cache,
-    GenerationMixin,
+    AutoModel,
     Idefics2ForConditionalGeneration,
     Idefics2Model,
     LlavaNextForConditionalGeneration,
     LlavaNextModel,
+    MistralModel,
+    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.integrations import use_experts_implementation
-from transformers.modeling_outputs import BaseModelOutputWithPast, MoeCausalLMOutputWithPast
-from transformers.modeling_utils import slice_logits_to_keep
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+from transformers.models.mistral.modeling_mistral import MistralPreTrainedModel
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
+from transformers.models.phi3.modeling_phi3 import Phi3PreTrainedModel
+from transformers.utils.output_capturing import OutputRecorder
 
-from .configuration_cephalo_moe import CephaloMoeConfig
+from .configuration_cephalo_moe import (
+    CephaloMoeIdefics2Config,
+    CephaloMoeLlavaNextConfig,
+    CephaloMoePhi3VConfig,
+    CephaloMoeTextConfig,
+    Idefics2MoeConfig,
+    Phi3VMoeConfig,
+)
 from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
 
 
@@ -37,14 +49,13 @@ class CephaloMoeExperts(nn.Module):
     """The MLPs of all experts: `gate_up_proj` [experts, 2 inner, hidden], gate first, and
     `down_proj` [experts, hidden, inner]."""
 
-    def __init__(self, config: CephaloMoeConfig) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
-        text = config.get_text_config()
         self.num_experts = config.num_experts
-        hidden, inner = text.hidden_size, text.intermediate_size
+        hidden, inner = config.hidden_size, config.intermediate_size
         self.gate_up_proj = nn.Parameter(torch.empty(self.num_experts, 2 * inner, hidden))
         self.down_proj = nn.Parameter(torch.empty(self.num_experts, hidden, inner))
-        self.act_fn = ACT2FN[text.hidden_act]
+        self.act_fn = ACT2FN[config.hidden_act]
 
     def forward(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
@@ -72,11 +83,10 @@ class CephaloMoeExperts(nn.Module):
 class CephaloMoeRouter(nn.Module):
     """Chooses k experts for each token, and their weights."""
 
-    def __init__(self, config: CephaloMoeConfig) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         self.top_k, self.routing = config.num_experts_per_tok, config.routing
-        hidden = config.get_text_config().hidden_size
-        self.weight = nn.Parameter(torch.empty(config.num_experts, hidden))
+        self.weight = nn.Parameter(torch.empty(config.num_experts, config.hidden_size))
         self.bias = nn.Parameter(torch.empty(config.num_experts))
 
     def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -106,7 +116,7 @@ class CephaloMoeRouter(nn.Module):
 class CephaloMoeMLP(nn.Module):
     """What takes the place of a decoder layer's MLP."""
 
-    def __init__(self, config: CephaloMoeConfig) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         self.gate = CephaloMoeRouter(config)
         self.experts = CephaloMoeExperts(config)
@@ -118,219 +128,210 @@ class CephaloMoeMLP(nn.Module):
         return self.experts(tokens, experts, weights).view_as(hidden_states)
 
 
-class RoutedBackbone:
-    """Comes before the class of a family's headless model and gives it experts."""
-
-    decoder_name = ""
-
-    def __init__(self, config: CephaloMoeConfig) -> None:
-        super().__init__(config.base_config)
-        for layer in self.routed_decoder.layers:
-            layer.mlp = CephaloMoeMLP(config)
-            init_mlp(layer.mlp, config.get_text_config().initializer_range)
-
-    @property
-    def routed_decoder(self) -> nn.Module:
-        """The decoder, whose `layers` hold the experts."""
-        return self.get_submodule(self.decoder_name)
-
-    def forward(
-        self, *args: Any, output_router_logits: bool = False, **kwargs: Any
-    ) -> BaseModelOutputWithPast:
-        """As the family's model, and `router_logits` of each layer on request."""
-        with self.recorded_logits(output_router_logits) as logits:
-            outputs = super().forward(*args, **{**kwargs, "return_dict": True})
-        if output_router_logits:
-            outputs["router_logits"] = tuple(logits)
-        return outputs
-
-    @contextmanager
-    def recorded_logits(self, wanted: bool) -> Iterator[list[torch.Tensor]]:
-        """Collect the router logits of each layer that runs inside."""
-        logits: list[torch.Tensor] = []
-        hooks = [
-            layer.mlp.gate.register_forward_hook(lambda _, args, output: logits.append(output[0]))
-            for layer in (self.routed_decoder.layers if wanted else ())
-        ]
-        try:
-            yield logits
-        finally:
-            for hook in hooks:
-                hook.remove()
+# Decoders
 
 
-@torch.no_grad()
-def init_mlp(mlp: CephaloMoeMLP, std: float) -> None:
-    """Random weights; the families' own initialisation does not know these modules."""
-    for name, parameter in mlp.named_parameters():
-        if name == "gate.bias":
-            init.zeros_(parameter)
-        else:
-            init.normal_(parameter, std=std)
+@dataclass
+class RouterLogits:
+    """Filled by the decoder: what it returns besides hidden states does not get past the headless
+    models of Idefics2 and LLaVA-NeXT. No list, as accelerate hands copies of lists to modules."""
+
+    layers: tuple[torch.Tensor, ...] = ()
 
 
-class RoutedPhi3V(RoutedBackbone, Phi3VModel):
-    pass
+class WithExperts:
+    """Comes before a family's class, whose answer to this question would be inherited: no."""
+
+    @classmethod
+    def _can_set_experts_implementation(cls) -> bool:
+        return True
 
 
-class RoutedIdefics2(RoutedBackbone, Idefics2Model):
-    decoder_name = "text_model"
+class RoutedDecoder(WithExperts):
+    """Comes before the class of a decoder and puts experts in the place of its MLPs."""
 
-
-class RoutedLlavaNext(RoutedBackbone, LlavaNextModel):
-    decoder_name = "language_model"
-
-
-FAMILIES = {
-    "phi3_v": (Phi3VForCausalLM, RoutedPhi3V),
-    "idefics2": (Idefics2ForConditionalGeneration, RoutedIdefics2),
-    "llava_next": (LlavaNextForConditionalGeneration, RoutedLlavaNext),
-}
-
-
-class CephaloMoePreTrainedModel(PreTrainedModel):
-    config: CephaloMoeConfig
-    input_modalities = ("image", "text")
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
     # Steps of training are lost in the eight bits of a bfloat16 router.
     _keep_in_fp32_modules_strict = ["mlp.gate.weight", "mlp.gate.bias"]  # noqa: RUF012
 
-
-class CephaloMoeForConditionalGeneration(LoadsWhole, CephaloMoePreTrainedModel, GenerationMixin):
-    """A mixture of experts with a language modelling head."""
-
-    def __init__(self, config: CephaloMoeConfig) -> None:
+    def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
-        # Loading in another dtype reaches the base's configuration, but not that of its parts.
-        for part in config.base_config.sub_configs:
-            getattr(config.base_config, part).dtype = config.base_config.dtype
-        dense, routed = FAMILIES[config.base_config.model_type]
-        with torch.device("meta"):  # its weights are replaced at once
-            self.model = dense(config.base_config)
-        text = config.get_text_config()
-        self.model.model = routed(config)
-        self.model.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
-        self.model.post_init()
+        for layer in self.layers:
+            layer.mlp = CephaloMoeMLP(config)
         self.post_init()
 
-    @property
-    def base_model(self) -> nn.Module:
-        """The model without its head."""
-        return self.model.model
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, CephaloMoeExperts):
+            init.normal_(module.gate_up_proj, std=self.config.initializer_range)
+            init.normal_(module.down_proj, std=self.config.initializer_range)
+        elif isinstance(module, CephaloMoeRouter):
+            init.normal_(module.weight, std=self.config.initializer_range)
+            init.zeros_(module.bias)
+
+
+def filling(forward: Callable) -> Callable:
+    """A decoder's `forward` that fills the `RouterLogits` given as `router_logits`."""
+
+    @wraps(forward)
+    def filled(
+        self: PreTrainedModel, *args: Any, router_logits: RouterLogits | None = None, **kwargs: Any
+    ) -> Any:
+        outputs = forward(self, *args, **kwargs)
+        if router_logits is not None and "router_logits" in outputs:
+            router_logits.layers = outputs["router_logits"]
+        return outputs
+
+    return filled
+
+
+class CephaloMoeTextModel(RoutedDecoder, MistralModel):
+    config: CephaloMoeTextConfig
+    _can_record_outputs = {  # noqa: RUF012
+        **MistralPreTrainedModel._can_record_outputs,
+        "router_logits": OutputRecorder(CephaloMoeRouter, index=0),
+    }
+    forward = filling(MistralModel.forward)
+
+
+class CephaloMoePhi3VModel(RoutedDecoder, Phi3VModel):
+    config: CephaloMoePhi3VConfig
+    _can_record_outputs = {  # noqa: RUF012
+        **Phi3PreTrainedModel._can_record_outputs,
+        "router_logits": OutputRecorder(CephaloMoeRouter, index=0),
+    }
+    forward = filling(Phi3VModel.forward)
+
+
+class RoutedText(WithExperts):
+    """Comes before a headless model that makes its decoder through AutoModel."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        # Here and not once: remote code may be loaded twice, with two classes of one configuration.
+        AutoModel.register(type(config.text_config), CephaloMoeTextModel, exist_ok=True)
+        super().__init__(config)
+
+
+class CephaloMoeIdefics2Model(RoutedText, Idefics2Model):
+    config: CephaloMoeIdefics2Config
+
+
+class CephaloMoeLlavaNextModel(RoutedText, LlavaNextModel):
+    config: CephaloMoeLlavaNextConfig
+
+
+# Models with a language modelling head
+
+
+@dataclass
+class CephaloMoeCausalLMOutputWithPast(MoeCausalLMOutputWithPast):
+    """As the dense families return, with `router_logits`, float32 [batch * length, experts] by
+    layer, and `aux_loss`, the load-balancing loss."""
+
+    image_hidden_states: Any = None
+
+
+class RoutedGeneration(WithExperts, LoadsWhole):
+    """Comes before a family's class with a head, and builds it on the headless mixture."""
+
+    headless: type[PreTrainedModel]
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        PreTrainedModel.__init__(self, config)
+        text = config.get_text_config()
+        self.vocab_size = text.vocab_size
+        self.model = self.headless(config)
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.post_init()
 
     @property
     def routers(self) -> list[CephaloMoeRouter]:
         """The router of each layer, in order."""
-        return [layer.mlp.gate for layer in self.base_model.routed_decoder.layers]
+        return [layer.mlp.gate for layer in self.get_decoder().layers]
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The token embeddings."""
-        return self.model.get_input_embeddings()
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the token embeddings."""
-        self.model.set_input_embeddings(value)
+def balanced(forward: Callable) -> Callable:
+    """A family's `forward` with router logits and the load-balancing loss.
 
-    def get_output_embeddings(self) -> nn.Module:
-        """The language modelling head."""
-        return self.model.get_output_embeddings()
+    `output_router_logits` asks for both, by default as the decoder's configuration says. While
+    training with labels, `router_aux_loss_coef` times the load-balancing loss of Switch
+    Transformers (arXiv 2101.03961, equations 4 to 6), over all layers as in Mixtral, is added to
+    the loss.
+    """
+    names = list(inspect.signature(forward).parameters)[1:]
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        """Replace the language modelling head."""
-        self.model.set_output_embeddings(value)
-
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        pixel_values: torch.Tensor | None = None,
-        pixel_attention_mask: torch.Tensor | None = None,
-        image_sizes: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        labels: torch.LongTensor | None = None,
-        use_cache: bool | None = None,
-        output_router_logits: bool | None = None,
-        logits_to_keep: int | torch.Tensor = 0,
-        **kwargs: Any,
-    ) -> MoeCausalLMOutputWithPast:
-        """Predict the next tokens.
-
-        Args:
-            output_router_logits: return `router_logits`, float32 [batch * length, experts] by
-                layer, and `aux_loss`, the load-balancing loss; by default as the configuration
-                says.
-
-        The other arguments are those of the family's own model, which takes either
-        `pixel_attention_mask` (idefics2) or `image_sizes` (phi3_v, llava_next) or none.
-
-        While training with labels, `router_aux_loss_coef` times the load-balancing loss of Switch
-        Transformers (arXiv 2101.03961, equations 4 to 6), over all layers as in Mixtral, is added
-        to the loss.
-        """
-        if output_router_logits is None:
-            output_router_logits = self.config.output_router_logits
-        coefficient = self.config.router_aux_loss_coef
-        balance = self.training and labels is not None and coefficient > 0
-        # Only what is given: a family's model does not know the arguments of the others.
-        images = {
-            "pixel_values": pixel_values,
-            "pixel_attention_mask": pixel_attention_mask,
-            "image_sizes": image_sizes,
-        }
-        outputs = self.base_model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            output_router_logits=output_router_logits or balance,
-            **{name: value for name, value in images.items() if value is not None},
-            **kwargs,
-        )
-        hidden_states = slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep)
-        logits = self.get_output_embeddings()(hidden_states)
-        loss = aux_loss = None
-        if labels is not None:
-            # phi3_v has negative ids at images.
-            labels = labels.masked_fill(labels < 0, -100)
-            vocabulary = self.config.get_text_config().vocab_size
-            loss = self.loss_function(logits, labels, vocab_size=vocabulary, **kwargs)
-        if output_router_logits or balance:
-            aux_loss = load_balancing_loss_func(
-                outputs.router_logits,
-                self.config.num_experts,
-                self.config.num_experts_per_tok,
-                attention_mask,
+    @wraps(forward)
+    def routed(
+        self: RoutedGeneration, *args: Any, **kwargs: Any
+    ) -> tuple | CephaloMoeCausalLMOutputWithPast:
+        kwargs |= zip(names, args, strict=False)
+        text, labels = self.config.get_text_config(), kwargs.get("labels")
+        return_dict = kwargs.pop("return_dict", None)
+        wanted = kwargs.pop("output_router_logits", None)
+        wanted = text.output_router_logits if wanted is None else wanted
+        balance = self.training and labels is not None and text.router_aux_loss_coef > 0
+        found = RouterLogits()
+        kwargs |= {"output_router_logits": wanted or balance, "router_logits": found}
+        outputs = dict(forward(self, **kwargs, return_dict=True))
+        if wanted or balance:
+            outputs["aux_loss"] = load_balancing_loss_func(
+                found.layers,
+                text.num_experts,
+                text.num_experts_per_tok,
+                kwargs.get("attention_mask"),
             )
         if balance:
-            share = batch_share(labels, kwargs.get("num_items_in_batch"))
-            loss = loss + coefficient * share * aux_loss.to(loss.device)
-        return MoeCausalLMOutputWithPast(
-            loss=loss,
-            aux_loss=aux_loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-            router_logits=outputs.router_logits if output_router_logits else None,
-        )
+            weight = text.router_aux_loss_coef * batch_share(
+                labels, kwargs.get("num_items_in_batch")
+            )
+            outputs["loss"] = outputs["loss"] + weight * outputs["aux_loss"]
+        if wanted:
+            outputs["router_logits"] = found.layers
+        output = CephaloMoeCausalLMOutputWithPast(**outputs)
+        if return_dict is None:
+            return_dict = self.config.return_dict
+        return output if return_dict else output.to_tuple()
 
-    def prepare_inputs_for_generation(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As the family does."""
-        return self.model.prepare_inputs_for_generation(*args, **kwargs)
+    routed.__annotations__ = {
+        **forward.__annotations__,
+        "return": tuple | CephaloMoeCausalLMOutputWithPast,
+    }
+    return routed
 
-    def _expand_inputs_for_generation(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model._expand_inputs_for_generation(*args, **kwargs)
 
-    def _get_logits_processor(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model._get_logits_processor(*args, **kwargs)
+class CephaloMoeIdefics2ForConditionalGeneration(
+    RoutedGeneration, Idefics2ForConditionalGeneration
+):
+    config: CephaloMoeIdefics2Config
+    headless = CephaloMoeIdefics2Model
+    forward = balanced(Idefics2ForConditionalGeneration.forward)
+
+
+class CephaloMoeLlavaNextForConditionalGeneration(
+    RoutedGeneration, LlavaNextForConditionalGeneration
+):
+    config: CephaloMoeLlavaNextConfig
+    headless = CephaloMoeLlavaNextModel
+    forward = balanced(LlavaNextForConditionalGeneration.forward)
+
+
+class CephaloMoePhi3VForCausalLM(RoutedGeneration, Phi3VForCausalLM):
+    config: CephaloMoePhi3VConfig
+    headless = CephaloMoePhi3VModel
+    forward = balanced(Phi3VForCausalLM.forward)
+
+
+# Mixtures as they were published; modeling_cephalo_moe_published has their key layout.
+
+
+class Phi3VMoeForCausalLM(CephaloMoePhi3VForCausalLM):
+    config: Phi3VMoeConfig
+    _auto_class = None
+
+
+class Idefics2MoeForCausalLM(CephaloMoeIdefics2ForConditionalGeneration):
+    config: Idefics2MoeConfig
+    _auto_class = None
 
 
 def batch_share(labels: torch.Tensor, num_items: torch.Tensor | int | None) -> torch.Tensor | float:
@@ -362,7 +363,14 @@ def expert_shares(
 
 
 __all__ = [
-    "CephaloMoeForConditionalGeneration",
-    "CephaloMoePreTrainedModel",
+    "CephaloMoeIdefics2ForConditionalGeneration",
+    "CephaloMoeIdefics2Model",
+    "CephaloMoeLlavaNextForConditionalGeneration",
+    "CephaloMoeLlavaNextModel",
+    "CephaloMoePhi3VForCausalLM",
+    "CephaloMoePhi3VModel",
+    "CephaloMoeTextModel",
+    "Idefics2MoeForCausalLM",
+    "Phi3VMoeForCausalLM",
     "expert_shares",
 ]

@@ -1,41 +1,46 @@
-"""Mixtures as they were published (`phi3_v_moe`, `idefics2_moe`): their key layout.
+"""The key layout of mixtures as they were published (`phi3_v_moe`, `idefics2_moe`).
 
-Each expert has linear layers of its own, `model.<decoder>.layers.N.mlp.experts.E.*`, and the router
-is `mlp.gating_layer.gate`. How they route is in the configuration.
+Each expert has linear layers of its own, `model.<decoder>.layers.N.mlp.experts.E.*`, the router is
+`mlp.gating_layer.gate`, and the dense model is a part called `model` beside a second head that
+nothing uses. `modeling_cephalo_moe` has the classes, which are saved in this layout again.
 """
+
+from typing import Any
 
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
 from transformers.core_model_loading import (
     Concatenate,
+    ConversionOps,
     MergeModulelist,
     WeightConverter,
     WeightRenaming,
 )
 
-from .configuration_cephalo_moe import Idefics2MoeConfig, Phi3VMoeConfig
-from .modeling_cephalo_moe import CephaloMoeForConditionalGeneration
+USED_HEAD = "model.lm_head.weight"
 
 
-class PublishedMoe(CephaloMoeForConditionalGeneration):
-    """A published mixture; it is saved in the published key layout, without remote code."""
+class TakeUsedHead(ConversionOps):
+    """Of the two heads in the files, the one of the dense model."""
 
-    _auto_class = None
-    # The published code keeps a second, unused head.
-    _keys_to_ignore_on_load_unexpected = [r"^lm_head\.weight$"]  # noqa: RUF012
+    def convert(
+        self, input_dict: dict[str, Any], target_patterns: list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """The head by its name in the model; that of the first pattern, if it is there."""
+        return {target_patterns[0]: input_dict.get(USED_HEAD) or next(iter(input_dict.values()))}
 
-
-class Phi3VMoeForCausalLM(PublishedMoe):
-    config: Phi3VMoeConfig
-
-
-class Idefics2MoeForCausalLM(PublishedMoe):
-    config: Idefics2MoeConfig
+    @property
+    def reverse_op(self) -> ConversionOps:
+        """Written under the name that is used."""
+        return TakeUsedHead()
 
 
 def published_layout(inputs: list[str]) -> list[WeightRenaming | WeightConverter]:
     """One tensor by expert, of a linear layer each, under the names in `inputs`."""
     fuse = [Concatenate(dim=1)] if len(inputs) > 1 else []
     return [
+        # All but the head, on the way back too, where the pattern is "model." alone.
+        WeightRenaming(r"^model\.model\.([^l].+|l[^m].+)", r"model.\1"),
+        WeightConverter([USED_HEAD, "lm_head.weight"], "lm_head.weight", [TakeUsedHead()]),
         # Whole names: "mlp.gate." would, on the way back, match "mlp.gate_proj" of Idefics2 too.
         WeightRenaming("mlp.gating_layer.gate.weight", "mlp.gate.weight"),
         WeightRenaming("mlp.gating_layer.gate.bias", "mlp.gate.bias"),
@@ -52,11 +57,10 @@ def published_layout(inputs: list[str]) -> list[WeightRenaming | WeightConverter
     ]
 
 
-register_checkpoint_conversion_mapping(
-    "phi3_v_moe", published_layout(["gate_up_proj"]), overwrite=True
-)
-register_checkpoint_conversion_mapping(
-    "idefics2_moe", published_layout(["gate_proj", "up_proj"]), overwrite=True
-)
-
-__all__ = ["Idefics2MoeForCausalLM", "Phi3VMoeForCausalLM"]
+def register_layouts() -> None:
+    """Have transformers read and write the published types in their layout."""
+    for model_type, inputs in (
+        ("phi3_v_moe", ["gate_up_proj"]),
+        ("idefics2_moe", ["gate_proj", "up_proj"]),
+    ):
+        register_checkpoint_conversion_mapping(model_type, published_layout(inputs), overwrite=True)

@@ -4,19 +4,39 @@ A small tower that cuts an image into patches at once learns fine structure slow
 their place (arXiv 2106.14881) see it early. All else is Idefics2: configuration, processor, keys.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import nn
-from transformers import Idefics2Config, Idefics2ForConditionalGeneration
+from transformers import (
+    Idefics2Config,
+    Idefics2ForConditionalGeneration,
+    Idefics2Model,
+    PreTrainedModel,
+)
+from transformers import initialization as init
+from transformers.models.idefics2.configuration_idefics2 import Idefics2VisionConfig
+from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
 
 GROUPS = 8  # of channels that are normalised together
+# Where the classes are in a saved folder, for `trust_remote_code=True` without this package.
+AUTO_MAP = {
+    "AutoConfig": "modeling_cephalo_stem.CephaloStemConfig",
+    "AutoModel": "modeling_cephalo_stem.CephaloStemModel",
+    "AutoModelForCausalLM": "modeling_cephalo_stem.CephaloStemForConditionalGeneration",
+    "AutoModelForImageTextToText": "modeling_cephalo_stem.CephaloStemForConditionalGeneration",
+    "AutoModelForMultimodalLM": "modeling_cephalo_stem.CephaloStemForConditionalGeneration",
+}
 
 
 @strict
 class CephaloStemConfig(Idefics2Config):
     """Idefics2's configuration with `stem_channels`, the channels after each halving of the image.
+
+    By default they double up to the hidden size of the vision tower.
 
     Raises ValueError unless the halvings make one patch and the last channels are the tower's
     hidden size.
@@ -24,7 +44,18 @@ class CephaloStemConfig(Idefics2Config):
 
     model_type = "cephalo_stem"
 
-    stem_channels: list[int] | tuple[int, ...] = (64, 256, 512, 1152)
+    stem_channels: list[int] | tuple[int, ...] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.stem_channels is None:
+            vision = self.vision_config
+            halvings = vision.patch_size.bit_length() - 1
+            self.stem_channels = [vision.hidden_size >> n for n in reversed(range(halvings))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every configuration, with the places of the classes in a saved folder."""
+        return super().to_dict() | {"auto_map": dict(AUTO_MAP)}
 
     def validate_architecture(self) -> None:
         """Called by `@strict`."""
@@ -60,19 +91,46 @@ class StemBlock(nn.Module):
         return nn.functional.gelu(seen + self.shortcut(images))
 
 
-class CephaloStemForConditionalGeneration(Idefics2ForConditionalGeneration):
-    """Idefics2 with a stack of `StemBlock`s as its `patch_embedding`."""
+class CephaloStemVisionTransformer(Idefics2VisionTransformer):
+    """Idefics2's vision tower with a stack of `StemBlock`s as its `patch_embedding`."""
 
-    config_class = CephaloStemConfig
+    def __init__(self, config: Idefics2VisionConfig, channels: Sequence[int]) -> None:
+        super().__init__(config)
+        pairs = pairwise((config.num_channels, *channels))
+        self.embeddings.patch_embedding = nn.Sequential(*(StemBlock(*pair) for pair in pairs))
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # He et al. (arXiv 1502.01852). The small weights that all else begins with, which a norm
+        # makes up for in what is seen but not in how fast it turns, learn far more slowly here.
+        if isinstance(module, nn.Conv2d):
+            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+class CephaloStemModel(Idefics2Model):
+    """Idefics2 without its head, with a `CephaloStemVisionTransformer`."""
+
+    config: CephaloStemConfig
 
     def __init__(self, config: CephaloStemConfig) -> None:
         super().__init__(config)
-        channels = pairwise((config.vision_config.num_channels, *config.stem_channels))
-        stem = nn.Sequential(*(StemBlock(*pair) for pair in channels))
-        self.model.vision_model.embeddings.patch_embedding = stem
+        self.vision_model = CephaloStemVisionTransformer._from_config(
+            config.vision_config, channels=config.stem_channels
+        )
         self.post_init()
-        # He et al. (arXiv 1502.01852). The small weights that all else begins with, which a norm
-        # makes up for in what is seen but not in how fast it turns, learn far more slowly here.
-        for module in stem.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+class CephaloStemForConditionalGeneration(Idefics2ForConditionalGeneration):
+    """`CephaloStemModel` with a language modelling head."""
+
+    config: CephaloStemConfig
+
+    def __init__(self, config: CephaloStemConfig) -> None:
+        PreTrainedModel.__init__(self, config)
+        text = config.text_config
+        self.vocab_size = text.vocab_size
+        self.model = CephaloStemModel(config)
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.post_init()

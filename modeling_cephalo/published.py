@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from . import register
 from .configuration_phi3_v import Phi3VConfig
 
 MISTRAL_7B = {
@@ -87,5 +88,6 @@ def llava_v16_mistral_7b() -> LlavaNextConfig:
 
 def on_meta(config: PreTrainedConfig) -> PreTrainedModel:
     """The model of `config` with shapes and names and no memory for its weights."""
+    register()
     with torch.device("meta"):
         return AutoModelForImageTextToText.from_config(config)

@@ -6,6 +6,7 @@ from pathlib import Path
 from tokenizers import AddedToken, processors
 from transformers import PreTrainedTokenizerFast
 
+from . import register
 from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
 from .modeling_phi3_v import Phi3VForCausalLM
@@ -26,6 +27,7 @@ def make_tiny_phi3_v(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
     The tokenizer is a byte-level BPE of at most 2,048 tokens trained on `texts`; the weights are
     float32 and depend on `seed` alone for a given vocabulary size.
     """
+    register()  # so that the code is saved
     processor = tiny_phi3_v_processor(texts)
     with weights_of(seed):
         model = Phi3VForCausalLM(tiny_phi3_v_config(processor.tokenizer))

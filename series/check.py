@@ -4,7 +4,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.table import Row, train_settings
-from modeling_cephalo import CephaloMoeConfig
+from modeling_cephalo import mixture_config
 from modeling_cephalo.published import (
     idefics2_8b,
     llava_v16_mistral_7b,
@@ -21,7 +21,7 @@ def real_config(row: Row) -> Any:
         config = {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}[row.family]()
     if row.experts == 1:
         return config
-    return CephaloMoeConfig(base_config=config, num_experts=row.experts)
+    return mixture_config(config, num_experts=row.experts)
 
 
 def check(row: Row) -> dict[str, int]:

@@ -8,7 +8,8 @@ import torch
 from phi3_v_samples import picture
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
-from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration
+from modeling_cephalo import mixture_config
+from modeling_cephalo.modeling_cephalo_moe import RoutedGeneration
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
@@ -45,17 +46,16 @@ def fused_mlp(mlp: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
 
 def make_mixture(
     family: str, dense: Sequence[PreTrainedModel], seed: int = 0, **settings: object
-) -> CephaloMoeForConditionalGeneration:
+) -> RoutedGeneration:
     """A mixture of the MLPs of `dense` with random routers, everything else from the first."""
     base = dense[0]
-    config = CephaloMoeConfig(base_config=base.config, num_experts=len(dense), **settings)
-    model = CephaloMoeForConditionalGeneration(config).eval()
-    state = {f"model.{name}": tensor for name, tensor in base.state_dict().items()}
-    _, unexpected = model.load_state_dict(state, strict=False)
+    config = mixture_config(base.config, num_experts=len(dense), **settings)
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    _, unexpected = model.load_state_dict(base.state_dict(), strict=False)
     assert all(".mlp." in name for name in unexpected)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for number, layer in enumerate(model.base_model.routed_decoder.layers):
+        for number, layer in enumerate(model.get_decoder().layers):
             for index, expert in enumerate(dense):
                 own = expert.get_submodule(DECODERS[family]).layers[number].mlp
                 gate_up, down = fused_mlp(own)

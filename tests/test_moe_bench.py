@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cephalo.eval.bench_moe import base_config, measure, weights_read
-from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration
+from modeling_cephalo import CephaloMoePhi3VForCausalLM, mixture_config
 
 
 @pytest.mark.slow
@@ -20,8 +20,8 @@ def test_weights_read_by_tokens_that_decode_together():
     base = base_config()
     base.update({"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 2})
     base.update({"num_key_value_heads": 2, "num_hidden_layers": 1, "vocab_size": 100})
-    config = CephaloMoeConfig(base_config=base, num_experts=3)
-    mixture = CephaloMoeForConditionalGeneration(config).eval()
+    config = mixture_config(base, num_experts=3)
+    mixture = CephaloMoePhi3VForCausalLM(config).eval()
     assert weights_read(mixture, torch.tensor([[5, 6, 7]])) == 1
     first, second = torch.tensor([[5, 6, 7]]), torch.tensor([[8, 9, 10]])
     same = weights_read(mixture, torch.cat([first, first]))
@@ -30,7 +30,7 @@ def test_weights_read_by_tokens_that_decode_together():
         embeddings = mixture.get_input_embeddings().weight
         embeddings[first] = 1.0
         embeddings[second] = -1.0
-        mixture.base_model.routed_decoder.layers[0].self_attn.o_proj.weight.zero_()
+        mixture.model.layers[0].self_attn.o_proj.weight.zero_()
         mixture.routers[0].weight.copy_(torch.tensor([[1.0], [-1.0], [0.0]]).expand(3, 64))
     mlp = 3 * 64 * 256
     others = 4 * 64 * 64 + 2 * 64 + 3 * 65 + 64 * 100  # attention, norms, gate, head

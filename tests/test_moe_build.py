@@ -150,7 +150,7 @@ def test_files_of_several_shards_in_another_dtype(sources, tmp_path, monkeypatch
     for name, tensor in tensors.items():
         assert tensor.dtype == (torch.float32 if ".gate." in name else torch.bfloat16)
     dense = [load_file(folder / "model.safetensors") for folder in sources["phi3_v"]]
-    experts = tensors["model.model.layers.1.mlp.experts.down_proj"]
+    experts = tensors["model.layers.1.mlp.experts.down_proj"]
     for expert, state in zip(experts, dense, strict=True):
         assert torch.equal(expert, state["model.layers.1.mlp.down_proj.weight"].bfloat16())
     model, _ = load(out)
@@ -173,7 +173,7 @@ def test_published_spelling_of_llava_keys(sources, tmp_path):
         folders.append(folder)
     model, _ = load(run(write_recipe(tmp_path / "r.yml", folders), tmp_path / "out"))
     expected = make_mixture("llava_next", [load_dense(path) for path in sources["llava_next"]])
-    experts = [model.base_model.routed_decoder.layers[1].mlp.experts for model in (model, expected)]
+    experts = [model.get_decoder().layers[1].mlp.experts for model in (model, expected)]
     assert torch.equal(experts[0].gate_up_proj, experts[1].gate_up_proj)
 
 
@@ -184,7 +184,7 @@ def test_gates_see_what_they_will_see_at_run_time(built):
     """The output of the norm after the attention, at the routing that was asked for."""
     model, _ = load(built["idefics2"])
     batch = ask(built["idefics2"], UNSEEN[0][0], images=False)
-    layers = model.base_model.routed_decoder.layers
+    layers = model.get_decoder().layers
     normed: list[torch.Tensor] = []
     hooks = [
         layer.post_attention_layernorm.register_forward_hook(

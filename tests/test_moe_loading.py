@@ -21,11 +21,13 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     Idefics2Config,
+    LlamaConfig,
     pipeline,
 )
 
-from modeling_cephalo import CephaloMoeConfig, CephaloMoeForConditionalGeneration, Phi3VConfig
-from modeling_cephalo.published import idefics2_8b, phi3_vision_128k
+from modeling_cephalo import CephaloMoeLlavaNextConfig, Phi3VConfig, mixture_config
+from modeling_cephalo.modeling_cephalo_moe import RoutedGeneration
+from modeling_cephalo.published import idefics2_8b, on_meta, phi3_vision_128k
 
 # Generation
 
@@ -77,7 +79,7 @@ def saved(mixtures, folders, tmp_path_factory) -> dict[str, Path]:
 def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches, tmp_path):
     for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
         model, loading = auto.from_pretrained(saved[family], output_loading_info=True)
-        assert isinstance(model, CephaloMoeForConditionalGeneration)
+        assert isinstance(model, RoutedGeneration)
         assert not any(loading.values())
     assert torch.equal(logits(model, batches[family]), logits(mixtures[family], batches[family]))
     model.save_pretrained(tmp_path)
@@ -88,8 +90,8 @@ def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches
         json.loads((path / "config.json").read_text()) for path in (saved[family], tmp_path)
     )
     assert first == again
-    assert first["base_config"]["model_type"] == family
-    assert "num_experts" not in json.dumps(first["base_config"])
+    assert first["model_type"] == f"cephalo_moe_{family}"
+    assert first.get("text_config", first)["num_experts"] == 3
 
 
 @pytest.mark.parametrize("family", MAKERS)
@@ -144,7 +146,7 @@ def test_incomplete_checkpoints_are_refused_by_name(saved, tmp_path):
     folder = tmp_path / "broken"
     shutil.copytree(saved["idefics2"], folder)
     tensors = load_file(folder / "model.safetensors")
-    del tensors["model.model.text_model.layers.1.mlp.gate.weight"]
+    del tensors["model.text_model.layers.1.mlp.gate.weight"]
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"missing keys .*layers\.1\.mlp\.gate\.weight"):
         AutoModelForImageTextToText.from_pretrained(folder)
@@ -155,28 +157,20 @@ def test_incomplete_checkpoints_are_refused_by_name(saved, tmp_path):
     [
         ({"num_experts_per_tok": 4}, "num_experts_per_tok is 4 of 3 experts"),
         ({"num_experts_per_tok": 0}, "num_experts_per_tok is 0 of 3 experts"),
-        ({"base_config": {"model_type": "llama"}}, "base_config is of type 'llama'; give one of"),
-        ({"base_config": None}, "base_config is of type None"),
-        (
-            {"base_config": Idefics2Config(text_config={"model_type": "mixtral"})},
-            "not of mixtral",
-        ),
+        ({"base": LlamaConfig()}, "the base is of type 'llama'; give one of idefics2, llava_next"),
+        ({"base": Idefics2Config(text_config={"model_type": "mixtral"})}, "not of mixtral"),
+        ({"routing": "random"}, "routing"),
     ],
 )
 def test_configurations_that_do_not_fit_are_refused(settings, message):
     with pytest.raises(Exception, match=message):
-        CephaloMoeConfig(**{"base_config": Phi3VConfig(), **settings})
-
-
-def test_unknown_routing_is_refused():
-    with pytest.raises(Exception, match="routing"):
-        CephaloMoeConfig(base_config=Phi3VConfig(), routing="random")
+        mixture_config(**{"base": Phi3VConfig(), **settings})
 
 
 def test_the_configuration_of_the_base_stays_as_it_was(dense):
     config = dense["idefics2"][0].config
     before = config.to_dict()
-    CephaloMoeConfig(base_config=config, num_experts=7)
+    mixture_config(config, num_experts=7)
     assert config.to_dict() == before
     assert not hasattr(config.text_config, "num_experts")
 
@@ -192,9 +186,7 @@ def test_the_configuration_of_the_base_stays_as_it_was(dense):
     ],
 )
 def test_parameters_of_the_published_mixtures(base, parameters):
-    config = CephaloMoeConfig(base_config=base, num_experts=3)
-    with torch.device("meta"):
-        model = CephaloMoeForConditionalGeneration(config)
+    model = on_meta(mixture_config(base, num_experts=3))
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     gates = sum(size for name, size in sizes.items() if ".mlp.gate." in name)
     assert gates == 32 * 3 * (base.get_text_config().hidden_size + 1)
@@ -203,6 +195,6 @@ def test_parameters_of_the_published_mixtures(base, parameters):
 
 def test_auto_config(saved):
     config = AutoConfig.from_pretrained(saved["llava_next"])
-    assert isinstance(config, CephaloMoeConfig)
-    assert (config.num_experts, config.num_experts_per_tok) == (3, 1)
-    assert config.get_text_config() is config.base_config.text_config
+    assert isinstance(config, CephaloMoeLlavaNextConfig)
+    text = config.get_text_config()
+    assert (text.num_experts, text.num_experts_per_tok) == (3, 1)

@@ -28,7 +28,7 @@ def test_with_identical_experts_the_mixture_is_the_dense_model(family, k, dense,
 
 @pytest.mark.parametrize("family", MAKERS)
 def test_experts_differ_and_each_is_the_mlp_of_its_own_model(family, mixtures, dense, batches):
-    layers = mixtures[family].base_model.routed_decoder.layers
+    layers = mixtures[family].get_decoder().layers
     experts = layers[0].mlp.experts
     hidden = torch.randn(5, experts.gate_up_proj.shape[-1])
     with torch.inference_mode():
@@ -51,7 +51,7 @@ def test_every_token_gets_the_weighted_sum_of_its_experts(implementation, k, den
     """Against plain arithmetic, token by token: none is dropped, whatever the load."""
     mixture = make_mixture("idefics2", dense["idefics2"], num_experts_per_tok=k)
     mixture.set_experts_implementation(implementation)
-    mlp = mixture.base_model.routed_decoder.layers[1].mlp
+    mlp = mixture.get_decoder().layers[1].mlp
     experts = [model.model.text_model.layers[1].mlp for model in dense["idefics2"]]
     hidden = torch.randn(2, 40, 128)
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_tokens_are_dispatched_to_their_experts_only(implementation, dense, batc
     mixture = make_mixture("phi3_v", dense["phi3_v"])
     mixture.set_experts_implementation(implementation)
     with torch.no_grad():
-        for layer in mixture.base_model.routed_decoder.layers:
+        for layer in mixture.get_decoder().layers:
             layer.mlp.gate.weight.zero_()
             layer.mlp.gate.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
             layer.mlp.experts.gate_up_proj[[0, 2]] = torch.nan

@@ -10,7 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 
-from modeling_cephalo import CephaloMoeForConditionalGeneration
+from modeling_cephalo import register
+from modeling_cephalo.modeling_cephalo_moe import RoutedGeneration
+
+register()
 
 FAMILIES = ("phi3_v", "idefics2")
 EXPERTS = 3
@@ -108,9 +111,10 @@ def test_published_mixture_has_the_logits_of_a_plain_implementation(
     write_published(tmp_path, family, folders[family], gates, k)
     for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
         model, loading = auto.from_pretrained(tmp_path, output_loading_info=True)
-        assert isinstance(model, CephaloMoeForConditionalGeneration)
+        assert isinstance(model, RoutedGeneration)
         assert not any(loading.values())
-    assert (model.config.routing, model.config.num_experts_per_tok) == ("published", k)
+    routing = model.config.get_text_config()
+    assert (routing.routing, routing.num_experts_per_tok) == ("published", k)
     batch = ask(tmp_path, TEXTS[0], "Is it?")
     plain = plain_model(family, folders[family], gates, k)
     with torch.inference_mode():

@@ -86,9 +86,7 @@ def test_gates_train_alone(bases, rows, tmp_path):
     train(model, bases["phi3_v"], tmp_path, rows)
     changed, _ = moved(bases["phi3_v"], tmp_path)
     assert changed == {
-        f"model.model.layers.{layer}.mlp.gate.{name}"
-        for layer in (0, 1)
-        for name in ("weight", "bias")
+        f"model.layers.{layer}.mlp.gate.{name}" for layer in (0, 1) for name in ("weight", "bias")
     }
 
 

@@ -9,9 +9,10 @@ from phi3_v_samples import make_model
 
 PUSH = """
 import sys
-import modeling_cephalo
+from modeling_cephalo import register
 from transformers import AutoModelForCausalLM, AutoProcessor
 
+register()
 folder, repo = sys.argv[1:]
 AutoModelForCausalLM.from_pretrained(folder).push_to_hub(repo)
 AutoProcessor.from_pretrained(folder).push_to_hub(repo)
@@ -49,7 +50,9 @@ def pushed(hub, tmp_path_factory) -> str:
 
 
 def test_clean_process_loads_the_pushed_code(hub, pushed, tmp_path):
-    ours = hub.run(f"import modeling_cephalo\n{ANSWER}", tmp_path, pushed, "no").splitlines()
+    ours = hub.run(
+        f"import modeling_cephalo\nmodeling_cephalo.register()\n{ANSWER}", tmp_path, pushed, "no"
+    ).splitlines()
     theirs = hub.run(CLEAN + ANSWER, tmp_path, pushed, "trust").splitlines()
     assert ours[::2] == ["modeling_cephalo Phi3VForCausalLM"] * 2
     assert theirs[::2] == ["transformers_modules Phi3VForCausalLM"] * 2

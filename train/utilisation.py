@@ -80,15 +80,15 @@ class Work:
 
 def patch_size(model: Any) -> int:
     """Pixels along the edge of a patch of the vision tower."""
-    config = getattr(model.config, "base_config", model.config)  # that of a mixture's dense model
-    return config.vision_config.patch_size
+    return model.config.vision_config.patch_size
 
 
 def used_share(name: str, model: Any) -> float:
     """The share of a parameter that one token meets: k experts of n, or all."""
     if ".experts." not in name:
         return 1.0
-    return model.config.num_experts_per_tok / model.config.num_experts
+    text = model.config.get_text_config()
+    return text.num_experts_per_tok / text.num_experts
 
 
 def depth(name: str) -> float:

@@ -1,0 +1,115 @@
+"""Teaches transformers' AutoClasses the models of this package.
+
+    from modeling_cephalo import register
+
+    register()
+    AutoModelForImageTextToText.from_pretrained("lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta")
+
+After that they load without `trust_remote_code`, also checkpoints with remote code of their own,
+and `save_pretrained` writes this code beside the weights. Nothing is registered before the call,
+so that importing the package costs nothing.
+"""
+
+from functools import cache
+
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    TokenizersBackend,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+)
+from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+from . import configuration_cephalo_moe as moe_configs
+from . import modeling_cephalo_moe as moe
+from .configuration_phi3_v import Phi3VConfig
+from .image_processing_phi3_v import Phi3VImageProcessor
+from .modeling_cephalo_moe_published import register_layouts
+from .modeling_cephalo_stem import (
+    CephaloStemConfig,
+    CephaloStemForConditionalGeneration,
+    CephaloStemModel,
+)
+from .modeling_phi3_v import Phi3VForCausalLM, Phi3VModel
+from .processing_phi3_v import Phi3VProcessor
+
+# Each configuration, its headless model and its model with a language modelling head.
+MODELS = (
+    (Phi3VConfig, Phi3VModel, Phi3VForCausalLM),
+    (CephaloStemConfig, CephaloStemModel, CephaloStemForConditionalGeneration),
+    (
+        moe_configs.CephaloMoePhi3VConfig,
+        moe.CephaloMoePhi3VModel,
+        moe.CephaloMoePhi3VForCausalLM,
+    ),
+    (
+        moe_configs.CephaloMoeIdefics2Config,
+        moe.CephaloMoeIdefics2Model,
+        moe.CephaloMoeIdefics2ForConditionalGeneration,
+    ),
+    (
+        moe_configs.CephaloMoeLlavaNextConfig,
+        moe.CephaloMoeLlavaNextModel,
+        moe.CephaloMoeLlavaNextForConditionalGeneration,
+    ),
+    (moe_configs.Phi3VMoeConfig, None, moe.Phi3VMoeForCausalLM),
+    (moe_configs.Idefics2MoeConfig, None, moe.Idefics2MoeForCausalLM),
+)
+WITH_HEAD = (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM)
+
+# Tables of transformers without a function to add to. Pipelines and `transformers serve` look in
+# the first two for what a model can do. A model type in the third has its tokenizer.json read as it
+# is: the published files name LlamaTokenizer, whose rules in transformers 5 give other ids.
+CAPABILITIES = (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)
+TOKENIZERS = TOKENIZER_MAPPING_NAMES
+
+
+@cache
+def register_all() -> None:
+    """Register all models and processors of this package; once is enough."""
+    for config, headless, model in MODELS:
+        register_model(config, headless, model)
+    AutoImageProcessor.register(
+        Phi3VConfig,
+        image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},
+    )
+    AutoProcessor.register(Phi3VConfig, Phi3VProcessor)
+    AutoTokenizer.register(Phi3VConfig, tokenizer_class=TokenizersBackend)
+    for own in (Phi3VImageProcessor, Phi3VProcessor):
+        own.register_for_auto_class()
+    register_layouts()
+
+
+def register_model(
+    config: type[PreTrainedConfig],
+    headless: type[PreTrainedModel] | None,
+    model: type[PreTrainedModel],
+) -> None:
+    """Have the AutoClasses and pipelines find a model by its type, and save its code with it."""
+    AutoConfig.register(config.model_type, config)
+    if headless is not None:
+        AutoModel.register(config, headless)
+    for auto in WITH_HEAD:
+        auto.register(config, model)
+    for table in CAPABILITIES:
+        table[config.model_type] = model.__name__
+    TOKENIZERS[config.model_type] = "TokenizersBackend"
+    if not issubclass(config, moe_configs.Published):
+        config.register_for_auto_class()
+        model.register_for_auto_class("AutoModelForImageTextToText")
+        if headless is not None:
+            headless.register_for_auto_class("AutoModel")
+
+
+__all__ = ["register_all"]
