@@ -19,7 +19,7 @@ TEXT_CONFIG = {
     "model_type": "mistral",
     "vocab_size": VOCABULARY,
     "hidden_size": HIDDEN,
-    "intermediate_size": 37,
+    "intermediate_size": 64,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": HEADS,
     "num_key_value_heads": 2,
@@ -30,7 +30,7 @@ TEXT_CONFIG = {
 }
 VISION_CONFIG = {
     "hidden_size": HIDDEN,
-    "intermediate_size": 37,
+    "intermediate_size": 64,
     "num_hidden_layers": LAYERS,
     "num_attention_heads": HEADS,
     "image_size": EDGE,

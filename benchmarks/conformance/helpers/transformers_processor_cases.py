@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from PIL import Image
 from transformers import ProcessorMixin
 from transformers.image_utils import get_image_size
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
@@ -69,7 +70,7 @@ def most_tiles(images: list[Any]) -> int:
 
 def get_image_size_of(image: Any) -> tuple[int, int]:
     """Height and width in pixels."""
-    if hasattr(image, "mode"):
+    if isinstance(image, Image.Image):
         return image.height, image.width
     return get_image_size(image)
 
