@@ -1,5 +1,7 @@
 """The shared tests of models as our test cases and those of the yardstick take them."""
 
+from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
 from .families import ModelTester
 from .generation.test_utils import GenerationTesterMixin
 from .test_configuration_common import ConfigTester
@@ -13,6 +15,16 @@ class ModelCase(ModelTesterMixin, GenerationTesterMixin):
     _is_composite = True
     # Its first size is the number of tiles, not of rows, in each of these families.
     skip_test_image_features_output_shape = True
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        # The tests know models without a head from this table, to which `register` adds nothing.
+        for model_class in cls.all_model_classes:
+            if not model_class.can_generate():
+                MODEL_MAPPING_NAMES.setdefault(
+                    model_class.config_class.model_type, model_class.__name__
+                )
 
     def setUp(self) -> None:
         self.model_tester = ModelTester(self, **self.family)

@@ -94,6 +94,7 @@ def phi3_v() -> Phi3VConfig:
         img_processor={
             "image_dim_out": HIDDEN,
             "name": "clip_vision_model",
+            "layer_idx": -1,  # as in LLaVA-NeXT here; layers above that one would not be trained
             "num_img_tokens": (EDGE // PATCH // 2) ** 2,
         },
         vision_config=dict(VISION_CONFIG),
