@@ -67,8 +67,9 @@ def test_embeddings_and_greedy_tokens_are_those_of_the_published_code(model):
     tensors = case("image")
     batch = inputs(tensors)
     with torch.inference_mode():
-        images = model.model.get_image_features(batch["pixel_values"], batch["image_sizes"])
-        embeds = model.model.embed(batch["input_ids"], images, None)[0]
+        [embeds] = model.model.embed_with_images(
+            batch["input_ids"], None, batch["pixel_values"], batch["image_sizes"], None
+        )
     assert (embeds[tensors["embeds_rows"]] - tensors["embeds"]).abs().max() < TOLERANCE
     first = embeds[batch["input_ids"][0] < 0][:8]
     assert (first - tensors["embeds_first8"]).abs().max() < TOLERANCE
