@@ -13,7 +13,7 @@ register()
 
 BATCH, TEXT = 3, 7  # rows; tokens of a row besides those of its image
 LAYERS, HEADS, HIDDEN, VOCABULARY = 2, 4, 32, 99
-IMAGE = 1  # id of the image token where a family has one
+IMAGE = 1  # id of the image token
 EDGE, PATCH = 8, 2  # pixels
 TEXT_CONFIG = {
     "model_type": "mistral",
@@ -85,6 +85,7 @@ def phi3_v() -> Phi3VConfig:
     text = {name: value for name, value in TEXT_CONFIG.items() if name != "model_type"}
     return Phi3VConfig(
         **text,
+        image_token_id=IMAGE,
         original_max_position_embeddings=256,
         rope_scaling={
             "type": "su",
@@ -176,8 +177,6 @@ class ModelTester:
         """A configuration, and rows that begin with their image."""
         config = self.get_config()
         input_ids = torch.randint(5, VOCABULARY, (BATCH, self.seq_length))
-        # phi3_v as published marks the first image of a row with minus one.
-        image = getattr(config, "image_token_id", getattr(config, "image_token_index", -1))
-        input_ids[:, : self.tokens] = image
+        input_ids[:, : self.tokens] = IMAGE
         mask = torch.ones_like(input_ids)
         return config, {**self.images(), "input_ids": input_ids, "attention_mask": mask}
