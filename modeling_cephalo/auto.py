@@ -80,6 +80,8 @@ def register_all() -> None:
     """Register all models and processors of this package; once is enough."""
     for config, headless, model in MODELS:
         register_model(config, headless, model)
+    text = moe_configs.CephaloMoeTextConfig
+    AutoConfig.register(text.model_type, text)
     AutoImageProcessor.register(
         Phi3VConfig,
         image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},

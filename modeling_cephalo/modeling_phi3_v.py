@@ -101,10 +101,17 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
     ) -> BaseModelOutputWithPooling:
         """The embeddings of each image, [tokens, hidden], as the list `pooler_output`.
 
-        The arguments are those of `Phi3VForCausalLM.forward`.
+        The arguments are those of `Phi3VForCausalLM.forward`. With `output_hidden_states` or
+        `output_attentions`, here or in `vision_config`, also those of CLIP. There is no
+        `last_hidden_state`: CLIP's last layer is not run for images alone.
         """
         features, counts = self.vision_embed_tokens(pixel_values, image_sizes)
-        return BaseModelOutputWithPooling(pooler_output=list(features.split(counts.tolist())))
+        outputs = BaseModelOutputWithPooling(pooler_output=list(features.split(counts.tolist())))
+        asked = ("output_hidden_states", "output_attentions")
+        if any(kwargs.get(name, getattr(self.config.vision_config, name)) for name in asked):
+            tower = self.vision_embed_tokens.tower_outputs(pixel_values, image_sizes, **kwargs)
+            outputs.hidden_states, outputs.attentions = tower.hidden_states, tower.attentions
+        return outputs
 
     def get_placeholder_mask(
         self,
@@ -204,8 +211,13 @@ class LoadsWhole:
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
         """Load a checkpoint, as every model of transformers does.
 
+        With `output_loading_info` the caller sees which parameters were not loaded, and any
+        checkpoint is taken.
+
         Raises ValueError that names the parameters that the checkpoint lacks or has too many.
         """
+        if output_loading_info:
+            return super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         for kind in ("missing_keys", "unexpected_keys"):
             if names := sorted(info[kind]):
@@ -213,7 +225,7 @@ class LoadsWhole:
                 raise ValueError(
                     f"{model.name_or_path}: {kind.replace('_', ' ')} in the checkpoint: {listed}"
                 )
-        return (model, info) if output_loading_info else model
+        return model
 
 
 class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):

@@ -220,7 +220,8 @@ def test_published_form_of_the_configuration():
     written = json.loads(config.to_json_string())
     for name in set(published) - {"auto_map"}:
         assert written[name] == published[name], name
-    assert not {"vision_config", "rope_parameters", "dtype"} & set(written)
+    assert not {"rope_parameters", "dtype"} & set(written)
+    assert written["vision_config"]["hidden_size"] == 1024  # of ViT-L/14-336, for other readers
     assert set(written["auto_map"]) == {
         "AutoConfig", "AutoModelForCausalLM", "AutoModelForImageTextToText",
     }  # fmt: skip
