@@ -35,7 +35,11 @@ from . import configuration_cephalo_moe as moe_configs
 from . import modeling_cephalo_moe as moe
 from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
-from .modeling_cephalo_moe_published import register_layouts
+from .modeling_cephalo_moe_published import (
+    Idefics2MoeForCausalLM,
+    Phi3VMoeForCausalLM,
+    register_layouts,
+)
 from .modeling_cephalo_stem import (
     CephaloStemConfig,
     CephaloStemForConditionalGeneration,
@@ -63,8 +67,8 @@ MODELS = (
         moe.CephaloMoeLlavaNextModel,
         moe.CephaloMoeLlavaNextForConditionalGeneration,
     ),
-    (moe_configs.Phi3VMoeConfig, None, moe.Phi3VMoeForCausalLM),
-    (moe_configs.Idefics2MoeConfig, None, moe.Idefics2MoeForCausalLM),
+    (moe_configs.Phi3VMoeConfig, None, Phi3VMoeForCausalLM),
+    (moe_configs.Idefics2MoeConfig, None, Idefics2MoeForCausalLM),
 )
 WITH_HEAD = (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM)
 
