@@ -303,6 +303,9 @@ def test_incomplete_checkpoints_are_refused_by_name(folder, tmp_path):
     changed_checkpoint(folder, missing, lambda weights: weights.pop("model.norm.weight"))
     with pytest.raises(ValueError, match=r"missing keys in the checkpoint: model\.norm\.weight"):
         AutoModelForCausalLM.from_pretrained(missing)
+    # Who asks for what was not loaded decides.
+    _, info = AutoModelForCausalLM.from_pretrained(missing, output_loading_info=True)
+    assert info["missing_keys"] == {"model.norm.weight"}
     (more := tmp_path / "more").mkdir()
     extra = "model.layers.2.mlp.down_proj.weight"
     changed_checkpoint(folder, more, lambda weights: weights.update({extra: torch.zeros(2)}))

@@ -10,6 +10,8 @@ from modeling_cephalo.modeling_cephalo_moe import (
     CephaloMoeLlavaNextModel,
     CephaloMoePhi3VForCausalLM,
     CephaloMoePhi3VModel,
+)
+from modeling_cephalo.modeling_cephalo_moe_published import (
     Idefics2MoeForCausalLM,
     Phi3VMoeForCausalLM,
 )
