@@ -120,7 +120,7 @@ def test_processor_ids_are_exact(tokenizer, name):
     images = modeling_cephalo.Phi3VImageProcessor(num_crops=expected["num_crops"])
     processor = modeling_cephalo.Phi3VProcessor(images, tokenizer)
     pictures = [picture(image) for image in expected["images"]]
-    found = processor(expected["prompt"], pictures or None)
+    found = processor(expected["prompt"], pictures or None, return_tensors="pt")
     ids = [number for number, count in expected["input_ids_rle"] for _ in range(count)]
     assert found["input_ids"][0].tolist() == ids
     sizes = found["image_sizes"].tolist() if pictures else None
