@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -18,6 +19,7 @@ from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType
 
 from .image_processing_phi3_v import Phi3VImageProcessorKwargs
 
+AUTO_MAP = {"AutoProcessor": "processing_phi3_v.Phi3VProcessor"}
 IMAGE_TOKEN = "<|image|>"
 IMAGE_TAG = re.compile(r"<\|image(?:_(\d+))?\|>")
 # The least an image takes are 313 tokens, so that a context of 131,072 holds no more than 418.
@@ -318,6 +320,10 @@ class Phi3VProcessor(ProcessorMixin):
             generated_outputs, skip_special_tokens=skip_special_tokens, **kwargs
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """What processor_config.json holds; also where the class is, which loading would lose."""
+        return {**super().to_dict(), "auto_map": dict(AUTO_MAP)}
+
     def to_json_file(self, json_file_path: Any) -> None:
         """Write processor_config.json and, beside it, the preprocessor_config.json that vLLM and
         mistral.rs read."""
@@ -369,17 +375,9 @@ def is_text(given: Any) -> bool:
         and len(given) > 0
         and all(isinstance(one, str) for one in given)
         and not all(
-            one.startswith(("http://", "https://", "data:")) or is_file(one) for one in given
+            one.startswith(("http://", "https://", "data:")) or isfile(one) for one in given
         )
     )
-
-
-def is_file(name: str) -> bool:
-    """Whether a string is the name of a file."""
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a zero byte
-        return False
 
 
 def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -> list[Any]:
