@@ -45,22 +45,24 @@ from .configuration_cephalo_moe import (
 )
 from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
 
+BY_DEVICE = "by_device"
 
-def grouped_mm(
+
+def by_device(
     experts: "CephaloMoeExperts",
     hidden_states: torch.Tensor,
     top_k_index: torch.Tensor,
     top_k_weights: torch.Tensor,
 ) -> torch.Tensor:
-    """The implementation "grouped_mm": transformers' own, except on the CPU, where torch multiplies
-    group after group. There "eager" does so with fewer copies, and with quantized weights too."""
+    """The default implementation: transformers' "grouped_mm", but "eager" on the CPU, where torch
+    multiplies group after group; it does so with fewer copies, and with quantized weights too."""
     if hidden_states.device.type == "cpu" and not torch.compiler.is_compiling():
         return experts.one_by_one(hidden_states, top_k_index, top_k_weights)
     return grouped_mm_experts_forward(experts, hidden_states, top_k_index, top_k_weights)
 
 
 IMPLEMENTATIONS = ExpertsInterface()
-IMPLEMENTATIONS["grouped_mm"] = grouped_mm  # here only, not for other models
+IMPLEMENTATIONS[BY_DEVICE] = by_device  # here only, not for other models
 
 
 @use_experts_implementation(experts_interface=IMPLEMENTATIONS)
@@ -184,6 +186,14 @@ class WithExperts:
     @classmethod
     def _can_set_experts_implementation(cls) -> bool:
         return True
+
+    def get_correct_experts_implementation(self, requested_experts: str | None) -> str:
+        """The name of the implementation to use: transformers' choice for what is asked for,
+        "by_device" where nothing is and torch has grouped products."""
+        if requested_experts == BY_DEVICE:
+            return BY_DEVICE
+        found = super().get_correct_experts_implementation(requested_experts)
+        return BY_DEVICE if requested_experts is None and found == "grouped_mm" else found
 
 
 class RoutedDecoder(WithExperts):
