@@ -115,11 +115,6 @@ class Phi3VProcessor(ProcessorMixin):
         """The tags of the first images of a prompt, under the published name."""
         return [f"<|image_{number}|>" for number in range(1, MOST_IMAGES + 1)]
 
-    @property
-    def unused_input_names(self) -> list[str]:
-        """What image processors return and models do not take."""
-        return ["num_img_tokens"]
-
     def __call__(
         self,
         images: ImageInput | None = None,
@@ -374,10 +369,15 @@ def is_text(given: Any) -> bool:
         isinstance(given, list | tuple)
         and len(given) > 0
         and all(isinstance(one, str) for one in given)
-        and not all(
-            one.startswith(("http://", "https://", "data:")) or isfile(one) for one in given
-        )
+        and not all(is_place(one) for one in given)
     )
+
+
+def is_place(text: str) -> bool:
+    """Whether a string is the address or the file of an image."""
+    if text.startswith(("http://", "https://", "data:")):
+        return True
+    return isfile(text)  # noqa: PTH113 - pathlib raises where a prompt is too long for a name
 
 
 def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -> list[Any]:
