@@ -261,13 +261,18 @@ class LoadsWhole:
     """Comes before a model's other bases and refuses checkpoints that do not fit it."""
 
     @classmethod
-    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, *args: Any, output_loading_info: bool = False, partial: bool = False, **kwargs: Any
+    ) -> Any:
         """Load a checkpoint, as every model of transformers does.
+
+        With `partial`, parameters that the checkpoint lacks are initialized and those that it has
+        too many are left out, with a warning, as transformers does.
 
         Raises ValueError that names the parameters that the checkpoint lacks or has too many.
         """
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        for kind in ("missing_keys", "unexpected_keys"):
+        for kind in () if partial else ("missing_keys", "unexpected_keys"):
             if names := sorted(info[kind]):
                 listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if names[8:] else "")
                 raise ValueError(

@@ -85,7 +85,7 @@ class Phi3VProcessor(ProcessorMixin):
         if videos is not None or audio is not None:
             raise ValueError("phi3_v reads text and images only")
         texts = [text] if isinstance(text, str) else list(text)
-        options = self._merge_kwargs(**kwargs)
+        options = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)
         tags = [[int(number) for number in IMAGE_TAG.findall(one)] for one in texts]
         rows = self.images_of_rows(images, tags, single=isinstance(text, str))
         for own, found in zip(rows, tags, strict=True):
