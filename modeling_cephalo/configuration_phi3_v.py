@@ -32,8 +32,10 @@ EMBD_LAYER = {
 # Where the classes are in a saved folder, for `trust_remote_code=True` without this package.
 AUTO_MAP = {
     "AutoConfig": "configuration_phi3_v.Phi3VConfig",
+    "AutoModel": "modeling_phi3_v.Phi3VModel",
     "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM",
     "AutoModelForImageTextToText": "modeling_phi3_v.Phi3VForCausalLM",
+    "AutoModelForMultimodalLM": "modeling_phi3_v.Phi3VForCausalLM",
 }
 
 

@@ -208,24 +208,26 @@ class LoadsWhole:
     """Comes before a model's other bases and refuses checkpoints that do not fit it."""
 
     @classmethod
-    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, *args: Any, output_loading_info: bool = False, partial: bool = False, **kwargs: Any
+    ) -> Any:
         """Load a checkpoint, as every model of transformers does.
 
-        With `output_loading_info` the caller sees which parameters were not loaded, and any
-        checkpoint is taken.
+        With `partial`, parameters that the checkpoint lacks are initialized and those that it has
+        too many are left out, with a warning, as transformers does; so too with
+        `output_loading_info`, which tells the caller.
 
         Raises ValueError that names the parameters that the checkpoint lacks or has too many.
         """
-        if output_loading_info:
-            return super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        for kind in ("missing_keys", "unexpected_keys"):
+        told = partial or output_loading_info
+        for kind in () if told else ("missing_keys", "unexpected_keys"):
             if names := sorted(info[kind]):
                 listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if names[8:] else "")
                 raise ValueError(
                     f"{model.name_or_path}: {kind.replace('_', ' ')} in the checkpoint: {listed}"
                 )
-        return model
+        return (model, info) if output_loading_info else model
 
 
 class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
