@@ -16,7 +16,7 @@ help:
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
-	@echo "make conformance           the Hub tests of huggingface_hub and datasets, on the embedded hub"
+	@echo "make conformance           tests of huggingface_hub, datasets and transformers, on our hub and models"
 	@echo "make science               a model that reads stresses off plates, from nothing (40 minutes)"
 	@echo "make papers                build examples/papers again"
 	@echo "make clean                 remove runs/"

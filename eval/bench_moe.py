@@ -5,12 +5,12 @@
 Both have random weights in the shape of a small Phi-3-vision decoder (1024 wide, MLP 4096, 4
 layers) and run in turns in one process, so that a busy machine slows both. The prompts are random
 tokens, which random gates spread over all experts. `prefill` is one forward over batch x length
-tokens; `decode` is greedy generation after a prompt of 16 tokens, alone or for `batch` prompts
+tokens; `decode` is greedy generation after a prompt of one token, alone or for `batch` prompts
 together. Decoding alone pays for routing one token, a fixed cost that shows at this width. Where a
 batch decodes together, its few tokens want several experts, whose weights must all be read for what
 one MLP does in the dense model: `weights_read` says how many times as many. Where reading weights
-is all that takes time, as in bfloat16, the ratio can be no better than one over that. Figures are
-medians.
+is all that takes time, the ratio can be no better than one over that, so that it has no bar.
+Figures are medians.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from modeling_cephalo import (
 from modeling_cephalo.modeling_cephalo_moe import expert_shares
 
 EXPERTS = 3
-PROMPT = 16  # tokens
-BAR = 0.8
+PROMPT = 1  # token; the prefill of a longer one would be timed as decoding
+BARS = {"prefill": 0.95, "decode_alone": 0.95}  # of the dense model's tokens a second
 
 
 def base_config() -> Phi3VConfig:
@@ -162,9 +162,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
     found = measure(arguments.batch, arguments.length, arguments.new_tokens, arguments.repeats)
-    found["bar"] = BAR
-    measures = ("prefill", "decode_alone", "decode_together")
-    found["met"] = {name: found[name]["ratio"] >= BAR for name in measures}
+    found["bars"] = BARS
+    found["met"] = {name: found[name]["ratio"] >= bar for name, bar in BARS.items()}
     print(json.dumps(found, indent=2))
 
 

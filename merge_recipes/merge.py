@@ -120,6 +120,8 @@ def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
         part = part.setdefault(parent, {})
     part[key] = recipe.layers
     part.pop("layer_types", None)  # a list by layer, which transformers makes anew
+    if theta := (part.get("rope_parameters") or {}).get("rope_theta"):
+        part.setdefault("rope_theta", theta)  # where other programs look for it
     for name in ("dtype", "torch_dtype"):
         config.pop(name, None)
     config["dtype"] = recipe.dtype

@@ -30,12 +30,17 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
 )
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+from transformers.models.auto.video_processing_auto import AutoVideoProcessor
 
 from . import configuration_cephalo_moe as moe_configs
 from . import modeling_cephalo_moe as moe
 from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
-from .modeling_cephalo_moe_published import register_layouts
+from .modeling_cephalo_moe_published import (
+    Idefics2MoeForCausalLM,
+    Phi3VMoeForCausalLM,
+    register_layouts,
+)
 from .modeling_cephalo_stem import (
     CephaloStemConfig,
     CephaloStemForConditionalGeneration,
@@ -63,14 +68,15 @@ MODELS = (
         moe.CephaloMoeLlavaNextModel,
         moe.CephaloMoeLlavaNextForConditionalGeneration,
     ),
-    (moe_configs.Phi3VMoeConfig, None, moe.Phi3VMoeForCausalLM),
-    (moe_configs.Idefics2MoeConfig, None, moe.Idefics2MoeForCausalLM),
+    (moe_configs.Phi3VMoeConfig, None, Phi3VMoeForCausalLM),
+    (moe_configs.Idefics2MoeConfig, None, Idefics2MoeForCausalLM),
 )
 WITH_HEAD = (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM)
 
-# Tables of transformers without a function to add to. Pipelines and `transformers serve` look in
-# the first two for what a model can do. A model type in the third has its tokenizer.json read as it
-# is: the published files name LlamaTokenizer, whose rules in transformers 5 give other ids.
+# All tables of transformers that are changed here, as there is no function to add to them.
+# Pipelines and `transformers serve` look in the first two for what a model can do. A model type in
+# the third has its tokenizer.json read as it is: the published files name LlamaTokenizer, whose
+# rules in transformers 5 give other ids.
 CAPABILITIES = (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)
 TOKENIZERS = TOKENIZER_MAPPING_NAMES
 
@@ -80,6 +86,8 @@ def register_all() -> None:
     """Register all models and processors of this package; once is enough."""
     for config, headless, model in MODELS:
         register_model(config, headless, model)
+    text = moe_configs.CephaloMoeTextConfig
+    AutoConfig.register(text.model_type, text)
     AutoImageProcessor.register(
         Phi3VConfig,
         image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},
@@ -105,6 +113,10 @@ def register_model(
     for table in CAPABILITIES:
         table[config.model_type] = model.__name__
     TOKENIZERS[config.model_type] = "TokenizersBackend"
+    if issubclass(config, Phi3VConfig):
+        # None, and known to be none: a pipeline would look for one in the code that `auto_map`
+        # names for images, ask whether to run it, and wait 15 seconds for the answer.
+        AutoVideoProcessor.register(config, video_processor_classes={})
     if not issubclass(config, moe_configs.Published):
         config.register_for_auto_class()
         model.register_for_auto_class("AutoModelForImageTextToText")

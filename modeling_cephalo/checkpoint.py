@@ -23,8 +23,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+)
 from transformers.utils import is_flash_attn_2_available, logging
 
 from cephalo.cli.errors import CephaloError, hub_failure
@@ -140,7 +145,8 @@ def read_config(
 
     An attention that config.json asks for and this machine does not have, as the published
     Phi-3-vision does with FlashAttention, is left to transformers; `attn_implementation` goes
-    before it. Raises CephaloError for what transformers and Cephalo do not know.
+    before it. What is made of it is saved with `rope_theta`. Raises CephaloError for what
+    transformers and Cephalo do not know.
     """
     register()
     stored = read_object(folder / CONFIG)
@@ -152,7 +158,7 @@ def read_config(
         )
     with told(f"cannot load {folder}: its {CONFIG}"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        known = type(config) in AutoModelForImageTextToText._model_mapping
+        known = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         known = known and config.get_text_config().vocab_size > 0
     if not known and not (trust_remote_code and getattr(config, "auto_map", None)):
         raise CephaloError(
@@ -164,7 +170,19 @@ def read_config(
         wanted == "flash_attention_2" and is_flash_attn_2_available()
     )
     config._attn_implementation = attn_implementation or (wanted if usable else None)
+    keep_rope_theta(config)
     return config
+
+
+def keep_rope_theta(config: Any) -> None:
+    """Have a configuration saved with `rope_theta`, beside the `rope_parameters` of transformers 5.
+
+    Other programs, such as mistral.rs, look for it there alone and otherwise assume 10,000.
+    """
+    text = config.get_text_config()
+    rope = getattr(text, "rope_parameters", None) or {}
+    if "rope_theta" in rope:
+        text.rope_theta = rope["rope_theta"]
 
 
 def check_loading(name: str, loading: dict[str, Any]) -> None:

@@ -68,6 +68,10 @@ class CephaloMoeTextConfig(Routing, MistralConfig):
     base_model_tp_plan = experts_plan(MistralConfig.base_model_tp_plan)
     base_model_ep_plan = EXPERTS_EP_PLAN
 
+    def to_dict(self) -> dict[str, Any]:
+        """As every configuration, with `rope_theta`, for which other programs look here."""
+        return super().to_dict() | {"rope_theta": self.rope_parameters["rope_theta"]}
+
 
 class Mixture:
     """Comes before the configuration of a family; its code is saved beside the weights."""

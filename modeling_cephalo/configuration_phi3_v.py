@@ -32,8 +32,10 @@ EMBD_LAYER = {
 # Where the classes are in a saved folder, for `trust_remote_code=True` without this package.
 AUTO_MAP = {
     "AutoConfig": "configuration_phi3_v.Phi3VConfig",
+    "AutoModel": "modeling_phi3_v.Phi3VModel",
     "AutoModelForCausalLM": "modeling_phi3_v.Phi3VForCausalLM",
     "AutoModelForImageTextToText": "modeling_phi3_v.Phi3VForCausalLM",
+    "AutoModelForMultimodalLM": "modeling_phi3_v.Phi3VForCausalLM",
 }
 
 
@@ -47,8 +49,8 @@ class Phi3VConfig(Phi3Config):
     `img_processor` names the vision tower, its width (`image_dim_out`) and the tokens of one tile
     (`num_img_tokens`). `embd_layer` says how tiles become tokens. `image_token_id` takes the
     positions of images; the default is `<|image|>` of the published tokenizer. `vision_config`
-    holds the sizes of the CLIP tower under CLIP's own key names; config.json leaves it out for
-    ViT-L/14-336, the only tower of the published code.
+    is that of the CLIP tower, by default of ViT-L/14-336, the only tower of the published code,
+    whose config.json leaves it out.
     """
 
     model_type = "phi3_v"
@@ -90,7 +92,7 @@ class Phi3VConfig(Phi3Config):
         return super().convert_rope_params_to_dict(**kwargs)
 
     def to_dict(self) -> dict[str, Any]:
-        """The published form: `rope_scaling` and `rope_theta`, no sizes of ViT-L/14-336."""
+        """The published form, `rope_scaling` and `rope_theta`, and `vision_config` beside it."""
         output = super().to_dict()
         rope = output.pop("rope_parameters")
         output["rope_theta"] = rope.pop("rope_theta")
@@ -104,11 +106,6 @@ class Phi3VConfig(Phi3Config):
             ):
                 del rope["factor"]
             output["rope_scaling"] = {"type": "su", **rope}
-        vision = output.pop("vision_config")
-        vision = {name: vision[name] for name in CLIPVisionConfig.__annotations__}
-        standard = CLIPVisionConfig(**VIT_L_14_336)
-        if any(value != getattr(standard, name) for name, value in vision.items()):
-            output["vision_config"] = vision
         output["auto_map"] = dict(AUTO_MAP)
         return output
 

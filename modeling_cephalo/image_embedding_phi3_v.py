@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 from transformers import CLIPVisionModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
 from transformers.utils.import_utils import torch_compilable_check
 
 from .configuration_phi3_v import Phi3VConfig
@@ -76,8 +79,7 @@ class Phi3VImageEmbedding(nn.Module):
             tiles = pixel_values.flatten(0, 1)
             first = torch.arange(len(used), device=used.device) * pixel_values.shape[1]
         else:  # one call of CLIP for the tiles of all images, padding left out
-            tile = torch.arange(pixel_values.shape[1], device=used.device)
-            tiles = pixel_values[(tile < used[:, None]).to(pixel_values.device)]
+            tiles = used_tiles(pixel_values, used)
             first = used.cumsum(0) - used
         tokens = self.merge_patches(self.encode_tiles(tiles)).flatten(0, 2)
         table = self.img_projection(torch.cat([tokens, self.sub_GN[0, 0], self.glb_GN[0]]))
@@ -154,11 +156,33 @@ class Phi3VImageEmbedding(nn.Module):
             hidden = layer(hidden, attention_mask=None)
         return hidden[:, 1:]
 
+    def tower_outputs(
+        self,
+        pixel_values: torch.Tensor,
+        image_sizes: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutputWithPooling:
+        """What the whole of CLIP returns for all tiles but padding, by default nothing but
+        `last_hidden_state` [tiles, 1 + patches, width] and `pooler_output`.
+
+        `kwargs` are CLIP's, such as `output_hidden_states` and `output_attentions`.
+        """
+        if self.use_hd_transform:
+            grids = self.tile_grids(pixel_values, image_sizes)
+            pixel_values = used_tiles(pixel_values, grids.prod(1) + 1)
+        return self.img_processor["vision_model"](pixel_values, **kwargs)
+
     def merge_patches(self, patches: torch.Tensor) -> torch.Tensor:
         """[tiles, (2 side)^2, width] to [tiles, side, side, 4 width]: 2 x 2 patches a token."""
         tiles, _, width = patches.shape
         patches = patches.reshape(tiles, self.side, 2, self.side, 2, width)
         return patches.transpose(2, 3).reshape(tiles, self.side, self.side, 4 * width)
+
+
+def used_tiles(pixel_values: torch.Tensor, used: torch.Tensor) -> torch.Tensor:
+    """The first `used`, int [images], of each image's tiles: [tiles, 3, edge, edge]."""
+    tile = torch.arange(pixel_values.shape[1], device=used.device)
+    return pixel_values[(tile < used[:, None]).to(pixel_values.device)]
 
 
 __all__ = ["Phi3VImageEmbedding"]

@@ -26,7 +26,11 @@ from transformers import (
 )
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.integrations import use_experts_implementation
+from transformers.integrations.moe import (
+    ExpertsInterface,
+    grouped_mm_experts_forward,
+    use_experts_implementation,
+)
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
 from transformers.models.mistral.modeling_mistral import MistralPreTrainedModel
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
@@ -38,13 +42,30 @@ from .configuration_cephalo_moe import (
     CephaloMoeLlavaNextConfig,
     CephaloMoePhi3VConfig,
     CephaloMoeTextConfig,
-    Idefics2MoeConfig,
-    Phi3VMoeConfig,
 )
 from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
 
+BY_DEVICE = "by_device"
 
-@use_experts_implementation
+
+def by_device(
+    experts: "CephaloMoeExperts",
+    hidden_states: torch.Tensor,
+    top_k_index: torch.Tensor,
+    top_k_weights: torch.Tensor,
+) -> torch.Tensor:
+    """The default implementation: transformers' "grouped_mm", but "eager" on the CPU, where torch
+    multiplies group after group; it does so with fewer copies, and with quantized weights too."""
+    if hidden_states.device.type == "cpu" and not torch.compiler.is_compiling():
+        return experts.one_by_one(hidden_states, top_k_index, top_k_weights)
+    return grouped_mm_experts_forward(experts, hidden_states, top_k_index, top_k_weights)
+
+
+IMPLEMENTATIONS = ExpertsInterface()
+IMPLEMENTATIONS[BY_DEVICE] = by_device  # here only, not for other models
+
+
+@use_experts_implementation(experts_interface=IMPLEMENTATIONS)
 class CephaloMoeExperts(nn.Module):
     """The MLPs of all experts: `gate_up_proj` [experts, 2 inner, hidden], gate first, and
     `down_proj` [experts, hidden, inner]."""
@@ -60,24 +81,44 @@ class CephaloMoeExperts(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
     ) -> torch.Tensor:
-        """The implementation "eager", one expert after the other; others are transformers'.
+        """Send tokens through their experts; `experts_implementation` says how.
 
         Args:
             hidden_states: [tokens, hidden].
-            top_k_index: int [tokens, k], the experts of each token.
+            top_k_index: int [tokens, k], the experts of each token; `num_experts` for one that is
+                on another device, in expert parallel.
             top_k_weights: [tokens, k].
 
         Returns:
             The weighted sums of the experts' outputs, [tokens, hidden].
         """
+        return self.one_by_one(hidden_states, top_k_index, top_k_weights)
+
+    def one_by_one(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        """The implementation "eager": one expert after the other, each with all of its tokens."""
         output = torch.zeros_like(hidden_states)
-        for expert in top_k_index.unique().tolist():
-            tokens, place = torch.where(top_k_index == expert)
-            gate_up = functional.linear(hidden_states[tokens], self.gate_up_proj[expert])
-            own = functional.linear(self._apply_gate(gate_up), self.down_proj[expert])
-            own = own * top_k_weights[tokens, place, None]
-            output.index_add_(0, tokens, own.to(output.dtype))
+        if len(hidden_states) == 1:  # decoding alone: there is nothing to sort
+            for expert, weight in zip(top_k_index[0].tolist(), top_k_weights[0], strict=True):
+                if expert < self.num_experts:
+                    output = output + self.mlp(expert, hidden_states) * weight
+            return output
+        chosen = top_k_index.flatten()
+        order = chosen.argsort()
+        loads = chosen.bincount(minlength=self.num_experts).tolist()
+        tokens = (order // top_k_index.shape[-1]).split(loads)
+        weights = top_k_weights.flatten()[order, None].split(loads)
+        for expert in range(self.num_experts):
+            if loads[expert]:
+                own = self.mlp(expert, hidden_states[tokens[expert]]) * weights[expert]
+                output.index_add_(0, tokens[expert], own.to(output.dtype))
         return output
+
+    def mlp(self, expert: int, hidden_states: torch.Tensor) -> torch.Tensor:
+        """[tokens, hidden] through one expert to the same."""
+        gate_up = functional.linear(hidden_states, self.gate_up_proj[expert])
+        return functional.linear(self._apply_gate(gate_up), self.down_proj[expert])
 
 
 class CephaloMoeRouter(nn.Module):
@@ -108,8 +149,8 @@ class CephaloMoeRouter(nn.Module):
         if self.routing == "published":
             weights = weights.softmax(-1)
         else:
-            total = weights.sum(-1, keepdim=True)
-            weights = weights / (total.detach() if self.top_k == 1 else total)
+            total = weights.detach() if self.top_k == 1 else weights.sum(-1, keepdim=True)
+            weights = weights / total
         return logits, weights.to(hidden_states.dtype), experts
 
 
@@ -145,6 +186,14 @@ class WithExperts:
     @classmethod
     def _can_set_experts_implementation(cls) -> bool:
         return True
+
+    def get_correct_experts_implementation(self, requested_experts: str | None) -> str:
+        """The name of the implementation to use: transformers' choice for what is asked for,
+        "by_device" where nothing is and torch has grouped products."""
+        if requested_experts == BY_DEVICE:
+            return BY_DEVICE
+        found = super().get_correct_experts_implementation(requested_experts)
+        return BY_DEVICE if requested_experts is None and found == "grouped_mm" else found
 
 
 class RoutedDecoder(WithExperts):
@@ -321,19 +370,6 @@ class CephaloMoePhi3VForCausalLM(RoutedGeneration, Phi3VForCausalLM):
     forward = balanced(Phi3VForCausalLM.forward)
 
 
-# Mixtures as they were published; modeling_cephalo_moe_published has their key layout.
-
-
-class Phi3VMoeForCausalLM(CephaloMoePhi3VForCausalLM):
-    config: Phi3VMoeConfig
-    _auto_class = None
-
-
-class Idefics2MoeForCausalLM(CephaloMoeIdefics2ForConditionalGeneration):
-    config: Idefics2MoeConfig
-    _auto_class = None
-
-
 def batch_share(labels: torch.Tensor, num_items: torch.Tensor | int | None) -> torch.Tensor | float:
     """What part of an optimizer step's labels these are.
 
@@ -370,7 +406,5 @@ __all__ = [
     "CephaloMoePhi3VForCausalLM",
     "CephaloMoePhi3VModel",
     "CephaloMoeTextModel",
-    "Idefics2MoeForCausalLM",
-    "Phi3VMoeForCausalLM",
     "expert_shares",
 ]

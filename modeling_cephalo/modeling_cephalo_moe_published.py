@@ -1,8 +1,8 @@
-"""The key layout of mixtures as they were published (`phi3_v_moe`, `idefics2_moe`).
+"""Mixtures as they were published (`phi3_v_moe`, `idefics2_moe`): classes and key layout.
 
 Each expert has linear layers of its own, `model.<decoder>.layers.N.mlp.experts.E.*`, the router is
 `mlp.gating_layer.gate`, and the dense model is a part called `model` beside a second head that
-nothing uses. `modeling_cephalo_moe` has the classes, which are saved in this layout again.
+nothing uses. They are saved in this layout again.
 """
 
 from typing import Any
@@ -16,7 +16,23 @@ from transformers.core_model_loading import (
     WeightRenaming,
 )
 
+from .configuration_cephalo_moe import Idefics2MoeConfig, Phi3VMoeConfig
+from .modeling_cephalo_moe import (
+    CephaloMoeIdefics2ForConditionalGeneration,
+    CephaloMoePhi3VForCausalLM,
+)
+
 USED_HEAD = "model.lm_head.weight"
+
+
+class Phi3VMoeForCausalLM(CephaloMoePhi3VForCausalLM):
+    config: Phi3VMoeConfig
+    _auto_class = None
+
+
+class Idefics2MoeForCausalLM(CephaloMoeIdefics2ForConditionalGeneration):
+    config: Idefics2MoeConfig
+    _auto_class = None
 
 
 class TakeUsedHead(ConversionOps):

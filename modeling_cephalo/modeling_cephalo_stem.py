@@ -48,6 +48,8 @@ class CephaloStemConfig(Idefics2Config):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
+        # Saved beside `rope_parameters` for other programs, which look for it there alone.
+        self.text_config.rope_theta = self.text_config.rope_parameters["rope_theta"]
         if self.stem_channels is None:
             vision = self.vision_config
             halvings = vision.patch_size.bit_length() - 1

@@ -101,10 +101,17 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
     ) -> BaseModelOutputWithPooling:
         """The embeddings of each image, [tokens, hidden], as the list `pooler_output`.
 
-        The arguments are those of `Phi3VForCausalLM.forward`.
+        The arguments are those of `Phi3VForCausalLM.forward`. With `output_hidden_states` or
+        `output_attentions`, here or in `vision_config`, also those of CLIP. There is no
+        `last_hidden_state`: CLIP's last layer is not run for images alone.
         """
         features, counts = self.vision_embed_tokens(pixel_values, image_sizes)
-        return BaseModelOutputWithPooling(pooler_output=list(features.split(counts.tolist())))
+        outputs = BaseModelOutputWithPooling(pooler_output=list(features.split(counts.tolist())))
+        asked = ("output_hidden_states", "output_attentions")
+        if any(kwargs.get(name, getattr(self.config.vision_config, name)) for name in asked):
+            tower = self.vision_embed_tokens.tower_outputs(pixel_values, image_sizes, **kwargs)
+            outputs.hidden_states, outputs.attentions = tower.hidden_states, tower.attentions
+        return outputs
 
     def get_placeholder_mask(
         self,
@@ -201,13 +208,20 @@ class LoadsWhole:
     """Comes before a model's other bases and refuses checkpoints that do not fit it."""
 
     @classmethod
-    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, *args: Any, output_loading_info: bool = False, partial: bool = False, **kwargs: Any
+    ) -> Any:
         """Load a checkpoint, as every model of transformers does.
+
+        With `partial`, parameters that the checkpoint lacks are initialized and those that it has
+        too many are left out, with a warning, as transformers does; so too with
+        `output_loading_info`, which tells the caller.
 
         Raises ValueError that names the parameters that the checkpoint lacks or has too many.
         """
         model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
-        for kind in ("missing_keys", "unexpected_keys"):
+        told = partial or output_loading_info
+        for kind in () if told else ("missing_keys", "unexpected_keys"):
             if names := sorted(info[kind]):
                 listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if names[8:] else "")
                 raise ValueError(

@@ -149,7 +149,9 @@ class Phi3VProcessor(ProcessorMixin):
         if images is None and text is None:
             raise ValueError("give text, images or both")
         check_options(kwargs)
-        options = self._merge_kwargs(tokenizer_init_kwargs=self.tokenizer_defaults(), **kwargs)
+        options = self._merge_kwargs(
+            self.valid_processor_kwargs, tokenizer_init_kwargs=self.tokenizer_defaults(), **kwargs
+        )
         texts = [text] if isinstance(text, str) else text
         rows = numbered = None
         if text is not None:
@@ -283,7 +285,7 @@ class Phi3VProcessor(ProcessorMixin):
         """The tokens of images of (height, width) pixels, for servers that plan with them."""
         if image_sizes is None:
             return MultiModalData()
-        options = self._merge_kwargs(**kwargs)["images_kwargs"]
+        options = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)["images_kwargs"]
         count = self.image_processor.calc_num_image_tokens_from_image_size
         tokens = [count(width, height, **options) for height, width in image_sizes]
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))

@@ -18,6 +18,8 @@ from transformers import (
 )
 from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
 
+from .checkpoint import keep_rope_theta
+
 VOCABULARY = 2048
 LATENTS = 16  # tokens an image becomes in the text
 IMAGE_EDGE = {"longest_edge": 112, "shortest_edge": 56}  # pixels
@@ -51,6 +53,7 @@ def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0, layers
     with weights_of(seed):
         config = tiny_idefics2_config(processor.tokenizer, layers)
         model = Idefics2ForConditionalGeneration(config)
+    keep_rope_theta(model.config)
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.generation_config.eos_token_id = [
         processor.tokenizer.eos_token_id,

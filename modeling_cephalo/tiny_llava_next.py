@@ -14,6 +14,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
 
+from .checkpoint import keep_rope_theta
 from .tiny import train_bpe, weights_of
 
 EDGE, PATCH = 56, 14  # pixels
@@ -44,6 +45,7 @@ def make_tiny_llava_next(folder: Path, texts: Iterable[str], seed: int = 0) -> N
     processor = tiny_llava_next_processor(texts)
     with weights_of(seed):
         model = LlavaNextForConditionalGeneration(tiny_llava_next_config(processor.tokenizer))
+    keep_rope_theta(model.config)
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.save_pretrained(folder)

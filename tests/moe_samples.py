@@ -22,7 +22,7 @@ MAKERS = {
 }
 DECODERS = {"idefics2": "model.text_model", "llava_next": "model.language_model", "phi3_v": "model"}
 QUESTIONS = ("What is shown in this image?", "Is the nacre in rows?")
-IMPLEMENTATIONS = ("grouped_mm", "batched_mm", "eager")
+IMPLEMENTATIONS = ("by_device", "grouped_mm", "batched_mm", "eager")
 
 
 def make_dense(folder: Path, family: str, seed: int, texts: Sequence[str] = TEXTS) -> Path:

@@ -3,16 +3,19 @@
 import pytest
 import torch
 
-from cephalo.eval.bench_moe import base_config, measure, weights_read
+from cephalo.eval.bench_moe import BARS, base_config, measure, weights_read
 from modeling_cephalo import CephaloMoePhi3VForCausalLM, mixture_config
+
+NOISE = 0.1  # of a ratio, on a machine that does other things too
 
 
 @pytest.mark.slow
-def test_one_expert_of_three_has_four_fifths_of_the_dense_speed_or_more():
-    found = measure(batch=2, length=256, new_tokens=4, repeats=5)
+def test_a_mixture_is_about_as_fast_as_the_dense_model():
+    found = measure(batch=4, length=256, new_tokens=16, repeats=5)
     print(found)
     assert found["busiest_expert_share"] < 0.8  # all experts work
-    assert found["prefill"]["ratio"] >= 0.8
+    for name, bar in BARS.items():
+        assert found[name]["ratio"] >= bar - NOISE, name
 
 
 def test_weights_read_by_tokens_that_decode_together():

@@ -92,6 +92,9 @@ def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches
     assert first == again
     assert first["model_type"] == f"cephalo_moe_{family}"
     assert first.get("text_config", first)["num_experts"] == 3
+    text = model.config.get_text_config()
+    assert type(text).from_pretrained(tmp_path).vocab_size == text.vocab_size
+    assert type(AutoConfig.for_model(text.model_type)) is type(text)
 
 
 @pytest.mark.parametrize("family", MAKERS)

@@ -7,6 +7,7 @@ from moe_samples import batches as batches  # the fixtures
 from moe_samples import dense as dense
 from moe_samples import folders as folders
 from moe_samples import mixtures as mixtures
+from transformers.integrations.moe import grouped_mm_experts_forward
 
 from modeling_cephalo.modeling_cephalo_moe import expert_shares
 
@@ -67,6 +68,32 @@ def test_every_token_gets_the_weighted_sum_of_its_experts(implementation, k, den
             )
             assert torch.allclose(found, expected, atol=1e-4)
     assert loads == {0, 1, 2}
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("tokens", [1, 40])
+def test_groups_of_transformers_give_what_one_expert_after_the_other_gives(tokens, k, mixtures):
+    """By default the latter is used on the CPU, on other devices the former."""
+    assert mixtures["phi3_v"].config._experts_implementation == "by_device"
+    mlp = mixtures["phi3_v"].get_decoder().layers[0].mlp
+    hidden = torch.randn(tokens, 128)
+    with torch.inference_mode():
+        experts = mlp.gate(hidden)[0].topk(k).indices
+        arguments = (hidden, experts, torch.rand(tokens, k))
+        expected = grouped_mm_experts_forward(mlp.experts, *arguments)
+        assert expected.std() > 0.1
+        assert torch.allclose(mlp.experts.one_by_one(*arguments), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [1, 6])
+def test_experts_of_other_devices_are_left_to_them(tokens, mixtures):
+    """In expert parallel a token of another device has the number after the last."""
+    experts = mixtures["phi3_v"].get_decoder().layers[0].mlp.experts
+    hidden, weights = torch.randn(tokens, 128), torch.ones(tokens, 2)
+    here, away = torch.ones(tokens, 1, dtype=int), torch.full((tokens, 1), 3)
+    with torch.inference_mode():
+        found = experts.one_by_one(hidden, torch.cat([here, away], 1), weights)
+        assert torch.allclose(found, experts.one_by_one(hidden, here, weights[:, :1]), atol=1e-6)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

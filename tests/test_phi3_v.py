@@ -223,7 +223,8 @@ def test_published_form_of_the_configuration():
     written = json.loads(config.to_json_string())
     for name in set(published) - {"auto_map"}:
         assert written[name] == published[name], name
-    assert not {"vision_config", "rope_parameters", "dtype"} & set(written)
+    assert not {"rope_parameters", "dtype"} & set(written)
+    assert written["vision_config"]["hidden_size"] == 1024  # of ViT-L/14-336, for other readers
     assert set(written["auto_map"]) == {
         "AutoConfig", "AutoModelForCausalLM", "AutoModelForImageTextToText",
     }  # fmt: skip
@@ -305,6 +306,9 @@ def test_incomplete_checkpoints_are_refused_by_name(folder, tmp_path):
     changed_checkpoint(folder, missing, lambda weights: weights.pop("model.norm.weight"))
     with pytest.raises(ValueError, match=r"missing keys in the checkpoint: model\.norm\.weight"):
         AutoModelForCausalLM.from_pretrained(missing)
+    # Who asks for what was not loaded decides.
+    _, info = AutoModelForCausalLM.from_pretrained(missing, output_loading_info=True)
+    assert info["missing_keys"] == {"model.norm.weight"}
     (more := tmp_path / "more").mkdir()
     extra = "model.layers.2.mlp.down_proj.weight"
     changed_checkpoint(folder, more, lambda weights: weights.update({extra: torch.zeros(2)}))

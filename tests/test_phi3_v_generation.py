@@ -41,6 +41,27 @@ def test_the_image_token_is_read_as_published_tags_are(loaded, mixed):
     assert torch.equal(mask, mixed["input_ids"] < 0) and mask.sum() == len(features) == 83
 
 
+def test_image_features_come_with_what_clip_returns_if_asked_for(folder, mixed):
+    model, _ = load(folder, attn_implementation="eager")  # another keeps no attentions
+    pixels, sizes = mixed["pixel_values"], mixed["image_sizes"]
+    embedding = model.model.vision_embed_tokens
+    grids = embedding.tile_grids(pixels, sizes)
+    tiles = int((grids.prod(1) + 1).sum())
+    with torch.no_grad():
+        plain = model.get_image_features(pixels, sizes)
+        asked = model.get_image_features(
+            pixels, sizes, output_hidden_states=True, output_attentions=True
+        )
+        patches = embedding.encode_tiles(pixels[:1, 0])
+    assert plain.hidden_states is None and plain.attentions is None
+    assert all(map(torch.equal, plain.pooler_output, asked.pooler_output))
+    clip = model.config.vision_config
+    assert len(asked.attentions) == len(asked.hidden_states) - 1 == clip.num_hidden_layers
+    seen = asked.hidden_states[embedding.clip_layers]
+    assert seen.shape == (tiles, 1 + (clip.image_size // clip.patch_size) ** 2, clip.hidden_size)
+    torch.testing.assert_close(seen[:1, 1:], patches)
+
+
 def test_generated_ids_have_the_image_token(loaded, mixed):
     model, processor = loaded
     sequences = model.generate(**mixed, **GREEDY)

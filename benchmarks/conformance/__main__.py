@@ -8,10 +8,12 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cephalo.model_cards.hub.local import LocalHub, local_hub
+
+from .counts import LISTED, Result, by_class, failures, outcomes, too_long
 
 HERE = Path(__file__).parent
 DATASETS_USER = "__DUMMY_DATASETS_USER__"
@@ -22,15 +24,20 @@ TEST_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Suite:
-    """Test modules of one library that talk to a Hub, and our helpers by where they go.
+    """Test modules to run with those of one library, and our helpers by where they go.
 
-    Of their tests those are run that pytest's `-k` selects with `keyword`.
+    Of their tests those are run that pytest's `-k` selects with `keyword`. `stand_ins` are helpers
+    for what an archive may lack. `arguments` are pytest's. `yardstick` are those modules whose
+    failures do not count, as they are about the library's own classes.
     """
 
     library: str
     modules: tuple[str, ...]
     helpers: dict[str, str]
     keyword: str = ""
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    yardstick: tuple[str, ...] = ()
 
 
 DATASETS_HELPERS = {
@@ -55,18 +62,45 @@ SUITES = (
     ),
     Suite("datasets", ("hub", "upstream_hub"), DATASETS_HELPERS),
     Suite("datasets", ("load", "inspect"), DATASETS_HELPERS, "private"),
+    Suite(
+        "transformers",
+        ("ours", "processors", "yardstick", "yardstick_processors"),
+        {
+            "families.py": "transformers_families.py",
+            "cases.py": "transformers_cases.py",
+            "processor_cases.py": "transformers_processor_cases.py",
+            "test_ours.py": "transformers_ours.py",
+            "test_processors.py": "transformers_processors.py",
+            "test_yardstick.py": "transformers_yardstick.py",
+            "test_yardstick_processors.py": "transformers_yardstick_processors.py",
+        },
+        stand_ins={
+            "exporters/test_export.py": "transformers_stand_ins/export.py",
+            "generation/test_utils.py": "transformers_stand_ins/generation.py",
+            "utils/test_configuration_utils.py": "transformers_stand_ins/configuration.py",
+            "../utils/fetch_hub_objects_for_ci.py": "transformers_stand_ins/hub_objects.py",
+        },
+        arguments=("-n", "auto", "--dist", "loadscope"),
+        yardstick=("yardstick", "yardstick_processors"),
+    ),
 )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.conformance", description=__doc__)
+    libraries = sorted({suite.library for suite in SUITES})
+    parser.add_argument("libraries", nargs="*", help=f"of {', '.join(libraries)}; all by default")
     parser.add_argument("--sources", type=Path, help="folder to keep the downloaded archives in")
     parser.add_argument("--only", help="tests to run, as pytest's -k")
     parser.add_argument("--show", action="store_true", help="print each failure's last lines")
     arguments = parser.parse_args()
+    if unknown := set(arguments.libraries) - set(libraries):
+        parser.error(f"no tests of {', '.join(sorted(unknown))}; give {', '.join(libraries)}")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for number, suite in enumerate(SUITES):
+            if arguments.libraries and suite.library not in arguments.libraries:
+                continue
             work = Path(folder) / str(number)
             work.mkdir()
             tests = unpack(suite, archive(suite.library, arguments.sources or work), work)
@@ -91,7 +125,8 @@ def unpack(suite: Suite, path: Path, work: Path) -> Path:
         file.extractall(work, filter="data")
     tests = next(work.glob("*/tests"))
     (tests / "__init__.py").touch()
-    for target, helper in suite.helpers.items():
+    lacking = {to: own for to, own in suite.stand_ins.items() if not (tests / to).exists()}
+    for target, helper in (suite.helpers | lacking).items():
         (tests / target).parent.mkdir(exist_ok=True)
         (tests / target).write_bytes((HERE / "helpers" / helper).read_bytes())
     return tests
@@ -113,7 +148,7 @@ def run(suite: Suite, tests: Path, work: Path, only: str | None, show: bool) -> 
     with local_hub(root, [DATASETS_USER]) as hub, (work / "log").open("wb") as log:
         environment = environment_of(hub, work, results, out_of_scope(suite.library))
         subprocess.run(
-            [*command, *modules],
+            [*command, *suite.arguments, *modules],
             cwd=tests.parent,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -123,7 +158,8 @@ def run(suite: Suite, tests: Path, work: Path, only: str | None, show: bool) -> 
         )
     if not results.stat().st_size:
         raise SystemExit(f"pytest found no tests of {suite.library}:\n{(work / 'log').read_text()}")
-    return tell(suite, [json.loads(line) for line in results.open(encoding="utf-8")], show)
+    lines = [json.loads(line) for line in results.open(encoding="utf-8")]
+    return tell(suite, outcomes(lines), show)
 
 
 def tokens(tests: Path) -> dict[str, str]:
@@ -158,21 +194,28 @@ def out_of_scope(library: str) -> list[list[str]]:
     return [row[1:] for row in rows if row[0] == library]
 
 
-def tell(suite: Suite, results: list[list[str]], show: bool) -> int:
-    """Print the counts and the failures. Returns the number of failures."""
-    # A test that passes and then fails while it is torn down has two lines.
-    outcomes = {name: (outcome, text) for name, outcome, text in results}
-    counts = Counter(outcome for outcome, _ in outcomes.values())
+def tell(suite: Suite, results: list[Result], show: bool) -> int:
+    """Print the counts and the failures. Returns the number of what may not be."""
+    yardstick = tuple(f"tests/test_{name}.py:" for name in suite.yardstick)
+    measures = [result for result in results if yardstick and result.test.startswith(yardstick)]
+    ours = [result for result in results if result not in measures]
+    counts = Counter(result.outcome for result in ours)
     print(f"{suite.library} {importlib.metadata.version(suite.library)}: {dict(counts)}")
-    reasons = Counter(text for outcome, text in outcomes.values() if outcome == "out of scope")
+    if suite.yardstick:
+        print(by_class(results))
+    reasons = Counter(result.text for result in ours if result.outcome == LISTED)
     for reason, count in reasons.most_common():
         print(f"  {count:4} out of scope: {reason}")
-    failed = {name: text for name, (how, text) in outcomes.items() if how in ("failed", "error")}
-    for name, text in failed.items():
-        print(f"  failed: {name}")
+    for result in failures(measures):
+        print(f"  failed, of the yardstick: {result.test}")
+    for result in failures(ours):
+        print(f"  failed: {result.test}")
         if show:
-            print(text)
-    return len(failed)
+            print(result.text)
+    fault = too_long(counts[LISTED], len(failures(measures))) if suite.yardstick else None
+    if fault is not None:
+        print(f"  {fault}")
+    return len(failures(ours)) + (fault is not None)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+"""What the results of a run come to: counts, failures, and whether they are good enough."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+FAILED = ("failed", "error")
+LISTED = "out of scope"
+# The list may have this many more of our tests than the yardstick has failures.
+ALLOWANCE = 10
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a test ended: its name as pytest gives it, its outcome, and what there is to say."""
+
+    test: str
+    outcome: str
+    text: str
+
+    @property
+    def case(self) -> str:
+        """Module and class, `test_ours.py::Phi3V`."""
+        return self.test.partition("/")[2].rpartition("::")[0] or self.test
+
+
+def outcomes(lines: list[list[str]]) -> list[Result]:
+    """One result for each test of recorded lines.
+
+    A test that passes and then fails while it is torn down has two lines, one with subtests has
+    more. The last says how it ended; of those that failed the first says why.
+    """
+    found: dict[str, Result] = {}
+    for test, outcome, text in lines:
+        before = found.get(test)
+        if before is not None and before.outcome in FAILED and outcome in FAILED:
+            text = before.text
+        found[test] = Result(test, outcome, text)
+    return list(found.values())
+
+
+def failures(results: list[Result]) -> list[Result]:
+    """The tests that failed, or could not be run."""
+    return [result for result in results if result.outcome in FAILED]
+
+
+def by_class(results: list[Result]) -> str:
+    """The counts of each test case as a table."""
+    counts: dict[str, Counter[str]] = {}
+    for result in results:
+        outcome = "failed" if result.outcome in FAILED else result.outcome
+        counts.setdefault(result.case, Counter())[outcome] += 1
+    columns = ("passed", "skipped", "failed", LISTED)
+    rows = [f"  {'':52}" + "".join(f"{column:>14}" for column in columns)]
+    for case in sorted(counts):
+        rows.append(f"  {case:52}" + "".join(f"{counts[case][column]:14}" for column in columns))
+    return "\n".join(rows)
+
+
+def too_long(listed: int, yardstick: int) -> str | None:
+    """What is wrong with the length of the list of our tests, if anything.
+
+    Args:
+        listed: our tests that are not run.
+        yardstick: tests of transformers' own models that fail.
+    """
+    if listed <= yardstick + ALLOWANCE:
+        return None
+    return (
+        f"{listed} of our tests are listed as out of scope; {yardstick} of the yardstick fail, so "
+        f"at most {yardstick + ALLOWANCE} may be"
+    )

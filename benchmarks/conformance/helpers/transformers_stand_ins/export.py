@@ -1,0 +1,5 @@
+"""Stands in for tests/exporters/test_export.py, which the archive leaves out."""
+
+
+class ExportTesterMixin:
+    """No tests."""
