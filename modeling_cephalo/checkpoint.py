@@ -28,7 +28,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import is_flash_attn_2_available, logging
 
 from cephalo.cli.errors import CephaloError, hub_failure
-from cephalo.cli.templates import check_template
+from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
@@ -214,13 +214,9 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
 
 def check_written(processor: Any, folder: Path) -> None:
     """Raise CephaloError if the chat template cannot write a conversation in bounded time."""
-    template = processor.chat_template
-    if isinstance(template, dict):
-        template = template.get("default", "")
-    tokens = processor.tokenizer.special_tokens_map
-    texts = tuple((name, str(text)) for name, text in tokens.items() if not isinstance(text, list))
+    template, tokens = template_of(processor)
     try:
-        check_template(template, texts)
+        check_template(template, tuple(tokens.items()))
     except CephaloError as error:
         raise CephaloError(f"cannot load {folder}: {error}") from error
 
