@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.eval.questions import Question
 
 
@@ -89,6 +90,8 @@ def ask(cephalo: Any, batch: Sequence[Question], max_new_tokens: int) -> list[An
     try:
         texts = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
         return [Answer(text) for text in texts]
+    except TemplateUnboundedError:  # as every other question would cost as much
+        raise
     except CephaloError as error:
         if len(batch) == 1:
             return [Answer("", str(error))]
