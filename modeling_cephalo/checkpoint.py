@@ -7,7 +7,6 @@ be there and fit each other. All that the check raises is a CephaloError of one 
 come from everywhere.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import is_flash_attn_2_available, logging
 
 from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.cli.json_files import parse_object
 from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
@@ -224,7 +224,7 @@ def check_written(processor: Any, folder: Path) -> None:
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises CephaloError if it is missing or broken."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return parse_object(path.read_bytes())
     except OSError as error:
         raise CephaloError(f"cannot load {path.parent}: {error}") from error
     except ValueError as error:
@@ -232,12 +232,6 @@ def read_object(path: Path) -> dict[str, Any]:
             f"cannot load {path.parent}: {path.name} is not a valid JSON file ({error}); fetch or "
             "save the model again"
         ) from error
-    if not isinstance(found, dict):
-        raise CephaloError(
-            f"cannot load {path.parent}: {path.name} holds no JSON object; fetch or save the model "
-            "again"
-        )
-    return found
 
 
 @contextmanager
