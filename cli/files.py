@@ -5,7 +5,7 @@ import glob
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,26 @@ def write_whole(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.tmp")
     aside.write_text(text, encoding="utf-8", errors="backslashreplace")
     aside.replace(path)
+
+
+def check_outside(
+    out: Path, inputs: Iterable[str | Path], option: str = "--out", same: bool = False
+) -> None:
+    """Raise CephaloError if the output folder is one of the input folders or lies in one.
+
+    Links are followed. Inputs that are no folders, such as names on the Hub, are passed over. With
+    `same` the output may be an input: a command that adds to its folder.
+    """
+    whole = out.resolve()
+    for name in inputs:
+        if not (folder := Path(name)).is_dir():
+            continue
+        if (folder := folder.resolve()) == whole and not same:
+            raise CephaloError(f"{option} {out} is the input {name}; give another folder")
+        if folder in whole.parents:
+            raise CephaloError(
+                f"{option} {out} lies in the input {name}; give a folder outside of it"
+            )
 
 
 @contextmanager

@@ -1,106 +1,156 @@
-"""Chat templates, which come with models: tried in a process of their own, of bounded time.
+"""Chat templates, which come with models: rendered in a process of their own, of bounded time.
 
 The sandbox of transformers keeps a template from files and code, and not from a loop without end
-or a text without end.
+or a text without end, which a template may write for some questions only. The process is started
+once and kept, so that a conversation costs a fraction of a millisecond.
 """
 
-import multiprocessing
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
 
 SECONDS = 5.0  # for one conversation; templates of published models take milliseconds
-MOST_CHARACTERS = 1_000_000  # of a template, and of what it writes
-SPARE_BYTES = 1 << 29  # of memory, above what the process has when it begins
-WRITTEN, FAILED = b"+", b"-"
+MOST_CHARACTERS = 1_000_000  # of a template, and of what it writes beyond the messages
 
 
 class TemplateFailedError(CephaloError):
     """A template refuses a conversation, or does what its sandbox forbids."""
 
 
-def render(template: str, messages: list[dict[str, Any]], tokens: dict[str, str]) -> str:
-    """What a template writes for messages, up to where the answer begins.
+class TemplateUnboundedError(CephaloError):
+    """A template takes too much time or memory: no other conversation is worth a try."""
+
+
+def render(
+    template: str,
+    messages: Sequence[Mapping[str, Any]],
+    tokens: Mapping[str, str],
+    add_generation_prompt: bool = True,
+) -> str:
+    """What a template writes for messages.
 
     Args:
         template: in Jinja, as in chat_template.jinja.
-        messages: with lists of parts as contents.
+        messages: as in transformers' `apply_chat_template`. Images become placeholders.
         tokens: the texts of special tokens, "bos_token" and the like.
+        add_generation_prompt: also write what stands before an answer of the assistant.
 
-    Raises TemplateFailedError if it refuses them, and CephaloError if it takes more than
-    `SECONDS`, `SPARE_BYTES` or `MOST_CHARACTERS`.
+    Raises TemplateFailedError if it refuses them or writes more than `MOST_CHARACTERS`, and
+    TemplateUnboundedError if it takes more than `SECONDS` or too much memory.
     """
     if len(template) > MOST_CHARACTERS:
         raise CephaloError(
             f"the chat template has {len(template):,} characters and may have "
             f"{MOST_CHARACTERS:,}; save the model with another"
         )
-    import transformers.utils.chat_template_utils  # noqa: F401 - here, or each child would
+    request = {
+        "template": template,
+        "messages": messages,
+        "tokens": tokens,
+        "add_generation_prompt": add_generation_prompt,
+        "seconds": SECONDS,
+        "most_characters": MOST_CHARACTERS,
+    }
+    reply = _renderer.ask(json.dumps(request, default=placeholder))
+    if "failed" in reply:
+        raise TemplateFailedError(
+            f"the chat template cannot write a conversation: {reply['failed']}"
+        )
+    return reply["text"]
 
-    # A copy of this process begins at once, where there is one: a new one would import for seconds.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    reader, writer = context.Pipe(duplex=False)
-    child = context.Process(
-        target=render_within_limits, args=(writer, template, messages, tokens), daemon=True
-    )
-    child.start()
-    writer.close()
-    try:
-        if not reader.poll(SECONDS):
-            raise CephaloError(
+
+def placeholder(value: Any) -> str:
+    """What stands for an image in a message: templates only look for its key."""
+    return f"<{type(value).__name__}>"
+
+
+class _Renderer:
+    """A `template_process`, started when it is first asked and again after it ended."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+        self.lock = threading.Lock()
+
+    def ask(self, request: str) -> dict[str, Any]:
+        """The reply to a request. Raises TemplateUnboundedError if the process ends over it."""
+        with self.lock:
+            process = self.started()
+            try:
+                process.stdin.write(request + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except BrokenPipeError:
+                line = ""
+            except BaseException:  # Ctrl-C: its reply must not be taken for the next one's
+                self.stop()
+                raise
+            if line.endswith("\n"):
+                return json.loads(line)
+            code = process.wait()
+            self.stop()
+        if code == -signal.SIGALRM:
+            raise TemplateUnboundedError(
                 f"the chat template takes more than {SECONDS:g} seconds for one conversation; save "
                 "the model with another"
             )
-        found = reader.recv_bytes(4 * MOST_CHARACTERS + 1)
-    except EOFError as error:
-        raise CephaloError(
+        raise TemplateUnboundedError(
             "the chat template takes too much memory; save the model with another"
-        ) from error
-    finally:
-        child.kill()
-        child.join()
-        reader.close()
-    text = found[1:].decode()
-    if found[:1] == FAILED:
-        raise TemplateFailedError(f"the chat template cannot write a conversation: {text}")
-    return text
-
-
-def render_within_limits(
-    writer: Connection, template: str, messages: list[dict[str, Any]], tokens: dict[str, str]
-) -> None:
-    """Send what `render` returns, or why there is nothing; in a process that ends afterwards."""
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    limit_memory()
-    try:
-        [text], _ = render_jinja_template(
-            [messages], chat_template=template, add_generation_prompt=True, **tokens
         )
-        if len(text) > MOST_CHARACTERS:
-            raise ValueError(f"it writes {len(text):,} characters")
-        writer.send_bytes(WRITTEN + text.encode("utf-8", "replace"))
-    except MemoryError:
-        return
-    except Exception as error:  # of the template, which may raise anything
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        writer.send_bytes(FAILED + said.encode("utf-8", "replace"))
+
+    def started(self) -> subprocess.Popen[str]:
+        """The process, which a new one replaces if it is gone."""
+        if self.process is None or self.process.poll() is not None:
+            self.stop()
+            self.process = subprocess.Popen(
+                # -P: no module of the folder in which the command runs.
+                [sys.executable, "-P", "-m", "cephalo.cli.template_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                encoding="ascii",  # of JSON as `json` writes it
+                start_new_session=True,  # Ctrl-C is for its parent
+            )
+        return self.process
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            self.close(process)
+
+    def forget(self) -> None:
+        """Leave the process to the parent of a process that was forked."""
+        process, self.process = self.process, None
+        self.lock = threading.Lock()
+        if process is not None:
+            process.returncode = 0  # or Popen would wait for another's child
+            self.close(process)
+
+    @staticmethod
+    def close(process: subprocess.Popen[str]) -> None:
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                pipe.close()
 
 
-def limit_memory() -> None:
-    """Let this process take `SPARE_BYTES` more than it has, if the system tells how much."""
-    try:
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + SPARE_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    except (ImportError, OSError, ValueError):
-        return
+_renderer = _Renderer()
+atexit.register(_renderer.stop)
+os.register_at_fork(  # between two requests, or the pipes would hold halves of them
+    before=lambda: _renderer.lock.acquire(),
+    after_in_parent=lambda: _renderer.lock.release(),
+    after_in_child=lambda: _renderer.forget(),
+)
 
 
 @cache
@@ -116,3 +166,22 @@ def check_template(template: str, tokens: tuple[tuple[str, str], ...]) -> None:
         {"role": "user", "content": [text]},
     ]
     render(template, talk, dict(tokens))
+
+
+def render_with(
+    processor: Any, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False
+) -> str:
+    """As `apply_chat_template` of a processor, in bounded time and memory. Raises as `render`."""
+    template, tokens = template_of(processor)
+    return render(template, messages, tokens, add_generation_prompt)
+
+
+def template_of(processor: Any) -> tuple[str, dict[str, str]]:
+    """The template with which a processor writes conversations, and the special tokens in it."""
+    template = processor.chat_template
+    if isinstance(template, dict):
+        template = template.get("default", "")
+    tokens = processor.tokenizer.special_tokens_map
+    return template, {
+        name: str(text) for name, text in tokens.items() if not isinstance(text, list)
+    }

@@ -9,6 +9,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.json_files import parse_object
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
@@ -47,7 +48,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 def indexed_files(index: Path) -> dict[str, str]:
     """The file of each tensor. Raises CephaloError if the index is broken."""
     try:
-        found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        found = parse_object(index.read_bytes())["weight_map"]
         if found and all(isinstance(file, str) for file in found.values()):
             return found
     except OSError as error:

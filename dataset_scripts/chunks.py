@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.cli.json_files import read_object
 from cephalo.dataset_scripts.workers import end_with_parent, use_one_core_each
 
 
@@ -20,9 +21,9 @@ def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
     """Keep the plan of a folder in `path`, or raise CephaloError where another one is kept."""
     if not path.exists():
         write_whole(path, json.dumps(plan))
-    elif json.loads(path.read_text(encoding="utf-8")) != plan:
+    elif (kept := read_object(path, "remove the folder and make it again")) != plan:
         raise CephaloError(
-            f"{path.parents[1]} was made with {path.read_text(encoding='utf-8')}; "
+            f"{path.parents[1]} was made with {json.dumps(kept)}; "
             "give the same options or another folder"
         )
 

@@ -16,6 +16,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.cli.json_files import parse_object
 from cephalo.dataset_scripts.hub_text import read_dataset
 from cephalo.dataset_scripts.inputs import DIGITS, REMOVED, key_of, leave_out_gone, told
 from cephalo.dataset_scripts.pdf import ocr
@@ -265,7 +266,7 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
         for table in ("figures", "text") if settings.text else ("figures",):
             (out / table).mkdir(parents=True, exist_ok=True)
         if record.exists():
-            made = json.loads(record.read_text())
+            made = parse_object(record.read_bytes())
             other = [
                 as_option(key, made.get(key)) for key in wanted if made.get(key) != wanted[key]
             ]

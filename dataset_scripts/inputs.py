@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.cli.json_files import parse_object
 
 RECORD = "inputs.json"
 REMOVED = "removed"
@@ -44,7 +45,7 @@ def leave_out_gone(
     """
     record = out / RECORD
     try:
-        before = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+        before = parse_object(record.read_bytes()) if record.exists() else {}
         known = {key: list(map(str, paths)) for key, paths in before.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise CephaloError(f"{record} is damaged; delete it") from error

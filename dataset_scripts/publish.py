@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cephalo.cli.files import locked
+from cephalo.cli.files import check_outside, locked
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -77,6 +77,8 @@ def publish(
     from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
     check_repo_id(repo_id)
+    for folder in folders:  # OUT/dataset, given beside OUT, would count twice and be replaced
+        check_outside(folder, folders, "the input", same=True)
     api = hub_api(token)
     if not private and not allow_unknown_license and not only_open_licenses:
         check_licenses(folders)

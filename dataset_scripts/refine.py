@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked
+from cephalo.cli.files import check_outside, locked
 from cephalo.dataset_scripts.scale.cluster import (
     Cluster,
     CpusPerTask,
@@ -232,6 +232,7 @@ def refine(
         language=language,
     )
     asking.wanted()
+    check_outside(out, [figures], same=True)
     own_checks = load_checks(asking.checks)
     keys = Keys(api_key, judge_api_key)
     if slurm:

@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.cli.json_files import parse_object, read_object
+from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.eval.questions import Question
 
 
@@ -60,7 +62,7 @@ def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
     if not path.exists() or not answers.exists():
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
-    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept = read_object(path, "remove its folder and run again")
     if changed := [name for name in settings if kept.get(name) != settings[name]]:
         raise CephaloError(
             f"{path.parent} has answers with another {', '.join(changed)}; give another --out"
@@ -78,7 +80,7 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
     if size < path.stat().st_size:
         os.truncate(path, size)
     try:
-        return [Answer(**json.loads(line)) for line in kept]
+        return [Answer(**parse_object(line)) for line in kept]
     except (ValueError, TypeError) as error:
         raise CephaloError(f"{path} is damaged; remove it and run again") from error
 
@@ -89,6 +91,8 @@ def ask(cephalo: Any, batch: Sequence[Question], max_new_tokens: int) -> list[An
     try:
         texts = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
         return [Answer(text) for text in texts]
+    except TemplateUnboundedError:  # as every other question would cost as much
+        raise
     except CephaloError as error:
         if len(batch) == 1:
             return [Answer("", str(error))]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked, write_whole
+from cephalo.cli.files import check_outside, locked, write_whole
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -81,6 +81,7 @@ def evaluate(
         raise CephaloError(f"no task {task!r}; give one of {', '.join(METRICS)}")
     if judge and len(set(models)) < 2:
         raise CephaloError("a judge compares models; name two or more")
+    check_outside(out, [dataset])
     dataset_revision = asking.hub_revision(dataset, revision, "dataset")
     pinned = None if Path(dataset).is_dir() else dataset_revision
     source = asking.Source(dataset, config, split, pinned, where, max_samples)

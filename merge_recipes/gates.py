@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from cephalo.cli.templates import render_with
 from cephalo.inference.images import open_image
 from cephalo.merge_recipes.moe_recipe import GateTraining, Prompt
 from modeling_cephalo.modeling_cephalo_moe import (
@@ -82,7 +83,7 @@ def encode(processor: Any, prompt: Prompt) -> Any:
     """The model's inputs for one prompt, as a user would ask it."""
     content = [{"type": "image"}] if prompt.image else []
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
-    text = processor.apply_chat_template(messages, add_generation_prompt=True)
+    text = render_with(processor, messages, add_generation_prompt=True)
     images = [open_image(prompt.image)] if prompt.image else None
     return processor(text=text, images=images, return_tensors="pt")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cephalo.cli.files import locked_name, written_aside
+from cephalo.cli.files import check_outside, locked_name, written_aside
 from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import (
@@ -67,6 +67,7 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> bool:
     byte is written if `out` is something else, the sources do not fit each other or the recipe, or
     the disk has no room; and after, if the result does not load whole.
     """
+    check_outside(out, [source.model for source in recipe.sources])
     with locked_name(out):
         kept = read_merge(out)
         found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked_name, written_aside
+from cephalo.cli.files import check_outside, locked_name, written_aside
 from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
 from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.sources import check_sources, fetch, hashed_meanwhile
@@ -50,11 +50,12 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
     Raises CephaloError before a byte is written if `out` is something else, an expert differs from
     the base in more than weights, or the disk has no room.
     """
+    names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
+    check_outside(out, names)
     with locked_name(out):
         kept = read_merge(out)
         from cephalo.merge_recipes.moe_sources import Dense, check_same_but_weights
 
-        names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
         found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
         base, *experts = (found[name] for name in names)
         check_same_but_weights(base, experts)

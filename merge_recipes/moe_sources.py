@@ -14,6 +14,7 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming, rename_source_key
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.json_files import parse_object
 from cephalo.merge_recipes.sources import Checkpoint, Tensor
 from cephalo.merge_recipes.weight_files import Piece, Planned, locate, plan_tensor
 from modeling_cephalo.checkpoint import read_config, told
@@ -211,7 +212,7 @@ def chat_template(folder: Path) -> Any:
         return path.read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
         if (path := folder / name).exists():
-            template = json.loads(path.read_text(encoding="utf-8")).get("chat_template")
+            template = parse_object(path.read_bytes()).get("chat_template")
             if template:
                 return template
     return None

@@ -1,7 +1,6 @@
 """Source checkpoints: brought to disk at a pinned revision, and read by their headers alone."""
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -21,6 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.cli.json_files import parse_object
 from cephalo.cli.weights import read_header, weight_files
 
 # Where a family keeps its decoder layers, and the key of its config that counts them. LLaVA-Next
@@ -61,12 +61,9 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         """config.json. Raises CephaloError if it is missing or broken."""
         try:
-            found = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            return parse_object((self.folder / "config.json").read_bytes())
         except (OSError, ValueError) as error:
             raise CephaloError(f"{self.name} is no checkpoint: its config.json: {error}") from error
-        if not isinstance(found, dict):
-            raise CephaloError(f"{self.name} is no checkpoint: its config.json is no JSON object")
-        return found
 
     @cached_property
     def weight_files(self) -> list[Path]:

@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.json_files import read_object
 from cephalo.inference.images import as_rgb, shrunk
 from cephalo.model_cards.dataset_plots import write_plots
 from cephalo.model_cards.licenses import hub_license, license_url
@@ -139,14 +140,8 @@ def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
     """What `cephalo refine` wrote to `report.json` in these folders."""
     reports = []
     for path in (folder / "report.json" for folder in folders):
-        try:
-            report = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise CephaloError(f"{path} is damaged; run `cephalo refine` again") from error
-        if isinstance(report, dict):
-            reports.append(report)
+        with suppress(FileNotFoundError):
+            reports.append(read_object(path, "run `cephalo refine` again"))
     return reports
 
 

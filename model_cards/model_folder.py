@@ -1,7 +1,6 @@
 """What a model's folder holds: the files that make the model, and what they tell."""
 
 import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.json_files import read_object
 from cephalo.cli.weights import read_header
 from cephalo.model_cards.upload import NAME
 
@@ -90,14 +90,9 @@ def count_parameters(folder: Path) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, {} where there is none. Raises CephaloError for a damaged one."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path, "save the model again")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise CephaloError(f"{path} is damaged ({error}); save the model again") from error
-    if not isinstance(found, dict):
-        raise CephaloError(f"{path} holds no JSON object; save the model again")
-    return found
 
 
 def hub_id(name_or_path: str) -> str | None:

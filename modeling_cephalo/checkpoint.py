@@ -7,7 +7,6 @@ be there and fit each other. All that the check raises is a CephaloError of one 
 come from everywhere.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +32,8 @@ from transformers import (
 from transformers.utils import is_flash_attn_2_available, logging
 
 from cephalo.cli.errors import CephaloError, hub_failure
-from cephalo.cli.templates import check_template
+from cephalo.cli.json_files import parse_object
+from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 from . import register
@@ -236,13 +236,9 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
 
 def check_written(processor: Any, folder: Path) -> None:
     """Raise CephaloError if the chat template cannot write a conversation in bounded time."""
-    template = processor.chat_template
-    if isinstance(template, dict):
-        template = template.get("default", "")
-    tokens = processor.tokenizer.special_tokens_map
-    texts = tuple((name, str(text)) for name, text in tokens.items() if not isinstance(text, list))
+    template, tokens = template_of(processor)
     try:
-        check_template(template, texts)
+        check_template(template, tuple(tokens.items()))
     except CephaloError as error:
         raise CephaloError(f"cannot load {folder}: {error}") from error
 
@@ -250,7 +246,7 @@ def check_written(processor: Any, folder: Path) -> None:
 def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises CephaloError if it is missing or broken."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return parse_object(path.read_bytes())
     except OSError as error:
         raise CephaloError(f"cannot load {path.parent}: {error}") from error
     except ValueError as error:
@@ -258,12 +254,6 @@ def read_object(path: Path) -> dict[str, Any]:
             f"cannot load {path.parent}: {path.name} is not a valid JSON file ({error}); fetch or "
             "save the model again"
         ) from error
-    if not isinstance(found, dict):
-        raise CephaloError(
-            f"cannot load {path.parent}: {path.name} holds no JSON object; fetch or save the model "
-            "again"
-        )
-    return found
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jinja2 import TemplateError
 from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
@@ -32,6 +31,7 @@ from transformers import (
 )
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import render_with
 from cephalo.inference.images import open_image
 
 from .checkpoint import (
@@ -131,6 +131,11 @@ def user_message(question: str, images: Picture | Iterable[Picture] = ()) -> Mes
 def text_message(role: str, text: str) -> Message:
     """A turn of "assistant", or of "system" where the family has one."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def pictures(talk: Iterable[Message]) -> list[Image.Image]:
+    """The images of all messages, whose contents are lists of parts."""
+    return [part["image"] for message in talk for part in message["content"] if "image" in part]
 
 
 class Cephalo:
@@ -249,16 +254,20 @@ class Cephalo:
         cannot be cut into tiles, and prompts that fill the context.
         """
         talks = [[self.checked(message) for message in talk] for talk in talks]
+        prompts = [render_with(self.processor, talk, add_generation_prompt=True) for talk in talks]
+        images = [pictures(talk) for talk in talks]
+        begins = self.processor.tokenizer.bos_token
+        begun = begins is not None and prompts[0].startswith(begins)
         try:
-            inputs = self.processor.apply_chat_template(
-                talks,
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
+            inputs = self.processor(
+                text=prompts,
+                images=images if any(images) else None,
+                padding=True,
+                padding_side="left",
                 return_tensors="pt",
-                processor_kwargs={"padding": True, "padding_side": "left"},
+                **({"add_special_tokens": False} if begun else {}),
             )
-        except (TemplateError, OverflowError, ValueError, TypeError, ZeroDivisionError) as error:
+        except (OverflowError, ValueError, TypeError, ZeroDivisionError) as error:
             raise CephaloError(f"cannot read the prompt: {in_one_line(error)}") from error
         length = inputs["input_ids"].shape[1]
         if length >= self.context:
@@ -372,7 +381,7 @@ def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:
     answer, or else strings that do."""
     marker = "the answer"
     talk = [user_message("a question"), text_message("assistant", marker)]
-    rendered = processor.apply_chat_template(talk, tokenize=False)
+    rendered = render_with(processor, talk)
     ending = rendered.rpartition(marker)[2].strip()
     if not ending:
         return [], []

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.inference.images import open_image, shrunk
 from cephalo.inference.questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
 
@@ -77,6 +78,8 @@ class LocalModel:
         """The replies to a batch; where it cannot be read as one, question by question."""
         try:
             return self.generate([question for question, _, _ in batch], batch[0][1])
+        except TemplateUnboundedError:  # as every other question would cost as much
+            raise
         except CephaloError as error:
             if len(batch) == 1:
                 return [NoAnswerError(str(error))]

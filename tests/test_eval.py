@@ -104,6 +104,11 @@ STRESS = ("--task", "vector_regression", "--where", "task=stress", "--group-by",
 CRACKS = ("--task", "classification", "--where", "task=crack")
 
 
+def beside(folder: Path) -> Path:
+    """A folder for results that is not in a dataset's folder."""
+    return folder.with_name(f"{folder.name}-out")
+
+
 def test_taught_model_has_the_measures_that_follow_from_its_answers(models, dataset, tmp_path):
     found = run(tmp_path, dataset, models["taught"], *STRESS)
     [model] = found["models"]
@@ -161,7 +166,7 @@ def test_hostile_texts_stay_texts(models, tmp_path):
     }
     Dataset.from_list([row, row], features=FEATURES).to_parquet(str(tmp_path / "test-0.parquet"))
     run(
-        tmp_path / "out",
+        beside(tmp_path),
         str(tmp_path),
         models["base"],
         "--task",
@@ -169,7 +174,7 @@ def test_hostile_texts_stay_texts(models, tmp_path):
         "--group-by",
         "family",
     )
-    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = (beside(tmp_path) / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page
 
 
@@ -225,7 +230,7 @@ def test_question_that_cannot_be_read_is_wrong_and_spoils_no_other(models, tmp_p
         {"images": [DARK], "query": CRACK, "answer": "no", "task": "", "family": ""},
     ]
     Dataset.from_list(rows, features=FEATURES).to_parquet(str(tmp_path / "test-0.parquet"))
-    found = run(tmp_path / "out", str(tmp_path), models["taught"], "--task", "classification")
+    found = run(beside(tmp_path), str(tmp_path), models["taught"], "--task", "classification")
     [model] = found["models"]
     assert model["measures"]["accuracy"]["value"] == pytest.approx(2 / 3)
     assert model["measures"]["parsed"]["value"] == pytest.approx(2 / 3)
@@ -323,7 +328,7 @@ def test_a_picture_that_is_not_there_costs_its_row(models, tmp_path, capsys):
     rows[1]["images"][0] = {"bytes": None, "path": str(tmp_path / "gone.png")}
     schema = Features({name: FEATURES[name] for name in ("images", "query", "answer")}).arrow_schema
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "test-0.parquet")
-    found = run(tmp_path / "out", str(tmp_path), models["taught"], "--task", "classification")
+    found = run(beside(tmp_path), str(tmp_path), models["taught"], "--task", "classification")
     [model] = found["models"]
     assert model["measures"]["accuracy"]["value"] == pytest.approx(2 / 5)
     assert model["unreadable_questions"] == 3

@@ -302,12 +302,17 @@ def test_a_check_of_ones_own_rejects_and_stands_in_the_report(
         assert "\n" not in str(stop.value)
     assert len(server.requests) == asked
     bad = {
-        "group_checks:none": "group_checks has no none",
-        "no_such_module:check": "No module named 'no_such_module'",
+        "group_checks:none": "group_checks.py defines no function none(talk, context)",
+        "no_such_module:check": "no module named 'no_such_module' in the current folder",
         "group_checks": "give MODULE:FUNCTION",
         "group_checks:number": "there is a check number already",
-        "group_checks:one": "TypeError: too many positional arguments",
-        "group_checks:__name__": "is not a callable object",
+        "group_checks:one": "one takes (talk); a check takes (talk, context)",
+        "group_checks:__name__": "defines no function __name__",
+        "os:system": "os is a module of Python's own library; give one of your own",
+        "subprocess.run:x": "subprocess is a module of Python's own library",
+        "../group_checks:one": "give MODULE:FUNCTION",
+        "PIL.Image:open": "open takes (fp, mode, formats); a check takes (talk, context)",
+        "PIL._imaging:draw": "PIL._imaging is no file of Python",
     }
     for name, message in bad.items():
         with pytest.raises(CephaloError) as stop:
@@ -347,3 +352,26 @@ def test_own_checks_that_end_the_process_or_are_async_are_refused(figures, tmp_p
         load_checks(("odd_checks:waits",))
     with pytest.raises(CephaloError, match=r"leaves fails on .*SystemExit: 3"):
         run_checks(load_checks(("odd_checks:leaves",)), Talk((Turn("a?", "b"),)), None)
+
+
+def test_a_module_is_read_before_it_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loud_checks.py").write_text("open('ran', 'w')\nfrom os import system\n")
+    with pytest.raises(CephaloError, match="defines no function system"):
+        load_checks(("loud_checks:system",))
+    assert not Path("ran").exists()
+
+
+def test_modules_of_the_current_folder_and_packages(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("colorsys_checks").mkdir()
+    Path("colorsys_checks/__init__.py").write_text("")
+    Path("colorsys_checks/words.py").write_text(
+        "from words_helper import WORD\ndef has(talk, context=None, *, least=1):\n    return WORD\n"
+    )
+    Path("words_helper.py").write_text("WORD = 'silk'\n")
+    Path("yaml.py").write_text("def check(talk, context): return None\n")  # PyYAML is imported
+    checks = load_checks(("colorsys_checks.words:has",))
+    assert run_checks(checks, Talk((Turn("a?", "b"),)), None) == {"has": "silk"}
+    with pytest.raises(CephaloError, match=r"another module is called yaml .*; rename yours"):
+        load_checks(("yaml:check",))

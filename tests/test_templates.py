@@ -1,13 +1,17 @@
 """Chat templates that do not end, or write without end, cost seconds and no memory."""
 
+import os
 import time
 
 import pytest
+from datasets import Dataset
 
 from cephalo.cli import templates
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.cli.templates import check_template, render
+from cephalo.cli.templates import TemplateUnboundedError, check_template, render
+from cephalo.train.encoding import encode_rows
+from modeling_cephalo.inference import load, text_message
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
 LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -41,11 +45,54 @@ def test_a_bad_template_is_refused_in_one_line(template, message):
     assert time.monotonic() - began < 20
 
 
-def test_a_loop_ends_with_its_time_and_leaves_no_child(monkeypatch):
+def test_a_loop_ends_with_its_time_and_the_next_template_is_rendered(monkeypatch):
     monkeypatch.setattr(templates, "SECONDS", 0.5)
-    with pytest.raises(CephaloError, match=r"takes more than 0\.5 seconds"):
+    with pytest.raises(TemplateUnboundedError, match=r"takes more than 0\.5 seconds"):
         check_template(LOOP, (("bos_token", "<s>"),))
-    assert not templates.multiprocessing.active_children()
+    assert templates._renderer.process is None
+    assert render("{{ messages|length }}", [{}, {}], {}) == "2"
+
+
+def test_the_process_is_kept_and_a_forked_process_starts_its_own():
+    render("{{ 1 }}", [], {})
+    kept = templates._renderer.process.pid
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        text = render("{{ 2 }}", [], {})
+        os.write(writer, f"{text} {templates._renderer.process.pid != kept}".encode())
+        templates._renderer.stop()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 99) == b"2 True"
+    assert render("{{ 3 }}", [], {}) == "3"
+    assert templates._renderer.process.pid == kept
+
+
+TRAP = "{% if 'nacre' in messages[0].content[0].text %}" + LOOP + "{% endif %}"
+
+
+def test_a_loop_for_some_questions_only_holds_up_no_command(tmp_path, monkeypatch):
+    make_tiny_phi3_v(tmp_path, ["Nacre in rows."])
+    template = tmp_path / "chat_template.jinja"
+    template.write_text(TRAP + template.read_text())
+    cephalo = load(tmp_path)
+    answer = cephalo.ask("What?", max_new_tokens=2)
+    row = {
+        "images": [],
+        "prompt": [text_message("user", "What is nacre?")],
+        "completion": [text_message("assistant", "Rows.")],
+    }
+    monkeypatch.setattr(templates, "SECONDS", 0.5)
+    for attempt in (
+        lambda: cephalo.ask("What is nacre?"),
+        lambda: list(cephalo.stream("What is nacre?")),
+        lambda: encode_rows(Dataset.from_list([row] * 40), cephalo.processor),
+    ):
+        began = time.monotonic()
+        with pytest.raises(TemplateUnboundedError, match=r"takes more than 0.5 seconds"):
+            attempt()
+        assert time.monotonic() - began < 10
+    assert cephalo.ask("What?", max_new_tokens=2) == answer
 
 
 def test_a_card_is_not_held_up(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import TemplateUnboundedError, render_with
 from cephalo.inference.images import open_image, shrunk
 
 IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
@@ -139,6 +140,8 @@ def encode_or_say_why(
     try:
         images = open_images(row["images"], max_image_edge)
         return {**encode_row(images, row["prompt"], row["completion"], processor), "problem": ""}
+    except TemplateUnboundedError:  # as every other row would cost as much
+        raise
     except CephaloError as error:
         return {**nothing, "problem": str(error)}
     except Exception as error:  # of a tokenizer or template, on texts that may be anything
@@ -197,7 +200,7 @@ def render(
         raise ValueError("an image after the prompt")
 
     def written(count: int, **settings: bool) -> str:
-        return processor.apply_chat_template(messages[:count], tokenize=False, **settings)
+        return render_with(processor, messages[:count], **settings)
 
     text, spans = written(len(messages)), []
     for index in range(len(prompt), len(messages)):

@@ -1,12 +1,14 @@
 """What a folder holds of a run: what is trained on what, and whether that came to its end."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.cli.json_files import parse_object, read_object
 
 # Where a model is kept and sent, how fast it is read and what is told meanwhile: not what it is.
 IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name")
@@ -36,7 +38,7 @@ def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
     }
     path = folder / "run.json"
     if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = read_object(path, "remove it if the folder holds nothing of worth")
         changed = [key for key in run if run[key] != earlier.get(key)]
         if not changed:
             return
@@ -54,28 +56,43 @@ def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
 def keep_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Add to what `keep_run` wrote that a run with these settings came to its end."""
     path = folder / "run.json"
-    run = json.loads(path.read_text(encoding="utf-8"))
+    run = read_object(path, "run again")
     write_whole(path, json.dumps(run | {"finished": settings}, indent=2))
 
 
 def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
     """Whether a run with these settings came to its end in `folder`, and its model is there."""
     try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        run = read_object(folder / "run.json", "remove it to train again")
+    except FileNotFoundError:
         return False
     return run.get("finished") == settings and any(folder.glob("*.safetensors"))
 
 
 def last_whole_checkpoint(output_dir: str) -> str | None:
     """The newest checkpoint that was written to its end; the trainer's state is written last."""
-    checkpoints = sorted(
-        Path(output_dir).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1])
-    )
-    for path in reversed(checkpoints):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return str(path)
+    named = {
+        int(name): path
+        for path in Path(output_dir).glob("checkpoint-*")
+        if (name := path.name.removeprefix("checkpoint-")).isdecimal()
+    }
+    for _, path in sorted(named.items(), reverse=True):
+        with suppress(OSError, ValueError):
+            read_state(path)
+            return str(path)
     return None
+
+
+def read_state(checkpoint: Path) -> Any:
+    """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is not whole."""
+    from transformers import TrainerState
+
+    try:
+        found = parse_object((checkpoint / "trainer_state.json").read_bytes())
+        state = TrainerState(**found)
+    except TypeError as error:  # unknown fields
+        raise ValueError(str(error)) from error
+    steps, log = state.global_step, state.log_history
+    if type(steps) is not int or steps < 0 or not isinstance(log, list):
+        raise ValueError("no steps or no log")
+    return state

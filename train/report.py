@@ -1,6 +1,6 @@
 """What a training run tells: the parts that train, the card, the push of the final model."""
 
-import json
+from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.model_cards import push
 from cephalo.model_cards.model_card import ModelFacts, Training, write_card
 from cephalo.model_cards.model_folder import hub_id
+from cephalo.train.finished import read_state
 from cephalo.train.freezing import trained_parts
 
 LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
@@ -149,10 +150,10 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     Raises CephaloError where that epoch left no checkpoint.
     """
     folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
-    losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     training = replace(
         facts.training,
-        steps=state["global_step"],
+        steps=state.global_step,
         train_loss=losses[-1] if losses else None,
         eval_loss=None,
     )
@@ -161,15 +162,16 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     return push_model(api, folder, repo_id, training_args)
 
 
-def epoch_checkpoint(output_dir: Path, epoch: int) -> tuple[Path, dict[str, Any]]:
+def epoch_checkpoint(output_dir: Path, epoch: int) -> tuple[Path, Any]:
     """The checkpoint that was written at the end of `epoch`, and its trainer state.
 
     Raises CephaloError where there is none.
     """
     for folder in output_dir.glob("checkpoint-*"):
-        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-        if round(state["epoch"], 6) == epoch:
-            return folder, state
+        with suppress(OSError, ValueError):
+            state = read_state(folder)
+            if isinstance(state.epoch, int | float) and round(state.epoch, 6) == epoch:
+                return folder, state
     raise CephaloError(
         f"{output_dir} has no checkpoint of epoch {epoch}; set save_strategy: epoch, enough "
         "num_train_epochs and no save_total_limit"

@@ -10,7 +10,7 @@ import typer
 from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked, locked_name, written_aside
+from cephalo.cli.files import check_outside, locked, locked_name, written_aside
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import LOSS_PLOT
 from cephalo.model_cards.upload import check_repo_id, hub_api
@@ -114,6 +114,8 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
         check_base(script_args, model_args)
         api = hub_api(training_args.hub_token)
     check_installed(training_args, model_args)
+    read = (script_args.dataset_name, script_args.text_dataset_name, model_args.model_name_or_path)
+    check_outside(Path(training_args.output_dir), filter(None, read), "output_dir")
     if training_args.resume_from_checkpoint:
         raise CephaloError(
             "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "

@@ -1,7 +1,6 @@
 """TRL's SFTTrainer on packed sequences, with loss and logits on answers alone."""
 
 import contextlib
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from cephalo.train.features import (
     image_features,
     some_layers,
 )
+from cephalo.train.finished import read_state
 from cephalo.train.packing import PACKED_SDPA, VISION_INPUTS, answer_positions
 from cephalo.train.utilisation import Work, matmul_rate
 
@@ -90,8 +90,7 @@ class PackedTrainer(SFTTrainer):
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """As Trainer; the machine's matrix-multiply rate is measured first."""
         if resume_from_checkpoint:
-            state = Path(resume_from_checkpoint, "trainer_state.json").read_text(encoding="utf-8")
-            self.steps_before = json.loads(state)["global_step"]
+            self.steps_before = read_state(Path(resume_from_checkpoint)).global_step
         self.work = Work(self.model)  # which parameters train is known now
         self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)
         self.log_time = time.perf_counter()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import check_outside
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -52,6 +53,7 @@ def plots(
 
     if (rows is None) == (share is None) or (share is None) != (not beside):
         raise CephaloError("give --rows, or --share together with --beside")
+    check_outside(out, beside or [], "OUT")
     if rows is None:
         rows = rows_for(share, beside)
     plan = Plan(rows, seed)

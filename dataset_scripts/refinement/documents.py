@@ -18,6 +18,7 @@ from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.cli.json_files import parse_object
 from cephalo.dataset_scripts.inputs import REMOVED, move
 from cephalo.dataset_scripts.schema import CONVERSATIONS, PROVENANCE
 from cephalo.dataset_scripts.shards import read_rows
@@ -38,6 +39,8 @@ OTHER_CHECKS = {
 """Why an answer is rejected besides the checks of its text."""
 FINGERPRINT = b"cephalo.refine"  # key in the metadata of a shard
 ASIDE = ("rejected", "undecided")
+# What every line of their files has, at least.
+SET_ASIDE = ("id", "figures", "failed", "turns", "text", "scores", "key", "round")
 """Folders of the answers that are not accepted."""
 GROUP_ROWS = 100
 GROUP_BYTES = 32 << 20  # of images; within a group, an image that comes again is stored once
@@ -173,7 +176,10 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        with path.open("rb") as file:
+            lines = [parse_object(line) for line in file]
+        if missing := [name for line in lines for name in SET_ASIDE if name not in line]:
+            raise ValueError(f"no {missing[0]}")
+        return lines
     except ValueError as error:
         raise CephaloError(f"{path} is damaged ({error}); delete it") from error

@@ -1,11 +1,14 @@
 """Checks of one's own: `--checks MODULE:FUNCTION`."""
 
+import ast
 import hashlib
-import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Check, Context
@@ -27,24 +30,85 @@ def load_checks(names: tuple[str, ...]) -> dict[str, Check]:
 
 
 def load_check(name: str) -> Check:
-    """The function MODULE:FUNCTION. Raises CephaloError where there is none that takes a
-    conversation and its context."""
+    """The function MODULE:FUNCTION. The module's file is read first, and is imported only if it
+    defines a function of a conversation and its context.
+
+    Raises CephaloError where it does not, for a module of Python's own library, and for one that
+    cannot be imported.
+    """
     module_name, _, function = name.partition(":")
-    if not module_name or not function:
+    if not all(part.isidentifier() for part in (*module_name.split("."), function)):
         raise CephaloError(f"--checks {name!r}: give MODULE:FUNCTION, like my_checks:no_jargon")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
     try:
-        check = getattr(importlib.import_module(module_name), function)
+        spec = find_module(module_name)
+        check_defined(Path(spec.origin), function)
+        check = getattr(import_module(module_name, spec), function)
         inspect.signature(check).bind("talk", "context")
-        if inspect.iscoroutinefunction(check):
-            raise TypeError(f"{function} is async; give a plain function")
         return check
-    except AttributeError:
-        problem = f"{module_name} has no {function}"
+    except CephaloError as error:
+        problem = str(error)
     except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
         problem = f"{type(error).__name__}: {error}"
     raise CephaloError(f"--checks {name}: {' '.join(problem.split())[:300]}")
+
+
+def find_module(name: str) -> ModuleSpec:
+    """Where a module comes from: the current folder, or else wherever Python finds it. Nothing is
+    imported. Raises CephaloError unless it is a file of Python that is not Python's own."""
+    first, *rest = name.split(".")
+    if first in sys.stdlib_module_names:
+        raise CephaloError(f"{first} is a module of Python's own library; give one of your own")
+    spec = PathFinder.find_spec(first, [str(Path.cwd())])
+    if spec is None or not spec.origin:
+        spec = importlib.util.find_spec(first)
+    for part in rest:
+        if spec is not None:
+            folders = spec.submodule_search_locations or []
+            spec = PathFinder.find_spec(f"{spec.name}.{part}", folders)
+    if spec is None:
+        raise CephaloError(f"no module named {name!r} in the current folder or installed")
+    if not spec.origin or not spec.origin.endswith(".py"):
+        raise CephaloError(f"{name} is no file of Python; give a module that is one")
+    return spec
+
+
+def check_defined(file: Path, function: str) -> None:
+    """Raise CephaloError unless a file defines a function that takes (talk, context)."""
+    defined = [
+        node
+        for node in ast.parse(file.read_bytes(), str(file)).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function
+    ]
+    if not defined:
+        raise CephaloError(f"{file} defines no function {function}(talk, context)")
+    if isinstance(defined[-1], ast.AsyncFunctionDef):
+        raise CephaloError(f"{function} is async; give a plain function")
+    taken = defined[-1].args
+    names = [own.arg for own in (*taken.posonlyargs, *taken.args)]
+    if names[:2] != ["talk", "context"] or len(names) > 2 + len(taken.defaults):
+        raise CephaloError(f"{function} takes ({', '.join(names)}); a check takes (talk, context)")
+
+
+def import_module(name: str, spec: ModuleSpec) -> ModuleType:
+    """Import a module from where `spec` says, with its neighbours in the current folder.
+
+    Raises CephaloError if another module of this name is imported already.
+    """
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # last, or a file there could take the place of any library
+    top = name.partition(".")[0]
+    local = PathFinder.find_spec(top, [here])
+    if local is not None and local.origin and top not in sys.modules:
+        sys.modules[top] = importlib.util.module_from_spec(local)
+        try:
+            local.loader.exec_module(sys.modules[top])
+        except BaseException:
+            del sys.modules[top]
+            raise
+    module = importlib.import_module(name)
+    if Path(module.__file__ or "").resolve() != Path(spec.origin).resolve():
+        raise CephaloError(f"another module is called {name} ({module.__file__}); rename yours")
+    return module
 
 
 def run_checks(checks: Mapping[str, Check], talk: Talk, context: Context) -> dict[str, str]:

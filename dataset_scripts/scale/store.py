@@ -88,7 +88,7 @@ class Store:
         text = self.read(name)
         try:
             return None if text is None else json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CephaloError(f"{self.url}/{name} is damaged ({error}); delete it") from error
 
     def write(self, name: str, text: str) -> None:

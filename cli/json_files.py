@@ -1,0 +1,32 @@
+"""JSON of files that users, crashed runs and other programs may have written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """The object in a JSON text. Raises ValueError if it is another value or no JSON."""
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")
+    return found
+
+
+def read_object(path: Path, mend: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    `mend` says what a user can do about a damaged file. Raises FileNotFoundError, and CephaloError
+    if the file is damaged or cannot be read.
+    """
+    try:
+        return parse_object(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CephaloError(f"{path} is damaged ({error}); {mend}") from error

@@ -1,0 +1,62 @@
+"""The process that renders chat templates for `cephalo.cli.templates`, one request after another.
+
+Each request and reply is one line of JSON. The process ends with its input, with a request that
+takes too long (SIGALRM, which also ends it if its parent is gone), and with one that takes too much
+memory.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+SPARE_BYTES = 1 << 29  # of memory, above what the process has when it begins
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    limit_memory()
+    for line in sys.stdin:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, request["seconds"])
+        try:
+            reply = {"text": rendered(request, render_jinja_template)}
+        except MemoryError:
+            return
+        except Exception as error:  # of the template, which may raise anything
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            reply = {"failed": said}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(json.dumps(reply), flush=True)
+
+
+def rendered(request: dict[str, Any], render: Any) -> str:
+    """The text of a request's messages. Raises ValueError if it is too long."""
+    [text], _ = render(
+        [request["messages"]],
+        chat_template=request["template"],
+        add_generation_prompt=request["add_generation_prompt"],
+        **request["tokens"],
+    )
+    if len(text) > request["most_characters"] + len(json.dumps(request["messages"])):
+        raise ValueError(f"it writes {len(text):,} characters")
+    return text
+
+
+def limit_memory() -> None:
+    """Let this process take `SPARE_BYTES` more than it has, if the system tells how much."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + SPARE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    except (ImportError, OSError, ValueError):
+        return
+
+
+if __name__ == "__main__":
+    main()
