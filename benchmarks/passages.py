@@ -4,7 +4,8 @@
     python -m benchmarks.passages runs/papers
 
 A part of a passage (what stands between two empty lines) is clean where it equals a stretch of the
-paper's running text, sign by sign, and begins and ends where sentences do. Expected are words
+paper's running text, sign by sign, and begins and ends where sentences do; that a paragraph ends
+is not asked for. Expected are words
 without the hyphens of line ends, indices and exponents as Unicode has them ("TiO₂", "s⁻¹") or as
 TeX writes them ("K_IC", "m^{1/2}"), and no numbers of references.
 """
@@ -27,7 +28,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 
 _REFERENCE = re.compile(r"\s?\[\d{1,2}\]|(?<!</i>)(?:\s|(?<=\w))<sup>\d{1,2}</sup>")
-_SCRIPT = re.compile(r"<(sub|sup)>([^<]*)</\1>")
+_SCRIPT = re.compile(r"<(sub|sup)>([^<]*)</\1>(?=(\w?))")
 _RAISED = str.maketrans("0123456789+−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SCRIPT_SIGNS = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉_^{}")
@@ -86,11 +87,11 @@ def expected(text: str) -> str:
 
 
 def _script(match: re.Match[str]) -> str:
-    kind, text = match.groups()
+    kind, text, after = match.groups()
     table, sign = (_RAISED, "^") if kind == "sup" else (_LOWERED, "_")
     if all(ord(char) in table for char in text):
         return text.translate(table)
-    return f"{sign}{text}" if text.isalnum() else f"{sign}{{{text}}}"
+    return f"{sign}{text}" if text.isalnum() and not after else f"{sign}{{{text}}}"
 
 
 def judge(passage: str, paragraphs: list[str], score: Score) -> dict[str, list[str]]:
@@ -99,7 +100,7 @@ def judge(passage: str, paragraphs: list[str], score: Score) -> dict[str, list[s
     for part in passage.split("\n\n"):
         words = len(part.split())
         score.words += words
-        if any(_holds(text, part) for text in paragraphs):
+        if _holds(" ".join(paragraphs), part):
             score.clean_words += words
             continue
         for kind, fault in differences(part, nearest(part, paragraphs)):
@@ -111,7 +112,7 @@ def judge(passage: str, paragraphs: list[str], score: Score) -> dict[str, list[s
 
 
 def _holds(text: str, part: str) -> bool:
-    """Whether a paragraph holds a part from the beginning of a sentence to the end of one."""
+    """Whether a text holds a part from the beginning of a sentence to the end of one."""
     start = text.find(part)
     if start < 0 or not _ENDED.search(part):
         return False
@@ -119,14 +120,15 @@ def _holds(text: str, part: str) -> bool:
 
 
 def nearest(part: str, paragraphs: list[str]) -> str:
-    """The paragraph that shares most pairs of words with a part."""
+    """The paragraph that shares most pairs of words with a part, between its neighbours."""
 
     def pairs(text: str) -> set[tuple[str, str]]:
-        words = text.split()
-        return set(pairwise(words))
+        return set(pairwise(text.split()))
 
     own = pairs(part)
-    return max(paragraphs, key=lambda text: len(own & pairs(text)))
+    shared = [len(own & pairs(text)) for text in paragraphs]
+    place = shared.index(max(shared))
+    return " ".join(paragraphs[max(0, place - 1) : place + 2])
 
 
 def differences(part: str, text: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import pytest
 
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.prose import GAP, whole_sentences, with_holes, without_citations
-from cephalo.dataset_scripts.pdf.raised import MARK, _set
+from cephalo.dataset_scripts.pdf.scripts import MARK, _Run, _set
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -142,10 +142,42 @@ def test_numbers_of_lines_part_no_words():
     assert first.text == "that incor\xad"
 
 
-def test_a_raised_number_behind_a_count_cites():
-    assert _set("in the 1990s25 and", [("1990s", "25")]) == f"in the 1990s{MARK}25 and"
-    assert _set("No. 53015 of", [("No. 530", "15")]) == f"No. 530{MARK}15 of"
-    assert _set("some 106 spores", [("some 10", "6")]) == "some 10⁶ spores"
+@pytest.mark.parametrize(
+    ("before", "raised", "after", "read"),
+    [
+        ("in the 1990s", "25", " and", f"in the 1990s{MARK}25{MARK} and"),
+        ("No. 530", "15", " of", f"No. 530{MARK}15{MARK} of"),
+        ("films of SiC", "15", " of", f"films of SiC{MARK}15{MARK} of"),
+        ("some 10", "6", " spores", "some 10⁶ spores"),
+        ("the 2", "nd", " of", "the 2nd of"),
+        ("was found", "a,b", " here", f"was found{MARK}a,b{MARK} here"),
+        ("each x", "n", " is", "each x^n is"),
+        ("each C", "(t)", " is", "each C^{(t)} is"),
+        ("at 3 MPa m", "1/2", " in", "at 3 MPa m^{1/2} in"),
+    ],
+)
+def test_what_is_raised_is_an_exponent_or_cites(before, raised, after, read):
+    run = _Run(before, raised, "raised", len(before), len(before + raised))
+    assert _set(before + raised + after, [run]) == read
+
+
+@pytest.mark.parametrize(
+    ("before", "lowered", "after", "read"),
+    [
+        ("of TiO", "2", " and", "of TiO₂ and"),
+        ("for K", "IC", " of", "for K_IC of"),
+        ("of La", "1−x", "Sr", "of La_{1−x}Sr"),
+        ("of Sr", "x", "MnO", "of Sr_{x}MnO"),
+        ("a list,", "3", " of", "a list,3 of"),
+    ],
+)
+def test_what_is_lowered_is_an_index(before, lowered, after, read):
+    run = _Run(before, lowered, "lowered", len(before), len(before + lowered))
+    assert _set(before + lowered + after, [run]) == read
+
+
+def test_a_small_number_over_another_is_a_fraction():
+    assert _set("ratio 34 is", [_Run("ratio ", "3/4", "fraction", 6, 8)]) == "ratio 3/4 is"
 
 
 def test_long_hostile_sentences_take_a_moment():

@@ -5,8 +5,9 @@ tables, heads and feet of pages, and paragraphs that are formulas more than word
 """
 
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 from cephalo.dataset_scripts.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import scan
-from cephalo.dataset_scripts.pdf.geometry import overlap_y
+from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y
 from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import column_of, is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
-from cephalo.dataset_scripts.pdf.raised import MARK, with_raised
+from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
@@ -137,7 +138,7 @@ def _raise(
     """The blocks of a page, with superscripts in their running text."""
     lines = [line for block in blocks if is_running(block, body) for line in block.lines]
     with file.open(page.number) as opened:
-        raised = with_raised(opened, lines)
+        raised = with_scripts(opened, lines)
     return [
         replace(block, lines=[raised.get(id(line), line) for line in block.lines])
         for block in blocks
@@ -176,34 +177,45 @@ def _main_matter(
                 last = own[-1].lines[-1]
                 if not _FINISHED.search(last.text):
                     own[-1].lines[-1] = replace(last, text=last.text + GAP)
-            own.append(replace(block, lines=with_holes(lines, body)))
+            own.append(replace(block, lines=with_holes(lines, body, page.lines)))
             between = False
         kept.append(own)
     return kept
 
 
-def with_holes(lines: list[Line], body: TypeProfile) -> list[Line]:
+def with_holes(lines: list[Line], body: TypeProfile, others: Sequence[Line] = ()) -> list[Line]:
     """The lines of a paragraph, with GAP at the end of each after which its row has a hole.
 
     A piece of a row that was read as something else, such as a formula, leaves one: within the row,
-    or before the right edge of all others.
+    before the right edge of all others, or in the content of the page, where it is among `others`,
+    the lines of that.
     """
-    if len(lines) < P.hole_rows:
-        return lines
     left, right = min(one.box[0] for one in lines), max(one.box[2] for one in lines)
+    many = len(lines) >= P.hole_rows
+    starts = sorted((other.span[0], other.box) for other in others)
     found = list(lines)
     for place, (one, after) in enumerate(pairwise(lines)):
         level = overlap_y(one.box, after.box) > P.level * (one.box[3] - one.box[1])
         if level and after.box[0] >= one.box[0]:
-            hole = after.box[0] - one.box[2] > P.hole * body.size
+            hole = many and after.box[0] - one.box[2] > P.hole * body.size
         else:
             short = right - one.box[2] > P.short * (right - left)
             late = after.box[0] - left > P.short * (right - left)
-            hole = short or late
+            hole = many and (short or late)
+        between = starts[bisect_right(starts, (one.span[1], one.box)) :]
+        between = takewhile(lambda other, end=after.span[0]: other[0] < end, between)
+        area = left, min(one.box[1], after.box[1]), right, max(one.box[3], after.box[3])
+        hole = hole or any(_is_in(box, area) for _, box in between)
         divided = one.text[-1:] in (DIVIDED, COMPOUND)  # which ends a row
         if hole and not divided and not _FINISHED.search(one.text):
             found[place] = replace(one, text=one.text + GAP)
     return found
+
+
+def _is_in(box: Box, area: Box) -> bool:
+    """Whether the middle of a box is in an area."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return area[0] < x < area[2] and area[1] < y < area[3]
 
 
 def _body_lines(
@@ -317,7 +329,7 @@ def without_citations(text: str) -> str:
 
     Those that are read as words stay: "as shown in [3]".
     """
-    text = re.sub(rf"\s?{MARK}[\d,+\u2010\u2212\u2013-]*", "", text)
+    text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", "", text)
     text = _RAISED.sub("", _CITATION.sub(_cited, text))
     text = set_right(text)
     closed = re.sub(r"\s+([.,;:)])", r"\1", text)
