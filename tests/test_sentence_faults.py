@@ -6,7 +6,8 @@ import time
 import pytest
 
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
-from cephalo.dataset_scripts.pdf.prose import GAP, whole_sentences, with_holes, without_citations
+from cephalo.dataset_scripts.pdf.main_matter import GAP, with_holes
+from cephalo.dataset_scripts.pdf.prose import whole_sentences, without_citations
 from cephalo.dataset_scripts.pdf.scripts import MARK, _Run, _set
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
