@@ -46,26 +46,48 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
     """Passages of MIN_WORDS to MAX_WORDS words out of the paragraphs of one document, in order.
 
     A short paragraph is joined with the next by an empty line, a long one is cut between
-    sentences. A passage has the place of its first paragraph. What stays too short is left out.
+    sentences. A passage has the place of its first paragraph. What stays too short at the end is
+    joined with sentences of the passage before it; without one it is left out.
     """
+    ready: tuple[Place, list[str]] | None = None
     parts: list[str] = []
     place, words = None, 0
     for where, paragraph in paragraphs:
         for piece in _pieces(paragraph):
             more = count_words(piece)
-            if parts and words + more > MAX_WORDS:
+            full = words >= MAX_WORDS // 2 or words + more > MAX_WORDS
+            if parts and full:
                 if words >= MIN_WORDS:
-                    yield place, "\n\n".join(parts)
+                    if ready:
+                        yield ready[0], "\n\n".join(ready[1])
+                    ready = place, parts
                 parts, words = [], 0
             if not parts:
                 place = where
             parts.append(piece)
             words += more
-            if words >= MIN_WORDS and words >= MAX_WORDS // 2:
-                yield place, "\n\n".join(parts)
-                parts, words = [], 0
+    if ready and 0 < words < MIN_WORDS:
+        _lengthen(parts, MIN_WORDS - words, ready[1])
+        words = sum(map(count_words, parts))
+    if ready:
+        yield ready[0], "\n\n".join(ready[1])
     if words >= MIN_WORDS:
         yield place, "\n\n".join(parts)
+
+
+def _lengthen(parts: list[str], wanted: int, before: list[str]) -> None:
+    """Move the last sentences of a passage, `wanted` words at least, to the next one's beginning.
+
+    What is left before has MIN_WORDS, or all stays as it is.
+    """
+    last = sentences(before[-1])
+    moved: list[str] = []
+    while len(last) > 1 and sum(map(count_words, moved)) < wanted:
+        moved.insert(0, last.pop())
+    left = sum(map(count_words, before[:-1])) + sum(map(count_words, last))
+    if left >= MIN_WORDS and sum(map(count_words, moved)) >= wanted:
+        before[-1] = " ".join(last)
+        parts.insert(0, " ".join(moved))
 
 
 def _pieces(paragraph: str) -> list[str]:
