@@ -19,6 +19,8 @@ _ABBREVIATION = re.compile(
     r"(?:\b[A-Z]|\b(?i:figs?|eqn?s?|refs?|secs?|sects?|tabs?|nos?|dr|prof|st|vs|cf|ca|al|resp|approx|n|pp?|"
     r"abb|nr|bzw|vgl|z\.\s?b|i\.e|e\.g))\.$"
 )
+# "Prop. 2", "(Acc. 19)": a short word with a capital, and a number.
+_COUNTED = re.compile(r"(?:^|[\s(])[A-Z][a-z]{1,5}\.$")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 Place = TypeVar("Place")
@@ -30,7 +32,9 @@ def sentences(text: str) -> list[str]:
     start = 0
     for match in _END.finditer(text):
         end = match.end()
-        if not _ABBREVIATION.search(text[max(start, end - 16) : end].rstrip()):
+        before = text[max(start, end - 16) : end].rstrip()
+        counted = text[end : end + 1].isdecimal() and _COUNTED.search(before)
+        if not counted and not _ABBREVIATION.search(before):
             found.append(text[start:end].strip())
             start = end
     rest = text[start:].strip()

@@ -16,7 +16,7 @@ from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import END, column_of, is_running, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
-from cephalo.dataset_scripts.pdf.text import Line
+from cephalo.dataset_scripts.pdf.text import Line, is_bold
 
 GAP = "\ufffc"  # the object replacement character of Unicode
 
@@ -57,7 +57,7 @@ _PLAIN_TITLE = re.compile(r"[-\u2013\u2022]?\s?[A-Z][^.;:!?\u3002]*[^.,;:!?\u300
 _NUMBERED = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?\s+[A-Z][a-z]")
 FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
 # Words that only the beginning of a sentence writes with a capital.
-_BEGINNING = re.compile(
+BEGINNING = re.compile(
     r"(?:The|This|These|Those|That|It|Its|We|Our|They|Their|There|Then|Thus|Hence|However|Moreover"
     r"|Furthermore|Therefore|Although|While|When|Where|Whereas|Which|Because|Since|If|As|At|By|For"
     r"|From|In|On|Of|To|With|Here|Finally|First|Second|Next|Note|Such|Both|Each|Some|Many|Most"
@@ -113,7 +113,7 @@ def main_matter(
             new = replace(block, lines=with_holes(lines, body, page.lines))
             headed = headed or block.lines[0] is not lines[0]
             same = own and column_of(own[-1], page) == column_of(block, page)
-            if last and (headed or _BEGINNING.match(new.lines[0].text)):
+            if last and (headed or BEGINNING.match(new.lines[0].text)):
                 _end_sentence(last, END)
             elif last and between and same:
                 _end_sentence(last, GAP)
@@ -252,9 +252,14 @@ def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
     found = {id(line) for line in block.lines if _is_heading(line, block, page, body)}
     main = _main_font(block)
     over = list(takewhile(lambda line: line.font != main, block.lines))
+    if is_bold(main) and main not in body.fonts:
+        over = list(takewhile(_is_bold, block.lines))
     title = " ".join(line.text for line in over)
+    rest = block.lines[len(over) :]
     short = over and over[-1].box[2] < block.box[2] - P.heading_end * body.size
-    if short and len(over) <= P.heading_rows and title[0].isupper() and not FINISHED.search(title):
+    whole = all(map(_is_bold, over)) and not any(line.bold for line in rest[:1])
+    title_like = title[:1].isupper() and not FINISHED.search(title)
+    if (short or whole) and len(over) <= P.heading_rows and title_like:
         found |= {id(line) for line in over if not {line.font, line.lead} & body.fonts}
     for before, line, after in zip(block.lines, block.lines[1:], block.lines[2:], strict=False):
         short = line.box[2] - line.box[0] < P.plain_heading * (block.box[2] - block.box[0])
@@ -273,6 +278,11 @@ def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) 
     fonts = {line.font, line.lead}
     apart = not fonts & body.fonts or (len(block.lines) > 2 and _main_font(block) not in fonts)
     return apart or line.bold or bool(_NUMBERED.match(line.text))
+
+
+def _is_bold(line: Line) -> bool:
+    """Whether a line is bold at its beginning and in its middle."""
+    return line.bold and is_bold(line.font)
 
 
 def _main_font(block: Block) -> str:

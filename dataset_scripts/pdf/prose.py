@@ -22,6 +22,7 @@ from cephalo.dataset_scripts.pdf.main_matter import (
 )
 from cephalo.dataset_scripts.pdf.mentions import is_running, paragraphs
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.run_in import without_run_in
 from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
@@ -36,9 +37,14 @@ _CONTACT = re.compile(r"\S@\S+\.\w|https?://orcid")
 _REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
 _INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
-_CITATION = re.compile(
-    r"(?<![\w.])(?P<before>[\w.]*)\s?\[\d{1,3}[a-z]?(?:\s?[,;\u2013\u2014-]\s?\d{1,3}[a-z]?)*\]"
+_CITATION = re.compile(  # no reference has the number 0: "[0, 1]" is an interval
+    r"(?<![\w.])(?P<before>[\w.]*)(?P<space>\s?)"
+    r"\[[1-9]\d{0,2}[a-z]?(?:\s?[,;\u2013\u2014-]\s?[1-9]\d{0,2}[a-z]?)*\]"
 )
+_VALUE = re.compile(
+    r"[=\u2208\u2209\u00d7\u2286\u2282\u2265\u2264<>~\u2248]\s*$|\b(?:interval|range|domain)\s*$"
+)
+_CLOSED = "\ufdd1"  # in place of a citation, until the spaces around it are closed
 _GOVERNS = re.compile(r"(?:see|in|of|by|from|to|and|or|with|at|on|as|refs?\.?|references?)", re.I)
 _RAISED = re.compile(  # numbers of references, set raised: "was found.12,13 The"
     r"(?<=[a-z]{2}[.,;:)])\d{1,3}(?:[,\u2013\u2014-]\d{1,3})*(?=\s|$)"
@@ -78,20 +84,28 @@ def find_passages(
     `file` are the pages as pdfium reads them, to see which characters are raised.
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
-    blocks = [_raise(file, page, groups, body) for page, groups in zip(pages, blocks, strict=True)]
+    blocks = [
+        _set_right(file, page, groups, body) for page, groups in zip(pages, blocks, strict=True)
+    ]
     return text_rows(prose(pages, blocks, body), own)
 
 
-def _raise(
+def _set_right(
     file: fast.Pages, page: PageContent, blocks: list[Block], body: TypeProfile
 ) -> list[Block]:
-    """The blocks of a page, with superscripts in their running text."""
-    lines = [line for block in blocks if is_running(block, body) for line in block.lines]
+    """The blocks of a page, their running text with scripts and without run-in headings."""
     with file.open(page.number) as opened:
-        raised = with_scripts(opened, lines)
+        plain = [
+            replace(block, lines=without_run_in(opened, block.lines))
+            if is_running(block, body)
+            else block
+            for block in blocks
+        ]
+        lines = [line for block in plain if is_running(block, body) for line in block.lines]
+        scripts = with_scripts(opened, lines)
     return [
-        replace(block, lines=[raised.get(id(line), line) for line in block.lines])
-        for block in blocks
+        replace(block, lines=[scripts.get(id(line), line) for line in block.lines])
+        for block in plain
     ]
 
 
@@ -131,18 +145,20 @@ def without_citations(text: str) -> str:
 
     Those that are read as words stay: "as shown in [3]".
     """
-    text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", "", text)
-    text = _RAISED.sub("", _CITATION.sub(_cited, text))
-    text = set_right(text)
-    closed = re.sub(r"\s+([.,;:)])", r"\1", text)
+    text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", _CLOSED, text)
+    text = _RAISED.sub(_CLOSED, _CITATION.sub(_cited, text))
+    # In French a space stands before ":" and ";".
+    closed = re.sub(rf"\s+(?=[.,)])|\s*{_CLOSED}\s*(?=[.,;:)])", "", text.replace("( ", "("))
+    closed = set_right(closed.replace(_CLOSED, ""))
     return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."
 
 
 def _cited(match: re.Match[str]) -> str:
+    """What stands for a citation: nothing, or the brackets where they are read or no citation."""
     before = match.group("before")
-    attached = match.group()[len(before)] == "["
-    index = len(before) == 1 and attached  # of a symbol: t[1]
-    return match.group() if index or _GOVERNS.fullmatch(before) else before
+    index = len(before) == 1 and not match.group("space")  # of a symbol: t[1]
+    value = _VALUE.search(match.string[max(0, match.start() - 12) : match.start("space")])
+    return match.group() if index or value or _GOVERNS.fullmatch(before) else before + _CLOSED
 
 
 def whole_sentences(text: str) -> list[str]:

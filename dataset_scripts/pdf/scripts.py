@@ -24,9 +24,9 @@ _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸�
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
-# No bases of an exponent of two digits: "the 1990s", "No. 530", "SiC", "MoS2".
+# No bases of an exponent of two digits: "the 1990s", "No. 530", "GaN", "MoS2".
 _NO_BASE = re.compile(
-    r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[A-Z][A-Za-z]*[A-Z]\d?$|[a-z]{3}s$"
+    r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[a-z]{3}s$|(?:[A-Z][a-z]?\d{0,2}){2,}$"
 )
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
