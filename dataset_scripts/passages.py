@@ -21,6 +21,7 @@ _ABBREVIATION = re.compile(
 )
 # "Prop. 2", "(Acc. 19)": a short word with a capital, and a number.
 _COUNTED = re.compile(r"(?:^|[\s(])[A-Z][a-z]{1,5}\.$")
+_NUMBERED = re.compile(r"\b(?:[Ee]quations?|Figures?|Sections?)\.$")  # "Equation. (6)"
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 Place = TypeVar("Place")
@@ -34,6 +35,7 @@ def sentences(text: str) -> list[str]:
         end = match.end()
         before = text[max(start, end - 16) : end].rstrip()
         counted = text[end : end + 1].isdecimal() and _COUNTED.search(before)
+        counted = counted or (text[end : end + 1] == "(" and _NUMBERED.search(before))
         if not counted and not _ABBREVIATION.search(before):
             found.append(text[start:end].strip())
             start = end

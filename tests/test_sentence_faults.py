@@ -195,3 +195,56 @@ def test_long_hostile_sentences_take_a_moment():
     ):
         is_damaged(set_right(text))
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("at http://www. clinsci.org/cs/126 and", "at http://www.clinsci.org/cs/126 and"),
+        ("at http:// www.bio.net/rega here", "at http://www.bio.net/rega here"),
+        ("10 mg/ ml in interviews\u2014 which", "10 mg/ml in interviews\u2014which"),
+        ("of 11.21 +\u2212 0.74 nM", "of 11.21 ± 0.74 nM"),
+        ("+e method and +ese, but Ca+ and +5", "The method and These, but Ca+ and +5"),
+        ("with F_T (x) and K_IC (in MPa)", "with F_T(x) and K_IC (in MPa)"),
+    ],
+)
+def test_what_rows_and_fonts_parted_is_put_together(text, right):
+    assert set_right(text) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("in the interval [0, 1] of x [3, 5].", "in the interval [0, 1] of x."),
+        ("with t \u2208 [1, 10] here [7].", "with t \u2208 [1, 10] here."),
+        ("Figure 3 : la mesure [4] ; puis [5].", "Figure 3 : la mesure; puis."),
+        ("in two reports ([3], with ten studies [4]).", "in two reports (with ten studies)."),
+    ],
+)
+def test_intervals_are_no_citations(text, read):
+    assert without_citations(text) == read
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We set the payoff matrix to b\u2212c], where c is the cost of each step.",
+        "19) originally developed for resistance and widely cultivated.",
+        "The result is analogous to the bound of Cor.",
+        "At leading order, we have M² = M², which implies nothing.",
+    ],
+)
+def test_pieces_of_sentences_are_left_out(sentence):
+    assert is_damaged(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The values lie in (0, 1] and in [0, 1) for all samples that were tested.",
+        "30 patients were included, and 13C, ¹³C and ⁷Li spectra (see Table 2) were taken.",
+        "The alloy [Fe(CN)₆]⁴⁻ has a band at 2100 cm⁻¹ in all of the solutions.",
+    ],
+)
+def test_intervals_and_formulas_are_kept(sentence):
+    assert not is_damaged(sentence)

@@ -19,7 +19,9 @@ MARK = "\ufdd0"  # around a raised number that cites a reference; no text has th
 _MINUS = "\u2212\u2013\u2010-"
 _SIGNS = f"+{_MINUS}"
 _STARS = "*\u2217\u2020\u2021\u00a7\u00b6"
-_ALLOWED = frozenset(f"{_SIGNS}{_STARS},.()[]{{}}|/=<>\u2264\u2265\u2192\u221e:;\u00b1\u2032\u00b7")
+_ALLOWED = frozenset(
+    f"{_SIGNS}{_STARS},.()[]{{}}|/=<>\u2264\u2265\u2192\u221e:;\u00b1\u00d7\u2032\u00b7\u22a4\u2208"
+)
 _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.

@@ -49,6 +49,11 @@ _ADDRESS = re.compile(
     r"((?:https?:|www\.)\S*[/._=&?\u2013-]) (?=[\w?=&-]+[./_?=&-][\w/])"
     r"|(?<=:/) (?=/)|(?<=://) (?=\w)"
 )
+# "Th" as one glyph, which a text layer names "+": "+e method".
+_TH = re.compile(
+    r"(?:^|(?<=\s))\+(?=(?:e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
+)
+_BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]*\}|\w+|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -86,9 +91,11 @@ _REST = re.compile(
     r"^(?:\d[\d,\s\u2013-]*\)\s?[a-z(]|\d{1,3}(?:\s?\u2013\s?\d{1,3})?, [a-z]|[a-z]\)\s[a-z])"
 )
 _CUT = re.compile(
-    r"(?:\b(?:Cor|Props?|Thms?|Lem|Defs?|Secs?|Eqs?|Figs?|Tabs?|Refs?|Apps?|No|Nos|Vol|pp|resp|vs|cf|e\.g|i\.e)"
-    r"\.|(?:^|\s)\()$"
+    r"(?:\b(?:Cor|Props?|Thms?|Lem|Defs?|Secs?|Eqs?|[Ee]quations?|Figs?|Tabs?|Refs?|Apps?|Nos?"
+    r"|Vol|pp|vs|e\.g|i\.e)\.|(?:^|\s)\(|\)\s\d{1,2}\.)$"
 )
+# Both sides alike: a bar or another accent that told them apart is lost.
+_SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
@@ -108,6 +115,7 @@ def set_right(text: str) -> str:
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
+    text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", text))
     text = _ADDRESS.sub(lambda match: match[1] or "", text)
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 
@@ -127,7 +135,7 @@ def is_damaged(sentence: str) -> bool:
     """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
     if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
         return True
-    if _REST.match(sentence) or _CUT.search(sentence):
+    if _REST.match(sentence) or _CUT.search(sentence) or _SAME.search(sentence):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
