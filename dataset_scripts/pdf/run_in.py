@@ -7,9 +7,9 @@ from dataclasses import replace
 import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.glyph_kinds import font_name
 from cephalo.dataset_scripts.pdf.main_matter import BEGINNING, FINISHED
 from cephalo.dataset_scripts.pdf.text import Line, is_bold
-from cephalo.dataset_scripts.pdf.text_layer import font_name
 
 _ITALIC = re.compile(r"ital|obli|slant|cmti|cmsl|sfti|-it\b|-i$", re.I)
 _STOPPED = re.compile(r"[.:;!?,\u2013\u2014-]\s*$")
