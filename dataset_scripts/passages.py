@@ -19,6 +19,9 @@ _ABBREVIATION = re.compile(
     r"(?:\b[A-Z]|\b(?i:figs?|eqn?s?|refs?|secs?|sects?|tabs?|nos?|dr|prof|st|vs|cf|ca|al|resp|approx|n|pp?|"
     r"abb|nr|bzw|vgl|z\.\s?b|i\.e|e\.g))\.$"
 )
+# "Prop. 2", "(Acc. 19)": a short word with a capital, and a number.
+_COUNTED = re.compile(r"(?:^|[\s(])[A-Z][a-z]{1,5}\.$")
+_NUMBERED = re.compile(r"\b(?:[Ee]quations?|Figures?|Sections?)\.$")  # "Equation. (6)"
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 Place = TypeVar("Place")
@@ -30,7 +33,10 @@ def sentences(text: str) -> list[str]:
     start = 0
     for match in _END.finditer(text):
         end = match.end()
-        if not _ABBREVIATION.search(text[max(start, end - 16) : end].rstrip()):
+        before = text[max(start, end - 16) : end].rstrip()
+        counted = text[end : end + 1].isdecimal() and _COUNTED.search(before)
+        counted = counted or (text[end : end + 1] == "(" and _NUMBERED.search(before))
+        if not counted and not _ABBREVIATION.search(before):
             found.append(text[start:end].strip())
             start = end
     rest = text[start:].strip()
@@ -46,26 +52,48 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
     """Passages of MIN_WORDS to MAX_WORDS words out of the paragraphs of one document, in order.
 
     A short paragraph is joined with the next by an empty line, a long one is cut between
-    sentences. A passage has the place of its first paragraph. What stays too short is left out.
+    sentences. A passage has the place of its first paragraph. What stays too short at the end is
+    joined with sentences of the passage before it; without one it is left out.
     """
+    ready: tuple[Place, list[str]] | None = None
     parts: list[str] = []
     place, words = None, 0
     for where, paragraph in paragraphs:
         for piece in _pieces(paragraph):
             more = count_words(piece)
-            if parts and words + more > MAX_WORDS:
+            full = words >= MAX_WORDS // 2 or words + more > MAX_WORDS
+            if parts and full:
                 if words >= MIN_WORDS:
-                    yield place, "\n\n".join(parts)
+                    if ready:
+                        yield ready[0], "\n\n".join(ready[1])
+                    ready = place, parts
                 parts, words = [], 0
             if not parts:
                 place = where
             parts.append(piece)
             words += more
-            if words >= MIN_WORDS and words >= MAX_WORDS // 2:
-                yield place, "\n\n".join(parts)
-                parts, words = [], 0
+    if ready and 0 < words < MIN_WORDS:
+        _lengthen(parts, MIN_WORDS - words, ready[1])
+        words = sum(map(count_words, parts))
+    if ready:
+        yield ready[0], "\n\n".join(ready[1])
     if words >= MIN_WORDS:
         yield place, "\n\n".join(parts)
+
+
+def _lengthen(parts: list[str], wanted: int, before: list[str]) -> None:
+    """Move the last sentences of a passage, `wanted` words at least, to the next one's beginning.
+
+    What is left before has MIN_WORDS, or all stays as it is.
+    """
+    last = sentences(before[-1])
+    moved: list[str] = []
+    while len(last) > 1 and sum(map(count_words, moved)) < wanted:
+        moved.insert(0, last.pop())
+    left = sum(map(count_words, before[:-1])) + sum(map(count_words, last))
+    if left >= MIN_WORDS and sum(map(count_words, moved)) >= wanted:
+        before[-1] = " ".join(last)
+        parts.insert(0, " ".join(moved))
 
 
 def _pieces(paragraph: str) -> list[str]:

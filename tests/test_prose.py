@@ -209,6 +209,8 @@ def test_training_takes_the_rows_as_they_are(sheet, tmp_path):
         ("At 3.5 MPa. 12 broke.", ["At 3.5 MPa.", "12 broke."]),
         ("试样断裂。硬度很高。", ["试样断裂。", "硬度很高。"]),
         ("", []),
+        ("By Prop. 2 it ends. (Acc. 19) is kept.", ["By Prop. 2 it ends.", "(Acc. 19) is kept."]),
+        ("Equation. (6) holds. It is so.", ["Equation. (6) holds.", "It is so."]),
     ],
 )
 def test_sentences(text, parts):

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
-from cephalo.dataset_scripts.pdf.prose import GAP, whole_sentences, with_holes, without_citations
-from cephalo.dataset_scripts.pdf.raised import MARK, _set
+from cephalo.dataset_scripts.pdf.main_matter import GAP, with_holes
+from cephalo.dataset_scripts.pdf.prose import whole_sentences, without_citations
+from cephalo.dataset_scripts.pdf.scripts import MARK, _Run, _set
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -142,10 +143,42 @@ def test_numbers_of_lines_part_no_words():
     assert first.text == "that incor\xad"
 
 
-def test_a_raised_number_behind_a_count_cites():
-    assert _set("in the 1990s25 and", [("1990s", "25")]) == f"in the 1990s{MARK}25 and"
-    assert _set("No. 53015 of", [("No. 530", "15")]) == f"No. 530{MARK}15 of"
-    assert _set("some 106 spores", [("some 10", "6")]) == "some 10⁶ spores"
+@pytest.mark.parametrize(
+    ("before", "raised", "after", "read"),
+    [
+        ("in the 1990s", "25", " and", f"in the 1990s{MARK}25{MARK} and"),
+        ("No. 530", "15", " of", f"No. 530{MARK}15{MARK} of"),
+        ("films of SiC", "15", " of", f"films of SiC{MARK}15{MARK} of"),
+        ("some 10", "6", " spores", "some 10⁶ spores"),
+        ("the 2", "nd", " of", "the 2nd of"),
+        ("was found", "a,b", " here", f"was found{MARK}a,b{MARK} here"),
+        ("each x", "n", " is", "each x^n is"),
+        ("each C", "(t)", " is", "each C^{(t)} is"),
+        ("at 3 MPa m", "1/2", " in", "at 3 MPa m^{1/2} in"),
+    ],
+)
+def test_what_is_raised_is_an_exponent_or_cites(before, raised, after, read):
+    run = _Run(before, raised, "raised", len(before), len(before + raised))
+    assert _set(before + raised + after, [run]) == read
+
+
+@pytest.mark.parametrize(
+    ("before", "lowered", "after", "read"),
+    [
+        ("of TiO", "2", " and", "of TiO₂ and"),
+        ("for K", "IC", " of", "for K_IC of"),
+        ("of La", "1−x", "Sr", "of La_{1−x}Sr"),
+        ("of Sr", "x", "MnO", "of Sr_{x}MnO"),
+        ("a list,", "3", " of", "a list,3 of"),
+    ],
+)
+def test_what_is_lowered_is_an_index(before, lowered, after, read):
+    run = _Run(before, lowered, "lowered", len(before), len(before + lowered))
+    assert _set(before + lowered + after, [run]) == read
+
+
+def test_a_small_number_over_another_is_a_fraction():
+    assert _set("ratio 34 is", [_Run("ratio ", "3/4", "fraction", 6, 8)]) == "ratio 3/4 is"
 
 
 def test_long_hostile_sentences_take_a_moment():
@@ -162,3 +195,56 @@ def test_long_hostile_sentences_take_a_moment():
     ):
         is_damaged(set_right(text))
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("at http://www. clinsci.org/cs/126 and", "at http://www.clinsci.org/cs/126 and"),
+        ("at http:// www.bio.net/rega here", "at http://www.bio.net/rega here"),
+        ("10 mg/ ml in interviews\u2014 which", "10 mg/ml in interviews\u2014which"),
+        ("of 11.21 +\u2212 0.74 nM", "of 11.21 ± 0.74 nM"),
+        ("+e method and +ese, but Ca+ and +5", "The method and These, but Ca+ and +5"),
+        ("with F_T (x) and K_IC (in MPa)", "with F_T(x) and K_IC (in MPa)"),
+    ],
+)
+def test_what_rows_and_fonts_parted_is_put_together(text, right):
+    assert set_right(text) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("in the interval [0, 1] of x [3, 5].", "in the interval [0, 1] of x."),
+        ("with t \u2208 [1, 10] here [7].", "with t \u2208 [1, 10] here."),
+        ("Figure 3 : la mesure [4] ; puis [5].", "Figure 3 : la mesure; puis."),
+        ("in two reports ([3], with ten studies [4]).", "in two reports (with ten studies)."),
+    ],
+)
+def test_intervals_are_no_citations(text, read):
+    assert without_citations(text) == read
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We set the payoff matrix to b\u2212c], where c is the cost of each step.",
+        "19) originally developed for resistance and widely cultivated.",
+        "The result is analogous to the bound of Cor.",
+        "At leading order, we have M² = M², which implies nothing.",
+    ],
+)
+def test_pieces_of_sentences_are_left_out(sentence):
+    assert is_damaged(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The values lie in (0, 1] and in [0, 1) for all samples that were tested.",
+        "30 patients were included, and 13C, ¹³C and ⁷Li spectra (see Table 2) were taken.",
+        "The alloy [Fe(CN)₆]⁴⁻ has a band at 2100 cm⁻¹ in all of the solutions.",
+    ],
+)
+def test_intervals_and_formulas_are_kept(sentence):
+    assert not is_damaged(sentence)

@@ -1,6 +1,6 @@
 """One paper: its layout, its text and figures in order, and its Typst source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -28,12 +28,14 @@ class Paper:
         source: Typst source; files that it names lie in the studio's folder.
         figures: Figures in the order of their codes, from 1.
         tables: Captions of tables in the order of their codes, from 1.
+        paragraphs: The running text, abstract first, with the tags of `markup`.
     """
 
     layout: Layout
     source: str
     figures: list[Placed]
     tables: list[Caption]
+    paragraphs: list[str]
 
 
 def compose(rng: Random, families: set[str], folder: Path) -> Paper:
@@ -53,7 +55,7 @@ def compose(rng: Random, families: set[str], folder: Path) -> Paper:
         *text.flow(),
         *text.back(),
     ]
-    return Paper(layout, "\n\n".join(parts), placer.done, tabler.done)
+    return Paper(layout, "\n\n".join(parts), placer.done, tabler.done, text.paragraphs)
 
 
 @dataclass
@@ -67,6 +69,7 @@ class _Text:
     tabler: Tabler
     decoys: Decoys
     rng: Random
+    paragraphs: list[str] = field(default_factory=list)
 
     def front(self, title: str) -> str:
         """Title, authors and abstract across the columns."""
@@ -78,7 +81,7 @@ class _Text:
             f"#align({rng.choice(['left', 'center'])})[",
             f'#inked("heading", 0)[#text(size: {size}pt, weight: "bold")[{to_typst(title)}]]',
             f'#parbreak()#v(4pt)#inked("furniture", 0)[{to_typst(writer.authors())}]#v(6pt)]',
-            f"#pad(x: {rng.choice([0, 0, 30])}pt)[{to_typst(writer.paragraph(rng.randint(3, 8)))}]",
+            f"#pad(x: {rng.choice([0, 0, 30])}pt)[{self._paragraph(rng.randint(3, 8))}]",
         ]
         if self.layout.extras.graphical_abstract:
             parts.append(self.decoys.graphical_abstract())
@@ -122,10 +125,14 @@ class _Text:
                 self.captioner.cited(rng.randint(1, self.layout.figures.count))
                 for _ in range(rng.choice([0, 1, 1, 2]))
             ]
-            text = self.writer.paragraph(rng.randint(2, 9), mentions)
-            length += len(text)
-            blocks.append(to_typst(text))
+            blocks.append(self._paragraph(rng.randint(2, 9), mentions))
+            length += len(self.paragraphs[-1])
         return blocks
+
+    def _paragraph(self, sentences: int, mentions: list[str] = ()) -> str:
+        """A new paragraph of the running text, as Typst source."""
+        self.paragraphs.append(self.writer.paragraph(sentences, mentions))
+        return to_typst(self.paragraphs[-1])
 
     def _heading(self, section: int) -> str:
         body = self.layout.body

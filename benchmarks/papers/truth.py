@@ -231,6 +231,7 @@ def truth(name: str, paper: Paper, marks: Marks, published: bytes) -> dict:
             _figure(placed, look.separator, look.stand, marks, ink) for placed in paper.figures
         ],
         "tables": [_table(caption, marks, ink) for caption in paper.tables],
+        "paragraphs": paper.paragraphs,
         "texts": [
             {"role": text.role, "index": text.index, "page": text.page, "bbox": _rounded(text.box)}
             for text in marks.texts

@@ -55,6 +55,7 @@ _SUFFIXES = _words(
     "ion rate able ally ring sing ling ted man men age ant ate the her his act art end ear ing are "
     "and line out not more over most"
 )
+_BEFORE_PARTICIPLES = ("well", "ill", "so")  # "well-established", "so-called"
 _AS = _words(  # after "as-"
     "received prepared cast grown spun built drawn is synthesized synthesised deposited solidified "
     "quenched milled sintered obtained made fabricated rolled printed welded forged extruded "
@@ -143,9 +144,13 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
         known = begin in words or begin in _FIRST_PARTS or vocabulary.heads[begin]
         if known or vocabulary is _NOTHING or not head.isalpha():
             return "- "
+    if head[-1].isdecimal() and tail[0].isdecimal():  # a range
+        return "-"
     kept, joined = words[f"{head}-{tail}"], words[head + tail]
     if kept != joined:
         return "-" if kept > joined else ""
+    if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):
+        return "-"
     part = re.split(r"[\u2010\u2011-]", last)[-1]
     upper = part.isupper() and first[0].isupper() and len(part) > 3
     name = part.isupper() or not first[0][0].islower()  # an abbreviation, or a capital follows

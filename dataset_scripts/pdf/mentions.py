@@ -11,6 +11,7 @@ from cephalo.dataset_scripts.pdf.labels import SORTS, series_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 
+END = "\u2029"  # ends the last line of a paragraph, whatever follows
 _WORD = (
     r"(?P<word>(?:extended\s+data\s+|supplementary\s+)?"
     r"(?:figures?|figs?\.?|schemes?|charts?|tables?|abbildung(?:en)?|abb\.?|figuras?|图|表"
@@ -121,7 +122,8 @@ def paragraphs(
                     found.append([])
                     begins.append(page.number)
                 found[-1].append(line.text)
-                open_end = line.box[2] > right - P.short_end * body.size or _goes_on(found[-1])
+                full = line.box[2] > right - P.short_end * body.size
+                open_end = line.text[-1:] != END and (full or _goes_on(found[-1]))
     return [
         (begin, join_text(lines))
         for begin, lines in zip(begins, found, strict=True)
@@ -166,7 +168,11 @@ def _is_wide(block: Block, page: PageContent) -> bool:
 
 def _goes_on(lines: list[str]) -> bool:
     """Whether a paragraph cannot end here: a hyphen or no full stop at its last line's end."""
-    return bool(lines) and not re.search(r"[.!?:)\]\u3002]\W{0,3}\d*$", lines[-1])
+    return (
+        lines[-1:] != []
+        and lines[-1][-1:] != END
+        and not re.search(r"[.!?:)\]\u3002]\W{0,3}\d*$", lines[-1])
+    )
 
 
 def column_of(block: Block, page: PageContent) -> int:

@@ -42,6 +42,18 @@ _EMPTY = re.compile(
 _DEGREE = re.compile(r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]?\b|[,.;:)\u2212-]|\s|$)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
 _PRIME = re.compile(r"(?<=[A-Za-zα-ω\d]) (?=[\u2032\u2033])")
+_PLUS_MINUS = re.compile(r"(?<=[\d)%A-Za-z])(\s?)\+[\u2212\u2013](\s?)(?=\d)")  # one over the other
+# Where a row ended behind a sign: "10 mg/ ml", "interviews\u2014 which", "http:// www".
+_ROW_END = re.compile(r"(?<=\w/) (?=\w)|(?<=\w\u2014) (?=\w)|(?<=\d\u2013) (?=\d)")
+_ADDRESS = re.compile(
+    r"((?:https?:|www\.)\S*[/._=&?\u2013-]) (?=[\w?=&-]+[./_?=&-][\w/])"
+    r"|(?<=:/) (?=/)|(?<=://) (?=\w)"
+)
+# "Th" as one glyph, which a text layer names "+": "+e method".
+_TH = re.compile(
+    r"(?:^|(?<=\s))\+(?=(?:e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
+)
+_BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]*\}|\w+|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -53,8 +65,8 @@ _ALONE = re.compile(
     rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
 )
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
-# "(", ")", and the mark of an item of a list, "1)" or "iv)", which opens no bracket.
-_BRACKET = re.compile(r"\(|(?P<mark>(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4}))?\)")
+# Brackets, and the mark of an item of a list, "1)" or "iv)", which opens none.
+_BRACKET = re.compile(r"[(\[]|(?P<mark>(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4}))?\)|\]")
 # How sentences begin. "In" and "As" are also indium and arsenic: "the alloy of Ga and In has".
 _BEGINS = (
     r"(?:(?:The|This|These|We|When|For|To|It)\s[a-z]"
@@ -74,6 +86,16 @@ _HEADING = re.compile(
 _NUMBERED = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
 )
+# What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
+_REST = re.compile(
+    r"^(?:\d[\d,\s\u2013-]*\)\s?[a-z(]|\d{1,3}(?:\s?\u2013\s?\d{1,3})?, [a-z]|[a-z]\)\s[a-z])"
+)
+_CUT = re.compile(
+    r"(?:\b(?:Cor|Props?|Thms?|Lem|Defs?|Secs?|Eqs?|[Ee]quations?|Figs?|Tabs?|Refs?|Apps?|Nos?"
+    r"|Vol|pp|vs|e\.g|i\.e)\.|(?:^|\s)\(|\)\s\d{1,2}\.)$"
+)
+# Both sides alike: a bar or another accent that told them apart is lost.
+_SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
@@ -92,6 +114,9 @@ def set_right(text: str) -> str:
     text = _PARTED.sub("f", _LIGATURE.sub(r"\1", text))
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
+    text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
+    text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", text))
+    text = _ADDRESS.sub(lambda match: match[1] or "", text)
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 
 
@@ -110,16 +135,21 @@ def is_damaged(sentence: str) -> bool:
     """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
     if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
         return True
+    if _REST.match(sentence) or _CUT.search(sentence) or _SAME.search(sentence):
+        return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
     return _unbalanced(sentence) or _is_formula(sentence)
 
 
 def _unbalanced(sentence: str) -> bool:
-    """Whether a round bracket is opened and not closed, or closed and not opened."""
+    """Whether a bracket is opened and not closed, or closed and not opened.
+
+    Of intervals such as "[0, 1)" one bracket is round and the other square.
+    """
     open_ones = 0
     for bracket in _BRACKET.finditer(sentence):
-        if bracket.group() == "(":
+        if bracket.group() in "([":
             open_ones += 1
         elif open_ones:  # "(see Fig. 1)" ends in no mark
             open_ones -= 1

@@ -17,11 +17,11 @@ from cephalo.dataset_scripts.pdf import text_layer
 from cephalo.dataset_scripts.pdf.geometry import Box, turn
 from cephalo.dataset_scripts.pdf.graphics import TextObjects
 from cephalo.dataset_scripts.pdf.gutters import find_gutters
+from cephalo.dataset_scripts.pdf.text_styles import Styles, choose_styles
 from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 
 _ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
-_INVISIBLE = pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 _BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
 
@@ -274,8 +274,8 @@ def _runs(
     lows = np.minimum.reduceat(boxes[:, :2], starts).tolist()
     highs = np.maximum.reduceat(boxes[:, 2:], starts).tolist()
     first, last = marks.chars[starts], marks.chars[ends]
-    styles = _Styles(char_boxes)
-    leads, mains, bases = _choose_styles(styles, solid, first, last)
+    styles = Styles(char_boxes)
+    leads, mains, bases = choose_styles(styles, solid, first, last)
     lines = [
         Line(_whole(string[a : b + 1]), (*low, *upper), size, font, lead, turns, visible, (a, b))
         for a, b, low, upper, (lead, _, visible), (font, size, _) in zip(
@@ -299,33 +299,6 @@ def _is_between_sizes(high: np.ndarray, apart: np.ndarray) -> np.ndarray:
     return np.minimum(left, right) < 0.75 * np.maximum(left, right)
 
 
-def _choose_styles(
-    styles: "_Styles", solid: np.ndarray, first: np.ndarray, last: np.ndarray
-) -> tuple[list[tuple], list[tuple], list[int]]:
-    """For each run from `first` to `last`: the style of its first character, and its main style.
-
-    Then the character that has the main one. `solid` tells which characters are no spaces. A
-    character in the middle may be a subscript; of three, the median is that of the line.
-    """
-    order = np.flatnonzero(solid)
-    start = np.searchsorted(order, first)
-    length = np.searchsorted(order, last) - start + 1
-    places = order[start + np.arange(4)[:, None] * length // 4]
-    places = np.where(length > 3, places, first)
-    found = styles.read(places.ravel().tolist())
-    count = len(first)
-    leads, *inner = (found[k * count : (k + 1) * count] for k in range(4))
-    mains, bases = [], []
-    for column, (a, b, c) in enumerate(zip(*inner, strict=True)):
-        if a[1] == b[1]:
-            row = 2 if a[1] <= c[1] else 1
-        else:
-            row = 1 + sorted(range(3), key=(a[1], b[1], c[1]).__getitem__)[1]
-        mains.append(found[row * count + column])
-        bases.append(int(places[row, column]))
-    return leads, mains, bases
-
-
 def _set_heights(char_boxes: CharBoxes, lines: list[Line], bases: list[int], turns: int) -> None:
     """Make each line as high as its type: 0.8 sizes above the baseline, 0.2 below.
 
@@ -343,53 +316,6 @@ def _set_heights(char_boxes: CharBoxes, lines: list[Line], bases: list[int], tur
             line.size = high / 1.2
         elif y0 - line.size < base < y1 + line.size:
             line.box = x0, base - 0.8 * line.size, x1, base + 0.2 * line.size
-
-
-class _Styles:
-    """Font name, size in points and visibility of characters, remembered by text object."""
-
-    def __init__(self, boxes: CharBoxes) -> None:
-        self.textpage = boxes.textpage
-        self.factors = boxes.factors
-        self.beneath = boxes.texts.beneath
-        self.objects: dict[int, tuple[str, float, bool]] = {}
-        self.fonts: dict[int, str] = {}
-        self.buffer = ctypes.create_string_buffer(256)
-
-    def read(self, chars: list[int]) -> list[tuple[str, float, bool]]:
-        """The styles of characters, by their numbers."""
-        owners = list(map(fast.text_object, repeat(self.textpage), chars))
-        self._take({o: c for o, c in zip(owners, chars, strict=True) if o not in self.objects})
-        return [self.objects[owner] for owner in owners]
-
-    def _take(self, new: dict[int, int]) -> None:
-        """Read the styles of text objects from a character of each."""
-        if not new:
-            return
-        chars = list(new.values())
-        sizes = map(fast.text_font_size, repeat(self.textpage), chars)
-        scales = fast.text_scales(self.textpage, chars)
-        fonts = map(fast.text_font, new)
-        seen = _is_visible(list(new))
-        for owner, size, scale, font, visible in zip(new, sizes, scales, fonts, seen, strict=True):
-            size *= scale * self.factors.get(font, 1.0)
-            self.objects[owner] = self._name(font), size, visible and owner not in self.beneath
-
-    def _name(self, font: int) -> str:
-        if not font:
-            return ""
-        if font not in self.fonts:
-            fast.font_name(font, ctypes.addressof(self.buffer), 256)
-            name = self.buffer.value.decode("latin-1")
-            self.fonts[font] = name[7:] if name[6:7] == "+" else name
-        return self.fonts[font]
-
-
-def _is_visible(texts: list[int]) -> list[bool]:
-    """Which text objects leave a mark on white paper; 0, which stands for none, does."""
-    modes = np.fromiter(map(fast.text_render_mode, texts), int, len(texts))
-    marked = fast.marks(fast.object_fill, texts)
-    return np.where(modes == 0, marked, modes != _INVISIBLE).tolist()
 
 
 def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:

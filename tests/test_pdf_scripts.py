@@ -7,8 +7,8 @@ from paper_samples import LETTER, Paper, prose
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.prose import without_citations
-from cephalo.dataset_scripts.pdf.raised import with_raised
 from cephalo.dataset_scripts.pdf.reading import read_pages
+from cephalo.dataset_scripts.pdf.scripts import with_scripts
 
 RAISE, SMALL = 3.6, 6.5  # points
 
@@ -43,6 +43,6 @@ def test_raised_numbers_of_the_running_text(tmp_path, parts, read):
     with fast.open_document(paper.save()) as document, closing(fast.Pages(document)) as pages:
         [page], _ = read_pages(pages, 1)
         with pages.open(0) as opened:
-            raised = with_raised(opened, page.lines)
+            raised = with_scripts(opened, page.lines)
     row = [raised.get(id(line), line).text for line in page.lines if line.box[1] < 300]
     assert without_citations(" ".join(row)) == read

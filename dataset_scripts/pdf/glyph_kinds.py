@@ -1,0 +1,149 @@
+"""The different characters of a page, one for each pair of a font and a code."""
+
+import ctypes
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+
+_LONG_WORD = 3  # letters
+_LARGE = 1_000_000  # entries of a table; a page has some 20 fonts, and 100 codes of each
+_TEXT_FONT = 12  # small letters; a font of which a page uses as many sets words
+
+_SPACE, _OTHER, _OPENING, _STOP, _LETTER, _UNIT = range(6)  # of `_CLASS_OF`
+
+
+def _class_table() -> np.ndarray:
+    """What a code is to a word: uint8 (257,), the last for all other codes."""
+    table = np.full(257, _OTHER, np.uint8)
+    table[[9, 10, 13, 32, 0xA0]] = _SPACE
+    table[ord("(")] = _OPENING
+    table[[ord(char) for char in ".,;:)"]] = _STOP
+    table[[ord(char) + case for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for case in (0, 32)]] = _LETTER
+    table[[ord(char) for char in "lmD"]] = _UNIT  # codes of μ and Δ
+    return table
+
+
+_CLASS_OF = _class_table()
+
+
+@dataclass
+class Kinds:
+    """The different characters of a page, one for each pair of a font and a code.
+
+    Arrays (n,): `fonts` are numbers, `codes` as the text layer has them, `samples` the numbers of
+    a character of each, `owners` the addresses of these characters' text objects, `unmapped`
+    tells for which pdfium found no character and gives the code in the font instead. `names` are
+    those of the fonts, `words` (fonts,) tells which set words, by how many small letters they use.
+    """
+
+    fonts: np.ndarray
+    codes: np.ndarray
+    samples: np.ndarray
+    owners: np.ndarray
+    unmapped: np.ndarray
+    names: list[str]
+    words: np.ndarray
+
+
+def unusual(codes: np.ndarray) -> np.ndarray:
+    """The numbers of characters that are not of white space, nor of a long word of plain letters.
+
+    A font of signs sets no such word, but may set its first letter: "lmol" for "μmol".
+    """
+    classes = _CLASS_OF[np.minimum(codes, 256)]
+    solid = classes != _SPACE
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
+    if not len(edges):
+        return edges
+    first, last = edges[::2], edges[1::2] - 1
+    letters = np.concatenate([[0], np.cumsum(classes >= _LETTER)])
+    count = letters[last + 1] - letters[first]
+    others = last - first + 1 - count
+    others -= (classes[first] == _OPENING).astype(int) + (classes[last] == _STOP)
+    plain = (others <= 0) & (count >= _LONG_WORD) & (classes[first] != _UNIT)
+    return np.flatnonzero(solid)[np.repeat(~plain, last - first + 1)]
+
+
+def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
+    """Addresses of the text objects of some characters, in order: uint64 (n,).
+
+    Those between two of one object, in one word, are asked for no more: a change of font begins
+    another object.
+    """
+    begins = np.concatenate([[True], np.diff(chars) > 1])
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(chars)) - 1
+    long = last > first
+    found = fast.text_objects(textpage, chars[np.append(first, last[long])])
+    begin, end = found[: len(first)], found[: len(first)].copy()
+    end[long] = found[len(first) :]
+    owners = np.repeat(begin, last - first + 1)
+    mixed = np.flatnonzero(np.repeat(begin != end, last - first + 1))
+    asked = chars[mixed].tolist()
+    owners[mixed] = np.fromiter(
+        map(fast.text_object, repeat(textpage), asked), np.uint64, len(asked)
+    )
+    return owners
+
+
+def read_kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[Kinds, np.ndarray]:
+    """The different characters among `chars`, and for each of these the number of its kind.
+
+    Letters of fonts that set words are left out; their number is -1.
+    """
+    owners = _owners(textpage, chars)
+    begins = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
+    runs = owners[begins].tolist()
+    # In the order of the text, since no more than _MAX_DRAWN kinds are looked at.
+    handles = {owner: fast.text_font(owner) for owner in dict.fromkeys(runs)}
+    numbers = {font: number for number, font in enumerate(dict.fromkeys(handles.values()))}
+    of_runs = np.array([numbers[handles[owner]] for owner in runs])
+    fonts = np.repeat(of_runs, np.diff(np.append(begins, len(chars))))
+    first, members = _first_of_each(fonts, codes[chars])
+    letters = _CLASS_OF[np.minimum(codes[chars[first]], 256)] >= _LETTER
+    small = letters & (codes[chars[first]] >= ord("a"))
+    words = np.bincount(fonts[first], small) >= _TEXT_FONT
+    kept = ~(words[fonts[first]] & letters)
+    members = np.where(kept, np.cumsum(kept) - 1, -1)[members]
+    first = first[kept]
+    samples = chars[first]
+    unmapped = map(fast.text_unmapped, repeat(textpage), samples.tolist())
+    kinds = Kinds(
+        fonts[first],
+        codes[samples],
+        samples,
+        owners[first],
+        np.fromiter(unmapped, int, len(samples)) == 1,
+        [font_name(font) for font in numbers],
+        words,
+    )
+    return kinds, members
+
+
+def _first_of_each(fonts: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pair of a font and a code comes first, and for each character its pair's number.
+
+    As `np.unique` gives them; a table is several times faster, where it is not too large.
+    """
+    high, rank = np.unique(codes[codes > 255], return_inverse=True)
+    columns = codes.astype(np.int64)
+    columns[codes > 255] = 256 + rank
+    keys = fonts * (256 + len(high)) + columns
+    if keys.max() > _LARGE:
+        return np.unique(keys, return_index=True, return_inverse=True)[1:]
+    table = np.full(int(keys.max()) + 1, -1)
+    table[keys[::-1]] = np.arange(len(keys))[::-1]
+    present = table >= 0
+    return table[present], (np.cumsum(present) - 1)[keys]
+
+
+def font_name(font: int) -> str:
+    """The PostScript name of a font as the document has it, "" without one."""
+    if not font:
+        return ""
+    buffer = ctypes.create_string_buffer(256)
+    fast.font_name(font, ctypes.addressof(buffer), 256)
+    return buffer.value.decode("latin-1")

@@ -1,0 +1,79 @@
+"""Headings that stand in the first row of their paragraph, set off by their type alone."""
+
+import ctypes
+import re
+from dataclasses import replace
+
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.glyph_kinds import font_name
+from cephalo.dataset_scripts.pdf.main_matter import BEGINNING, FINISHED
+from cephalo.dataset_scripts.pdf.text import Line, is_bold
+
+_ITALIC = re.compile(r"ital|obli|slant|cmti|cmsl|sfti|-it\b|-i$", re.I)
+_STOPPED = re.compile(r"[.:;!?,\u2013\u2014-]\s*$")
+_TITLE = re.compile(r"(?:\d[\d.]*\s+)?[A-Z][\w-]+")
+_LONGEST = 120  # characters of a heading
+
+
+def without_run_in(page: fast.Page, lines: list[Line]) -> list[Line]:
+    """The lines of a block, without headings that run on into a sentence with no stop between.
+
+    "**Base models** Our framework" loses "Base models"; "**Base models.** Our framework" stays.
+    """
+    wanted = [
+        place
+        for place, line in enumerate(lines)
+        if line.lead != line.font
+        and not line.quarters
+        and _TITLE.match(line.text)
+        and (is_bold(line.lead) > is_bold(line.font) or _is_italic(line))
+        and (place == 0 or FINISHED.search(lines[place - 1].text))
+    ]
+    textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
+    if not textpage:
+        return lines
+    try:
+        handle = ctypes.cast(textpage, ctypes.c_void_p).value
+        found = list(lines)
+        for place in wanted:
+            text = _without(handle, lines[place])
+            found[place] = replace(lines[place], text=text)
+        return found
+    finally:
+        pdfium.FPDFText_ClosePage(textpage)
+
+
+def _is_italic(line: Line) -> bool:
+    return bool(_ITALIC.search(line.lead)) and not _ITALIC.search(line.font)
+
+
+def _without(textpage: int, line: Line) -> str:
+    """The text of a line without the heading that it begins with."""
+    first, last = line.span
+    start = fast.text_font(fast.text_object(textpage, first))
+    letters = 0
+    for char in range(first, min(last, first + _LONGEST)):
+        code = fast.text_unicode(textpage, char)
+        if code <= 32:
+            continue
+        owner = fast.text_object(textpage, char)
+        if owner and fast.text_font(owner) != start and font_name(fast.text_font(owner)):
+            break
+        letters += 1
+    end = _after(line.text, letters)
+    heading, rest = line.text[:end], line.text[end:].lstrip()
+    set_off = len(heading) > 1 and line.text[end : end + 1].isspace() and rest[:1].isupper()
+    if not set_off or _STOPPED.search(heading) or len(heading) < 4:
+        return line.text
+    return rest if is_bold(line.lead) or BEGINNING.match(rest) else line.text
+
+
+def _after(text: str, letters: int) -> int:
+    """Where in a text the first `letters` characters that are no spaces end."""
+    for place, char in enumerate(text):
+        if letters == 0:
+            return place
+        letters -= not char.isspace()
+    return len(text)

@@ -1,0 +1,249 @@
+"""Superscripts and subscripts, which the text of a page gives as if they stood on the line.
+
+"10⁶ spores" comes as "106 spores", "K_IC" as "KIC", and a citation of reference 54 as "rate54".
+"""
+
+import ctypes
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from cephalo.dataset_scripts.pdf import pdfium as fast
+from cephalo.dataset_scripts.pdf.text import Line
+
+MARK = "\ufdd0"  # around a raised number that cites a reference; no text has this noncharacter
+_MINUS = "\u2212\u2013\u2010-"
+_SIGNS = f"+{_MINUS}"
+_STARS = "*\u2217\u2020\u2021\u00a7\u00b6"
+_ALLOWED = frozenset(
+    f"{_SIGNS}{_STARS},.()[]{{}}|/=<>\u2264\u2265\u2192\u221e:;\u00b1\u00d7\u2032\u00b7\u22a4\u2208"
+)
+_SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+# What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
+_WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
+# No bases of an exponent of two digits: "the 1990s", "No. 530", "GaN", "MoS2".
+_NO_BASE = re.compile(
+    r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[a-z]{3}s$|(?:[A-Z][a-z]?\d{0,2}){2,}$"
+)
+_NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
+_EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
+_BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
+_SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
+_GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re.I)
+# Raised in print, and read as well on the line: "2nd", "1er", "Nº", "Metglas™".
+_ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|ème|e|o|a")
+_NUMBERED = re.compile(r"(?:\d|\b[Nn])$")
+_TRADEMARK = ("TM", "SM", "R")
+_FOOTNOTE = re.compile(rf"[a-z](?:,[a-z])*|[{_STARS}]+")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What makes characters a superscript or a subscript. Of the height of the line's type."""
+
+    lift: float = 0.15  # by which superscripts stand higher at least; most by 0.25 to 0.4
+    drop: float = 0.05  # by which subscripts stand lower at least; most by 0.08 to 0.25
+    far: float = 0.8  # characters that are farther up or down are of another line
+    tall: float = 0.9  # no subscript is so high; initials over two lines and signs of formulas are
+    most: int = 400  # characters of a line that are looked at
+    longest: int = 16  # characters of an index; more are a line in smaller type
+
+
+P = Parameters()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Raised or lowered characters, or both as a fraction, and those before them on their line.
+
+    `start` and `end` are where the run stands in the text of the line.
+    """
+
+    before: str
+    text: str
+    kind: str  # raised, lowered, or fraction, whose text has a slash between both numbers
+    start: int
+    end: int
+
+
+def with_scripts(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
+    """Lines with superscripts and subscripts, with these set as such.
+
+    Digits become superscript or subscript characters; other indices and exponents are written as
+    in TeX, "K_IC" and "s_{i,j}". A raised number behind a word, which cites a reference, gets
+    `MARK` around it, as the mark of a footnote does.
+
+    Args:
+        page: the page of the lines.
+        lines: lines of the page; those that are turned are left as they are.
+
+    Returns:
+        The changed lines, by the `id` of the line that each replaces.
+    """
+    wanted = [line for line in lines if not line.quarters]
+    textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
+    if not textpage:
+        return {}
+    try:
+        handle = ctypes.cast(textpage, ctypes.c_void_p).value
+        count = pdfium.FPDFText_CountChars(textpage)
+        found = {}
+        for line in wanted:
+            text = _set(line.text, list(_runs(page, handle, line, count)))
+            if text != line.text:
+                found[id(line)] = replace(line, text=text)
+        return found
+    finally:
+        pdfium.FPDFText_ClosePage(textpage)
+
+
+def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[_Run]:
+    """The raised and the lowered runs of a line from left to right."""
+    first, last = line.span
+    chars = np.arange(first, min(last + 1, first + P.most, count))
+    feet = (fast.origins(textpage, chars.tolist()) @ page.to_display[:2])[:, 1]
+    if not len(chars) or np.ptp(feet) < 0.01:  # most lines
+        return
+    text = "".join(chr(fast.text_unicode(textpage, char)) for char in chars.tolist())
+    solid = np.array([not char.isspace() for char in text])
+    if len(text) != len(chars) or not solid.any():
+        return
+    heights = np.ptp(fast.map_boxes(fast.loose_boxes(textpage, chars), page.to_display)[:, 1::2], 1)
+    high = float(np.median(heights[solid]))
+    lift = (float(np.median(feet[solid])) - feet) / max(high, 0.1)
+    own = solid & (np.abs(lift) < P.far)
+    small = heights < P.tall * high
+    level = np.where(own & (lift > P.lift), 1, 0) - np.where(own & small & (lift < -P.drop), 1, 0)
+    # A minus may come as a control character, which stands for it in its font.
+    usable = [char.isalnum() or char in _ALLOWED or not char.isprintable() for char in text]
+    places = _places(text, line.text)
+    for run in _cut(text, np.where(usable, level, 0).tolist()):
+        start, end = places.get(run.start), places.get(run.end - 1)
+        if start is not None and end is not None and end >= start:
+            yield replace(run, start=start, end=end + 1)
+
+
+def _places(text: str, line: str) -> dict[int, int]:
+    """Where in a line the characters of a page's `text` stand, by their numbers in that.
+
+    The line has other white space, and may have other signs, letters for ligatures, or pieces of
+    it in another order; what is not found is left out.
+    """
+    ours = [place for place, char in enumerate(text) if not char.isspace()]
+    theirs = [place for place, char in enumerate(line) if not char.isspace()]
+    if len(ours) == len(theirs):
+        return dict(zip(ours, theirs, strict=True))
+    parts = "".join(map(text.__getitem__, ours)), "".join(map(line.__getitem__, theirs))
+    blocks = SequenceMatcher(None, *parts, autojunk=False).get_matching_blocks()
+    return {ours[a + k]: theirs[b + k] for a, b, size in blocks for k in range(size)}
+
+
+def _cut(text: str, level: list[int]) -> Iterator[_Run]:
+    """Runs of one level other than 0; a space between two characters of a run is of it."""
+    runs: list[tuple[int, int]] = []
+    start = 0
+    while start < len(text):
+        end = start
+        while end < len(text) and level[end] == level[start] != 0:
+            end += 1
+            after = end + 1
+            if text[end:after].isspace() and level[after : after + 1] == [level[start]]:
+                end = after
+        if end > start:
+            runs.append((start, end))
+        start = max(end, start + 1)
+    while runs:
+        start, end = runs.pop(0)
+        kind = "raised" if level[start] > 0 else "lowered"
+        before = text[max(0, start - 12) : start]
+        while start < end and text[start] in ", ":
+            start += 1
+        while start < end and text[end - 1] in ", ":
+            end -= 1
+        run = text[start:end]
+        if runs and kind == "raised" and _is_fraction(text, (start, end), runs[0]):
+            under, end = runs.pop(0)
+            run, kind = f"{run}/{text[under:end]}", "fraction"
+        if 0 < len(run) <= P.longest:
+            yield _Run(before, run, kind, start, end)
+
+
+def _is_fraction(text: str, over: tuple[int, int], under: tuple[int, int]) -> bool:
+    """Whether a raised run and the lowered run after it are a number without a base."""
+    numbers = text[slice(*over)].strip(), text[slice(*under)].strip()
+    apart = over[0] == 0 or text[over[0] - 1].isspace()
+    next_to = not text[over[1] : under[0]].strip()
+    return (
+        apart
+        and next_to
+        and all(map(str.isdecimal, numbers))
+        and not text[under[1] :][:1].isalnum()
+    )
+
+
+def _set(text: str, runs: list[_Run]) -> str:
+    """The text of a line with its runs set as what they are."""
+    for run in reversed(runs):  # so that what stands before a run is where it was
+        start, after = run.start, text[run.end :]
+        if run.kind != "lowered" and _BRACKET.search(text[:start]):
+            continue
+        base = text[:start].rstrip()
+        put = _written(run, text[start : run.end], text[len(base) : start], after)
+        if put is not None:
+            text = f"{base}{put}{after}"
+    return text
+
+
+def _written(run: _Run, script: str, space: str, after: str) -> str | None:
+    """How a run with the `space` before it is written, None as it is; `script` is its text."""
+    before = run.before.rstrip()
+    script = "".join(script.split())
+    if run.kind == "fraction":
+        return f"{space}{run.text}"
+    if run.kind == "lowered":
+        return _subscript(script, before, after)
+    if _NUMBERS.fullmatch(script):
+        return _raised_number(script, before, space, after)
+    return _raised_letters(script, before, after)
+
+
+def _raised_number(script: str, before: str, space: str, after: str) -> str | None:
+    """How an exponent, a charge, or the number of a reference is written."""
+    isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
+    counted = _NO_BASE.search(before) and len(script) > 1 and script.isdecimal()
+    cites = _WORD.search(before) or _SEVERAL.search(script) or counted
+    if cites and not isotope:
+        return None if _GOVERNS.search(before) else f"{space}{MARK}{script}{MARK}"
+    if not _EXPONENT.fullmatch(script) or (script in _SIGNS and after[:1].isalnum()):
+        return None
+    return f"{space if isotope else ''}{script.translate(_SUPERSCRIPTS)}"
+
+
+def _raised_letters(script: str, before: str, after: str) -> str | None:
+    """How an exponent that is no number, or the mark of a footnote, is written."""
+    ordinal = _ORDINAL.fullmatch(script) and _NUMBERED.search(before)
+    if ordinal or script in _TRADEMARK or not re.search(rf"[\w\u221e{_STARS}]", script):
+        return None
+    if _FOOTNOTE.fullmatch(script) and _WORD.search(before) and before[-1] not in ")]":
+        return f"{MARK}{script}{MARK}"
+    return _as_tex("^", script.replace("\u2217", "*"), after)
+
+
+def _subscript(script: str, before: str, after: str) -> str | None:
+    """How an index is written."""
+    if not re.search(r"[\w\u221e*\u2217]", script) or not before or before[-1] in ".,;:":
+        return None
+    if script.isdecimal() and script.isascii():
+        return script.translate(_SUBSCRIPTS)
+    return _as_tex("_", script, after)
+
+
+def _as_tex(sign: str, script: str, after: str) -> str:
+    """An index or exponent as TeX writes it; braces part it from what follows."""
+    plain = script.isalnum() or script == "*"
+    return f"{sign}{script}" if plain and not after[:1].isalnum() else f"{sign}{{{script}}}"
