@@ -12,7 +12,7 @@ from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, holds
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
 
@@ -176,10 +176,10 @@ def _best(
     marks: list[Rect],
     count: int,
     rules: CutRules,
-    steps: tuple[np.ndarray, np.ndarray] | None,
+    steps: tuple[Sums, Sums] | None,
 ) -> Way | None:
     dark = bool(steps is not None and ink.mean() >= rules.pictures)
-    search = Search(integral(ink), marks, count, rules, steps, dark=dark)
+    search = Search(Sums(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
         return None
@@ -225,8 +225,8 @@ def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
     return inner
 
 
-def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
-    """Integral images of where the grey level jumps from column to column, and from row to row.
+def _steps(grey: np.ndarray, rules: CutRules) -> tuple[Sums, Sums]:
+    """Sums of where the grey level jumps from column to column, and from row to row.
 
     A jump stands out from the grain around it: within a picture most do not.
     """
@@ -239,7 +239,7 @@ def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
         else:
             steps[1:-1] = np.abs(levels[2:] - levels[:-2])
         around = uniform_filter1d(steps, rules.grain, axis=axis)
-        jumps.append(integral(steps > rules.stands_out * around + rules.step))
+        jumps.append(Sums(steps > rules.stands_out * around + rules.step))
     return jumps[0], jumps[1]
 
 
