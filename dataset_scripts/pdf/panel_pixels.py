@@ -47,3 +47,8 @@ def _from_top(mask: np.ndarray) -> np.ndarray:
 def count_runs(marked: np.ndarray) -> int:
     """The number of runs of True."""
     return int(marked[0]) + int(np.count_nonzero(marked[1:] > marked[:-1]))
+
+
+def share(marked: np.ndarray) -> float:
+    """The share of True."""
+    return np.count_nonzero(marked) / marked.size
