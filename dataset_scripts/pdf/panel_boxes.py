@@ -12,7 +12,7 @@ from scipy.ndimage import find_objects, label, uniform_filter1d
 
 from cephalo.dataset_scripts.pdf.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, integral
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, holds, share
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules
 
 
@@ -128,7 +128,7 @@ def _is_dark_ground(grey: np.ndarray, rules: CutRules) -> bool:
     """Whether a figure may stand on black: most of its rim is."""
     deep = max(2, round(rules.rim * min(grey.shape)))
     rim = [grey[:deep], grey[-deep:], grey[:, :deep], grey[:, -deep:]]
-    dark = sum(int((side < 255 - rules.ink).sum()) for side in rim)
+    dark = sum(np.count_nonzero(side < 255 - rules.ink) for side in rim)
     return dark > rules.dark_rim * sum(side.size for side in rim)
 
 
@@ -164,7 +164,7 @@ def _search(
     """The best way to cut: along gutters, where there are pictures also along their edges."""
     found = None
     ink = _without_frame(ink, rules)
-    if ink.mean() < rules.pictures:
+    if share(ink) < rules.pictures:
         found = _best(ink, marks, count, rules, None)
     if not found:
         found = _best(ink, marks, count, rules, _steps(grey, rules))
@@ -176,10 +176,10 @@ def _best(
     marks: list[Rect],
     count: int,
     rules: CutRules,
-    steps: tuple[np.ndarray, np.ndarray] | None,
+    steps: tuple[Sums, Sums] | None,
 ) -> Way | None:
-    dark = bool(steps is not None and ink.mean() >= rules.pictures)
-    search = Search(integral(ink), marks, count, rules, steps, dark=dark)
+    dark = bool(steps is not None and share(ink) >= rules.pictures)
+    search = Search(Sums(ink), marks, count, rules, steps, dark=dark)
     whole = search.trim((0, 0, search.width, search.height))
     if whole is None:
         return None
@@ -225,8 +225,8 @@ def _without_frame(ink: np.ndarray, rules: CutRules) -> np.ndarray:
     return inner
 
 
-def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
-    """Integral images of where the grey level jumps from column to column, and from row to row.
+def _steps(grey: np.ndarray, rules: CutRules) -> tuple[Sums, Sums]:
+    """Sums of where the grey level jumps from column to column, and from row to row.
 
     A jump stands out from the grain around it: within a picture most do not.
     """
@@ -239,7 +239,7 @@ def _steps(grey: np.ndarray, rules: CutRules) -> tuple[np.ndarray, np.ndarray]:
         else:
             steps[1:-1] = np.abs(levels[2:] - levels[:-2])
         around = uniform_filter1d(steps, rules.grain, axis=axis)
-        jumps.append(integral(steps > rules.stands_out * around + rules.step))
+        jumps.append(Sums(steps > rules.stands_out * around + rules.step))
     return jumps[0], jumps[1]
 
 
@@ -249,7 +249,7 @@ def find_plate(picture: Picture, rules: CutRules = RULES) -> list[Box]:
     Empty if there are no such pictures, or they are a small part of the figure.
     """
     ink = picture.grey < rules.paper
-    if ink.mean() < rules.solid * rules.plate_share:
+    if share(ink) < rules.solid * rules.plate_share:
         return []
     shown = _pictures(ink, rules)
     if not _is_plate(shown, ink.size, rules):
@@ -266,7 +266,7 @@ def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
         wide, high = across.stop - across.start, down.stop - down.start
         square = max(wide, high) < rules.strip_from * min(wide, high)
         large = wide * high > rules.least_picture * ink.size
-        if square and large and ink[down, across].mean() > rules.solid:
+        if square and large and share(ink[down, across]) > rules.solid:
             found.append((across.start, down.start, across.stop, down.stop))
     return found
 

@@ -76,7 +76,10 @@ class Search(Gutters):
                     continue
                 faint = self.inked(label) * self.rules.faint < self.share
                 across = rest[3 - axis] - rest[1 - axis]
-                if self.profile(rest, axis)[: self.rules.side].max() < self.rules.pictures * across:
+                if (
+                    self.ink.profile(rest, axis)[: self.rules.side].max()
+                    < self.rules.pictures * across
+                ):
                     continue  # it does not begin with the sides of pictures
                 if faint and not self.count_marks(label):
                     rect = rest
@@ -148,18 +151,18 @@ class Search(Gutters):
         if self.dark:
             return 0.0
         mark = next((mark for mark in self.marks if holds(rect, centre(mark))), None)
-        widest = 0.0
+        widest = 0  # pixels
         for axis in (0, 1):
             first, length = rect[axis], rect[axis + 2] - rect[axis]
             room = 0.0 if mark is None else self.rules.beside * (mark[axis + 2] - mark[axis])
-            for start, end in find_runs(self.profile(rect, axis) == 0):
+            for start, end in find_runs(self.ink.profile(rect, axis) == 0, widest + 1):
                 lettered = mark is not None and (
                     (mark[axis] - first < start <= room)
                     or (mark[axis + 2] - first > end >= length - room)
                 )
                 if not lettered:
-                    widest = max(widest, self.gain_of(end - start, 0.0))
-        return self.rules.through * widest
+                    widest = max(widest, end - start)
+        return self.rules.through * max(self.gain_of(widest, 0.0), 0.0) if widest else 0.0
 
     def _off_corner(self, rect: Rect) -> float:
         """Cost of a letter that stands elsewhere in its panel than the first or last does."""

@@ -3,10 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, find_runs, holds
+from cephalo.dataset_scripts.pdf.panel_pixels import (
+    Rect,
+    Sums,
+    centre,
+    count_runs,
+    find_runs,
+    holds,
+)
 from cephalo.dataset_scripts.pdf.panel_rules import CutRules
 
 
@@ -24,15 +32,15 @@ class Gutter:
 class Gutters:
     """The gutters of one picture, and where its letters stand between them.
 
-    `ink` is its integral image, `steps` those of jumps of the grey level along both axes: with
+    `ink` are the sums of its ink, `steps` those of jumps of the grey level along both axes: with
     them, pictures that touch are parted at their edges.
     """
 
-    ink: np.ndarray
+    ink: Sums
     marks: Sequence[Rect]
     total: int
     rules: CutRules
-    steps: tuple[np.ndarray, np.ndarray] | None = None
+    steps: tuple[Sums, Sums] | None = None
     mean: float = 1.0  # area of the whole for each panel, in pixels
     share: float = 1.0  # of ink in the whole
     corner: tuple[bool, bool] = (False, False)  # whether letters stand at the right, at the bottom
@@ -50,7 +58,7 @@ class Gutters:
         self.guided = len(self.marks) >= self.rules.guided * max(self.total, 1)
         self.shape = self.rules.anchored if self.anchored else 1.0  # how much shape counts
         self.points = [centre(mark) for mark in self.marks]
-        self.height, self.width = (side - 1 for side in self.ink.shape)
+        self.height, self.width = self.ink.height, self.ink.width
         self.side = max(self.height, self.width)
 
     def measure(self, whole: Rect) -> None:
@@ -89,26 +97,17 @@ class Gutters:
             one for one in self.find_gutters(whole, axis, self.rules.grid_lines) if one.gain > 0
         ]
 
-    def profile(self, rect: Rect, axis: int, sums: np.ndarray | None = None) -> np.ndarray:
-        """Ink of each column (axis 0) or row (axis 1) of a rectangle, in pixels."""
-        x0, y0, x1, y1 = rect
-        sums = self.ink if sums is None else sums
-        if axis == 0:
-            return np.diff(sums[y1, x0 : x1 + 1] - sums[y0, x0 : x1 + 1])
-        return np.diff(sums[y0 : y1 + 1, x1] - sums[y0 : y1 + 1, x0])
-
     def trim(self, rect: Rect) -> Rect | None:
         """The part of a rectangle that has ink; None if there is none."""
-        x0, y0, x1, y1 = rect
-        across = self.ink[y1, x0 : x1 + 1] - self.ink[y0, x0 : x1 + 1]  # rises where there is ink
-        if across[-1] == across[0]:
+        across = self.ink.profile(rect, 0).nonzero()[0]
+        if not len(across):
             return None
-        down = self.ink[y0 : y1 + 1, x1] - self.ink[y0 : y1 + 1, x0]
+        down = self.ink.profile(rect, 1).nonzero()[0]
         return (
-            x0 + int(across.searchsorted(across[0], "right")) - 1,
-            y0 + int(down.searchsorted(down[0], "right")) - 1,
-            x0 + int(across.searchsorted(across[-1])),
-            y0 + int(down.searchsorted(down[-1])),
+            rect[0] + int(across[0]),
+            rect[1] + int(down[0]),
+            rect[0] + int(across[-1]) + 1,
+            rect[1] + int(down[-1]) + 1,
         )
 
     def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
@@ -124,8 +123,7 @@ class Gutters:
     def inked(self, rect: Rect) -> float:
         """Share of ink in a trimmed rectangle."""
         x0, y0, x1, y1 = rect
-        ink = self.ink[y1, x1] - self.ink[y0, x1] - self.ink[y1, x0] + self.ink[y0, x0]
-        return float(ink) / ((x1 - x0) * (y1 - y0))
+        return float(self.ink.profile(rect, 0).sum()) / ((x1 - x0) * (y1 - y0))
 
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
@@ -152,40 +150,58 @@ class Gutters:
 
     def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
         """All gutters of a trimmed rectangle, the best first."""
-        profile = self.profile(rect, axis)
-        across = rect[3] - rect[1] if axis == 0 else rect[2] - rect[0]
-        least = max(1, math.ceil(self.rules.least_gutter * self.side))
-        found = [
-            (
-                self.gain_of(end - start, cost) - self._lined(rect, axis, start, end, level),
-                level,
-                start,
-                end,
-            )
-            for level, (share, cost) in enumerate(self.rules.levels)
-            for start, end in self._clear(rect, axis, find_runs(profile <= share * across, least))
-        ]
+        length = rect[axis + 2] - rect[axis]
+        found = self._blank(rect, axis)
         if self.steps is not None:
-            jumps = self.profile(rect, axis, self.steps[axis]) / across
-            for start, end in find_runs(jumps > self.rules.edge + float(np.median(jumps))):
-                middle = start + int(jumps[start:end].argmax())
-                gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
-                found.append((gain, -1, middle, middle + 1))
+            found += self._edges(rect, axis)
             if self.guided and self.dark:
                 found += self._implied(rect, axis)
+        # Lines through a gutter are looked for last, where no better gutter stands in its place.
+        queue = [
+            (-min(level, 0), -gain, order, level <= 0, level, start, end)
+            for order, (gain, level, start, end) in enumerate(found)
+            if start > 0 and end < length
+        ]
+        heapify(queue)
         crossed = len(self.rules.levels) - 1
         kept: list[Gutter] = []
-        taken = bytearray(len(profile))
-        for gain, level, start, end in sorted(found, key=lambda one: (-min(one[1], 0), -one[0])):
-            if start == 0 or end == len(profile):
-                continue
+        taken = bytearray(length)
+        while queue:
+            rank, loss, order, priced, level, start, end = heappop(queue)
             if 1 in taken[start:end]:
+                continue
+            cost = 0.0 if priced else self._lined(rect, axis, start, end)
+            if cost:
+                heappush(queue, (rank, loss + cost, order, True, level, start, end))
                 continue
             middle = (start + end) // 2
             start, end = (middle, middle + 1) if level == -2 else (start, end)
-            kept.append(Gutter(start, end, gain, level == crossed))
+            kept.append(Gutter(start, end, -loss, level == crossed))
             taken[start:end] = b"\1" * (end - start)
         return sorted(kept, key=lambda gutter: -gutter.gain)
+
+    def _blank(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
+        """Gain, level, start and end of gutters with little ink, but for lines through them."""
+        profile = self.ink.profile(rect, axis)
+        across = rect[3 - axis] - rect[1 - axis]
+        least = max(1, math.ceil(self.rules.least_gutter * self.side))
+        found: dict[tuple[int, int], tuple[float, int, int, int]] = {}
+        for level, (share, cost) in enumerate(self.rules.levels):
+            runs = find_runs(profile <= share * across, least)
+            for start, end in self._clear(rect, axis, runs):
+                gain = self.gain_of(end - start, cost)
+                found.setdefault((start, end), (gain, level, start, end))
+        return list(found.values())
+
+    def _edges(self, rect: Rect, axis: int) -> list[tuple[float, int, int, int]]:
+        """The same of edges along which the grey level jumps."""
+        jumps = self.steps[axis].profile(rect, axis) / (rect[3 - axis] - rect[1 - axis])
+        found = []
+        for start, end in find_runs(jumps > self.rules.edge + float(np.median(jumps))):
+            middle = start + int(jumps[start:end].argmax())
+            gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
+            found.append((gain, -1, middle, middle + 1))
+        return found
 
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
         """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
@@ -232,21 +248,19 @@ class Gutters:
                 found.append((self.rules.implied_gain, -2, middle - room, middle + room))
         return found
 
-    def _lined(self, rect: Rect, axis: int, start: int, end: int, level: int) -> float:
+    def _lined(self, rect: Rect, axis: int, start: int, end: int) -> float:
         """Cost of lines that run through a gutter: it may lie between an axis and its labels."""
-        if not level:
-            return 0.0
-        part = list(rect)
-        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
-        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
-        return self.rules.lined * min(len(find_runs(through == end - start)), 2)
+        return self.rules.lined * min(self._count_lines(rect, axis, start, end), 2)
 
     def _is_framed(self, rect: Rect, axis: int, gutter: Gutter) -> bool:
         """Whether two lines or more run through a crossed gutter: it lies within a plot's frame."""
+        return self._count_lines(rect, axis, gutter.start, gutter.end) > 1
+
+    def _count_lines(self, rect: Rect, axis: int, start: int, end: int) -> int:
         part = list(rect)
-        part[axis], part[axis + 2] = rect[axis] + gutter.start, rect[axis] + gutter.end
-        through = self.profile((part[0], part[1], part[2], part[3]), 1 - axis)
-        return len(find_runs(through == gutter.end - gutter.start)) > 1
+        part[axis], part[axis + 2] = rect[axis] + start, rect[axis] + end
+        through = self.ink.profile((part[0], part[1], part[2], part[3]), 1 - axis)
+        return count_runs(through == end - start)
 
     def gain_of(self, width: int, cost: float) -> float:
         """What it is worth to cut at a gutter of a width, in pixels."""

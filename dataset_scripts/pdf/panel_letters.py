@@ -14,7 +14,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from scipy import ndimage
 
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, holds, share
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def find_letters(
     wanted = {letter: np.flatnonzero(shapes.names == letter) for letter in letters}
     wanted = {letter: places for letter, places in wanted.items() if len(places)}
     ranges = [rules.drawn]
-    if (grey[::4, ::4] < rules.paper).mean() > rules.picture:
+    if share(grey[::4, ::4] < rules.paper) > rules.picture:
         ranges += rules.pictured
     found: list[Found] = []
     places: dict[str, Rect] = {}
@@ -181,13 +181,25 @@ def _likely(
 
 
 def _boxes(labels: np.ndarray, count: int, least: float = 1.0) -> np.ndarray:
-    """Label and box of each component of `least` pixels' height: (n, 5)."""
-    found = [
-        (number, across.start, down.start, across.stop, down.stop)
-        for number, (down, across) in enumerate(ndimage.find_objects(labels, count), 1)
-        if down.stop - down.start >= least
-    ]
-    return np.array(found, int).reshape(-1, 5)
+    """Label and box of each component of `least` pixels' height: (n, 5).
+
+    From the ends of its runs in each row, which are far fewer than its pixels.
+    """
+    height, width = labels.shape
+    padded = np.zeros((height, width + 2), bool)
+    padded[:, 1:-1] = labels > 0
+    ends = np.flatnonzero(padded.ravel()[1:] != padded.ravel()[:-1]).reshape(-1, 2)
+    rows, lefts = np.divmod(ends[:, 0], width + 2)
+    rights = lefts + ends[:, 1] - ends[:, 0]
+    owners = labels[rows, lefts]
+    boxes = np.zeros((count + 1, 5), int)
+    boxes[:, 0] = np.arange(count + 1)
+    boxes[:, 1] = width
+    boxes[owners[::-1], 2] = rows[::-1]  # of all rows of a component the last written stays
+    boxes[owners, 4] = rows + 1
+    np.minimum.at(boxes[:, 1], owners, lefts)
+    np.maximum.at(boxes[:, 3], owners, rights)
+    return boxes[1:][boxes[1:, 4] - boxes[1:, 2] >= least]
 
 
 def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) -> np.ndarray:

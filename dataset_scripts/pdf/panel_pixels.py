@@ -23,9 +23,32 @@ def holds(rect: Rect, point: tuple[float, float]) -> bool:
     return rect[0] <= point[0] < rect[2] and rect[1] <= point[1] < rect[3]
 
 
-def integral(ink: np.ndarray) -> np.ndarray:
-    """Sums of `ink` over all rectangles from the corner: int32 (height + 1, width + 1)."""
-    sums = np.zeros((ink.shape[0] + 1, ink.shape[1] + 1), np.int32)
-    np.cumsum(ink, axis=0, dtype=np.int32, out=sums[1:, 1:])
-    np.cumsum(sums[1:, 1:], axis=1, out=sums[1:, 1:])
+class Sums:
+    """Sums of a mask (height, width) from its top and from its left, for quick profiles."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.height, self.width = mask.shape
+        self._sums = _from_top(mask), _from_top(np.ascontiguousarray(mask.T))
+
+    def profile(self, rect: Rect, axis: int) -> np.ndarray:
+        """The sum of each column (axis 0) or row (axis 1) of a rectangle."""
+        sums, across = self._sums[axis], 1 - axis
+        part = slice(rect[axis], rect[axis + 2])
+        return sums[rect[across + 2], part] - sums[rect[across], part]
+
+
+def _from_top(mask: np.ndarray) -> np.ndarray:
+    """Sums of each column down to each row: int32 (height + 1, width)."""
+    sums = np.zeros((mask.shape[0] + 1, mask.shape[1]), np.int32)
+    np.cumsum(mask, axis=0, dtype=np.int32, out=sums[1:])
     return sums
+
+
+def count_runs(marked: np.ndarray) -> int:
+    """The number of runs of True."""
+    return int(marked[0]) + int(np.count_nonzero(marked[1:] > marked[:-1]))
+
+
+def share(marked: np.ndarray) -> float:
+    """The share of True."""
+    return np.count_nonzero(marked) / marked.size
