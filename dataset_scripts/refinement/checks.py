@@ -22,10 +22,11 @@ from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
+from cephalo.dataset_scripts.refinement.printed import printed_words
 from cephalo.dataset_scripts.refinement.quantities import parse, without_quantities
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
+from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
-from cephalo.dataset_scripts.refinement.support import account, printed_words
 from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import combinations, permutations, product
+from itertools import chain, combinations, permutations, product
 from math import log, log10
 
 from cephalo.dataset_scripts.refinement.laws_of_quantities import by_law
@@ -71,14 +71,37 @@ class Result:
     operands: tuple[Quantity, ...]
 
 
-def derive(
+def derive_from_told(claim: Quantity, sentence: str, told: Iterable[Quantity]) -> Derivation | None:
+    """How a claim follows from what is told beside it, None where it does not.
+
+    Args:
+        claim: what an answer says, in this `sentence`.
+        told: quantities that the question and the answer name beside it, the nearest first.
+    """
+    told = _distinct(told)[:MOST_TOLD]
+    results = chain(
+        pair_results(claim, told),
+        triple_results(claim, told),
+        part_results(claim, told),
+        slope_results(claim, told),
+        (Result(value, dimension(claim), *how) for value, *how in by_law(claim, told)),
+        power_results(claim, told),
+        _counts(claim, told) if claim.is_count and _EACH.search(sentence) else (),
+    )
+    for result in results:
+        if fits(claim, result) and (result.dimension != "mean" or _MEAN.search(sentence)):
+            return _derivation(claim, result)
+    return None
+
+
+def derive_from_source(
     claim: Quantity,
     sentence: str,
-    told: Iterable[Quantity],
+    told: list[Quantity],
     together: Iterable[list[Quantity]],
     stated: Iterable[Quantity],
 ) -> Derivation | None:
-    """How a claim follows from other quantities, None where it does not.
+    """How a claim follows from quantities of the source, None where it does not.
 
     Args:
         claim: what an answer says, in this `sentence`.
@@ -86,20 +109,9 @@ def derive(
         together: quantities that stand in one sentence of the source, about the same.
         stated: all quantities of the source.
     """
-    told = _distinct(told)[:MOST_TOLD]
-    results = (*pair_results(claim, told), *triple_results(claim, told), *part_results(claim, told))
-    results += tuple(slope_results(claim, told))
-    results += tuple(
-        Result(value, dimension(claim), text, operands)
-        for value, text, operands in by_law(claim, told)
-    )
-    if claim.is_count and _EACH.search(sentence):
-        results += tuple(_counts(claim, told))
-    for result in results:
-        if fits(claim, result) and (result.dimension != "mean" or _MEAN.search(sentence)):
-            return _derivation(claim, result)
     if not _DERIVES.search(sentence):
         return None
+    told = _distinct(told)[:MOST_TOLD]
     pairs = [pair for group in together for pair in natural_pairs(claim, group)]
     near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
     near += part_of_stated(claim, told, sentence, together)
@@ -140,6 +152,7 @@ def pair_results(
             yield Result(1 / _absolute(one), dimension(claim), f"1 / {one.text}", (one,))
     for one, other in combinations(operands, 2):
         a, b = sorted((one, other), key=_absolute, reverse=True)
+        yield from _multiples(claim, one, other)
         if comparable(a, b) and dimension(a) == dimension(b):
             yield from _of_one_kind(claim, a, b)
         if products and claim.kind == "value":
@@ -149,7 +162,7 @@ def pair_results(
 def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
     """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
     large, small = _difference_base(a), _difference_base(b)
-    share = dimension(claim) == "share"
+    share = dimension(claim) == "share" or (claim.kind == "times" and claim.value < 1)
     if "point" in claim.text and share:  # percentage points
         yield Result(large - small, "share", f"{a.text} - {b.text}", (a, b))
         return
@@ -172,6 +185,18 @@ def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
         )
         if not _offset(a):
             yield Result(large + small, dimension(claim), f"{a.text} + {b.text}", (a, b))
+
+
+def _multiples(claim: Quantity, one: Quantity, other: Quantity) -> Iterator[Result]:
+    """So many times a quantity, and its part: 64-fold from 16 is 1024."""
+    for times, whole in ((one, other), (other, one)):
+        alike = whole.kind == claim.kind == "value" and dimension(whole) == dimension(claim)
+        if times.kind == "times" and times.value and alike and not _offset(whole):
+            size = _absolute(whole)
+            text = f"{times.text} × {whole.text}"
+            yield Result(size * times.value, dimension(claim), text, (times, whole))
+            text = f"{whole.text} / {times.text}"
+            yield Result(size / times.value, dimension(claim), text, (times, whole))
 
 
 def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
@@ -216,7 +241,9 @@ def _span(one: Quantity, other: Quantity) -> float:
 
 def part_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
     """A percentage of another quantity, and what it leaves or adds: 5 % of 12.6 m²."""
-    if claim.kind != "value" or not claim.unit or dimension(claim) == "share":
+    if claim.kind != "value" or dimension(claim) == "share":
+        return
+    if not claim.unit and not claim.is_count:
         return
     shares = [one for one in operands if one.kind == "value" and dimension(one) == "share"]
     wholes = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
@@ -241,6 +268,18 @@ def part_of_stated(
         for one in stated:
             if one.kind == "value" and dimension(one) == "share":
                 yield Result(1 - _absolute(one), "share", f"100 % - {one.text}", (one,))
+
+
+def power_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
+    """Squares and cubes of how many times, and their roots: 5 times as wide, 25 the area."""
+    if claim.kind != "times":
+        return
+    for one in operands:
+        if one.kind != "times" or not one.value:
+            continue
+        for power, sign in ((2, "²"), (3, "³"), (-1, "⁻¹")):
+            yield Result(one.value**power, "", f"({one.text}){sign}", (one,))
+        yield Result(one.value**0.5, "", f"√{one.text}", (one,))
 
 
 def _counts(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
@@ -307,7 +346,7 @@ def fits(claim: Quantity, result: Result) -> bool:
     elif claim.unit and claim.unit.dimension == "share":
         place = min(place, 4 * RATIO_SLACK * said)
     elif claim.is_count:
-        place = min(place, 0.1)  # counts are exact
+        place = min(place, 0.1) if "%" not in result.text else 1.0  # counts are exact
     return said > 0 and within(said, value, place, claim.approximate)
 
 

@@ -5,8 +5,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from math import exp, log, pi
 from pathlib import Path
 
+from cephalo.dataset_scripts.refinement.formulas import formulas
+from cephalo.dataset_scripts.refinement.molar_masses import mass_of
 from cephalo.dataset_scripts.refinement.quantities import Quantity, comparable, parse, within
 
 FACTS = Path(__file__).with_name("facts.csv")
@@ -23,6 +26,39 @@ CONSTANTS = {
     "vacuum electric permittivity": "permittivity",
     "Bohr radius": "Bohr radius",
 }
+# Numbers of formulas, of which an answer may name a few digits: the full width at half maximum of a
+# normal distribution, quantiles of it, conversions, Scherrer's and Nernst's factors.
+NUMBERS = {
+    "2 √(2 ln 2)": 2 * (2 * log(2)) ** 0.5,
+    "97.5 % quantile of a normal distribution": 1.959964,
+    "95 % quantile of a normal distribution": 1.644854,
+    "ln 2": log(2),
+    "ln 10": log(10),
+    "1 - 1/e": 1 - exp(-1),
+    "√2": 2**0.5,
+    "√3": 3**0.5,
+    "π": pi,
+    "0 °C in K": 273.15,
+    "25 °C in K": 298.15,
+    "h c in eV nm": 1239.84198,
+    "1 eV in kJ/mol": 96.485332,
+    "1 eV in kcal/mol": 23.060548,
+    "1 eV in 1/cm": 8065.544,
+    "RT ln 10 / F at 25 °C in mV": 59.159,
+    "kT/q at 25 °C in mV": 25.693,
+    "molar volume of a gas at 0 °C in L": 22.414,
+    "g in m/s²": 9.80665,
+    "R in J/(mol K)": 8.314463,
+    "F in C/mol": 96485.332,
+    "F in mAh/mol": 26801.48,
+    "days in a year": 365.0,
+    "seconds in a day": 86400.0,
+    "cal in J": 4.184,
+    "parsec in light years": 3.2616,
+}
+MASS_SLACK = 0.0005  # share of a molar mass by which rounded atomic masses make it differ
+_MOLAR = "[mass] / [substance]"
+LEAST_DIGITS = 100  # times its last place that a number is, which is told by its digits alone
 # Words that tell a known value from one that was measured here.
 _REFERENCE = re.compile(
     r"\b(?:ideal|bulk|pure|perfect|pristine|theor\w+|literature|standard|typical\w*|usual\w*|known|general"
@@ -66,6 +102,29 @@ def facts() -> tuple[Fact, ...]:
         named = _words(words)
         found.append(Fact(named, named, parse(text)[0], 0.0, f"{text} (CODATA)"))
     return tuple(found)
+
+
+def known_number(claim: Quantity) -> str | None:
+    """The number of a formula that a claim of three digits and more states."""
+    size = abs(claim.value)
+    if claim.kind != "value" or size < LEAST_DIGITS * claim.place * (1 - 1e-9):
+        return None
+    for name, value in NUMBERS.items():
+        if within(size, value, claim.place, ""):
+            return name
+    return None
+
+
+def molar_mass(claim: Quantity, text: str) -> str | None:
+    """The formula in a text of which a claim in g/mol is the molar mass."""
+    if not claim.unit or claim.unit.dimension != _MOLAR:
+        return None
+    for formula in formulas(text):
+        mass = mass_of(formula)
+        place = max(claim.place * claim.unit.factor, 2 * MASS_SLACK * (mass or 0.0) / 1000)
+        if mass and within(abs(claim.base), mass / 1000, place, claim.approximate):
+            return f"{formula}: {mass:.4g} g/mol"
+    return None
 
 
 def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | None:

@@ -26,7 +26,8 @@ _PLANE = re.compile(
 )
 _GRADE = re.compile(r"\b(\d{3,4})L? (?:stainless|(?:series )?steels?\b|alumini?um alloy)")
 _NO_METALS = {"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I", "Se"}
-_POWER = re.compile(r"\(?[cdkmnµμ]?m\)?\^?[23]")  # of a unit: "(5.7 mm)²"
+# The power of a unit, "(5.7 mm)²", and multiples of π.
+_NO_NAME = re.compile(r"\(?[cdkmnµμ]?m\)?\^?[23]|\(?\d*π\)?")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]|\d+|\S")
 
 
@@ -105,7 +106,7 @@ def formulas(text: str) -> Iterator[str]:
     """The formulas and names of samples in `text`, with digits on the line and without charges."""
     for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
         word = match.group().strip(".")
-        if (word.islower() and word.isalpha()) or _POWER.fullmatch(word):  # most words
+        if (word.islower() and word.isalpha()) or _NO_NAME.fullmatch(word):  # most words
             continue
         if word.count("(") != word.count(")") or re.fullmatch(r"\([^()]*\)", word):
             word = word.strip("()")

@@ -20,7 +20,8 @@ _OVER = (
     r"|>|≥"
 )
 _BEFORE = re.compile(
-    rf"(?:(?P<about>{_ABOUT})|(?P<under>{_UNDER})|(?P<over>{_OVER}))\s*(?:an?\s|the\s)?$",
+    rf"(?:(?P<about>{_ABOUT})|(?P<under>{_UNDER})|(?P<over>{_OVER}))\s*(?:an?\s|the\s)?"
+    r"(?:[\w\u0370-\u03ff]{1,4}\s?[=≈]\s?)?$",  # "near 2θ = 27°"
     re.IGNORECASE,
 )
 _CHANGE = re.compile(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 
-from cephalo.dataset_scripts.refinement.derivations import derive
+from cephalo.dataset_scripts.refinement.derivations import derive_from_told
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
@@ -105,7 +105,7 @@ def is_result(one: Quantity, told: Iterable[Quantity], answer: str) -> bool:
     looked at instead."""
     share = one.kind == "times" or (one.unit is not None and one.unit.dimension == "share")
     others = [other for other in told if other.text != one.text and not of_one_kind(other, one)]
-    return share and derive(one, answer, others, (), ()) is not None
+    return share and derive_from_told(one, answer, others) is not None
 
 
 def outweighed(

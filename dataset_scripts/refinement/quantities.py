@@ -26,7 +26,7 @@ _DIGITS = (  # longer numbers than these are no quantities
 )
 _NUMBER = re.compile(
     # Not inside a name such as Ti6Al4V or X65, and not the tail of a longer number.
-    r"(?<![\w.^])(?<!\d,)(?<![A-Za-z]\d/)(?:(?<![\w)\]])(?P<sign>-)\s?)?"
+    r"(?<![\w.^])(?<!\^-)(?<!\d,)(?<![A-Za-z]\d/)(?:(?<![\w)\]])(?P<sign>-)\s?)?"
     rf"(?P<digits>{_DIGITS})(?P<glued>\s?\(\d{{1,2}}\)(?=\s?[Å°]))?"
     # "x 106" is what a PDF file makes of a raised 6; "x 100" is a hundred.
     r"(?:\)?\s?[\u00d7x·*∙]\s?10"

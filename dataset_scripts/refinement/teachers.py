@@ -11,8 +11,8 @@ from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_che
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.own_checks import run_checks
 from cephalo.dataset_scripts.refinement.quotation import Source, source_of
+from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.second_look import Look
-from cephalo.dataset_scripts.refinement.support import account
 from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.words import content, folded
 

@@ -6,6 +6,7 @@ Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and
 
 import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache, lru_cache
 from threading import Lock
 
@@ -302,4 +303,4 @@ def _factor(text: str) -> tuple[str, float]:
         named = match["power"] or match["after"]
         return _NAMES[match["word"].lower()], power if named else 1
     exponent = (match["exponent"] or "1").translate(RAISED).strip("^{} ")
-    return _SYMBOLS[match["symbol"]], 0.5 if exponent in ("1/2", "0.5") else float(exponent)
+    return _SYMBOLS[match["symbol"]], float(Fraction(exponent))

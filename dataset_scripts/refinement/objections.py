@@ -1,0 +1,173 @@
+"""What speaks against a quantity of an answer that neither the source nor a derivation supports."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from cephalo.dataset_scripts.refinement.claims import SMALL, Claim
+from cephalo.dataset_scripts.refinement.derivations import dimension
+from cephalo.dataset_scripts.refinement.printed import axes_of, digits_of, printed_words
+from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.support import states
+from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
+from cephalo.dataset_scripts.refinement.words import sentences
+
+_RATIO = re.compile(r"\b(?:ratio|factor) of (?:about |roughly |nearly )?$")
+# Before what changed by so much, and between what it changed from and to.
+_CHANGED = re.compile(
+    r"\b(?:lo(?:st|ses?)|loss of|by|gain(?:s|ed)?(?: of)?|(?:rise|drop|fall|decrease|increase|gap"
+    r"|reduction|decline|difference|change) of)\s(?:about |roughly |nearly |some |almost )?$",
+    re.IGNORECASE,
+)
+_FROM_TO = re.compile(r"\s(?:to|and|against|versus)\s(?:about |roughly |only )?")
+BEFORE = 40  # characters before a quantity that say what it is
+LEAST_OF_OTHER = 2  # quantities of an answer in one sentence on another figure
+FAR = 9.0  # times that a value is off in another unit; prefixes differ by ten and more
+OFF = 0.2  # share of a ratio of rounded values that it may be off
+NEAR = 3.0  # times that a value may lie beyond what is stated in the right unit
+
+
+def objection(claim: Claim, claims: list[Claim], source: Source, seen: bool) -> str | None:
+    """Why a claim is refused, None where it is left open.
+
+    Args:
+        claim: a quantity of an answer that nothing supports but, where it is `seen`, the eye.
+        claims: all quantities of the conversation.
+        source: what the paper says of the figure.
+    """
+    one = claim.quantity
+    if stated := stated_in_other_unit(one, source):
+        return f"the source says {stated}"
+    if right := in_other_unit_than_axes(one, source):
+        return f"the figure has {right}"
+    if told := against_told(claim, claims):
+        return f"{told} give another result"
+    if passage := only_in_other_figure(claim, claims, source):
+        return f"said of another figure: {passage}"
+    if is_many(claim):
+        return "no count of the source or of a list in it"
+    return None if seen or claim.is_small_count else "neither in the source nor a result"
+
+
+def is_many(claim: Claim) -> bool:
+    """Whether a claim counts more things than one sees at a glance, to the last one."""
+    one = claim.quantity
+    counts = one.is_count and one.value > SMALL and not one.approximate and digits_of(one) > 1
+    of_formula = re.search(rf"[A-Za-z)\]]{one.value:g}(?!\d)", claim.turn)
+    return counts and bool(claim.things) and not of_formula
+
+
+def stated_in_other_unit(one: Quantity, source: Source) -> str | None:
+    """The quantity of the source with the digits of a claim in another unit of its dimension."""
+    if not one.unit or one.kind != "value":
+        return None
+    for other in stated(source):
+        if other.unit and other.kind == "value" and dimension(other) == dimension(one):
+            same = abs(other.value) == abs(one.value) and other.unit.name != one.unit.name
+            if same and other.unit.basis == one.unit.basis and not agrees(one, other):
+                return other.text
+    return None
+
+
+def stated(source: Source) -> Iterator[Quantity]:
+    """The quantities of the text of a source, then those printed in its figures."""
+    yield from parse(source.text)
+    for words in printed_words(source):
+        for word in words:
+            yield from parse(word)
+
+
+def in_other_unit_than_axes(one: Quantity, source: Source) -> str | None:
+    """The unit of a claim's dimension in the figure in which, and in no other, its number fits."""
+    if not one.unit or one.kind != "value" or one.unit.offset or not one.value:
+        return None
+    units = {known.name: known for known in units_of(source) if known.dimension == dimension(one)}
+    if not units or one.unit.name in units:
+        return None
+    size = abs(one.value)
+    for known in units.values():
+        factor = one.unit.factor / known.factor
+        if 1 / FAR < factor < FAR:
+            return None
+        ranges = list(ranges_in(known, source))
+        if any(low / NEAR <= size * factor <= high * NEAR for low, high in ranges):
+            return None
+    name, known = next(iter(units.items()))
+    fits = any(low <= size <= high for low, high in ranges_in(known, source))
+    return name if fits else None
+
+
+def units_of(source: Source) -> Iterator[Unit]:
+    """The units in the text of a source and in its figures."""
+    for text in (source.text, *(word for words in printed_words(source) for word in words)):
+        for match in UNIT.finditer(text):
+            before = text[max(match.start() - 1, 0) : match.start()]
+            if len(match.group()) > 1 and not before.isalpha() and (known := unit(match.group())):
+                yield known
+
+
+def ranges_in(known: Unit, source: Source) -> Iterator[tuple[float, float]]:
+    """Least and greatest of what is stated in a unit, and of each axis."""
+    sizes = [abs(one.value) for one in parse(source.text) if one.unit == known and one.value]
+    if sizes:
+        yield min(sizes), max(sizes)
+    for axis in axes_of(source):
+        yield 0.0, max(abs(axis.low), abs(axis.high))
+
+
+def against_told(claim: Claim, claims: Iterable[Claim]) -> str | None:
+    """The two quantities beside a claim of which it should be the ratio, the difference or the
+    change in percent, and is far from it."""
+    one = claim.quantity
+    before = claim.text[max(0, one.start - BEFORE) : one.start]
+    times = one.kind == "times" or bool(_RATIO.search(before))
+    if not times and not (one.unit and _CHANGED.search(before)):
+        return None
+    beside = [
+        other.quantity
+        for other in claims
+        if other.text is claim.text
+        and other.sentence == claim.sentence
+        and other is not claim
+        and other.quantity.unit
+        and other.quantity.kind == "value"
+        and not other.quantity.unit.offset
+    ]
+    if len(beside) != 2 or dimension(beside[0]) != dimension(beside[1]):
+        return None
+    small, large = sorted(abs(other.base) for other in beside)
+    if not small:
+        return None
+    said, results = abs(one.value), (large / small, small / large, 1 - small / large)
+    if not times:
+        between = fold(claim.text)[beside[0].end : beside[1].start]
+        if not _FROM_TO.fullmatch(between):
+            return None
+        share, said = dimension(one) == "share", abs(one.value) * one.unit.factor
+        if not share and dimension(one) != dimension(beside[0]):
+            return None
+        results = (*results, large / small - 1) if share else ()
+        results += (large - small,) if dimension(one) == dimension(beside[0]) else ()
+    far = all(abs(result - said) > OFF * max(result, said) for result in results)
+    return f"{beside[0].text} and {beside[1].text}" if far else None
+
+
+def only_in_other_figure(claim: Claim, claims: list[Claim], source: Source) -> str | None:
+    """What another figure of the paper says that states a claim, and others beside it."""
+    here = [other.quantity for other in claims if other.text is claim.text and is_exact(other)]
+    if len(here) < LEAST_OF_OTHER or claim.quantity not in here:
+        return None
+    if any(states(other, one) for other in parse(source.text) for one in here if other.unit):
+        return None
+    for passages in source.others:
+        for sentence in (said for passage in passages for said in sentences(passage)):
+            told = [one for one in parse(sentence) if one.unit]
+            if all(any(states(other, one) for other in told) for one in here):
+                return sentence[:60]
+    return None
+
+
+def is_exact(claim: Claim) -> bool:
+    """Whether a claim is a value with a unit that is not said to be about so much."""
+    one = claim.quantity
+    return bool(one.unit) and one.kind == "value" and not one.approximate

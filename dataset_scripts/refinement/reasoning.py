@@ -1,0 +1,223 @@
+"""Follow the quantities of an answer from what supports them directly to what follows from those.
+
+Quantities that the source states, that are known or counted, and those that are read off the figure
+by eye are where it starts. In rounds, the others are derived from quantities that are supported
+already, until nothing changes. What is left is refused where something speaks against it, and left
+open otherwise: about much that one sees in a figure no text can decide.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+
+from cephalo.dataset_scripts.refinement.claims import Claim, claims_of, sentences
+from cephalo.dataset_scripts.refinement.derivations import (
+    MOST_TOLD,
+    Derivation,
+    derive_from_source,
+    derive_from_told,
+)
+from cephalo.dataset_scripts.refinement.objections import objection
+from cephalo.dataset_scripts.refinement.owners import GENERIC, owned_in_all, weight_of
+from cephalo.dataset_scripts.refinement.printed import printed_basis, read_by_eye
+from cephalo.dataset_scripts.refinement.quantities import GAP, Quantity, fold, parse
+from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.support import Support, direct_support
+from cephalo.dataset_scripts.refinement.words import stems
+from cephalo.dataset_scripts.refinement.workings import Working, workings
+
+MOST_CLAIMS = 80  # of a conversation whose support is looked for; more are a table
+ROUNDS = 4  # of derivations; a chain that an answer tells has fewer links
+MOST_OF_NAME = 2  # quantities that a name may have to be told by it
+OPEN = "nothing in the text supports or contradicts it"
+_EACH = re.compile(r"\b(?:each|every|per|an?|one) (second|minute|hour|day|week|year)\b")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_STEM = 6  # letters
+
+
+@dataclass(frozen=True)
+class Account:
+    """The supports of the quantities of a conversation, and the first that has none."""
+
+    supports: tuple[Support, ...]
+    missing: str | None
+
+
+def missing_quantity(text: str, source: str) -> str | None:
+    """The first quantity of `text` that a source of this text alone speaks against, or None."""
+    return account((("", text),), Source("", (source,), "")).missing
+
+
+@lru_cache(maxsize=16)  # asked for by the check and for the row; holds images
+def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
+    """Account for the quantities of (question, answer) turns.
+
+    Returns:
+        The supports in the order of the quantities, and what is wrong with the first one that is
+        refused.
+    """
+    shown = [workings(text) for turn in turns for text in turn]
+    if wrong := next((one for each in shown for one in each if not one.holds), None):
+        return Account((), f"{wrong.text}: the working does not hold")
+    claims = list(claims_of(turns))[:MOST_CLAIMS]
+    supports = supported(claims, [one for each in shown for one in each if one.agrees], source)
+    for claim, support in zip(claims, supports, strict=True):
+        seen = support is not None and support.by == "seen"
+        if support and not seen:
+            continue
+        if against := objection(claim, claims, source, seen):
+            kept = tuple(filter(None, supports))
+            return Account(kept, f"{claim.quantity.text}: {against}")
+    left_open = (
+        support or Support(claim.quantity.text, "open", OPEN)
+        for claim, support in zip(claims, supports, strict=True)
+    )
+    return Account(tuple(left_open), None)
+
+
+def supported(claims: list[Claim], shown: list[Working], source: Source) -> list[Support | None]:
+    """What supports each claim, None where nothing does."""
+    told = [claim.quantity for claim in claims]
+    supports = [direct_support(claim, told, source) for claim in claims]
+    for place, claim in enumerate(claims):
+        if supports[place] is None and (basis := printed_basis(claim, source)):
+            supports[place] = Support(claim.quantity.text, "printed", basis)
+        if supports[place] is None and (working := worked_out(claim, shown)):
+            supports[place] = Support(claim.quantity.text, "derived", working.text)
+    for place, claim in enumerate(claims):
+        if supports[place] is None and (found := from_source(claim, told, source)):
+            supports[place] = Support(claim.quantity.text, "derived", found.text)
+    from_each_other(claims, supports, {})
+    seen = {
+        place: basis
+        for place, claim in enumerate(claims)
+        if supports[place] is None and (basis := read_by_eye(claim, source))
+    }
+    from_each_other(claims, supports, seen)
+    for place, basis in seen.items():
+        supports[place] = supports[place] or Support(claims[place].quantity.text, "seen", basis)
+    return supports
+
+
+def from_each_other(
+    claims: list[Claim], supports: list[Support | None], seen: dict[int, str]
+) -> None:
+    """Derive claims from claims with a support, and from those that are `seen`, in rounds."""
+    for _ in range(ROUNDS):
+        known = [place for place in range(len(claims)) if supports[place] or place in seen]
+        found = {
+            place: derivation
+            for place, claim in enumerate(claims)
+            if supports[place] is None
+            if (derivation := from_told(claim, [claims[one] for one in known]))
+        }
+        if not found:
+            return
+        for place, derivation in found.items():
+            supports[place] = Support(claims[place].quantity.text, "derived", derivation.text)
+
+
+def worked_out(claim: Claim, shown: list[Working]) -> Working | None:
+    """The working of which a claim is the result."""
+    text = fold(claim.quantity.text)
+    for working in shown:
+        if len(working.result) == 1 and text.endswith(fold(working.result[0].text)):
+            return working
+    return None
+
+
+def from_told(claim: Claim, known: list[Claim]) -> Derivation | None:
+    """How a claim follows from known ones of its turn and those before, the nearest first."""
+    one = claim.quantity
+    before = [other for other in known if other is not claim and other.number <= claim.number]
+    before = [other for other in before if not _same(other.quantity, one)]
+    nearest = sorted(before, key=lambda other: distance(claim, other))[:MOST_TOLD]
+    told = [other.quantity for other in before if other in nearest]
+    for other in told:
+        if one.unit is None and other.unit and one.value == other.value and not one.noun:
+            return Derivation(other.text, (other,))  # without its unit, as in a working
+    told = [*elliptic(one, told, claim.turn), *told, *each_unit(claim.turn)]
+    return derive_from_told(one, claim.context, told)
+
+
+def distance(claim: Claim, other: Claim) -> tuple[int, int, int]:
+    """How far another claim stands from one: in turns, in texts, in characters."""
+    return (
+        claim.number - other.number,
+        other.text is not claim.text,
+        abs(other.quantity.start - claim.quantity.start),
+    )
+
+
+def from_source(claim: Claim, told: list[Quantity], source: Source) -> Derivation | None:
+    """How a claim follows from quantities of the source."""
+    if claim.is_small_count:
+        return None
+    groups = (
+        named_group(claim.turn, source.passages),
+        *groups_about(claim.turn, source.text),
+    )
+    others = [one for one in told if not _same(one, claim.quantity)]
+    return derive_from_source(claim.quantity, claim.context, others, groups, parse(source.text))
+
+
+def elliptic(claim: Quantity, told: list[Quantity], turn: str) -> list[Quantity]:
+    """Bare numbers that are compared, in the unit of a claim: "by 0.1 days, from 0.6 to 0.5"."""
+    if not claim.unit:
+        return []
+    bare = [one for one in told if one.unit is None and one.kind == "value"]
+    text = fold(turn)
+    pairs = [
+        pair for pair in pairwise(bare) if re.search(compared(*pair), text) and pair[0] is not claim
+    ]
+    return [replace(one, unit=claim.unit, noun="") for pair in pairs for one in pair]
+
+
+def compared(one: Quantity, other: Quantity) -> str:
+    """A pattern of two numbers that are compared: "0.6 to 0.5", "110 instead of 106"."""
+    return rf"(?<![\w.]){re.escape(one.text)}{GAP.pattern}{re.escape(other.text)}(?![\w.]\w)"
+
+
+def each_unit(turn: str) -> list[Quantity]:
+    """What "each minute" says without a number."""
+    return [one for name in _EACH.findall(turn) for one in parse(f"1 {name}")]
+
+
+def _same(one: Quantity, other: Quantity) -> bool:
+    """Whether two quantities state the same, so that one is no basis of the other."""
+    return one.text == other.text or (one.unit == other.unit and one.value == other.value)
+
+
+@lru_cache(maxsize=256)
+def groups_about(turn: str, source: str) -> tuple[list[Quantity], ...]:
+    """The quantities of each sentence of a source that is about what a turn is about.
+
+    Those are the sentences that share half as many words with it as the one that shares most.
+    """
+    said = _stems(turn)
+    found = [(len(said & _stems(one)), list(parse(one))) for one in sentences(source)]
+    found = [(shared, group) for shared, group in found if len(group) > 1]
+    most = max((shared for shared, _ in found), default=0)
+    return tuple(group for shared, group in found if most and 2 * shared >= most)
+
+
+@lru_cache(maxsize=256)
+def named_group(turn: str, passages: tuple[str, ...]) -> list[Quantity]:
+    """The quantities of a source whose owners a turn names: "β-ocimene" and "spathulenol"."""
+    said = stems(turn)
+    owners = [
+        (one.quantity, {s for s in one.near if weight_of(s) > GENERIC})
+        for one in owned_in_all(passages)
+    ]
+    of_name = Counter(name for _, names in owners for name in names)
+    return [
+        quantity
+        for quantity, names in owners
+        if any(name in said and of_name[name] <= MOST_OF_NAME for name in names)
+    ]
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:_STEM].lower() for word in _WORD.findall(text)}
