@@ -145,14 +145,22 @@ def test_remote_code_runs_without_this_package(family, saved, mixtures, tmp_path
     assert float(total) == pytest.approx(expected.double().sum().item(), abs=1e-3)
 
 
-def test_incomplete_checkpoints_are_refused_by_name(saved, tmp_path):
+def test_incomplete_checkpoints_are_refused_by_name(saved, mixtures, tmp_path):
+    """Unless `partial` asks for what transformers does with them."""
     folder = tmp_path / "broken"
     shutil.copytree(saved["idefics2"], folder)
     tensors = load_file(folder / "model.safetensors")
-    del tensors["model.text_model.layers.1.mlp.gate.weight"]
+    lacking = "model.text_model.layers.1.mlp.gate.weight"
+    del tensors[lacking]
+    tensors["more"] = torch.ones(1)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match=r"missing keys .*layers\.1\.mlp\.gate\.weight"):
         AutoModelForImageTextToText.from_pretrained(folder)
+    model, loading = AutoModelForImageTextToText.from_pretrained(
+        folder, partial=True, output_loading_info=True
+    )
+    assert (loading["missing_keys"], loading["unexpected_keys"]) == ({lacking}, {"more"})
+    assert torch.equal(model.lm_head.weight, mixtures["idefics2"].lm_head.weight)
 
 
 @pytest.mark.parametrize(
