@@ -46,6 +46,7 @@ def base_config() -> Phi3VConfig:
         num_key_value_heads=16,
         pad_token_id=0,
         eos_token_id=2,
+        image_token_id=3,
         max_position_embeddings=4096,
         original_max_position_embeddings=4096,
         img_processor={

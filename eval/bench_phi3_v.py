@@ -34,6 +34,7 @@ def small_config() -> Phi3VConfig:
         num_attention_heads=8,
         pad_token_id=0,
         eos_token_id=1,
+        image_token_id=2,
         rope_scaling=factors(PAIRS),
         img_processor={"image_dim_out": 256, "name": "clip_vision_model", "num_img_tokens": 16},
         vision_config={

@@ -47,8 +47,9 @@ class Phi3VConfig(Phi3Config):
     `torch_dtype`), so that a saved checkpoint stays loadable by vLLM and mistral.rs.
 
     `img_processor` names the vision tower, its width (`image_dim_out`) and the tokens of one tile
-    (`num_img_tokens`). `embd_layer` says how tiles become tokens. `vision_config` holds the
-    sizes of the CLIP tower under CLIP's own key names; config.json leaves it out for
+    (`num_img_tokens`). `embd_layer` says how tiles become tokens. `image_token_id` takes the
+    positions of images; the default is `<|image|>` of the published tokenizer. `vision_config`
+    holds the sizes of the CLIP tower under CLIP's own key names; config.json leaves it out for
     ViT-L/14-336, the only tower of the published code.
     """
 
@@ -59,6 +60,7 @@ class Phi3VConfig(Phi3Config):
 
     max_position_embeddings: int = 131072
     sliding_window: int | None = 131072
+    image_token_id: int = 32044
     img_processor: dict[str, Any] | None = None
     embd_layer: dict[str, Any] | None = None
     vision_config: dict | CLIPVisionConfig | None = None

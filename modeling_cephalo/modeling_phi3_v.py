@@ -3,8 +3,8 @@
 Parameter names are those of microsoft/Phi-3-vision-128k-instruct, so published checkpoints load
 and are saved unchanged. Images enter as in the published code: a tile of CLIP patches becomes a
 square of tokens, two by two patches each; `sub_GN` ends each row; the grid of sub-images and the
-global view, joined by `glb_GN`, replace the positions of `input_ids` that hold minus the number
-of the image.
+global view, joined by `glb_GN`, take the positions of `input_ids` that hold `image_token_id` or,
+as the published processor writes them, minus the number of the image.
 
 RoPE has two sets of factors. A forward whose highest position + 1 is above
 `original_max_position_embeddings` uses the long set for all of its positions, any other the short
@@ -12,135 +12,29 @@ set. A prompt is one forward, so it gets the set for its length. While generatin
 new tokens get the long set and the keys in the cache stay as they are, as in the published code.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import Cache, CLIPVisionModel, Phi3ForCausalLM, Phi3Model, Phi3PreTrainedModel
+from transformers import (
+    Cache,
+    GenerationMixin,
+    Phi3ForCausalLM,
+    Phi3Model,
+    Phi3PreTrainedModel,
+)
 from transformers import initialization as init
-from transformers.generation import LogitsProcessorList
 from transformers.modeling_outputs import (
     BaseModelOutputWithPast,
     BaseModelOutputWithPooling,
     CausalLMOutputWithPast,
 )
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs
+from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils.import_utils import torch_compilable_check
 
 from .configuration_phi3_v import Phi3VConfig
-
-
-class Phi3VImageEmbedding(nn.Module):
-    """Tiles of images to embeddings of image tokens."""
-
-    def __init__(self, config: Phi3VConfig) -> None:
-        super().__init__()
-        config.check_vision()
-        layer, width, hidden = (
-            config.embd_layer,
-            config.vision_config.hidden_size,
-            config.hidden_size,
-        )
-        self.tile_size = config.vision_config.image_size
-        self.side = config.tile_tokens
-        self.use_hd_transform = layer.get("use_hd_transform", False)
-        self.sub_first = layer.get("hd_transform_order", "glb_sub") == "sub_glb"
-        # hidden_states[k] of CLIP is the output of its first k layers.
-        depth = config.vision_config.num_hidden_layers
-        self.clip_layers = config.img_processor.get("layer_idx", -2) % (depth + 1)
-        self.img_processor = nn.ModuleDict({"vision_model": CLIPVisionModel(config.vision_config)})
-        if self.use_hd_transform:
-            width = 4 * width
-            self.glb_GN = nn.Parameter(torch.zeros(1, 1, width))
-            self.sub_GN = nn.Parameter(torch.zeros(1, 1, 1, width))
-        if layer.get("projection_cls", "linear") == "linear":
-            self.img_projection = nn.Linear(width, hidden)
-        else:
-            self.img_projection = nn.Sequential(
-                nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden)
-            )
-
-    def forward(
-        self, pixel_values: torch.Tensor, image_sizes: torch.Tensor | None
-    ) -> tuple[torch.Tensor, list[int]]:
-        """Embed images.
-
-        Args:
-            pixel_values: float [images, tiles, 3, edge, edge], the global view first, then the
-                sub-images row by row, then padding; without the HD transform
-                [images, 3, edge, edge].
-            image_sizes: int [images, 2], height and width of the grid of sub-images in pixels,
-                multiples of the tile's edge.
-
-        Returns:
-            The embeddings of all image tokens, [tokens, hidden], and the tokens of each image.
-
-        Raises ValueError where the two do not fit each other.
-        """
-        if not self.use_hd_transform:
-            patches = self.encode_tiles(pixel_values)
-            return self.img_projection(patches.flatten(0, 1)), [patches.shape[1]] * len(patches)
-        grids = self.tile_grids(pixel_values, image_sizes)
-        counts = [rows * columns + 1 for rows, columns in grids]
-        # One call of CLIP for the tiles of all images, padding left out.
-        tiles = torch.cat(
-            [image[:count] for image, count in zip(pixel_values, counts, strict=True)]
-        )
-        tokens = self.merge_patches(self.encode_tiles(tiles))
-        images = [
-            self.lay_out(own, rows, columns)
-            for own, (rows, columns) in zip(tokens.split(counts), grids, strict=True)
-        ]
-        return self.img_projection(torch.cat(images)), [len(image) for image in images]
-
-    def tile_grids(
-        self, pixel_values: torch.Tensor, image_sizes: torch.Tensor | None
-    ) -> list[list[int]]:
-        """Rows and columns of sub-images of each image. Raises ValueError for sizes that lie."""
-        if image_sizes is None or len(image_sizes) != len(pixel_values):
-            raise ValueError(
-                f"pixel_values hold {len(pixel_values)} images and image_sizes "
-                f"{0 if image_sizes is None else len(image_sizes)}"
-            )
-        sizes = image_sizes.tolist()
-        most = pixel_values.shape[1] - 1
-        for height, width in sizes:
-            rows, columns = height // self.tile_size, width // self.tile_size
-            if [height, width] != [rows * self.tile_size, columns * self.tile_size]:
-                raise ValueError(
-                    f"{height} x {width} pixels are no whole tiles of {self.tile_size}"
-                )
-            if not 0 < rows * columns <= most:
-                raise ValueError(f"an image of {rows} x {columns} tiles comes with {most} tiles")
-        return [[height // self.tile_size, width // self.tile_size] for height, width in sizes]
-
-    def encode_tiles(self, tiles: torch.Tensor) -> torch.Tensor:
-        """CLIP's patch features [tiles, patches, width] of an inner layer, class token dropped."""
-        clip = self.img_processor["vision_model"]
-        hidden = clip.pre_layrnorm(clip.embeddings(tiles))
-        for layer in clip.encoder.layers[: self.clip_layers]:
-            hidden = layer(hidden, attention_mask=None)
-        return hidden[:, 1:]
-
-    def merge_patches(self, patches: torch.Tensor) -> torch.Tensor:
-        """[tiles, (2 side)^2, width] to [tiles, side, side, 4 width]: 2 x 2 patches a token."""
-        tiles, _, width = patches.shape
-        patches = patches.reshape(tiles, self.side, 2, self.side, 2, width)
-        return patches.transpose(2, 3).reshape(tiles, self.side, self.side, 4 * width)
-
-    def lay_out(self, tokens: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-        """The tiles of one image, [1 + rows * columns, side, side, width], as one sequence."""
-        view, grid = tokens[0], tokens[1:].unflatten(0, (rows, columns))
-        grid = grid.transpose(1, 2).reshape(rows * self.side, columns * self.side, -1)
-        view, grid = self.end_rows(view), self.end_rows(grid)
-        first, last = (grid, view) if self.sub_first else (view, grid)
-        return torch.cat([first, self.glb_GN[0], last])
-
-    def end_rows(self, grid: torch.Tensor) -> torch.Tensor:
-        """[rows, columns, width] to [rows * (columns + 1), width], each row ended by `sub_GN`."""
-        ends = self.sub_GN[0].expand(len(grid), 1, -1)
-        return torch.cat([grid, ends], dim=1).flatten(0, 1)
+from .image_embedding_phi3_v import Phi3VImageEmbedding
 
 
 class Phi3VPreTrainedModel(Phi3PreTrainedModel):
@@ -179,14 +73,18 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPast:
         """As `Phi3VForCausalLM.forward`, without the head."""
-        if input_ids is not None and inputs_embeds is None:
-            images = (mm_encoder_outputs or {}).get("image")
-            if images is None and pixel_values is not None:
-                images = self.get_image_features(pixel_values, image_sizes)
-            inputs_embeds = self.embed(input_ids, images, past_key_values)
-            input_ids = None
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        encoded = (mm_encoder_outputs or {}).get("image")
+        if pixel_values is not None and encoded is not None:
+            raise ValueError("give either pixel_values or mm_encoder_outputs")
+        if pixel_values is not None or encoded is not None:
+            inputs_embeds = self.embed_with_images(
+                input_ids, inputs_embeds, pixel_values, image_sizes, encoded
+            )
+        elif inputs_embeds is None:
+            inputs_embeds = self.embed_text(input_ids)
         return super().forward(
-            input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
@@ -194,67 +92,109 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
             **kwargs,
         )
 
+    @can_return_tuple
     def get_image_features(
-        self, pixel_values: torch.Tensor, image_sizes: torch.LongTensor | None = None
+        self,
+        pixel_values: torch.Tensor,
+        image_sizes: torch.LongTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
         """The embeddings of each image, [tokens, hidden], as the list `pooler_output`.
 
         The arguments are those of `Phi3VForCausalLM.forward`.
         """
-        features, lengths = self.vision_embed_tokens(pixel_values, image_sizes)
-        return BaseModelOutputWithPooling(pooler_output=features.split(lengths))
+        features, counts = self.vision_embed_tokens(pixel_values, image_sizes)
+        return BaseModelOutputWithPooling(pooler_output=list(features.split(counts.tolist())))
 
-    def embed(
+    def get_placeholder_mask(
         self,
-        input_ids: torch.LongTensor,
-        images: BaseModelOutputWithPooling | None,
-        past_key_values: Cache | None,
+        input_ids: torch.LongTensor | None,
+        inputs_embeds: torch.Tensor | None = None,
+        image_features: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Embeddings [batch, length, hidden] of tokens and, where ids are negative, of images.
+        """The positions of image tokens, bool [batch, length].
 
-        Raises ValueError where the negative ids and the images do not fit each other.
+        Args:
+            input_ids: int [batch, length]; image tokens are `image_token_id` or negative.
+            inputs_embeds: [batch, length, hidden], where there are no ids; image tokens have the
+                embedding of `image_token_id`.
+            image_features: [tokens, hidden], to be checked against the positions.
+
+        Raises ValueError where tags are out of order, or positions and features do not fit.
         """
-        inputs_embeds = self.embed_tokens(input_ids.clamp(min=0))
-        if images is None:
-            # Past the prompt nothing is checked: guesses of prompt lookup may repeat image ids.
-            first = past_key_values is None or past_key_values.get_seq_length() == 0
-            readable = not input_ids.is_meta and not torch.compiler.is_compiling()
-            if first and readable and (input_ids < 0).any():
-                raise ValueError("the prompt has image tags but there are no images")
-            return inputs_embeds
-        check_image_ids(input_ids, [len(image) for image in images.pooler_output])
-        features = torch.cat(images.pooler_output)
-        return inputs_embeds.masked_scatter(
-            (input_ids < 0)[..., None], features.to(inputs_embeds.device, inputs_embeds.dtype)
-        )
+        if input_ids is None:
+            token = torch.tensor(self.config.image_token_id, device=inputs_embeds.device)
+            mask = (inputs_embeds == self.embed_tokens(token)).all(-1)
+        else:
+            check_order(input_ids)
+            mask = is_image_token(input_ids, self.config.image_token_id)
+        if image_features is not None:
+            check_places(mask, len(image_features))
+        return mask
 
-
-def check_image_ids(input_ids: torch.LongTensor, lengths: list[int]) -> None:
-    """Raise ValueError unless the images of `lengths` tokens fit the negative ids of `input_ids`.
-
-    Images are attached in list order, whatever their tags say. Each row must count its tags up
-    from 1, or go on from the row before.
-    """
-    places = (input_ids < 0).nonzero()
-    tags = -input_ids[tuple(places.T)]
-    follows = places.diff(dim=0).eq(places.new_tensor([0, 1])).all(1) & tags.diff().eq(0)
-    starts = [0, *(follows.logical_not().nonzero()[:, 0] + 1).tolist()] if len(tags) else []
-    if len(starts) != len(lengths):
-        raise ValueError(
-            f"the prompt has {len(starts)} image tags but there are {len(lengths)} images"
-        )
-    rows, tags = places[starts, 0].tolist(), tags[starts].tolist()
-    before_row, before_tag = -1, 0
-    for row, tag in zip(rows, tags, strict=True):
-        if tag != before_tag + 1 and not (row != before_row and tag == 1):
-            raise ValueError(
-                f"image tags out of order: row {row} has <|image_{tag}|> where another is due; "
-                "images are attached in list order, so number the tags as they appear"
+    def embed_text(self, input_ids: torch.LongTensor) -> torch.Tensor:
+        """Embeddings of a prompt or of new tokens. Raises ValueError for image tags."""
+        if input_ids.shape[1] > 1 and not input_ids.is_meta:  # new tokens are no image tags
+            torch_compilable_check(
+                input_ids >= 0, "the prompt has image tags but there are no images"
             )
-        before_row, before_tag = row, tag
-    found = [end - start for start, end in pairwise([*starts, len(places)])]
-    if found != lengths:
-        raise ValueError(f"images of {lengths} tokens have places for {found}")
+        return self.embed_tokens(input_ids)
+
+    def embed_with_images(
+        self,
+        input_ids: torch.LongTensor | None,
+        inputs_embeds: torch.Tensor | None,
+        pixel_values: torch.Tensor | None,
+        image_sizes: torch.LongTensor | None,
+        encoded: BaseModelOutputWithPooling | None,
+    ) -> torch.Tensor:
+        """Embeddings [batch, length, hidden] of text and of images, from pixels or encoded.
+
+        No shape depends on the values of tensors, so that it can be compiled and exported whole.
+        """
+        mask = self.get_placeholder_mask(input_ids, inputs_embeds)
+        if inputs_embeds is None:
+            inputs_embeds = self.embed_tokens(input_ids.masked_fill(mask, 0))
+        # The image token at each position, counted over the batch; text goes with the last.
+        numbers = (mask.flatten().cumsum(0) - 1).clamp(min=0)
+        if encoded is None:
+            features, counts = self.vision_embed_tokens(pixel_values, image_sizes, numbers)
+            check_places(mask, counts.sum())
+        else:
+            features = torch.cat(list(encoded.pooler_output))
+            check_places(mask, len(features))
+            features = features[numbers.to(features.device)]
+        features = features.to(inputs_embeds.device, inputs_embeds.dtype).view_as(inputs_embeds)
+        return torch.where(mask[..., None].to(features.device), features, inputs_embeds)
+
+
+def is_image_token(input_ids: torch.LongTensor, image_token_id: int) -> torch.Tensor:
+    """Whether an id is the image token or a published tag, minus the number of an image."""
+    return (input_ids < 0) | (input_ids == image_token_id)
+
+
+def check_order(input_ids: torch.LongTensor) -> None:
+    """Raise ValueError where tags, negative ids, count down in a row: images are attached in list
+    order, whatever their tags say."""
+    tags = input_ids.clamp(max=0).neg()
+    late = (tags > 0) & (tags < tags.cummax(1).values)
+    torch_compilable_check(
+        ~late,
+        lambda: (
+            f"image tags out of order: row {int(late.nonzero()[0, 0])} has "
+            f"<|image_{int(tags[late][0])}|> after a higher one; images are attached in list "
+            "order, so number the tags as they appear"
+        ),
+    )
+
+
+def check_places(mask: torch.Tensor, tokens: int | torch.Tensor) -> None:
+    """Raise ValueError unless images of `tokens` tokens in all fill the positions of `mask`."""
+    found = mask.sum()
+    torch_compilable_check(
+        found == tokens,
+        lambda: f"the images have {int(tokens)} tokens and the prompts have places for {found}",
+    )
 
 
 class LoadsWhole:
@@ -303,18 +243,20 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> CausalLMOutputWithPast:
         """Predict the next tokens.
 
         Args:
-            input_ids: int [batch, length]; image i of a row takes a run of positions of -i, one
-                for each of its tokens; rows without images are plain.
+            input_ids: int [batch, length]; each token of an image takes a position, which holds
+                `image_token_id` or, as published, minus the number of the image in its row.
             pixel_values: float [images, tiles, 3, edge, edge] of all rows in order.
             image_sizes: int [images, 2], height and width in pixels of the grids of tiles.
+            inputs_embeds: [batch, length, hidden], instead of ids; images may take the positions
+                that have the embedding of `image_token_id`.
             labels: int [batch, length]; negative ids, so image positions too, take no loss.
-            kwargs: also mm_encoder_outputs, {"image": what `get_image_features` returned}, instead
-                of pixels. Not named above, or `generate` would encode images in its own order.
+            mm_encoder_outputs: {"image": what `get_image_features` returned}, instead of pixels.
 
         The other arguments are those of transformers' `Phi3ForCausalLM`.
 
@@ -333,63 +275,69 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
             labels=labels,
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
+            mm_encoder_outputs=mm_encoder_outputs,
             **kwargs,
         )
 
     def get_image_features(
-        self, pixel_values: torch.Tensor, image_sizes: torch.LongTensor | None = None
+        self,
+        pixel_values: torch.Tensor,
+        image_sizes: torch.LongTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
         """As `Phi3VModel.get_image_features`."""
-        return self.model.get_image_features(pixel_values, image_sizes)
+        return self.model.get_image_features(pixel_values, image_sizes, **kwargs)
 
-    def prepare_inputs_for_generation(
+    # Phi-3's own runs over the whole prompt again at the RoPE switch.
+    prepare_inputs_for_generation = GenerationMixin.prepare_inputs_for_generation
+
+    def _prepare_model_inputs(
         self,
-        input_ids: torch.LongTensor,
-        past_key_values: Cache | None = None,
-        is_first_iteration: bool = False,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """GenerationMixin's own, without Phi-3's second run over the prompt at the RoPE switch.
+        inputs: torch.Tensor | None,
+        bos_token_id: torch.Tensor | None,
+        model_kwargs: dict[str, Any],
+    ) -> tuple[torch.Tensor, str | None, dict[str, Any]]:
+        """What `generate` starts from, published image tags written as `image_token_id`.
 
-        An empty cache gets the images, which GenerationMixin keeps from an assistant model.
+        Streamers, logits processors and transformers' own handling of images then need to know
+        nothing of negative ids. Images that a kept cache has already seen are left out.
         """
-        empty = past_key_values is None or past_key_values.get_seq_length() == 0
-        if empty and kwargs.get("pixel_values") is not None:
-            is_first_iteration = True
-        return super(Phi3ForCausalLM, self).prepare_inputs_for_generation(
-            input_ids,
-            past_key_values=past_key_values,
-            is_first_iteration=is_first_iteration,
-            **kwargs,
+        inputs, name, model_kwargs = super()._prepare_model_inputs(
+            inputs, bos_token_id, model_kwargs
         )
-
-    def _expand_inputs_for_generation(
-        self, expand_size: int = 1, input_ids: torch.LongTensor | None = None, **kwargs: Any
-    ) -> tuple[torch.LongTensor, dict[str, Any]]:
-        """Repeat rows for beams; the images of a row are repeated together, in their order."""
-        images = {name: kwargs.pop(name, None) for name in ("pixel_values", "image_sizes")}
-        if images["pixel_values"] is not None and expand_size > 1:
-            before = nn.functional.pad(input_ids, (1, 0))[:, :-1]
-            new_image = (input_ids < 0) & (input_ids != before)
-            order = torch.arange(len(images["pixel_values"])).split(new_image.sum(1).tolist())
-            order = torch.cat([own.repeat(expand_size) for own in order])
-            images = {name: tensor[order.to(tensor.device)] for name, tensor in images.items()}
-        input_ids, kwargs = super()._expand_inputs_for_generation(
-            expand_size=expand_size, input_ids=input_ids, **kwargs
+        if name != "input_ids":
+            return inputs, name, model_kwargs
+        check_order(inputs)
+        tokens = is_image_token(inputs, self.config.image_token_id)
+        past = model_kwargs.get("past_key_values")
+        seen = past.get_seq_length() if past is not None else 0
+        given = any(
+            model_kwargs.get(key) is not None for key in ("pixel_values", "mm_encoder_outputs")
         )
-        return input_ids, {**kwargs, **images}
+        if not (given or seen) and (inputs < 0).any():
+            raise ValueError("the prompt has image tags but there are no images")
+        if seen and model_kwargs.get("image_sizes") is not None:
+            model_kwargs |= self.unseen_images(tokens, int(seen), model_kwargs)
+        return inputs.masked_fill(tokens, self.config.image_token_id), name, model_kwargs
 
-    def _get_logits_processor(self, *args: Any, **kwargs: Any) -> LogitsProcessorList:
-        return TokensOnly(super()._get_logits_processor(*args, **kwargs))
+    def unseen_images(
+        self, tokens: torch.Tensor, seen: int, images: dict[str, Any]
+    ) -> dict[str, torch.Tensor | None]:
+        """`pixel_values` and `image_sizes` of the images past the first `seen` positions.
+
+        All images are, unless `tokens`, the positions of image tokens, bool [batch, length], are
+        those of whole prompts with all their images.
+        """
+        embedding = self.model.vision_embed_tokens
+        kept = {name: images[name] for name in ("pixel_values", "image_sizes")}
+        counts = embedding.token_counts(embedding.tile_grids(*kept.values()))
+        columns = tokens.nonzero()[:, 1]
+        if len(columns) != counts.sum():
+            return kept
+        new = columns[(counts.cumsum(0) - counts).to(columns.device)] >= seen
+        if not new.any():
+            return dict.fromkeys(kept)
+        return {name: tensor[new.to(tensor.device)] for name, tensor in kept.items()}
 
 
-class TokensOnly(LogitsProcessorList):
-    """Logits processors that see image positions as token 0, as some use ids as an index."""
-
-    def __call__(
-        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any
-    ) -> torch.FloatTensor:
-        return super().__call__(input_ids.clamp(min=0), scores, **kwargs)
-
-
-__all__ = ["Phi3VForCausalLM", "Phi3VImageEmbedding", "Phi3VModel", "Phi3VPreTrainedModel"]
+__all__ = ["Phi3VForCausalLM", "Phi3VModel", "Phi3VPreTrainedModel"]

@@ -2,37 +2,56 @@
 
 import re
 from collections.abc import Sequence
+from os.path import isfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from transformers import BatchFeature
 from transformers.image_utils import ImageInput, make_flat_list_of_images
-from transformers.processing_utils import ProcessorMixin
-from transformers.utils import IMAGE_PROCESSOR_NAME
+from transformers.processing_utils import (
+    MultiModalData,
+    ProcessingKwargs,
+    ProcessorMixin,
+    Unpack,
+)
+from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType
 
-IMAGE_TAG = re.compile(r"<\|image_(\d+)\|>")
+from .image_processing_phi3_v import Phi3VImageProcessorKwargs
+
+AUTO_MAP = {"AutoProcessor": "processing_phi3_v.Phi3VProcessor"}
+IMAGE_TOKEN = "<|image|>"
+IMAGE_TAG = re.compile(r"<\|image(?:_(\d+))?\|>")
+# The least an image takes are 313 tokens, so that a context of 131,072 holds no more than 418.
+MOST_IMAGES = 418
 
 # The published template, which takes strings, and beside it contents made of parts: images are
-# numbered over the whole conversation.
+# numbered over the whole conversation. What the assistant says, to the end of its turn, is marked
+# for `return_assistant_tokens_mask`.
 CHAT_TEMPLATE = (
     "{% set seen = namespace(images=0) %}"
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + '\n' }}"
+    "{% set own = namespace(text='') %}"
     "{% if message['content'] is string %}"
-    "{{ message['content'] }}"
+    "{% set own.text = message['content'] %}"
     "{% set seen.images = seen.images + message['content'].count('<|image_') %}"
     "{% else %}"
     "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}"
     "{% set seen.images = seen.images + 1 %}"
-    "{{ '<|image_' ~ seen.images ~ '|>\n' }}"
+    "{% set own.text = own.text ~ '<|image_' ~ seen.images ~ '|>\n' %}"
     "{% else %}"
-    "{{ part['text'] }}"
+    "{% set own.text = own.text ~ part['text'] %}"
     "{% endif %}"
     "{% endfor %}"
     "{% endif %}"
-    "{{ '<|end|>\n' }}"
+    "{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ own.text + '<|end|>' }}{% endgeneration %}"
+    "{% else %}"
+    "{{ own.text + '<|end|>' }}"
+    "{% endif %}"
+    "{{ '\n' }}"
     "{% endfor %}"
     "{% if add_generation_prompt and messages[-1]['role'] != 'assistant' %}"
     "{{- '<|assistant|>\n' -}}"
@@ -40,69 +59,127 @@ CHAT_TEMPLATE = (
 )
 
 
+# An id and where its characters begin and end in the prompt.
+Token = tuple[int, int, int]
+
+
+class Phi3VTextKwargs(TypedDict, total=False):
+    """What is followed of the options of tokenizers."""
+
+    add_special_tokens: bool | None
+    padding: bool | str | None
+    padding_side: str | None
+    pad_to_multiple_of: int | None
+    truncation: bool | str | None
+    max_length: int | None
+    return_attention_mask: bool | None
+    return_offsets_mapping: bool | None
+    return_mm_token_type_ids: bool | None
+    return_text_replacement_offsets: bool | None
+    return_tensors: str | TensorType | None
+
+
+class Phi3VProcessorKwargs(ProcessingKwargs, total=False):
+    """Options of the texts and of the images of `Phi3VProcessor`."""
+
+    text_kwargs: Phi3VTextKwargs
+    images_kwargs: Phi3VImageProcessorKwargs
+    # Here and not in the processor, where transformers 5.20 does not look.
+    _defaults = {  # noqa: RUF012
+        "text_kwargs": {"padding": False, "padding_side": "left", "add_special_tokens": True}
+    }
+
+
 class Phi3VProcessor(ProcessorMixin):
     """An image processor and a tokenizer as one.
 
     `<|image_i|>` in a prompt stands for image i of that prompt and becomes -i, as often as the
-    image has tokens. The text between tags is tokenized apart, so a beginning-of-sequence token
-    follows every image, as in the published processor; `add_special_tokens` is about the first
-    one only.
+    image has tokens; `<|image|>` stands for the next. The text between tags is tokenized apart, so
+    a beginning-of-sequence token follows every image, as in the published processor;
+    `add_special_tokens` is about the first one only.
     """
 
     image_tag = IMAGE_TAG
-    text_kwargs = {"padding": False, "padding_side": "left", "add_special_tokens": True}  # noqa: RUF012
+    image_token = IMAGE_TOKEN
+    valid_processor_kwargs = Phi3VProcessorKwargs
 
     def __init__(
         self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
     ) -> None:
         super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE)
 
+    @property
+    def image_token_id(self) -> int | None:
+        """The id that models write for the published negative ones, if the tokenizer has it."""
+        return self.tokenizer.get_added_vocab().get(self.image_token)
+
+    @property
+    def img_tokens(self) -> list[str]:
+        """The tags of the first images of a prompt, under the published name."""
+        return [f"<|image_{number}|>" for number in range(1, MOST_IMAGES + 1)]
+
     def __call__(
         self,
-        text: str | Sequence[str],
         images: ImageInput | None = None,
-        return_tensors: str | None = "pt",
+        text: str | Sequence[str] | None = None,
         videos: None = None,
         audio: None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Phi3VProcessorKwargs],
     ) -> BatchFeature:
         """Prepare one prompt or several.
 
         Args:
-            text: prompts with `<|image_1|>`, `<|image_2|>`, ... where their images belong.
             images: the images of a prompt, or of several in one list, or a list for each prompt.
-            return_tensors: "pt", or None for lists.
-            kwargs: of the tokenizer (`padding`, `padding_side`, `max_length`, `truncation`,
-                `add_special_tokens`) and of the image processor (`num_crops`).
+            text: prompts with `<|image_1|>`, `<|image_2|>`, ... where their images belong. The two
+                may come in the published order, text first.
+            kwargs: of the tokenizer (`padding`, `padding_side`, `max_length`, ...), of the image
+                processor (`num_crops`, `device`, ...), and `return_tensors`, `"pt"` or `"np"`.
 
         Returns:
             input_ids and attention_mask, int [batch, length]; with images also pixel_values,
-            float32 [images, num_crops + 1, 3, edge, edge], and image_sizes, int [images, 2].
+            float32 [images, tiles, 3, edge, edge], and image_sizes, int [images, 2]. Without
+            text, only those of the images. If asked for, mm_token_type_ids, int [batch, length],
+            1 at images; offset_mapping, [batch, length, 2], the characters of each token in its
+            prompt, for an image those of its tag.
 
         Raises ValueError where tags and images do not match, and where truncation would cut an
-        image.
+        image; TypeError for an option that is not known.
         """
         if videos is not None or audio is not None:
             raise ValueError("phi3_v reads text and images only")
-        texts = [text] if isinstance(text, str) else list(text)
-        options = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)
-        tags = [[int(number) for number in IMAGE_TAG.findall(one)] for one in texts]
-        rows = self.images_of_rows(images, tags, single=isinstance(text, str))
-        for own, found in zip(rows, tags, strict=True):
-            check_tags(found, len(own))
-        pictures, vision = [image for own in rows for image in own], {}
-        if pictures:
-            images_kwargs = {**options["images_kwargs"], "return_tensors": return_tensors}
-            vision = self.image_processor(pictures, **images_kwargs)
+        if is_text(images) and not is_text(text):
+            images, text = text, images
+        if images is None and text is None:
+            raise ValueError("give text, images or both")
+        check_options(kwargs)
+        options = self._merge_kwargs(Phi3VProcessorKwargs, self.tokenizer_defaults(), **kwargs)
+        texts = [text] if isinstance(text, str) else text
+        rows = numbered = None
+        if text is not None:
+            numbered = [number_tags(one) for one in texts]
+            rows = self.images_of_rows(images, numbered, single=isinstance(text, str))
+            for own, tags in zip(rows, numbered, strict=True):
+                check_tags(tags, len(own))
+            images = [image for own in rows for image in own] or None
+        vision = {}
+        if images is not None:
+            vision = self.image_processor(images, **options["images_kwargs"])
+        tensors = options["text_kwargs"].get("return_tensors")
         lengths = iter(torch.as_tensor(vision.pop("num_img_tokens", [])).tolist())
-        ids = [
-            self.encode(one, [next(lengths) for _ in own], options["text_kwargs"])
-            for one, own in zip(texts, rows, strict=True)
-        ]
+        if text is not None:
+            encoded = [
+                self.encode(one, tags, [next(lengths) for _ in own], options["text_kwargs"])
+                for one, tags, own in zip(texts, numbered, rows, strict=True)
+            ]
+            vision = {**self.pad(encoded, options), **vision}
         return BatchFeature(
-            {**self.pad(ids, options["text_kwargs"], return_tensors), **vision},
-            tensor_type=return_tensors,
+            vision, tensor_type=tensors, skip_tensor_conversion=self.skip_tensor_conversion
         )
+
+    def tokenizer_defaults(self) -> dict[str, Any]:
+        """What the tokenizer was made with, but not on which side it pads: the published one pads
+        on the right, where nothing can be generated after it."""
+        return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
 
     def images_of_rows(
         self, images: ImageInput | None, tags: list[list[int]], single: bool
@@ -131,38 +208,107 @@ class Phi3VProcessor(ProcessorMixin):
         rest = iter(flat)
         return [[next(rest) for _ in range(count)] for count in wanted]
 
-    def encode(self, text: str, lengths: list[int], options: dict[str, Any]) -> list[int]:
-        """The ids of one prompt whose images become `lengths` tokens."""
-        # Texts and, between them, numbers of images.
-        first, *rest = IMAGE_TAG.split(text)
-        ids = self.tokenizer(first, add_special_tokens=options["add_special_tokens"]).input_ids
-        for number, after in zip(map(int, rest[::2]), rest[1::2], strict=True):
-            ids = ids + [-number] * lengths[number - 1] + self.tokenizer(after).input_ids
-        longest = options.get("max_length") if options.get("truncation") else None
-        if longest is None or len(ids) <= longest:
-            return ids
-        if min(ids[longest:]) < 0:
-            raise ValueError(
-                f"max_length {longest} cuts an image; the prompt has {len(ids)} tokens"
-            )
-        return ids[:longest]
+    def encode(
+        self, text: str, tags: list[int], lengths: list[int], options: dict[str, Any]
+    ) -> list[Token]:
+        """The tokens of one prompt whose image i becomes `lengths[i - 1]` tokens.
 
-    def pad(
-        self, ids: list[list[int]], options: dict[str, Any], return_tensors: str | None
-    ) -> dict[str, Any]:
-        """input_ids and attention_mask of prompts, padded as asked for."""
+        Raises ValueError where truncation would cut an image.
+        """
+        tokens: list[Token] = []
+        start, special = 0, options["add_special_tokens"]
+        for number, tag in zip(tags, IMAGE_TAG.finditer(text), strict=True):
+            tokens += self.encode_chunk(text, start, tag.start(), special)
+            tokens += [(-number, *tag.span())] * lengths[number - 1]
+            start, special = tag.end(), True
+        tokens += self.encode_chunk(text, start, len(text), special)
+        longest = self.longest(options)
+        if longest is None or len(tokens) <= longest:
+            return tokens
+        cut = len(tokens) - longest
+        left = self.tokenizer.truncation_side == "left"
+        lost, kept = (tokens[:cut], tokens[cut:]) if left else (tokens[longest:], tokens[:longest])
+        if any(token < 0 for token, _, _ in lost):
+            raise ValueError(
+                f"max_length {longest} cuts an image; the prompt has {len(tokens)} tokens"
+            )
+        return kept
+
+    def encode_chunk(self, text: str, start: int, end: int, special: bool) -> list[Token]:
+        """The tokens of a part of a prompt."""
+        found = self.tokenizer(
+            text[start:end], add_special_tokens=special, return_offsets_mapping=True
+        )
+        return [
+            (token, start + first, start + last)
+            for token, (first, last) in zip(found.input_ids, found.offset_mapping, strict=True)
+        ]
+
+    def longest(self, options: dict[str, Any]) -> int | None:
+        """To how many tokens prompts are cut, if at all."""
+        if options.get("truncation") in (None, False, "do_not_truncate"):
+            return None
+        return options.get("max_length") or self.tokenizer.model_max_length
+
+    def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, Any]:
+        """What models read of prompts, and what was asked for besides, padded as asked for."""
+        texts = {**options, **options["text_kwargs"]}  # the last two below have been in either
         names = ("padding", "max_length", "pad_to_multiple_of", "padding_side")
-        chosen = {name: options[name] for name in names if name in options}
+        chosen = {name: texts[name] for name in names if name in texts}
+        ids = [[token for token, _, _ in row] for row in rows]
         batch = {"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids]}
-        return dict(self.tokenizer.pad(batch, return_tensors=return_tensors, **chosen))
+        batch = dict(self.tokenizer.pad(batch, **chosen))
+        if texts.get("return_attention_mask") is False:
+            del batch["attention_mask"]
+        if texts.get("return_offsets_mapping"):
+            batch["offset_mapping"] = [
+                padded([(start, end) for _, start, end in row], (0, 0), len(whole), chosen)
+                for row, whole in zip(rows, batch["input_ids"], strict=True)
+            ]
+        if texts.get("return_mm_token_type_ids"):
+            batch["mm_token_type_ids"] = self.create_mm_token_type_ids(batch["input_ids"])
+        if texts.get("return_text_replacement_offsets"):
+            batch["text_replacement_offsets"] = [[] for _ in rows]  # prompts are not rewritten
+        return batch
+
+    def create_mm_token_type_ids(self, input_ids: Any) -> list[list[int]]:
+        """1 at the images of rows of ids, else 0."""
+        image = self.image_token_id
+        return [[int(token < 0 or token == image) for token in row] for row in as_lists(input_ids)]
+
+    def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
+        """The tokens of an image of width x height pixels. The name is the published one."""
+        return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
+
+    def _get_num_multimodal_tokens(
+        self, image_sizes: Sequence[Sequence[int]] | None = None, **kwargs: Any
+    ) -> MultiModalData:
+        """The tokens of images of (height, width) pixels, for servers that plan with them."""
+        if image_sizes is None:
+            return MultiModalData()
+        options = self._merge_kwargs(Phi3VProcessorKwargs, **kwargs)["images_kwargs"]
+        count = self.image_processor.calc_num_image_tokens_from_image_size
+        tokens = [count(width, height, **options) for height, width in image_sizes]
+        return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
 
     def decode(self, token_ids: Any, *args: Any, **kwargs: Any) -> Any:
         """The tokenizer's `decode`, with images left out."""
-        return self.tokenizer.decode(without_images(token_ids), *args, **kwargs)
+        return self.tokenizer.decode(self.without_images(token_ids), *args, **kwargs)
 
     def batch_decode(self, sequences: Any, *args: Any, **kwargs: Any) -> list[str]:
         """The tokenizer's `batch_decode`, with images left out."""
-        return self.tokenizer.batch_decode(without_images(sequences), *args, **kwargs)
+        return self.tokenizer.batch_decode(self.without_images(sequences), *args, **kwargs)
+
+    def without_images(self, token_ids: Any) -> Any:
+        """Ids, or lists of ids, without those of images."""
+        image = self.image_token_id
+
+        def left(ids: Any) -> Any:
+            if not isinstance(ids, list):
+                return ids
+            return [left(item) for item in ids if isinstance(item, list) or 0 <= item != image]
+
+        return left(as_lists(token_ids))
 
     def post_process_image_text_to_text(
         self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
@@ -171,6 +317,10 @@ class Phi3VProcessor(ProcessorMixin):
         return self.batch_decode(
             generated_outputs, skip_special_tokens=skip_special_tokens, **kwargs
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What processor_config.json holds; also where the class is, which loading would lose."""
+        return {**super().to_dict(), "auto_map": dict(AUTO_MAP)}
 
     def to_json_file(self, json_file_path: Any) -> None:
         """Write processor_config.json and, beside it, the preprocessor_config.json that vLLM and
@@ -189,15 +339,61 @@ def check_tags(tags: list[int], images: int) -> None:
         )
 
 
-def without_images(token_ids: Any) -> Any:
-    """Ids, or lists of ids, without the negative ones."""
-    if hasattr(token_ids, "tolist"):
-        token_ids = token_ids.tolist()
-    if isinstance(token_ids, int):
-        return token_ids
-    if any(isinstance(item, int) for item in token_ids):
-        return [item for item in token_ids if item >= 0]
-    return [without_images(item) for item in token_ids]
+def check_options(given: dict[str, Any]) -> None:
+    """Raise TypeError for options that would not be followed."""
+    known = {
+        "text_kwargs": set(Phi3VTextKwargs.__annotations__),
+        "images_kwargs": set(Phi3VImageProcessorKwargs.__annotations__),
+    }
+    every = known["text_kwargs"] | known["images_kwargs"]
+    own = {name: set(given.get(name, {})) for name in ("text_kwargs", "images_kwargs")}
+    unknown = set(given) - every - {*known, "common_kwargs"}
+    unknown |= set(given.get("common_kwargs", {})) - every
+    unknown |= {option for name, options in own.items() for option in options - known[name]}
+    if unknown:
+        raise TypeError(f"unknown options {sorted(unknown)}; known are {sorted(every)}")
+
+
+def number_tags(text: str) -> list[int]:
+    """The numbers of the image tags of a prompt in order; one without a number is the next image.
+
+    Raises ValueError where both kinds are mixed.
+    """
+    tags = IMAGE_TAG.findall(text)
+    if "" in tags and any(tags):
+        raise ValueError("the prompt has image tags with numbers and without; use one kind")
+    return [int(tag or place) for place, tag in enumerate(tags, 1)]
+
+
+def is_text(given: Any) -> bool:
+    """Whether an argument is a prompt or prompts, and not images or where they are."""
+    given = [given] if isinstance(given, str) else given
+    return (
+        isinstance(given, list | tuple)
+        and len(given) > 0
+        and all(isinstance(one, str) for one in given)
+        and not all(is_place(one) for one in given)
+    )
+
+
+def is_place(text: str) -> bool:
+    """Whether a string is the address or the file of an image."""
+    if text.startswith(("http://", "https://", "data:")):
+        return True
+    return isfile(text)  # noqa: PTH113 - pathlib raises where a prompt is too long for a name
+
+
+def padded(row: list[Any], filling: Any, length: int, options: dict[str, Any]) -> list[Any]:
+    """A row filled up to a length on the side that `options` names."""
+    rest = [filling] * (length - len(row))
+    return rest + row if options["padding_side"] == "left" else row + rest
+
+
+def as_lists(ids: Any) -> Any:
+    """Arrays and tensors, also in a list, as lists of ids."""
+    if hasattr(ids, "tolist"):
+        return ids.tolist()
+    return ids if isinstance(ids, int) else [as_lists(own) for own in ids]
 
 
 __all__ = ["Phi3VProcessor"]

@@ -18,6 +18,7 @@ TILE_TOKENS = 4
 CROPS = 4
 CONTEXT, SHORT_CONTEXT = 8192, 1024  # tokens
 ROLES = ["<|endoftext|>", "<|assistant|>", "<|user|>", "<|end|>", "<|system|>"]
+IMAGE_TOKEN = "<|image|>"
 HEAD_DIM = 32
 
 
@@ -60,6 +61,7 @@ def tiny_phi3_v_config(tokenizer: PreTrainedTokenizerFast) -> Phi3VConfig:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         img_processor={
             "image_dim_out": 64,
             "model_name": "openai/clip-vit-large-patch14-336",
@@ -79,7 +81,7 @@ def tiny_phi3_v_config(tokenizer: PreTrainedTokenizerFast) -> Phi3VConfig:
 
 def tiny_phi3_v_processor(texts: Iterable[str]) -> Phi3VProcessor:
     """A byte-level BPE tokenizer trained on `texts`, and tiles of 56 px, at most four."""
-    bpe = train_bpe(texts, ["<unk>", "<s>", "</s>", *ROLES])
+    bpe = train_bpe(texts, ["<unk>", "<s>", "</s>", *ROLES, IMAGE_TOKEN])
     bpe.add_special_tokens([AddedToken("<|assistant|>", rstrip=True, normalized=False)])
     bpe.post_processor = processors.TemplateProcessing(
         single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", bpe.token_to_id("<s>"))]
@@ -92,7 +94,7 @@ def tiny_phi3_v_processor(texts: Iterable[str]) -> Phi3VProcessor:
         pad_token="<|endoftext|>",
         padding_side="right",
         model_max_length=CONTEXT,
-        extra_special_tokens=ROLES,
+        extra_special_tokens=[*ROLES, IMAGE_TOKEN],
     )
     images = Phi3VImageProcessor(num_crops=CROPS, num_img_tokens=TILE_TOKENS, tile_size=TILE)
     return Phi3VProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE)

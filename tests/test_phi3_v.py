@@ -84,6 +84,7 @@ def mixed(loaded):
         [ASK_TWO, ASK_TEXT, ASK_ONE],
         [[picture(60, 50), picture(300, 50)], [], [picture(50, 200)]],
         padding=True,
+        return_tensors="pt",
     )
 
 
@@ -92,9 +93,9 @@ def alone(loaded):
     """The same prompts one by one."""
     processor = loaded[1]
     return [
-        processor(ASK_TWO, [picture(60, 50), picture(300, 50)]),
-        processor(ASK_TEXT),
-        processor(ASK_ONE, picture(50, 200)),
+        processor(ASK_TWO, [picture(60, 50), picture(300, 50)], return_tensors="pt"),
+        processor(ASK_TEXT, return_tensors="pt"),
+        processor(ASK_ONE, picture(50, 200), return_tensors="pt"),
     ]
 
 
@@ -158,7 +159,9 @@ def test_pipeline(folder):
     messages = [{"role": "user", "content": content}]
     [found] = answer(messages, max_new_tokens=5, return_full_text=False)
     model, processor = load(folder)
-    batch = processor("<|user|>\n<|image_1|>\nWhat?<|end|>\n<|assistant|>\n", picture(60, 50))
+    batch = processor(
+        "<|user|>\n<|image_1|>\nWhat?<|end|>\n<|assistant|>\n", picture(60, 50), return_tensors="pt"
+    )
     expected = model.generate(**batch, max_new_tokens=5)[0, batch["input_ids"].shape[1] :]
     assert found["generated_text"] == processor.decode(expected, skip_special_tokens=True)
     assert answer(messages, max_new_tokens=5)[0]["generated_text"][-1]["role"] == "assistant"
@@ -222,8 +225,12 @@ def test_published_form_of_the_configuration():
         assert written[name] == published[name], name
     assert not {"vision_config", "rope_parameters", "dtype"} & set(written)
     assert set(written["auto_map"]) == {
-        "AutoConfig", "AutoModelForCausalLM", "AutoModelForImageTextToText",
-    }  # fmt: skip
+        "AutoConfig",
+        "AutoModel",
+        "AutoModelForCausalLM",
+        "AutoModelForImageTextToText",
+        "AutoModelForMultimodalLM",
+    }
     again = Phi3VConfig(**written)
     assert again.to_dict() == config.to_dict()
     with pytest.raises(ValueError, match="no rope_scaling of type 'yarn'"):
@@ -284,7 +291,7 @@ def test_published_folder_with_old_code_loads_with_ours(folder, loaded, mixed, t
     assert isinstance(model, Phi3VForCausalLM)
     processor = AutoProcessor.from_pretrained(tmp_path, trust_remote_code=trust)
     assert isinstance(processor, Phi3VProcessor)
-    batch = processor(ASK_ONE, picture(50, 200))
+    batch = processor(ASK_ONE, picture(50, 200), return_tensors="pt")
     assert new_tokens(model, batch) == new_tokens(loaded[0], batch)
 
 

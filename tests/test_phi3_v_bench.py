@@ -43,7 +43,7 @@ def test_text_alone_costs_a_look_at_the_ids_more_than_phi3(model):
             one(ids)
         counts.append(operations.counts)
     more = counts[0] - counts[1]
-    assert set(more) == {"clamp", "lt", "any", "is_nonzero"}
+    assert set(more) == {"ge", "_is_all_true", "item"}
     assert not counts[1] - counts[0] and max(more.values()) == 1
 
 
@@ -100,4 +100,5 @@ def test_what_is_compared_gives_the_same(model, monkeypatch):
     assert torch.equal(ids, their_ids) and ids.shape == (1, 512 + 16)
     (features, counts), (again, _), (_, padded_counts) = tiles, tiles_too, padded
     torch.testing.assert_close(features, torch.cat([one for one, _ in by_image]), atol=1e-4, rtol=0)
-    assert torch.equal(features, again) and counts == [93] * 4 < padded_counts
+    assert torch.equal(features, again)
+    assert counts.tolist() == [93] * 4 and (padded_counts > counts).all()

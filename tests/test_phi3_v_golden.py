@@ -67,8 +67,9 @@ def test_embeddings_and_greedy_tokens_are_those_of_the_published_code(model):
     tensors = case("image")
     batch = inputs(tensors)
     with torch.inference_mode():
-        images = model.model.get_image_features(batch["pixel_values"], batch["image_sizes"])
-        embeds = model.model.embed(batch["input_ids"], images, None)[0]
+        [embeds] = model.model.embed_with_images(
+            batch["input_ids"], None, batch["pixel_values"], batch["image_sizes"], None
+        )
     assert (embeds[tensors["embeds_rows"]] - tensors["embeds"]).abs().max() < TOLERANCE
     first = embeds[batch["input_ids"][0] < 0][:8]
     assert (first - tensors["embeds_first8"]).abs().max() < TOLERANCE
@@ -89,7 +90,11 @@ def test_image_processor_is_bit_exact(name, crops):
     assert hashlib.sha256(np.array(fitted).tobytes()).hexdigest() == facts["sha256_hd_uint8"]
     found = modeling_cephalo.Phi3VImageProcessor(num_crops=crops)(picture(name))
     pixels = found["pixel_values"]
-    assert list(pixels.shape) == facts["pixel_values_shape"]
+    rows, columns = (edge // 336 for edge in found["image_sizes"][0])
+    assert pixels.shape == (1, rows * columns + 1, 3, 336, 336)
+    # The published code pads to num_crops + 1 tiles.
+    padding = facts["pixel_values_shape"][1] - pixels.shape[1]
+    pixels = torch.nn.functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, padding))
     assert found["image_sizes"] == facts["image_sizes"]
     assert found["num_img_tokens"] == facts["num_img_tokens"]
     sample = recorded[f"{name}.c{crops}.sample_stride14"]
@@ -115,7 +120,7 @@ def test_processor_ids_are_exact(tokenizer, name):
     images = modeling_cephalo.Phi3VImageProcessor(num_crops=expected["num_crops"])
     processor = modeling_cephalo.Phi3VProcessor(images, tokenizer)
     pictures = [picture(image) for image in expected["images"]]
-    found = processor(expected["prompt"], pictures or None)
+    found = processor(expected["prompt"], pictures or None, return_tensors="pt")
     ids = [number for number, count in expected["input_ids_rle"] for _ in range(count)]
     assert found["input_ids"][0].tolist() == ids
     sizes = found["image_sizes"].tolist() if pictures else None

@@ -34,7 +34,7 @@ repo, trust = sys.argv[1], sys.argv[2] == "trust" or None
 processor = AutoProcessor.from_pretrained(repo, trust_remote_code=trust)
 noise = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
 prompt = "<|user|>\\n<|image_1|>\\nWhat?<|end|>\\n<|assistant|>\\n"
-batch = processor(prompt, Image.fromarray(noise))
+batch = processor(prompt, Image.fromarray(noise), return_tensors="pt")
 for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
     model = auto.from_pretrained(repo, trust_remote_code=trust)
     print(type(model).__module__.split(".")[0], type(model).__name__)

@@ -45,7 +45,7 @@ def test_training_moves_all_that_is_used_and_learns(base, rows, tmp_path):
     model, processor = load(tmp_path)
     for one in rows:
         prompt = processor.apply_chat_template(one["prompt"], add_generation_prompt=True)
-        batch = processor(prompt, open_images(one["images"], None))
+        batch = processor(prompt, open_images(one["images"], None), return_tensors="pt")
         ids = model.generate(**batch, max_new_tokens=12)[0, batch["input_ids"].shape[1] :]
         answer = one["completion"][0]["content"][0]["text"]
         assert processor.decode(ids, skip_special_tokens=True).strip() == answer
@@ -70,7 +70,7 @@ def test_lora_on_the_mlp_moves_only_the_adapter(base, rows, tmp_path):
     trained = [name for name, value in trainer.model.named_parameters() if value.requires_grad]
     assert len(trained) == 8
     model, processor = load(tmp_path)  # the adapter on its base
-    batch = processor(ASK_ONE, picture(60, 50))
+    batch = processor(ASK_ONE, picture(60, 50), return_tensors="pt")
     with torch.inference_mode():
         adapted = model(**batch).logits
         model.disable_adapters()
@@ -85,13 +85,13 @@ def test_loss_is_on_the_answer_and_text_begins_as_at_inference(base, rows):
         assert processor.decode(answered).strip() == f"{answer}<|end|>"
         prompt = processor.apply_chat_template(one["prompt"], add_generation_prompt=True)
         images = open_images(one["images"], None)
-        inference = processor(prompt, images or None)["input_ids"][0].tolist()
+        inference = processor(prompt, images or None, return_tensors="pt")["input_ids"][0].tolist()
         assert encoded["input_ids"][: len(inference)] == inference
 
 
 def test_labels_at_images_take_no_loss(tmp_path):
     model, processor = load(make_model(tmp_path))
-    batch = processor(ASK_ONE, picture(60, 50))
+    batch = processor(ASK_ONE, picture(60, 50), return_tensors="pt")
     masked = batch["input_ids"].masked_fill(batch["input_ids"] < 0, -100)
     with torch.inference_mode():
         loss = model(**batch, labels=batch["input_ids"]).loss
@@ -101,7 +101,12 @@ def test_labels_at_images_take_no_loss(tmp_path):
 
 def test_gradient_checkpointing_gives_the_same_gradients(tmp_path):
     model, processor = load(make_model(tmp_path))
-    batch = processor([ASK_TWO, ASK_TEXT], [[picture(60, 50), picture(100, 50)], []], padding=True)
+    batch = processor(
+        [ASK_TWO, ASK_TEXT],
+        [[picture(60, 50), picture(100, 50)], []],
+        padding=True,
+        return_tensors="pt",
+    )
     found = []
     for checkpointing in (False, True):
         model.train()
