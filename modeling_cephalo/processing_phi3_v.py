@@ -87,6 +87,8 @@ class Phi3VProcessorKwargs(ProcessingKwargs, total=False):
 
     text_kwargs: Phi3VTextKwargs
     images_kwargs: Phi3VImageProcessorKwargs
+    # Here and not in the processor, where transformers 5.20 does not look.
+    _defaults = {"text_kwargs": {"padding_side": "left"}}  # noqa: RUF012
 
 
 class Phi3VProcessor(ProcessorMixin):
@@ -101,7 +103,6 @@ class Phi3VProcessor(ProcessorMixin):
     image_tag = IMAGE_TAG
     image_token = IMAGE_TOKEN
     valid_processor_kwargs = Phi3VProcessorKwargs
-    text_kwargs = {"padding_side": "left"}  # noqa: RUF012
 
     def __init__(
         self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
@@ -150,9 +151,7 @@ class Phi3VProcessor(ProcessorMixin):
         if images is None and text is None:
             raise ValueError("give text, images or both")
         check_options(kwargs)
-        options = self._merge_kwargs(
-            self.valid_processor_kwargs, tokenizer_init_kwargs=self.tokenizer_defaults(), **kwargs
-        )
+        options = self._merge_kwargs(Phi3VProcessorKwargs, self.tokenizer_defaults(), **kwargs)
         texts = [text] if isinstance(text, str) else text
         if text is not None:
             numbered = [number_tags(one) for one in texts]
@@ -249,7 +248,7 @@ class Phi3VProcessor(ProcessorMixin):
 
     def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, Any]:
         """What models read of prompts, and what was asked for besides, padded as asked for."""
-        texts = options["text_kwargs"]
+        texts = {**options, **options["text_kwargs"]}  # the last two below have been in either
         names = ("padding", "max_length", "pad_to_multiple_of", "padding_side")
         chosen = {name: texts[name] for name in names if name in texts}
         ids = [[token for token, _, _ in row] for row in rows]
@@ -262,9 +261,9 @@ class Phi3VProcessor(ProcessorMixin):
                 padded([(start, end) for _, start, end in row], (0, 0), len(whole), chosen)
                 for row, whole in zip(rows, batch["input_ids"], strict=True)
             ]
-        if options["return_mm_token_type_ids"]:
+        if texts.get("return_mm_token_type_ids"):
             batch["mm_token_type_ids"] = self.create_mm_token_type_ids(batch["input_ids"])
-        if options["return_text_replacement_offsets"]:
+        if texts.get("return_text_replacement_offsets"):
             batch["text_replacement_offsets"] = [[] for _ in rows]  # prompts are not rewritten
         return batch
 
@@ -283,7 +282,7 @@ class Phi3VProcessor(ProcessorMixin):
         """The tokens of images of (height, width) pixels, for servers that plan with them."""
         if image_sizes is None:
             return MultiModalData()
-        options = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)["images_kwargs"]
+        options = self._merge_kwargs(Phi3VProcessorKwargs, **kwargs)["images_kwargs"]
         count = self.image_processor.calc_num_image_tokens_from_image_size
         tokens = [count(width, height, **options) for height, width in image_sizes]
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
