@@ -29,7 +29,8 @@ def test_a_failed_subtest_says_why():
     lines = [
         ["tests/test_a.py::A::test_one", "passed", ""],
         ["tests/test_a.py::A::test_one", "failed", "E  no gradient"],
-        ["tests/test_a.py::A::test_one", "failed", "contains 1 failed subtest"],
+        ["tests/test_a.py::A::test_one", "failed", "E  another"],
+        ["tests/test_a.py::A::test_one", "passed", ""],
     ]
     (result,) = failures(outcomes(lines))
     assert result.text == "E  no gradient" and result.case == "test_a.py::A"
