@@ -83,8 +83,7 @@ class CephaloMoeExperts(nn.Module):
 
         Args:
             hidden_states: [tokens, hidden].
-            top_k_index: int [tokens, k], the experts of each token; `num_experts` for one that is
-                on another device, in expert parallel.
+            top_k_index: int [tokens, k], experts; `num_experts` for one of another device.
             top_k_weights: [tokens, k].
 
         Returns:
