@@ -48,8 +48,6 @@ class CephaloStemConfig(Idefics2Config):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        # Saved beside `rope_parameters` for other programs, which look for it there alone.
-        self.text_config.rope_theta = self.text_config.rope_parameters["rope_theta"]
         if self.stem_channels is None:
             vision = self.vision_config
             halvings = vision.patch_size.bit_length() - 1
@@ -58,6 +56,13 @@ class CephaloStemConfig(Idefics2Config):
     def to_dict(self) -> dict[str, Any]:
         """As every configuration, with the places of the classes in a saved folder."""
         return super().to_dict() | {"auto_map": dict(AUTO_MAP)}
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What config.json holds, with the decoder's `rope_theta`, for which other programs look
+        there."""
+        output = super().to_diff_dict()
+        output["text_config"]["rope_theta"] = self.text_config.rope_parameters["rope_theta"]
+        return output
 
     def validate_architecture(self) -> None:
         """Called by `@strict`."""

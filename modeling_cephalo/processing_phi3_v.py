@@ -10,10 +10,13 @@ import torch
 from transformers import BatchFeature
 from transformers.image_utils import ImageInput, make_flat_list_of_images
 from transformers.processing_utils import (
+    AudioKwargs,
+    ImagesKwargs,
     MultiModalData,
     ProcessingKwargs,
     ProcessorMixin,
     Unpack,
+    VideosKwargs,
 )
 from transformers.utils import IMAGE_PROCESSOR_NAME, TensorType
 
@@ -84,6 +87,8 @@ class Phi3VProcessorKwargs(ProcessingKwargs, total=False):
 
     text_kwargs: Phi3VTextKwargs
     images_kwargs: Phi3VImageProcessorKwargs
+    # Here and not in the processor, where transformers 5.20 does not look.
+    _defaults = {"text_kwargs": {"padding_side": "left"}}  # noqa: RUF012
 
 
 class Phi3VProcessor(ProcessorMixin):
@@ -98,7 +103,6 @@ class Phi3VProcessor(ProcessorMixin):
     image_tag = IMAGE_TAG
     image_token = IMAGE_TOKEN
     valid_processor_kwargs = Phi3VProcessorKwargs
-    text_kwargs = {"padding": False, "padding_side": "left", "add_special_tokens": True}  # noqa: RUF012
 
     def __init__(
         self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
@@ -119,8 +123,6 @@ class Phi3VProcessor(ProcessorMixin):
         self,
         images: ImageInput | None = None,
         text: str | Sequence[str] | None = None,
-        videos: None = None,
-        audio: None = None,
         **kwargs: Unpack[Phi3VProcessorKwargs],
     ) -> BatchFeature:
         """Prepare one prompt or several.
@@ -142,27 +144,23 @@ class Phi3VProcessor(ProcessorMixin):
         Raises ValueError where tags and images do not match, and where truncation would cut an
         image; TypeError for an option that is not known.
         """
-        if videos is not None or audio is not None:
+        if any(kwargs.pop(other, None) is not None for other in ("videos", "audio")):
             raise ValueError("phi3_v reads text and images only")
         if is_text(images) and not is_text(text):
             images, text = text, images
         if images is None and text is None:
             raise ValueError("give text, images or both")
         check_options(kwargs)
-        options = self._merge_kwargs(
-            self.valid_processor_kwargs, tokenizer_init_kwargs=self.tokenizer_defaults(), **kwargs
-        )
+        options = self._merge_kwargs(Phi3VProcessorKwargs, self.tokenizer_defaults(), **kwargs)
         texts = [text] if isinstance(text, str) else text
-        rows = numbered = None
         if text is not None:
             numbered = [number_tags(one) for one in texts]
             rows = self.images_of_rows(images, numbered, single=isinstance(text, str))
             for own, tags in zip(rows, numbered, strict=True):
                 check_tags(tags, len(own))
             images = [image for own in rows for image in own] or None
-        vision = {}
-        if images is not None:
-            vision = self.image_processor(images, **options["images_kwargs"])
+        pictures = options["images_kwargs"]
+        vision = {} if images is None else self.image_processor(images, **pictures)
         tensors = options["text_kwargs"].get("return_tensors")
         lengths = iter(torch.as_tensor(vision.pop("num_img_tokens", [])).tolist())
         if text is not None:
@@ -176,8 +174,7 @@ class Phi3VProcessor(ProcessorMixin):
         )
 
     def tokenizer_defaults(self) -> dict[str, Any]:
-        """What the tokenizer was made with, but not on which side it pads: the published one pads
-        on the right, where nothing can be generated after it."""
+        """Of the tokenizer, but for the side it pads on: nothing can be generated after padding."""
         return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
 
     def images_of_rows(
@@ -215,7 +212,7 @@ class Phi3VProcessor(ProcessorMixin):
         Raises ValueError where truncation would cut an image.
         """
         tokens: list[Token] = []
-        start, special = 0, options["add_special_tokens"]
+        start, special = 0, options.get("add_special_tokens", True)
         for number, tag in zip(tags, IMAGE_TAG.finditer(text), strict=True):
             tokens += self.encode_chunk(text, start, tag.start(), special)
             tokens += [(-number, *tag.span())] * lengths[number - 1]
@@ -251,7 +248,7 @@ class Phi3VProcessor(ProcessorMixin):
 
     def pad(self, rows: list[list[Token]], options: dict[str, Any]) -> dict[str, Any]:
         """What models read of prompts, and what was asked for besides, padded as asked for."""
-        texts = options["text_kwargs"]
+        texts = {**options, **options["text_kwargs"]}  # the last two below have been in either
         names = ("padding", "max_length", "pad_to_multiple_of", "padding_side")
         chosen = {name: texts[name] for name in names if name in texts}
         ids = [[token for token, _, _ in row] for row in rows]
@@ -264,9 +261,9 @@ class Phi3VProcessor(ProcessorMixin):
                 padded([(start, end) for _, start, end in row], (0, 0), len(whole), chosen)
                 for row, whole in zip(rows, batch["input_ids"], strict=True)
             ]
-        if options["return_mm_token_type_ids"]:
+        if texts.get("return_mm_token_type_ids"):
             batch["mm_token_type_ids"] = self.create_mm_token_type_ids(batch["input_ids"])
-        if options["return_text_replacement_offsets"]:
+        if texts.get("return_text_replacement_offsets"):
             batch["text_replacement_offsets"] = [[] for _ in rows]  # prompts are not rewritten
         return batch
 
@@ -285,29 +282,29 @@ class Phi3VProcessor(ProcessorMixin):
         """The tokens of images of (height, width) pixels, for servers that plan with them."""
         if image_sizes is None:
             return MultiModalData()
-        options = self._merge_kwargs(self.valid_processor_kwargs, **kwargs)["images_kwargs"]
+        options = self._merge_kwargs(Phi3VProcessorKwargs, **kwargs)["images_kwargs"]
         count = self.image_processor.calc_num_image_tokens_from_image_size
         tokens = [count(width, height, **options) for height, width in image_sizes]
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
 
     def decode(self, token_ids: Any, *args: Any, **kwargs: Any) -> Any:
-        """The tokenizer's `decode`, with images left out."""
-        return self.tokenizer.decode(self.without_images(token_ids), *args, **kwargs)
+        """The tokenizer's `decode`, of published ids too."""
+        return self.tokenizer.decode(self.as_vocabulary(token_ids), *args, **kwargs)
 
     def batch_decode(self, sequences: Any, *args: Any, **kwargs: Any) -> list[str]:
-        """The tokenizer's `batch_decode`, with images left out."""
-        return self.tokenizer.batch_decode(self.without_images(sequences), *args, **kwargs)
+        """The tokenizer's `batch_decode`, of published ids too."""
+        return self.tokenizer.batch_decode(self.as_vocabulary(sequences), *args, **kwargs)
 
-    def without_images(self, token_ids: Any) -> Any:
-        """Ids, or lists of ids, without those of images."""
+    def as_vocabulary(self, token_ids: Any) -> Any:
+        """Ids with the image token for negative ones, which are left out if there is none."""
         image = self.image_token_id
 
-        def left(ids: Any) -> Any:
+        def written(ids: Any) -> Any:
             if not isinstance(ids, list):
-                return ids
-            return [left(item) for item in ids if isinstance(item, list) or 0 <= item != image]
+                return image if ids < 0 else ids
+            return [written(item) for item in ids if isinstance(item, list) or item >= 0 or image]
 
-        return left(as_lists(token_ids))
+        return written(as_lists(token_ids))
 
     def post_process_image_text_to_text(
         self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
@@ -345,8 +342,11 @@ def check_options(given: dict[str, Any]) -> None:
         "images_kwargs": set(Phi3VImageProcessorKwargs.__annotations__),
     }
     every = known["text_kwargs"] | known["images_kwargs"]
+    # Chat templates give any processor these; there is nothing that they are about.
+    others = {*VideosKwargs.__annotations__, *AudioKwargs.__annotations__}
+    others -= set(ImagesKwargs.__annotations__)
     own = {name: set(given.get(name, {})) for name in ("text_kwargs", "images_kwargs")}
-    unknown = set(given) - every - {*known, "common_kwargs"}
+    unknown = set(given) - every - others - {*known, "common_kwargs"}
     unknown |= set(given.get("common_kwargs", {})) - every
     unknown |= {option for name, options in own.items() for option in options - known[name]}
     if unknown:

@@ -103,6 +103,28 @@ def test_processor_template_and_generation_config_come_along(family, sources, me
     assert "nacre" in processor.apply_chat_template([message], add_generation_prompt=True)
 
 
+def test_rope_theta_is_written_where_other_programs_look(sources, tmp_path):
+    """Of a source that transformers 5 alone has saved, too."""
+    source = tmp_path / "source"
+    shutil.copytree(sources["idefics2"][0], source)
+    config = json.loads((source / "config.json").read_text())
+    del config["text_config"]["rope_theta"]
+    config["text_config"]["rope_parameters"]["rope_theta"] = 250_000.0
+    (source / "config.json").write_text(json.dumps(config))
+    out = run(recipe_text(source, source), tmp_path / "out")
+    assert json.loads((out / "config.json").read_text())["text_config"]["rope_theta"] == 250_000
+
+
+def test_merged_phi3_v_carries_its_code(merged):
+    """And no other family, which transformers has."""
+    for family, folder in merged.items():
+        places = json.loads((folder / "config.json").read_text()).get("auto_map", {})
+        assert ("AutoModelForMultimodalLM" in places) == (family == "phi3_v")
+        for place in places.values():
+            module, name = place.split(".")
+            assert f"class {name}(" in (folder / f"{module}.py").read_text()
+
+
 def test_card_holds_recipe_and_hashes_of_the_sources(sources, merged):
     import hashlib
 

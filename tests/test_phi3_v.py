@@ -226,8 +226,12 @@ def test_published_form_of_the_configuration():
     assert not {"rope_parameters", "dtype"} & set(written)
     assert written["vision_config"]["hidden_size"] == 1024  # of ViT-L/14-336, for other readers
     assert set(written["auto_map"]) == {
-        "AutoConfig", "AutoModelForCausalLM", "AutoModelForImageTextToText",
-    }  # fmt: skip
+        "AutoConfig",
+        "AutoModel",
+        "AutoModelForCausalLM",
+        "AutoModelForImageTextToText",
+        "AutoModelForMultimodalLM",
+    }
     again = Phi3VConfig(**written)
     assert again.to_dict() == config.to_dict()
     with pytest.raises(ValueError, match="no rope_scaling of type 'yarn'"):

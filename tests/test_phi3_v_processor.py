@@ -112,12 +112,13 @@ def test_tokens_of_images_are_known_from_their_sizes(processor, size):
     assert fewer["num_image_tokens"] == [row.count(-1)]
 
 
-def test_generated_and_published_ids_are_decoded_without_images(processor):
+def test_generated_and_published_ids_are_decoded_alike(processor):
     [row] = processor(PICTURES, ASK_TWO)["input_ids"]
     written = [processor.image_token_id if token < 0 else token for token in row]
     assert processor.decode(row) == processor.decode(written)
     assert processor.decode(np.array(row)) == processor.decode(row)
-    assert "image" not in processor.decode(row)
+    assert processor.decode(row).count("<|image|>") == sum(token < 0 for token in row)
+    assert "image" not in processor.decode(row, skip_special_tokens=True)
     assert processor.batch_decode(torch.tensor([row])) == [processor.decode(row)]
 
 

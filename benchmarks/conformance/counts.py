@@ -26,15 +26,13 @@ class Result:
 def outcomes(lines: list[list[str]]) -> list[Result]:
     """One result for each test of recorded lines.
 
-    A test that passes and then fails while it is torn down has two lines, one with subtests has
-    more. The last says how it ended; of those that failed the first says why.
+    A test that passes and then fails while it is torn down has two lines. One with subtests has
+    more, of which the last, about the whole, may say that it passed. The first failure counts.
     """
     found: dict[str, Result] = {}
     for test, outcome, text in lines:
-        before = found.get(test)
-        if before is not None and before.outcome in FAILED and outcome in FAILED:
-            text = before.text
-        found[test] = Result(test, outcome, text)
+        if test not in found or found[test].outcome not in FAILED:
+            found[test] = Result(test, outcome, text)
     return list(found.values())
 
 
