@@ -44,6 +44,7 @@ from .checkpoint import (
     read_processor,
     told,
 )
+from .generation import answering_settings, checked_temperature
 
 # {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
 # {"type": "image", "image": ...}.
@@ -147,13 +148,16 @@ class Cephalo:
         self.control = control_tokens(processor)
         self.context: int = model.config.get_text_config().max_position_embeddings
         stops, self.stop_strings = end_of_turn(processor)
-        known = model.generation_config.eos_token_id
+        vocabulary = model.config.get_text_config().vocab_size
+        settings = answering_settings(model.generation_config, vocabulary)
+        known = settings.eos_token_id
         known = known if isinstance(known, list) else [known]
         stops += [processor.tokenizer.eos_token_id, *known]
-        model.generation_config.eos_token_id = sorted({stop for stop in stops if stop is not None})
-        model.generation_config.stop_strings = self.stop_strings or None
-        if model.generation_config.pad_token_id is None:
-            model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
+        settings.eos_token_id = sorted({stop for stop in stops if stop is not None})
+        settings.stop_strings = self.stop_strings or None
+        if settings.pad_token_id is None:
+            settings.pad_token_id = processor.tokenizer.pad_token_id
+        model.generation_config = settings
 
     def ask(
         self,
@@ -299,7 +303,7 @@ class Cephalo:
         settings = dict(settings)
         room = self.context - inputs["input_ids"].shape[1]
         wanted = settings.pop("max_new_tokens", MAX_NEW_TOKENS)
-        temperature = settings.pop("temperature", 0)
+        temperature = checked_temperature(settings.pop("temperature", 0))
         chosen = {"max_new_tokens": min(wanted, room), "do_sample": temperature > 0}
         if temperature > 0:
             chosen["temperature"] = temperature

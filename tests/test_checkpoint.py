@@ -121,10 +121,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         "cannot write a conversation: access to attribute '__class__'",
     ),
     "broken settings": (text("config.json", "{"), "config.json is not a valid JSON file"),
-    "settings of no object": (
-        text("config.json", "[]"),
-        "config.json is not a valid JSON file .not a JSON object",
-    ),
+    "settings of no object": (text("config.json", "[]"), "not a JSON object"),
     "an unknown type": (settings("config.json", model_type="new"), "know no model_type 'new'"),
     "a model of texts": (settings("config.json", model_type="llama"), "no model that reads images"),
     "a part that is no object": (settings("config.json", text_config="x"), "its config.json: "),

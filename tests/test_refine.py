@@ -321,7 +321,7 @@ BAD = [
     (["--teacher", "/no/such/checkpoint"], "cannot load /no/such/checkpoint"),
     (["--model", "x", "--judge", "y", "--no-verify"], "--judge asks for a second look"),
     (["--teacher", "caption", "--prompts", "/no/such/folder"], "no such folder"),
-    (["--teacher", "caption", "--checks", "nowhere:check"], "No module named 'nowhere'"),
+    (["--teacher", "caption", "--checks", "nowhere:check"], "no module named 'nowhere'"),
     (["--teacher", "caption", "--decisions", "/no/file.jsonl"], "cannot read decisions from"),
 ]
 

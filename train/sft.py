@@ -226,6 +226,7 @@ def make_trainer(
 
     from cephalo.train.packing import PackingCollator, long_context
     from cephalo.train.trainer import PackedTrainer
+    from modeling_cephalo.generation import answering_settings
 
     training_args.remove_unused_columns = False  # they are the collator's
     training_args.model_init_kwargs = {
@@ -261,7 +262,9 @@ def make_trainer(
             "give names of its linear layers, such as q_proj v_proj"
         ) from error
     del training_args.model_init_kwargs["config"]  # reports write the rest as JSON
-    make_savable(trainer.plain_model.generation_config)
+    generation = trainer.plain_model.generation_config
+    answering_settings(generation, trainer.plain_model.config.get_text_config().vocab_size)
+    make_savable(generation)
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
@@ -282,7 +285,7 @@ def make_savable(generation: Any) -> None:
     """
     try:
         generation.validate(strict=True)
-    except ValueError:
+    except (ValueError, TypeError):
         generation.do_sample = True
         try:
             generation.validate(strict=True)

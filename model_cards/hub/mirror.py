@@ -14,7 +14,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -40,6 +40,8 @@ MAX_DESCRIPTION_BYTES = 64 << 20  # of 400,000 files
 MAX_FILES = 400_000
 MAX_README_BYTES = 4 << 20
 ANSWER_SECONDS = 10  # for each step of an answer of upstream
+DESCRIPTION_SECONDS = 60  # for a whole description; that of 400,000 files comes in some seconds
+LEAST_RATE = 10_000  # bytes a second, on average; a gigabyte would take longer than a day
 WAIT_SECONDS = 0.05  # between two looks at a file that arrives
 PIECE_BYTES = 1 << 20
 
@@ -139,8 +141,11 @@ class Mirror:
                     return None
                 answer.raise_for_status()
                 data = bytearray()
-                for piece in answer.iter_bytes():
+                began = time.monotonic()
+                for piece in in_time(answer.iter_bytes()):
                     data += piece
+                    if time.monotonic() - began > DESCRIPTION_SECONDS:
+                        raise ValueError(f"not in {DESCRIPTION_SECONDS} seconds")
                     if len(data) > MAX_DESCRIPTION_BYTES:
                         raise UpstreamError(502, f"{self.endpoint}{path} is too long")
             value = json.loads(data)
@@ -207,7 +212,7 @@ class Mirror:
             with arrival.staged as staged:
                 with self.client.stream("GET", url) as answer:
                     answer.raise_for_status()
-                    for piece in answer.iter_bytes(PIECE_BYTES):
+                    for piece in in_time(answer.iter_bytes()):
                         if staged.size + len(piece) > entry.size:
                             raise ValueError("it is longer than announced")
                         digest.update(piece)
@@ -225,6 +230,17 @@ class Mirror:
                 arrival.error = f"{url} cannot be fetched"
             with self._arriving:
                 del self._arrivals[key]
+
+
+def in_time(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """`pieces` as they arrive. Raises ValueError once they come slower than `LEAST_RATE`, after
+    `ANSWER_SECONDS`: a timeout alone is for each piece."""
+    began, size = time.monotonic(), 0
+    for piece in pieces:
+        size += len(piece)
+        if time.monotonic() - began > ANSWER_SECONDS + size / LEAST_RATE:
+            raise ValueError(f"it comes slower than {LEAST_RATE:,} bytes a second")
+        yield piece
 
 
 def entry_of(sibling: dict[str, Any]) -> tuple[str, FileEntry]:

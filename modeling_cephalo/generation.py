@@ -1,0 +1,62 @@
+"""How a checkpoint wants its answers written: what Cephalo takes of its generation_config.json."""
+
+import math
+from typing import Any
+
+from transformers import GenerationConfig
+
+from cephalo.cli.errors import CephaloError
+
+# Below, scores of some tens divided by the temperature leave the range of float16; above, all
+# tokens are nearly as likely.
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 1e-3, 100.0
+
+
+def answering_settings(found: GenerationConfig, vocabulary: int) -> GenerationConfig:
+    """The tokens that end and pad answers, those that are never written, and penalties.
+
+    Lengths, beams, numbers of answers and forms of output are chosen by whoever asks, and a file
+    that comes with a model must not choose them: they get their defaults. Raises CephaloError for a
+    value that no model can go with.
+    """
+
+    def is_token(value: Any) -> bool:
+        return type(value) is int and 0 <= value < vocabulary
+
+    def are_tokens(value: Any) -> bool:
+        return isinstance(value, list) and all(map(is_token, value))
+
+    def is_number(value: Any, least: float, most: float) -> bool:
+        return type(value) in (int, float) and least < value <= most
+
+    checks = {
+        "bos_token_id": is_token,
+        "eos_token_id": lambda value: is_token(value) or are_tokens(value),
+        "pad_token_id": is_token,
+        "suppress_tokens": are_tokens,
+        "begin_suppress_tokens": are_tokens,
+        "bad_words_ids": lambda value: isinstance(value, list) and all(map(are_tokens, value)),
+        "repetition_penalty": lambda value: is_number(value, 0, math.inf),
+        "no_repeat_ngram_size": lambda value: type(value) is int and value >= 0,
+        "top_k": lambda value: type(value) is int and value >= 0,
+        "top_p": lambda value: is_number(value, 0, 1),
+    }
+    kept = {name: getattr(found, name, None) for name in checks}
+    kept = {name: value for name, value in kept.items() if value is not None}
+    for name, value in kept.items():
+        if not checks[name](value):
+            raise CephaloError(
+                f"its generation_config.json has {name} {str(value)[:60]!r}, which no model can go "
+                "with; correct or remove it"
+            )
+    return GenerationConfig(**kept)
+
+
+def checked_temperature(temperature: float) -> float:
+    """A temperature to sample with, 0 for the likeliest token. Raises CephaloError for others."""
+    if temperature != 0 and not LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE:
+        raise CephaloError(
+            f"temperature {temperature:g}: give 0, or a number from {LEAST_TEMPERATURE:g} to "
+            f"{MOST_TEMPERATURE:g}"
+        )
+    return temperature
