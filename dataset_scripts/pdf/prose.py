@@ -185,7 +185,7 @@ def whole_sentences(text: str, told: Counter[str] | None = None) -> list[str]:
         told["cut off"] += 1
     runs: list[list[str]] = [[]]
     for part in parts:
-        part = without_heading(part)
+        part = without_heading(part).lstrip(" .,;:)")
         faulty = GAP in part or is_damaged(part) or text_faults({"text": [part]})
         if faulty or _is_notice(part):
             told["damaged" if faulty else "notices"] += 1

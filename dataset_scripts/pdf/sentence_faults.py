@@ -49,9 +49,9 @@ _ADDRESS = re.compile(
     r"((?:https?:|www\.)\S*[/._=&?\u2013-]) (?=[\w?=&-]+[./_?=&-][\w/])"
     r"|(?<=:/) (?=/)|(?<=://) (?=\w)"
 )
-# "Th" as one glyph, which a text layer names "+": "+e method".
+# "Th" as one glyph, which a text layer names "+" or "3": "+e method".
 _TH = re.compile(
-    r"(?:^|(?<=\s))\+(?=(?:e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
+    r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]*\}|\w+|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
@@ -84,7 +84,7 @@ _HEADING = re.compile(
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
 _NUMBERED = re.compile(
-    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|(?:19|20)\d\d\s[A-Z][a-z]+\s[a-z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(
@@ -99,7 +99,7 @@ _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
-_RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w-]+){{1,6}}|[^.]{{1,300}},)\s(?={_BEGINS})")
+_RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
