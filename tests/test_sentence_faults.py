@@ -261,3 +261,19 @@ def test_intervals_and_formulas_are_kept(sentence):
 )
 def test_a_heading_without_a_stop_is_taken_off(sentence, left):
     assert without_heading(sentence) == (left or sentence)
+
+
+def test_what_stands_over_its_base_is_not_read():
+    assert _set("each ∆b is", [_Run("each ∆", "b", "over", 6, 7)]) == f"each ∆{GAP} is"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("in robotics and care [1]–[3].", "in robotics and care."),
+        ("with a model [4], [5], and so on.", "with a model, and so on."),
+        ("the map atan2 ◦ f of √ d at 20 ◦C and 90◦.", "the map atan2 ◦ f of √d at 20°C and 90°."),
+    ],
+)
+def test_rows_of_citations_leave_nothing_behind(text, read):
+    assert without_citations(text) == read

@@ -38,9 +38,10 @@ _CONTACT = re.compile(r"\S@\S+\.\w|https?://orcid")
 _REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
 _INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
+_NUMBERS = r"\[[1-9]\d{0,2}[a-z]?(?:\s?[,;\u2013\u2014-]\s?[1-9]\d{0,2}[a-z]?)*\]"
 _CITATION = re.compile(  # no reference has the number 0: "[0, 1]" is an interval
     r"(?<![\w.])(?P<before>[\w.]*)(?P<space>\s?)"
-    r"\[[1-9]\d{0,2}[a-z]?(?:\s?[,;\u2013\u2014-]\s?[1-9]\d{0,2}[a-z]?)*\]"
+    rf"{_NUMBERS}(?:\s?[,;\u2013\u2014-]\s?{_NUMBERS})*"
 )
 _VALUE = re.compile(
     r"[=\u2208\u2209\u00d7\u2286\u2282\u2265\u2264<>~\u2248]\s*$|\b(?:interval|range|domain)\s*$"
