@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,10 +19,10 @@ from cephalo.cli.files import locked, write_whole
 from cephalo.cli.json_files import parse_object
 from cephalo.dataset_scripts.hub_text import read_dataset
 from cephalo.dataset_scripts.inputs import DIGITS, REMOVED, key_of, leave_out_gone, told
+from cephalo.dataset_scripts.outcomes import Counts
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
 from cephalo.dataset_scripts.pdf.shard import (
-    Outcome,
     extract_to_shard,
     read_left_out,
     shard_name,
@@ -50,30 +50,6 @@ class Job:
     path: Path
     sha256: str
     shard: Path
-
-
-@dataclass
-class Counts:
-    """What a run did. `failures` maps a file to its reason, one line; `died` are those files of
-    which the reason is that their worker died."""
-
-    documents: int = 0
-    pages: int = 0
-    figures: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
-    died: set[str] = field(default_factory=set)
-
-    def add(self, name: str, outcome: Outcome) -> None:
-        """Count the outcome of the document `name`."""
-        if outcome.error is None:
-            self.documents += 1
-            self.pages += outcome.pages
-            self.figures += outcome.figures
-        else:
-            self.failures[name] = outcome.error
-            self.died |= {name} if outcome.died else set()
-        for figure, reason in outcome.left_out.items():
-            self.failures[f"{name}: {figure}"] = reason
 
 
 @app.command()
@@ -202,6 +178,8 @@ def extract(
         f"{counts.figures} figures ({figures} in all), {len(counts.failures)} failures, "
         f"{seconds:.1f} s → {folder / 'index.html'}"
     )
+    if counts.sentences:
+        print(counts.describe_sentences())
     if counts.failures and not counts.documents and not done:
         reason = next(iter(counts.failures.values()))
         raise CephaloError(

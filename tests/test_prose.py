@@ -1,5 +1,6 @@
 """The running text of made papers, and the rows of the `text` table."""
 
+import re
 import time
 from pathlib import Path
 
@@ -232,6 +233,14 @@ def test_sentences(text, parts):
 )
 def test_numbers_of_references(text, clean):
     assert without_citations(text) == clean
+
+
+def test_the_command_tells_how_many_sentences_it_left_out(sheet, tmp_path, capsys):
+    y = sheet.text(LEFT, 72, f"{FIRST} With this the payoff is b - c], where c is a cost. {SECOND}")
+    sheet.body(LEFT, y + 20, 700)
+    run(sheet.save(), "--out", tmp_path / "out", "--text")
+    [line] = [row for row in capsys.readouterr().out.splitlines() if row.startswith("text: ")]
+    assert re.fullmatch(r"text: [1-9]\d* sentences kept; left out: .*\b1 damaged.*", line)
 
 
 def test_only_whole_sentences():

@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import reduce
 from itertools import islice
 from pathlib import Path
@@ -71,7 +71,7 @@ class Settings:
 @dataclass
 class Extraction:
     """What a document gave: rows of the `figures` table, its number of pages, and rows of the
-    `text` table, None if they were not asked for.
+    `text` table, None if they were not asked for, with how many `sentences` were kept and left out.
 
     `unread` is one line about pages that were not read for want of OCR, `cut` one about pages with
     more on them than is read."""
@@ -81,6 +81,7 @@ class Extraction:
     passages: list[dict] | None = None
     unread: str | None = None
     cut: str | None = None
+    sentences: Counter[str] = field(default_factory=Counter)
 
 
 def file_sha256(path: Path) -> str:
@@ -143,10 +144,11 @@ def extract_document(
                     row |= {"document": path.name, "document_sha256": sha256, **whole}
                     rows.append(row)
         passages = None
+        sentences: Counter[str] = Counter()
         if settings.text:
             document = {"document": path.name, "document_sha256": sha256, **whole}
-            passages = find_passages(pages, contents, blocks, body, document)
-    return Extraction(rows, count, passages, unread, gaps.describe_cut())
+            passages = find_passages(pages, contents, blocks, body, document, sentences)
+    return Extraction(rows, count, passages, unread, gaps.describe_cut(), sentences)
 
 
 def in_order(pairs: list[Pair]) -> list[Pair]:

@@ -43,7 +43,8 @@ _LAST_PARTS = _words(
 # Last parts that keep it after anything but a part of a word.
 _STRONG_PARTS = _words(
     "based induced mediated dependent related specific treated doped coated containing resolved "
-    "averaged assisted driven derived supported associated sensitive resistant received"
+    "averaged assisted driven derived supported associated sensitive resistant received level "
+    "shaped sized grained"
 )
 # Parts of words that are also words, or stand before another one without a hyphen.
 _PREFIXES = _words(

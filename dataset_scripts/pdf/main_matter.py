@@ -16,9 +16,8 @@ from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import END, column_of, is_running, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.scripts import GAP
 from cephalo.dataset_scripts.pdf.text import Line, is_bold
-
-GAP = "\ufffc"  # the object replacement character of Unicode
 
 # Headings, without spaces, numbers and marks: "VII. R EFERENCES" is "references".
 _BACK = re.compile(
@@ -63,6 +62,7 @@ BEGINNING = re.compile(
     r"|From|In|On|Of|To|With|Here|Finally|First|Second|Next|Note|Such|Both|Each|Some|Many|Most"
     r"|Another|An|And|But|Or|Let|Given|Using|Based|Similarly|Additionally|Recently)\s"
 )
+_REST = re.compile(r"[a-z]{2,} ")  # of a sentence, at the beginning of a block
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
 
@@ -115,6 +115,8 @@ def main_matter(
             same = own and column_of(own[-1], page) == column_of(block, page)
             if last and (headed or BEGINNING.match(new.lines[0].text)):
                 _end_sentence(last, END)
+            elif last and _REST.match(new.lines[0].text) and FINISHED.search(last.lines[-1].text):
+                last.lines[-1] = replace(last.lines[-1], text=last.lines[-1].text + END)
             elif last and between and same:
                 _end_sentence(last, GAP)
             own.append(new)

@@ -5,6 +5,7 @@ tables, heads and feet of pages, and paragraphs that are formulas more than word
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,9 +38,10 @@ _CONTACT = re.compile(r"\S@\S+\.\w|https?://orcid")
 _REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
 _INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
+_NUMBERS = r"\[[1-9]\d{0,2}[a-z]?(?:\s?[,;\u2013\u2014-]\s?[1-9]\d{0,2}[a-z]?)*\]"
 _CITATION = re.compile(  # no reference has the number 0: "[0, 1]" is an interval
     r"(?<![\w.])(?P<before>[\w.]*)(?P<space>\s?)"
-    r"\[[1-9]\d{0,2}[a-z]?(?:\s?[,;\u2013\u2014-]\s?[1-9]\d{0,2}[a-z]?)*\]"
+    rf"{_NUMBERS}(?:\s?[,;\u2013\u2014-]\s?{_NUMBERS})*"
 )
 _VALUE = re.compile(
     r"[=\u2208\u2209\u00d7\u2286\u2282\u2265\u2264<>~\u2248]\s*$|\b(?:interval|range|domain)\s*$"
@@ -78,16 +80,18 @@ def find_passages(
     blocks: list[list[Block]],
     body: TypeProfile,
     document: dict[str, Any],
+    told: Counter[str] | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of TEXT of a document whose columns `document` has, in reading order.
 
-    `file` are the pages as pdfium reads them, to see which characters are raised.
+    `file` are the pages as pdfium reads them, to see which characters are raised. `told` counts
+    the sentences that were "kept", and those left out by the reason.
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
     blocks = [
         _set_right(file, page, groups, body) for page, groups in zip(pages, blocks, strict=True)
     ]
-    return text_rows(prose(pages, blocks, body), own)
+    return text_rows(prose(pages, blocks, body, told), own)
 
 
 def _set_right(
@@ -110,12 +114,15 @@ def _set_right(
 
 
 def prose(
-    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
+    pages: list[PageContent],
+    blocks: list[list[Block]],
+    body: TypeProfile,
+    told: Counter[str] | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
     for page, paragraph in paragraphs(pages, main_matter(pages, blocks, body), body):
         if scan.is_read(paragraph) and is_prose(paragraph):
-            for run in whole_sentences(without_citations(paragraph)):
+            for run in whole_sentences(without_citations(paragraph), told):
                 if len(run) >= P.least_chars:  # less is a heading before its text
                     yield page, run
 
@@ -162,25 +169,30 @@ def _cited(match: re.Match[str]) -> str:
     return match.group() if index or value or _GOVERNS.fullmatch(before) else before + _CLOSED
 
 
-def whole_sentences(text: str) -> list[str]:
+def whole_sentences(text: str, told: Counter[str] | None = None) -> list[str]:
     """The runs of sentences of a paragraph that are whole.
 
     A sentence that begins before the paragraph or ends after it is left out. One that lost a
     formula, holds a glyph that was not read, or is an address or a notice of rights, parts a run
-    from the next.
+    from the next. `told` counts the sentences, see `find_passages`.
     """
+    told = Counter() if told is None else told
     parts = sentences(_ABSTRACT.sub("", text))
     if parts and parts[0][0].islower():
         parts = parts[1:]
+        told["cut off"] += 1
     if parts and (not FINISHED.search(parts[-1]) or _INITIAL_LAST.search(parts[-1])):
         parts = parts[:-1]
+        told["cut off"] += 1
     runs: list[list[str]] = [[]]
     for part in parts:
-        part = without_heading(part)
+        part = without_heading(part).lstrip(" .,;:)")
         faulty = GAP in part or is_damaged(part) or text_faults({"text": [part]})
         if faulty or _is_notice(part):
+            told["damaged" if faulty else "notices"] += 1
             runs.append([])
         else:
+            told["kept"] += 1
             runs[-1].append(part)
     return [" ".join(run) for run in runs if any(map(FINISHED.search, run))]
 

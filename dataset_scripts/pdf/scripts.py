@@ -15,12 +15,13 @@ import pypdfium2.raw as pdfium
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.text import Line
 
+GAP = "\ufffc"  # for what cannot be read; the object replacement character of Unicode
 MARK = "\ufdd0"  # around a raised number that cites a reference; no text has this noncharacter
 _MINUS = "\u2212\u2013\u2010-"
 _SIGNS = f"+{_MINUS}"
 _STARS = "*\u2217\u2020\u2021\u00a7\u00b6"
 _ALLOWED = frozenset(
-    f"{_SIGNS}{_STARS},.()[]{{}}|/=<>\u2264\u2265\u2192\u221e:;\u00b1\u00d7\u2032\u00b7\u22a4\u2208"
+    f"{_SIGNS}{_STARS},.()[]{{}}|/=<>\u2264\u2265\u2192\u221e:;\u2206\u2207\u00b1\u00d7\u2032\u00b7\u22a4\u2208"
 )
 _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -39,6 +40,7 @@ _GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re
 _ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|ème|e|o|a")
 _NUMBERED = re.compile(r"(?:\d|\b[Nn])$")
 _TRADEMARK = ("TM", "SM", "R")
+_CITED = re.compile(rf"\[[\d,{_SIGNS}]+\]")
 _FOOTNOTE = re.compile(rf"[a-z](?:,[a-z])*|[{_STARS}]+")
 
 
@@ -61,12 +63,13 @@ P = Parameters()
 class _Run:
     """Raised or lowered characters, or both as a fraction, and those before them on their line.
 
-    `start` and `end` are where the run stands in the text of the line.
+    What stands over its base is an accent of a formula, such as a hat, which a font of signs may
+    name "b". `start` and `end` are where the run stands in the text of the line.
     """
 
     before: str
     text: str
-    kind: str  # raised, lowered, or fraction, whose text has a slash between both numbers
+    kind: str  # raised, lowered, over, or fraction, whose text has a slash between both numbers
     start: int
     end: int
 
@@ -113,7 +116,8 @@ def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[_R
     solid = np.array([not char.isspace() for char in text])
     if len(text) != len(chars) or not solid.any():
         return
-    heights = np.ptp(fast.map_boxes(fast.loose_boxes(textpage, chars), page.to_display)[:, 1::2], 1)
+    boxes = fast.map_boxes(fast.loose_boxes(textpage, chars), page.to_display)
+    heights = np.ptp(boxes[:, 1::2], axis=1)
     high = float(np.median(heights[solid]))
     lift = (float(np.median(feet[solid])) - feet) / max(high, 0.1)
     own = solid & (np.abs(lift) < P.far)
@@ -123,9 +127,18 @@ def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[_R
     usable = [char.isalnum() or char in _ALLOWED or not char.isprintable() for char in text]
     places = _places(text, line.text)
     for run in _cut(text, np.where(usable, level, 0).tolist()):
+        if run.kind == "raised" and _is_over(boxes, level, run.start):
+            run = replace(run, kind="over")
         start, end = places.get(run.start), places.get(run.end - 1)
         if start is not None and end is not None and end >= start:
             yield replace(run, start=start, end=end + 1)
+
+
+def _is_over(boxes: np.ndarray, level: np.ndarray, start: int) -> bool:
+    """Whether the character at `start` stands over the one before it that is not raised."""
+    base = np.flatnonzero((level[:start] == 0) & (boxes[:start, 2] > boxes[:start, 0]))[-1:]
+    middle = (boxes[start, 0] + boxes[start, 2]) / 2
+    return bool(len(base)) and bool(boxes[base[0], 0] <= middle < boxes[base[0], 2])
 
 
 def _places(text: str, line: str) -> dict[int, int]:
@@ -203,6 +216,8 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
     """How a run with the `space` before it is written, None as it is; `script` is its text."""
     before = run.before.rstrip()
     script = "".join(script.split())
+    if run.kind == "over":
+        return GAP
     if run.kind == "fraction":
         return f"{space}{run.text}"
     if run.kind == "lowered":
@@ -229,6 +244,8 @@ def _raised_letters(script: str, before: str, after: str) -> str | None:
     ordinal = _ORDINAL.fullmatch(script) and _NUMBERED.search(before)
     if ordinal or script in _TRADEMARK or not re.search(rf"[\w\u221e{_STARS}]", script):
         return None
+    if _CITED.fullmatch(script):
+        return f"{MARK}{script}{MARK}"
     if _FOOTNOTE.fullmatch(script) and _WORD.search(before) and before[-1] not in ")]":
         return f"{MARK}{script}{MARK}"
     return _as_tex("^", script.replace("\u2217", "*"), after)

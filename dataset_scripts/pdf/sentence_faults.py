@@ -39,7 +39,10 @@ _EMPTY = re.compile(
     r"\s?\((?:\s{0,3}(?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
     r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)"
 )
-_DEGREE = re.compile(r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]?\b|[,.;:)\u2212-]|\s|$)")
+_DEGREE = re.compile(
+    r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u02da](?=\s)"
+)
+_ROOT = re.compile(r"(?<=√) (?=\w)")
 _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
 _PRIME = re.compile(r"(?<=[A-Za-zα-ω\d]) (?=[\u2032\u2033])")
 _PLUS_MINUS = re.compile(r"(?<=[\d)%A-Za-z])(\s?)\+[\u2212\u2013](\s?)(?=\d)")  # one over the other
@@ -49,9 +52,9 @@ _ADDRESS = re.compile(
     r"((?:https?:|www\.)\S*[/._=&?\u2013-]) (?=[\w?=&-]+[./_?=&-][\w/])"
     r"|(?<=:/) (?=/)|(?<=://) (?=\w)"
 )
-# "Th" as one glyph, which a text layer names "+": "+e method".
+# "Th" as one glyph, which a text layer names "+" or "3": "+e method".
 _TH = re.compile(
-    r"(?:^|(?<=\s))\+(?=(?:e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
+    r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]*\}|\w+|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
@@ -84,7 +87,7 @@ _HEADING = re.compile(
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
 _NUMBERED = re.compile(
-    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|(?:19|20)\d\d\s[A-Z][a-z]+\s[a-z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(
@@ -99,7 +102,7 @@ _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
 _CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
-_RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w-]+){{1,6}}|[^.]{{1,300}},)\s(?={_BEGINS})")
+_RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -115,7 +118,7 @@ def set_right(text: str) -> str:
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
-    text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", text))
+    text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
     text = _ADDRESS.sub(lambda match: match[1] or "", text)
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,8 @@ class Outcome:
     """What became of a document. `error` is one line; None if its shard was written.
 
     `left_out` maps figures that could not be extracted to the reason; `died` tells whether the
-    worker died.
+    worker died. `sentences` counts those of the running text that were "kept", and those left out
+    by the reason.
     """
 
     figures: int = 0
@@ -35,6 +37,7 @@ class Outcome:
     error: str | None = None
     died: bool = False
     left_out: dict[str, str] = field(default_factory=dict)
+    sentences: Counter[str] = field(default_factory=Counter)
 
 
 class ShardError(OSError):
@@ -96,7 +99,7 @@ def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -
     told = {"scans": result.unread, "cut pages": result.cut}
     left_out = {what: reason for what, reason in told.items() if reason}
     write_shards(shard, result.rows, result.passages, left_out)
-    return Outcome(len(result.rows), result.pages, left_out=left_out)
+    return Outcome(len(result.rows), result.pages, left_out=left_out, sentences=result.sentences)
 
 
 def write_shards(

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from cephalo.dataset_scripts.extract import (
-    Counts,
     Job,
     hash_files,
     plan,
@@ -26,6 +25,7 @@ from cephalo.dataset_scripts.extract import (
     schedule,
 )
 from cephalo.dataset_scripts.inputs import told
+from cephalo.dataset_scripts.outcomes import Counts
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES, Settings
 from cephalo.dataset_scripts.pdf.shard import Outcome
 from cephalo.dataset_scripts.scale.cluster import Cluster
