@@ -4,8 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from benchmarks.panels.arrangement import arrange
+from benchmarks.panels.canvas import Canvas
 from benchmarks.panels.compound import draw_compound, score_compound
+from benchmarks.panels.contents import draw_boxed_legend
 from benchmarks.panels.label import shrink
 from benchmarks.panels.score import Score, find_row, score_figure, table
 from benchmarks.panels.truth import (
@@ -122,3 +126,19 @@ def test_drawn_figures_have_the_boxes_of_what_is_drawn(index):
         assert (abs(figure.grey[y0:y1, x0:x1].astype(int) - ground) > 40).any()
     score = score_compound(figure)
     assert (score.boxes, score.matched) == (len(figure.boxes), len(figure.boxes))
+
+
+def test_a_short_grid_has_cells_of_one_size_and_an_empty_end():
+    random = np.random.default_rng(0)
+    found = (arrange(random, (0, 0, 600, 400), 10) for _ in range(200))
+    cells = next(cells for cells, arrangement in found if arrangement == "short grid")
+    sizes = {(round((x1 - x0) / 4), round((y1 - y0) / 4)) for x0, y0, x1, y1 in cells}
+    assert len(sizes) == 1
+    assert cells[-1][3] == 400 and cells[-1][2] < 600
+
+
+def test_a_boxed_legend_stands_at_the_foot_of_its_area():
+    canvas = Canvas(Image.new("L", (400, 600), 255), 2.0, 255, "DejaVuSans", 16)
+    x0, y0, x1, y1 = draw_boxed_legend(canvas, np.random.default_rng(1), (0, 0, 400, 600))
+    assert 0 <= x0 < x1 <= 400 and 380 < y0 < y1 <= 600
+    assert canvas.inked((0, 0, 400, 600)) == (x0, y0, x1 + 1, y1 + 1)

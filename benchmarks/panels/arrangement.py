@@ -4,12 +4,12 @@ import numpy as np
 
 from benchmarks.panels.canvas import Rect
 
-ARRANGEMENTS = ("grid", "rows", "columns", "mosaic")
+ARRANGEMENTS = ("grid", "short grid", "rows", "columns", "mosaic")
 
 
 def arrange(random: np.random.Generator, area: Rect, gap: int) -> tuple[list[Rect], str]:
     """Cells that fill an area, in the order of their letters, and how they are arranged."""
-    arrangement = str(random.choice(ARRANGEMENTS, p=[0.45, 0.2, 0.1, 0.25]))
+    arrangement = str(random.choice(ARRANGEMENTS, p=[0.4, 0.05, 0.2, 0.1, 0.25]))
     x0, y0, x1, y1 = area
     if arrangement == "mosaic":
         return _mosaic(random, area, gap, int(random.integers(3, 9))), arrangement
@@ -18,6 +18,10 @@ def arrange(random: np.random.Generator, area: Rect, gap: int) -> tuple[list[Rec
         return [(left, top, right, bottom) for top, left, bottom, right in cells], arrangement
     if arrangement == "rows":
         return _rows(random, area, gap, _uneven(random), same=False), arrangement
+    if arrangement == "short grid":
+        across = int(random.integers(2, 5))
+        cells = _rows(random, area, gap, [across] * int(random.integers(2, 5)), same=True)
+        return cells[: -int(random.integers(1, across))], arrangement
     columns = [int(random.integers(1, 5))] * int(random.integers(1, 5))
     columns = [2] if sum(columns) < 2 else columns
     return _rows(random, area, gap, columns, same=random.random() < 0.75), arrangement

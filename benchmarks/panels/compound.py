@@ -3,11 +3,12 @@
     python -m benchmarks.panels.compound --count 300 --seed 1
 
 scores the extractor's panel stage on figures that the command draws. They sample what published
-figures vary in rather than imitate some of them: grids, unequal rows, mosaics; pictures that touch,
-that a thin black or white line parts, or that stand apart, on white or black; letters in a corner,
-over, beside or under their panel; scale bars, insets, several pictures under one letter; plots,
-maps with a bar of levels, schemes, gels; legends, names of axes, rows and columns that several
-panels share. A figure is one picture, or a drawing whose text is text, or pictures with text over.
+figures vary in rather than imitate some of them: grids, with a short last row too, unequal rows,
+mosaics; pictures that touch, that a thin black or white line parts, or that stand apart, on white
+or black; letters in a corner, over, beside or under their panel; scale bars, insets, several
+pictures under one letter; plots, maps with a bar of levels, schemes, gels; legends, framed ones
+too, names of axes, rows and columns that several panels share; arrows from panel to panel. A figure
+is one picture, or a drawing whose text is text, or pictures with text over.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from benchmarks.panels.contents import (
     WORDS,
     PlotStyle,
     choose_style,
+    draw_boxed_legend,
     draw_companions,
     draw_gel,
     draw_legend,
@@ -53,7 +55,14 @@ MIN_CELL = 9  # type sizes of a panel's side
 LONGEST = 4.0  # ratio of a panel's sides
 WIDTHS = (240.0, 510.0)  # points: a column and a page
 DENSITIES = (150, 220, 300)  # pixels an inch
-SHARED = ("legend below", "legend above", "legend beside", "levels beside", "levels below")
+SHARED = (
+    "legend below",
+    "legend above",
+    "legend beside",
+    "boxed legend",
+    "levels beside",
+    "levels below",
+)
 NAMES = ("names of rows", "names of columns", "names of axes", "title")
 PLOTS = (draw_plot, draw_plot, draw_plot, draw_plot, draw_stack, draw_mapped, draw_scheme, draw_gel)
 
@@ -157,6 +166,8 @@ def draw_compound(random: np.random.Generator) -> Compound:
     if named:
         _draw_names(canvas, random, area, cells, named)
     boxes, contents = _draw_cells(canvas, random, plan, cells)
+    if random.random() < 0.06 and _draw_arrow(canvas, boxes):
+        contents.add("arrow")
     kinds = [plan.theme, plan.apart, plan.form, arrangement, f"letters {plan.lettering.place}"]
     kinds += [kind for kind in (shared, named, *contents) if kind]
     kinds += ["black ground"] if black else []
@@ -204,6 +215,8 @@ def _draw_shared(canvas: Canvas, random: np.random.Generator, area: Rect, shared
         left = x1 - 7 * size
         draw_legend(canvas, random, (left, y0 + (y1 - y0) * random.uniform(0, 0.5)), count, size)
         return x0, y0, left - gap, y1
+    if shared == "boxed legend":
+        return x0, y0, x1, draw_boxed_legend(canvas, random, area)[1] - gap
     if shared == "levels beside":
         left = x1 - round(4.2 * size)
         draw_levels(canvas, (left, y0 + size, x1, y1 - size))
@@ -290,6 +303,18 @@ def _draw_cells(
                 canvas.write(word, mark[2] + canvas.size // 2, side, end)
         boxes[plan.lettering.letter(index)] = box
     return boxes, kinds - {"picture", "plot"}
+
+
+def _draw_arrow(canvas: Canvas, boxes: dict[str, Rect]) -> bool:
+    """Draw an arrow from the first panel to the second where they stand side by side, apart."""
+    (_, y0, start, y1), (end, top, _, bottom) = list(boxes.values())[:2]
+    size, height = canvas.size, (max(y0, top) + min(y1, bottom)) / 2
+    if end - start < size // 3 or min(y1, bottom) - max(y0, top) < 2 * size:
+        return False
+    canvas.pen.line((start, height, end, height), canvas.ink, max(2, size // 6))
+    head = (end - size // 3, height - size // 3, end - size // 3, height + size // 3)
+    canvas.pen.polygon((end, height, *head), canvas.ink)
+    return True
 
 
 def _finish(

@@ -27,6 +27,7 @@ class PlotStyle:
     title: bool  # over the axes
     mark: str  # "line", "points", "bars", "filled bars"
     pale: bool  # thin lines, light fill
+    inset: bool  # a smaller plot within
 
 
 def choose_style(random: np.random.Generator) -> PlotStyle:
@@ -39,6 +40,7 @@ def choose_style(random: np.random.Generator) -> PlotStyle:
         title=bool(random.random() < 0.2),
         mark=str(random.choice(["line", "points", "bars", "filled bars"])),
         pale=bool(random.random() < 0.3),
+        inset=bool(random.random() < 0.12),
     )
 
 
@@ -93,6 +95,8 @@ def draw_plot(canvas: Canvas, random: np.random.Generator, rect: Rect, style: Pl
     axes = (left, top, right, bottom)
     _data(canvas, random, axes, style)
     draw_axes(canvas, axes, style)
+    if style.inset:
+        _draw_inset(canvas, random, axes, style)
     middle = ((left + right) // 2, (top + bottom) // 2)
     if style.titled_axes:
         canvas.write("Time (h)", middle[0], y1 - 1, "mb")
@@ -126,6 +130,19 @@ def draw_axes(
             canvas.write(f"{share * 40:.0f}", x, bottom + size // 2, "mt")
         if labels[0]:
             canvas.write(f"{share:.1f}", left - size // 2, y, "rm")
+
+
+def _draw_inset(canvas: Canvas, random: np.random.Generator, axes: Rect, style: PlotStyle) -> None:
+    """A smaller plot in the upper right of another, on paper, where there is room."""
+    left, top, right, bottom = axes
+    wide, high, size = right - left, bottom - top, canvas.size
+    inner = (right - wide // 2, top + size // 2, right - size // 2, top + high // 2)
+    if inner[2] - inner[0] < 2 * MIN_AXES or inner[3] - inner[1] < MIN_AXES:
+        return
+    room = (inner[0] - 2 * size, top + size // 4, right - size // 4, inner[3] + 2 * size)
+    canvas.pen.rectangle(room, fill=canvas.ground)
+    _data(canvas, random, inner, style)
+    draw_axes(canvas, inner, style)
 
 
 def _data(canvas: Canvas, random: np.random.Generator, axes: Rect, style: PlotStyle) -> None:
@@ -174,6 +191,20 @@ def draw_legend(
         else:
             y += 1.5 * size
     return join(rects)
+
+
+def draw_boxed_legend(canvas: Canvas, random: np.random.Generator, area: Rect) -> Rect:
+    """A framed legend at the foot of an area, as wide as its names; its frame."""
+    x0, y0, x1, y1 = area
+    size = canvas.size
+    most = max(2, int(0.35 * (y1 - y0) / (1.5 * size)))
+    count = min(int(random.integers(3, 10)), most)
+    wide, high = 8 * size, round(1.5 * size * (count + 0.5))
+    left = x0 + 2 + round(random.uniform(0, 1) * max(0, x1 - x0 - wide - 4))
+    frame = (left, y1 - high - 3, left + wide, y1 - 3)
+    canvas.pen.rectangle(frame, outline=canvas.ink, width=2)
+    draw_legend(canvas, random, (left + 0.7 * size, frame[1] + 0.7 * size), count, size)
+    return frame
 
 
 def draw_levels(canvas: Canvas, rect: Rect, lying: bool = False) -> Rect:
