@@ -116,18 +116,38 @@ def derive_from_source(
     near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
     near += part_of_stated(claim, told, sentence, together)
     stated = _distinct(stated)[:MOST_STATED]
-    every = pair_results(claim, stated, products=False)
+    every = pairs_of_source(shape_of(claim), tuple(stated))
     parts = list(part_of_stated(claim, told, sentence, [stated]))
     for results, chance in (
         (near, CHANCE_TOGETHER),
         (parts, CHANCE_TOGETHER),
-        (list(every), CHANCE_ANYWHERE),
+        (every, CHANCE_ANYWHERE),
     ):
         found = [result for result in results if fits(claim, result)]
         others = {round(result.value, 12) for result in results}
         if found and len(others) * 2 * _slack(claim) / DECADE <= chance:
             return _derivation(claim, found[0])
     return None
+
+
+def shape_of(claim: Quantity) -> Quantity:
+    """What of a claim decides which results can be it, whatever its value."""
+    value = 0.5 if claim.value < 1 else 1.5 if claim.value % 1 else 1.0
+    return Quantity(
+        "point" if "point" in claim.text else "",
+        0,
+        0,
+        value,
+        1.0 if claim.place >= 1 else 0.1,
+        claim.unit,
+        kind=claim.kind,
+    )
+
+
+@lru_cache(maxsize=64)  # one source is asked about for every quantity of every answer on it
+def pairs_of_source(shape: Quantity, stated: tuple[Quantity, ...]) -> tuple[Result, ...]:
+    """What any two quantities of a source give."""
+    return tuple(pair_results(shape, list(stated), products=False))
 
 
 def pair_results(
