@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from cephalo.dataset_scripts.refinement.claims import SMALL, Claim
-from cephalo.dataset_scripts.refinement.derivations import dimension
 from cephalo.dataset_scripts.refinement.printed import axes_of, printed_words
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, digits_of, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.results import dimension
 from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 from cephalo.dataset_scripts.refinement.words import sentences
