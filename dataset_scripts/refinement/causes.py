@@ -36,7 +36,7 @@ _AGENTS = content(
     steam burn burnt burning fire flame smoke explode explosion evaporate evaporated evaporation
     drill drilled abrasive abrasion worn leak leaked leakage
     thermocouple thermometer sensor detector lens cable wiring
-    short-circuit short-circuited operator technician camera software photograph
+    operator technician camera software photograph
     """
 )
 
@@ -66,14 +66,23 @@ _BEFORE_EFFECT = re.compile(
 )
 
 
-def strange_cause(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
-    """That an answer gives another cause than the source, in a line."""
+def strange_cause(
+    question: str,
+    answer: str,
+    passages: tuple[str, ...],
+    others: tuple[tuple[str, ...], ...] = (),
+) -> str | None:
+    """That an answer gives another cause than the source, in a line.
+
+    An agent of which the paper speaks at one of its `others`, the other figures, is not foreign.
+    """
     if not _WHY.search(question):
         return None
     asked = subject(question)
     said = subject(answer) - asked
     known = subject(" ".join(passages))
-    if agents := (subject(answer) & _AGENTS) - known - asked:
+    agents = (subject(answer) & _AGENTS) - known - asked
+    if agents and (agents := agents - words_of_all(others)):
         return f"{named(agents)}: the source speaks of no such cause"
     if len(said) < FEWEST or len(said - known) < STRANGE_SHARE * len(said):
         return None
@@ -86,6 +95,12 @@ def strange_cause(question: str, answer: str, passages: tuple[str, ...]) -> str 
     if not given or given & said:
         return None
     return f"{named(said - known)}: the source gives another cause ({named(given)})"
+
+
+@lru_cache(maxsize=64)
+def words_of_all(figures: tuple[tuple[str, ...], ...]) -> frozenset[str]:
+    """The stems of what is said of some figures."""
+    return subject(" ".join(passage for passages in figures for passage in passages))
 
 
 @lru_cache(maxsize=256)  # one source is asked about for every answer on it

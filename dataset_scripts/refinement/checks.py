@@ -37,8 +37,7 @@ RUN = 5  # words in a row that are taken from the source
 COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
 LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
 SHINGLE = 8  # words; that many in a row from our own prompt are no accident
-FEW_WORDS, MANY_WORDS = 5, 12  # content words; with fewer, an answer is read with its question
-QUESTION = 0.4  # weight of what its question shares with the source, for an answer between them
+FEW_WORDS = 5  # so few words are enough for an answer that is a quantity
 SHARED_SHARE = 0.1  # of an answer's content words that the source must hold
 PAPER_SHARE = 0.2  # or what is said of all figures of the paper
 COMPRESSED = 0.25  # zlib makes prose of 100 words and more half as long, loops far shorter
@@ -133,8 +132,8 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
-    """An answer that shares next to no content words with what the paper says; a short one is
-    read with its question."""
+    """An answer that shares, with its question, next to no content words with what the paper
+    says."""
     own = content(context.source.text)
     paper = own.union(*(content(" ".join(passages)) for passages in context.source.others))
     for turn in talk.turns:
@@ -142,9 +141,8 @@ def off_topic(talk: Talk, context: Context) -> str | None:
             continue
         said, asked = content(turn.answer), content(turn.question)
         # "It is 105 µm thick." is told by its question.
-        weight = 1.0 if len(said) < FEW_WORDS else QUESTION if len(said) < MANY_WORDS else 0.0
-        every = len(said) + (len(asked) if weight else 0)
-        shared, among = (len(said & known) + weight * len(asked & known) for known in (own, paper))
+        every = len(said) + len(asked)
+        shared, among = (len(said & known) + len(asked & known) for known in (own, paper))
         if every and shared < SHARED_SHARE * every and among < PAPER_SHARE * every:
             return f"{len(said & own)} of {len(said)} content words are in the source"
     return None
@@ -173,8 +171,11 @@ def direction(talk: Talk, context: Context) -> str | None:
 
 def cause(talk: Talk, context: Context) -> str | None:
     """Another cause than the source gives, or one that is foreign to it."""
-    passages = context.source.passages
-    return first(strange_cause(turn.question, turn.answer, passages) for turn in talk.turns)
+    source = context.source
+    return first(
+        strange_cause(turn.question, turn.answer, source.passages, source.others)
+        for turn in talk.turns
+    )
 
 
 def knowledge(talk: Talk, context: Context) -> str | None:

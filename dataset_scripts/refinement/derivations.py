@@ -6,15 +6,27 @@ the same, or where few pairs could give so exact a result.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, combinations, permutations, product
+from itertools import chain
 from math import log, log10
 
 from cephalo.dataset_scripts.refinement.laws_of_quantities import by_law
-from cephalo.dataset_scripts.refinement.quantities import ABOUT, Quantity, comparable, within
-from cephalo.dataset_scripts.refinement.units import Unit
+from cephalo.dataset_scripts.refinement.quantities import ABOUT, Quantity, within
+from cephalo.dataset_scripts.refinement.results import (
+    Result,
+    count_results,
+    dimension,
+    distinct,
+    natural_pairs,
+    pair_results,
+    part_of_stated,
+    part_results,
+    power_results,
+    slope_results,
+    triple_results,
+)
 
 RATIO_SLACK = 0.1  # share of a ratio that "twice" or "five times" may be off
 ORDER_SLACK = 0.35  # of a power of ten that "an order of magnitude" may be off
@@ -24,8 +36,6 @@ CHANCE_TOGETHER, CHANCE_ANYWHERE = 0.3, 0.1
 DECADE = log(10)  # results spread evenly over the logarithm of a decade or so
 MOST_TOLD = 12  # operands in an answer
 MOST_STATED = 60  # operands in a source
-FEW_ALIKE = 4  # quantities of one unit in a sentence, of which any two make a difference
-NATURAL = 12  # quantities of one unit in a sentence, more are a table
 
 # An answer that derives says so.
 _DERIVES = re.compile(
@@ -46,10 +56,6 @@ _EACH = re.compile(
     r"|(?:sets?|groups?|rows?|pairs?|blocks?|series) of)\b",
     re.IGNORECASE,
 )
-_REST = re.compile(
-    r"\b(?:rest|remain\w*|left|other|others|un\w+ed|surviv\w*|lost|los[es]\w*|missing|kept|only)\b",
-    re.IGNORECASE,
-)
 _MEAN = re.compile(r"\b(?:mean|averag\w*|middle|mid\w*|cent(?:re|er)\w*|halfway)\b", re.IGNORECASE)
 
 
@@ -61,16 +67,6 @@ class Derivation:
     operands: tuple[Quantity, ...]
 
 
-@dataclass(frozen=True)
-class Result:
-    """A value in base units, of a dimension, that `text` says how to get."""
-
-    value: float
-    dimension: str
-    text: str
-    operands: tuple[Quantity, ...]
-
-
 def derive_from_told(claim: Quantity, sentence: str, told: Iterable[Quantity]) -> Derivation | None:
     """How a claim follows from what is told beside it, None where it does not.
 
@@ -78,7 +74,7 @@ def derive_from_told(claim: Quantity, sentence: str, told: Iterable[Quantity]) -
         claim: what an answer says, in this `sentence`.
         told: quantities that the question and the answer name beside it, the nearest first.
     """
-    told = _distinct(told)[:MOST_TOLD]
+    told = distinct(told)[:MOST_TOLD]
     results = chain(
         pair_results(claim, told),
         triple_results(claim, told),
@@ -86,7 +82,7 @@ def derive_from_told(claim: Quantity, sentence: str, told: Iterable[Quantity]) -
         slope_results(claim, told),
         (Result(value, dimension(claim), *how) for value, *how in by_law(claim, told)),
         power_results(claim, told),
-        _counts(claim, told) if claim.is_count and _EACH.search(sentence) else (),
+        count_results(claim, told) if claim.is_count and _EACH.search(sentence) else (),
     )
     for result in results:
         if fits(claim, result) and (result.dimension != "mean" or _MEAN.search(sentence)):
@@ -111,17 +107,17 @@ def derive_from_source(
     """
     if not _DERIVES.search(sentence):
         return None
-    told = _distinct(told)[:MOST_TOLD]
+    told = distinct(told)[:MOST_TOLD]
     pairs = [pair for group in together for pair in natural_pairs(claim, group)]
     near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
     near += part_of_stated(claim, told, sentence, together)
-    stated = _distinct(stated)[:MOST_STATED]
-    every = pair_results(claim, stated, products=False)
+    stated = distinct(stated)[:MOST_STATED]
+    every = pairs_of_source(shape_of(claim), tuple(stated))
     parts = list(part_of_stated(claim, told, sentence, [stated]))
     for results, chance in (
         (near, CHANCE_TOGETHER),
         (parts, CHANCE_TOGETHER),
-        (list(every), CHANCE_ANYWHERE),
+        (every, CHANCE_ANYWHERE),
     ):
         found = [result for result in results if fits(claim, result)]
         others = {round(result.value, 12) for result in results}
@@ -130,206 +126,24 @@ def derive_from_source(
     return None
 
 
-def pair_results(
-    claim: Quantity, operands: list[Quantity], products: bool = True
-) -> Iterator[Result]:
-    """What two of the operands give that has the claim's dimension."""
-    for one in operands:
-        if dimension(claim) == "share" and dimension(one) == "share" and one.kind == "value":
-            yield Result(abs(1 - _absolute(one)), "share", f"100 % - {one.text}", (one,))
-        if one.kind == "times" and (dimension(claim) == "share" or claim.kind == "times"):
-            yield Result(abs(one.value - 1), "ratio", f"{one.text} - 1", (one,))  # "1.5-fold"
-            if dimension(claim) == "share":  # of a whole of both parts
-                part = f"{one.text} / ({one.text} + 1)"
-                yield Result(one.value / (one.value + 1), "ratio", part, (one,))
-        if (
-            products
-            and claim.unit
-            and one.unit
-            and one.base
-            and _combined(None, one.unit, -1) == (dimension(claim))
-        ):
-            yield Result(1 / _absolute(one), dimension(claim), f"1 / {one.text}", (one,))
-    for one, other in combinations(operands, 2):
-        a, b = sorted((one, other), key=_absolute, reverse=True)
-        yield from _multiples(claim, one, other)
-        if comparable(a, b) and dimension(a) == dimension(b):
-            yield from _of_one_kind(claim, a, b)
-        if products and claim.kind == "value":
-            yield from _products(claim, a, b)
+def shape_of(claim: Quantity) -> Quantity:
+    """What of a claim decides which results can be it, whatever its value."""
+    value = 0.5 if claim.value < 1 else 1.5 if claim.value % 1 else 1.0
+    return Quantity(
+        "point" if "point" in claim.text else "",
+        0,
+        0,
+        value,
+        1.0 if claim.place >= 1 else 0.1,
+        claim.unit,
+        kind=claim.kind,
+    )
 
 
-def _of_one_kind(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
-    """Differences, sums, means, ratios and changes of a ≥ b, which can be compared."""
-    large, small = _difference_base(a), _difference_base(b)
-    share = dimension(claim) == "share" or (claim.kind == "times" and claim.value < 1)
-    if "point" in claim.text and share:  # percentage points
-        yield Result(large - small, "share", f"{a.text} - {b.text}", (a, b))
-        return
-    plain = claim.is_count and a.unit is not None
-    ratio = claim.kind in ("times", "orders") or share or plain
-    if ratio and small and large and not _offset(a):
-        yield Result(large / small, "ratio", f"{a.text} / {b.text}", (a, b))
-        if claim.kind != "orders" and not plain:
-            yield Result(small / large, "ratio", f"{b.text} / {a.text}", (a, b))
-        if share:
-            change = f"({a.text} - {b.text})"
-            yield Result((large - small) / large, "ratio", f"{change} / {a.text}", (a, b))
-            yield Result((large - small) / small, "ratio", f"{change} / {b.text}", (a, b))
-    if claim.kind == "value" and dimension(a) == dimension(claim):
-        if a.value * b.value < 0:
-            small = -small
-        yield Result(large - small, dimension(claim), f"{a.text} - {b.text}", (a, b))
-        yield Result(
-            (_absolute(a) + _absolute(b)) / 2, "mean", f"({a.text} + {b.text}) / 2", (a, b)
-        )
-        if not _offset(a):
-            yield Result(large + small, dimension(claim), f"{a.text} + {b.text}", (a, b))
-
-
-def _multiples(claim: Quantity, one: Quantity, other: Quantity) -> Iterator[Result]:
-    """So many times a quantity, and its part: 64-fold from 16 is 1024."""
-    for times, whole in ((one, other), (other, one)):
-        alike = whole.kind == claim.kind == "value" and dimension(whole) == dimension(claim)
-        if times.kind == "times" and times.value and alike and not _offset(whole):
-            size = _absolute(whole)
-            text = f"{times.text} × {whole.text}"
-            yield Result(size * times.value, dimension(claim), text, (times, whole))
-            text = f"{whole.text} / {times.text}"
-            yield Result(size / times.value, dimension(claim), text, (times, whole))
-
-
-def _products(claim: Quantity, a: Quantity, b: Quantity) -> Iterator[Result]:
-    """Products and quotients of two quantities that have the claim's dimension."""
-    if not claim.unit or not (a.unit or b.unit) or "share" in (dimension(a), dimension(b)):
-        return
-    if any(not one.unit and not one.is_count for one in (a, b)):
-        return
-    left, right = _difference_base(a), _difference_base(b)
-    wanted = dimension(claim)
-    if _combined(a.unit, b.unit, 1) == wanted:
-        yield Result(left * right, wanted, f"{a.text} \u00d7 {b.text}", (a, b))
-    if right and _combined(a.unit, b.unit, -1) == wanted:
-        yield Result(left / right, wanted, f"{a.text} / {b.text}", (a, b))
-    if left and _combined(b.unit, a.unit, -1) == wanted:
-        yield Result(right / left, wanted, f"{b.text} / {a.text}", (b, a))
-
-
-def slope_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """What one quantity changes by for each of another, and how many steps a range has."""
-    united = [one for one in operands if one.kind == "value" and one.unit]
-    ranges = [pair for pair in combinations(united, 2) if dimension(pair[0]) == dimension(pair[1])]
-    if claim.is_count:
-        for (a, b), step in product(ranges, united):
-            if dimension(step) != dimension(a) or step in (a, b) or not _difference_base(step):
-                continue
-            steps = _span(a, b) / _difference_base(step)
-            yield Result(steps + 1, "", f"({a.text} - {b.text}) / {step.text} + 1", (a, b, step))
-            yield Result(steps, "", f"({a.text} - {b.text}) / {step.text}", (a, b, step))
-    if claim.kind != "value" or not claim.unit:
-        return
-    for (a, b), (c, d) in permutations(ranges, 2):
-        if _span(c, d) and _combined(a.unit, c.unit, -1) == dimension(claim):
-            value = _span(a, b) / _span(c, d)
-            text = f"({a.text} - {b.text}) / ({c.text} - {d.text})"
-            yield Result(value, dimension(claim), text, (a, b, c, d))
-
-
-def _span(one: Quantity, other: Quantity) -> float:
-    return abs(one.base - other.base)
-
-
-def part_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """A percentage of another quantity, and what it leaves or adds: 5 % of 12.6 m²."""
-    if claim.kind != "value" or dimension(claim) == "share":
-        return
-    if not claim.unit and not claim.is_count:
-        return
-    shares = [one for one in operands if one.kind == "value" and dimension(one) == "share"]
-    wholes = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
-    for whole in wholes:
-        for one in shares:
-            part = _absolute(one)
-            for factor, name in ((part, ""), (1 - part, "100 % - "), (1 + part, "100 % + ")):
-                value = factor * _absolute(whole)
-                text = f"{name}{one.text} of {whole.text}"
-                yield Result(value, dimension(claim), text, (one, whole))
-
-
-def part_of_stated(
-    claim: Quantity, told: list[Quantity], sentence: str, together: Iterable[list[Quantity]]
-) -> Iterator[Result]:
-    """A told percentage of what is stated, and what a stated percentage leaves of the whole."""
-    stated = _distinct(one for group in together for one in group)
-    shares = [one for one in told if one.kind == "value" and dimension(one) == "share"]
-    wholes = [one for one in stated if dimension(one) != "share"]
-    yield from part_results(claim, [*shares, *wholes])
-    if dimension(claim) == "share" and _REST.search(sentence):
-        for one in stated:
-            if one.kind == "value" and dimension(one) == "share":
-                yield Result(1 - _absolute(one), "share", f"100 % - {one.text}", (one,))
-
-
-def power_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """Squares and cubes of how many times, and their roots: 5 times as wide, 25 the area."""
-    if claim.kind != "times":
-        return
-    for one in operands:
-        if one.kind != "times" or not one.value:
-            continue
-        for power, sign in ((2, "²"), (3, "³"), (-1, "⁻¹")):
-            yield Result(one.value**power, "", f"({one.text}){sign}", (one,))
-        yield Result(one.value**0.5, "", f"√{one.text}", (one,))
-
-
-def _counts(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """Whole numbers that count "each" of some things, or all of them."""
-    counts = [one for one in operands if one.is_count and one.value]
-    for a, b in combinations(sorted(counts, key=_absolute, reverse=True), 2):
-        yield Result(a.value / b.value, "", f"{a.text} / {b.text}", (a, b))
-        yield Result(a.value * b.value, "", f"{a.text} \u00d7 {b.text}", (a, b))
-        yield Result(a.value + b.value, "", f"{a.text} + {b.text}", (a, b))
-
-
-def triple_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
-    """Sums and means of three operands, and one less two others, of the claim's dimension."""
-    alike = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
-    if claim.kind != "value":
-        return
-    if len(alike) > 3:
-        names = " + ".join(one.text for one in alike)
-        yield Result(sum(map(_absolute, alike)), dimension(claim), names, tuple(alike))
-    for three in combinations(alike, 3):
-        c, b, a = sorted(three, key=_absolute)
-        total = sum(map(_absolute, three))
-        names = " + ".join(one.text for one in (a, b, c))
-        yield Result(total, dimension(claim), names, three)
-        yield Result(total / 3, "mean", f"({names}) / 3", three)
-        rest = 2 * _absolute(a) - total
-        yield Result(rest, dimension(claim), f"{a.text} - {b.text} - {c.text}", three)
-    shares = [one for one in operands if dimension(one) == dimension(claim) == "share"]
-    for one, other in combinations(shares, 2):
-        rest = 1 - _absolute(one) - _absolute(other)
-        yield Result(rest, "share", f"100 % - {one.text} - {other.text}", (one, other))
-
-
-def natural_pairs(claim: Quantity, group: list[Quantity]) -> Iterator[list[Quantity]]:
-    """The pairs of a sentence that somebody compares: the only two, the ends, least and most."""
-    kinds: dict[str, list[Quantity]] = {}
-    for one in group:
-        if one.kind == "value" and (one.unit or not claim.unit):
-            kinds.setdefault(one.unit.dimension if one.unit else one.noun, []).append(one)
-    for alike in kinds.values():
-        if not 2 <= len(alike) <= NATURAL:
-            continue
-        pairs = [
-            (alike[0], alike[-1]),
-            (min(alike, key=_absolute), max(alike, key=_absolute)),
-        ]
-        if claim.change and len(alike) <= FEW_ALIKE:
-            pairs += combinations(alike, 2)
-        for pair in dict.fromkeys(pairs):
-            yield list(pair)
+@lru_cache(maxsize=64)  # one source is asked about for every quantity of every answer on it
+def pairs_of_source(shape: Quantity, stated: tuple[Quantity, ...]) -> tuple[Result, ...]:
+    """What any two quantities of a source give."""
+    return tuple(pair_results(shape, list(stated), products=False))
 
 
 def fits(claim: Quantity, result: Result) -> bool:
@@ -369,40 +183,3 @@ def _derivation(claim: Quantity, result: Result) -> Derivation:
     else:
         shown = f"{value:.4g}"
     return Derivation(f"{result.text} = {shown}", result.operands)
-
-
-def dimension(one: Quantity) -> str:
-    """The dimension of a quantity, "" where it has no unit."""
-    return one.unit.dimension if one.unit else ""
-
-
-def _difference_base(one: Quantity) -> float:
-    return abs(replace(one, change=True).base)
-
-
-def _absolute(one: Quantity) -> float:
-    return abs(one.base)
-
-
-def _offset(one: Quantity) -> bool:
-    """Whether zero of the unit is not zero of the quantity."""
-    return bool(one.unit and one.unit.offset)
-
-
-@lru_cache(maxsize=4096)
-def _combined(one: Unit | None, other: Unit | None, power: int) -> str:
-    """The dimension of a product or quotient."""
-    from cephalo.dataset_scripts.refinement.units import registry
-
-    units = registry()
-    left = one.pint if one else units.Unit("")
-    right = other.pint if other else units.Unit("")
-    if (one and one.offset) or (other and other.offset):
-        return "no product"
-    return str((left * right**power).dimensionality)
-
-
-def _distinct(found: Iterable[Quantity]) -> list[Quantity]:
-    """Quantities with a value, each once."""
-    once = {(one.value, dimension(one), one.kind): one for one in found}
-    return [one for one in once.values() if one.kind in ("value", "spread", "times")]

@@ -85,6 +85,7 @@ _WITH = re.compile(
     r"|if)\s+(?:\w+\s+){0,4})$",
     re.IGNORECASE,
 )
+_ADJECTIVE = re.compile(r"(?:[ae]nt|ive|ous|ful|[ai]ble|ic|al|ed|ory|some|oxic)$")
 _VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
 _SAID_OF = re.compile(
     r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?"
@@ -356,6 +357,13 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
 def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
     """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
     word = found[place].text.lower()
+    if word in _DEGREE and place + 1 < len(found):  # "less potent" is no less of anything
+        following = found[place + 1]
+        adjective = _ADJECTIVE.search(following.text) and following.text.lower() not in SIGNS
+        if adjective and clause[found[place].start :].startswith(
+            f"{found[place].text} {following.text}"
+        ):
+            return False
     if word not in SIGNS or word not in POSITIVE:
         return word in SIGNS
     compared = bool(place) and found[place - 1].text.lower() in _DEGREE

@@ -99,6 +99,9 @@ NAMES = {
 }
 # Molecules and groups of which any text on chemistry may speak: solvents, air, side groups.
 COMMON = {"H2O", "O2", "N2", "H2", "CO2", "CH2", "CH3", "CF2", "CF3", "NH2", "NH3", "COOH"}
+# Elements of a compound from which on two compounds of them in a source make a system, whose other
+# compounds a figure may show.
+LEAST_OF_SYSTEM = 3
 LEAST_ALLOYED = 4  # elements of an alloy whose phases may be named by formulas of its elements
 
 
@@ -146,7 +149,10 @@ def _known(formula: str, source: str) -> bool:
     if not is_compound(formula):
         return False
     elements = set(re.findall(_ELEMENT, formula))
-    alloys = (set(re.findall(_ELEMENT, word)) for word in formulas(source) if is_compound(word))
+    compounds = sorted(set(filter(is_compound, formulas(source))))
+    alloys = [set(re.findall(_ELEMENT, word)) for word in compounds]
+    if len(elements) >= LEAST_OF_SYSTEM and alloys.count(elements) > 1:
+        return True
     return any(elements < alloy and len(alloy) >= LEAST_ALLOYED for alloy in alloys) and not (
         elements & _NO_METALS
     )

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterable, Iterator
 
 from cephalo.dataset_scripts.refinement.claims import SMALL, Claim
-from cephalo.dataset_scripts.refinement.derivations import dimension
-from cephalo.dataset_scripts.refinement.printed import axes_of, digits_of, printed_words
-from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.printed import axes_of, printed_words
+from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, digits_of, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.results import dimension
 from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
 from cephalo.dataset_scripts.refinement.words import sentences
 
-_RATIO = re.compile(r"\b(?:ratio|factor) of (?:about |roughly |nearly )?$")
+_RATIO = re.compile(r"\b(?:ratio|factor) (?:of|is) (?:about |roughly |nearly )?$")
 # Before what changed by so much, and between what it changed from and to.
 _CHANGED = re.compile(
     r"\b(?:lo(?:st|ses?)|loss of|by|gain(?:s|ed)?(?: of)?|(?:rise|drop|fall|decrease|increase|gap"
@@ -133,15 +133,18 @@ def against_told(claim: Claim, claims: Iterable[Claim]) -> str | None:
         and other.quantity.kind == "value"
         and not other.quantity.unit.offset
     ]
+    text = fold(claim.text)
+    if len(beside) > 2 and _FROM_TO.fullmatch(text[beside[0].end : beside[1].start]):
+        beside = beside[:2]
     if len(beside) != 2 or dimension(beside[0]) != dimension(beside[1]):
         return None
     small, large = sorted(abs(other.base) for other in beside)
     if not small:
         return None
-    said, results = abs(one.value), (large / small, small / large, 1 - small / large)
+    said = abs(one.value) * (one.unit.factor if times and one.unit else 1.0)
+    results = (large / small, small / large, 1 - small / large)
     if not times:
-        between = fold(claim.text)[beside[0].end : beside[1].start]
-        if not _FROM_TO.fullmatch(between):
+        if not _FROM_TO.fullmatch(text[beside[0].end : beside[1].start]):
             return None
         share, said = dimension(one) == "share", abs(one.value) * one.unit.factor
         if not share and dimension(one) != dimension(beside[0]):

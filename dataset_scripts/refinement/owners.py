@@ -12,8 +12,9 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 
 from cephalo.dataset_scripts.refinement.derivations import derive_from_told
-from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, digits_of, fold, parse
 from cephalo.dataset_scripts.refinement.words import (
+    ELEMENTS,
     UNSPECIFIC,
     clause_around,
     named,
@@ -27,6 +28,7 @@ RIVAL = 0.6  # weight of the rival's words in an answer from which it counts
 OUTWEIGHS = 2.0  # times as much weight of the rival's words as of the right owner's
 # Weights of "440", of "HAT-CN", of "graphene", of "sample".
 NUMBER, NAME, NOUN, GENERIC = 1.5, 1.0, 0.7, 0.2
+ROUNDED = 2.0  # significant digits with which a rounded value may as well be another one
 FROM_QUESTION = 0.6  # share of its weight that a word has which stands in the question only
 
 # Where a sentence with two quantities is parted between them, from the strongest on.
@@ -83,6 +85,9 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
         if is_result(said.quantity, told, answer):
             continue
         same = [one for one in stated if agrees(said.quantity, one.quantity)]
+        exact = any(one.quantity.value == said.quantity.value for one in same)
+        if not exact and digits_of(said.quantity) <= ROUNDED:  # may be read off by eye
+            continue
         # "Two peaks at 26 and 44 degrees" says of neither which it is.
         here = [one for one in same if any(weight_of(word) > GENERIC for word in one.near)]
         rivals = [
@@ -127,6 +132,7 @@ def outweighed(
 def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
     """How much of an owner the answer names with its quantity."""
     owner -= number_of(said.quantity)
+    owner -= {ELEMENTS[one] for one in owner if one in ELEMENTS}  # the symbol beside the name
     total = sum(map(weight_of, owner & said.near))
     if said.alone:
         # "It is 79 Ω." leaves it to the question whose that is.
@@ -138,7 +144,7 @@ def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
 
 def weight_of(one: str) -> float:
     """How much a stem tells of who owns a quantity."""
-    if one in UNSPECIFIC:
+    if one in UNSPECIFIC or (one.isdigit() and len(one) == 1):
         return GENERIC
     if one[0].isdigit():
         return NUMBER

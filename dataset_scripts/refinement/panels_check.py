@@ -63,8 +63,8 @@ def wrong_panel(
 
 
 def fit(words: frozenset[str], profile: dict[str, float]) -> float:
-    """How well words are those of a panel."""
-    return sum(profile.get(word, 0.0) for word in words)
+    """How well words are those of a panel; numbers stand with many panels."""
+    return sum(profile.get(word, 0.0) for word in words if not word[0].isdigit())
 
 
 @lru_cache(maxsize=64)  # one figure is asked about many times

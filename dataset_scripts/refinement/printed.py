@@ -8,7 +8,7 @@ from math import log10
 
 from cephalo.dataset_scripts.refinement.claims import Claim
 from cephalo.dataset_scripts.refinement.figure_words import read_words
-from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, fold, parse
+from cephalo.dataset_scripts.refinement.quantities import agrees, digits_of, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
@@ -65,17 +65,6 @@ def has_scale(source: Source) -> bool:
         sum(any(map(str.isdigit, word)) for word in words) >= LEAST_TICKS
         for words in printed_words(source)
     )
-
-
-def digits_of(one: Quantity) -> float:
-    """The significant digits of a number without zeros at its end; a last 5 counts as half."""
-    if not one.value:
-        return 0.0
-    count = round(abs(one.value) / one.place)
-    while count and count % 10 == 0:
-        count //= 10
-    digits = len(str(count))
-    return digits - 0.5 if count % 5 == 0 and digits > 1 else float(digits)
 
 
 def axes_of(source: Source) -> Iterator[Axis]:

@@ -160,6 +160,17 @@ def coarse_place(value: float, place: float) -> float:
     return place * 5 if digits % 5 == 0 else place
 
 
+def digits_of(one: Quantity) -> float:
+    """The significant digits of a number without zeros at its end; a last 5 counts as half."""
+    if not one.value:
+        return 0.0
+    count = round(abs(one.value) / one.place)
+    while count and count % 10 == 0:
+        count //= 10
+    digits = len(str(count))
+    return digits - 0.5 if count % 5 == 0 and digits > 1 else float(digits)
+
+
 def comparable(one: Quantity, other: Quantity) -> bool:
     """Whether two quantities can be the same: of one dimension, or one without a unit."""
     kinds = {one.kind, other.kind}

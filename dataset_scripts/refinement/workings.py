@@ -19,8 +19,8 @@ MOST_DEPTH = 12  # of brackets
 LARGEST_POWER = 40.0
 
 _SIGN = re.compile(
-    r"\s*(?:(?:(?P<equal>≈|≃|≅|~|=|\b(?:equals?|makes|yields|comes to)\b)"
-    r"|(?P<loose>,? ?\b(?:which is|that is|is|are|gives?|or|i\.e\.|so)\b,?))\s*"
+    r"\s*(?:(?:(?P<equal>≈|≃|≅|~|=|(?:\b(?:equals?|makes|yields|comes to)|, which is)\b)"
+    r"|(?P<loose>,? ?\b(?:that is|is|are|gives?|or|i\.e\.|so)\b,?))\s*"
     r"(?:(?:about|roughly|approximately|around|some|nearly|almost)\b|[≈~])?"
     r"|(?P<power>\^\s?\{?(?P<exponent>-?\d{1,2}(?:\.\d{1,3})?)\}?|(?P<raised>[²³⁴]))"
     r"|(?P<root>√)|(?P<function>(?:sqrt|ln|log10|log|exp|sin|cos|tan|a(?:rc)?sin)\b)"
