@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-MATCHES = 120  # of which pairs are made: those with fewest rivals first
-PAIRS = 512  # that are tried
+MATCHES = 64  # of which pairs are made: those with fewest rivals first
+PAIRS = 128  # that are tried
 MIN_DISTANCE = 10  # pixels between the two, in either picture
 # Of a pair's transform against what each keypoint tells: natural logarithm of scale, radians.
 MAX_SCALE_ERROR, MAX_ANGLE_ERROR = 0.35, 0.25
-POINTS = 192  # of the one picture whose grey levels are compared
+POINTS = 128  # of the one picture whose grey levels are compared
 NEAR_LINES = 3  # pixels from an edge within which these lie
 EDGE = 24  # of Sobel's derivative, in grey levels, at an edge
 BLUR = 2.0  # pixels, of both pictures: about the error of a pair's transform
