@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def build_dataset(
     *,
     only_open: bool = False,
     third_party: bool = True,
+    leave_out: Collection[str] = (),
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Path:
@@ -59,6 +60,7 @@ def build_dataset(
     holds the lock of the first folder.
 
     `third_party`: whether figures are published whose captions name a third party's rights.
+    `leave_out`: documents, as the column `document` names them, of which nothing is published.
 
     It appears whole: it is written beside and renamed. What is compared lies in the first folder's
     `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
@@ -82,7 +84,7 @@ def build_dataset(
             workers=min(workers, enough),
         )
         with closing(selected) as selection:
-            write_dataset(aside, selection, repo_id, folders)
+            write_dataset(aside, selection, repo_id, folders, leave_out)
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     except sqlite3.OperationalError as error:
@@ -93,12 +95,21 @@ def build_dataset(
     return folder
 
 
-def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: list[Path]) -> None:
-    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card.
+def write_dataset(
+    folder: Path,
+    selection: Selection,
+    repo_id: str,
+    folders: list[Path],
+    leave_out: Collection[str] = (),
+) -> None:
+    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card; none of the
+    documents whose names are in `leave_out`.
 
-    Raises CephaloError where none are.
+    Raises CephaloError where none are kept, or a name in `leave_out` is no document's.
     """
     dropped = selection.dropped()
+    met: set[int] = set()  # documents that are left out by name
+    names = set(leave_out)
     for (config, reason), count in dropped.items():
         print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
     split_of = selection.splits()
@@ -131,7 +142,13 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
         for (_, row), (document, keep) in tqdm(
             decided, total=total, desc=f"Writing {config}", unit=" rows", disable=None
         ):
-            if keep:
+            if row["document"] in leave_out:
+                names.discard(row["document"])
+                dropped[config, "named"] += keep
+                if keep and document not in met:
+                    met.add(document)
+                    documents[SPLITS[split_of[document]]] -= 1
+            elif keep:
                 split = SPLITS[split_of[document]]
                 apart = NON_COMMERCIAL * is_non_commercial(row["license"])
                 writers[f"{config}{apart}"][split].add(row)
@@ -142,6 +159,13 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
                 writer.close()
             if any(writer.rows for writer in own.values()):
                 infos[name] = dataset_info(features, own)
+    if names:
+        raise CephaloError(
+            f"--leave-out {min(names)!r}: no document of this name; give it as the column "
+            "`document` has it"
+        )
+    if not infos:
+        raise CephaloError(f"{folders[0]}: all documents are left out by name; keep one")
     write_card(folder, facts, infos)
     for line in summary(documents, dropped, selection.count_links(), infos):
         print(line, file=sys.stderr)

@@ -1,7 +1,8 @@
 """Whether a picture shows a part of another: keypoints give the transform, pixels decide.
 
 The transform is an affine one with little stretch, of either handedness. Repeated hatching, letters
-and axes make several likely, so the pictures are laid over each other by the first few.
+and axes make several likely, so the pictures are laid over each other by the first few: roughly,
+then, fitted to the pixels, exactly. Where few keypoints agree, pairs of them give transforms.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from cephalo.dataset_scripts.local_features import Local, mirror_mask
-from cephalo.dataset_scripts.local_overlay import Agreement, agrees, lay_over
+from cephalo.dataset_scripts.local_overlay import EXACT, ROUGH, agrees, lay_over
+from cephalo.dataset_scripts.local_pairs import fit, transforms_of_pairs
 
 MAX_DISTANCE = 38  # bits of 128 in which the descriptors of one keypoint differ
 MAX_FIRST_DISTANCE = 19  # of the first 64 of them, which are more certain than the others
@@ -35,7 +37,9 @@ Transform = tuple[np.ndarray, np.ndarray]
 def shows_part(one: Local, other: Local, ways: Iterable[bool] = (False, True)) -> bool:
     """Whether one of the pictures shows a part, or the whole, of the other as it is or mirrored;
     `ways` has True to try the mirrored picture, False to try it as it is."""
-    return any(agrees(compare(one, other, mirrored)) for mirrored in ways)
+    # The smaller one is looked for in the larger one.
+    small, large = sorted((one, other), key=lambda local: local.picture.size)
+    return any(is_in(mirror(small) if mirrored else small, large) for mirrored in ways)
 
 
 def same_picture(one: Local, other: Local) -> bool:
@@ -45,32 +49,45 @@ def same_picture(one: Local, other: Local) -> bool:
     factors = sides / (width, height)
     # A pixel's centre lies at a whole number.
     whole = np.column_stack([np.diag(factors), (factors - 1) / 2])
-    edge_to_edge = lay_over(one, other, whole, (sides - 1) * CORNERS)
-    return agrees(edge_to_edge) or agrees(compare(one, other, False))
+    edge_to_edge = lay_over(one, other, whole, (sides - 1) * CORNERS, ROUGH)
+    return (agrees(edge_to_edge, ROUGH) and fits(one, other, whole)) or is_in(one, other)
 
 
-def compare(one: Local, other: Local, mirrored: bool) -> Agreement | None:
-    """How a picture, or its mirror image, agrees with another under the best of the transforms
-    that are likely; None without one under which anything is alike."""
-    first, second = match(one, other, mirrored)
-    if len(first) < MIN_INLIERS:
-        return None
-    best = None
+def mirror(local: Local) -> Local:
+    """The local features of a picture's mirror image."""
+    points = local.points.copy()
+    points[:, 0] = local.picture.shape[1] - 1 - points[:, 0]
+    points[:, 3] = np.pi - points[:, 3]
+    picture = np.ascontiguousarray(local.picture[:, ::-1])
+    return Local(points, local.signs ^ mirror_mask(), picture, local.indexed)
+
+
+def is_in(one: Local, other: Local) -> bool:
+    """Whether a picture agrees with another under one of the transforms that are likely."""
+    first, second = match(one, other)
     points, others = one.points[first], other.points[second]
-    for transform, inliers in likely_transforms(points, others, mirrored):
-        agreement = lay_over(one, other, transform, others[inliers, :2])
-        if agrees(agreement):
-            return agreement
-        if agreement and (best is None or agreement.share > best.share):
-            best = agreement
-    return best
+    for transform, inliers in likely_transforms(points, others):
+        rough = lay_over(one, other, transform, others[inliers, :2], ROUGH)
+        if agrees(rough, ROUGH) and fits(one, other, transform):
+            return True
+    pairs = transforms_of_pairs(points, others, one.picture, other.picture)
+    return any(fits(one, other, transform) for transform in pairs)
 
 
-def match(one: Local, other: Local, mirrored: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The keypoints and the corners of two pictures that may be the same, with the one mirrored or
-    not: their numbers among the ones and among the others, nearest first."""
-    signs = one.signs ^ mirror_mask() if mirrored else one.signs
-    start, other_start = one.indexed, other.indexed
+def fits(one: Local, other: Local, transform: np.ndarray) -> bool:
+    """Whether a picture agrees with another, pixel by pixel, near a transform."""
+    fitted = fit(transform, one.picture, other.picture)
+    if fitted is None or not is_likely(fitted):
+        return False
+    corners = (np.array(one.picture.shape[::-1]) - 1) * CORNERS
+    moved = corners @ fitted[:, :2].T + fitted[:, 2]
+    return agrees(lay_over(one, other, fitted, moved, EXACT), EXACT)
+
+
+def match(one: Local, other: Local) -> tuple[np.ndarray, np.ndarray]:
+    """The keypoints and the corners of two pictures that may be the same: their numbers among the
+    ones and among the others, nearest first."""
+    signs, start, other_start = one.signs, one.indexed, other.indexed
     firsts, seconds, nears = zip(
         near_signs(signs[:start], other.signs[:other_start]),
         near_signs(signs[start:], other.signs[other_start:]),
@@ -97,17 +114,13 @@ def near_signs(signs: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.nd
     return first[kept], second[kept], near[kept]
 
 
-def likely_transforms(
-    points: np.ndarray, others: np.ndarray, mirrored: bool
-) -> Iterator[Transform]:
+def likely_transforms(points: np.ndarray, others: np.ndarray) -> Iterator[Transform]:
     """Transforms on which several of n matched keypoints (n, 4) agree, those with most first.
 
     They come nearest first. Each gives a similarity transform by itself, so the first ones are all
     tried, and nothing by chance.
     """
     places, angles = points[:, :2].astype(np.float64), points[:, 3].astype(np.float64)
-    if mirrored:
-        places, angles = places * (-1, 1), np.pi - angles
     targets = others[:, :2].astype(np.float64)
     scales, turns = others[:, 2] / points[:, 2].astype(np.float64), others[:, 3] - angles
     # As complex numbers: turned and scaled about each of the guesses, (guesses, matches).
@@ -118,15 +131,14 @@ def likely_transforms(
     agreeing &= np.abs(logs - logs[tries]) < MAX_SCALE_ERROR
     agreeing &= (directions * directions[tries].conj()).real > np.cos(MAX_ANGLE_ERROR)
     left = agreeing.copy()
-    for _ in range(TRANSFORMS):
+    for _ in range(TRANSFORMS if len(left) else 0):
         guess = int(left.sum(1).argmax())
         if left[guess].sum() < MIN_INLIERS:
             return
         left &= ~agreeing[guess]
         fitted = fit_transform(places, targets, agreeing[guess])
         if fitted is not None:
-            transform, inliers = fitted
-            yield transform * (-1, 1, 1) if mirrored else transform, inliers
+            yield fitted
 
 
 def fit_transform(places: np.ndarray, targets: np.ndarray, likely: np.ndarray) -> Transform | None:
@@ -141,10 +153,13 @@ def fit_transform(places: np.ndarray, targets: np.ndarray, likely: np.ndarray) -
     if min(distinct(places[inliers]), distinct(targets[inliers])) < MIN_INLIERS:
         return None
     transform = solved.T
+    return (transform, inliers) if is_likely(transform) else None
+
+
+def is_likely(transform: np.ndarray) -> bool:
+    """Whether a transform stretches and scales no more than copies are."""
     large, small = np.linalg.svd(transform[:, :2], compute_uv=False)
-    if large > MAX_STRETCH * small or not 1 / MAX_SCALE < small * large < MAX_SCALE**2:
-        return None
-    return transform, inliers
+    return bool(large <= MAX_STRETCH * small and 1 / MAX_SCALE < small * large < MAX_SCALE**2)
 
 
 def distinct(places: np.ndarray) -> int:

@@ -17,12 +17,31 @@ MIN_SPREAD = 0.12
 # The common area's tiles: so many along its longer side, but no smaller than so many pixels.
 TILES, TILE_PIXELS = 10, 12
 FLAT = 4.0  # standard deviation of the grey levels of a tile that shows nothing
-SHIFTS = (-2, 0, 2)  # pixels, in both directions, by which the transform may err in a tile
-MIN_CORRELATION = 0.6  # of the grey levels of a tile that agrees
-MIN_AGREEMENT = 0.8  # of the tiles that show something
 MIN_TILES = 6  # that agree
 MAX_APART = 3  # tiles side by side that do not: a letter or an arrow, but no curve
 MIN_COVER = 0.6  # of the contents of one of the pictures, that lies in the common area
+
+
+class Look(NamedTuple):
+    """How closely tiles are compared.
+
+    The `blur` of both pictures in pixels; the `shifts` in pixels, in both directions, by which the
+    transform may err in a tile; the `correlation` of the grey levels of a tile that agrees; and the
+    `share` of the tiles that show something, that must.
+    """
+
+    blur: float
+    shifts: tuple[int, ...]
+    correlation: float
+    share: float
+
+
+# Under a transform from keypoints, which errs by pixels: a line is as wide as that error.
+ROUGH = Look(1.2, (-2, 0, 2), 0.6, 0.8)
+# Under one that was fitted to the pixels. Of 46 figures of the papers in `wide` and their copies,
+# the tenth part of the tiles that agrees least correlates by 0.92 or more; of tables, block
+# diagrams and plots of one template by 0.81 at most.
+EXACT = Look(0.8, (-1, 0, 1), 0.88, 0.9)
 
 
 class Agreement(NamedTuple):
@@ -40,11 +59,11 @@ class Agreement(NamedTuple):
     cover: float
 
 
-def agrees(agreement: Agreement | None) -> bool:
+def agrees(agreement: Agreement | None, look: Look) -> bool:
     """Whether pictures that agree so much show the same where they lie over each other."""
     return (
         agreement is not None
-        and agreement.share >= MIN_AGREEMENT
+        and agreement.share >= look.share
         and agreement.tiles >= MIN_TILES
         and agreement.apart <= MAX_APART
         and agreement.cover >= MIN_COVER
@@ -52,7 +71,7 @@ def agrees(agreement: Agreement | None) -> bool:
 
 
 def lay_over(
-    one: Local, other: Local, transform: np.ndarray, inliers: np.ndarray
+    one: Local, other: Local, transform: np.ndarray, inliers: np.ndarray, look: Look
 ) -> Agreement | None:
     """How two pictures agree under the transform from the one to the other; `inliers` (n, 2) are
     places in the other. None if these span too little, or lie on one line.
@@ -77,8 +96,8 @@ def lay_over(
     if (spans < MIN_SPAN * sides).any():
         return None
     tile = max(TILE_PIXELS, -(-int(sides.max()) // TILES))
-    correlations, seen = correlate(moved[box], other.picture[box], shown[box], tile)
-    differ = (correlations < MIN_CORRELATION) & seen
+    correlations, seen = correlate(moved[box], other.picture[box], shown[box], tile, look)
+    differ = (correlations < look.correlation) & seen
     _, areas = cv2.connectedComponents(differ.astype(np.uint8))
     apart = int(np.bincount(areas[differ], minlength=1).max())
     agreeing = int(seen.sum() - differ.sum())
@@ -133,18 +152,17 @@ def contents(picture: np.ndarray, where: np.ndarray) -> float:
 
 
 def correlate(
-    one: np.ndarray, other: np.ndarray, shown: np.ndarray, tile: int
+    one: np.ndarray, other: np.ndarray, shown: np.ndarray, tile: int, look: Look
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The correlation of each tile of two pictures of one size, at the best of the `SHIFTS`, and
+    """The correlation of each tile of two pictures of one size, at the best of the shifts, and
     whether the tile shows something in either and lies in `shown`, each (rows, columns)."""
-    # A line is as wide as the error of its place.
-    ones, others = (cv2.GaussianBlur(p.astype(np.float32), (0, 0), 1.2) for p in (one, other))
+    ones, others = (cv2.GaussianBlur(p.astype(np.float32), (0, 0), look.blur) for p in (one, other))
     weights = tile_means(shown.astype(np.float32), tile)
     mean, variance = mean_and_variance(others, tile)
     best = np.full(weights.shape, -1.0)
     first_variance = None
-    for down in SHIFTS:
-        for right in SHIFTS:
+    for down in look.shifts:
+        for right in look.shifts:
             moved = np.roll(ones, (down, right), (0, 1))
             own, own_variance = mean_and_variance(moved, tile)
             if not down and not right:

@@ -49,6 +49,14 @@ def publish(
             "panel: a Hub name [:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
         ),
     ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DOCUMENT",
+            help="Publish nothing of this document, such as one in which a credential was found: "
+            "its name in the column `document`. Repeatable.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -91,6 +99,7 @@ def publish(
             repo_id,
             only_open=only_open_licenses,
             third_party=private or allow_third_party,
+            leave_out=leave_out or [],
             exclude={name: images_of(name, token) for name in exclude or []},
             workers=workers or os.cpu_count() or 1,
         )

@@ -245,16 +245,19 @@ def refuse_credentials(folder: Path, files: Iterable[str], token: str | None) ->
                 raise CephaloError(
                     f"{name}, {f'line {line}' if part.lines else part.where}: what looks like "
                     f"{found.kind} ({found.shown}...); take it out, then push again"
+                    + (", or leave the document out with --leave-out" if part.document else "")
                 )
 
 
 @dataclass(frozen=True)
 class Part:
-    """Text of a file: where it is, such as "row 3", or the number of its first line."""
+    """Text of a file: where it is, such as "row 3", or the number of its first line; and the
+    document of a dataset's row."""
 
     text: str
     where: str = ""
     lines: int = 0
+    document: str = ""
 
 
 def parts(path: Path) -> Iterator[Part]:
@@ -308,7 +311,9 @@ def parquet_parts(path: Path) -> Iterator[Part]:
             batches = file.iter_batches(ROWS, columns=names) if names else ()
             rows = (row for batch in batches for row in batch.to_pylist())
             for number, row in enumerate(rows, 1):
-                yield Part("\n".join(strings(row)), f"row {number}")
+                document = str(row.get("document") or "")
+                where = f"row {number} of {document}" if document else f"row {number}"
+                yield Part("\n".join(strings(row)), where, document=document)
     except (OSError, pa.ArrowException) as error:
         raise CephaloError(
             f"{path} is no whole Parquet file ({type(error).__name__}); make it again"

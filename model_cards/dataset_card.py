@@ -36,6 +36,7 @@ REASONS = {
     "excluded": "shows an image of a dataset that is kept out, or a part of one",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
+    "named": "of a document that was left out by its name",
     "figure": "about a figure that was left out",
 }
 

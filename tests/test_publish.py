@@ -293,6 +293,21 @@ def test_figures_of_third_parties_are_left_out_of_what_is_public(tmp_path):
     assert "| `figures` | the caption names a third party's rights | 2 |" in text
 
 
+def test_a_document_is_left_out_by_its_name(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=4)
+    names = {row["document"] for row in read_rows([*(folder / "figures").glob("*")], ["document"])}
+    gone = min(names)
+    made = build_dataset([folder], "lab/nacre", leave_out=[gone])
+    for config in ("figures", "conversations"):
+        shards = sorted((made / config).glob("*.parquet"))
+        assert {row["document"] for row in read_rows(shards, ["document"])} == names - {gone}
+    card = (made / "README.md").read_text()
+    assert "of a document that was left out by its name" in card
+    assert gone not in (made / "ATTRIBUTION.md").read_text()
+    with pytest.raises(CephaloError, match="no document of this name"):
+        build_dataset([folder], "lab/nacre", leave_out=["no.pdf"])
+
+
 def test_card_tells_what_the_hub_asks(tmp_path):
     folder = write_figures(tmp_path / "made", documents=2, author="Ana Silva")
     card = DatasetCard.load(build_dataset([folder], "lab/nacre") / "README.md")

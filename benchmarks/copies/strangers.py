@@ -1,7 +1,7 @@
 """Pictures of one kind that are no copies of each other: what must not be joined.
 
 Micrographs of one material, with and without the data bar that one microscope writes below all of
-them, and plots with one frame, one legend and the same labels.
+them, plots with one frame, one legend and the same labels, and what `templates` draws.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
+
+from benchmarks.copies.templates import TEMPLATES
 
 SIZE = (640, 480)
 BAR_HEIGHT = 44  # pixels of a data bar
@@ -28,6 +30,8 @@ def strangers(count: int) -> dict[str, list[Image.Image]]:
         pictures = [draw(np.random.default_rng((number, seed))) for seed in range(count)]
         made[name] = pictures
         made[f"{name}, data bar"] = [with_data_bar(picture) for picture in pictures]
+    for number, (name, draw) in enumerate(TEMPLATES.items()):
+        made[name] = [draw(np.random.default_rng((20 + number, seed))) for seed in range(count)]
     made["plots of one frame"] = [plot(np.random.default_rng((9, seed))) for seed in range(count)]
     return made
 
