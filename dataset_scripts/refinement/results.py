@@ -233,7 +233,7 @@ def dimension(one: Quantity) -> str:
 
 
 def _difference_base(one: Quantity) -> float:
-    return abs(replace(one, change=True).base)
+    return abs(one.scaled)
 
 
 def absolute(one: Quantity) -> float:
