@@ -10,10 +10,12 @@ from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
+from cephalo.dataset_scripts.refinement.quantities import without_quantities
 from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stems
 
 AHEAD = 1.0  # by how much another panel must fit better
 TIMES = 2.0  # and how many times better
+ASKED = 0.5  # share of its weight that a word has which the question has too
 FEW = 2  # stems; with so few of its own, a part of an answer is read with the question
 
 _LETTERS = (
@@ -51,10 +53,12 @@ def wrong_panel(
         known = [letter for letter in letters if letter in profile]
         if not known:
             continue
-        said = stems(part)
-        words = said | asked if not place and len(said) <= FEW else said
-        own = max(fit(words, profile[letter]) for letter in known)
-        rest = {other: fit(words, profile[other]) for other in profile if other not in letters}
+        said = stems(without_quantities(part))  # "10 C" is no carbon
+        elliptic = not place and len(said) <= FEW
+        words, less = (said | asked, frozenset()) if elliptic else (said, asked)
+        fits = {letter: fit(words, less, profile[letter]) for letter in profile}
+        own = max(fits[letter] for letter in known)
+        rest = {other: fits[other] for other in profile if other not in letters}
         best = max(rest, key=lambda one: rest[one], default=None)
         if best and rest[best] >= own + AHEAD and rest[best] >= TIMES * own:
             shared = sorted(words & profile[best].keys(), key=lambda one: -profile[best][one])
@@ -62,9 +66,16 @@ def wrong_panel(
     return None
 
 
-def fit(words: frozenset[str], profile: dict[str, float]) -> float:
-    """How well words are those of a panel; numbers stand with many panels."""
-    return sum(profile.get(word, 0.0) for word in words if not word[0].isdigit())
+def fit(words: frozenset[str], asked: frozenset[str], profile: dict[str, float]) -> float:
+    """How well words are those of a panel.
+
+    Numbers stand with many panels, and what is `asked` may be asked of all.
+    """
+    return sum(
+        profile.get(word, 0.0) * (ASKED if word in asked else 1.0)
+        for word in words
+        if not word[0].isdigit()
+    )
 
 
 @lru_cache(maxsize=64)  # one figure is asked about many times
