@@ -91,7 +91,7 @@ def test_operands_of_a_working_have_no_owner():
     passages = ("The mass changes by 5.07 % for the oxide and by 10.70 % for the graphene.",)
     shown = "For the graphene, 5.07 + 5.63 = 10.70 is its share."
     assert wrong_owner("How much is it?", shown, passages) is None
-    given = "The mass changes by 5.07 % for the graphene."
+    given = "For the graphene, 5.07 % is its share."
     assert wrong_owner("How much is it?", given, passages)
 
 

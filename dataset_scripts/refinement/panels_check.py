@@ -23,8 +23,8 @@ _LETTERS = (
 )
 _NAMED = re.compile(
     r"\b(?:[Pp]anels?|[Pp]arts?|[Ii]mages?|[Pp]lots?|[Gg]raphs?|[Mm]aps?|[Mm]icrographs?)\s"
-    r"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w'.]))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
-    r"(?:and\s)?(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-z](?![\w'.])))*)"
+    r"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w']|\.\s?\w))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
+    r"(?:and\s)?(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-z](?![\w']|\.\s?\w)))*)"
     r"|(?<![\w(])(?P<bare>\([a-zA-Z]\)(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\([a-zA-Z]\))*)"
 )
 _CITED = re.compile(
