@@ -191,8 +191,11 @@ def comparable(one: Quantity, other: Quantity) -> bool:
 
 def _is_degrees(one: Quantity, other: Quantity) -> bool:
     """Whether one is in degrees, of which it does not say which, and the other in °C."""
-    names = {each.unit.name for each in (one, other) if each.unit}
-    return names == {"deg", "degC"} and "egree" in one.text + other.text
+    names = one.unit.name, other.unit.name
+    return names in _DEGREE_NAMES and "egree" in one.text + other.text
+
+
+_DEGREE_NAMES = (("deg", "degC"), ("degC", "deg"))
 
 
 def _is_share_of_one(one: Quantity, other: Quantity) -> bool:
