@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_refine_quantities import missing_quantity
 
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Context, failed_checks
 from cephalo.dataset_scripts.refinement.formulas import ELEMENTS, formulas, missing_formula
@@ -12,7 +13,6 @@ from cephalo.dataset_scripts.refinement.near_equal import NearEqual
 from cephalo.dataset_scripts.refinement.number_words import written_value
 from cephalo.dataset_scripts.refinement.quantities import parse
 from cephalo.dataset_scripts.refinement.quotation import source_of
-from cephalo.dataset_scripts.refinement.reasoning import missing_quantity
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn, load_prompt
 
 FIGURE = {

@@ -189,10 +189,20 @@ def test_panels_are_told_by_their_captions():
 
 def test_words_of_the_question_tell_less_of_a_panel_than_those_of_the_answer():
     captions = (("a", "Discharge of graphene"), ("b", "Carbon composite"))
-    answer = "The plateau in the discharge curve of panel B is short at 10 C."
+    answer = "The discharge in panel B is short and flat at 10 C."
     assert wrong_panel("How does the discharge go?", answer, captions, ()) is None
     found = wrong_panel("How does it go?", answer, captions, ())
     assert found == "panel (b): dischar is said of panel (a)"
+
+
+def test_a_word_among_many_is_of_no_panel():
+    captions = (("a", "Coated wire"), ("b", "Bent tube"), ("c", "Flat sheet"), ("d", "Ring"))
+    told = "Panel (a) has a tube."
+    among = "Panel (a) has deep grooves, small pits and a tube beside two grey flakes."
+    assert (
+        wrong_panel("What is seen?", told, captions, ()) == "panel (a): tube is said of panel (b)"
+    )
+    assert wrong_panel("What is seen?", among, captions, ()) is None
 
 
 def test_abbreviated_methods_name_a_panel():

@@ -6,13 +6,13 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_refine_quantities import source, supported
+from test_refine_quantities import missing_quantity, source, supported
 
 from cephalo.dataset_scripts.refinement.facts import molar_mass
 from cephalo.dataset_scripts.refinement.molar_masses import mass_of
 from cephalo.dataset_scripts.refinement.printed import axes_in
 from cephalo.dataset_scripts.refinement.quantities import digits_of, parse
-from cephalo.dataset_scripts.refinement.reasoning import account, missing_quantity
+from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.workings import workings
 
 

@@ -15,6 +15,7 @@ from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stem
 
 AHEAD = 1.0  # by how much another panel must fit better
 TIMES = 2.0  # and how many times better
+SHARED = 0.3  # of the words of a part of an answer that the other panel must have
 ASKED = 0.5  # share of its weight that a word has which the question has too
 FEW = 2  # stems; with so few of its own, a part of an answer is read with the question
 
@@ -62,6 +63,9 @@ def wrong_panel(
         best = max(rest, key=lambda one: rest[one], default=None)
         if best and rest[best] >= own + AHEAD and rest[best] >= TIMES * own:
             shared = sorted(words & profile[best].keys(), key=lambda one: -profile[best][one])
+            telling = [one for one in words - UNSPECIFIC if not one[0].isdigit()]
+            if len(shared) < SHARED * len(telling):
+                continue  # a word among many may be that of any panel
             return f"panel ({known[0]}): {', '.join(shared[:3])} is said of panel ({best})"
     return None
 

@@ -45,11 +45,6 @@ class Account:
     missing: str | None
 
 
-def missing_quantity(text: str, source: str) -> str | None:
-    """The first quantity of `text` that a source of this text alone speaks against, or None."""
-    return account((("", text),), Source("", (source,), "")).missing
-
-
 @lru_cache(maxsize=16)  # asked for by the check and for the row; holds images
 def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
     """Account for the quantities of (question, answer) turns.
