@@ -232,7 +232,7 @@ def loops(talk: Talk, context: Context) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)  # an answer is looked at again after each of its second looks
+@lru_cache(maxsize=256)  # teachers give the same answers again, and answers are checked again
 def deflated(data: bytes) -> int:
     """The bytes that zlib makes of a text of MAX_CHARACTERS or less, within 60 kB of memory rather
     than the 260 kB that it would take and clear."""
