@@ -131,7 +131,10 @@ def print_kinds(judged: list[Judged]) -> None:
         print(f"{verdict:7}  {kind:18}  {yes:8}  {every[verdict, kind] - yes:8}")
     good = [not one.failed for one in judged if one.answer["verdict"] == "good"]
     bad = [bool(one.failed) for one in judged if one.answer["verdict"] == "bad"]
-    print(f"\ngood kept {share(sum(good), len(good))}, bad caught {share(sum(bad), len(bad))}\n")
+    print(f"\ngood kept {share(sum(good), len(good))}, bad caught {share(sum(bad), len(bad))}")
+    # A question that was asked before is rejected whatever its answer says.
+    again = sum(one.failed.keys() == {"same_question"} for one in judged)
+    print(f"{again} of all only for a question that was asked before\n")
 
 
 def print_checks(judged: list[Judged]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from cephalo.dataset_scripts.refinement import checks
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Context, failed_checks
-from cephalo.dataset_scripts.refinement.quotation import Source
+from cephalo.dataset_scripts.refinement.quotation import Picture, Source
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn
 
 STARTS = ["bal", "cor", "dim", "fen", "gup", "hat", "jol", "kir", "lum", "nox"]
@@ -45,35 +45,54 @@ def test_every_turn_is_counted():
     assert CHECKS["length"](talk, Context(source(), 3, "")) == "an answer of 2 words"
 
 
+OTHER = " ".join(WORDS[80:90])  # what a source says of its figure
+
+
 @pytest.mark.parametrize(
-    ("said", "shared", "asked", "asked_shared", "off"),
+    ("said", "shared", "off"),
     [
-        (20, 0, 0, 0, True),
-        (20, 1, 0, 0, True),
-        (20, 2, 0, 0, False),
-        (12, 1, 8, 1, False),
-        (12, 1, 9, 1, True),
-        (11, 0, 9, 2, False),
-        (11, 0, 9, 1, True),
-        (4, 0, 6, 1, False),
-        (4, 0, 7, 1, True),
-        (4, 1, 6, 0, False),
-        (0, 0, 6, 0, True),
-        (0, 0, 0, 0, False),
+        (20, 0, True),
+        (20, 1, True),
+        (20, 2, False),  # a tenth is shared
+        (8, 0, True),
+        (7, 0, False),  # too few words to judge by
+        (0, 0, False),
     ],
 )
-def test_off_topic_weighs_what_answer_and_question_share_with_the_source(
-    said, shared, asked, asked_shared, off
-):
-    answer, question = WORDS[:said], WORDS[50 : 50 + asked]
-    given = source(" ".join(answer[:shared] + question[:asked_shared]))
-    found = detail("off_topic", " ".join(answer), " ".join(question), given)
+def test_off_topic_weighs_what_an_answer_shares_with_the_source(said, shared, off):
+    answer = WORDS[:said]
+    found = detail("off_topic", " ".join(answer), "What is so?", source(OTHER, *answer[:shared]))
     assert found == (f"{shared} of {said} content words are in the source" if off else None)
+
+
+@pytest.mark.parametrize(
+    ("question", "told", "printed", "off"),
+    [
+        (f"Why is {WORDS[90]} so?", OTHER, "", True),
+        (f"Why is {WORDS[80]} so?", OTHER, "", False),  # asks about the figure
+        ("Why is the curve so?", f"{OTHER} curve", "", True),  # as one asks about any figure
+        ("Why is it so?", " ".join(WORDS[80:87]), "", False),  # little is said of the figure
+        ("Why is it so?", OTHER, WORDS[5], False),
+        (f"Why is {WORDS[90]} so?", OTHER, WORDS[90], False),
+    ],
+)
+def test_off_topic_leaves_questions_on_the_figure_to_knowledge(question, told, printed, off):
+    given = Source("", (told,), "", figures=(Picture(None, (printed,)),))
+    found = detail("off_topic", " ".join(WORDS[:20]), question, given)
+    assert found == ("0 of 20 content words are in the source" if off else None)
+
+
+@pytest.mark.parametrize("looks", ["left right curve axis panel line circle row dotted square"])
+def test_words_of_any_image_are_of_no_topic(looks):
+    assert detail("off_topic", looks, given=source(OTHER)) is None
+    assert detail("off_topic", f"{looks} {' '.join(WORDS[:8])}", given=source(OTHER)) == (
+        "0 of 8 content words are in the source"
+    )
 
 
 @pytest.mark.parametrize(("among", "off"), [(2, True), (3, True), (4, False), (6, False)])
 def test_words_of_the_other_figures_count_half(among, off):
-    given = source("nothing", others=((WORDS[0],), (" ".join(WORDS[1:among]), "nothing")))
+    given = source(OTHER, others=((WORDS[0],), (" ".join(WORDS[1:among]), "nothing")))
     found = detail("off_topic", " ".join(WORDS[:20]), given=given)
     assert (found == "0 of 20 content words are in the source") == off and (found is None) != off
 

@@ -2,7 +2,7 @@
 conditions, comparisons and questions that it has to keep to."""
 
 import pytest
-from test_refine_quantities import supported
+from test_refine_quantities import missing_quantity, supported
 
 from cephalo.dataset_scripts.refinement.belonging import other_figure
 from cephalo.dataset_scripts.refinement.checks import Context, failed_checks
@@ -14,7 +14,6 @@ from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.quantities import parse
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.reactions import balanced
-from cephalo.dataset_scripts.refinement.reasoning import missing_quantity
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn
 
 

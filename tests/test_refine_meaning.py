@@ -87,6 +87,14 @@ def test_right_owners_pass(answer):
     assert wrong_owner("How is it?", answer, SOURCE) is None
 
 
+def test_operands_of_a_working_have_no_owner():
+    passages = ("The mass changes by 5.07 % for the oxide and by 10.70 % for the graphene.",)
+    shown = "For the graphene, 5.07 + 5.63 = 10.70 is its share."
+    assert wrong_owner("How much is it?", shown, passages) is None
+    given = "For the graphene, 5.07 % is its share."
+    assert wrong_owner("How much is it?", given, passages)
+
+
 # --- directions
 
 
@@ -117,6 +125,24 @@ def test_the_contrary_of_the_source_is_found(answer):
 )
 def test_what_agrees_with_the_source_passes(answer):
     assert against_source("What is seen?", answer, SOURCE) is None
+
+
+MERGER = ("The eccentricity leads to a significant reduction in the merger time.",)
+COPPER = ("The reduction of CO2 by a copper catalyst proceeds at 2 V.",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "passages", "found"),
+    [
+        ("Eccentricity lengthens the merger time.", MERGER, True),
+        ("Eccentricity shortens the merger time.", MERGER, False),
+        # A reduction of something can be a reaction, and a letter a unit.
+        ("CO2 rises at the copper catalyst.", COPPER, False),
+        ("The potential exceeds 2 V.", ("Above 2 V it falls.",), False),
+    ],
+)
+def test_verbs_are_held_to_nouns_of_the_contrary(answer, passages, found):
+    assert bool(against_source("What is seen?", answer, passages)) == found
 
 
 def test_what_is_known_in_general_is_not_contradicted():
@@ -161,7 +187,34 @@ def test_panels_are_told_by_their_captions():
     assert wrong_panel("Where is the melt level varied?", "In panel (a).", PANELS, ()) is None
 
 
+def test_words_of_the_question_tell_less_of_a_panel_than_those_of_the_answer():
+    captions = (("a", "Discharge of graphene"), ("b", "Carbon composite"))
+    answer = "The discharge in panel B is short and flat at 10 C."
+    assert wrong_panel("How does the discharge go?", answer, captions, ()) is None
+    found = wrong_panel("How does it go?", answer, captions, ())
+    assert found == "panel (b): dischar is said of panel (a)"
+
+
+def test_a_word_among_many_is_of_no_panel():
+    captions = (("a", "Coated wire"), ("b", "Bent tube"), ("c", "Flat sheet"), ("d", "Ring"))
+    told = "Panel (a) has a tube."
+    among = "Panel (a) has deep grooves, small pits and a tube beside two grey flakes."
+    assert (
+        wrong_panel("What is seen?", told, captions, ()) == "panel (a): tube is said of panel (b)"
+    )
+    assert wrong_panel("What is seen?", among, captions, ()) is None
+
+
+def test_abbreviated_methods_name_a_panel():
+    captions = (("a", "EIS profiles"), ("b", "TEM images"), ("c", "XRD patterns"))
+    question = "Where is what plotted?"
+    assert wrong_panel(question, "The impedance is in panel b.", captions, ())
+    assert wrong_panel(question, "The impedance is in panel a.", captions, ()) is None
+
+
 def test_letters_of_panels_are_read():
+    assert [letters for letters, _ in parts("The arcs are in panel f.")] == [["f"]]
+    assert parts("The species of panel B. subtilis grows.") == []
     found = parts("Panels (B) to (D) show spheres, and the map is seen in (e).")
     assert [letters for letters, _ in found] == [["b", "c", "d"], ["e"]]
 

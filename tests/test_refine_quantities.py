@@ -14,8 +14,8 @@ from cephalo.dataset_scripts.refinement import facts, printed, units
 from cephalo.dataset_scripts.refinement.figure_words import read_words
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
 from cephalo.dataset_scripts.refinement.quantities import agrees, parse
-from cephalo.dataset_scripts.refinement.quotation import source_of
-from cephalo.dataset_scripts.refinement.reasoning import account, missing_quantity
+from cephalo.dataset_scripts.refinement.quotation import Source, source_of
+from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.tasks import Talk, Turn
 from cephalo.dataset_scripts.refinement.teachers import measures
 
@@ -38,6 +38,11 @@ def source(caption: str = "", mentions=(), panels=(), words=()):
             }
         ]
     )
+
+
+def missing_quantity(text: str, told: str) -> str | None:
+    """The first quantity of a text that a source of one passage alone speaks against."""
+    return account((("", text),), Source("", (told,), "")).missing
 
 
 def supported(answer: str, *, question: str = "What is it?", **said) -> list[tuple[str, str, str]]:

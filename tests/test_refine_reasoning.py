@@ -6,13 +6,13 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_refine_quantities import source, supported
+from test_refine_quantities import missing_quantity, source, supported
 
 from cephalo.dataset_scripts.refinement.facts import molar_mass
 from cephalo.dataset_scripts.refinement.molar_masses import mass_of
 from cephalo.dataset_scripts.refinement.printed import axes_in
 from cephalo.dataset_scripts.refinement.quantities import digits_of, parse
-from cephalo.dataset_scripts.refinement.reasoning import account, missing_quantity
+from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.workings import workings
 
 
@@ -202,6 +202,6 @@ def test_molar_masses():
 def test_many_quantities_take_little_time():
     text = " ".join(f"A{n} has {n * 1.37:.2f} V and {n * 3.11:.2f} mA." for n in range(200))
     answer = " ".join(f"It is {n * 2.03:.2f} W, {n * 0.77:.2f} Ω more." for n in range(60))
-    started = time.perf_counter()
+    started = time.process_time()
     account((("How much more?", answer),), source(text[:4000], mentions=[text[:1500]] * 6))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 3  # 0.3 to 0.7 s

@@ -27,6 +27,7 @@ from cephalo.dataset_scripts.refinement.quantities import parse, without_quantit
 from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, Source
 from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
+from cephalo.dataset_scripts.refinement.topic import foreign
 from cephalo.dataset_scripts.refinement.words import content, first, folded, found_in
 
 MAX_QUESTION_WORDS, MAX_ANSWER_WORDS = 120, 600
@@ -38,8 +39,6 @@ COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a 
 LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
 SHINGLE = 8  # words; that many in a row from our own prompt are no accident
 FEW_WORDS = 5  # so few words are enough for an answer that is a quantity
-SHARED_SHARE = 0.1  # of an answer's content words that the source must hold
-PAPER_SHARE = 0.2  # or what is said of all figures of the paper
 COMPRESSED = 0.25  # zlib makes prose of 100 words and more half as long, loops far shorter
 
 
@@ -132,20 +131,8 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
-    """An answer that shares, with its question, next to no content words with what the paper
-    says."""
-    own = content(context.source.text)
-    paper = own.union(*(content(" ".join(passages)) for passages in context.source.others))
-    for turn in talk.turns:
-        if is_quantity(turn.answer):  # which `number` checks
-            continue
-        said, asked = content(turn.answer), content(turn.question)
-        # "It is 105 µm thick." is told by its question.
-        every = len(said) + len(asked)
-        shared, among = (len(said & known) + len(asked & known) for known in (own, paper))
-        if every and shared < SHARED_SHARE * every and among < PAPER_SHARE * every:
-            return f"{len(said & own)} of {len(said)} content words are in the source"
-    return None
+    """An answer that has next to no words in common with what the paper says."""
+    return first(foreign(turn.question, turn.answer, context.source) for turn in talk.turns)
 
 
 def is_quantity(answer: str) -> bool:
@@ -245,6 +232,7 @@ def loops(talk: Talk, context: Context) -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)  # teachers give the same answers again, and answers are checked again
 def deflated(data: bytes) -> int:
     """The bytes that zlib makes of a text of MAX_CHARACTERS or less, within 60 kB of memory rather
     than the 260 kB that it would take and clear."""

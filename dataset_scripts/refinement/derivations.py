@@ -112,17 +112,19 @@ def derive_from_source(
     near = [result for pair in pairs for result in pair_results(claim, pair, products=False)]
     near += part_of_stated(claim, told, sentence, together)
     stated = distinct(stated)[:MOST_STATED]
-    every = pairs_of_source(shape_of(claim), tuple(stated))
     parts = list(part_of_stated(claim, told, sentence, [stated]))
+    every = pairs_of_source(shape_of(claim), tuple(stated))
     for results, chance in (
         (near, CHANCE_TOGETHER),
         (parts, CHANCE_TOGETHER),
         (every, CHANCE_ANYWHERE),
     ):
-        found = [result for result in results if fits(claim, result)]
+        found = next((result for result in results if fits(claim, result)), None)
+        if found is None:
+            continue
         others = {round(result.value, 12) for result in results}
-        if found and len(others) * 2 * _slack(claim) / DECADE <= chance:
-            return _derivation(claim, found[0])
+        if len(others) * 2 * _slack(claim) / DECADE <= chance:
+            return _derivation(claim, found)
     return None
 
 

@@ -8,14 +8,19 @@ _KINDS = {
         raises raised raising grow grows growing grew grown higher highest larger largest
         greater greatest more enhance enhances enhanced enhancing improve improves improved
         improving gain gains promote promotes promoted promoting boost boosts boosted high
-        large elevated exceed exceeds exceeded facilitate facilitates facilitated""",
+        large elevated exceed exceeds exceeded facilitate facilitates facilitated
+        surpass surpasses surpassed outperforms climb climbs climbed climbing ascends ascended
+        soars soared surges surged heightens heightened doubles doubled triples tripled
+        growth enhancement improvement""",
         """negative decrease decreases decreased decreasing fall falls falling fell fallen drop
         drops dropped dropping decline declines declined declining lower lowest lowers
         lowered lowering reduce reduces reduced reducing smaller smallest less least fewer
         diminish diminishes diminished repress represses repressed
         shrink shrinks shrank suppress suppresses suppressed
         inhibit inhibits inhibited hinder hinders hindered prevent prevents low small impede
-        impedes deteriorate deteriorates deteriorated""",
+        impedes deteriorate deteriorates deteriorated
+        lessen lessens lessened plunges plunged plummets plummeted descends descended
+        halves halved reduction""",
     ),
     "speed": (
         "faster fastest quicker "
@@ -28,11 +33,11 @@ _KINDS = {
         "weaker weakest weak weaken weakens faint",
     ),
     "size": (
-        "coarser coarsen coarsens "
-        "coarsened coarse coarsest thicker thickest thick wider widest wide "
-        "broader broad longer longest long deeper deep swell swells",
-        "finer finest fine refine refines refined thinner thinnest thin narrower narrowest narrow "
-        "shorter shortest short shallower",
+        """coarser coarsen coarsens coarsened coarse coarsest thicker thickest thick thickens
+        thickened wider widest wide widens widened broader broad longer longest long lengthens
+        lengthened deeper deep deepens deepened swell swells""",
+        """finer finest fine refine refines refined thinner thinnest thin narrower narrowest narrow
+        narrows narrowed shorter shortest short shortens shortened shallower""",
     ),
     "density": ("denser dense compact", "sparser sparse porous loose looser"),
     "shape": ("symmetrical symmetric sharper sharp", "asymmetrical asymmetric blunt broadened"),
@@ -103,3 +108,6 @@ POSITIVE = frozenset(
         "negative",
     ]
 )
+
+# Nouns that say a direction with "in" only: "a reduction in mass", but "the reduction of CO2".
+WITH_IN = frozenset(["growth", "enhancement", "improvement", "reduction"])

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from cephalo.dataset_scripts.refinement.denials import NOT, Conflict, denied, reversed_change
-from cephalo.dataset_scripts.refinement.direction_words import POSITIVE, SIGNS
+from cephalo.dataset_scripts.refinement.direction_words import POSITIVE, SIGNS, WITH_IN
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     Word,
@@ -266,8 +266,8 @@ def overlap(mine: Directed, theirs: Directed) -> float:
 
 
 def weigh(one: str) -> float:
-    """How much a shared stem tells."""
-    return UNSPECIFIC_WEIGHT if one in UNSPECIFIC else 1.0
+    """How much a shared stem tells; a single letter is a unit as often as a name."""
+    return UNSPECIFIC_WEIGHT if one in UNSPECIFIC or len(one) == 1 else 1.0
 
 
 def order(mine: Directed, theirs: Directed) -> int:
@@ -364,6 +364,8 @@ def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
             f"{found[place].text} {following.text}"
         ):
             return False
+    if word in WITH_IN and not clause.startswith(" in ", found[place].start + len(word)):
+        return False
     if word not in SIGNS or word not in POSITIVE:
         return word in SIGNS
     compared = bool(place) and found[place - 1].text.lower() in _DEGREE

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.claims import SMALL, Claim
 from cephalo.dataset_scripts.refinement.printed import axes_of, printed_words
@@ -99,11 +100,21 @@ def in_other_unit_than_axes(one: Quantity, source: Source) -> str | None:
 
 def units_of(source: Source) -> Iterator[Unit]:
     """The units in the text of a source and in its figures."""
-    for text in (source.text, *(word for words in printed_words(source) for word in words)):
+    yield from units_in(source.text)
+    for words in printed_words(source):
+        yield from units_in(*words)
+
+
+@lru_cache(maxsize=256)  # one source is asked about for every quantity of every answer on it
+def units_in(*texts: str) -> tuple[Unit, ...]:
+    """The units in some texts, of more than one letter, each once."""
+    found = {}
+    for text in texts:
         for match in UNIT.finditer(text):
             before = text[max(match.start() - 1, 0) : match.start()]
             if len(match.group()) > 1 and not before.isalpha() and (known := unit(match.group())):
-                yield known
+                found.setdefault(known.name, known)
+    return tuple(found.values())
 
 
 def ranges_in(known: Unit, source: Source) -> Iterator[tuple[float, float]]:

@@ -22,6 +22,7 @@ from cephalo.dataset_scripts.refinement.words import (
     stems,
     words,
 )
+from cephalo.dataset_scripts.refinement.workings import workings
 
 SMALL_COUNT = 12  # whole numbers up to it without a unit count things: "two peaks"
 RIVAL = 0.6  # weight of the rival's words in an answer from which it counts
@@ -79,10 +80,12 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
     stated = owned_in_all(passages)
     asked = stems(fold(question))
     told = parse(fold(answer))
+    # What stands in a working is nobody's there.
+    operands = {one.text for working in workings(answer) for one in working.numbers}
     for said in owned(answer):
         alike = (number_of(one) for one in told if of_one_kind(one, said.quantity))
         said = replace(said, near=said.near.difference(*alike))
-        if is_result(said.quantity, told, answer):
+        if said.quantity.text in operands or is_result(said.quantity, told, answer):
             continue
         same = [one for one in stated if agrees(said.quantity, one.quantity)]
         exact = any(one.quantity.value == said.quantity.value for one in same)

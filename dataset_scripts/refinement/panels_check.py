@@ -10,10 +10,13 @@ from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
+from cephalo.dataset_scripts.refinement.quantities import without_quantities
 from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stems
 
 AHEAD = 1.0  # by how much another panel must fit better
 TIMES = 2.0  # and how many times better
+SHARED = 0.3  # of the words of a part of an answer that the other panel must have
+ASKED = 0.5  # share of its weight that a word has which the question has too
 FEW = 2  # stems; with so few of its own, a part of an answer is read with the question
 
 _LETTERS = (
@@ -21,8 +24,8 @@ _LETTERS = (
 )
 _NAMED = re.compile(
     r"\b(?:[Pp]anels?|[Pp]arts?|[Ii]mages?|[Pp]lots?|[Gg]raphs?|[Mm]aps?|[Mm]icrographs?)\s"
-    r"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w'.]))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
-    r"(?:and\s)?(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-z](?![\w'.])))*)"
+    r"(?P<named>(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-hj-z](?![\w']|\.\s?\w))(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)"
+    r"(?:and\s)?(?:\([a-zA-Z]\)|[a-zA-Z]\)|[A-Zb-z](?![\w']|\.\s?\w)))*)"
     r"|(?<![\w(])(?P<bare>\([a-zA-Z]\)(?:(?:\s?[,&\u2013-]\s?|\s(?:and|to|or)\s)(?:and\s)?\([a-zA-Z]\))*)"
 )
 _CITED = re.compile(
@@ -51,20 +54,32 @@ def wrong_panel(
         known = [letter for letter in letters if letter in profile]
         if not known:
             continue
-        said = stems(part)
-        words = said | asked if not place and len(said) <= FEW else said
-        own = max(fit(words, profile[letter]) for letter in known)
-        rest = {other: fit(words, profile[other]) for other in profile if other not in letters}
+        said = stems(without_quantities(part))  # "10 C" is no carbon
+        elliptic = not place and len(said) <= FEW
+        words, less = (said | asked, frozenset()) if elliptic else (said, asked)
+        fits = {letter: fit(words, less, profile[letter]) for letter in profile}
+        own = max(fits[letter] for letter in known)
+        rest = {other: fits[other] for other in profile if other not in letters}
         best = max(rest, key=lambda one: rest[one], default=None)
         if best and rest[best] >= own + AHEAD and rest[best] >= TIMES * own:
             shared = sorted(words & profile[best].keys(), key=lambda one: -profile[best][one])
+            telling = [one for one in words - UNSPECIFIC if not one[0].isdigit()]
+            if len(shared) < SHARED * len(telling):
+                continue  # a word among many may be that of any panel
             return f"panel ({known[0]}): {', '.join(shared[:3])} is said of panel ({best})"
     return None
 
 
-def fit(words: frozenset[str], profile: dict[str, float]) -> float:
-    """How well words are those of a panel; numbers stand with many panels."""
-    return sum(profile.get(word, 0.0) for word in words if not word[0].isdigit())
+def fit(words: frozenset[str], asked: frozenset[str], profile: dict[str, float]) -> float:
+    """How well words are those of a panel.
+
+    Numbers stand with many panels, and what is `asked` may be asked of all.
+    """
+    return sum(
+        profile.get(word, 0.0) * (ASKED if word in asked else 1.0)
+        for word in words
+        if not word[0].isdigit()
+    )
 
 
 @lru_cache(maxsize=64)  # one figure is asked about many times

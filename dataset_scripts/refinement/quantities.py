@@ -79,9 +79,12 @@ class Quantity:
     @property
     def base(self) -> float:
         """The value in base units; that of a difference without the zero of its scale."""
-        if self.unit is None:
-            return self.value
-        return self.value * self.unit.factor + (0.0 if self.change else self.unit.offset)
+        return self.scaled + (self.unit.offset if self.unit and not self.change else 0.0)
+
+    @property
+    def scaled(self) -> float:
+        """The value in base units, as that of a difference."""
+        return self.value * self.unit.factor if self.unit else self.value
 
     @property
     def is_count(self) -> bool:
@@ -124,7 +127,7 @@ def agrees(said: Quantity, stated: Quantity) -> bool:
     claim, truth, place = said.value, stated.value, said.place
     if not same:
         change = said.change or stated.change
-        claim, truth = (replace(one, change=change).base for one in (said, stated))
+        claim, truth = (one.scaled if change else one.base for one in (said, stated))
         place *= said.unit.factor if said.unit else 1.0
     claim, truth = abs(claim), abs(truth)
     if abs(truth - claim) <= EXACT * max(truth, claim):
@@ -180,18 +183,19 @@ def comparable(one: Quantity, other: Quantity) -> bool:
         return all(each.unit is None or each.unit.dimension == "share" for each in (one, other))
     if not one.unit or not other.unit:
         return True
-    if _is_degrees(one, other):
-        return True
     if one.unit.dimension != other.unit.dimension:
-        return False
+        return _is_degrees(one, other)
     bases = {one.unit.basis, other.unit.basis} - {None, ""}
     return len(bases) < 2
 
 
 def _is_degrees(one: Quantity, other: Quantity) -> bool:
     """Whether one is in degrees, of which it does not say which, and the other in °C."""
-    names = {each.unit.name for each in (one, other) if each.unit}
-    return names == {"deg", "degC"} and "egree" in one.text + other.text
+    names = one.unit.name, other.unit.name
+    return names in _DEGREE_NAMES and "egree" in one.text + other.text
+
+
+_DEGREE_NAMES = (("deg", "degC"), ("degC", "deg"))
 
 
 def _is_share_of_one(one: Quantity, other: Quantity) -> bool:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
@@ -67,7 +67,7 @@ class Source:
     lettered: tuple[tuple[str, str], ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
 
-    @property
+    @cached_property  # asked for by every check, for every quantity
     def text(self) -> str:
         return "\n".join(self.passages)
 

@@ -45,11 +45,6 @@ class Account:
     missing: str | None
 
 
-def missing_quantity(text: str, source: str) -> str | None:
-    """The first quantity of `text` that a source of this text alone speaks against, or None."""
-    return account((("", text),), Source("", (source,), "")).missing
-
-
 @lru_cache(maxsize=16)  # asked for by the check and for the row; holds images
 def account(turns: tuple[tuple[str, str], ...], source: Source) -> Account:
     """Account for the quantities of (question, answer) turns.
@@ -105,14 +100,19 @@ def from_each_other(
     claims: list[Claim], supports: list[Support | None], seen: dict[int, str]
 ) -> None:
     """Derive claims from claims with a support, and from those that are `seen`, in rounds."""
+    tried: dict[int, list[Quantity]] = {}
     for _ in range(ROUNDS):
-        known = [place for place in range(len(claims)) if supports[place] or place in seen]
-        found = {
-            place: derivation
-            for place, claim in enumerate(claims)
-            if supports[place] is None
-            if (derivation := from_told(claim, [claims[one] for one in known]))
-        }
+        known = [claims[one] for one in range(len(claims)) if supports[one] or one in seen]
+        found = {}
+        for place, claim in enumerate(claims):
+            if supports[place] is not None:
+                continue
+            told = nearest(claim, known)
+            if told == tried.get(place):  # nothing new is known since the last round
+                continue
+            tried[place] = told
+            if derivation := from_told(claim, told):
+                found[place] = derivation
         if not found:
             return
         for place, derivation in found.items():
@@ -128,13 +128,19 @@ def worked_out(claim: Claim, shown: list[Working]) -> Working | None:
     return None
 
 
-def from_told(claim: Claim, known: list[Claim]) -> Derivation | None:
-    """How a claim follows from known ones of its turn and those before, the nearest first."""
+def nearest(claim: Claim, known: list[Claim]) -> list[Quantity]:
+    """The quantities of known claims of the turn of a claim and of those before, in order, as many
+    as are tried."""
     one = claim.quantity
     before = [other for other in known if other is not claim and other.number <= claim.number]
     before = [other for other in before if not _same(other.quantity, one)]
-    nearest = sorted(before, key=lambda other: distance(claim, other))[:MOST_TOLD]
-    told = [other.quantity for other in before if other in nearest]
+    order = sorted(range(len(before)), key=lambda place: distance(claim, before[place]))
+    return [before[place].quantity for place in sorted(order[:MOST_TOLD])]
+
+
+def from_told(claim: Claim, told: list[Quantity]) -> Derivation | None:
+    """How a claim follows from the quantities that are told beside it."""
+    one = claim.quantity
     for other in told:
         if one.unit is None and other.unit and one.value == other.value and not one.noun:
             return Derivation(other.text, (other,))  # without its unit, as in a working

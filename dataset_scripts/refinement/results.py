@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, permutations, product
 
@@ -142,11 +142,12 @@ def part_results(claim: Quantity, operands: list[Quantity]) -> Iterator[Result]:
         return
     shares = [one for one in operands if one.kind == "value" and dimension(one) == "share"]
     wholes = [one for one in operands if dimension(one) == dimension(claim) and not _offset(one)]
+    parts = [(one, absolute(one)) for one in shares]
     for whole in wholes:
-        for one in shares:
-            part = absolute(one)
+        size = absolute(whole)
+        for one, part in parts:
             for factor, name in ((part, ""), (1 - part, "100 % - "), (1 + part, "100 % + ")):
-                value = factor * absolute(whole)
+                value = factor * size
                 text = f"{name}{one.text} of {whole.text}"
                 yield Result(value, dimension(claim), text, (one, whole))
 
@@ -233,7 +234,7 @@ def dimension(one: Quantity) -> str:
 
 
 def _difference_base(one: Quantity) -> float:
-    return abs(replace(one, change=True).base)
+    return abs(one.scaled)
 
 
 def absolute(one: Quantity) -> float:

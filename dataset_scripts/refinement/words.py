@@ -61,7 +61,7 @@ _CLAUSE = re.compile(
 )
 
 
-# Names for one thing: Greek letters, and oxides by their trivial names.
+# Names for one thing: Greek letters, oxides by their trivial names, methods by their abbreviations.
 _ALIASES = {
     **{
         "alpha": "\u03b1",
@@ -74,6 +74,8 @@ _ALIASES = {
     **{"silica": "SiO2", "titania": "TiO2", "alumina": "Al2O3", "zirconia": "ZrO2"},
     **{"magnesia": "MgO", "ceria": "CeO2", "hematite": "Fe2O3", "magnetite": "Fe3O4"},
     **{"water": "H2O", "cementite": "Fe3C", "calcite": "CaCO3"},
+    **{"scanning": "SEM", "transmission": "TEM", "impedance": "EIS", "diffraction": "XRD"},
+    **{"diffractogram": "XRD", "voltammogram": "CV", "voltammetry": "CV"},
 }
 _IRREGULAR = {"spectra": "spectrum", "axes": "axis", "analyses": "analysis", "nuclei": "nucleus"}
 # Elements by name, which stand for their symbols and the other way round.
