@@ -128,11 +128,12 @@ def test_descriptions_of_other_forms_are_named(tmp_path, change):
     assert not list((tmp_path / "repos").rglob("refs.json"))
 
 
-def test_no_repo_appears_among_those_of_a_user(tmp_path):
-    body = json.dumps(described(b"x", id="bob/b")).encode()
+@pytest.mark.parametrize("namespace", ["bob", "Bob"])
+def test_no_repo_appears_among_those_of_a_user(tmp_path, namespace):
+    body = json.dumps(described(b"x", id=f"{namespace}/b")).encode()
     with hub(tmp_path, {"": [OK + b"\r\n", body]}) as client:
         assert client.get("/api/models/a/b").status_code == 404
-    assert not (tmp_path / "repos/models/bob").exists()
+    assert not list((tmp_path / "repos").rglob("refs.json"))
 
 
 ENDLESS = itertools.repeat(b"x" * 65536)

@@ -100,7 +100,7 @@ class Mirror:
             return None
         try:
             repo = check_repo(kind, *str(answer["id"]).split("/"))
-            if answer.get("private") or answer.get("gated") or repo.namespace in self.users:
+            if answer.get("private") or answer.get("gated") or self._of_a_user(repo):
                 return None
             if revision != "main" and not self.store.repo_path(repo).exists():
                 self._describe(kind, repo.id, "main")  # which is asked for without a revision
@@ -108,6 +108,9 @@ class Mirror:
         except (BadName, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
         return repo
+
+    def _of_a_user(self, repo: RepoName) -> bool:
+        return repo.namespace.casefold() in {user.casefold() for user in self.users}
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -253,7 +256,8 @@ class Mirror:
         try:
             asyncio.run(self._read_in_time(url, take, seconds))
         except TimeoutError as error:
-            raise ValueError(f"it comes slower than {LEAST_RATE:,} bytes a second") from error
+            whole = f", or not whole in {seconds:g} seconds" if seconds < math.inf else ""
+            raise ValueError(f"it comes slower than {LEAST_RATE:,} bytes a second{whole}") from error
 
     async def _read_in_time(self, url: str, take: Callable[[bytes], None], seconds: float) -> None:
         began, size = asyncio.get_running_loop().time(), 0
