@@ -256,8 +256,10 @@ class Mirror:
         try:
             asyncio.run(self._read_in_time(url, take, seconds))
         except TimeoutError as error:
-            whole = f", or not whole in {seconds:g} seconds" if seconds < math.inf else ""
-            raise ValueError(f"it comes slower than {LEAST_RATE:,} bytes a second{whole}") from error
+            slow = f"it comes slower than {LEAST_RATE:,} bytes a second"
+            if seconds < math.inf:
+                slow += f", or not in {seconds:g} seconds"
+            raise ValueError(slow) from error
 
     async def _read_in_time(self, url: str, take: Callable[[bytes], None], seconds: float) -> None:
         began, size = asyncio.get_running_loop().time(), 0
