@@ -2,7 +2,7 @@
 
 Each request and reply is one line of JSON. The process ends with its input, with a request that
 takes too long (SIGALRM, which also ends it if its parent is gone), and with one that takes too much
-memory.
+memory (exit code 0, or a signal).
 """
 
 import json
@@ -16,8 +16,10 @@ SPARE_BYTES = 1 << 29  # of memory, above what the process has when it begins
 
 def main() -> None:
     """Answer requests until there are no more."""
+    replies, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no reply
     from transformers.utils.chat_template_utils import render_jinja_template
 
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which a parent that ignores it hands on
     limit_memory()
     for line in sys.stdin:
         request = json.loads(line)
@@ -30,7 +32,7 @@ def main() -> None:
             said = " ".join(str(error).split())[:300] or type(error).__name__
             reply = {"failed": said}
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(json.dumps(reply), flush=True)
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 def rendered(request: dict[str, Any], render: Any) -> str:

@@ -21,6 +21,9 @@ from cephalo.cli.errors import CephaloError
 
 SECONDS = 5.0  # for one conversation; templates of published models take milliseconds
 MOST_CHARACTERS = 1_000_000  # of a template, and of what it writes beyond the messages
+# What the process may know of this one's environment: where its libraries lie, and what time it is
+# where. A token for the Hub or a key of a teacher is not for templates, which come from strangers.
+ENVIRONMENT = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR", "TZ")
 
 
 class TemplateFailedError(CephaloError):
@@ -103,6 +106,8 @@ class _Renderer:
                 f"the chat template takes more than {SECONDS:g} seconds for one conversation; save "
                 "the model with another"
             )
+        if code > 0:  # a fault of ours, whose traceback it has printed
+            raise RuntimeError(f"the process for chat templates ended with exit code {code}")
         raise TemplateUnboundedError(
             "the chat template takes too much memory; save the model with another"
         )
@@ -117,6 +122,7 @@ class _Renderer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="ascii",  # of JSON as `json` writes it
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
                 start_new_session=True,  # Ctrl-C is for its parent
             )
         return self.process

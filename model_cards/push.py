@@ -59,9 +59,9 @@ def push(
 ) -> None:
     """Push a model, its processor, code, card and results to the Hub in one commit.
 
-    The card is made anew for NAMESPACE/NAME. Checkpoints, optimizer states and whatever else lies
-    in DIR stay here; so do local paths in its JSON. What arrived is compared by hash. Pushing
-    again what is there makes no commit.
+    The card is made anew in DIR for NAMESPACE/NAME, so one push of a folder runs at a time.
+    Checkpoints, optimizer states and whatever else lies in DIR stay here; so do local paths in its
+    JSON. What arrived is compared by hash. Pushing again what is there makes no commit.
 
     \b
     Example:

@@ -81,7 +81,7 @@ class HubServer:
         """End the server; `how` is a signal."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=60)
         if self.process is not None:
             self.process.stdout.close()
         self.process = None

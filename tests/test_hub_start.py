@@ -1,6 +1,7 @@
 """Starting the hub: what it prints, what it refuses in one line, its files of tokens and keys."""
 
 import json
+import resource
 import socket
 import stat
 import subprocess
@@ -43,7 +44,7 @@ def test_what_it_cannot_start_with_is_one_line(hub, tmp_path):
 
 def test_first_start(tmp_path):
     command = [sys.executable, "-m", "cephalo.cli.main", "hub", "serve", "--port", "0"]
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     with subprocess.Popen(
         [*command, "--root", str(tmp_path / "a b"), "--user", "carol"],
         stdout=subprocess.PIPE,
@@ -51,7 +52,6 @@ def test_first_start(tmp_path):
         text=True,
     ) as process:
         lines = [process.stdout.readline() for _ in range(3)]
-        took = time.perf_counter() - start
         process.terminate()
         rest = process.stdout.read()
     assert (process.returncode, rest) == (130, "cephalo: stopped\n")
@@ -65,7 +65,8 @@ def test_first_start(tmp_path):
     output = subprocess.run(["sh", "-c", shell], capture_output=True, text=True).stdout
     endpoint, token = output.split(" ")
     assert endpoint.startswith("http://127.0.0.1:") and token == tokens["carol"]
-    assert took < 3  # under one second on an idle machine
+    # Under one second on an idle machine; of the processor, since others may keep it busy.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 3
 
 
 def test_warning_beyond_loopback(tmp_path):

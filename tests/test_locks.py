@@ -189,6 +189,6 @@ def test_sigterm_ends_as_ctrl_c_does(wait, ignore):
     )
     assert process.stdout.readline() == "began\n"
     process.terminate()
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=60)[1]
     assert said == "cephalo: stopped; the same command goes on from here\n"
     assert process.returncode == 130

@@ -23,9 +23,9 @@ def test_thousands_of_loose_marks_end_in_seconds(tmp_path, step, side):
     sheet.body(LEFT, 490, 700)
     sheet.body(LEFT + 256, 490, 700)
     sheet.save()
-    started = time.monotonic()
+    started = time.process_time()  # whatever else the machine does
     rows = extract_document(tmp_path / "marks.pdf").rows
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     assert [row["label"] for row in rows] == ["Figure 1"]
 
 

@@ -92,11 +92,16 @@ RETRIED = {
 }
 
 
+def seconds(fault: str) -> float:
+    """A limit that only a fault meets: a busy machine may take seconds for a good reply."""
+    return 0.5 if RETRIED[fault] in ("hang", "trickle") else 60
+
+
 @pytest.mark.parametrize("fault", RETRIED)
 def test_faults_that_pass_are_retried(server, fault):
     server.faults = [RETRIED[fault]]
     usage = Usage()
-    [answer] = ask(server, usage, timeout=0.5)
+    [answer] = ask(server, usage, timeout=seconds(fault))
     assert answer.value == Form(word="nacre") and answer.error is None
     assert len(server.requests) == usage.requests == 2
     if "Retry-After" in fault:
@@ -107,7 +112,10 @@ def test_faults_that_pass_are_retried(server, fault):
 def test_faults_that_stay_fail_one_question_with_a_reason(server, fault):
     server.faults = [RETRIED[fault]] * 3
     failed, answer = ask(
-        server, questions=[other("First?"), other("Then?")], timeout=0.5, max_concurrency=1
+        server,
+        questions=[other("First?"), other("Then?")],
+        timeout=seconds(fault),
+        max_concurrency=1,
     )
     assert answer.value == Form(word="nacre")
     assert len(server.requests) == 4

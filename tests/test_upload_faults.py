@@ -123,7 +123,7 @@ def test_the_wait_that_the_hub_asks_for_is_kept(hub, folder, repo):
     hub.faults = [Fault("POST", "/api/repos/create", 429, retry_after=2)]
     start = time.monotonic()
     push(hub, folder, repo)
-    assert 2 <= time.monotonic() - start < 20
+    assert 2 <= time.monotonic() - start < 60
 
 
 @pytest.mark.slow  # the client tries for 77 s over Xet and 23 s over LFS
@@ -230,7 +230,7 @@ def test_killed_push_leaves_no_commit_and_is_made_good(hub, folder, repo, protoc
     while fault.times and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert fault.times == 0 and commits(hub, repo) == 0
     push(hub, folder, repo)

@@ -1,5 +1,8 @@
 """The polite client, against a wiki on loopback that fails on demand."""
 
+import contextlib
+import socket
+import threading
 from itertools import pairwise
 
 import pytest
@@ -149,6 +152,31 @@ def test_answers_that_no_mediawiki_gives(server, wiki, naps, monkeypatch):
     monkeypatch.setattr("cephalo.dataset_scripts.wikipedia.api.MAX_ANSWERS", 5)
     with pytest.raises(PageError, match="goes on without end"):
         wiki.category("Category:B")
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_an_answer_of_a_byte_at_a_time_is_given_up(tmp_path, monkeypatch, begin):
+    monkeypatch.setattr(module, "MAX_SECONDS", 0.5)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Client(tmp_path, "me@lab.org") as client,
+    ):
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):  # the client has left
+                connection.sendall(begin)
+                while not over.wait(0.1):
+                    connection.sendall(b"a")
+
+        over, thread = threading.Event(), threading.Thread(target=answer)
+        thread.start()
+        try:
+            with pytest.raises(PageError, match="took longer than 0 s"):
+                client.fetch(f"http://127.0.0.1:{listener.getsockname()[1]}", 10**6)
+        finally:
+            over.set()
+            thread.join()
 
 
 def test_sizes_are_bounded_by_the_header_and_by_the_count(server, wiki, naps):

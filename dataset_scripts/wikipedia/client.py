@@ -3,6 +3,7 @@
 What Wikimedia asks of its users: https://www.mediawiki.org/wiki/API:Etiquette
 """
 
+import asyncio
 import hashlib
 import json
 import time
@@ -22,7 +23,7 @@ MAX_WAIT = 120.0  # seconds; a server that asks for more is left alone
 BUSY = {429, 500, 502, 503, 504}
 BUSY_API = {"maxlag", "ratelimited", "readonly"}
 TIMEOUT = httpx2.Timeout(30.0)
-MAX_SECONDS = 300.0  # for one answer, however slowly it comes
+MAX_SECONDS = 300.0  # for one answer, however slowly its redirects, headers and body come
 
 
 class PageError(Exception):
@@ -48,7 +49,8 @@ class Client:
         self.folder = folder
         self.last = 0.0
         agent = f"Cephalo/{version('cephalo')} ({contact}) httpx2/{httpx2.__version__}"
-        self.http = httpx2.Client(
+        self.runner = asyncio.Runner()
+        self.http = httpx2.AsyncClient(
             headers={"User-Agent": agent}, timeout=TIMEOUT, follow_redirects=True, max_redirects=5
         )
 
@@ -56,7 +58,8 @@ class Client:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.http.close()
+        self.runner.run(self.http.aclose())
+        self.runner.close()
 
     def fetch(self, address: str, limit: int = MAX_ANSWER) -> Path:
         """A file with what is at an address, of at most `limit` bytes.
@@ -111,7 +114,13 @@ class Client:
         started = time.monotonic()
         time.sleep(max(0.0, self.last + INTERVAL - started))
         self.last = time.monotonic()
-        with self.http.stream("GET", address) as response:
+        try:
+            return self.runner.run(asyncio.wait_for(self._read(address, limit), MAX_SECONDS))
+        except TimeoutError as error:
+            raise PageError(f"{address} took longer than {MAX_SECONDS:.0f} s") from error
+
+    async def _read(self, address: str, limit: int) -> bytes:
+        async with self.http.stream("GET", address) as response:
             if response.status_code in BUSY:
                 raise BusyError(f"status {response.status_code}", retry_after(response))
             if response.status_code == 404:
@@ -122,13 +131,11 @@ class Client:
             if length.isdecimal() and int(length) > limit:
                 raise PageError(f"{address} is larger than {limit >> 20} MB")
             parts, size = [], 0
-            for part in response.iter_bytes():
+            async for part in response.aiter_bytes():
                 parts.append(part)
                 size += len(part)
                 if size > limit:
                     raise PageError(f"{address} is larger than {limit >> 20} MB")
-                if time.monotonic() - self.last > MAX_SECONDS:
-                    raise PageError(f"{address} took longer than {MAX_SECONDS:.0f} s")
             body = b"".join(parts)
             if busy := _busy_api(response, body):
                 raise BusyError(busy, retry_after(response))

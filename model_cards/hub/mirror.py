@@ -12,10 +12,13 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
+import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -30,6 +33,7 @@ from cephalo.model_cards.hub.store import (
     FileEntry,
     RepoState,
     Store,
+    as_told,
     git_blob_sha1,
     git_blob_start,
     lfs_pointer,
@@ -66,13 +70,15 @@ class Arrival:
 
 @dataclass
 class Mirror:
-    """The Hub at `endpoint`, and what is being fetched from it."""
+    """The Hub at `endpoint`, and what is being fetched from it.
+
+    `users` of this hub have their namespaces to themselves, whatever upstream answers.
+    """
 
     endpoint: str
     store: Store
-    client: httpx2.Client = field(
-        default_factory=lambda: httpx2.Client(timeout=ANSWER_SECONDS, follow_redirects=True)
-    )
+    users: Collection[str] = ()
+    _tls: ssl.SSLContext = field(default_factory=httpx2.create_ssl_context)
     _describing: threading.Lock = field(default_factory=threading.Lock)
     _arriving: threading.Lock = field(default_factory=threading.Lock)
     _arrivals: dict[tuple[str, str], Arrival] = field(default_factory=dict)
@@ -94,14 +100,17 @@ class Mirror:
             return None
         try:
             repo = check_repo(kind, *str(answer["id"]).split("/"))
-            if answer.get("private") or answer.get("gated"):
+            if answer.get("private") or answer.get("gated") or self._of_a_user(repo):
                 return None
             if revision != "main" and not self.store.repo_path(repo).exists():
                 self._describe(kind, repo.id, "main")  # which is asked for without a revision
-            self._keep(repo, str(answer["sha"]), answer, revision)
-        except (BadName, KeyError, TypeError, ValueError) as error:
+            self._keep(repo, checked_hex(answer["sha"], 40), answer, revision)
+        except (BadName, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UpstreamError(502, f"{self.endpoint}{path} cannot be read") from error
         return repo
+
+    def _of_a_user(self, repo: RepoName) -> bool:
+        return repo.namespace.casefold() in {user.casefold() for user in self.users}
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -114,8 +123,8 @@ class Mirror:
 
     def _keep(self, repo: RepoName, sha: str, answer: dict[str, Any], revision: str) -> None:
         siblings = answer["siblings"]
-        if len(siblings) > MAX_FILES or len(sha) != 40 or not sha.isalnum():
-            raise ValueError("too many files, or no commit")
+        if len(siblings) > MAX_FILES:
+            raise ValueError("too many files")
         tree = dict(entry_of(one) for one in siblings)
         state = RepoState(upstream=self.endpoint)
         if self.store.repo_path(repo).exists():
@@ -125,7 +134,7 @@ class Mirror:
         readme = tree.get("README.md")
         if readme is not None and not readme.lfs and readme.size <= MAX_README_BYTES:
             self._whole(repo, sha, "README.md", readme)
-        date = str(answer.get("lastModified") or now())
+        date = as_told(datetime.fromisoformat(answer.get("lastModified") or now()))
         commit = Commit(sha, None, "as fetched from upstream", "", repo.namespace, date, tree)
         if sha not in state.commits:
             state.commits.append(sha)
@@ -135,20 +144,20 @@ class Mirror:
         self.store.keep_mirrored(repo, state, commit)
 
     def _json(self, path: str) -> dict[str, Any] | None:
+        data = bytearray()
+
+        def take(piece: bytes) -> None:
+            data.extend(piece)
+            if len(data) > MAX_DESCRIPTION_BYTES:
+                raise UpstreamError(502, f"{self.endpoint}{path} is too long")
+
         try:
-            with self.client.stream("GET", self.endpoint + path) as answer:
-                if answer.status_code in (401, 403, 404):
-                    return None
-                answer.raise_for_status()
-                data = bytearray()
-                began = time.monotonic()
-                for piece in in_time(answer.iter_bytes()):
-                    data += piece
-                    if time.monotonic() - began > DESCRIPTION_SECONDS:
-                        raise ValueError(f"not in {DESCRIPTION_SECONDS} seconds")
-                    if len(data) > MAX_DESCRIPTION_BYTES:
-                        raise UpstreamError(502, f"{self.endpoint}{path} is too long")
+            self._read(self.endpoint + path, take, DESCRIPTION_SECONDS)
             value = json.loads(data)
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code in (401, 403, 404):
+                return None
+            raise UpstreamError(502, f"{self.endpoint} did not answer: {error}") from error
         except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise UpstreamError(502, f"{self.endpoint} did not answer: {error}") from error
         return value if isinstance(value, dict) else None
@@ -189,7 +198,10 @@ class Mirror:
     def _whole(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> None:
         if not self.store.object_path(repo.namespace, entry.sha256).exists():
             arrival = self._arrival(repo, sha, path, entry)
+            began = time.monotonic()
             while not (arrival.done or arrival.error):
+                if time.monotonic() - began > DESCRIPTION_SECONDS:
+                    raise UpstreamError(503, f"{self.endpoint} is slow to answer; try again")
                 time.sleep(WAIT_SECONDS)
             if arrival.error:
                 raise UpstreamError(502, arrival.error)
@@ -210,15 +222,18 @@ class Mirror:
         digest = digest_for(entry)
         try:
             with arrival.staged as staged:
-                with self.client.stream("GET", url) as answer:
-                    answer.raise_for_status()
-                    for piece in in_time(answer.iter_bytes()):
-                        if staged.size + len(piece) > entry.size:
-                            raise ValueError("it is longer than announced")
-                        digest.update(piece)
-                        staged.write(piece)
-                        staged.flush()
-                        arrival.size = staged.size
+
+                def take(piece: bytes) -> None:
+                    if staged.size + len(piece) > entry.size:
+                        raise ValueError("it is longer than announced")
+                    digest.update(piece)
+                    staged.write(piece)
+                    staged.flush()
+                    arrival.size = staged.size
+
+                self._read(url, take)
+                if staged.size < entry.size:  # or who asked would wait for the rest
+                    raise ValueError("it is shorter than announced")
                 if digest.hexdigest() != entry.sha256.removeprefix(GIT_KEY):
                     raise ValueError("its hash is not the announced one")
                 staged.publish(self.store.object_path(*key))
@@ -231,16 +246,35 @@ class Mirror:
             with self._arriving:
                 del self._arrivals[key]
 
+    def _read(self, url: str, take: Callable[[bytes], None], seconds: float = math.inf) -> None:
+        """Give the body of an answer to `take`, piece by piece.
 
-def in_time(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """`pieces` as they arrive. Raises ValueError once they come slower than `LEAST_RATE`, after
-    `ANSWER_SECONDS`: a timeout alone is for each piece."""
-    began, size = time.monotonic(), 0
-    for piece in pieces:
-        size += len(piece)
-        if time.monotonic() - began > ANSWER_SECONDS + size / LEAST_RATE:
-            raise ValueError(f"it comes slower than {LEAST_RATE:,} bytes a second")
-        yield piece
+        Raises httpx2.HTTPError, and ValueError for an answer that takes longer than `seconds` or
+        is slower than `LEAST_RATE` after `ANSWER_SECONDS`, from the request on: redirects and
+        headers may come a byte at a time too.
+        """
+        try:
+            asyncio.run(self._read_in_time(url, take, seconds))
+        except TimeoutError as error:
+            slow = f"it comes slower than {LEAST_RATE:,} bytes a second"
+            if seconds < math.inf:
+                slow += f", or not in {seconds:g} seconds"
+            raise ValueError(slow) from error
+
+    async def _read_in_time(self, url: str, take: Callable[[bytes], None], seconds: float) -> None:
+        began, size = asyncio.get_running_loop().time(), 0
+        async with (
+            httpx2.AsyncClient(
+                verify=self._tls, timeout=ANSWER_SECONDS, follow_redirects=True
+            ) as client,
+            asyncio.timeout(ANSWER_SECONDS) as limit,
+            client.stream("GET", url) as answer,
+        ):
+            answer.raise_for_status()
+            async for piece in answer.aiter_bytes():
+                take(piece)
+                size += len(piece)
+                limit.reschedule(began + min(ANSWER_SECONDS + size / LEAST_RATE, seconds))
 
 
 def entry_of(sibling: dict[str, Any]) -> tuple[str, FileEntry]:
@@ -248,7 +282,9 @@ def entry_of(sibling: dict[str, Any]) -> tuple[str, FileEntry]:
 
     Upstream tells the sha256 of large files only; the others go by their git hash.
     """
-    path, size = check_path(sibling["rfilename"]), int(sibling["size"])
+    path, size = check_path(sibling["rfilename"]), sibling["size"]
+    if type(size) is not int or size < 0:
+        raise ValueError("not a size")
     large = sibling.get("lfs")
     if large:
         sha256 = checked_hex(large["sha256"], 64)

@@ -81,7 +81,7 @@ def create_app(
         Tickets.load(disk),
         part_bytes,
         Weights(store),
-        Mirror(upstream, store) if upstream else None,
+        Mirror(upstream, store, tokens) if upstream else None,
     )
     return route_on_raw_path(starlette, names)
 

@@ -354,7 +354,12 @@ class Store:
 
 def now() -> str:
     """The time in UTC as the Hub writes it, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return as_told(datetime.now(UTC))
+
+
+def as_told(time: datetime) -> str:
+    """A time as the Hub writes it, in UTC to the millisecond."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def git_blob_sha1(data: bytes) -> str:
