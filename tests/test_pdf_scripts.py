@@ -42,7 +42,7 @@ def test_raised_numbers_of_the_running_text(tmp_path, parts, read):
     paper.set(60, 310, prose(4, 20), 236)
     with fast.open_document(paper.save()) as document, closing(fast.Pages(document)) as pages:
         [page], _ = read_pages(pages, 1)
-        with pages.open(0) as opened:
-            raised = with_scripts(opened, page.lines)
+        with pages.open(0) as opened, fast.open_text(opened) as textpage:
+            raised = with_scripts(opened, textpage, page.lines)
     row = [raised.get(id(line), line).text for line in page.lines if line.box[1] < 300]
     assert without_citations(" ".join(row)) == read

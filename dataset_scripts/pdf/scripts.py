@@ -3,14 +3,13 @@
 "10⁶ spores" comes as "106 spores", "K_IC" as "KIC", and a citation of reference 54 as "rate54".
 """
 
-import ctypes
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 import numpy as np
-import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.text import Line
@@ -53,6 +52,7 @@ class Parameters:
     far: float = 0.8  # characters that are farther up or down are of another line
     tall: float = 0.9  # no subscript is so high; initials over two lines and signs of formulas are
     most: int = 400  # characters of a line that are looked at
+    equal: int = 20_000  # pairs of equal characters that are compared; prose of 400 has 10 400
     longest: int = 16  # characters of an index; more are a line in smaller type
 
 
@@ -74,7 +74,7 @@ class _Run:
     end: int
 
 
-def with_scripts(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
+def with_scripts(page: fast.Page, textpage: int, lines: Iterable[Line]) -> dict[int, Line]:
     """Lines with superscripts and subscripts, with these set as such.
 
     Digits become superscript or subscript characters; other indices and exponents are written as
@@ -83,32 +83,24 @@ def with_scripts(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
 
     Args:
         page: the page of the lines.
+        textpage: its text, see `pdfium.open_text`.
         lines: lines of the page; those that are turned are left as they are.
 
     Returns:
         The changed lines, by the `id` of the line that each replaces.
     """
-    wanted = [line for line in lines if not line.quarters]
-    textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
-    if not textpage:
-        return {}
-    try:
-        handle = ctypes.cast(textpage, ctypes.c_void_p).value
-        count = pdfium.FPDFText_CountChars(textpage)
-        found = {}
-        for line in wanted:
-            text = _set(line.text, list(_runs(page, handle, line, count)))
-            if text != line.text:
-                found[id(line)] = replace(line, text=text)
-        return found
-    finally:
-        pdfium.FPDFText_ClosePage(textpage)
+    found = {}
+    for line in lines:
+        text = line.text if line.quarters else _set(line.text, list(_runs(page, textpage, line)))
+        if text != line.text:
+            found[id(line)] = replace(line, text=text)
+    return found
 
 
-def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[_Run]:
+def _runs(page: fast.Page, textpage: int, line: Line) -> Iterator[_Run]:
     """The raised and the lowered runs of a line from left to right."""
     first, last = line.span
-    chars = np.arange(first, min(last + 1, first + P.most, count))
+    chars = np.arange(first, min(last + 1, first + P.most))
     feet = (fast.origins(textpage, chars.tolist()) @ page.to_display[:2])[:, 1]
     if not len(chars) or np.ptp(feet) < 0.01:  # most lines
         return
@@ -152,6 +144,9 @@ def _places(text: str, line: str) -> dict[int, int]:
     if len(ours) == len(theirs):
         return dict(zip(ours, theirs, strict=True))
     parts = "".join(map(text.__getitem__, ours)), "".join(map(line.__getitem__, theirs))
+    counts = list(map(Counter, parts))
+    if sum(count * counts[1][char] for char, count in counts[0].items()) > P.equal:
+        return {}
     blocks = SequenceMatcher(None, *parts, autojunk=False).get_matching_blocks()
     return {ours[a + k]: theirs[b + k] for a, b, size in blocks for k in range(size)}
 
