@@ -66,6 +66,7 @@ _LOST_OPERAND = re.compile(
 _ISOTOPE = r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]{2,3}[A-Z][a-z]?|[¹²³]H|[³⁴]He|[⁶⁷]Li)\b"
 _ALONE = re.compile(
     rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
+    r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 # Brackets, and the mark of an item of a list, "1)" or "iv)", which opens none.
