@@ -111,6 +111,8 @@ def test_shares_of_the_caption(caption, parts):
         (["the Hall-", "Petch law"], "the Hall-Petch law"),
         (["soft\xad", "ened"], "softened"),
         (["样品在", "保温"], "样品在保温"),
+        (["at 8.6 wt.", "% of it"], "at 8.6 wt.% of it"),
+        (["at 8.6", "% of it"], "at 8.6 % of it"),
         (["  one ", "", "two"], "one two"),
         ([], ""),
     ],

@@ -34,7 +34,7 @@ def test_a_heading_without_a_stop_is_taken_off(tmp_path, heading, font, rest, re
     paper.set(60, 310, prose(4, 20), 236)
     with fast.open_document(paper.save()) as document, closing(fast.Pages(document)) as pages:
         [page], _ = read_pages(pages, 1)
-        with pages.open(0) as opened:
+        with pages.open(0) as opened, fast.open_text(opened) as textpage:
             lines = [line for line in page.lines if line.box[1] < 305]
-            [line] = without_run_in(opened, lines)
+            [line] = without_run_in(textpage, lines)
     assert line.text == f"{read} and was tested with ten of the samples"

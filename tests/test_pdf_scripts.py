@@ -42,7 +42,25 @@ def test_raised_numbers_of_the_running_text(tmp_path, parts, read):
     paper.set(60, 310, prose(4, 20), 236)
     with fast.open_document(paper.save()) as document, closing(fast.Pages(document)) as pages:
         [page], _ = read_pages(pages, 1)
-        with pages.open(0) as opened:
-            raised = with_scripts(opened, page.lines)
+        with pages.open(0) as opened, fast.open_text(opened) as textpage:
+            raised = with_scripts(opened, textpage, page.lines)
     row = [raised.get(id(line), line).text for line in page.lines if line.box[1] < 300]
     assert without_citations(" ".join(row)) == read
+
+
+def test_letters_beyond_the_basic_plane_keep_their_indices(tmp_path):
+    text = b"The value $x_i$ of $n_12$ is low. " + 9 * b"All of the samples were heated. "
+    pytest.importorskip("typst").compile(
+        b"#set page(width: 400pt, height: 200pt)\n#set text(size: 9pt)\n" + text,
+        output=tmp_path / "sample.pdf",
+    )
+    with (
+        fast.open_document(tmp_path / "sample.pdf") as document,
+        closing(fast.Pages(document)) as pages,
+    ):
+        [page], _ = read_pages(pages, 1)
+        with pages.open(0) as opened, fast.open_text(opened) as textpage:
+            found = with_scripts(opened, textpage, page.lines)
+    symbol, rest = (line.text for line in found.values())
+    assert symbol == "\U0001d465_\U0001d456"
+    assert rest.startswith("of \U0001d45b₁₂ is low. All")

@@ -7,7 +7,7 @@ import pytest
 
 from cephalo.dataset_scripts.pdf.joining import settle_hyphens
 from cephalo.dataset_scripts.pdf.main_matter import GAP, with_holes
-from cephalo.dataset_scripts.pdf.prose import whole_sentences, without_citations
+from cephalo.dataset_scripts.pdf.prose import is_prose, whole_sentences, without_citations
 from cephalo.dataset_scripts.pdf.scripts import MARK, _Run, _set
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
@@ -60,6 +60,7 @@ def test_what_came_in_pieces_is_put_together(text, right):
         "2 Where v is the velocity of each segment.",
         "(the surface of the star).",
         "The rate E˙ of the hole is known.",
+        "The estimate 𝑓 \u0303 of the field was low in all of them.",
     ],
 )
 def test_damaged_sentences_are_told(sentence):
@@ -148,6 +149,8 @@ def test_numbers_of_lines_part_no_words():
     [
         ("in the 1990s", "25", " and", f"in the 1990s{MARK}25{MARK} and"),
         ("No. 530", "15", " of", f"No. 530{MARK}15{MARK} of"),
+        ("reported for Al2O3", "7", ".", f"reported for Al2O3{MARK}7{MARK}."),
+        ("losses of IR", "2", " in", "losses of IR² in"),
         ("films of SiC", "15", " of", f"films of SiC{MARK}15{MARK} of"),
         ("some 10", "6", " spores", "some 10⁶ spores"),
         ("the 2", "nd", " of", "the 2nd of"),
@@ -170,6 +173,7 @@ def test_what_is_raised_is_an_exponent_or_cites(before, raised, after, read):
         ("of La", "1−x", "Sr", "of La_{1−x}Sr"),
         ("of Sr", "x", "MnO", "of Sr_{x}MnO"),
         ("a list,", "3", " of", "a list,3 of"),
+        ("the 𝑥", "𝑖", " of", "the 𝑥_𝑖 of"),
     ],
 )
 def test_what_is_lowered_is_an_index(before, lowered, after, read):
@@ -192,8 +196,14 @@ def test_long_hostile_sentences_take_a_moment():
         "´a" * 9000,
         "= " * 9000,
         "a) " * 9000,
+        "1 " + "A" * 50000,
+        "_" * 50000,
+        " " * 50000,
+        "a@" * 25000,
+        "http://a" * 6000,
     ):
-        is_damaged(set_right(text))
+        is_damaged(without_heading(without_citations(text)))
+        is_prose(text)
     assert time.perf_counter() - started < 2
 
 
@@ -233,6 +243,7 @@ def test_intervals_are_no_citations(text, read):
         "The result is analogous to the bound of Cor.",
         "2019 Methodological reporting behavior and sample size of 40 trials.",
         "At leading order, we have M² = M², which implies nothing.",
+        "1. screening of the sample 2. sintering of the steel A total of 6 were read.",
     ],
 )
 def test_pieces_of_sentences_are_left_out(sentence):

@@ -16,6 +16,8 @@ DIVIDED = "\xad"  # ends a line whose last word goes on, by `settle_hyphens`
 COMPOUND = "\u2011"  # ends one whose last hyphen stays
 _HYPHENS = "-\u2010"
 _UNPRINTED = re.compile(r"[\x00-\x1f\xad\ufffe\uffff\u200b]")
+_SHARE = re.compile(r"\b(?:wt|at|vol|mol)\.$")  # "wt.%", which has no space in most print
+_LONGEST = 200  # characters of a word with hyphens, a name of a compound; of more the end is read
 _LAST = re.compile(r"[\w\u2010\u2011-]*$")
 _FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
 _PARTING = ".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014"
@@ -135,7 +137,7 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
 
     `before` is the line without the hyphen, `after` the next.
     """
-    last, first = _LAST.search(before)[0], _FIRST.match(after)
+    last, first = _LAST.search(before[-_LONGEST:])[0], _FIRST.match(after)
     if first is None or not last:
         return "-" if last and after[:1] in "([" else "- "
     head, tail = last.casefold(), first[0].casefold()
@@ -204,6 +206,8 @@ def join_text(parts: list[str]) -> str:
             pieces.append(part)
         elif "\u2e80" < last[-1] < "\uffa0" and "\u2e80" < part[0] < "\uffa0":
             pieces.append(part)  # Chinese and Japanese lines join without a space
+        elif part[0] == "%" and _SHARE.search(last[-_LONGEST:]):
+            pieces.append(part)
         else:
             pieces += [" ", part]
     return _UNPRINTED.sub("", "".join(pieces)).strip()

@@ -5,7 +5,7 @@ was not read, GAP ends the first of them, so that no sentence goes on with what 
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -180,8 +180,8 @@ def with_holes(lines: list[Line], body: TypeProfile, others: Sequence[Line] = ()
             short = right - one.box[2] > P.short * (right - left)
             late = after.box[0] - left > P.short * (right - left)
             hole = many and (short or late)
-        between = starts[bisect_right(starts, (one.span[1], one.box)) :]
-        between = takewhile(lambda other, end=after.span[0]: other[0] < end, between)
+        begin = bisect_right(starts, (one.span[1], one.box))
+        between = starts[begin : bisect_left(starts, (after.span[0],))]
         area = left, min(one.box[1], after.box[1]), right, max(one.box[3], after.box[3])
         hole = hole or any(_is_in(box, area) for _, box in between)
         divided = one.text[-1:] in (DIVIDED, COMPOUND)  # which ends a row

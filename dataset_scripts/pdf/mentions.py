@@ -169,7 +169,7 @@ def _is_wide(block: Block, page: PageContent) -> bool:
 def _goes_on(lines: list[str]) -> bool:
     """Whether a paragraph cannot end here: a hyphen or no full stop at its last line's end."""
     return (
-        lines[-1:] != []
+        bool(lines)
         and lines[-1][-1:] != END
         and not re.search(r"[.!?:)\]\u3002]\W{0,3}\d*$", lines[-1])
     )

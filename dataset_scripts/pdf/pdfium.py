@@ -120,6 +120,21 @@ def open_page(document: ctypes.c_void_p, number: int) -> Iterator[Page]:
         pdfium.FPDF_ClosePage(page.handle)
 
 
+@contextmanager
+def open_text(page: Page) -> Iterator[int]:
+    """The address of the text of a page, as functions such as `text_unicode` take it.
+
+    Raises UnreadableError.
+    """
+    textpage = pdfium.FPDFText_LoadPage(page.handle)
+    if not textpage:
+        raise UnreadableError(f"the text of page {page.number + 1} is damaged")
+    try:
+        yield ctypes.cast(textpage, ctypes.c_void_p).value
+    finally:
+        pdfium.FPDFText_ClosePage(textpage)
+
+
 def _load_page(document: ctypes.c_void_p, number: int) -> Page:
     handle = pdfium.FPDF_LoadPage(document, number)
     if not handle:

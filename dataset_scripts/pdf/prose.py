@@ -34,7 +34,7 @@ _NOTICE = re.compile(
     r"(?:equally|jointly) to this work",
     re.I,
 )
-_CONTACT = re.compile(r"\S@\S+\.\w|https?://orcid")
+_CONTACT = re.compile(r"\S@[^\s@]{1,250}\.\w|https?://orcid")
 _REFERENCE = re.compile(r"\bvol\. ?\d+.{0,20}\b(?:no|pp?)\. ?\d")
 _INITIAL = re.compile(r"\b[A-Z]\.(?=[\s,;-]|[A-Z]\.)")
 _INITIAL_LAST = re.compile(r"(?:\b[A-Z]|\(\w)\.$")
@@ -98,15 +98,17 @@ def _set_right(
     file: fast.Pages, page: PageContent, blocks: list[Block], body: TypeProfile
 ) -> list[Block]:
     """The blocks of a page, their running text with scripts and without run-in headings."""
-    with file.open(page.number) as opened:
+    if not any(is_running(block, body) for block in blocks):
+        return blocks
+    with file.open(page.number) as opened, fast.open_text(opened) as textpage:
         plain = [
-            replace(block, lines=without_run_in(opened, block.lines))
+            replace(block, lines=without_run_in(textpage, block.lines))
             if is_running(block, body)
             else block
             for block in blocks
         ]
         lines = [line for block in plain if is_running(block, body) for line in block.lines]
-        scripts = with_scripts(opened, lines)
+        scripts = with_scripts(opened, textpage, lines)
     return [
         replace(block, lines=[scripts.get(id(line), line) for line in block.lines])
         for block in plain
@@ -152,6 +154,7 @@ def without_citations(text: str) -> str:
 
     Those that are read as words stay: "as shown in [3]".
     """
+    text = " ".join(text.split())  # long runs of spaces would cost the square of their length
     text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", _CLOSED, text)
     text = _RAISED.sub(_CLOSED, _CITATION.sub(_cited, text))
     # In French a space stands before ":" and ";".

@@ -1,10 +1,7 @@
 """Headings that stand in the first row of their paragraph, set off by their type alone."""
 
-import ctypes
 import re
 from dataclasses import replace
-
-import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.glyph_kinds import font_name
@@ -17,32 +14,27 @@ _TITLE = re.compile(r"(?:\d[\d.]*\s+)?[A-Z][\w-]+")
 _LONGEST = 120  # characters of a heading
 
 
-def without_run_in(page: fast.Page, lines: list[Line]) -> list[Line]:
+def without_run_in(textpage: int, lines: list[Line]) -> list[Line]:
     """The lines of a block, without headings that run on into a sentence with no stop between.
 
     "**Base models** Our framework" loses "Base models"; "**Base models.** Our framework" stays.
+    `textpage`: see `pdfium.open_text`.
     """
-    wanted = [
-        place
-        for place, line in enumerate(lines)
-        if line.lead != line.font
-        and not line.quarters
-        and _TITLE.match(line.text)
-        and (is_bold(line.lead) > is_bold(line.font) or _is_italic(line))
-        and (place == 0 or FINISHED.search(lines[place - 1].text))
+    return [
+        replace(line, text=_without(textpage, line)) if _may_head(line, before) else line
+        for before, line in zip([None, *lines], lines, strict=False)
     ]
-    textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
-    if not textpage:
-        return lines
-    try:
-        handle = ctypes.cast(textpage, ctypes.c_void_p).value
-        found = list(lines)
-        for place in wanted:
-            text = _without(handle, lines[place])
-            found[place] = replace(lines[place], text=text)
-        return found
-    finally:
-        pdfium.FPDFText_ClosePage(textpage)
+
+
+def _may_head(line: Line, before: Line | None) -> bool:
+    """Whether a line begins as a heading does; `before` is the line before it in its block."""
+    return (
+        line.lead != line.font
+        and not line.quarters
+        and bool(_TITLE.match(line.text))
+        and (is_bold(line.lead) > is_bold(line.font) or _is_italic(line))
+        and (before is None or bool(FINISHED.search(before.text)))
+    )
 
 
 def _is_italic(line: Line) -> bool:

@@ -3,14 +3,13 @@
 "10⁶ spores" comes as "106 spores", "K_IC" as "KIC", and a citation of reference 54 as "rate54".
 """
 
-import ctypes
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 import numpy as np
-import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.text import Line
@@ -31,6 +30,8 @@ _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
 _NO_BASE = re.compile(
     r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[a-z]{3}s$|(?:[A-Z][a-z]?\d{0,2}){2,}$"
 )
+# "Al2O3", "SiC": no number stands raised behind a compound but a citation; "IR" may be a product.
+_COMPOUND = re.compile(r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){2,}$")
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
@@ -53,6 +54,7 @@ class Parameters:
     far: float = 0.8  # characters that are farther up or down are of another line
     tall: float = 0.9  # no subscript is so high; initials over two lines and signs of formulas are
     most: int = 400  # characters of a line that are looked at
+    equal: int = 20_000  # pairs of equal characters that are compared; prose of 400 has 10 400
     longest: int = 16  # characters of an index; more are a line in smaller type
 
 
@@ -74,7 +76,7 @@ class _Run:
     end: int
 
 
-def with_scripts(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
+def with_scripts(page: fast.Page, textpage: int, lines: Iterable[Line]) -> dict[int, Line]:
     """Lines with superscripts and subscripts, with these set as such.
 
     Digits become superscript or subscript characters; other indices and exponents are written as
@@ -83,43 +85,39 @@ def with_scripts(page: fast.Page, lines: Iterable[Line]) -> dict[int, Line]:
 
     Args:
         page: the page of the lines.
+        textpage: its text, see `pdfium.open_text`.
         lines: lines of the page; those that are turned are left as they are.
 
     Returns:
         The changed lines, by the `id` of the line that each replaces.
     """
-    wanted = [line for line in lines if not line.quarters]
-    textpage = pdfium.FPDFText_LoadPage(page.handle) if wanted else None
-    if not textpage:
-        return {}
-    try:
-        handle = ctypes.cast(textpage, ctypes.c_void_p).value
-        count = pdfium.FPDFText_CountChars(textpage)
-        found = {}
-        for line in wanted:
-            text = _set(line.text, list(_runs(page, handle, line, count)))
-            if text != line.text:
-                found[id(line)] = replace(line, text=text)
-        return found
-    finally:
-        pdfium.FPDFText_ClosePage(textpage)
+    found = {}
+    for line in lines:
+        text = line.text if line.quarters else _set(line.text, list(_runs(page, textpage, line)))
+        if text != line.text:
+            found[id(line)] = replace(line, text=text)
+    return found
 
 
-def _runs(page: fast.Page, textpage: int, line: Line, count: int) -> Iterator[_Run]:
+def _runs(page: fast.Page, textpage: int, line: Line) -> Iterator[_Run]:
     """The raised and the lowered runs of a line from left to right."""
     first, last = line.span
-    chars = np.arange(first, min(last + 1, first + P.most, count))
+    chars = np.arange(first, min(last + 1, first + P.most))
     feet = (fast.origins(textpage, chars.tolist()) @ page.to_display[:2])[:, 1]
     if not len(chars) or np.ptp(feet) < 0.01:  # most lines
         return
-    text = "".join(chr(fast.text_unicode(textpage, char)) for char in chars.tolist())
+    codes = [fast.text_unicode(textpage, char) for char in chars.tolist()]
+    whole = [not 0xDC00 <= code < 0xE000 for code in codes]
+    text = "".join(map(chr, codes)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    chars, feet = chars[whole], feet[whole]
     solid = np.array([not char.isspace() for char in text])
     if len(text) != len(chars) or not solid.any():
         return
     boxes = fast.map_boxes(fast.loose_boxes(textpage, chars), page.to_display)
     heights = np.ptp(boxes[:, 1::2], axis=1)
     high = float(np.median(heights[solid]))
-    lift = (float(np.median(feet[solid])) - feet) / max(high, 0.1)
+    main = solid & (heights >= P.tall * high)  # of a symbol and its index alone: the symbol
+    lift = (float(np.median(feet[main])) - feet) / max(high, 0.1)
     own = solid & (np.abs(lift) < P.far)
     small = heights < P.tall * high
     level = np.where(own & (lift > P.lift), 1, 0) - np.where(own & small & (lift < -P.drop), 1, 0)
@@ -152,6 +150,9 @@ def _places(text: str, line: str) -> dict[int, int]:
     if len(ours) == len(theirs):
         return dict(zip(ours, theirs, strict=True))
     parts = "".join(map(text.__getitem__, ours)), "".join(map(line.__getitem__, theirs))
+    counts = list(map(Counter, parts))
+    if sum(count * counts[1][char] for char, count in counts[0].items()) > P.equal:
+        return {}
     blocks = SequenceMatcher(None, *parts, autojunk=False).get_matching_blocks()
     return {ours[a + k]: theirs[b + k] for a, b, size in blocks for k in range(size)}
 
@@ -174,6 +175,8 @@ def _cut(text: str, level: list[int]) -> Iterator[_Run]:
         start, end = runs.pop(0)
         kind = "raised" if level[start] > 0 else "lowered"
         before = text[max(0, start - 12) : start]
+        if start and level[start - 1] < 0 and text[start - 1].isalpha():
+            before += "_"  # "K_max": a symbol with its index, no word behind which is cited
         while start < end and text[start] in ", ":
             start += 1
         while start < end and text[end - 1] in ", ":
@@ -230,7 +233,8 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
 def _raised_number(script: str, before: str, space: str, after: str) -> str | None:
     """How an exponent, a charge, or the number of a reference is written."""
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
-    counted = _NO_BASE.search(before) and len(script) > 1 and script.isdecimal()
+    no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))
+    counted = no_base and script.isdecimal()
     cites = _WORD.search(before) or _SEVERAL.search(script) or counted
     if cites and not isotope:
         return None if _GOVERNS.search(before) else f"{space}{MARK}{script}{MARK}"

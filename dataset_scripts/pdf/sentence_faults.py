@@ -49,14 +49,14 @@ _PLUS_MINUS = re.compile(r"(?<=[\d)%A-Za-z])(\s?)\+[\u2212\u2013](\s?)(?=\d)")  
 # Where a row ended behind a sign: "10 mg/ ml", "interviews\u2014 which", "http:// www".
 _ROW_END = re.compile(r"(?<=\w/) (?=\w)|(?<=\w\u2014) (?=\w)|(?<=\d\u2013) (?=\d)")
 _ADDRESS = re.compile(
-    r"((?:https?:|www\.)\S*[/._=&?\u2013-]) (?=[\w?=&-]+[./_?=&-][\w/])"
+    r"((?:https?:|www\.)\S{0,300}[/._=&?\u2013-]) (?=[\w?=&-]{1,300}[./_?=&-][\w/])"
     r"|(?<=:/) (?=/)|(?<=://) (?=\w)"
 )
 # "Th" as one glyph, which a text layer names "+" or "3": "+e method".
 _TH = re.compile(
     r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
 )
-_BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]*\}|\w+|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
+_BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -66,6 +66,7 @@ _LOST_OPERAND = re.compile(
 _ISOTOPE = r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]{2,3}[A-Z][a-z]?|[¹²³]H|[³⁴]He|[⁶⁷]Li)\b"
 _ALONE = re.compile(
     rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
+    r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 # Brackets, and the mark of an item of a list, "1)" or "iv)", which opens none.
@@ -82,12 +83,12 @@ _BEGINS = (
 _HEADING = re.compile(
     r"^(?:(?:[A-Z]|S?\d{1,2})(?:\.\d{1,2}){0,3}\.?\s+)(?:[A-Z][\w-]*)(?:\s[\w-]+){0,6}?\s"
     rf"(?={_BEGINS}|(?:A|An|Our|At|On|If|Here)\s[a-z])"
-    r"|^(?:[A-Z]\.|S?\d{1,2}(?:\.\d{1,2}){0,3}\.?)\s+(?:[A-Z]{2,}[A-Z-]*\s)+(?=[A-Z][a-z]+\s[a-z])"
+    r"|^(?:[A-Z]\.|S?\d{1,2}(?:\.\d{1,2}){0,3}\.?)\s+(?:[A-Z]{2}[A-Z-]*\s)+(?=[A-Z][a-z]+\s[a-z])"
     r"|\b(?:APPENDIX|REFERENCES|ACKNOWLEDGE?MENTS|INTRODUCTION|CONCLUSIONS?|DISCUSSION)\s+[A-Z]"
     r"|^(?:Lemma|Theorem|Proposition|Corollary|Definition|Proof|Remark)\b[ \d.]*$"
 )
 _NUMBERED = re.compile(
-    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|(?:19|20)\d\d\s[A-Z][a-z]+\s[a-z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+    r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,2}\.\s[a-z]|(?:19|20)\d\d\s[A-Z][a-z]+\s[a-z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(
@@ -100,7 +101,7 @@ _CUT = re.compile(
 # Both sides alike: a bar or another accent that told them apart is lost.
 _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
-_CAPITALS = re.compile(r"^(?:[A-Z]{2,}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
+_CAPITALS = re.compile(r"^(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
