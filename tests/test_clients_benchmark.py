@@ -34,6 +34,25 @@ def stand_in(answers):
     )
 
 
+def test_the_last_layer_is_named_where_it_explains_an_answer():
+    answers = [clients.Answer(text, 5) for text in ("a", "b", "c")]
+    own, last, other = answers
+    assert [clients.verdict(own, last, one) for one in answers] == ["same", "last layer", "other"]
+    assert clients.verdict(own, own, other) == "other"
+
+
+def test_the_last_layer_of_clip_is_another_one(tmp_path):
+    family = families.FAMILIES["LLaVA-NeXT"]
+    family.make(tmp_path / "model")
+    asked = clients.pictures(tmp_path, family.white)
+    first, last = (
+        clients.ask_transformers(tmp_path / "model", family, asked, layer)
+        for layer in (False, True)
+    )
+    assert first["white"].prompt_tokens == last["white"].prompt_tokens == 130
+    assert first["white"].text != last["white"].text
+
+
 @pytest.mark.parametrize(("text", "code", "verdict"), [(0, 0, "same"), (1, 1, "other")])
 def test_an_answer_to_a_text_that_differs_fails(tmp_path, monkeypatch, capsys, text, code, verdict):
     merge = {"Idefics2 merge": families.FAMILIES["Idefics2 merge"]}

@@ -4,7 +4,8 @@ Tiny checkpoints with random weights of phi3_v, Idefics2, a depth merge of Idefi
 are made in a folder that is removed at the end, and asked in float32 for a few greedy tokens by
 both programs: about a text, about a noisy picture, and about a white one of a size that neither
 program has to scale, so that how images are scaled cannot matter. For each, the table has whether
-the tokens are the same and how many tokens the prompts have.
+the tokens are the same and how many tokens the prompts have. "last layer" is where they are the
+same if transformers takes the last layer of CLIP in the place of the last but one.
 
 mistral.rs is no dependency: `pip install mistralrs`. It needs about 4 GB of memory, because it
 takes the CLIP tower of phi3_v to be as large as the published one, and some minutes.
@@ -56,12 +57,23 @@ def main() -> int:
             asked = {"text": None, **pictures(Path(root), family.white)}
             ours = ask_transformers(folder, family, asked)
             theirs = ask_mistralrs(mistralrs, folder, family, asked)
-            rows += [(name, kind, ours[kind], theirs[kind]) for kind in asked]
-    print(f"{'':15}{'':8}{'tokens':>8}   prompt in transformers, in mistral.rs")
-    for name, kind, own, other in rows:
-        verdict = "same" if own.text == other.text else "other"
-        print(f"{name:15}{kind:8}{verdict:>8}{own.prompt_tokens:8}{other.prompt_tokens:8}")
-    return int(any(own.text != other.text for _, kind, own, other in rows if kind == "text"))
+            last = ours
+            if family.use_last_layer:
+                last = ask_transformers(folder, family, asked, last_layer=True)
+            for kind in asked:
+                found = verdict(ours[kind], last[kind], theirs[kind])
+                rows.append((name, kind, found, ours[kind], theirs[kind]))
+    print(f"{'':15}{'':8}{'tokens':>12}   prompt in transformers, in mistral.rs")
+    for name, kind, found, own, other in rows:
+        print(f"{name:15}{kind:8}{found:>12}{own.prompt_tokens:8}{other.prompt_tokens:8}")
+    return int(any(kind == "text" and found != "same" for _, kind, found, _, _ in rows))
+
+
+def verdict(own: Answer, last: Answer, other: Answer) -> str:
+    """What the table says of an answer of mistral.rs beside those of transformers."""
+    if own.text == other.text:
+        return "same"
+    return "last layer" if last.text == other.text else "other"
 
 
 def pictures(folder: Path, white: int) -> dict[str, Path]:
@@ -74,10 +86,12 @@ def pictures(folder: Path, white: int) -> dict[str, Path]:
 
 
 def ask_transformers(
-    folder: Path, family: Family, asked: dict[str, Path | None]
+    folder: Path, family: Family, asked: dict[str, Path | None], last_layer: bool = False
 ) -> dict[str, Answer]:
     """Greedy answers of transformers, by what is asked about."""
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    if last_layer:
+        family.use_last_layer(model)
     processor = AutoProcessor.from_pretrained(folder)
     answers = {}
     for kind, path in asked.items():

@@ -37,6 +37,8 @@ class Family:
         doubled: what mistral.rs writes twice at the beginning of a prompt with images, when it
             reads its own tokens again as text.
         white: the edge in pixels of an image that is not scaled.
+        use_last_layer: has a model of transformers take the last layer of CLIP, for families
+            whose last but one is meant: mistral.rs 0.9.5 counts from an end that is one further.
         template: a chat template for mistral.rs, which flattens contents of text alone to strings.
     """
 
@@ -45,6 +47,7 @@ class Family:
     tag: str
     white: int
     template: str | None = None
+    use_last_layer: Callable[[Any], None] | None = None
     doubled: str = ""
 
 
@@ -108,6 +111,16 @@ def make_llava_next(folder: Path) -> None:
     save_file(weights, path, {"format": "pt"})
 
 
+def use_last_layer_of_phi3_v(model: Any) -> None:
+    """Have `model` take all layers of CLIP."""
+    model.model.vision_embed_tokens.clip_layers = model.config.vision_config.num_hidden_layers
+
+
+def use_last_layer_of_llava_next(model: Any) -> None:
+    """Have `model` take all layers of CLIP."""
+    model.config.vision_feature_layer = -1
+
+
 # As the templates of the tiny models write a question, for contents that are strings.
 IDEFICS2_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}User:"
@@ -121,8 +134,22 @@ LLAVA_NEXT_TEMPLATE = (
 )
 IDEFICS2 = ("Idefics2", " ", 112, IDEFICS2_TEMPLATE)
 FAMILIES = {
-    "phi3_v": Family(make_phi3_v, "Phi3V", "<|image_1|>\n", 336, doubled="<s>"),
+    "phi3_v": Family(
+        make_phi3_v,
+        "Phi3V",
+        "<|image_1|>\n",
+        336,
+        use_last_layer=use_last_layer_of_phi3_v,
+        doubled="<s>",
+    ),
     "Idefics2": Family(make_idefics2, *IDEFICS2),
     "Idefics2 merge": Family(make_merged_idefics2, *IDEFICS2),
-    "LLaVA-NeXT": Family(make_llava_next, "LLaVANext", "<image>\n", 112, LLAVA_NEXT_TEMPLATE),
+    "LLaVA-NeXT": Family(
+        make_llava_next,
+        "LLaVANext",
+        "<image>\n",
+        112,
+        LLAVA_NEXT_TEMPLATE,
+        use_last_layer_of_llava_next,
+    ),
 }
