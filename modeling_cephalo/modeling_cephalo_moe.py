@@ -197,7 +197,7 @@ def balanced(forward: Callable) -> Callable:
                 found.layers,
                 text.num_experts,
                 text.num_experts_per_tok,
-                kwargs.get("attention_mask"),
+                mask_of_last(kwargs.get("attention_mask"), len(found.layers[0])),
             )
         if balance:
             weight = text.router_aux_loss_coef * batch_share(
@@ -238,6 +238,14 @@ class CephaloMoePhi3VForCausalLM(RoutedGeneration, Phi3VForCausalLM):
     config: CephaloMoePhi3VConfig
     headless = CephaloMoePhi3VModel
     forward = balanced(Phi3VForCausalLM.forward)
+
+
+def mask_of_last(mask: torch.Tensor | None, tokens: int) -> torch.Tensor | None:
+    """The columns of an attention mask [batch, length] that are about the last `tokens` of the
+    batch, without those of a cache; None for a mask of another form, by which all tokens count."""
+    if not torch.is_tensor(mask) or mask.ndim != 2:
+        return None
+    return mask[:, -(tokens // len(mask)) :]
 
 
 def batch_share(labels: torch.Tensor, num_items: torch.Tensor | int | None) -> torch.Tensor | float:

@@ -183,14 +183,14 @@ class Phi3VProcessor(ProcessorMixin):
         """The images of each prompt. Raises ValueError where a flat list has another number."""
         if images is None or (isinstance(images, list | tuple) and not len(images)):
             return [[] for _ in tags]
+        if isinstance(images, list | tuple):  # None for a prompt without images
+            images = [[] if own is None else own for own in images]
         images = self.image_processor.fetch_images(images)
-        nested = isinstance(images, list | tuple) and all(
-            own is None or isinstance(own, list | tuple) for own in images
-        )
+        nested = isinstance(images, list) and all(isinstance(own, list | tuple) for own in images)
         if nested and not single:
             if len(images) != len(tags):
                 raise ValueError(f"images for {len(images)} prompts but {len(tags)} prompts")
-            return [list(own or []) for own in images]
+            return [list(own) for own in images]
         if nested and not any(images):
             return [[]]
         flat = make_flat_list_of_images(images)

@@ -48,6 +48,14 @@ def test_images_alone_are_processed(processor):
     assert all(np.array_equal(alone[name], both[name]) for name in alone)
 
 
+def test_a_prompt_without_images_has_none_or_an_empty_list(processor):
+    expected = processor([[], PICTURES], [ASK_TEXT, ASK_TWO])
+    found = processor([None, PICTURES], [ASK_TEXT, ASK_TWO])
+    assert found["input_ids"] == expected["input_ids"]
+    assert torch.equal(found["pixel_values"], expected["pixel_values"])
+    assert set(processor([None], ASK_TEXT)) == {"input_ids", "attention_mask"}
+
+
 def test_tags_without_numbers_are_the_next_images(processor):
     plain = re.sub(r"_\d", "", ASK_TWO)
     assert processor.image_token in plain

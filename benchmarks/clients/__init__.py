@@ -1,0 +1,1 @@
+"""Saved checkpoints in other programs than transformers."""
