@@ -18,7 +18,7 @@ from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.dataset_scripts.selection import Selection
 from cephalo.dataset_scripts.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.splits import SPLITS
-from cephalo.dataset_scripts.tables import CONFIGS, config_rows, find_tables
+from cephalo.dataset_scripts.tables import CONFIGS, Tables, config_rows, find_tables
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources
@@ -46,6 +46,18 @@ def check_licenses(folders: Iterable[Path]) -> None:
             )
 
 
+def check_names(tables: Tables, names: Collection[str]) -> None:
+    """Raise CephaloError if one of the names is no document's."""
+    left = set(names)
+    for shards in tables.values() if left else ():
+        left -= {row["document"] for row in read_rows(shards, ["document"], 1000)}
+    if left:
+        raise CephaloError(
+            f"--leave-out {min(left)!r}: no document of this name; give it as the column "
+            "`document` has it"
+        )
+
+
 def build_dataset(
     folders: Iterable[Path],
     repo_id: str,
@@ -65,10 +77,11 @@ def build_dataset(
     It appears whole: it is written beside and renamed. What is compared lies in the first folder's
     `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
     Images are compared in `workers` processes, at most one for `FIGURES_A_PROCESS` figures.
-    Raises CephaloError where the folders hold no rows.
+    Raises CephaloError where the folders hold no rows, or none of a document in `leave_out`.
     """
     folders = list(folders)
     tables = find_tables(folders)
+    check_names(tables, leave_out)
     aside, folder = folders[0] / "dataset.partial", folders[0] / "dataset"
     compared = folders[0] / "dataset.compared"
     for left in (aside, compared):
@@ -80,11 +93,12 @@ def build_dataset(
             tables,
             only_open=only_open,
             third_party=third_party,
+            leave_out=leave_out,
             exclude=exclude,
             workers=min(workers, enough),
         )
         with closing(selected) as selection:
-            write_dataset(aside, selection, repo_id, folders, leave_out)
+            write_dataset(aside, selection, repo_id, folders)
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     except sqlite3.OperationalError as error:
@@ -95,21 +109,12 @@ def build_dataset(
     return folder
 
 
-def write_dataset(
-    folder: Path,
-    selection: Selection,
-    repo_id: str,
-    folders: list[Path],
-    leave_out: Collection[str] = (),
-) -> None:
-    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card; none of the
-    documents whose names are in `leave_out`.
+def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: list[Path]) -> None:
+    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card.
 
-    Raises CephaloError where none are kept, or a name in `leave_out` is no document's.
+    Raises CephaloError where none are.
     """
     dropped = selection.dropped()
-    met: set[int] = set()  # documents that are left out by name
-    names = set(leave_out)
     for (config, reason), count in dropped.items():
         print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
     split_of = selection.splits()
@@ -142,13 +147,7 @@ def write_dataset(
         for (_, row), (document, keep) in tqdm(
             decided, total=total, desc=f"Writing {config}", unit=" rows", disable=None
         ):
-            if row["document"] in leave_out:
-                names.discard(row["document"])
-                dropped[config, "named"] += keep
-                if keep and document not in met:
-                    met.add(document)
-                    documents[SPLITS[split_of[document]]] -= 1
-            elif keep:
+            if keep:
                 split = SPLITS[split_of[document]]
                 apart = NON_COMMERCIAL * is_non_commercial(row["license"])
                 writers[f"{config}{apart}"][split].add(row)
@@ -159,13 +158,6 @@ def write_dataset(
                 writer.close()
             if any(writer.rows for writer in own.values()):
                 infos[name] = dataset_info(features, own)
-    if names:
-        raise CephaloError(
-            f"--leave-out {min(names)!r}: no document of this name; give it as the column "
-            "`document` has it"
-        )
-    if not infos:
-        raise CephaloError(f"{folders[0]}: all documents are left out by name; keep one")
     write_card(folder, facts, infos)
     for line in summary(documents, dropped, selection.count_links(), infos):
         print(line, file=sys.stderr)

@@ -3,6 +3,7 @@
 A row is dropped for the first of these reasons that holds:
 
 - "repeated": an earlier shard of the same folder has it, of the same document;
+- "named": it is of a document that is left out by its name;
 - "licence": its licence is not open, where only open ones are asked for;
 - "third_party": its caption names a third party's rights, where such are not asked for;
 - "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
@@ -15,7 +16,7 @@ What is compared lies on disk. Memory grows by 4 bytes an image and some 40 byte
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,9 @@ SHARED_TEXT = 0.2
 EncodedImages = Iterable[tuple[bytes, str]]
 """Encoded images, each with its place, which an error names."""
 
+Refuse = Callable[[Mapping[str, Any]], str | None]
+"""Takes a row and returns the reason for which its document or licence keeps it out, or None."""
+
 
 def select_rows(
     folder: Path,
@@ -57,28 +61,38 @@ def select_rows(
     *,
     only_open: bool = False,
     third_party: bool = True,
+    leave_out: Collection[str] = (),
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
     Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
-    third party's rights. `folder`, which is made, takes what is compared: about 40 KB a figure, and
-    1 KB beside its own length for a passage or an answer. Images are compared in `workers`
-    processes, with the same result for any number. Raises CephaloError for a shard or an image that
-    cannot be read.
+    third party's rights. `leave_out`: names of documents of which no row is kept. `folder`, which
+    is made, takes what is compared: about 40 KB a figure, and 1 KB beside its own length for a
+    passage or an answer. Images are compared in `workers` processes, with the same result for any
+    number. Raises CephaloError for a shard or an image that cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
+    refuse = partial(refused, only_open=only_open, leave_out=frozenset(leave_out))
     with closing(Processes(workers)) as processes:
         copies = NearCopies(selection.folder, selection.database)
         parts = LocalIndex(selection.folder)
         enter_kept_out(selection, copies, parts, exclude or {}, processes)
-        enter_figures(selection, copies, parts, only_open, third_party, processes)
+        enter_figures(selection, copies, parts, refuse, third_party, processes)
         parts.close()
         judge_figures(selection, copies, parts, processes)
-    select_conversations(selection, only_open)
-    select_text(selection, only_open)
+    select_conversations(selection, refuse)
+    select_text(selection, refuse)
     return selection
+
+
+def refused(row: Mapping[str, Any], only_open: bool, leave_out: Collection[str]) -> str | None:
+    """The reason for which the row of a document in `leave_out`, or one that is not open where
+    `only_open` are asked for, is kept out; None for others."""
+    if row["document"] in leave_out:
+        return "named"
+    return "licence" if only_open and not is_open(row["license"]) else None
 
 
 # --- figures
@@ -102,24 +116,22 @@ def enter_figures(
     selection: Selection,
     copies: NearCopies,
     parts: LocalIndex,
-    only_open: bool,
+    refuse: Refuse,
     third_party: bool,
     processes: Processes,
 ) -> None:
     """Enter the figures, with the reasons that are known without comparing images."""
-    for shard, figure, license, picture in described_figures(selection, processes):
+    for shard, figure, reason, picture in described_figures(selection, refuse, processes):
         if not selection.tables["figures"] and selection.has_figure(figure.document, figure.image):
             continue
-        reason = image = None
+        image = None
         if selection.in_earlier_shard("figures", figure.document, shard) and selection.has_figure(
             figure.document, figure.image, figure.caption
         ):
             reason = "repeated"
-        elif only_open and not is_open(license):
-            reason = "licence"
-        elif not third_party and rights.third_party(figure.caption):
+        elif not reason and not third_party and rights.third_party(figure.caption):
             reason = "third_party"
-        else:
+        if not reason:
             image = copies.add(figure.image, picture.whole)
             if image == parts.size:
                 # A logo or a symbol by itself stands in figures of strangers.
@@ -142,14 +154,14 @@ def judge_figures(
 
 
 def described_figures(
-    selection: Selection, processes: Processes
+    selection: Selection, refuse: Refuse, processes: Processes
 ) -> Iterator[tuple[Path, Figure, str | None, Described]]:
     """`compared_figures`, each image described."""
     waiting: deque[tuple[Path, Figure, str | None]] = deque()
 
     def images() -> Iterator[tuple[bytes, str]]:
-        for shard, figure, license, data in compared_figures(selection):
-            waiting.append((shard, figure, license))
+        for shard, figure, reason, data in compared_figures(selection, refuse):
+            waiting.append((shard, figure, reason))
             yield data, f"a figure of document {selection.sha256(figure.document)}"
 
     for picture in processes.map(describe, images()):
@@ -157,9 +169,9 @@ def described_figures(
 
 
 def compared_figures(
-    selection: Selection,
+    selection: Selection, refuse: Refuse
 ) -> Iterator[tuple[Path, Figure, str | None, bytes]]:
-    """Every figure with its shard, its licence and its encoded image.
+    """Every figure with its shard, what `refuse` returns for it, and its encoded image.
 
     They are the rows of the figures table; without one, the images of the conversations, each once
     for the conversations about one document that stand together.
@@ -174,7 +186,7 @@ def compared_figures(
                 row["page"],
                 inches < SMALL_INCHES,
             )
-            yield shard, figure, row["license"], row["image"]["bytes"]
+            yield shard, figure, refuse(row), row["image"]["bytes"]
         return
     of, met = -1, set()
     for shard, row in read_with_progress("conversations", selection.tables):
@@ -191,7 +203,7 @@ def compared_figures(
                 met.add(key["image_sha256"])
                 caption = row["orig_caption"] or ""
                 figure = Figure(document, key["image_sha256"], caption, key["page"], small=False)
-                yield shard, figure, row["license"], image["bytes"]
+                yield shard, figure, refuse(row), image["bytes"]
 
 
 def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
@@ -233,7 +245,7 @@ def recurs(figures: Iterable[Figure]) -> bool:
 # --- text
 
 
-def select_conversations(selection: Selection, only_open: bool) -> None:
+def select_conversations(selection: Selection, refuse: Refuse) -> None:
     """Decide on the conversations; of answers that agree across documents the first is kept."""
     answers = TextCopies(selection.database, "answers")
     made_from = source("conversations", selection.tables)
@@ -241,14 +253,14 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
         document = selection.document(row)
         images = [key["image_sha256"] for key in row["figures"]]
         content = content_hash(*images, row["query"], row["answer"])
-        reason = None
+        reason = refuse(row)
         if selection.in_earlier_shard(made_from, document, shard) and selection.has_row(
             "conversations", document, content
         ):
             reason = "repeated"
-        elif only_open and not is_open(row["license"]):
-            reason = "licence"
-        elif not all(selection.has_figure(document, image, published=True) for image in images):
+        elif not reason and not all(
+            selection.has_figure(document, image, published=True) for image in images
+        ):
             reason = "figure"
         number = selection.enter("conversations", document, reason, content)
         if reason is None:
@@ -258,7 +270,7 @@ def select_conversations(selection: Selection, only_open: bool) -> None:
             selection.drop("conversations", number, "duplicate")
 
 
-def select_text(selection: Selection, only_open: bool) -> None:
+def select_text(selection: Selection, refuse: Refuse) -> None:
     """Decide on the passages, and link documents whose captions and passages agree, or are those
     of versions of one paper."""
     texts = TextCopies(selection.database, "passages")
@@ -268,13 +280,11 @@ def select_text(selection: Selection, only_open: bool) -> None:
     for shard, row in read_with_progress("text", selection.tables):
         document = selection.document(row)
         content = content_hash(row["text"])
-        reason = None
+        reason = refuse(row)
         if selection.in_earlier_shard("text", document, shard) and selection.has_row(
             "text", document, content
         ):
             reason = "repeated"
-        elif only_open and not is_open(row["license"]):
-            reason = "licence"
         number = selection.enter("text", document, reason, content)
         if reason is None:
             texts.add(document, row["text"], number)

@@ -7,6 +7,7 @@ come to lie in the other, for all likely pairs at once. Transforms are fitted to
 enhanced correlation coefficient (Evangelidis and Psarakis, PAMI 2008).
 """
 
+import functools
 from collections.abc import Iterator
 
 import cv2
@@ -14,13 +15,17 @@ import numpy as np
 
 MATCHES = 64  # of which pairs are made: those with fewest rivals first
 PAIRS = 128  # that are tried
+# Fewer matches, or pairs that agree with their keypoints, are strangers': four right matches give
+# six pairs. Copies that only pairs found had 17 and 8, or more; half of all strangers have 8
+# matches, one in twenty has 6 pairs.
+MIN_MATCHES, MIN_PAIRS = 8, 6
 MIN_DISTANCE = 10  # pixels between the two, in either picture
 # Of a pair's transform against what each keypoint tells: natural logarithm of scale, radians.
 MAX_SCALE_ERROR, MAX_ANGLE_ERROR = 0.35, 0.25
 POINTS = 128  # of the one picture whose grey levels are compared
 NEAR_LINES = 3  # pixels from an edge within which these lie
 EDGE = 24  # of Sobel's derivative, in grey levels, at an edge
-BLUR = 2.0  # pixels, of both pictures: about the error of a pair's transform
+BLUR = 7  # pixels of a box, as wide as a Gaussian of 2: about the error of a pair's transform
 MIN_INSIDE = 0.5  # of the points, that lie in the other picture
 MIN_CORRELATION = 0.8  # of the grey levels of points, to be fitted
 BEST = 2  # transforms that are fitted
@@ -36,8 +41,10 @@ def transforms_of_pairs(
     `places`, `targets` (n, 4) are the matched keypoints, as `Local.points` has them; `one`, `other`
     the pictures, uint8.
     """
+    if len(places) < MIN_MATCHES:
+        return
     factors, offsets = similarities(places.astype(np.float64), targets.astype(np.float64))
-    if not len(factors):
+    if len(factors) < MIN_PAIRS:
         return
     scores = agreement_of_lines(factors, offsets, one, other)
     tried: list[tuple[complex, complex]] = []
@@ -60,7 +67,7 @@ def similarities(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, n
     kept = np.argsort(rivals(places) * rivals(targets), kind="stable")[:MATCHES]
     places, targets = places[kept], targets[kept]
     ones, twos = places[:, :2] @ (1, 1j), targets[:, :2] @ (1, 1j)
-    first, second = np.triu_indices(len(ones), 1)
+    first, second = pairs_of(len(ones))
     steps, moved = ones[second] - ones[first], twos[second] - twos[first]
     apart = (np.abs(steps) >= MIN_DISTANCE) & (np.abs(moved) >= MIN_DISTANCE)
     first, second, factors = first[apart], second[apart], moved[apart] / steps[apart]
@@ -77,11 +84,18 @@ def similarities(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, n
     return factors[chosen], twos[first[chosen]] - factors[chosen] * ones[first[chosen]]
 
 
+@functools.cache
+def pairs_of(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of so many numbers from 0, the lower one first, each (pairs,)."""
+    return np.triu_indices(count, 1)
+
+
 def rivals(places: np.ndarray) -> np.ndarray:
     """How many of n keypoints lie at the place of each, (n,) int64: hatching matches all over."""
-    pixels = np.round(places[:, :2]) @ (1, 1j)
-    _, numbers, counts = np.unique(pixels, return_inverse=True, return_counts=True)
-    return counts[numbers]
+    columns, rows = np.round(places[:, :2]).astype(np.int64).T
+    pixels = (rows << 32) + columns
+    ordered = np.sort(pixels)
+    return np.searchsorted(ordered, pixels, "right") - np.searchsorted(ordered, pixels)
 
 
 def agreement_of_lines(
@@ -95,16 +109,16 @@ def agreement_of_lines(
     if len(near) < POINTS:
         return np.full(len(factors), -1.0)
     rows, columns = np.divmod(near[np.linspace(0, len(near) - 1, POINTS).astype(int)], one.shape[1])
-    ones, others = (cv2.GaussianBlur(p, (0, 0), BLUR).astype(np.float32) for p in (one, other))
+    ones, others = (cv2.blur(picture, (BLUR, BLUR)) for picture in (one, other))
     moved = factors[:, None] * (columns + 1j * rows) + offsets[:, None]
     x, y = np.round(moved.real).astype(int), np.round(moved.imag).astype(int)
     height, width = other.shape
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     levels = others[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
     counts = np.maximum(inside.sum(1), 1)
-    own = np.where(inside, ones[rows, columns], 0)
+    own = np.where(inside, ones[rows, columns], np.float32(0))
     own -= np.where(inside, (own.sum(1) / counts)[:, None], 0)
-    levels = np.where(inside, levels, 0)
+    levels = np.where(inside, levels, np.float32(0))
     levels -= np.where(inside, (levels.sum(1) / counts)[:, None], 0)
     norms = np.sqrt((own * own).sum(1) * (levels * levels).sum(1))
     correlations = (own * levels).sum(1) / np.maximum(norms, 1e-6)

@@ -163,6 +163,7 @@ _OF_WORK = re.compile(
 _HOLDER = 60  # characters behind the word in which the holder of a permission is named
 MAX_CAPTION = 20_000  # characters that are looked at
 _SPOKEN = 80  # characters of a claim that are returned
+_LICENCE = 1000  # characters from a claim within which its licence is named
 
 
 def third_party(caption: str) -> str | None:
@@ -179,8 +180,8 @@ def third_party(caption: str) -> str | None:
 
 
 def claims(caption: str) -> Iterator[tuple[str, str]]:
-    """The claims of a caption, each with its own words and the text up to the next figure's claim,
-    where its licence is named."""
+    """The claims of a caption, each with its own words and the text in which its licence is named:
+    up to the next figure's claim, `_LICENCE` characters at most."""
     found = [match for match in _CLAIM.finditer(caption) if not is_of_work(caption, match)]
     if not _PANEL_B.search(caption):
         found += _SIGN_WITH_YEAR.finditer(caption)
@@ -188,7 +189,8 @@ def claims(caption: str) -> Iterator[tuple[str, str]]:
     starts = [match.start() for match in found if _TAKING.match(caption, match.start())]
     for match in found:
         end = next((start for start in starts if start > match.start()), len(caption))
-        yield caption[match.start() : match.start() + _SPOKEN], caption[match.start() : end]
+        claimed = caption[match.start() : match.start() + _SPOKEN]
+        yield claimed, caption[match.start() : min(end, match.start() + _LICENCE)]
 
 
 def is_of_work(caption: str, claim: re.Match[str]) -> bool:

@@ -31,12 +31,12 @@ SAMPLE_SIDE = 480  # pixels
 # Why rows are left out; the names are those of `cephalo.dataset_scripts.dedup`.
 REASONS = {
     "repeated": "of a document that was read again, under another name",
+    "named": "of a document that was left out by its name",
     "licence": "no known open licence",
     "third_party": "the caption names a third party's rights",
     "excluded": "shows an image of a dataset that is kept out, or a part of one",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
-    "named": "of a document that was left out by its name",
     "figure": "about a figure that was left out",
 }
 

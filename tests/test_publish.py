@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -295,15 +296,21 @@ def test_figures_of_third_parties_are_left_out_of_what_is_public(tmp_path):
 
 def test_a_document_is_left_out_by_its_name(tmp_path):
     folder = write_figures(tmp_path / "made", documents=4)
-    names = {row["document"] for row in read_rows([*(folder / "figures").glob("*")], ["document"])}
-    gone = min(names)
-    made = build_dataset([folder], "lab/nacre", leave_out=[gone])
+    copy = figure_row(0, 1) | {"document": "copy.pdf", "document_sha256": "c" * 64}
+    table = pa.Table.from_pylist([copy], schema=FIGURES.arrow_schema)
+    pq.write_table(table, folder / "figures" / "zz.parquet")
+    made = build_dataset([folder], "lab/nacre", leave_out=["paper-0.pdf"])
     for config in ("figures", "conversations"):
         shards = sorted((made / config).glob("*.parquet"))
-        assert {row["document"] for row in read_rows(shards, ["document"])} == names - {gone}
+        names = Counter(row["document"] for row in read_rows(shards, ["document"]))
+        # The copy's original is not published, so it is kept.
+        assert names == {"copy.pdf": 1} | {f"paper-{number}.pdf": 4 for number in (1, 2, 3)}
     card = (made / "README.md").read_text()
-    assert "of a document that was left out by its name" in card
-    assert gone not in (made / "ATTRIBUTION.md").read_text()
+    for config in ("figures", "conversations"):
+        assert f"| `{config}` | of a document that was left out by its name | 4 |" in card
+    documents = re.search(r"Documents: (.*)\.", card)[1]
+    assert sum(map(int, re.findall(r"\d+", documents))) == 4
+    assert "paper-0.pdf" not in (made / "ATTRIBUTION.md").read_text()
     with pytest.raises(CephaloError, match="no document of this name"):
         build_dataset([folder], "lab/nacre", leave_out=["no.pdf"])
 
