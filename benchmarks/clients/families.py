@@ -54,7 +54,7 @@ class Family:
 def finish(folder: Path, model: Any) -> None:
     """Scale the matrices of the decoder's layers by `LIVELINESS`, and save the model.
 
-    Beside its processor comes the older preprocessor_config.json, in which alone mistral.rs looks
+    Beside its processor comes the older preprocessor_config.json, in which mistral.rs looks
     for how images are prepared.
     """
     with torch.no_grad():
