@@ -26,8 +26,8 @@ CONSTANTS = {
     "vacuum electric permittivity": "permittivity",
     "Bohr radius": "Bohr radius",
 }
-# Numbers of formulas, of which an answer may name a few digits: the full width at half maximum of a
-# normal distribution, quantiles of it, conversions, Scherrer's and Nernst's factors.
+# Pure numbers of formulas, of which an answer may name a few digits: the full width at half maximum of
+# a normal distribution, quantiles of it.
 NUMBERS = {
     "2 √(2 ln 2)": 2 * (2 * log(2)) ** 0.5,
     "97.5 % quantile of a normal distribution": 1.959964,
@@ -38,6 +38,9 @@ NUMBERS = {
     "√2": 2**0.5,
     "√3": 3**0.5,
     "π": pi,
+}
+# Conversions, and factors of formulas such as Nernst's.
+CONVERSIONS = {
     "0 °C in K": 273.15,
     "25 °C in K": 298.15,
     "h c in eV nm": 1239.84198,
@@ -109,7 +112,8 @@ def known_number(claim: Quantity) -> str | None:
     size = abs(claim.value)
     if claim.kind != "value" or size < LEAST_DIGITS * claim.place * (1 - 1e-9):
         return None
-    for name, value in NUMBERS.items():
+    numbers = CONVERSIONS if claim.unit else NUMBERS | CONVERSIONS
+    for name, value in numbers.items():
         if within(size, value, claim.place, ""):
             return name
     return None
