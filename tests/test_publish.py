@@ -373,7 +373,7 @@ def test_card_tells_what_refinement_passed_and_failed(tmp_path):
     assert "| numbers | 6 | 2 |" in text and "| &#60;b&#62;length | 7 | 1 |" in text
     assert "| caption | caption | 1 | 8 |" in text
     (folder / "report.json").write_text("{")
-    with pytest.raises(CephaloError, match=r"report.json is damaged .*; run `cephalo refine` again"):
+    with pytest.raises(CephaloError, match=r"report.json is damaged .*; run `cephalo"):
         build_dataset([folder], "a/b")
 
 

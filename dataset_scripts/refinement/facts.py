@@ -26,8 +26,8 @@ CONSTANTS = {
     "vacuum electric permittivity": "permittivity",
     "Bohr radius": "Bohr radius",
 }
-# Pure numbers of formulas, of which an answer may name a few digits: the full width at half maximum of
-# a normal distribution, quantiles of it.
+# Pure numbers of formulas, of which an answer may name a few digits: the full width at half maximum
+# of a normal distribution, quantiles of it.
 NUMBERS = {
     "2 √(2 ln 2)": 2 * (2 * log(2)) ** 0.5,
     "97.5 % quantile of a normal distribution": 1.959964,
