@@ -109,8 +109,8 @@ def test_every_command_sees_what_a_viewer_shows(kind, tmp_path, monkeypatch):
 class Gates:
     """A processor that gives back the image."""
 
-    def apply_chat_template(self, *_: object, **__: object) -> str:
-        return ""
+    chat_template = "{{ messages[0]['role'] }}"
+    tokenizer = SimpleNamespace(special_tokens_map={})
 
     def __call__(self, images: list[Image.Image], **_: object) -> Image.Image:
         return images[0]
