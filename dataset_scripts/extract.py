@@ -172,14 +172,14 @@ def extract(
             from cephalo.dataset_scripts.review import write_review
 
             write_review(folder, files, workers, timeout)
+    if counts.sentences:
+        print(counts.describe_sentences())
     seconds = time.monotonic() - started
     print(
         f"{counts.documents} documents read, {done} read before, {counts.pages} pages, "
         f"{counts.figures} figures ({figures} in all), {len(counts.failures)} failures, "
         f"{seconds:.1f} s → {folder / 'index.html'}"
     )
-    if counts.sentences:
-        print(counts.describe_sentences())
     if counts.failures and not counts.documents and not done:
         reason = next(iter(counts.failures.values()))
         raise CephaloError(
