@@ -73,7 +73,7 @@ class Extraction:
     """What a document gave: rows of the `figures` table, its number of pages, and rows of the
     `text` table, None if they were not asked for, with how many `sentences` were kept and left out.
 
-    `unread` is one line about pages that were not read for want of OCR, `cut` one about pages with
+    `unread` is one line about pages that were not read without OCR, `cut` one about pages with
     more on them than is read."""
 
     rows: list[dict]

@@ -36,7 +36,8 @@ class Kinds:
     Arrays (n,): `fonts` are numbers, `codes` as the text layer has them, `samples` the numbers of
     a character of each, `owners` the addresses of these characters' text objects, `unmapped`
     tells for which pdfium found no character and gives the code in the font instead. `names` are
-    those of the fonts, `words` (fonts,) tells which set words, by how many small letters they use.
+    those of the fonts, `words` (fonts,) is true for those that set words, as their share of small
+    letters shows.
     """
 
     fonts: np.ndarray

@@ -50,7 +50,7 @@ class Piece:
 
     `box` is that of its ink, in pixels. `base` is the y of its baseline and `size` its font size,
     in pixels; for upright text (`sideways`: text that runs from bottom to top) only. `text` is
-    None if it was not read; `left_out` tells whether that was for lack of time. `block` counts the
+    None if it was not read; `left_out` is true if that was for lack of time. `block` counts the
     blocks of its page, `number` the lines in one.
     """
 

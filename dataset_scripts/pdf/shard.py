@@ -27,7 +27,7 @@ MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its 
 class Outcome:
     """What became of a document. `error` is one line; None if its shard was written.
 
-    `left_out` maps figures that could not be extracted to the reason; `died` tells whether the
+    `left_out` maps figures that could not be extracted to the reason; `died` is true if the
     worker died. `sentences` counts those of the running text that were "kept", and those left out
     by the reason.
     """

@@ -77,7 +77,7 @@ def read_lines(
 ) -> list[Line]:
     """The lines of a page, each in the frame of its own orientation (`Line.quarters`).
 
-    `texts` tells which text objects are hidden: publishers' tools leave there what stood around a
+    `texts` is true for hidden text objects: publishers' tools leave there what stood around a
     figure in another version of the page. `memory` has the glyphs of the document that were
     recognised on other pages.
     """
@@ -290,7 +290,7 @@ def _runs(
 def _is_between_sizes(high: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """Which gaps part a word from one that is set much smaller throughout: boolean (n - 1,).
 
-    `high` (n,) are the heights of marks, `apart` (n - 1,) tells which have a gap after them.
+    `high` (n,) are the heights of marks, `apart` (n - 1,) is true for those with a gap after them.
     """
     starts = np.concatenate([[0], np.flatnonzero(apart) + 1])
     tallest = np.maximum.reduceat(high, starts)

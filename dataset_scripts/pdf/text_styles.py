@@ -64,7 +64,7 @@ def choose_styles(
 ) -> tuple[list[tuple], list[tuple], list[int]]:
     """For each run from `first` to `last`: the style of its first character, and its main style.
 
-    Then the character that has the main one. `solid` tells which characters are no spaces. A
+    Then the character that has the main one. `solid` is true for characters that are no spaces. A
     character in the middle may be a subscript; of three, the median is that of the line.
     """
     order = np.flatnonzero(solid)
