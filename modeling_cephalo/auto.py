@@ -38,7 +38,9 @@ from .configuration_phi3_v import Phi3VConfig
 from .image_processing_phi3_v import Phi3VImageProcessor
 from .modeling_cephalo_moe_published import (
     Idefics2MoeForCausalLM,
+    Idefics2MoeModel,
     Phi3VMoeForCausalLM,
+    Phi3VMoeModel,
     register_layouts,
 )
 from .modeling_cephalo_stem import (
@@ -68,8 +70,8 @@ MODELS = (
         moe.CephaloMoeLlavaNextModel,
         moe.CephaloMoeLlavaNextForConditionalGeneration,
     ),
-    (moe_configs.Phi3VMoeConfig, None, Phi3VMoeForCausalLM),
-    (moe_configs.Idefics2MoeConfig, None, Idefics2MoeForCausalLM),
+    (moe_configs.Phi3VMoeConfig, Phi3VMoeModel, Phi3VMoeForCausalLM),
+    (moe_configs.Idefics2MoeConfig, Idefics2MoeModel, Idefics2MoeForCausalLM),
 )
 WITH_HEAD = (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM)
 
@@ -101,13 +103,12 @@ def register_all() -> None:
 
 def register_model(
     config: type[PreTrainedConfig],
-    headless: type[PreTrainedModel] | None,
+    headless: type[PreTrainedModel],
     model: type[PreTrainedModel],
 ) -> None:
     """Have the AutoClasses and pipelines find a model by its type, and save its code with it."""
     AutoConfig.register(config.model_type, config)
-    if headless is not None:
-        AutoModel.register(config, headless)
+    AutoModel.register(config, headless)
     for auto in WITH_HEAD:
         auto.register(config, model)
     for table in CAPABILITIES:
@@ -120,8 +121,7 @@ def register_model(
     if not issubclass(config, moe_configs.Published):
         config.register_for_auto_class()
         model.register_for_auto_class("AutoModelForImageTextToText")
-        if headless is not None:
-            headless.register_for_auto_class("AutoModel")
+        headless.register_for_auto_class("AutoModel")
 
 
 __all__ = ["register_all"]

@@ -19,10 +19,20 @@ from transformers.core_model_loading import (
 from .configuration_cephalo_moe import Idefics2MoeConfig, Phi3VMoeConfig
 from .modeling_cephalo_moe import (
     CephaloMoeIdefics2ForConditionalGeneration,
+    CephaloMoeIdefics2Model,
     CephaloMoePhi3VForCausalLM,
+    CephaloMoePhi3VModel,
 )
 
 USED_HEAD = "model.lm_head.weight"
+
+
+class Phi3VMoeModel(CephaloMoePhi3VModel):
+    config: Phi3VMoeConfig
+
+
+class Idefics2MoeModel(CephaloMoeIdefics2Model):
+    config: Idefics2MoeConfig
 
 
 class Phi3VMoeForCausalLM(CephaloMoePhi3VForCausalLM):

@@ -36,6 +36,9 @@ from transformers.utils.import_utils import torch_compilable_check
 from .configuration_phi3_v import Phi3VConfig
 from .image_embedding_phi3_v import Phi3VImageEmbedding
 
+# The arguments of `forward` that hold images.
+IMAGES = ("pixel_values", "image_sizes", "mm_encoder_outputs")
+
 
 class Phi3VPreTrainedModel(Phi3PreTrainedModel):
     config: Phi3VConfig
@@ -320,33 +323,42 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         tokens = is_image_token(inputs, self.config.image_token_id)
         past = model_kwargs.get("past_key_values")
         seen = past.get_seq_length() if past is not None else 0
-        given = any(
-            model_kwargs.get(key) is not None for key in ("pixel_values", "mm_encoder_outputs")
-        )
+        given = {key: model_kwargs[key] for key in IMAGES if model_kwargs.get(key) is not None}
         if not (given or seen) and (inputs < 0).any():
             raise ValueError("the prompt has image tags but there are no images")
-        if seen and model_kwargs.get("image_sizes") is not None:
-            model_kwargs |= self.unseen_images(tokens, int(seen), model_kwargs)
+        if seen and given:
+            others = {key: value for key, value in model_kwargs.items() if key not in IMAGES}
+            model_kwargs = others | self.unseen_images(tokens, int(seen), given)
         return inputs.masked_fill(tokens, self.config.image_token_id), name, model_kwargs
 
     def unseen_images(
         self, tokens: torch.Tensor, seen: int, images: dict[str, Any]
-    ) -> dict[str, torch.Tensor | None]:
-        """`pixel_values` and `image_sizes` of the images past the first `seen` positions.
+    ) -> dict[str, Any]:
+        """The arguments `images` of `forward`, of the images past the first `seen` positions.
 
         All images are, unless `tokens`, the positions of image tokens, bool [batch, length], are
         those of whole prompts with all their images.
         """
-        embedding = self.model.vision_embed_tokens
-        kept = {name: images[name] for name in ("pixel_values", "image_sizes")}
-        counts = embedding.token_counts(embedding.tile_grids(*kept.values()))
-        columns = tokens.nonzero()[:, 1]
+        encoded = images.get("mm_encoder_outputs", {}).get("image")
+        if encoded is not None:
+            counts = torch.tensor([len(features) for features in encoded.pooler_output])
+        elif "pixel_values" in images:
+            embedding = self.model.vision_embed_tokens
+            grids = embedding.tile_grids(images["pixel_values"], images.get("image_sizes"))
+            counts = embedding.token_counts(grids).cpu()
+        else:
+            return images
+        columns = tokens.nonzero()[:, 1].cpu()
         if len(columns) != counts.sum():
-            return kept
-        new = columns[(counts.cumsum(0) - counts).to(columns.device)] >= seen
-        if not new.any():
-            return dict.fromkeys(kept)
-        return {name: tensor[new.to(tensor.device)] for name, tensor in kept.items()}
+            return images
+        new = (columns[counts.cumsum(0) - counts] >= seen).nonzero()[:, 0]
+        if not len(new):
+            return {}
+        if encoded is not None:
+            features = [encoded.pooler_output[index] for index in new.tolist()]
+            encoded = BaseModelOutputWithPooling(pooler_output=features)
+            return {"mm_encoder_outputs": {"image": encoded}}
+        return {name: tensor[new.to(tensor.device)] for name, tensor in images.items()}
 
 
 __all__ = ["Phi3VForCausalLM", "Phi3VModel", "Phi3VPreTrainedModel"]

@@ -18,6 +18,7 @@ from transformers.models.auto.video_processing_auto import AutoVideoProcessor
 
 from modeling_cephalo import auto, mixture_config, register
 from modeling_cephalo.checkpoint import read_config
+from modeling_cephalo.configuration_cephalo_moe import Published
 from modeling_cephalo.modeling_cephalo_stem import CephaloStemConfig
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
@@ -75,9 +76,8 @@ def test_every_model_is_found_by_every_class():
     for config, headless, model in auto.MODELS:
         for found in (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM):
             assert found._model_mapping[config] is model
-        if headless is not None:
-            assert AutoModel._model_mapping[config] is headless
-            assert model.base_model_prefix == headless.base_model_prefix == "model"
+        assert AutoModel._model_mapping[config] is headless
+        assert model.base_model_prefix == headless.base_model_prefix == "model"
 
 
 def test_saved_configurations_name_a_class_for_every_one(phi3_v):
@@ -89,7 +89,7 @@ def test_saved_configurations_name_a_class_for_every_one(phi3_v):
         "AutoModelForMultimodalLM",
     }
     dense = json.loads((phi3_v / "config.json").read_text())
-    configs = [config() for config, headless, _ in auto.MODELS if headless is not None]
+    configs = [config() for config, *_ in auto.MODELS if not issubclass(config, Published)]
     for places in [dense["auto_map"], *(config.to_diff_dict()["auto_map"] for config in configs)]:
         assert places.keys() == wanted
         for place in places.values():

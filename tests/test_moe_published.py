@@ -8,7 +8,12 @@ import torch
 from moe_samples import DECODERS, TEXTS, ask, load_dense, make_dense
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+)
 
 from modeling_cephalo import register
 from modeling_cephalo.modeling_cephalo_moe import RoutedGeneration
@@ -154,3 +159,15 @@ def test_processor_of_a_published_mixture(folders, gates, tmp_path):
     assert type(processor).__name__ == "Phi3VProcessor"
     dense = AutoProcessor.from_pretrained(folders["phi3_v"][0])
     assert processor.tokenizer(TEXTS[0]).input_ids == dense.tokenizer(TEXTS[0]).input_ids
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_published_mixture_loads_without_its_head(family, folders, gates, tmp_path):
+    write_published(tmp_path, family, folders[family], gates, 1)
+    whole = AutoModelForImageTextToText.from_pretrained(tmp_path)
+    headless, loading = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not loading["missing_keys"]
+    expected = whole.model.state_dict()
+    found = headless.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())

@@ -1,5 +1,7 @@
 """phi3_v in what transformers does with a model: kept caches, streamers, chunks, compiling."""
 
+import copy
+
 import pytest
 import torch
 from phi3_v_samples import ASK_ONE, ASK_TEXT, ASK_TWO, load, picture
@@ -98,8 +100,33 @@ def test_a_second_image_goes_on_from_a_kept_cache(loaded):
         with torch.inference_mode():
             model(**one, past_key_values=cache, use_cache=True)
         text = {name: both[name] for name in ("input_ids", "attention_mask")}
-        found = model.generate(**text, **images, past_key_values=cache, **GREEDY)
-        assert torch.equal(found, expected)
+        for given in (images, encoded(model, images)):
+            kept = copy.deepcopy(cache)
+            found = model.generate(**text, **given, past_key_values=kept, **GREEDY)
+            assert torch.equal(found, expected)
+
+
+def encoded(model, images):
+    """Images as `generate` takes them when they went through the vision tower before."""
+    with torch.inference_mode():
+        return {"mm_encoder_outputs": {"image": model.get_image_features(**images)}}
+
+
+def test_a_kept_cache_of_all_images_goes_on(loaded):
+    model, processor = loaded
+    more = "<|user|>\nWhy?<|end|>\n<|assistant|>\n"
+    seen = processor(text=ASK_ONE, images=PICTURES[0], return_tensors="pt")
+    whole = processor(text=ASK_ONE + more, images=PICTURES[0], return_tensors="pt")
+    expected = model.generate(**whole, **GREEDY)
+    text = {name: whole[name] for name in ("input_ids", "attention_mask")}
+    images = {name: whole[name] for name in ("pixel_values", "image_sizes")}
+    for given in (images, encoded(model, images), {}):
+        cache = DynamicCache(config=model.config)
+        with torch.inference_mode():
+            model(**seen, past_key_values=cache, use_cache=True)
+        assert torch.equal(
+            model.generate(**text, **given, past_key_values=cache, **GREEDY), expected
+        )
 
 
 @pytest.mark.parametrize("size", [8, 40])
