@@ -14,7 +14,7 @@ from cephalo.dataset_scripts.refinement.documents import read_lines
 from cephalo.eval.answers import check_settings, read_answers
 from cephalo.model_cards.dataset_card import read_reports
 from cephalo.model_cards.model_folder import read_json
-from cephalo.train.finished import is_finished, keep_run, last_whole_checkpoint
+from cephalo.train.finished import is_finished, keep_run, last_whole_checkpoint, passed_over
 from modeling_cephalo.checkpoint import read_object as read_settings
 
 DEEP = b"[" * 100_000
@@ -77,3 +77,11 @@ def test_a_broken_checkpoint_is_passed_over_for_the_one_before(tmp_path, state):
     (tmp_path / "checkpoint-10/trainer_state.json").write_text(json.dumps({"global_step": 10}))
     (tmp_path / "checkpoint-11/trainer_state.json").write_text(state)
     assert last_whole_checkpoint(str(tmp_path)) == str(tmp_path / "checkpoint-10")
+    [line] = passed_over(str(tmp_path))
+    assert line.startswith("passed over checkpoint-11, which is not whole: trainer_state.json: ")
+    (tmp_path / "checkpoint-11/trainer_state.json").unlink()
+    (tmp_path / "checkpoint-10/trainer_state.json").unlink()
+    assert passed_over(str(tmp_path)) == [
+        f"passed over checkpoint-{step}, which is not whole: it has no trainer_state.json"
+        for step in (11, 10)
+    ]

@@ -1,7 +1,6 @@
 """What a folder holds of a run: what is trained on what, and whether that came to its end."""
 
 import json
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,15 +70,40 @@ def is_finished(folder: Path, settings: dict[str, Any]) -> bool:
 
 def last_whole_checkpoint(output_dir: str) -> str | None:
     """The newest checkpoint that was written to its end; the trainer's state is written last."""
+    for path in newest_checkpoints(output_dir):
+        if unreadable(path) is None:
+            return str(path)
+    return None
+
+
+def passed_over(output_dir: str) -> list[str]:
+    """A line for each checkpoint newer than the last whole one: its name and its problem."""
+    lines = []
+    for path in newest_checkpoints(output_dir):
+        if (problem := unreadable(path)) is None:
+            break
+        lines.append(f"passed over {path.name}, which is not whole: {problem}")
+    return lines
+
+
+def newest_checkpoints(output_dir: str) -> list[Path]:
+    """The folders of checkpoints, the newest first."""
     named = {
         int(name): path
         for path in Path(output_dir).glob("checkpoint-*")
         if (name := path.name.removeprefix("checkpoint-")).isdecimal()
     }
-    for _, path in sorted(named.items(), reverse=True):
-        with suppress(OSError, ValueError):
-            read_state(path)
-            return str(path)
+    return [path for _, path in sorted(named.items(), reverse=True)]
+
+
+def unreadable(checkpoint: Path) -> str | None:
+    """Why a checkpoint cannot be gone on from; None if it can."""
+    try:
+        read_state(checkpoint)
+    except FileNotFoundError:
+        return "it has no trainer_state.json"
+    except (OSError, ValueError) as error:
+        return f"trainer_state.json: {error}"
     return None
 
 

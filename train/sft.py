@@ -20,6 +20,7 @@ from cephalo.train.finished import (
     keep_finished,
     keep_run,
     last_whole_checkpoint,
+    passed_over,
     settings_of,
 )
 from cephalo.train.freezing import freeze, trained_parts
@@ -192,6 +193,9 @@ def train_model(
 
         checkpoints = CheckpointPusher(api, training_args)
         trainer.add_callback(checkpoints)
+    if main_process:
+        for line in passed_over(training_args.output_dir):
+            print(line)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
     eval_loss = trainer.evaluate()["eval_loss"] if "validation" in data else None
     facts = model_facts(trainer, eval_loss, script_args, model_args)
