@@ -14,6 +14,7 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import text_layer
+from cephalo.dataset_scripts.pdf.accents import ERASED, compose_accents
 from cephalo.dataset_scripts.pdf.geometry import Box, turn
 from cephalo.dataset_scripts.pdf.graphics import TextObjects
 from cephalo.dataset_scripts.pdf.gutters import find_gutters
@@ -23,6 +24,7 @@ from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 _ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
+_EXPANSIONS = text_layer.EXPANSIONS | {ERASED: ""}
 _BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
 
 
@@ -90,6 +92,7 @@ def read_lines(
         if count <= 0:
             return []
         codes = text_layer.repair(page, handle, _codes(textpage, handle, count), memory)
+        codes = compose_accents(handle, codes)
         return _lines(page, handle, codes, texts or TextObjects())
     finally:
         pdfium.FPDFText_ClosePage(textpage)
@@ -227,10 +230,9 @@ def _string(codes: np.ndarray) -> str:
 
 def _whole(text: str) -> str:
     """Text with white space folded and pairs of surrogates joined."""
-    text = " ".join(text.split())
     if text.isascii():
-        return text
-    text = text.translate(text_layer.EXPANSIONS)
+        return " ".join(text.split())
+    text = " ".join(text.translate(_EXPANSIONS).split())
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
