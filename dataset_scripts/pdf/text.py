@@ -85,7 +85,7 @@ def read_lines(
     if not textpage:
         return []
     try:
-        handle = ctypes.cast(textpage, ctypes.c_void_p).value
+        handle = ctypes.cast(textpage, ctypes.c_void_p)
         count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
         if count <= 0:
             return []
@@ -95,8 +95,11 @@ def read_lines(
         pdfium.FPDFText_ClosePage(textpage)
 
 
-def _lines(page: fast.Page, handle: int, codes: np.ndarray, texts: TextObjects) -> list[Line]:
-    solid = ~((codes <= 32) & (codes != 2) | np.isin(codes, _BLANKS))
+def _lines(
+    page: fast.Page, handle: ctypes.c_void_p, codes: np.ndarray, texts: TextObjects
+) -> list[Line]:
+    blank = np.logical_or.reduce([codes == code for code in _BLANKS])
+    solid = ~((codes <= 32) & (codes != 2) | blank)
     boxes = CharBoxes(page, handle, solid, texts)
     marks = _read_marks(boxes, solid, texts.hidden)
     if not len(marks.chars):
@@ -193,7 +196,7 @@ def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarr
 
 
 def _is_seen(
-    page: fast.Page, handle: int, chars: np.ndarray, boxes: np.ndarray, hidden: set[int]
+    page: fast.Page, handle: ctypes.c_void_p, chars: np.ndarray, boxes: np.ndarray, hidden: set[int]
 ) -> np.ndarray:
     """Which characters have a size, lie on the page, and are not clipped away."""
     proper = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -206,7 +209,7 @@ def _is_seen(
     return proper & inside
 
 
-def _codes(textpage, handle: int, count: int) -> np.ndarray:
+def _codes(textpage, handle: ctypes.c_void_p, count: int) -> np.ndarray:
     buffer = np.zeros(count + 1, np.uint16)
     pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))
     if pdfium.FPDFText_GetText(textpage, 0, count, pointer) == count + 1:
@@ -235,7 +238,7 @@ def _whole(text: str) -> str:
 
 
 def _orientations(
-    page: fast.Page, handle: int, chars: np.ndarray, begins: np.ndarray
+    page: fast.Page, handle: ctypes.c_void_p, chars: np.ndarray, begins: np.ndarray
 ) -> np.ndarray:
     """Quarter turns clockwise that set each of `chars` upright: int array.
 
