@@ -2,13 +2,12 @@
 
 pypdfium2's generated bindings release the interpreter lock and convert every argument; at
 thousands of calls a page that is most of the time. The prototypes here keep the lock and take
-plain addresses, so that `map` can drive them from ranges over a numpy buffer. Those of the text
-convert nothing: they take a text page as `open_text` gives it, the number of a character, and
-`c_void_p` for the places of what they find.
+plain addresses, so that `map` can drive them from ranges over a numpy buffer. To convert an
+argument takes half as long as such a call: those that are made most often convert none, and take
+handles, and the places of what they find, as `c_void_p`.
 """
 
 import ctypes
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,14 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf.geometry import Box
 
-_ROWS = 512  # characters that are asked for at once
+_ROWS = 512  # characters or objects that are asked for at once
 WHITE = 250  # a channel at or above this is taken for paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
 _HANDLE = ctypes.c_size_t  # a pointer that is returned as a number, 0 for none
+
+
+class _Segment(ctypes.c_void_p):
+    """A segment of a path; a result of a type of its own is not converted either."""
 
 
 def _fast(function, result, *arguments):
@@ -32,7 +35,7 @@ def _fast(function, result, *arguments):
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
-# To convert an argument takes half as long as such a call, so these have no types of arguments.
+# ctypes converts no argument of these, and passes an integer as a C int.
 text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT)
 text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT)
 text_ink_box = _fast(pdfium.FPDFText_GetCharBox, _INT)
@@ -41,6 +44,13 @@ text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT)
 text_object = _fast(pdfium.FPDFText_GetTextObject, _HANDLE)
 text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT)
 text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double)
+object_fill = _fast(pdfium.FPDFPageObj_GetFillColor, _INT)
+object_stroke = _fast(pdfium.FPDFPageObj_GetStrokeColor, _INT)
+path_draw_mode = _fast(pdfium.FPDFPath_GetDrawMode, _INT)
+clip_segment = _fast(pdfium.FPDFClipPath_GetPathSegment, _Segment)
+segment_point = _fast(pdfium.FPDFPathSegment_GetPoint, _INT)
+
+# Handles and places are integers to these.
 text_render_mode = _fast(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
 text_font = _fast(pdfium.FPDFTextObj_GetFont, _HANDLE, _POINTER)
 font_name = _fast(pdfium.FPDFFont_GetBaseFontName, ctypes.c_size_t, _POINTER, _POINTER, _UINT)
@@ -55,18 +65,9 @@ object_bounds = _fast(
     pdfium.FPDFPageObj_GetBounds, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
 )
 object_matrix = _fast(pdfium.FPDFPageObj_GetMatrix, _INT, _POINTER, _POINTER)
-object_fill = _fast(
-    pdfium.FPDFPageObj_GetFillColor, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
-)
-object_stroke = _fast(
-    pdfium.FPDFPageObj_GetStrokeColor, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
-)
 object_clip = _fast(pdfium.FPDFPageObj_GetClipPath, _POINTER, _POINTER)
-path_draw_mode = _fast(pdfium.FPDFPath_GetDrawMode, _INT, _POINTER, _POINTER, _POINTER)
 clip_count = _fast(pdfium.FPDFClipPath_CountPaths, _INT, _POINTER)
 clip_segments = _fast(pdfium.FPDFClipPath_CountPathSegments, _INT, _POINTER, _INT)
-clip_segment = _fast(pdfium.FPDFClipPath_GetPathSegment, _POINTER, _POINTER, _INT, _INT)
-segment_point = _fast(pdfium.FPDFPathSegment_GetPoint, _INT, _POINTER, _POINTER, _POINTER)
 
 
 class UnreadableError(Exception):
@@ -226,7 +227,7 @@ def loose_boxes(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
 
     A loose box is as high as the font (ascent to descent) and as wide as the advance.
     """
-    boxes = _ask(text_loose_box, textpage, chars.tolist(), (0, 0, 0, 0), np.float32)
+    boxes, _ = _ask(text_loose_box, [textpage], chars.tolist(), (0, 0, 0, 0), np.float32)
     return boxes[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
 
 
@@ -238,36 +239,39 @@ def text_objects(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
 
 def origins(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
     """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
-    return _ask(text_origin, textpage, chars, (0, 0), np.float64, apart=True)
+    return _ask(text_origin, [textpage], chars, (0, 0), np.float64, apart=True)[0]
 
 
 def ink_boxes(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
     """Boxes of the ink of some characters in user space: float64 (n, 4), as `loose_boxes`."""
-    boxes = _ask(text_ink_box, textpage, chars, (0, 0, 0, 0), np.float64, apart=True)
+    boxes, _ = _ask(text_ink_box, [textpage], chars, (0, 0, 0, 0), np.float64, apart=True)
     return boxes[:, [0, 2, 1, 3]]  # pdfium gives left, right, bottom, top
 
 
 def text_matrices(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
     """The matrices [a, b, c, d, e, f] of some characters: float32 (n, 6); 1 without one."""
-    return _ask(text_matrix, textpage, chars, (1, 0, 0, 1, 0, 0), np.float32)
+    return _ask(text_matrix, [textpage], chars, (1, 0, 0, 1, 0, 0), np.float32)[0]
 
 
 def _ask(
-    call, textpage: ctypes.c_void_p, chars: list[int], blank: tuple, kind: type, apart: bool = False
-) -> np.ndarray:
-    """What `call` writes for each of some characters: (n, items) of a `kind` of number.
+    call, before: list, things: list, blank: tuple, kind: type, apart: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `call` writes for each of some `things`: (n, items) of a `kind` of number.
 
-    It is `blank` where the call writes nothing. A call is given the place of its row, or, `apart`,
-    of each item in that.
+    It is `blank` where the call writes nothing; the second array, boolean (n,), is what the call
+    returns. It is given what is `before`, the thing, and the place of its row, or, `apart`, of each
+    item in that.
     """
     room, places = _room(len(blank), kind, apart)
-    found = np.empty((len(chars), len(blank)), kind)
-    for start in range(0, len(chars), _ROWS):
-        part = chars[start : start + _ROWS]
+    found, told = np.empty((len(things), len(blank)), kind), np.empty(len(things), bool)
+    first = list(map(repeat, before))
+    for start in range(0, len(things), _ROWS):
+        part = things[start : start + _ROWS]
+        own = slice(start, start + len(part))
         room[:] = blank
-        deque(map(call, repeat(textpage), part, *places), 0)
-        found[start : start + len(part)] = room[: len(part)]
-    return found
+        told[own] = np.fromiter(map(call, *first, part, *places), bool, len(part))
+        found[own] = room[: len(part)]
+    return found, told
 
 
 @cache
@@ -300,9 +304,8 @@ def draw_modes(paths: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
     The second array, boolean (n,), says where.
     """
-    buffer = np.zeros((len(paths), 2), np.int32)
-    told = np.fromiter(map(path_draw_mode, paths, *_columns(buffer)), bool, len(paths))
-    return buffer, told
+    handles = list(map(ctypes.c_void_p, paths))
+    return _ask(path_draw_mode, [], handles, (0, 0), np.int32, apart=True)
 
 
 def marks(colour, objects: list[int]) -> np.ndarray:
@@ -310,9 +313,9 @@ def marks(colour, objects: list[int]) -> np.ndarray:
 
     `colour` is `object_fill` or `object_stroke`. A pattern has no one colour, and leaves one.
     """
-    buffer = np.zeros((len(objects), 4), np.uint32)
-    told = np.fromiter(map(colour, objects, *_columns(buffer)), bool, len(objects))
-    return ~told | (buffer[:, 3] > 5) & (buffer[:, :3].min(axis=1, initial=WHITE) < WHITE)
+    handles = list(map(ctypes.c_void_p, objects))
+    levels, told = _ask(colour, [], handles, (0, 0, 0, 0), np.uint32, apart=True)
+    return ~told | (levels[:, 3] > 5) & (levels[:, :3].min(axis=1, initial=WHITE) < WHITE)
 
 
 def _columns(buffer: np.ndarray) -> list[range]:

@@ -5,6 +5,7 @@ table row gives one line per cell and the two columns of a page never share a li
 """
 
 import ctypes
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -23,6 +24,7 @@ from cephalo.dataset_scripts.pdf.type_heights import CharBoxes
 _ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a logo, a button
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
+_RARE = re.compile("[\ud800-\udfff\U0010f000-\U0010ffff]")  # surrogates, `text_layer.EXPANSIONS`
 _BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
 
 
@@ -232,6 +234,8 @@ def _whole(text: str) -> str:
     """Text with white space folded and pairs of surrogates joined."""
     text = " ".join(text.split())
     if text.isascii():
+        return text
+    if not _RARE.search(text):
         return text
     text = text.translate(text_layer.EXPANSIONS)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
