@@ -8,7 +8,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -189,7 +189,7 @@ class Respondent:
     def key(self, question: Question) -> str:
         """What replies to a question are kept under: the SHA-256 of all that determines them."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
-        settings = self.model.settings | asdict(self.sampling)
+        settings = self.model.settings | vars(self.sampling)
         form = question.schema and json_schema(question.schema)
         text = json.dumps([question.system, parts, form, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -257,12 +257,15 @@ def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
     """
     if len(text) > MAX_REPLY:
         raise ValueError(f"the reply has {len(text):,} characters")
+    text = in_utf8(text)
     errors: list[str] = []
     decoder, place = json.JSONDecoder(), text.find("{")
     while place >= 0:
         try:
             value, end = decoder.raw_decode(text, place)
-            return schema.model_validate(json.loads(in_utf8(json.dumps(value, ensure_ascii=False))))
+            if "\\u" in text:  # an escape may be half of a surrogate pair
+                value = json.loads(in_utf8(json.dumps(value, ensure_ascii=False)))
+            return schema.model_validate(value)
         except ValidationError as problem:
             first = problem.errors()[0]
             errors.append(f"{'.'.join(map(str, first['loc'])) or 'the reply'}: {first['msg']}")

@@ -68,6 +68,11 @@ def test_what_is_no_label(text):
         ("Figure S1", {("figure", "s1")}),
         ("Extended Data Fig. 3", {("figure", "ed3")}),
         ("see Scheme 2", {("scheme", "2")}),
+        ("İİ: TABLE IV. And FIG. 2", {("table", "iv"), ("figure", "2")}),
+        (
+            "Figs. 1 and 2; Supplementary Figures S1-S3",
+            {("figure", n) for n in ("1", "2", "s1", "s2", "s3")},
+        ),
         ("the figure of 3 grams", set()),
         ("Graphs 2 and 3", {("figure", "gra2"), ("figure", "gra3")}),
         ("a photograph of 3 samples, and paragraph 2", set()),

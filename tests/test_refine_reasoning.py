@@ -62,7 +62,7 @@ def test_a_working_that_does_not_hold_is_refused(text, wrong):
     ],
 )
 def test_prose_is_no_working(text):
-    assert workings(text) == []
+    assert workings(text) == ()
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,6 +5,7 @@ Some publishers set "Å" as an A and a ring and store them apart ("3.27 A, which
 older fonts have no accented letters.
 """
 
+import ctypes
 import unicodedata
 
 import numpy as np
@@ -37,7 +38,7 @@ _OVERLAP, _GAP = 0.35, 0.45
 _WORD_GAP = 0.2  # of a letter's height: less is no space between words
 
 
-def compose_accents(textpage: int, codes: np.ndarray) -> np.ndarray:
+def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
     """Put each accent of level text on the letter that it is drawn above.
 
     Accents without such a letter stay, as do those of formulas that Unicode has no letter for.
@@ -77,7 +78,9 @@ def _composed(letter: int, accent: int) -> str | None:
     return both if len(both) == 1 else None
 
 
-def _letter_at(textpage: int, accent: int, letters: list[int], lower: bool) -> int | None:
+def _letter_at(
+    textpage: ctypes.c_void_p, accent: int, letters: list[int], lower: bool
+) -> int | None:
     """Which of the characters `letters` an accent is drawn above, or, if `lower`, below.
 
     It is the one whose middle is nearest; None if there is none.
@@ -99,7 +102,7 @@ def _letter_at(textpage: int, accent: int, letters: list[int], lower: bool) -> i
     return letters[int(np.where(fits, off, np.inf).argmin())]
 
 
-def _close_word(textpage: int, codes: np.ndarray, accent: int) -> None:
+def _close_word(textpage: ctypes.c_void_p, codes: np.ndarray, accent: int) -> None:
     """Erase the spaces that pdfium puts beside an accent within a word."""
     before, after = accent - 1, accent + 1
     while before >= 0 and codes[before] in (ord(" "), ERASED):

@@ -68,7 +68,7 @@ def unusual(codes: np.ndarray) -> np.ndarray:
     return np.flatnonzero(solid)[np.repeat(~plain, last - first + 1)]
 
 
-def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
+def _owners(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
     """Addresses of the text objects of some characters, in order: uint64 (n,).
 
     Those between two of one object, in one word, are asked for no more: a change of font begins
@@ -90,7 +90,9 @@ def _owners(textpage: int, chars: np.ndarray) -> np.ndarray:
     return owners
 
 
-def read_kinds(textpage: int, chars: np.ndarray, codes: np.ndarray) -> tuple[Kinds, np.ndarray]:
+def read_kinds(
+    textpage: ctypes.c_void_p, chars: np.ndarray, codes: np.ndarray
+) -> tuple[Kinds, np.ndarray]:
     """The different characters among `chars`, and for each of these the number of its kind.
 
     Letters of fonts that set words are left out; their number is -1.

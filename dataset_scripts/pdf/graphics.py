@@ -215,10 +215,10 @@ class _Reader:
         if self._points > MAX_CLIP_POINTS:
             self.cut = True
             return np.inf, np.inf, -np.inf, -np.inf
-        x_at, y_at = self._at[4:]
+        handle, x_at, y_at = map(ctypes.c_void_p, (clip, *self._at[4:]))
         xs, ys = [], []
         for number in range(count):
-            fast.segment_point(fast.clip_segment(clip, path, number), x_at, y_at)
+            fast.segment_point(fast.clip_segment(handle, path, number), x_at, y_at)
             xs.append(self._floats[4])
             ys.append(self._floats[5])
         return min(xs), min(ys), max(xs), max(ys)

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,8 +25,10 @@ _CITATION = re.compile(
     re.I,
 )
 _NUMBER = re.compile(r"([A-Z]{0,2}\.?\d{1,3}(?:\.\d{1,3})?|(?<![A-Za-z])[IVX]{1,5}(?![A-Za-z]))")
-# One is in every citation.
-_HINTS = ("fig", "abb", "tab", "scheme", "chart", "图", "表", *SORTS.split("|"))
+# How every citation begins, in lower case: without `re.I` the text is searched ten times as fast.
+_BEGINNING = re.compile(
+    rf"extended\s+data\s|supplementary\s|fig|abb|tab|scheme|chart|图|表|\b(?:{SORTS})s?\s\d"
+)
 _SERIES = {"ext": "ed", "sup": ""}  # of extended data; supplements have an S in their numbers
 _FAMILY = (("tab", "table"), ("表", "table"), ("sch", "scheme"), ("chart", "chart"))
 
@@ -53,10 +56,7 @@ def cited(text: str) -> set[tuple[str, str]]:
     beginning before that of a sort that is counted by itself ("gra1" for "Graph 1").
     """
     found = set()
-    lower = text.lower()
-    if not any(word in lower for word in _HINTS):
-        return found
-    for match in _CITATION.finditer(text):
+    for match in _citations(text):
         word = match.group("word").lower()
         kind = next((kind for start, kind in _FAMILY if start in word), "figure")
         series = series_of(word.removesuffix("s"))
@@ -70,6 +70,16 @@ def cited(text: str) -> set[tuple[str, str]]:
             found.add((kind, before + value))
             previous, last = value, number.end()
     return found
+
+
+def _citations(text: str) -> Iterator[re.Match]:
+    """All matches of `_CITATION`, from the left."""
+    end = 0
+    for beginning in _BEGINNING.finditer(text.replace("İ", "I").lower()):  # of the same length
+        match = _CITATION.match(text, beginning.start()) if beginning.start() >= end else None
+        if match:
+            yield match
+            end = match.end()
 
 
 def _between(first: str, last: str) -> list[str]:

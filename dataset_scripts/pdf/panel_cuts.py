@@ -6,13 +6,13 @@ of like size is found by dynamic programming over the rectangles between gutters
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cephalo.dataset_scripts.pdf.panel_gutters import Gutter, Gutters
-from cephalo.dataset_scripts.pdf.panel_pixels import Rect, centre, find_runs, holds
+from cephalo.dataset_scripts.pdf.panel_pixels import Rect, find_runs, holds
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """A way to cut a rectangle: its panels, and what its gutters and shapes are worth."""
 
     gain: float
@@ -26,6 +26,7 @@ class Search(Gutters):
 
     depth: int = 2  # how often a piece is cut again
     known: dict = field(default_factory=dict)
+    wholes: dict[Rect, Way] = field(default_factory=dict)
 
     def ways(self, rect: Rect, axis: int, depth: int) -> dict[int, Way]:
         """Number of panels → the best way to cut a trimmed rectangle into so many.
@@ -49,8 +50,7 @@ class Search(Gutters):
         if least < self.least_side or (self.anchored and not inside):
             return found
         if inside <= 1:
-            cost = self._off_shape(rect) + self._off_corner(rect) + self._parted(rect)
-            found[1] = Way(-cost, (rect,))
+            found[1] = self._whole(rect)
         counts = range(2, self.total + 1)
         if self.anchored:
             counts = range(inside, inside + 1)
@@ -64,6 +64,13 @@ class Search(Gutters):
                 if count in counts and (count not in found or way.gain > found[count].gain):
                     found[count] = way
         return found
+
+    def _whole(self, rect: Rect) -> Way:
+        """A trimmed rectangle as one panel."""
+        if rect not in self.wholes:
+            cost = self._off_shape(rect) + self._off_corner(rect) + self._parted(rect)
+            self.wholes[rect] = Way(-cost, (rect,))
+        return self.wholes[rect]
 
     def without_labels(self, rect: Rect) -> Rect:
         """A trimmed rectangle of pictures without names of rows and columns at its left and top."""
@@ -150,7 +157,8 @@ class Search(Gutters):
         """
         if self.dark:
             return 0.0
-        mark = next((mark for mark in self.marks if holds(rect, centre(mark))), None)
+        held = (m for m, point in zip(self.marks, self.points, strict=True) if holds(rect, point))
+        mark = next(held, None)
         widest = 0  # pixels
         for axis in (0, 1):
             first, length = rect[axis], rect[axis + 2] - rect[axis]

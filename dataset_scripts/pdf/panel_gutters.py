@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,7 @@ from cephalo.dataset_scripts.pdf.panel_pixels import (
 from cephalo.dataset_scripts.pdf.panel_rules import CutRules
 
 
-@dataclass(frozen=True)
-class Gutter:
+class Gutter(NamedTuple):
     """Blank columns or rows [start, end) of a rectangle, and what it is worth to cut there."""
 
     start: int
@@ -99,16 +99,13 @@ class Gutters:
 
     def trim(self, rect: Rect) -> Rect | None:
         """The part of a rectangle that has ink; None if there is none."""
-        across = self.ink.profile(rect, 0).nonzero()[0]
-        if not len(across):
+        x0, y0, _, _ = rect
+        across = (self.ink.profile(rect, 0) != 0).tobytes()
+        left = across.find(1)
+        if left < 0:
             return None
-        down = self.ink.profile(rect, 1).nonzero()[0]
-        return (
-            rect[0] + int(across[0]),
-            rect[1] + int(down[0]),
-            rect[0] + int(across[-1]) + 1,
-            rect[1] + int(down[-1]) + 1,
-        )
+        down = (self.ink.profile(rect, 1) != 0).tobytes()
+        return x0 + left, y0 + down.find(1), x0 + across.rfind(1) + 1, y0 + down.rfind(1) + 1
 
     def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
         """The trimmed part of a rectangle between two gutters."""
@@ -128,7 +125,7 @@ class Gutters:
     def count_marks(self, rect: Rect) -> int:
         """How many printed letters lie in a rectangle."""
         x0, y0, x1, y1 = rect
-        return sum(x0 <= x < x1 and y0 <= y < y1 for x, y in self.points)
+        return len([x for x, y in self.points if x0 <= x < x1 and y0 <= y < y1])
 
     def find_gutters(self, rect: Rect, axis: int, most: int) -> list[Gutter]:
         """Blank columns or rows that cross a trimmed rectangle, from the left.
@@ -206,8 +203,8 @@ class Gutters:
     def _beside_letters(self, rect: Rect, axis: int, gutters: list[Gutter]) -> set[Gutter]:
         """Of some gutters the nearest to each letter, on the side where its panel's corner is."""
         beside = set()
-        for mark in self.marks:
-            if not holds(rect, centre(mark)):
+        for mark, point in zip(self.marks, self.points, strict=True):
+            if not holds(rect, point):
                 continue
             head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
             if self.corner[axis]:
@@ -222,8 +219,8 @@ class Gutters:
 
     def _clear(self, rect: Rect, axis: int, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Runs cut short at printed letters: the ink of one may be too little to end a gutter."""
-        for mark in self.marks:
-            if holds(rect, centre(mark)):
+        for mark, point in zip(self.marks, self.points, strict=True):
+            if holds(rect, point):
                 head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
                 runs = [
                     ((max(start, foot), end) if self.corner[axis] else (start, min(end, head)))

@@ -2,14 +2,16 @@
 
 pypdfium2's generated bindings release the interpreter lock and convert every argument; at
 thousands of calls a page that is most of the time. The prototypes here keep the lock and take
-plain addresses, so that `map` can drive them from ranges over a numpy buffer.
+plain addresses, so that `map` can drive them from ranges over a numpy buffer. To convert an
+argument takes half as long as such a call: those that are made most often convert none, and take
+handles, and the places of what they find, as `c_void_p`.
 """
 
 import ctypes
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import repeat
 from pathlib import Path
 
@@ -18,9 +20,14 @@ import pypdfium2.raw as pdfium
 
 from cephalo.dataset_scripts.pdf.geometry import Box
 
+_ROWS = 512  # characters or objects that are asked for at once
 WHITE = 250  # a channel at or above this is taken for paper
 _INT, _UINT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_float, ctypes.c_void_p
 _HANDLE = ctypes.c_size_t  # a pointer that is returned as a number, 0 for none
+
+
+class _Segment(ctypes.c_void_p):
+    """A segment of a path; a result of a type of its own is not converted either."""
 
 
 def _fast(function, result, *arguments):
@@ -28,17 +35,22 @@ def _fast(function, result, *arguments):
     return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
-text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT, _POINTER, _INT)
-text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT, _POINTER, _INT, _POINTER)
-text_ink_box = _fast(
-    pdfium.FPDFText_GetCharBox, _INT, _POINTER, _INT, _POINTER, _POINTER, _POINTER, _POINTER
-)
-text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT, _POINTER, _INT, _POINTER, _POINTER)
-text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT, _POINTER, _INT)
-text_angle = _fast(pdfium.FPDFText_GetCharAngle, _FLOAT, _POINTER, _INT)
-text_object = _fast(pdfium.FPDFText_GetTextObject, _HANDLE, _POINTER, _INT)
-text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
-text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)
+# ctypes converts no argument of these, and passes an integer as a C int.
+text_unicode = _fast(pdfium.FPDFText_GetUnicode, _UINT)
+text_loose_box = _fast(pdfium.FPDFText_GetLooseCharBox, _INT)
+text_ink_box = _fast(pdfium.FPDFText_GetCharBox, _INT)
+text_origin = _fast(pdfium.FPDFText_GetCharOrigin, _INT)
+text_unmapped = _fast(pdfium.FPDFText_HasUnicodeMapError, _INT)
+text_object = _fast(pdfium.FPDFText_GetTextObject, _HANDLE)
+text_matrix = _fast(pdfium.FPDFText_GetMatrix, _INT)
+text_font_size = _fast(pdfium.FPDFText_GetFontSize, ctypes.c_double)
+object_fill = _fast(pdfium.FPDFPageObj_GetFillColor, _INT)
+object_stroke = _fast(pdfium.FPDFPageObj_GetStrokeColor, _INT)
+path_draw_mode = _fast(pdfium.FPDFPath_GetDrawMode, _INT)
+clip_segment = _fast(pdfium.FPDFClipPath_GetPathSegment, _Segment)
+segment_point = _fast(pdfium.FPDFPathSegment_GetPoint, _INT)
+
+# Handles and places are integers to these.
 text_render_mode = _fast(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
 text_font = _fast(pdfium.FPDFTextObj_GetFont, _HANDLE, _POINTER)
 font_name = _fast(pdfium.FPDFFont_GetBaseFontName, ctypes.c_size_t, _POINTER, _POINTER, _UINT)
@@ -53,18 +65,9 @@ object_bounds = _fast(
     pdfium.FPDFPageObj_GetBounds, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
 )
 object_matrix = _fast(pdfium.FPDFPageObj_GetMatrix, _INT, _POINTER, _POINTER)
-object_fill = _fast(
-    pdfium.FPDFPageObj_GetFillColor, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
-)
-object_stroke = _fast(
-    pdfium.FPDFPageObj_GetStrokeColor, _INT, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
-)
 object_clip = _fast(pdfium.FPDFPageObj_GetClipPath, _POINTER, _POINTER)
-path_draw_mode = _fast(pdfium.FPDFPath_GetDrawMode, _INT, _POINTER, _POINTER, _POINTER)
 clip_count = _fast(pdfium.FPDFClipPath_CountPaths, _INT, _POINTER)
 clip_segments = _fast(pdfium.FPDFClipPath_CountPathSegments, _INT, _POINTER, _INT)
-clip_segment = _fast(pdfium.FPDFClipPath_GetPathSegment, _POINTER, _POINTER, _INT, _INT)
-segment_point = _fast(pdfium.FPDFPathSegment_GetPoint, _INT, _POINTER, _POINTER, _POINTER)
 
 
 class UnreadableError(Exception):
@@ -121,8 +124,8 @@ def open_page(document: ctypes.c_void_p, number: int) -> Iterator[Page]:
 
 
 @contextmanager
-def open_text(page: Page) -> Iterator[int]:
-    """The address of the text of a page, as functions such as `text_unicode` take it.
+def open_text(page: Page) -> Iterator[ctypes.c_void_p]:
+    """The text of a page, as functions such as `text_unicode` take it.
 
     Raises UnreadableError.
     """
@@ -130,7 +133,7 @@ def open_text(page: Page) -> Iterator[int]:
     if not textpage:
         raise UnreadableError(f"the text of page {page.number + 1} is damaged")
     try:
-        yield ctypes.cast(textpage, ctypes.c_void_p).value
+        yield ctypes.cast(textpage, ctypes.c_void_p)
     finally:
         pdfium.FPDFText_ClosePage(textpage)
 
@@ -219,49 +222,67 @@ def map_boxes(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return mapped
 
 
-def loose_boxes(textpage: int, chars: np.ndarray) -> np.ndarray:
+def loose_boxes(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
     """Boxes of some characters in user space: float32 (n, 4), [left, bottom, right, top].
 
     A loose box is as high as the font (ascent to descent) and as wide as the advance.
     """
-    buffer = np.zeros((len(chars), 4), np.float32)
-    start = buffer.ctypes.data
-    addresses = range(start, start + 16 * len(chars), 16)
-    deque(map(text_loose_box, repeat(textpage), chars.tolist(), addresses), 0)
-    return buffer[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
+    boxes, _ = _ask(text_loose_box, [textpage], chars.tolist(), (0, 0, 0, 0), np.float32)
+    return boxes[:, [0, 3, 2, 1]]  # FS_RECTF is left, top, right, bottom
 
 
-def text_objects(textpage: int, chars: np.ndarray) -> np.ndarray:
+def text_objects(textpage: ctypes.c_void_p, chars: np.ndarray) -> np.ndarray:
     """The text objects of some characters, 0 where one has none: uint64 (n,)."""
     found = map(text_object, repeat(textpage), chars.tolist())
     return np.fromiter(found, np.uint64, len(chars))
 
 
-def origins(textpage: int, chars: list[int]) -> np.ndarray:
+def origins(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
     """Where some characters stand on their baselines, in user space: float64 (n, 2)."""
-    buffer = np.zeros((len(chars), 2))
-    deque(map(text_origin, repeat(textpage), chars, *_columns(buffer)), 0)
-    return buffer
+    return _ask(text_origin, [textpage], chars, (0, 0), np.float64, apart=True)[0]
 
 
-def ink_boxes(textpage: int, chars: list[int]) -> np.ndarray:
+def ink_boxes(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
     """Boxes of the ink of some characters in user space: float64 (n, 4), as `loose_boxes`."""
-    buffer = np.zeros((len(chars), 4))
-    deque(map(text_ink_box, repeat(textpage), chars, *_columns(buffer)), 0)
-    return buffer[:, [0, 2, 1, 3]]  # pdfium gives left, right, bottom, top
+    boxes, _ = _ask(text_ink_box, [textpage], chars, (0, 0, 0, 0), np.float64, apart=True)
+    return boxes[:, [0, 2, 1, 3]]  # pdfium gives left, right, bottom, top
 
 
-def text_matrices(textpage: int, chars: list[int]) -> np.ndarray:
+def text_matrices(textpage: ctypes.c_void_p, chars: list[int]) -> np.ndarray:
     """The matrices [a, b, c, d, e, f] of some characters: float32 (n, 6); 1 without one."""
-    buffer = np.zeros((len(chars), 6), np.float32)
-    buffer[:, [0, 3]] = 1
-    start = buffer.ctypes.data
-    addresses = range(start, start + 24 * len(chars), 24)
-    deque(map(text_matrix, repeat(textpage), chars, addresses), 0)
-    return buffer
+    return _ask(text_matrix, [textpage], chars, (1, 0, 0, 1, 0, 0), np.float32)[0]
 
 
-def text_scales(textpage: int, chars: list[int]) -> list[float]:
+def _ask(
+    call, before: list, things: list, blank: tuple, kind: type, apart: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `call` writes for each of some `things`: (n, items) of a `kind` of number.
+
+    It is `blank` where the call writes nothing; the second array, boolean (n,), is what the call
+    returns. It is given what is `before`, the thing, and the place of its row, or, `apart`, of each
+    item in that.
+    """
+    room, places = _room(len(blank), kind, apart)
+    found, told = np.empty((len(things), len(blank)), kind), np.empty(len(things), bool)
+    first = list(map(repeat, before))
+    for start in range(0, len(things), _ROWS):
+        part = things[start : start + _ROWS]
+        own = slice(start, start + len(part))
+        room[:] = blank
+        told[own] = np.fromiter(map(call, *first, part, *places), bool, len(part))
+        found[own] = room[: len(part)]
+    return found, told
+
+
+@cache
+def _room(items: int, kind: type, apart: bool) -> tuple[np.ndarray, list[list[ctypes.c_void_p]]]:
+    """Room that one `_ask` after the other uses, since to make all those pointers takes time."""
+    room = np.zeros((_ROWS, items), kind)
+    columns = _columns(room) if apart else _columns(room)[:1]
+    return room, [list(map(ctypes.c_void_p, column)) for column in columns]
+
+
+def text_scales(textpage: ctypes.c_void_p, chars: list[int]) -> list[float]:
     """What the matrices of some characters make of their font sizes, upwards; 1 without one."""
     matrices = text_matrices(textpage, chars)
     return np.hypot(matrices[:, 2], matrices[:, 3], dtype=np.float64).tolist()
@@ -283,9 +304,8 @@ def draw_modes(paths: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
     The second array, boolean (n,), says where.
     """
-    buffer = np.zeros((len(paths), 2), np.int32)
-    told = np.fromiter(map(path_draw_mode, paths, *_columns(buffer)), bool, len(paths))
-    return buffer, told
+    handles = list(map(ctypes.c_void_p, paths))
+    return _ask(path_draw_mode, [], handles, (0, 0), np.int32, apart=True)
 
 
 def marks(colour, objects: list[int]) -> np.ndarray:
@@ -293,9 +313,9 @@ def marks(colour, objects: list[int]) -> np.ndarray:
 
     `colour` is `object_fill` or `object_stroke`. A pattern has no one colour, and leaves one.
     """
-    buffer = np.zeros((len(objects), 4), np.uint32)
-    told = np.fromiter(map(colour, objects, *_columns(buffer)), bool, len(objects))
-    return ~told | (buffer[:, 3] > 5) & (buffer[:, :3].min(axis=1, initial=WHITE) < WHITE)
+    handles = list(map(ctypes.c_void_p, objects))
+    levels, told = _ask(colour, [], handles, (0, 0, 0, 0), np.uint32, apart=True)
+    return ~told | (levels[:, 3] > 5) & (levels[:, :3].min(axis=1, initial=WHITE) < WHITE)
 
 
 def _columns(buffer: np.ndarray) -> list[range]:

@@ -1,5 +1,6 @@
 """Headings that stand in the first row of their paragraph, set off by their type alone."""
 
+import ctypes
 import re
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ _TITLE = re.compile(r"(?:\d[\d.]*\s+)?[A-Z][\w-]+")
 _LONGEST = 120  # characters of a heading
 
 
-def without_run_in(textpage: int, lines: list[Line]) -> list[Line]:
+def without_run_in(textpage: ctypes.c_void_p, lines: list[Line]) -> list[Line]:
     """The lines of a block, without headings that run on into a sentence with no stop between.
 
     "**Base models** Our framework" loses "Base models"; "**Base models.** Our framework" stays.
@@ -41,7 +42,7 @@ def _is_italic(line: Line) -> bool:
     return bool(_ITALIC.search(line.lead)) and not _ITALIC.search(line.font)
 
 
-def _without(textpage: int, line: Line) -> str:
+def _without(textpage: ctypes.c_void_p, line: Line) -> str:
     """The text of a line without the heading that it begins with."""
     first, last = line.span
     start = fast.text_font(fast.text_object(textpage, first))

@@ -3,6 +3,7 @@
 "10⁶ spores" comes as "106 spores", "K_IC" as "KIC", and a citation of reference 54 as "rate54".
 """
 
+import ctypes
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -76,7 +77,9 @@ class _Run:
     end: int
 
 
-def with_scripts(page: fast.Page, textpage: int, lines: Iterable[Line]) -> dict[int, Line]:
+def with_scripts(
+    page: fast.Page, textpage: ctypes.c_void_p, lines: Iterable[Line]
+) -> dict[int, Line]:
     """Lines with superscripts and subscripts, with these set as such.
 
     Digits become superscript or subscript characters; other indices and exponents are written as
@@ -99,7 +102,7 @@ def with_scripts(page: fast.Page, textpage: int, lines: Iterable[Line]) -> dict[
     return found
 
 
-def _runs(page: fast.Page, textpage: int, line: Line) -> Iterator[_Run]:
+def _runs(page: fast.Page, textpage: ctypes.c_void_p, line: Line) -> Iterator[_Run]:
     """The raised and the lowered runs of a line from left to right."""
     first, last = line.span
     chars = np.arange(first, min(last + 1, first + P.most))

@@ -5,6 +5,7 @@ table row gives one line per cell and the two columns of a page never share a li
 """
 
 import ctypes
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -25,6 +26,8 @@ _ICONS = f" {text_layer.UNREAD}"  # a line of such glyphs alone has no text: a l
 MAX_CHARS = 200_000  # a page of a newspaper has 30 000; more is an attack or a data dump
 _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a line
 _EXPANSIONS = text_layer.EXPANSIONS | {ERASED: ""}
+# Surrogates and what is in `_EXPANSIONS`.
+_RARE = re.compile("[\ud800-\udfff\u200b\U0010f000-\U0010ffff]")
 _BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
 
 
@@ -87,7 +90,7 @@ def read_lines(
     if not textpage:
         return []
     try:
-        handle = ctypes.cast(textpage, ctypes.c_void_p).value
+        handle = ctypes.cast(textpage, ctypes.c_void_p)
         count = min(pdfium.FPDFText_CountChars(textpage), MAX_CHARS)
         if count <= 0:
             return []
@@ -98,8 +101,11 @@ def read_lines(
         pdfium.FPDFText_ClosePage(textpage)
 
 
-def _lines(page: fast.Page, handle: int, codes: np.ndarray, texts: TextObjects) -> list[Line]:
-    solid = ~((codes <= 32) & (codes != 2) | np.isin(codes, _BLANKS))
+def _lines(
+    page: fast.Page, handle: ctypes.c_void_p, codes: np.ndarray, texts: TextObjects
+) -> list[Line]:
+    blank = np.logical_or.reduce([codes == code for code in _BLANKS])
+    solid = ~((codes <= 32) & (codes != 2) | blank)
     boxes = CharBoxes(page, handle, solid, texts)
     marks = _read_marks(boxes, solid, texts.hidden)
     if not len(marks.chars):
@@ -196,7 +202,7 @@ def _is_plain(page: fast.Page, ends: np.ndarray, length: np.ndarray) -> np.ndarr
 
 
 def _is_seen(
-    page: fast.Page, handle: int, chars: np.ndarray, boxes: np.ndarray, hidden: set[int]
+    page: fast.Page, handle: ctypes.c_void_p, chars: np.ndarray, boxes: np.ndarray, hidden: set[int]
 ) -> np.ndarray:
     """Which characters have a size, lie on the page, and are not clipped away."""
     proper = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -209,7 +215,7 @@ def _is_seen(
     return proper & inside
 
 
-def _codes(textpage, handle: int, count: int) -> np.ndarray:
+def _codes(textpage, handle: ctypes.c_void_p, count: int) -> np.ndarray:
     buffer = np.zeros(count + 1, np.uint16)
     pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_ushort))
     if pdfium.FPDFText_GetText(textpage, 0, count, pointer) == count + 1:
@@ -230,14 +236,14 @@ def _string(codes: np.ndarray) -> str:
 
 def _whole(text: str) -> str:
     """Text with white space folded and pairs of surrogates joined."""
-    if text.isascii():
+    if text.isascii() or not _RARE.search(text):
         return " ".join(text.split())
     text = " ".join(text.translate(_EXPANSIONS).split())
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _orientations(
-    page: fast.Page, handle: int, chars: np.ndarray, begins: np.ndarray
+    page: fast.Page, handle: ctypes.c_void_p, chars: np.ndarray, begins: np.ndarray
 ) -> np.ndarray:
     """Quarter turns clockwise that set each of `chars` upright: int array.
 

@@ -87,7 +87,7 @@ in another, a font of the same name may have other glyphs."""
 
 
 def repair(
-    page: fast.Page, textpage: int, codes: np.ndarray, memory: Memory | None = None
+    page: fast.Page, textpage: ctypes.c_void_p, codes: np.ndarray, memory: Memory | None = None
 ) -> np.ndarray:
     """The codes of the characters of a page, uint32 (n,), with those put right that are wrong.
 
@@ -116,7 +116,7 @@ def _has_table(codes: np.ndarray) -> np.ndarray:
 class _Drawn:
     """The kinds of characters of a page as they are drawn."""
 
-    def __init__(self, page: fast.Page, textpage: int, kinds: Kinds) -> None:
+    def __init__(self, page: fast.Page, textpage: ctypes.c_void_p, kinds: Kinds) -> None:
         self.page = page
         self.kinds = kinds
         samples = kinds.samples.tolist()

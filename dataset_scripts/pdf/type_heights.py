@@ -27,7 +27,7 @@ class CharBoxes:
     """
 
     def __init__(
-        self, page: fast.Page, textpage: int, solid: np.ndarray, texts: TextObjects
+        self, page: fast.Page, textpage: ctypes.c_void_p, solid: np.ndarray, texts: TextObjects
     ) -> None:
         self.page = page
         self.textpage = textpage
@@ -90,7 +90,7 @@ class CharBoxes:
             self._size[own], self._base[own], self._along[own] = factor * told, base, along
 
 
-def _told_sizes(textpage: int, chars: list[int], matrices: np.ndarray) -> np.ndarray:
+def _told_sizes(textpage: ctypes.c_void_p, chars: list[int], matrices: np.ndarray) -> np.ndarray:
     """The sizes in points of some characters, by their fonts' word: float64 (n,), above 0."""
     sizes = np.fromiter(map(fast.text_font_size, repeat(textpage), chars), float, len(chars))
     return np.maximum(sizes * np.hypot(matrices[:, 2], matrices[:, 3]), 1e-6)

@@ -321,8 +321,10 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
         for place, word in enumerate(found)
         if word.start < limit and says_direction(clause, found, place)
     ]
+    if not places:
+        return
     subject = frozenset(topic)
-    for word in found[: min(SUBJECT, places[0]) if places else 0]:
+    for word in found[: min(SUBJECT, places[0])]:
         subject |= word.stems
     adverbs = frozenset().union(*(word.stems for word in found if word.text.endswith("ly")))
     degree = 1

@@ -69,16 +69,23 @@ def _script_of(letter: str) -> str:
     return unicodedata.name(letter, "?").split()[0].split("-")[0]
 
 
+def _scripts_of(text: str) -> list[str]:
+    """The scripts, of SCRIPTS, that a text is in, by the share of its letters."""
+    if text.isascii():
+        return []
+    letters = [character for character in text if character.isalpha()]
+    counts = Counter(map(_script_of, letters))
+    return [script for script in SCRIPTS if counts[script] > SCRIPT_SHARE * len(letters)]
+
+
 def language_of(text: str) -> str | None:
     """The language of a text by its stop words (ISO 639-1), or its script where that has one.
 
     None where no language has more than another.
     """
-    letters = [character for character in text if character.isalpha()]
-    scripts = Counter(map(_script_of, letters))
-    for script, languages in SCRIPTS.items():
-        if scripts[script] > SCRIPT_SHARE * len(letters):
-            return next(iter(languages)) if len(languages) == 1 else None
+    if scripts := _scripts_of(text):
+        languages = SCRIPTS[scripts[0]]
+        return next(iter(languages)) if len(languages) == 1 else None
     words = re.findall(r"[^\W\d_]+", text.lower())
     counts = Counter({name: sum(word in own for word in words) for name, own in _SETS.items()})
     (first, most), (_, next_most) = counts.most_common(2)
@@ -87,17 +94,18 @@ def language_of(text: str) -> str | None:
 
 def wrong_language(text: str, wanted: str) -> str | None:
     """That a text is in another language than `wanted` (ISO 639-1), in a line."""
-    letters = [character for character in text if character.isalpha()]
-    scripts = Counter(map(_script_of, letters))
-    for script, languages in SCRIPTS.items():
-        if scripts[script] > SCRIPT_SHARE * len(letters) and wanted not in languages:
+    for script in _scripts_of(text):
+        if wanted not in SCRIPTS[script]:
             return f"letters are {script.title()}, the language wanted is {wanted}"
     if wanted not in _SETS:
         return None
     words = re.findall(r"[^\W\d_]+", text.lower())
+    distinct = frozenset(words)
     own = sum(word in _SETS[wanted] for word in words)
     for language, stops in _others_of(wanted).items():
+        if len(stops & distinct) < FEWEST:
+            continue
         others = [word for word in words if word in stops]
-        if len(set(others)) >= FEWEST and len(others) > 2 * own:
+        if len(others) > 2 * own:
             return f"{', '.join(others[:4])}: words of {language}, the language wanted is {wanted}"
     return None

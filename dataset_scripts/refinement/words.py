@@ -199,8 +199,7 @@ def stems_of(word: str) -> frozenset[str]:
 def words(text: str) -> tuple[Word, ...]:
     """The words and numbers of a text in their order, with their stems."""
     return tuple(
-        Word(match.group(), match.start(), stems_of(match.group()))
-        for match in _WORD.finditer(text)
+        Word(word := match.group(), match.start(), stems_of(word)) for match in _WORD.finditer(text)
     )
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from cephalo.dataset_scripts.refinement.quantities import ABOUT, Quantity, fold, parse
@@ -72,7 +73,8 @@ class Working:
     holds: bool
 
 
-def workings(text: str) -> list[Working]:
+@lru_cache(maxsize=256)  # asked for by two checks
+def workings(text: str) -> tuple[Working, ...]:
     """The workings of a text, in their order."""
     found = []
     for run in _runs(fold(text)):
@@ -82,12 +84,17 @@ def workings(text: str) -> list[Working]:
             # Prose after "is" or "or" may go on: what does not agree is no wrong working.
             if working and (working.agrees or sign.kind == "equal"):
                 found.append(working)
-    return found
+    return tuple(found)
 
 
 def _runs(text: str) -> Iterator[list[Token]]:
-    """What stands between the words of a text: signs and numbers that follow each other."""
+    """What stands between the words of a text: signs and numbers that follow each other.
+
+    Nothing where there are too few numbers for a working, as in most texts.
+    """
     numbers = {one.start: one for one in parse(text) if one.kind != "orders"}
+    if len(numbers) < 2:  # one on each side
+        return
     run: list[Token] = []
     place = 0
     while place < len(text):
