@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 from merge_samples import MAKERS, make_pair, recipe_text, run, weights
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes import merge as merge_module
@@ -279,7 +280,7 @@ def test_sources_come_from_the_hub_at_a_pinned_revision(hub, sources, tmp_path):
     recipe = tmp_path / "recipe.yml"
     recipe.write_text(recipe_text(Path(f"alice/layers@{shas[0]}"), Path("alice/layers")))
     process = subprocess.run(
-        [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
+        [warm_python(), "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
         cwd=tmp_path,
         env=hub.environment(tmp_path / "home"),
         capture_output=True,
@@ -300,7 +301,7 @@ def test_model_that_the_hub_has_not_is_one_line(hub, sources, tmp_path):
     recipe = tmp_path / "recipe.yml"
     recipe.write_text(recipe_text(sources["phi3_v"][0], Path("alice/none")))
     process = subprocess.run(
-        [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
+        [warm_python(), "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
         cwd=tmp_path,
         env=hub.environment(tmp_path / "home"),
         capture_output=True,

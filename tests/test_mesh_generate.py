@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from hub_fixture import hub as hub
 from huggingface_hub import HfApi
 from PIL import Image
 from test_mesh import FILES, command, refused
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -117,7 +117,7 @@ def test_a_repository_of_the_hub_like_that_of_shap_e(words, hub, tmp_path):
         "--out",
         tmp_path / "part",
     ]
-    make = [sys.executable, "-m", "cephalo.cli.main", "make-mesh", "generate", "--prompt", "a ball"]
+    make = [warm_python(), "-m", "cephalo.cli.main", "make-mesh", "generate", "--prompt", "a ball"]
     subprocess.run(
         [*map(str, make + given)],
         env=hub.environment(tmp_path / "home"),

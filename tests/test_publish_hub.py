@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
+from warm_python import warm_python
 
 from cephalo.dataset_scripts.conversations import conversation
 from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS, TEXT
 
-CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
 DOCUMENTS = 3
 
 
@@ -66,7 +66,7 @@ def asked():
 
 def cephalo(hub, home: Path, *arguments: str, **more) -> subprocess.CompletedProcess:
     environment = hub.environment(home)
-    command = [*CEPHALO, *arguments]
+    command = [warm_python(), "-m", "cephalo.cli.main", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, **more)
 
 
@@ -154,7 +154,7 @@ print(trainer.train().metrics["train_loss"])
 
 def test_killed_publishing_is_made_good_by_running_it_again(hub, home, folders, tmp_path):
     made = write_figures(tmp_path / "made", documents=12, figures=20)
-    command = [*CEPHALO, "publish", str(made), "alice/killed"]
+    command = [sys.executable, "-m", "cephalo.cli.main", "publish", str(made), "alice/killed"]
     process = subprocess.Popen(
         command, env=hub.environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

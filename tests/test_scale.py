@@ -14,6 +14,7 @@ from hub_fixture import hub as hub  # the fixture
 from hypothesis import given
 from hypothesis import strategies as st
 from pdf_samples import one_figure
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
@@ -131,7 +132,7 @@ def test_a_task_that_runs_twice_at_once_gives_the_same_rows(papers, alone, tmp_p
         "import sys; from cephalo.dataset_scripts.scale.extraction import *; "
         "ExtractChunks(sys.argv[1], Settings(text=True), 60, 1)(None, 0, 1)"
     )
-    both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    both = [subprocess.Popen([warm_python(), "-c", code, str(tmp_path)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert_same(tmp_path, alone)
     assert not list(tmp_path.rglob(".*.tmp"))

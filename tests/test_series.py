@@ -4,7 +4,6 @@ import io
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.check import check
@@ -95,6 +95,13 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
     return {name for name in before if not torch.equal(before[name].to(after[name]), after[name])}
 
 
+@pytest.fixture
+def quick_starts(monkeypatch):
+    """`run_tiny` starts what it starts as forks."""
+    monkeypatch.setattr("sys.executable", warm_python())
+
+
+@pytest.mark.usefixtures("quick_starts")
 @pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts > 1])
 def test_mixtures_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
@@ -120,6 +127,7 @@ def test_mixtures_at_tiny_scale(script, tmp_path):
             assert torch.equal(down[expert], own.bfloat16())
 
 
+@pytest.mark.usefixtures("quick_starts")
 @pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts == 1])
 def test_all_stages_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
@@ -165,7 +173,7 @@ def assert_stacked(merged: dict[str, torch.Tensor], bases: Path, added: int) -> 
 
 def test_command_shows_table_check_and_script(tmp_path):
     def cephalo(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "cephalo.cli.main", "series", *arguments]
+        command = [warm_python(), "-m", "cephalo.cli.main", "series", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
     table = cephalo().stdout.splitlines()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from trainer_samples import as_rows
 from training_samples import talk
 from transformers import AutoModelForImageTextToText
+from warm_python import warm_python
 
 from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.train.sft import CONFIGS
@@ -58,7 +59,7 @@ def losses(out: Path) -> list[float]:
 
 def test_two_processes_train_as_one(words, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    command = [sys.executable, "-m", "cephalo.cli.main", *words]
+    command = [warm_python(), "-m", "cephalo.cli.main", *words]
     command += ["--per_device_train_batch_size", "4", "--output_dir", str(one)]
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
     # With a limit the processes have different numbers of sequences.
