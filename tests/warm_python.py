@@ -2,9 +2,8 @@
 
 Those imports are most of what a process of a test takes, and no test is about them. Nothing of this
 package is imported before the fork, and nothing that reads HF_... when it is imported
-(huggingface_hub, transformers, datasets). For `-m MODULE`, `-c CODE` and scripts, without options;
-a process that is killed as a group, or whose start is what a test is about, is
-`sys.executable`'s.
+(huggingface_hub, transformers, datasets). For `-m MODULE`, `-c CODE` and scripts, without options
+of Python. Where the start itself is what a test is about, take `sys.executable`.
 """
 
 import atexit
@@ -42,6 +41,8 @@ request = json.dumps([{words} + sys.argv[1:], os.getcwd(), dict(os.environ)]).en
 server.sendall(len(request).to_bytes(8) + request)
 replies = server.makefile()
 fork = int(replies.readline())
+with open(f"{{__file__}}-{{os.getpid()}}", "w") as file:
+    file.write(str(fork))
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda number, _: os.kill(fork, number))
 code = int(replies.readline())
@@ -75,6 +76,12 @@ def warm_python() -> str:
     return str(folder / "python")
 
 
+def kill(process: subprocess.Popen) -> None:
+    """`kill -9` for a process of `warm_python` and those that it started; they are gone then."""
+    os.killpg(int(Path(f"{warm_python()}-{process.pid}").read_text()), signal.SIGKILL)
+    process.wait()
+
+
 def serve(listener: socket.socket) -> None:
     """Run what is asked for, each in a fork, until the run of the tests ends.
 
@@ -106,6 +113,7 @@ def supervise(connection: socket.socket) -> None:
     fork = os.fork()
     if fork == 0:
         connection.close()
+        os.setsid()  # a group of its own, for `kill`
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
