@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from warm_python import warm_python
 from cephalo.cli.errors import CephaloError
 from cephalo.series.check import check
 from cephalo.series.duration import duration, flop_per_token
-from cephalo.series.table import find_row, markdown_table, read_series
+from cephalo.series.table import Row, find_row, markdown_table, read_series
 from cephalo.series.tiny import noise, question_rows, run_tiny
 from cephalo.train.freezing import part_of
 from modeling_cephalo import inference
@@ -95,17 +96,17 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
     return {name for name in before if not torch.equal(before[name].to(after[name]), after[name])}
 
 
-@pytest.fixture
-def quick_starts(monkeypatch):
-    """`run_tiny` starts what it starts as forks."""
-    monkeypatch.setattr("sys.executable", warm_python())
+def run_quickly(row: Row, folder: Path) -> dict[str, Any]:
+    """`run_tiny`, whose processes are forks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.executable", warm_python())
+        return run_tiny(row, folder)
 
 
-@pytest.mark.usefixtures("quick_starts")
 @pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts > 1])
 def test_mixtures_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
-    found = run_tiny(row, tmp_path)
+    found = run_quickly(row, tmp_path)
     layers = row.layers if row.family == "idefics2" else 2
     assert found["layers"] == layers
     assert found["answer"] == answer_of(tmp_path / "runs" / row.script_path.stem)
@@ -127,11 +128,10 @@ def test_mixtures_at_tiny_scale(script, tmp_path):
             assert torch.equal(down[expert], own.bfloat16())
 
 
-@pytest.mark.usefixtures("quick_starts")
 @pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts == 1])
 def test_all_stages_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
-    found = run_tiny(row, tmp_path)
+    found = run_quickly(row, tmp_path)
     tiny_layers = row.layers if row.family == "idefics2" else 2
     assert found["layers"] == tiny_layers
     settings = yaml.safe_load((ROOT / "train" / "configs" / row.config).read_text())
