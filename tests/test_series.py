@@ -107,7 +107,7 @@ def run_quickly(row: Row, folder: Path) -> dict[str, Any]:
 def test_mixtures_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
     found = run_quickly(row, tmp_path)
-    layers = row.layers if row.family == "idefics2" else 2
+    layers = 2
     assert found["layers"] == layers
     assert found["answer"] == answer_of(tmp_path / "runs" / row.script_path.stem)
     merged = weights(tmp_path / "runs" / row.script_path.stem)
@@ -132,7 +132,7 @@ def test_mixtures_at_tiny_scale(script, tmp_path):
 def test_all_stages_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
     found = run_quickly(row, tmp_path)
-    tiny_layers = row.layers if row.family == "idefics2" else 2
+    tiny_layers = row.layers if row.stacked else 2
     assert found["layers"] == tiny_layers
     settings = yaml.safe_load((ROOT / "train" / "configs" / row.config).read_text())
     assert found["answer"] == answer_of(tmp_path / settings["output_dir"])
