@@ -62,13 +62,14 @@ def warm_python() -> str:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(address))
         listener.listen(64)
-        subprocess.Popen(
+        server = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno())],
-            stdin=subprocess.PIPE,  # its end is the server's
+            stdin=subprocess.PIPE,  # which ends the server with this process
             stdout=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
             start_new_session=True,
         )
+    atexit.register(server.stdin.close)
     for name, words in (("python", []), ("cephalo", ["-m", "cephalo.cli.main"])):
         client = CLIENT.format(python=sys.executable, socket=str(address), words=words)
         (folder / name).write_text(client)
