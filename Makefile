@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 LAYERS := 8
-# A test that crashes or takes ten minutes ends its worker, and the run, by name.
-PARALLEL := -n 2 --dist loadfile --max-worker-restart 0 \
+# Files begin in the order of tests/conftest.py, not by their number of tests, which puts the longest
+# last. A test that crashes or takes ten minutes ends its worker, and the run, by name.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 .PHONY: help demo test lint bench conformance science papers clean

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from multiprocessing.context import ForkServerContext
 from threading import Thread
 from typing import Any
 
@@ -33,6 +34,17 @@ def end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def quick_context() -> ForkServerContext:
+    """A context whose processes are forks of one that has imported what reads documents.
+
+    Only that one takes the second of these imports, not each worker and each that replaces one.
+    It has no threads, and nothing of the memory of this process.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["cephalo.dataset_scripts.pdf.shard"])
+    return context
+
+
 @contextmanager
 def worker_pool(workers: int) -> Iterator[Any]:
     """A `pebble.ProcessPool` of `workers` processes with limited memory, stopped at the end."""
@@ -47,7 +59,7 @@ def worker_pool(workers: int) -> Iterator[Any]:
         max_tasks=TASKS_A_WORKER,
         initializer=start_worker,
         initargs=[table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)],
-        context=get_context("spawn"),
+        context=quick_context(),
     )
     try:
         yield pool

@@ -36,6 +36,11 @@ class Row(BaseModel):
         return self.sources or (self.base,)
 
     @property
+    def stacked(self) -> bool:
+        """Whether the script stacks decoder layers of its sources."""
+        return bool(self.sources) and self.experts == 1
+
+    @property
     def script_path(self) -> Path:
         """The script that makes the model at full scale."""
         return HERE / "scripts" / self.script

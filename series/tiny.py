@@ -38,6 +38,12 @@ CPU = {
     "logging_steps": "1",
 }
 
+MAKERS = {
+    "idefics2": make_tiny_idefics2,
+    "llava_next": make_tiny_llava_next,
+    "phi3_v": make_tiny_phi3_v,
+}
+
 MATERIALS = ["nacre", "bone", "silk", "wood", "chitin", "coral", "keratin", "enamel"]
 
 
@@ -85,19 +91,18 @@ def push_bases(row: Row, folder: Path, hub: LocalHub) -> None:
     for seed, name in enumerate(row.starts_from):  # the seeds make them differ
         base = folder / name.replace("/", "--")
         if not (base / "model.safetensors").exists():
-            make_base(row.family, base, seed)
+            make_base(row, base, seed)
         files = sorted(path.name for path in base.iterdir() if path.suffix != ".py")
         push(hub, base, name, "model", files)
 
 
-def make_base(family: str, folder: Path, seed: int) -> None:
-    """A tiny checkpoint of a family, with 32 decoder layers where layers of it are merged."""
-    texts = [text for row in question_rows() for text in (row["query"], row["answer"])]
-    if family == "idefics2":
+def make_base(row: Row, folder: Path, seed: int) -> None:
+    """A tiny checkpoint of the family of `row`, with 32 decoder layers where layers are stacked."""
+    texts = [text for one in question_rows() for text in (one["query"], one["answer"])]
+    if row.stacked:
         make_tiny_idefics2(folder, texts, seed, layers=32)
     else:
-        make = {"phi3_v": make_tiny_phi3_v, "llava_next": make_tiny_llava_next}[family]
-        make(folder, texts, seed)
+        MAKERS[row.family](folder, texts, seed)
 
 
 def push_data(folder: Path, hub: LocalHub) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from warm_python import warm_python
 
 from cephalo.model_cards.hub.disk import Disk
 from cephalo.model_cards.hub.server import create_app, listen, server_of
@@ -137,7 +138,7 @@ class HubServer:
         `timeout` is in seconds.
         """
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            [warm_python(), "-c", code, *arguments],
             env=self.environment(home, user, xet),
             cwd=home,
             capture_output=True,

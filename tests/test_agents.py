@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from phi3_v_samples import TEXTS, picture
 from teacher_server import TeacherServer, error, user_text
+from warm_python import kill, warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -261,12 +261,11 @@ def test_a_killed_discussion_goes_on(image, tmp_path):
         panel = write_panel(tmp_path, models, [role("A", "fake"), role("B", "fake")])
         out = tmp_path / "out"
         arguments = ["discuss", str(image), "--question", "What is shown?", "--panel", str(panel)]
-        command = [sys.executable, "-m", "cephalo.cli.main", *arguments, "--out", str(out)]
+        command = [warm_python(), "-m", "cephalo.cli.main", *arguments, "--out", str(out)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while len(fake.requests) < 3 and process.poll() is None:
             time.sleep(0.02)
-        process.kill()
-        process.wait()
+        kill(process)
         assert not (out / "transcript.json").exists()
         before = len(fake.requests)
         found = discuss([image], panel, out)

@@ -1,7 +1,6 @@
 """`cephalo_stem`: Idefics2 with convolutions loads by its files alone and sees each image apart."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassClassValidationError
 from moe_samples import TEXTS
 from transformers import AutoModelForImageTextToText
+from warm_python import warm_python
 
 from modeling_cephalo import CephaloStemConfig, CephaloStemForConditionalGeneration
 from modeling_cephalo.tiny import tiny_idefics2_config, tiny_idefics2_processor, weights_of
@@ -67,7 +67,7 @@ def test_loads_without_this_package_in_a_clean_process(saved):
     model = AutoModelForImageTextToText.from_pretrained(saved)
     stem = model.model.vision_model.embeddings.patch_embedding
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(saved)], capture_output=True, text=True, check=True
+        [warm_python(), "-c", LOAD, str(saved)], capture_output=True, text=True, check=True
     )
     name, total = done.stdout.split()
     assert name == "CephaloStemForConditionalGeneration"

@@ -1,11 +1,11 @@
 """`cephalo chat` answers from a pipe and refuses bad input in one line."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
+from warm_python import warm_python
 
 from cephalo.cli.main import main
 
@@ -21,7 +21,7 @@ def taught(tmp_path_factory) -> Path:
 
 
 def chat(*arguments: object, typed: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "cephalo.cli.main", "chat", *map(str, arguments)]
+    command = [warm_python(), "-m", "cephalo.cli.main", "chat", *map(str, arguments)]
     return subprocess.run(command, input=typed, capture_output=True, text=True)
 
 

@@ -5,10 +5,9 @@ import sys
 import time
 
 import pytest
+from warm_python import warm_python
 
 from cephalo.cli.main import COMMANDS, main
-
-CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
 
 
 def test_help_is_quick_and_imports_no_command():
@@ -45,7 +44,9 @@ def test_every_command_has_help_with_an_example(name, capsys):
     ],
 )
 def test_bad_arguments_end_in_one_line_and_exit_code_1(arguments, message):
-    process = subprocess.run([*CEPHALO, *arguments], capture_output=True, text=True)
+    process = subprocess.run(
+        [warm_python(), "-m", "cephalo.cli.main", *arguments], capture_output=True, text=True
+    )
     assert process.returncode == 1
     assert process.stderr.startswith(f"cephalo: error: {message}")
     assert process.stderr.count("\n") == 1

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from PIL import Image
+from warm_python import warm_python
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -17,7 +18,8 @@ def load_demo():
     return module
 
 
-def test_demo_goes_from_papers_to_an_answer_about_a_held_out_figure(tmp_path, capfd):
+def test_demo_goes_from_papers_to_an_answer_about_a_held_out_figure(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("sys.executable", warm_python())
     module = load_demo()
     module.demo(module.SAMPLES, tmp_path / "runs")
     output = capfd.readouterr().out

@@ -24,6 +24,7 @@ from hub_fixture import hub as hub
 from huggingface_hub import HfApi, ModelCard
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -53,7 +54,7 @@ def demo(files) -> Iterator[SimpleNamespace]:
     """A running demo of both models, its address, and the folder for its temporary files."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "cephalo.cli.main", "demo", files / "model", files / "base"]
+    command = [warm_python(), "-m", "cephalo.cli.main", "demo", files / "model", files / "base"]
     command += ["--dataset", files / "figures", "--port", port, "--max-new-tokens", TOKENS]
     temporary = files / "temporary"
     temporary.mkdir()

@@ -32,7 +32,7 @@ from cephalo.dataset_scripts.fields.rows import (
 )
 
 PLAN = Plan(samples=60, notched=32, cracks=24, seed=0, pixels=32)
-COMMAND = [sys.executable, "-m", "cephalo.dataset_scripts.fields", "--pixels", "32"]
+COMMAND = [sys.executable, "-m", "cephalo.dataset_scripts.fields", "--pixels", "16"]
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from hub_fixture import TOKENS, HubServer, hub_in_process
+from warm_python import warm_python
 
 OPERATIONS = [
     Path(__file__).with_name(name)
@@ -17,7 +17,7 @@ def run_operations(server: HubServer, home: Path, xet: bool) -> None:
     environment = server.environment(home, xet=xet) | {"BOB_TOKEN": TOKENS["bob"]}
     options = ["-o", "addopts=", "-q", "-p", "no:cacheprovider", "--basetemp", str(home / "tmp")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *map(str, OPERATIONS)],
+        [warm_python(), "-m", "pytest", *options, *map(str, OPERATIONS)],
         env=environment,
         cwd=home,
         capture_output=True,

@@ -6,12 +6,12 @@ import http.client
 import json
 import random
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
 from hub_fixture import HubServer
+from warm_python import warm_python
 
 REPO = "alice/crash"
 # A hub that kills itself at its Nth fsync once the file `armed`, which holds N, is there. The
@@ -72,24 +72,18 @@ def create(server: HubServer) -> None:
 
 
 def test_kill_between_any_two_steps_of_a_commit(tmp_path):
-    server = HubServer(tmp_path / "root")
-    sound = server.cephalo
+    server = HubServer(tmp_path / "root", cephalo=(warm_python(), "-c", DIES_AT_FSYNC))
     armed: Path = server.root / "armed"
     create(server.start())
-    server.stop()
     before, steps, seen = 0, 0, set()  # the number of each try is also the step it dies at
     try:
         while True:
             steps += 1
-            server.cephalo = (sys.executable, "-c", DIES_AT_FSYNC)
-            server.start()
             armed.write_text(str(steps))
             done = commit(server, steps)
             armed.unlink()
             server.stop()
-            server.cephalo = sound
             after = committed(server.start())
-            server.stop()
             assert after == steps if done else after in (before, steps)
             seen.add(after == steps)
             before = after

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from hub_fixture import hub as hub
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub.access import BadTicket, Tickets, load_tokens
@@ -18,7 +19,7 @@ from cephalo.model_cards.hub.server import listen
 
 
 def serve(*arguments: str, timeout: float = 20) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "cephalo.cli.main", "hub", "serve", *arguments]
+    command = [warm_python(), "-m", "cephalo.cli.main", "hub", "serve", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
 
 

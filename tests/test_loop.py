@@ -2,14 +2,12 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
-
-CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
+from warm_python import warm_python
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def figures(tmp_path_factory) -> Path:
 
 def cephalo(hub, home: Path, *arguments: str, user: str | None = "alice", **more):
     return subprocess.run(
-        [*CEPHALO, *arguments],
+        [warm_python(), "-m", "cephalo.cli.main", *arguments],
         env=hub.environment(home, user),
         capture_output=True,
         text=True,

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from huggingface_hub import HfApi
 from merge_samples import MAKERS, make_pair, recipe_text, run, weights
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from warm_python import kill, warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes import merge as merge_module
@@ -200,17 +200,16 @@ def test_the_same_merge_again_is_done_and_another_one_is_refused(sources, tmp_pa
 
 def test_killed_merge_is_no_model_and_the_same_command_completes_it(sources, tmp_path):
     """Killed for good while it writes; many layers, so that there is time."""
-    pair, copies = sources["phi3_v"], 100
+    pair, copies = sources["phi3_v"], 50
     slices = yaml.safe_load(recipe_text(*pair))["slices"] * copies
     recipe = tmp_path / "recipe.yml"
     recipe.write_text(recipe_text(*pair, slices=slices))
-    command = [sys.executable, "-m", "cephalo.cli.main", "merge", "recipe.yml", "--out", "out"]
+    command = [warm_python(), "-m", "cephalo.cli.main", "merge", "recipe.yml", "--out", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not list(tmp_path.glob(".out.partial-*/*.safetensors")):
         assert process.poll() is None
         time.sleep(0.001)
-    process.kill()
-    process.wait()
+    kill(process)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out.partial-*/config.json"))
     subprocess.run(command, cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
@@ -279,7 +278,7 @@ def test_sources_come_from_the_hub_at_a_pinned_revision(hub, sources, tmp_path):
     recipe = tmp_path / "recipe.yml"
     recipe.write_text(recipe_text(Path(f"alice/layers@{shas[0]}"), Path("alice/layers")))
     process = subprocess.run(
-        [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
+        [warm_python(), "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
         cwd=tmp_path,
         env=hub.environment(tmp_path / "home"),
         capture_output=True,
@@ -300,7 +299,7 @@ def test_model_that_the_hub_has_not_is_one_line(hub, sources, tmp_path):
     recipe = tmp_path / "recipe.yml"
     recipe.write_text(recipe_text(sources["phi3_v"][0], Path("alice/none")))
     process = subprocess.run(
-        [sys.executable, "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
+        [warm_python(), "-m", "cephalo.cli.main", "merge", str(recipe), "--out", "out"],
         cwd=tmp_path,
         env=hub.environment(tmp_path / "home"),
         capture_output=True,

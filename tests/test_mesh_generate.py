@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,11 @@ from hub_fixture import hub as hub
 from huggingface_hub import HfApi
 from PIL import Image
 from test_mesh import FILES, command, refused
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
+from modeling_cephalo.meshes import shap_e
 from modeling_cephalo.meshes.measure import check, measures
 from modeling_cephalo.meshes.shap_e import body, printable, signed_field
 
@@ -59,6 +60,12 @@ def untrained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("untrained")
     text_pipeline(random_renderer()).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def coarse(monkeypatch) -> None:
+    """A field of an eighth of the cells, where no number depends on it."""
+    monkeypatch.setattr(shap_e, "POINTS", 64)
 
 
 def generate(generator: Path, out: Path, *more: object) -> tuple[trimesh.Trimesh, dict]:
@@ -117,7 +124,7 @@ def test_a_repository_of_the_hub_like_that_of_shap_e(words, hub, tmp_path):
         "--out",
         tmp_path / "part",
     ]
-    make = [sys.executable, "-m", "cephalo.cli.main", "make-mesh", "generate", "--prompt", "a ball"]
+    make = [warm_python(), "-m", "cephalo.cli.main", "make-mesh", "generate", "--prompt", "a ball"]
     subprocess.run(
         [*map(str, make + given)],
         env=hub.environment(tmp_path / "home"),
@@ -130,6 +137,7 @@ def test_a_repository_of_the_hub_like_that_of_shap_e(words, hub, tmp_path):
     assert not [*tmp_path.glob("home/**/*.bin")]
 
 
+@pytest.mark.usefixtures("coarse")
 def test_the_same_seed_makes_the_same_part_and_another_another(words, tmp_path):
     asked = ("--prompt", "a ball", "--seed")
     parts = []
@@ -139,6 +147,7 @@ def test_the_same_seed_makes_the_same_part_and_another_another(words, tmp_path):
     assert parts[0] == parts[1] != parts[2]
 
 
+@pytest.mark.usefixtures("coarse")
 def test_an_image_becomes_a_part(images, tmp_path):
     for name, shade in (("a", 20), ("b", 250)):
         Image.new("RGB", (40, 30), (shade, 90, 90)).save(tmp_path / f"{name}.png")
@@ -153,6 +162,7 @@ def test_an_image_becomes_a_part(images, tmp_path):
     assert not np.array_equal(meshes["a"].triangles, meshes["b"].triangles)
 
 
+@pytest.mark.usefixtures("coarse")
 def test_random_weights_are_no_part(untrained, tmp_path):
     found = refused(
         *("generate", "--generator", untrained, "--prompt", "a ball"),
@@ -161,6 +171,7 @@ def test_random_weights_are_no_part(untrained, tmp_path):
     assert "the generator made" in found and not (tmp_path / "part").exists()
 
 
+@pytest.mark.usefixtures("coarse")
 def test_many_bodies_are_no_part(tmp_path):
     # At octave 3 the cube holds three periods on each edge.
     text_pipeline(known_renderer(2.8, octave=3)).save_pretrained(tmp_path / "many")

@@ -51,6 +51,7 @@ UNSEEN = [
     for domain in range(3)
 ]
 TEXTS = [text for own in SEEN for text in own] * 3
+FEW = {"steps": 5}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,15 @@ def write_recipe(path: Path, folders: list[Path], **changes: object) -> str:
     }
     path.write_text(yaml.safe_dump(recipe))
     return str(path)
+
+
+def quick_recipe(path: Path, folders: list[Path], **changes: object) -> str:
+    """A recipe of few prompts and steps, where what the gates learn is not looked at."""
+    experts = [
+        {"source_model": str(folder), "positive_prompts": seen[:2]}
+        for folder, seen in zip(folders, SEEN, strict=True)
+    ]
+    return write_recipe(path, folders, experts=experts, gates=FEW, **changes)
 
 
 def run(recipe: str, out: Path) -> Path:
@@ -142,7 +152,7 @@ def test_files_of_several_shards_in_another_dtype(sources, tmp_path, monkeypatch
     monkeypatch.setattr(
         weight_files, "write_weights", lambda *arguments: write(*arguments, shard_bytes=300_000)
     )
-    recipe = write_recipe(tmp_path / "r.yml", sources["phi3_v"], dtype="bfloat16")
+    recipe = quick_recipe(tmp_path / "r.yml", sources["phi3_v"], dtype="bfloat16")
     out = run(recipe, tmp_path / "out")
     index = json.loads((out / "model.safetensors.index.json").read_text())["weight_map"]
     assert len(set(index.values())) > 4
@@ -171,7 +181,7 @@ def test_published_spelling_of_llava_keys(sources, tmp_path):
         assert sum(name.startswith(spelling) for name in tensors) == 20
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         folders.append(folder)
-    model, _ = load(run(write_recipe(tmp_path / "r.yml", folders), tmp_path / "out"))
+    model, _ = load(run(quick_recipe(tmp_path / "r.yml", folders), tmp_path / "out"))
     expected = make_mixture("llava_next", [load_dense(path) for path in sources["llava_next"]])
     experts = [model.get_decoder().layers[1].mlp.experts for model in (model, expected)]
     assert torch.equal(experts[0].gate_up_proj, experts[1].gate_up_proj)
@@ -214,10 +224,11 @@ def test_gates_are_trained_again_after_loading_and_nothing_else(built):
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {name for name in before if ".mlp.gate." in name}
     assert measure_routing(model, processor, turned).accuracy > 0.95
+    train_gates(model, processor, turned, GateTraining(**FEW))
     first = {name: after[name].clone() for name in changed}
-    train_gates(model, processor, turned)
+    train_gates(model, processor, turned, GateTraining(**FEW))
     assert all(torch.equal(first[name], model.state_dict()[name]) for name in changed)
-    train_gates(model, processor, turned, GateTraining(seed=1, steps=5))
+    train_gates(model, processor, turned, GateTraining(seed=1, **FEW))
     assert not all(torch.equal(first[name], model.state_dict()[name]) for name in changed)
     with pytest.raises(ValueError, match="prompts for 2 of 3 experts"):
         train_gates(model, processor, turned[:2])
@@ -259,7 +270,7 @@ def changed(sources, tmp_path):
     """A copy of the third phi3_v source, to be changed, and a recipe with it."""
     folder = tmp_path / "changed"
     shutil.copytree(sources["phi3_v"][2], folder)
-    return folder, write_recipe(tmp_path / "r.yml", [*sources["phi3_v"][:2], folder])
+    return folder, quick_recipe(tmp_path / "r.yml", [*sources["phi3_v"][:2], folder])
 
 
 def test_expert_of_another_family_is_refused(sources, tmp_path):
@@ -362,7 +373,7 @@ def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypat
 
 
 def test_failure_leaves_nothing_and_what_a_kill_left_is_no_model(sources, tmp_path, monkeypatch):
-    recipe = write_recipe(tmp_path / "r.yml", sources["phi3_v"])
+    recipe = quick_recipe(tmp_path / "r.yml", sources["phi3_v"])
     seen: list[set[str]] = []
 
     def killed(*_: object) -> None:

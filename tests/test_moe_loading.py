@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from transformers import (
     LlamaConfig,
     pipeline,
 )
+from warm_python import warm_python
 
 from modeling_cephalo import CephaloMoeLlavaNextConfig, Phi3VConfig, mixture_config
 from modeling_cephalo.modeling_cephalo_moe import RoutedGeneration
@@ -132,7 +132,7 @@ with torch.inference_mode():
 def test_remote_code_runs_without_this_package(family, saved, mixtures, tmp_path):
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
-        [sys.executable, "-c", REMOTE, str(saved[family])],
+        [warm_python(), "-c", REMOTE, str(saved[family])],
         env=environment,
         capture_output=True,
         text=True,

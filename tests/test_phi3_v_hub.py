@@ -1,11 +1,11 @@
 """A pushed phi3_v loads in a process that has nothing of this package."""
 
 import subprocess
-import sys
 
 import pytest
 from hub_fixture import hub as hub
 from phi3_v_samples import make_model
+from warm_python import warm_python
 
 PUSH = """
 import sys
@@ -63,7 +63,7 @@ def test_clean_process_loads_the_pushed_code(hub, pushed, tmp_path):
 
 def test_chat_loads_by_name(hub, pushed, tmp_path):
     def chat(model: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "cephalo.cli.main", "chat", model, "--max-new-tokens", "4"]
+        command = [warm_python(), "-m", "cephalo.cli.main", "chat", model, "--max-new-tokens", "4"]
         environment = hub.environment(tmp_path)
         return subprocess.run(
             command, input="What?\n", env=environment, capture_output=True, text=True

@@ -1,10 +1,8 @@
 """Figures, conversations and text from the Hub: loaded in every way, trained on as they are."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
+from warm_python import kill, warm_python
 
 from cephalo.dataset_scripts.conversations import conversation
 from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.schema import CONVERSATIONS, TEXT
 
-CEPHALO = [sys.executable, "-m", "cephalo.cli.main"]
 DOCUMENTS = 3
 
 
@@ -66,7 +64,7 @@ def asked():
 
 def cephalo(hub, home: Path, *arguments: str, **more) -> subprocess.CompletedProcess:
     environment = hub.environment(home)
-    command = [*CEPHALO, *arguments]
+    command = [warm_python(), "-m", "cephalo.cli.main", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, **more)
 
 
@@ -154,14 +152,14 @@ print(trainer.train().metrics["train_loss"])
 
 def test_killed_publishing_is_made_good_by_running_it_again(hub, home, folders, tmp_path):
     made = write_figures(tmp_path / "made", documents=12, figures=20)
-    command = [*CEPHALO, "publish", str(made), "alice/killed"]
+    command = [warm_python(), "-m", "cephalo.cli.main", "publish", str(made), "alice/killed"]
     process = subprocess.Popen(
         command, env=hub.environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     while not (made / "dataset.partial").exists() and process.poll() is None:
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    kill(process)
+    assert process.returncode == -signal.SIGKILL
     assert not (made / "dataset").exists()
     assert cephalo(hub, home, "publish", str(made), "alice/killed").returncode == 0
     assert not (made / "dataset.partial").exists()

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from figure_samples import write_figures
 from refine_samples import material_figures, rows_of, set_aside
 from refine_samples import refine as refine_and_verify
 from teacher_server import TeacherServer, caption_of, error, faithful
+from warm_python import kill, warm_python
 
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.conversations import caption_conversation
@@ -177,14 +177,13 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(figures, tmp_path):
         total = len(server.requests)
         server.requests.clear()
         out = tmp_path / "killed"
-        command = [sys.executable, "-m", "cephalo.cli.main", "refine", str(figures)]
+        command = [warm_python(), "-m", "cephalo.cli.main", "refine", str(figures)]
         command += ["--out", str(out), "--base-url", server.url, "--model", "fake"]
         command += ["--max-concurrency", "2", "--no-verify"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while len(server.requests) < 12 and process.poll() is None:
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill(process)
         time.sleep(0.2)  # what was in flight
         asked = len(server.requests)
         assert 12 <= asked < total

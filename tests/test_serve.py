@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import openai
 import pytest
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
+from warm_python import warm_python
 
 from cephalo.cli.main import main
 
@@ -35,7 +35,7 @@ def taught(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def client(taught) -> Iterator[openai.OpenAI]:
     port = free_port()
-    command = [sys.executable, "-m", "cephalo.cli.main", "serve", str(taught), "--port", str(port)]
+    command = [warm_python(), "-m", "cephalo.cli.main", "serve", str(taught), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_until_healthy(port, process)

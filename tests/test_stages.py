@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
+from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.dataset_folder import build_dataset
@@ -203,7 +203,7 @@ def test_text_share_and_its_dataset_go_together():
 
 
 def test_every_epoch_is_pushed_as_a_repository_and_a_revision(hub, dataset, tmp_path):
-    command = [sys.executable, "-m", "cephalo.cli.main", "train", "--config", "tiny.yaml"]
+    command = [warm_python(), "-m", "cephalo.cli.main", "train", "--config", "tiny.yaml"]
     command += ["--dataset_name", str(dataset), "--max_steps", "-1", "--num_train_epochs", "2"]
     command += ["--save_strategy", "epoch", "--save_total_limit", "5"]
     command += ["--push_to_hub", "--hub_model_id", "alice/deep"]

@@ -11,6 +11,7 @@ from training_samples import mixed_talks, talk
 from transformers import AutoProcessor
 
 from cephalo.cli.errors import CephaloError
+from cephalo.train import encoding
 from cephalo.train.encoding import IGNORED, encode_rows, open_images
 from cephalo.train.packing import PackingCollator
 
@@ -73,6 +74,18 @@ def test_images_reach_the_model_as_the_processor_makes_them(family, processors):
         assert sequence["image_sizes"].tolist() == whole["image_sizes"].tolist()
     assert pixels[0].shape == pixels[1].shape and pixels[0].equal(pixels[1])
     assert sequence["tiles"] == sum(rows["tiles"])
+
+
+def test_several_processes_read_the_same_rows_where_there_are_enough(processors, monkeypatch):
+    rows, started, map_rows = as_rows(mixed_talks()), [], Dataset.map
+    monkeypatch.setattr(
+        Dataset, "map", lambda *a, **k: started.append(k["num_proc"]) or map_rows(*a, **k)
+    )
+    alone = encode_rows(rows, processors["phi3_v"], workers=3)
+    assert not any(started)
+    monkeypatch.setattr(encoding, "ROWS_A_WORKER", 2)
+    assert encode_rows(rows, processors["phi3_v"], workers=3)[:] == alone[:]
+    assert started[-1] == 2
 
 
 def test_same_pixels_have_the_same_key(processors):

@@ -2,8 +2,8 @@
 
 import json
 import os
+import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from trainer_samples import as_rows
 from training_samples import talk
 from transformers import AutoModelForImageTextToText
+from warm_python import warm_python
 
 from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.train.sft import CONFIGS
@@ -23,16 +24,27 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true
 
 
 def in_two_processes(*words: str) -> None:
-    """Run Python with `words` as two processes that talk through gloo."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*command, "--nproc_per_node", "2", *words],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    """Run Python with `words` as two processes that talk through gloo, as torchrun starts them."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    both = [
+        subprocess.Popen(
+            [warm_python(), *words],
+            env=ENVIRONMENT | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    try:
+        for process in both:
+            errors = process.communicate(timeout=300)[1]
+            assert process.returncode == 0, errors[-3000:]
+    finally:
+        for process in both:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +70,7 @@ def losses(out: Path) -> list[float]:
 
 def test_two_processes_train_as_one(words, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    command = [sys.executable, "-m", "cephalo.cli.main", *words]
+    command = [warm_python(), "-m", "cephalo.cli.main", *words]
     command += ["--per_device_train_batch_size", "4", "--output_dir", str(one)]
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True)
     # With a limit the processes have different numbers of sequences.

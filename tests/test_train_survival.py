@@ -1,11 +1,8 @@
 """Long runs survive: a kill, a loss that is no number, a full disk, a lost hub."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +17,7 @@ from safetensors.torch import load_file
 from trainer_samples import as_rows, make_trainer
 from training_samples import mixed_talks
 from transformers import AutoModelForImageTextToText
+from warm_python import kill, warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
@@ -59,10 +57,9 @@ def run_and_kill(words: list[str], checkpoint: Path) -> None:
     """Start a run and kill -9 it, and its workers, once `checkpoint` is whole and training has
     gone on."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cephalo.cli.main", *words],
+        [warm_python(), "-m", "cephalo.cli.main", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 120
@@ -70,8 +67,7 @@ def run_and_kill(words: list[str], checkpoint: Path) -> None:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.005)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
 
 
 def test_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path, dataset):

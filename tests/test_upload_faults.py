@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from faulty_hub import Fault, faulty_hub
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
+from warm_python import kill, warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards import upload
@@ -194,7 +194,7 @@ except CephaloError as error:
 def start(hub, code: str, *arguments: str, protocol: str, token: str = "hf_alice"):
     """Run Python in a process whose Hub is this one, as a user's is."""
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [warm_python(), "-c", code, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -229,7 +229,7 @@ def test_killed_push_leaves_no_commit_and_is_made_good(hub, folder, repo, protoc
     process = start(hub, PUSHER, str(folder), repo, protocol=protocol)
     while fault.times and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
+    kill(process)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert fault.times == 0 and commits(hub, repo) == 0

@@ -12,6 +12,7 @@ from cephalo.cli.templates import TemplateUnboundedError, render_with
 from cephalo.inference.images import open_image, shrunk
 
 IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
+ROWS_A_WORKER = 100  # at least: reading fewer takes less time than another process takes to start
 
 Message = dict[str, Any]
 
@@ -32,7 +33,7 @@ def encode_rows(
         max_length: rows with more tokens are left out: a cut could lose image tokens.
         max_image_edge: images are shrunk to it first, in pixels.
         max_broken_rows: how many rows that cannot be read are left out before that is an error.
-        workers: processes that read, where the rows are no stream.
+        workers: processes that read, where the rows are no stream and enough for each.
 
     Returns:
         The rows with `images` (not decoded), `row`, `input_ids` and `labels` (of equal length),
@@ -52,7 +53,7 @@ def encode_rows(
     if isinstance(rows, IterableDataset):
         encoded = rows.map(encode_or_say_why, fn_kwargs=settings, **options)
         return encoded.filter(left_out.keep_aloud, input_columns=judged)
-    workers = min(workers or 1, len(rows))
+    workers = min(workers or 1, max(1, len(rows) // ROWS_A_WORKER))
     encoded = rows.map(
         encode_or_say_why,
         fn_kwargs=settings,
