@@ -52,7 +52,7 @@ COSTS = {
 }
 # Rule → where it is, and what stands in its place when it is left out.
 RULES: dict[str, tuple[ModuleType | type, str, object]] = {
-    "black ground": (panel_boxes, "_is_dark_ground", lambda *_: False),
+    "black ground": (panel_boxes, "_dark_ground", lambda *_: None),
     "stray letter": (panel_boxes, "_stray", lambda *_: None),
     "frame around the whole": (panel_boxes, "_without_frame", lambda ink, _: ink),
     "plate": (panel_boxes, "find_plate", lambda *_: []),
@@ -99,11 +99,13 @@ def main() -> None:
     parser.add_argument("bench", type=Path, help="the benchmark: real/, wide/, typeset/, score.py")
     parser.add_argument("--drawn", type=int, default=60, help="figures that are drawn")
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--only", default="", help="changes whose name has this")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     bench = options.bench
     sources = [*published(bench), *typeset(bench), *drawn(options.drawn, options.seed)]
+    sources = [source for source in sources if source.set in options.sets]
     changes = [change for change in all_changes() if options.only in str(change)]
     work = partial(measure, changes=changes, bench=bench)
     with ProcessPoolExecutor(options.workers) as pool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -105,8 +106,9 @@ def _record(path: Path) -> tuple[list[dict], list[Callable[[], list[panels.Panel
     """The rows of a document, and for each a function that finds its panels anew."""
     finders: list[Callable[[], list[panels.Panel]]] = []
 
-    def recording(*arguments: object) -> list[panels.Panel]:
-        finders.append(lambda: panels.find_panels(*arguments))
+    def recording(images: list, lines: list, caption: str, draw: Callable) -> list[panels.Panel]:
+        drawn_once = cache(draw)
+        finders.append(lambda: panels.find_panels(images, lines, caption, drawn_once))
         return []
 
     with mock.patch.object(document, "find_panels", recording):

@@ -63,8 +63,10 @@ def split(
     single panels: no part of any panel.
     """
     grounds = [picture.grey]
-    if _is_dark_ground(picture.grey, rules):
-        grounds.append(255 - picture.grey)
+    inner = _dark_ground(picture.grey, rules)
+    if inner is not None:
+        grounds.append(np.full_like(picture.grey, 255))
+        grounds[1][inner] = 255 - picture.grey[inner]
     ways = [_parts(picture, grey, count, anchors, outside, rules) for grey in grounds]
     way, marks = max(ways, key=lambda found: found[0].gain if found[0] else -math.inf)
     found = way.rects if way else ()
@@ -124,12 +126,24 @@ def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | N
     return worst if off[worst] > rules.stray else None
 
 
-def _is_dark_ground(grey: np.ndarray, rules: CutRules) -> bool:
-    """Whether a figure may stand on black: most of its rim is."""
-    deep = max(2, round(rules.rim * min(grey.shape)))
-    rim = [grey[:deep], grey[-deep:], grey[:, :deep], grey[:, -deep:]]
+def _dark_ground(grey: np.ndarray, rules: CutRules) -> tuple[slice, slice] | None:
+    """What of a figure may stand on black: all within its white margin, if most of its rim is.
+
+    The rim is looked at within the rule of a frame.
+    """
+    ink = grey < rules.ink
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return None
+    inner = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    edge = rules.frame_width
+    part = grey[inner][edge:-edge, edge:-edge]
+    if not part.size:
+        return None
+    deep = max(2, round(rules.rim * min(part.shape)))
+    rim = [part[:deep], part[-deep:], part[:, :deep], part[:, -deep:]]
     dark = sum(np.count_nonzero(side < 255 - rules.ink) for side in rim)
-    return dark > rules.dark_rim * sum(side.size for side in rim)
+    return inner if dark > rules.dark_rim * sum(side.size for side in rim) else None
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:

@@ -62,8 +62,8 @@ def find_panels(
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    # Letters of a drawing are text; only pictures, or drawings with no text, hold theirs as ink.
-    if len(anchors) < RULES.least_printed * len(letters) and (images or not lines):
+    # Letters of a drawing are text; pictures hold theirs as ink, as do drawings that print none.
+    if len(anchors) < RULES.least_printed * len(letters) and (images or not anchors):
         drawn = drawn or _drawn(draw(RULES.fine), letters)
         anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
