@@ -446,3 +446,13 @@ def test_letters_of_a_drawing_may_be_drawn_while_its_numbers_are_text(second):
     upper = (boxes[0][0], boxes[0][1], boxes[second - 1][2], boxes[second - 1][3])
     lower = (boxes[second][0], boxes[second][1], boxes[2][2], boxes[2][3])
     assert all_found([(panel.box, None) for panel in panels], [upper, lower])
+
+
+def test_what_stands_in_a_crossed_gutter_belongs_to_its_panel():
+    grey = np.full((300, 500), 255, np.uint8)
+    boxes = [(10, 10, 480, 149), (10, 150, 480, 290)]
+    for _, top, _, bottom in boxes:
+        grey[top : top + 12, 10:50] = grey[bottom - 30 : bottom, 10:480] = 0
+        grey[top + 13 : top + 60, 100:480:50] = 0  # error bars
+        grey[top + 50 : bottom - 31, 120:480:50] = 0
+    assert all_found(split(shown(grey), 2), boxes)
