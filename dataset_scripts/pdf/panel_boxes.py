@@ -129,7 +129,7 @@ def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | N
 def _dark_ground(grey: np.ndarray, rules: CutRules) -> tuple[slice, slice] | None:
     """What of a figure may stand on black: all within its white margin, if most of its rim is.
 
-    The rim is looked at within the rule of a frame.
+    Not if paper is within that rim: it is the rule of a frame.
     """
     ink = grey < rules.ink
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
@@ -137,13 +137,17 @@ def _dark_ground(grey: np.ndarray, rules: CutRules) -> tuple[slice, slice] | Non
         return None
     inner = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     edge = rules.frame_width
-    part = grey[inner][edge:-edge, edge:-edge]
-    if not part.size:
-        return None
-    deep = max(2, round(rules.rim * min(part.shape)))
-    rim = [part[:deep], part[-deep:], part[:, :deep], part[:, -deep:]]
-    dark = sum(np.count_nonzero(side < 255 - rules.ink) for side in rim)
-    return inner if dark > rules.dark_rim * sum(side.size for side in rim) else None
+    part, within = grey[inner], grey[inner][edge:-edge, edge:-edge]
+    black = _of_rim(part < 255 - rules.ink, rules)
+    paper = _of_rim(within >= rules.ink, rules) if within.size else 1.0
+    return inner if black > rules.dark_rim > paper else None
+
+
+def _of_rim(marked: np.ndarray, rules: CutRules) -> float:
+    """The share of True in the rim of a mask."""
+    deep = max(2, round(rules.rim * min(marked.shape)))
+    rim = [marked[:deep], marked[-deep:], marked[:, :deep], marked[:, -deep:]]
+    return sum(map(np.count_nonzero, rim)) / sum(side.size for side in rim)
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:
