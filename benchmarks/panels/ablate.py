@@ -46,7 +46,7 @@ HOLDERS: dict[str, object] = {
 COSTS = {
     "cuts": [
         *("lined", "through", "anchored", "left_out", "left_out_size", "off_corner", "size"),
-        *("strip", "off_regular", "implied_gain", "unseen_gain", "edge_gain"),
+        *("off_regular", "implied_gain", "unseen_gain", "edge_gain"),
     ],
     "captions": ["switch", "skipped", "seen"],
 }
@@ -183,7 +183,7 @@ def measure(
         before = given.find()
         own = _score(given, before, norm)
         total.add(own)
-        for change, after in _different(given, before, changes):
+        for change, after in find_different(given, before, changes):
             figures, score = effects.setdefault(change, (0, Score()))
             score.add(_score(given, after, norm) - own)
             effects[change] = figures + 1, score
@@ -199,7 +199,7 @@ def _score(given: PanelInput, found: list[panels.Panel], norm) -> Score:
     return score_figure(given.figure, given.caption, row, norm)[0]
 
 
-def _different(
+def find_different(
     given: PanelInput, before: list[panels.Panel], changes: list[Change]
 ) -> Iterator[tuple[Change, list[panels.Panel]]]:
     """The changes that alone make a difference to a figure, and its panels then.

@@ -282,7 +282,7 @@ def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
     found = []
     for down, across in find_objects(labels):
         wide, high = across.stop - across.start, down.stop - down.start
-        square = max(wide, high) < rules.strip_from * min(wide, high)
+        square = max(wide, high) < rules.longest * min(wide, high)
         large = wide * high > rules.least_picture * ink.size
         if square and large and share(ink[down, across]) > rules.solid:
             found.append((across.start, down.start, across.stop, down.stop))
