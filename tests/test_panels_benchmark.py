@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.panels import ablate
 from benchmarks.panels.arrangement import arrange
 from benchmarks.panels.canvas import Canvas
 from benchmarks.panels.compound import draw_compound, score_compound
 from benchmarks.panels.contents import draw_boxed_legend
+from benchmarks.panels.inputs import PanelInput, Source
 from benchmarks.panels.label import shrink
 from benchmarks.panels.score import Score, find_row, score_figure, table
 from benchmarks.panels.truth import (
@@ -21,6 +23,8 @@ from benchmarks.panels.truth import (
     with_figure,
     write_truth,
 )
+from cephalo.dataset_scripts.pdf import panel_boxes, panel_rules
+from cephalo.dataset_scripts.pdf.panels import Panel
 
 SHARED = Path(__file__).parents[2] / "shared" / "bench"
 CAPTION = "(a) A rod. (b) A wire."
@@ -142,3 +146,34 @@ def test_a_boxed_legend_stands_at_the_foot_of_its_area():
     x0, y0, x1, y1 = draw_boxed_legend(canvas, np.random.default_rng(1), (0, 0, 400, 600))
     assert 0 <= x0 < x1 <= 400 and 380 < y0 < y1 <= 600
     assert canvas.inked((0, 0, 400, 600)) == (x0, y0, x1 + 1, y1 + 1)
+
+
+def test_changes_are_undone_and_those_that_matter_are_told_from_the_others():
+    figure = LabelledFigure("drawn", "1", "drawn", "1", 0, ())
+
+    def find() -> list[Panel]:
+        rules = panel_rules.RULES
+        ground = panel_boxes._dark_ground(np.zeros((50, 50)), rules)
+        return [Panel("a", (0.0, 0.0, rules.levels[1][0], 1.0), str(ground))]
+
+    before, changes = find(), ablate.all_changes()
+    found = ablate.find_different(PanelInput(figure, "", find), before, changes)
+    assert {str(change): panels[0].box[2] for change, panels in found} == {
+        "without black ground": 0.01,
+        "cuts.levels[1][0] = 0.0075": 0.0075,
+        "cuts.levels[1][0] = 0.0125": 0.0125,
+        "cuts.ink = 262": 0.01,  # no pixel is black then
+    }
+    assert find() == before
+
+
+def test_effects_are_sums_over_sources_of_a_set():
+    sources = [Source("published"), Source("published"), Source("drawn")]
+    change, idle = ablate.Change(rule="plate"), ablate.Change(rule="stray letter")
+    scores = [Score(boxes=4, predicted=4, matched=count) for count in (4, 3, 2)]
+    better = (1, Score(matched=1))
+    found = [(scores[0], {}), (scores[1], {change: better}), (scores[2], {change: better})]
+    lines = ablate.table(sources, [change, idle], found).splitlines()
+    assert lines[0] == "published: 8 boxes, F1 0.875"
+    assert lines[6] == "| without plate | 1 | +125.0 |  |  |  |  | 1 | +250.0 |  |"
+    assert lines[-1] == "The same in all figures (1): without stray letter"

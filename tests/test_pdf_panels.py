@@ -17,6 +17,7 @@ from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
 from cephalo.dataset_scripts.pdf.panel_captions import caption_parts
 from cephalo.dataset_scripts.pdf.panel_letters import find_letters
 from cephalo.dataset_scripts.pdf.panels import find_panels
+from cephalo.dataset_scripts.pdf.text import Line
 
 
 @pytest.fixture
@@ -422,3 +423,36 @@ def test_letters_that_a_caption_only_mentions_are_read(caption):
     panels = find_panels([picture.box], [], caption, lambda most: picture)
     assert [(panel.letter, panel.caption) for panel in panels] == [("a", ""), ("b", "")]
     assert all_found([(panel.box, None) for panel in panels], boxes)
+
+
+def test_things_on_black_within_a_white_margin_are_parted():
+    image = Image.new("L", (420, 200), 255)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((6, 6, 412, 192), 0)
+    boxes = [(20, 40, 120, 170), (150, 30, 260, 180), (300, 60, 400, 150)]
+    for box in boxes:
+        draw.ellipse(box, 160)
+    assert all_found(split(shown(np.asarray(image)), 3), boxes)
+
+
+@pytest.mark.parametrize("second", [1, 2])
+def test_letters_of_a_drawing_may_be_drawn_while_its_numbers_are_text(second):
+    grey, boxes = plots(3, 1)
+    places = [boxes[0], boxes[second]]
+    marks = [(box[0] + 70, box[1] + 8, mark, 0) for mark, box in zip("AB", places, strict=True)]
+    picture = shown(written(grey, *marks))
+    number = Line("0.5 A", (2, 300, 12, 308), 8, "Helvetica", "Helvetica")
+    panels = find_panels([], [number], "A: One. B: Two.", lambda most: picture)
+    upper = (boxes[0][0], boxes[0][1], boxes[second - 1][2], boxes[second - 1][3])
+    lower = (boxes[second][0], boxes[second][1], boxes[2][2], boxes[2][3])
+    assert all_found([(panel.box, None) for panel in panels], [upper, lower])
+
+
+def test_what_stands_in_a_crossed_gutter_belongs_to_its_panel():
+    grey = np.full((300, 500), 255, np.uint8)
+    boxes = [(10, 10, 480, 149), (10, 150, 480, 290)]
+    for _, top, _, bottom in boxes:
+        grey[top : top + 12, 10:50] = grey[bottom - 30 : bottom, 10:480] = 0
+        grey[top + 13 : top + 60, 100:480:50] = 0  # error bars
+        grey[top + 50 : bottom - 31, 120:480:50] = 0
+    assert all_found(split(shown(grey), 2), boxes)

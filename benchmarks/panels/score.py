@@ -16,7 +16,7 @@ import importlib.util
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from rapidfuzz import fuzz
@@ -51,6 +51,12 @@ class Score:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
+    def __add__(self, other: "Score") -> "Score":
+        return Score(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: "Score") -> "Score":
+        return Score(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
     @property
     def box_f1(self) -> float:
         """F1 of panel boxes; 1 where there are none and none was found."""
@@ -68,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     truth = read_truth()
     rows = read_rows(options.bench, truth.figures)
-    norm = _normalizer(options.bench)
+    norm = load_normalizer(options.bench)
     by_publisher: dict[str, Score] = defaultdict(Score)
     for figure in truth.figures:
         caption = read_caption(options.bench, figure)
@@ -174,7 +180,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.3f}" if whole else "-"
 
 
-def _normalizer(bench: Path):
+def load_normalizer(bench: Path):
     """The benchmark scorer's own normalization of text."""
     spec = importlib.util.spec_from_file_location("bench_score", bench / "score.py")
     module = importlib.util.module_from_spec(spec)

@@ -63,8 +63,10 @@ def split(
     single panels: no part of any panel.
     """
     grounds = [picture.grey]
-    if _is_dark_ground(picture.grey, rules):
-        grounds.append(255 - picture.grey)
+    inner = _dark_ground(picture.grey, rules)
+    if inner is not None:
+        grounds.append(np.full_like(picture.grey, 255))
+        grounds[1][inner] = 255 - picture.grey[inner]
     ways = [_parts(picture, grey, count, anchors, outside, rules) for grey in grounds]
     way, marks = max(ways, key=lambda found: found[0].gain if found[0] else -math.inf)
     found = way.rects if way else ()
@@ -124,12 +126,28 @@ def _stray(rects: Sequence[Rect], marks: list[Rect], rules: CutRules) -> int | N
     return worst if off[worst] > rules.stray else None
 
 
-def _is_dark_ground(grey: np.ndarray, rules: CutRules) -> bool:
-    """Whether a figure may stand on black: most of its rim is."""
-    deep = max(2, round(rules.rim * min(grey.shape)))
-    rim = [grey[:deep], grey[-deep:], grey[:, :deep], grey[:, -deep:]]
-    dark = sum(np.count_nonzero(side < 255 - rules.ink) for side in rim)
-    return dark > rules.dark_rim * sum(side.size for side in rim)
+def _dark_ground(grey: np.ndarray, rules: CutRules) -> tuple[slice, slice] | None:
+    """What of a figure may stand on black: all within its white margin, if most of its rim is.
+
+    Not if paper is within that rim: it is the rule of a frame.
+    """
+    ink = grey < rules.ink
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):
+        return None
+    inner = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    edge = rules.frame_width
+    part, within = grey[inner], grey[inner][edge:-edge, edge:-edge]
+    black = _of_rim(part < 255 - rules.ink, rules)
+    paper = _of_rim(within >= rules.ink, rules) if within.size else 1.0
+    return inner if black > rules.dark_rim > paper else None
+
+
+def _of_rim(marked: np.ndarray, rules: CutRules) -> float:
+    """The share of True in the rim of a mask."""
+    deep = max(2, round(rules.rim * min(marked.shape)))
+    rim = [marked[:deep], marked[-deep:], marked[:, :deep], marked[:, -deep:]]
+    return sum(map(np.count_nonzero, rim)) / sum(side.size for side in rim)
 
 
 def _inked(ink: np.ndarray, rect: Rect) -> Rect:
@@ -264,7 +282,7 @@ def _pictures(ink: np.ndarray, rules: CutRules) -> list[Rect]:
     found = []
     for down, across in find_objects(labels):
         wide, high = across.stop - across.start, down.stop - down.start
-        square = max(wide, high) < rules.strip_from * min(wide, high)
+        square = max(wide, high) < rules.longest * min(wide, high)
         large = wide * high > rules.least_picture * ink.size
         if square and large and share(ink[down, across]) > rules.solid:
             found.append((across.start, down.start, across.stop, down.stop))

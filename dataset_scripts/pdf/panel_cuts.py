@@ -144,11 +144,9 @@ class Search(Gutters):
         return cuts
 
     def _off_shape(self, rect: Rect) -> float:
-        """Cost of a panel larger or smaller than others, or long and narrow."""
+        """Cost of a panel larger or smaller than others."""
         wide, high = rect[2] - rect[0], rect[3] - rect[1]
-        off = self.rules.size * abs(math.log(wide * high / self.mean))
-        longer = abs(math.log(wide / high)) - math.log(self.rules.strip_from)
-        return self.shape * (off + self.rules.strip * max(longer, 0.0))
+        return self.shape * self.rules.size * abs(math.log(wide * high / self.mean))
 
     def _parted(self, rect: Rect) -> float:
         """Cost of a blank gutter through a panel: what it parts may not belong together.

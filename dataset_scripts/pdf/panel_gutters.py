@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -143,7 +143,18 @@ class Gutters:
                 break
             if one not in chosen and not (one.crossed and self._is_framed(rect, axis, one)):
                 chosen.add(one)
-        return sorted(chosen, key=lambda gutter: gutter.start)
+        narrowed = [self._through(rect, axis, one) if one.crossed else one for one in chosen]
+        return sorted(narrowed, key=lambda gutter: gutter.start)
+
+    def _through(self, rect: Rect, axis: int, gutter: Gutter) -> Gutter:
+        """The longest part of a crossed gutter with no more ink than what crosses all of it.
+
+        An arrow or a common label runs through; of a plot with little ink the rest is its own.
+        """
+        part = self.ink.profile(rect, axis)[gutter.start : gutter.end]
+        through = part.min() + self.rules.levels[0][0] * (rect[3 - axis] - rect[1 - axis])
+        first, last = max(find_runs(part <= through), key=lambda run: run[1] - run[0])
+        return replace(gutter, start=gutter.start + first, end=gutter.start + last)
 
     def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
         """All gutters of a trimmed rectangle, the best first."""

@@ -44,8 +44,6 @@ class CutRules:
     centred: float = 0.2  # mean panel's sides from the left on which letters are no corner's
     off_corner: float = 2.0  # cost of a letter a mean panel's side off its place in the corner
     size: float = 1.0  # cost of a panel that is larger or smaller than the mean by a factor of 2.7
-    strip: float = 1.0  # cost of a panel that is longer than `strip_from` by a factor of 2.7
-    strip_from: float = 3.0  # ratio of its sides
     least_side: float = 0.1  # share of the picture's side: smaller parts are labels
     in_row: float = 0.5  # the same in units of an equal share, where all panels stand in one row
     most_uneven: float = 5.0  # ratio of a panel's area and the mean that no cut may exceed
@@ -60,6 +58,7 @@ class CutRules:
     # quite white, bright objects within a picture less so.
     paper: int = 240
     solid: float = 0.85  # share of ink in such a picture
+    longest: float = 3.0  # ratio of its sides: bars are longer
     least_picture: float = 0.01  # of the figure's area
     labels: tuple[float, float] = (0.25, 0.1)  # of its width, height: names of rows, of columns
     faint: float = 3.0  # ratio of the whole's share of ink and the least of such names

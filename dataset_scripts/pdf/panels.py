@@ -14,11 +14,22 @@ from cephalo.dataset_scripts.pdf.text import Line
 _ALONE = re.compile(r"^[(\[]?([A-Za-z])[)\].:]?$")  # a letter in the corner of its panel
 _MENTIONED = re.compile(r"\(([A-Za-z])\)")  # a panel that a sentence of the caption refers to
 _BELOW = re.compile(r"^\(([A-Za-z])\)\s+\S")  # a caption of the panel's own
-_COARSE = 800  # pixels of the longer side that gutters are sought in: more is slower, not better
-_FINE = 1600  # pixels of the longer side that letters are read in
-_LEAST_PRINTED = 0.6  # share of a run of letters that is printed; some are not read as lines
-_UNTOLD = 1  # letter after the last one that a caption mentions, which the picture may have
-_LEAST_LEADING = 0.6  # type sizes; a larger gap parts a panel's own caption from the next panel
+
+
+@dataclass(frozen=True)
+class PanelRules:
+    """How letters, captions and boxes go together."""
+
+    coarse: int = 800  # pixels of the longer side that gutters are sought in
+    fine: int = 1600  # pixels of the longer side that letters are read in
+    least_printed: float = 0.6  # share of a run of letters printed; some are not read as lines
+    untold: int = (
+        1  # letters after the last one that a caption mentions, which the picture may have
+    )
+    least_leading: float = 0.6  # type sizes; a larger gap ends a panel's own caption
+
+
+RULES = PanelRules()
 
 
 @dataclass
@@ -43,22 +54,22 @@ def find_panels(
     parts = caption_parts(caption, set(printed))
     letters = list(parts) or _bracketed_run(printed) or _overprinted_run(printed, images)
     mentioned = _MENTIONED.findall(caption) if images and not letters else []
-    drawn = _drawn_run(draw(_FINE), mentioned) if mentioned else {}
+    drawn = _drawn_run(draw(RULES.fine), mentioned) if mentioned else {}
     letters = letters or list(drawn)
     if not letters:
-        cells = find_plate(draw(_COARSE)) if images else []
+        cells = find_plate(draw(RULES.coarse)) if images else []
         cells = _reading_order(cells)
         names = [chr(ord("a") + index) for index in range(min(len(cells), MAX_PANELS))]
         return [Panel(name, cell, "") for name, cell in zip(names, cells, strict=False)]
     anchors = _anchors(printed, letters)
-    # Letters of a drawing are text; only pictures, or drawings with no text, hold theirs as ink.
-    if len(anchors) < _LEAST_PRINTED * len(letters) and (images or not lines):
-        drawn = drawn or _drawn(draw(_FINE), letters)
+    # Letters of a drawing are text; pictures hold theirs as ink, as do drawings that print none.
+    if len(anchors) < RULES.least_printed * len(letters) and (images or not anchors):
+        drawn = drawn or _drawn(draw(RULES.fine), letters)
         anchors = drawn | anchors
     below = [line.box for line in _sub_captions(lines)]
-    cells = split(draw(_COARSE), len(letters), list(anchors.values()), below)
+    cells = split(draw(RULES.coarse), len(letters), list(anchors.values()), below)
     if not cells and drawn and not mentioned:  # a letter within a picture may be misread
-        cells = split(draw(_COARSE), len(letters), (), below)
+        cells = split(draw(RULES.coarse), len(letters), (), below)
     placed = _lettered(cells, letters, list(anchors))
     return [Panel(letter, placed.get(letter), parts.get(letter, "")) for letter in letters]
 
@@ -78,7 +89,7 @@ def _wraps(line: Line, following: Line) -> bool:
     gap = following.box[1] - line.box[3]
     off = abs(line.box[0] + line.box[2] - following.box[0] - following.box[2]) / 2
     same = line.font == following.font and abs(line.size - following.size) < 0.1
-    near = -0.5 * line.size < gap < _LEAST_LEADING * line.size
+    near = -0.5 * line.size < gap < RULES.least_leading * line.size
     return same and near and (off < line.size or abs(line.box[0] - following.box[0]) < line.size)
 
 
@@ -103,7 +114,7 @@ def _bracketed_run(printed: dict[str, list[Line]]) -> list[str]:
     for first in "aA":
         own = sorted(letter for letter in bracketed if letter.islower() == first.islower())
         span = ord(own[-1]) - ord(first) + 1 if own else 0
-        if len(own) > 1 and len(own) >= _LEAST_PRINTED * span:
+        if len(own) > 1 and len(own) >= RULES.least_printed * span:
             return [chr(ord(first) + index) for index in range(span)]
     return []
 
@@ -127,7 +138,7 @@ def _drawn_run(picture: Picture, mentioned: list[str]) -> dict[str, Box]:
     """
     first = "a" if mentioned[0].islower() else "A"
     last = max(letter for letter in mentioned if letter.islower() == first.islower())
-    wanted = [chr(code) for code in range(ord(first), ord(last) + _UNTOLD + 1)]
+    wanted = [chr(code) for code in range(ord(first), ord(last) + RULES.untold + 1)]
     found = _drawn(picture, wanted[:MAX_PANELS])
     run = {letter: found[letter] for letter in takewhile(found.__contains__, wanted)}
     return run if len(run) > 1 else {}
@@ -170,7 +181,7 @@ def _lettered(
         in_order = dict(zip(letters, order, strict=False))
         if all(in_order.get(letter) == box for letter, box in placed.items()):
             return in_order
-    if len(placed) < _LEAST_PRINTED * len(letters):  # few, in no order: misread
+    if len(placed) < RULES.least_printed * len(letters):  # few, in no order: misread
         return dict(zip(letters, _reading_order(boxes), strict=False))
     free = _reading_order([box for box, index in cells if index is None])
     rest = [letter for letter in letters if letter not in placed]
