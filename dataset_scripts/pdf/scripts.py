@@ -35,6 +35,11 @@ _COMPOUND = re.compile(r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
+# A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
+_VALUE = re.compile(r"\d\s?(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$")
+_POWERED = re.compile(r"(?:[kcmn\u00b5\u03bc]?m|\u00c5|s|K)$")
+_MOST_POWER = 4  # of a unit: K⁴
+_POWER_CITED = re.compile(rf"([{_MINUS}]\d|\d/\d)(\d{{1,3}})")  # "s⁻¹" and reference 18
 _SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
 _GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re.I)
 # Raised in print, and read as well on the line: "2nd", "1er", "Nº", "Metglas™".
@@ -221,6 +226,10 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
     script = "".join(script.split())
     if run.kind == "over":
         return GAP
+    both = _POWER_CITED.fullmatch(script) if run.kind == "raised" else None
+    if both and _VALUE.search(before):
+        power = _written(run, both[1], space, "")
+        return f"{power}{MARK}{both[2]}{MARK}"
     if run.kind == "fraction":
         return f"{space}{run.text}"
     if run.kind == "lowered":
@@ -235,7 +244,9 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
     no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))
     counted = no_base and script.isdecimal()
-    cites = _WORD.search(before) or _SEVERAL.search(script) or counted
+    valued = script.isdecimal() and _VALUE.search(before)
+    powered = _POWERED.search(before) and int(script) <= _MOST_POWER if valued else True
+    cites = _WORD.search(before) or _SEVERAL.search(script) or counted or not powered
     if cites and not isotope:
         return None if _GOVERNS.search(before) else f"{space}{MARK}{script}{MARK}"
     if not _EXPONENT.fullmatch(script) or (script in _SIGNS and after[:1].isalnum()):

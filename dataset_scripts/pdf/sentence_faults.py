@@ -69,6 +69,12 @@ _ALONE = re.compile(
     r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
+# A sentence that begins within another: the end of that is lost.
+_WITHIN = re.compile(
+    r"[a-z]{2},? (?:The|This|These|Those|We|Our|They|Their|There|Then|Thus|Hence|However|Moreover"
+    r"|Furthermore|Therefore|Although|While|When|Where|Whereas|Which|Because|Since|Neither|Both"
+    r"|Each|Some|Many|Most|Such|Another|Here|Finally|It|Its|Whether) [a-z]"
+)
 # Brackets, and the mark of an item of a list, "1)" or "iv)", which opens none.
 _BRACKET = re.compile(r"[(\[]|(?P<mark>(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4}))?\)|\]")
 # How sentences begin. "In" and "As" are also indium and arsenic: "the alloy of Ga and In has".
@@ -139,11 +145,16 @@ def is_damaged(sentence: str) -> bool:
     """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
     if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
         return True
-    if _REST.match(sentence) or _CUT.search(sentence) or _SAME.search(sentence):
+    if (
+        _WITHIN.search(sentence)
+        or _REST.match(sentence)
+        or _CUT.search(sentence)
+        or _SAME.search(sentence)
+    ):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
-    return _unbalanced(sentence) or _is_formula(sentence)
+    return bool(_WITHIN.search(sentence)) or _unbalanced(sentence) or _is_formula(sentence)
 
 
 def _unbalanced(sentence: str) -> bool:
