@@ -22,6 +22,7 @@ _LONGEST = 200  # characters of a word with hyphens, a name of a compound; of mo
 _LAST = re.compile(r"[\w\u2010\u2011-]*$")
 _FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
 _PARTING = ".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014"
+_LEAST_PARTICIPLE = 6  # letters; shorter ones, "ted" or "eared", may be the rest of a word
 _LEAST_WORD = 3  # letters of a part that counts as a word of its own
 
 
@@ -197,7 +198,8 @@ def _is_compound(head: str, tail: str, vocabulary: Vocabulary) -> bool:
             return kept > joined
     if begin == "as":
         return end in _AS
-    if end in _STRONG_PARTS:
+    participle = end in vocabulary.known and end.endswith("ed") and len(end) >= _LEAST_PARTICIPLE
+    if end in _STRONG_PARTS or participle:
         return begin not in _PREFIXES
     whole = begin in _FIRST_PARTS or (
         len(begin) >= _LEAST_WORD and vocabulary.knows(begin) and begin not in _PREFIXES

@@ -36,7 +36,9 @@ _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 # A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
-_VALUE = re.compile(r"\d\s?(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$")
+_UNITS = r"(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
+_VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
+_LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word
 _POWERED = re.compile(r"(?:[kcmn\u00b5\u03bc]?m|\u00c5|s|K)$")
 _MOST_POWER = 4  # of a unit: K⁴
 _POWER_CITED = re.compile(rf"([{_MINUS}]\d|\d/\d)(\d{{1,3}})")  # "s⁻¹" and reference 18
@@ -244,7 +246,8 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
     no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))
     counted = no_base and script.isdecimal()
-    valued = script.isdecimal() and _VALUE.search(before)
+    rest = len(script) > 1 and _LINE_BEGINS.match(before)
+    valued = script.isdecimal() and (rest or _VALUE.search(before))
     powered = _POWERED.search(before) and int(script) <= _MOST_POWER if valued else True
     cites = _WORD.search(before) or _SEVERAL.search(script) or counted or not powered
     if cites and not isotope:

@@ -104,19 +104,13 @@ def repair(
     kinds, members = read_kinds(textpage, chars, codes)
     memory = {} if memory is None else memory
     found = _Drawn(page, textpage, kinds).read(memory)
+    fs = np.flatnonzero(codes == ord("f"))
     new = _put(found, kinds, members, chars, codes)
-    return _with_ligatures(page, textpage, new, memory) if "" in kinds.names else new
-
-
-def _with_ligatures(
-    page: fast.Page, textpage: int, codes: np.ndarray, memory: Memory
-) -> np.ndarray:
-    """The codes of a page with those put right that name a ligature of a bitmap font "f"."""
-    chars = np.flatnonzero(codes == ord("f"))
-    if not len(chars):
-        return codes
-    kinds, members = read_kinds(textpage, chars, codes)
-    return _put(_Drawn(page, textpage, kinds).ligatures(memory), kinds, members, chars, codes)
+    if not len(fs) or "" not in kinds.names:
+        return new
+    # In a bitmap font, which has no name, the code of an "f" may be that of a ligature.
+    kinds, members = read_kinds(textpage, fs, codes)
+    return _put(_Drawn(page, textpage, kinds).ligatures(memory), kinds, members, fs, new)
 
 
 def _put(
@@ -125,11 +119,11 @@ def _put(
     """The codes of a page with those `found` for kinds, of which `chars` are `members`."""
     if not found:
         return codes
-    new = kinds.codes.copy()
+    new = np.zeros(len(kinds.codes) + 1, codes.dtype)  # the last is for members of none
     new[list(found)] = list(found.values())
+    put = new[members]
     codes = codes.copy()
-    known = members >= 0
-    codes[chars[known]] = new[members[known]]
+    codes[chars[put > 0]] = put[put > 0]
     return codes
 
 
