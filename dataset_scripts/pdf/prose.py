@@ -30,7 +30,12 @@ from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
-from cephalo.dataset_scripts.pdf.words import is_mangled, vocabulary_of, without_lost_spaces
+from cephalo.dataset_scripts.pdf.words import (
+    is_mangled,
+    vocabulary_of,
+    with_ligatures,
+    without_lost_spaces,
+)
 
 _NOTICE = re.compile(
     r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
@@ -132,7 +137,8 @@ def prose(
     _settle(pages, matter, body, vocabulary)
     for page, paragraph in paragraphs(pages, matter, body):
         if scan.is_read(paragraph) and is_prose(paragraph):
-            text = without_lost_spaces(without_citations(paragraph), vocabulary)
+            text = with_ligatures(without_citations(paragraph), vocabulary)
+            text = without_lost_spaces(text, vocabulary)
             for run in whole_sentences(text, told, vocabulary):
                 if len(run) >= P.least_chars:  # less is a heading before its text
                     yield page, run

@@ -49,6 +49,7 @@ _ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|ème|e|o|a")
 _NUMBERED = re.compile(r"(?:\d|\b[Nn])$")
 _TRADEMARK = ("TM", "SM", "R")
 _CITED = re.compile(rf"\[[\d,{_SIGNS}]+\]")
+_CITED_PART = re.compile(r"\d{1,3}[a-h](?:[,\u2013-]\d{0,3}[a-h]?)*")  # "reactions.8a"
 _FOOTNOTE = re.compile(rf"[a-z](?:,[a-z])*|[{_STARS}]+")
 
 
@@ -262,7 +263,7 @@ def _raised_letters(script: str, before: str, after: str) -> str | None:
     ordinal = _ORDINAL.fullmatch(script) and _NUMBERED.search(before)
     if ordinal or script in _TRADEMARK or not re.search(rf"[\w\u221e{_STARS}]", script):
         return None
-    if _CITED.fullmatch(script):
+    if _CITED.fullmatch(script) or (_CITED_PART.fullmatch(script) and _WORD.search(before)):
         return f"{MARK}{script}{MARK}"
     if _FOOTNOTE.fullmatch(script) and _WORD.search(before) and before[-1] not in ")]":
         return f"{MARK}{script}{MARK}"

@@ -37,7 +37,7 @@ _PARTED = re.compile(
 # Brackets that held citations; but "(CF)" is an abbreviation, and "fit()" a function.
 _EMPTY = re.compile(
     r"\s?\((?:\s{0,3}(?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
-    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)"
+    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)|\s\[\]"
 )
 _DEGREE = re.compile(
     r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u02da](?=\s)"
@@ -98,7 +98,8 @@ _NUMBERED = re.compile(
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(
-    r"^(?:\d[\d,\s\u2013-]*\)\s?[a-z(]|\d{1,3}(?:\s?\u2013\s?\d{1,3})?, [a-z]|[a-z]\)\s[a-z])"
+    r"^(?:\(\w[\w.-]{0,12}\),\s|\d[\d,\s\u2013-]*\)\s?[a-z(]"
+    r"|\d{1,3}(?:\s?\u2013\s?\d{1,3})?, [a-z]|[a-z]\)\s[a-z])"
 )
 _CUT = re.compile(
     r"(?:\b(?:Cor|Props?|Thms?|Lem|Defs?|Secs?|Eqs?|[Ee]quations?|Figs?|Tabs?|Refs?|Apps?|Nos?"
@@ -107,9 +108,19 @@ _CUT = re.compile(
 # Both sides alike: a bar or another accent that told them apart is lost.
 _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
-_CAPITALS = re.compile(r"^(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
+_CAPITALS = re.compile(
+    r"^(?:(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])|(?:[A-Z]{5}[A-Z-]*\s){2,}(?=[A-Z][a-z]))"
+)
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
+_UNEQUAL = re.compile(r"(?<=\s)/=(?=\s)")  # as TeX sets it: a slash and an equals sign
+_MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
+# What stood around the numbers of references: "by Staelens (²³, and)", "the architecture from,".
+_AROUND = re.compile(
+    r"\([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+,\s|&,|\sand\)|\b(?:from|of|with)[,;]"
+)
+# As the text layers of old scans have it: "re~pective1y", "chloride^.'^", "the ratio r,, is".
+_MISREAD = re.compile(r"~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -125,6 +136,7 @@ def set_right(text: str) -> str:
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
+    text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
     text = _ADDRESS.sub(lambda match: match[1] or "", text)
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
@@ -151,6 +163,8 @@ def is_damaged(sentence: str) -> bool:
         or _CUT.search(sentence)
         or _SAME.search(sentence)
     ):
+        return True
+    if _AROUND.search(sentence) or _MISREAD.search(sentence):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True

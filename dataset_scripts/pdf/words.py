@@ -17,10 +17,15 @@ _ENGLISH = 0.6  # of the words of English papers are in the list, 0.2 of those i
 _OFTEN = 2  # times that a document writes a word of its own
 _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
+_LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
+_LIGATURE = re.compile("ff[il]?|f[ilt]?")
+_WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-z]{4})[a-z]*f[a-z]*(?![\w-])")
 _TOKEN = re.compile(r"[^\W\d_]+")
 _PLAIN = re.compile(r"[a-z]+")
 _BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: |$))")
-_STOPPED = re.compile(r"(?P<word>[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{3,}[ ,])")
+_STOPPED = re.compile(
+    r"(?P<word>[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
+)
 _SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl", "subsp", "comm"])
 
 
@@ -44,6 +49,29 @@ def vocabulary_of(lines: Iterable[str]) -> Vocabulary:
     listed = sum(count for word, count in plain.items() if word in english())
     known = listed > _ENGLISH * sum(plain.values())
     return replace(found, known=english()) if known else found
+
+
+def with_ligatures(text: str, vocabulary: Vocabulary) -> str:
+    """An English text with each ligature that makes no word put right: "effiect" is "effect".
+
+    Bitmap fonts do not name theirs, and drawn ones look much alike.
+    """
+    if not vocabulary.known:
+        return text
+    return _WITH_LIGATURE.sub(lambda match: _with_other(match[0], vocabulary), text)
+
+
+def _with_other(word: str, vocabulary: Vocabulary) -> str:
+    """A word, with another ligature where that alone makes it a word of the language."""
+    if word in vocabulary.known:
+        return word
+    others = {
+        word[: match.start()] + other + word[match.end() :]
+        for match in _LIGATURE.finditer(word)
+        for other in _LIGATURES
+    }
+    words = others & vocabulary.known
+    return words.pop() if len(words) == 1 else word
 
 
 def without_lost_spaces(text: str, vocabulary: Vocabulary) -> str:
