@@ -1,5 +1,7 @@
 """Words that a text layer parts, joins or mangles, and the numbers of lines."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,12 @@ def test_numbers_of_lines_go_and_numbers_of_the_text_stay():
 def test_characters_of_words_that_are_looked_at(text, looked_at):
     codes = np.array([ord(char) for char in text], np.uint32)
     assert "".join(text[k] for k in unusual(codes)) == looked_at
+
+
+@pytest.mark.parametrize("text", ["f" * 50_000, "ab" * 25_000, "fi " * 9_000, "a. b " * 9_000])
+def test_long_hostile_text_takes_a_moment(text):
+    started = time.process_time()
+    with_ligatures(text, ENGLISH)
+    without_lost_spaces(text, ENGLISH)
+    is_mangled(text, ENGLISH)
+    assert time.process_time() - started < 1

@@ -16,15 +16,16 @@ from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, Vocabulary, r
 _ENGLISH = 0.6  # of the words of English papers are in the list, 0.2 of those in other languages
 _OFTEN = 2  # times that a document writes a word of its own
 _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
+_LONGEST = 40  # letters; more are no word
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
 _LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
 _LIGATURE = re.compile("ff[il]?|f[ilt]?")
-_WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-z]{4})[a-z]*f[a-z]*(?![\w-])")
+_WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-eg-z]{0,40}f)[a-z]{4,40}(?![\w-])")
 _TOKEN = re.compile(r"[^\W\d_]+")
 _PLAIN = re.compile(r"[a-z]+")
 _BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: |$))")
 _STOPPED = re.compile(
-    r"(?P<word>[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
+    r"(?P<word>(?<![^\W\d_])[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
 )
 _SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl", "subsp", "comm"])
 
@@ -91,6 +92,8 @@ def without_lost_spaces(text: str, vocabulary: Vocabulary) -> str:
 
 def _is_parted(before: str, after: str, vocabulary: Vocabulary) -> bool:
     """Whether two tokens are the parts of one word."""
+    if before in vocabulary.known and after in vocabulary.known:  # most are
+        return False
     end = _PLAIN.match(after)
     begin = before.lstrip("([\u201c\"'").casefold()
     if end is None or not _PLAIN.fullmatch(begin) or begin + end[0] not in vocabulary.known:
@@ -112,15 +115,13 @@ def is_mangled(sentence: str, vocabulary: Vocabulary) -> bool:
         word = match["word"].casefold()
         if word not in _SHORTENED and (not word.isalpha() or vocabulary.knows(word)):
             return True
-    return any(
-        _PLAIN.fullmatch(token) and _is_run_together(token, vocabulary)
-        for token in _TOKEN.findall(sentence)
-    )
+    unknown = set(_TOKEN.findall(sentence)) - vocabulary.known
+    return any(_PLAIN.fullmatch(token) and _is_run_together(token, vocabulary) for token in unknown)
 
 
 def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
     """Whether an unknown word is one of the language with a short one before or after it."""
-    if token in vocabulary.known or vocabulary.words[token] > _OFTEN:
+    if len(token) > _LONGEST or vocabulary.words[token] > _OFTEN:
         return False
     return any(
         len(token[:place]) >= _LEAST_JOINED
