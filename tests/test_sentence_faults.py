@@ -186,7 +186,7 @@ def test_a_small_number_over_another_is_a_fraction():
 
 
 def test_long_hostile_sentences_take_a_moment():
-    started = time.perf_counter()
+    started = time.process_time()
     for text in (
         "(" * 20000,
         "e.g., " * 5000,
@@ -204,7 +204,7 @@ def test_long_hostile_sentences_take_a_moment():
     ):
         is_damaged(without_heading(without_citations(text)))
         is_prose(text)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

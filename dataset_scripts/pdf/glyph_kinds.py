@@ -52,9 +52,11 @@ class Kinds:
 def unusual(codes: np.ndarray) -> np.ndarray:
     """The numbers of characters that are not of white space, nor of a long word of plain letters.
 
-    A font of signs sets no such word, but may set its first letter: "lmol" for "μmol".
+    A font of signs sets no such word, but may set its first letter, "lmol" for "μmol", or a capital
+    within it, "aCY" for "a+Y". In TeX's fonts the code of a return is that of the ligature "fl".
     """
     classes = _CLASS_OF[np.minimum(codes, 256)]
+    classes[(codes == 13) & (np.append(codes[1:], 0) != 10)] = _OTHER
     solid = classes != _SPACE
     edges = np.flatnonzero(np.diff(np.concatenate([[False], solid, [False]])))
     if not len(edges):
@@ -64,7 +66,11 @@ def unusual(codes: np.ndarray) -> np.ndarray:
     count = letters[last + 1] - letters[first]
     others = last - first + 1 - count
     others -= (classes[first] == _OPENING).astype(int) + (classes[last] == _STOP)
+    capital = (codes >= ord("A")) & (codes <= ord("Z"))
+    inner = capital & np.append(False, (codes >= ord("a")) & (codes <= ord("z")))[:-1]
+    inner_count = np.concatenate([[0], np.cumsum(inner)])
     plain = (others <= 0) & (count >= _LONG_WORD) & (classes[first] != _UNIT)
+    plain &= inner_count[last + 1] == inner_count[first]
     return np.flatnonzero(solid)[np.repeat(~plain, last - first + 1)]
 
 

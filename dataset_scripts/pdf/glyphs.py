@@ -186,7 +186,7 @@ class KnownGlyphs:
         (char, distance), *others = [*ranked, ("", np.inf), ("", np.inf)]
         if char in _PARTNER:
             others = [(other, d) for other, d in others if other != _PARTNER[char]]
-            char = char if (char in _DOTTED) == _has_dot(glyph) else _PARTNER[char]
+            char = by_dot(char, glyph)
         next_distance = others[0][1]
         clear = distance < UNLIKE and next_distance - distance > _MARGIN
         sure = distance < _ALIKE and not char.isalnum()
@@ -208,6 +208,13 @@ class KnownGlyphs:
             char = self.chars[number]
             best[char] = min(distance, best.get(char, distance))
         return best
+
+
+def by_dot(char: str, glyph: Glyph) -> str:
+    """A character, or for a ligature whose last stem is another's the one with that."""
+    if char not in _PARTNER or (char in _DOTTED) == _has_dot(glyph):
+        return char
+    return _PARTNER[char]
 
 
 def _has_dot(glyph: Glyph) -> bool:

@@ -8,7 +8,8 @@ that are words of their own, and some first and last parts that make compounds, 
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from cephalo.dataset_scripts.pdf.text import Line
 
@@ -21,6 +22,7 @@ _LONGEST = 200  # characters of a word with hyphens, a name of a compound; of mo
 _LAST = re.compile(r"[\w\u2010\u2011-]*$")
 _FIRST = re.compile(r"\w+(?:[\u2010\u2011-]\w+)*")
 _PARTING = ".,;:()[]{}/\"'\u2018\u2019\u201c\u201d\u2013\u2014"
+_LEAST_PARTICIPLE = 6  # letters; shorter ones, "ted" or "eared", may be the rest of a word
 _LEAST_WORD = 3  # letters of a part that counts as a word of its own
 
 
@@ -71,14 +73,20 @@ class Vocabulary:
     """What a document writes within its lines, in lower case, and how often.
 
     `words` has words and compounds, `heads` and `tails` the first and last parts of compounds.
+    `known` are words of its language, whether it writes them or not.
     """
 
     words: Counter[str]
     heads: Counter[str]
     tails: Counter[str]
+    known: frozenset[str] = frozenset()
+
+    def knows(self, word: str) -> bool:
+        """Whether a word in lower case is one of the document or its language."""
+        return word in self.words or word in self.known
 
 
-_NOTHING = Vocabulary(Counter(), Counter(), Counter())
+NO_WORDS = Vocabulary(Counter(), Counter(), Counter())
 
 
 def settle_hyphens(pages: Iterable[list[Line]]) -> None:
@@ -103,11 +111,26 @@ def settle_hyphens(pages: Iterable[list[Line]]) -> None:
         texts += [
             line.text.partition(" ")[2] if id(line) in followers else line.text for line in lines
         ]
-    vocabulary = read_vocabulary(texts) if ended else _NOTHING
+    vocabulary = read_vocabulary(texts) if ended else NO_WORDS
     for line, after in ended:
         link = link_of(line.text[:-1], after, vocabulary)
         if link != "- ":
             line.text = line.text[:-1] + (COMPOUND if link else DIVIDED)
+
+
+def settle_in_order(lines: list[Line], vocabulary: Vocabulary) -> list[Line]:
+    """Lines of running text in reading order, each hyphen at an end decided by the line after it.
+
+    `settle_hyphens` goes by the content of a page, in which a foot note or the head of the next
+    page may follow the last line of a column.
+    """
+    settled = list(lines)
+    for place, (line, after) in enumerate(pairwise(lines)):
+        if line.text[-1:] in (DIVIDED, COMPOUND, *_HYPHENS) and len(line.text) > 1:
+            link = link_of(line.text[:-1], after.text, vocabulary)
+            mark = {"": DIVIDED, "-": COMPOUND}.get(link, "-")
+            settled[place] = replace(line, text=line.text[:-1] + mark)
+    return settled
 
 
 def _next_line(line: Line, starts: dict[int, Line]) -> Line | None:
@@ -118,8 +141,9 @@ def _next_line(line: Line, starts: dict[int, Line]) -> Line | None:
 
 def read_vocabulary(lines: Iterable[str]) -> Vocabulary:
     """The words within lines. A word that a hyphen cuts off at the end of a line is left out."""
-    whole = [line.rpartition(" ")[0] if line[-1:] in _HYPHENS else line for line in lines]
-    text = " ".join(whole).casefold()
+    cut = (*_HYPHENS, DIVIDED, COMPOUND)
+    whole = [line.rpartition(" ")[0] if line[-1:] in cut else line for line in lines]
+    text = " ".join(whole).casefold().replace("\u2010", "-")
     for mark in _PARTING:  # faster than `str.translate`
         text = text.replace(mark, " ")
     words = Counter(text.split())
@@ -132,7 +156,7 @@ def read_vocabulary(lines: Iterable[str]) -> Vocabulary:
     return Vocabulary(words, heads, tails)
 
 
-def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
+def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     """What stands between two parts that a hyphen at a line's end parted: "", "-" or "- ".
 
     `before` is the line without the hyphen, `after` the next.
@@ -140,18 +164,20 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = _NOTHING) -> str:
     last, first = _LAST.search(before[-_LONGEST:])[0], _FIRST.match(after)
     if first is None or not last:
         return "-" if last and after[:1] in "([" else "- "
-    head, tail = last.casefold(), first[0].casefold()
+    head, tail = (part.casefold().replace("\u2010", "-") for part in (last, first[0]))
     words = vocabulary.words
     if tail in _SUSPENDED and after[len(tail) :][:1] in ("", " ") and head + tail not in words:
         begin = head.rpartition("-")[2]
         known = begin in words or begin in _FIRST_PARTS or vocabulary.heads[begin]
-        if known or vocabulary is _NOTHING or not head.isalpha():
+        if known or vocabulary is NO_WORDS or not head.isalpha():
             return "- "
     if head[-1].isdecimal() and tail[0].isdecimal():  # a range
         return "-"
     kept, joined = words[f"{head}-{tail}"], words[head + tail]
     if kept != joined:
         return "-" if kept > joined else ""
+    if head + tail in vocabulary.known:
+        return ""
     if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):
         return "-"
     part = re.split(r"[\u2010\u2011-]", last)[-1]
@@ -172,12 +198,13 @@ def _is_compound(head: str, tail: str, vocabulary: Vocabulary) -> bool:
             return kept > joined
     if begin == "as":
         return end in _AS
-    if end in _STRONG_PARTS:
+    participle = end in vocabulary.known and end.endswith("ed") and len(end) >= _LEAST_PARTICIPLE
+    if end in _STRONG_PARTS or participle:
         return begin not in _PREFIXES
     whole = begin in _FIRST_PARTS or (
-        len(begin) >= _LEAST_WORD and begin in words and begin not in _PREFIXES
+        len(begin) >= _LEAST_WORD and vocabulary.knows(begin) and begin not in _PREFIXES
     )
-    follows = len(end) >= _LEAST_WORD and end in words and end not in _SUFFIXES
+    follows = len(end) >= _LEAST_WORD and vocabulary.knows(end) and end not in _SUFFIXES
     if end in _LAST_PARTS:
         return whole
     if vocabulary.tails[end] and end not in _SUFFIXES:

@@ -62,6 +62,8 @@ BEGINNING = re.compile(
     r"|From|In|On|Of|To|With|Here|Finally|First|Second|Next|Note|Such|Both|Each|Some|Many|Most"
     r"|Another|An|And|But|Or|Let|Given|Using|Based|Similarly|Additionally|Recently)\s"
 )
+_CAPITAL = re.compile(r"[A-Z][a-z]{2,}(?= [a-z])")
+_CITED = re.compile(r"(?:Fig|Tab|Sec|Eq|App|Ref|Scheme|Chart|Part|Supp|Ext)[a-z]*\b")
 _REST = re.compile(r"[a-z]{2,} ")  # of a sentence, at the beginning of a block
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
@@ -91,10 +93,14 @@ P = Parameters()
 
 
 def main_matter(
-    pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile
+    pages: list[PageContent],
+    blocks: list[list[Block]],
+    body: TypeProfile,
+    known: frozenset[str] = frozenset(),
 ) -> list[list[Block]]:
     """The running text of every page in order, without headings and back matter.
 
+    `known` are the words of its language in which none but the first of a sentence has a capital.
     GAP ends a line within a sentence after which something else than text stands: a formula. END
     ends one after which a heading stands, or a sentence begins in another block.
     """
@@ -113,7 +119,7 @@ def main_matter(
             new = replace(block, lines=with_holes(lines, body, page.lines))
             headed = headed or block.lines[0] is not lines[0]
             same = own and column_of(own[-1], page) == column_of(block, page)
-            if last and (headed or BEGINNING.match(new.lines[0].text)):
+            if last and (headed or _begins(new.lines[0].text, known)):
                 _end_sentence(last, END)
             elif last and _REST.match(new.lines[0].text) and FINISHED.search(last.lines[-1].text):
                 last.lines[-1] = replace(last.lines[-1], text=last.lines[-1].text + END)
@@ -132,6 +138,14 @@ def _end_sentence(block: Block, mark: str) -> None:
     last = block.lines[-1]
     if not FINISHED.search(last.text):
         block.lines[-1] = replace(last, text=last.text + mark)
+
+
+def _begins(text: str, known: frozenset[str]) -> bool:
+    """Whether a sentence or a heading begins with a text, as its first word's capital shows."""
+    word = _CAPITAL.match(text)
+    return bool(BEGINNING.match(text)) or bool(
+        word and word[0].lower() in known and not _CITED.match(text)
+    )
 
 
 def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:
@@ -268,6 +282,9 @@ def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
         apart = FINISHED.search(before.text) and after.text[:1].isupper()
         if short and apart and _PLAIN_TITLE.match(line.text):
             found.add(id(line))
+    for line, after in pairwise(block.lines):  # "**Samples.** All of the", and the next row
+        if after.text[:1].islower() and id(after) not in found:
+            found.discard(id(line))
     return found
 
 
@@ -279,7 +296,8 @@ def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) 
         return False
     fonts = {line.font, line.lead}
     apart = not fonts & body.fonts or (len(block.lines) > 2 and _main_font(block) not in fonts)
-    return apart or line.bold or bool(_NUMBERED.match(line.text))
+    larger = line.size > P.heading * body.size and len(block.lines) <= P.heading_rows
+    return apart or larger or line.bold or bool(_NUMBERED.match(line.text))
 
 
 def _is_bold(line: Line) -> bool:

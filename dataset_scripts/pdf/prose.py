@@ -13,7 +13,9 @@ from typing import Any
 from cephalo.dataset_scripts.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import scan
+from cephalo.dataset_scripts.pdf.joining import NO_WORDS, Vocabulary, settle_in_order
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
+from cephalo.dataset_scripts.pdf.line_numbers import without_line_numbers
 from cephalo.dataset_scripts.pdf.main_matter import (
     FINISHED,
     GAP,
@@ -21,12 +23,19 @@ from cephalo.dataset_scripts.pdf.main_matter import (
     is_names,
     main_matter,
 )
-from cephalo.dataset_scripts.pdf.mentions import is_running, paragraphs
+from cephalo.dataset_scripts.pdf.mentions import is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.run_in import without_run_in
 from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
+from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
+from cephalo.dataset_scripts.pdf.words import (
+    is_mangled,
+    vocabulary_of,
+    with_ligatures,
+    without_lost_spaces,
+)
 
 _NOTICE = re.compile(
     r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
@@ -122,11 +131,37 @@ def prose(
     told: Counter[str] | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
-    for page, paragraph in paragraphs(pages, main_matter(pages, blocks, body), body):
+    blocks = without_line_numbers(blocks)
+    vocabulary = vocabulary_of(line.text for line in _in_order(pages, blocks, body))
+    matter = main_matter(pages, blocks, body, vocabulary.known)
+    _settle(pages, matter, body, vocabulary)
+    for page, paragraph in paragraphs(pages, matter, body):
         if scan.is_read(paragraph) and is_prose(paragraph):
-            for run in whole_sentences(without_citations(paragraph), told):
+            text = with_ligatures(without_citations(paragraph), vocabulary)
+            text = without_lost_spaces(text, vocabulary)
+            for run in whole_sentences(text, told, vocabulary):
                 if len(run) >= P.least_chars:  # less is a heading before its text
                     yield page, run
+
+
+def _in_order(pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile) -> list[Line]:
+    """The lines of the running text in reading order."""
+    running = [[block for block in groups if is_running(block, body)] for groups in blocks]
+    ordered = map(reading_order, pages, running)
+    return [line for groups in ordered for block in groups for line in block.lines]
+
+
+def _settle(
+    pages: list[PageContent],
+    matter: list[list[Block]],
+    body: TypeProfile,
+    vocabulary: Vocabulary,
+) -> None:
+    """Settle the hyphens at the ends of the lines of the running text."""
+    lines = _in_order(pages, matter, body)
+    settled = dict(zip(map(id, lines), settle_in_order(lines, vocabulary), strict=True))
+    for block in (block for groups in matter for block in groups):
+        block.lines[:] = [settled.get(id(line), line) for line in block.lines]
 
 
 def is_prose(text: str) -> bool:
@@ -172,7 +207,9 @@ def _cited(match: re.Match[str]) -> str:
     return match.group() if index or value or _GOVERNS.fullmatch(before) else before + _CLOSED
 
 
-def whole_sentences(text: str, told: Counter[str] | None = None) -> list[str]:
+def whole_sentences(
+    text: str, told: Counter[str] | None = None, vocabulary: Vocabulary = NO_WORDS
+) -> list[str]:
     """The runs of sentences of a paragraph that are whole.
 
     A sentence that begins before the paragraph or ends after it is left out. One that lost a
@@ -180,7 +217,7 @@ def whole_sentences(text: str, told: Counter[str] | None = None) -> list[str]:
     from the next. `told` counts the sentences, see `find_passages`.
     """
     told = Counter() if told is None else told
-    parts = sentences(_ABSTRACT.sub("", text))
+    parts = sentences(_ABSTRACT.sub("", text).lstrip(" .,;:)"))
     if parts and parts[0][0].islower():
         parts = parts[1:]
         told["cut off"] += 1
@@ -191,6 +228,7 @@ def whole_sentences(text: str, told: Counter[str] | None = None) -> list[str]:
     for part in parts:
         part = without_heading(part).lstrip(" .,;:)")
         faulty = GAP in part or is_damaged(part) or text_faults({"text": [part]})
+        faulty = faulty or is_mangled(part, vocabulary)
         if faulty or _is_notice(part):
             told["damaged" if faulty else "notices"] += 1
             runs.append([])

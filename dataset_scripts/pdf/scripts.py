@@ -36,6 +36,13 @@ _COMPOUND = re.compile(r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
+# A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
+_UNITS = r"(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
+_VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
+_LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word
+_POWERED = re.compile(r"(?:[kcmn\u00b5\u03bc]?m|\u00c5|s|K)$")
+_MOST_POWER = 4  # of a unit: K⁴
+_POWER_CITED = re.compile(rf"([{_MINUS}]\d|\d/\d)(\d{{1,3}})")  # "s⁻¹" and reference 18
 _SEVERAL = re.compile(r"\d\s?[,\u2013-]\s?\d")
 _GOVERNS = re.compile(r"(?:tables?|figs?|figures?|eqs?|refs?|sections?)\.?$", re.I)
 # Raised in print, and read as well on the line: "2nd", "1er", "Nº", "Metglas™".
@@ -43,6 +50,7 @@ _ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|ème|e|o|a")
 _NUMBERED = re.compile(r"(?:\d|\b[Nn])$")
 _TRADEMARK = ("TM", "SM", "R")
 _CITED = re.compile(rf"\[[\d,{_SIGNS}]+\]")
+_CITED_PART = re.compile(r"\d{1,3}[a-h](?:[,\u2013-]\d{0,3}[a-h]?)*")  # "reactions.8a"
 _FOOTNOTE = re.compile(rf"[a-z](?:,[a-z])*|[{_STARS}]+")
 
 
@@ -224,6 +232,10 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
     script = "".join(script.split())
     if run.kind == "over":
         return GAP
+    both = _POWER_CITED.fullmatch(script) if run.kind == "raised" else None
+    if both and _VALUE.search(before):
+        power = _written(run, both[1], space, "")
+        return f"{power}{MARK}{both[2]}{MARK}"
     if run.kind == "fraction":
         return f"{space}{run.text}"
     if run.kind == "lowered":
@@ -238,7 +250,10 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
     no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))
     counted = no_base and script.isdecimal()
-    cites = _WORD.search(before) or _SEVERAL.search(script) or counted
+    rest = len(script) > 1 and _LINE_BEGINS.match(before)
+    valued = script.isdecimal() and (rest or _VALUE.search(before))
+    powered = _POWERED.search(before) and int(script) <= _MOST_POWER if valued else True
+    cites = _WORD.search(before) or _SEVERAL.search(script) or counted or not powered
     if cites and not isotope:
         return None if _GOVERNS.search(before) else f"{space}{MARK}{script}{MARK}"
     if not _EXPONENT.fullmatch(script) or (script in _SIGNS and after[:1].isalnum()):
@@ -251,7 +266,7 @@ def _raised_letters(script: str, before: str, after: str) -> str | None:
     ordinal = _ORDINAL.fullmatch(script) and _NUMBERED.search(before)
     if ordinal or script in _TRADEMARK or not re.search(rf"[\w\u221e{_STARS}]", script):
         return None
-    if _CITED.fullmatch(script):
+    if _CITED.fullmatch(script) or (_CITED_PART.fullmatch(script) and _WORD.search(before)):
         return f"{MARK}{script}{MARK}"
     if _FOOTNOTE.fullmatch(script) and _WORD.search(before) and before[-1] not in ")]":
         return f"{MARK}{script}{MARK}"

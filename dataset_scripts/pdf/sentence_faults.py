@@ -37,7 +37,7 @@ _PARTED = re.compile(
 # Brackets that held citations; but "(CF)" is an abbreviation, and "fit()" a function.
 _EMPTY = re.compile(
     r"\s?\((?:\s{0,3}(?:[Ee]\.g\.|[Ii]\.e\.|cf\.?|Cf\.|[Ss]ee|[Aa]lso|[Bb]ut|[Aa]nd|[Ff]or|example"
-    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)"
+    r"|[Rr]eviews?|[Rr]eferences|therein|[,;]))+\s{0,3}\)|(?:\s|(?<=\())\(\s{0,3}\)|\s\[\]"
 )
 _DEGREE = re.compile(
     r"(?<=\d)\s?[\u25e6\u02da]\s?(?=[CFK]\b|[,.;:)\u2212-]|$)|(?<=\d)[\u25e6\u02da](?=\s)"
@@ -69,6 +69,12 @@ _ALONE = re.compile(
     r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
+# A sentence that begins within another: the end of that is lost.
+_WITHIN = re.compile(
+    r"[a-z]{2},? (?:The|This|These|Those|We|Our|They|Their|There|Then|Thus|Hence|However|Moreover"
+    r"|Furthermore|Therefore|Although|While|When|Where|Whereas|Which|Because|Since|Neither|Both"
+    r"|Each|Some|Many|Most|Such|Another|Here|Finally|It|Its|Whether) [a-z]"
+)
 # Brackets, and the mark of an item of a list, "1)" or "iv)", which opens none.
 _BRACKET = re.compile(r"[(\[]|(?P<mark>(?<![\w(])(?:\d{1,2}|[a-z]|[ivx]{1,4}))?\)|\]")
 # How sentences begin. "In" and "As" are also indium and arsenic: "the alloy of Ga and In has".
@@ -92,7 +98,8 @@ _NUMBERED = re.compile(
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(
-    r"^(?:\d[\d,\s\u2013-]*\)\s?[a-z(]|\d{1,3}(?:\s?\u2013\s?\d{1,3})?, [a-z]|[a-z]\)\s[a-z])"
+    r"^(?:\(\w[\w.-]{0,12}\),\s|\d[\d,\s\u2013-]*\)\s?[a-z(]"
+    r"|\d{1,3}(?:\s?\u2013\s?\d{1,3})?, [a-z]|[a-z]\)\s[a-z])"
 )
 _CUT = re.compile(
     r"(?:\b(?:Cor|Props?|Thms?|Lem|Defs?|Secs?|Eqs?|[Ee]quations?|Figs?|Tabs?|Refs?|Apps?|Nos?"
@@ -101,9 +108,19 @@ _CUT = re.compile(
 # Both sides alike: a bar or another accent that told them apart is lost.
 _SAME = re.compile(r"(?<!\S)(\S{1,20}) = \1(?=[\s,.;)]|$)")
 # A heading in capitals that runs on into its paragraph.
-_CAPITALS = re.compile(r"^(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])")
+_CAPITALS = re.compile(
+    r"^(?:(?:[A-Z]{2}[A-Z-]*\s){3,}(?=[A-Z][a-z]*\s[a-z])|(?:[A-Z]{5}[A-Z-]*\s){2,}(?=[A-Z][a-z]))"
+)
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
+_UNEQUAL = re.compile(r"(?<=\s)/=(?=\s)")  # as TeX sets it: a slash and an equals sign
+_MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
+# What stood around the numbers of references: "by Staelens (²³, and)", "the architecture from,".
+_AROUND = re.compile(
+    r"\([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+,\s|&,|\sand\)|\b(?:from|of|with)[,;]"
+)
+# As the text layers of old scans have it: "re~pective1y", "chloride^.'^", "the ratio r,, is".
+_MISREAD = re.compile(r"~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -119,6 +136,7 @@ def set_right(text: str) -> str:
     text = _EMPTY.sub("", text)
     text = _DEGREE.sub("°", _ET_AL.sub(" et al.", _STAR.sub("", text)))
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
+    text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
     text = _ADDRESS.sub(lambda match: match[1] or "", text)
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
@@ -139,11 +157,18 @@ def is_damaged(sentence: str) -> bool:
     """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
     if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
         return True
-    if _REST.match(sentence) or _CUT.search(sentence) or _SAME.search(sentence):
+    if (
+        _WITHIN.search(sentence)
+        or _REST.match(sentence)
+        or _CUT.search(sentence)
+        or _SAME.search(sentence)
+    ):
+        return True
+    if _AROUND.search(sentence) or _MISREAD.search(sentence):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
-    return _unbalanced(sentence) or _is_formula(sentence)
+    return bool(_WITHIN.search(sentence)) or _unbalanced(sentence) or _is_formula(sentence)
 
 
 def _unbalanced(sentence: str) -> bool:

@@ -39,6 +39,11 @@ _SIGN_FONT = re.compile(
     re.I,
 )
 
+# What the control codes of TeX's fonts for words stand for, in the order of two of its encodings.
+_TEX_CODES = dict(zip(range(0x0B, 0x10), ["ff", "fi", "fl", "ffi", "ffl"], strict=True))
+_TEX_CODES |= dict(zip(range(0x1B, 0x20), ["ff", "fi", "fl", "ffi", "ffl"], strict=True))
+_WITH_F = "f", "ff", "fi", "fl", "ffi", "ffl"
+
 _ICON_FONT = re.compile(r"awesome|academicons|fontello|ionicons|material.?icons", re.I)
 
 # Heights of the ink of characters and how far it goes down and up, in ems. The fonts of 89 papers
@@ -97,14 +102,28 @@ def repair(
     if not len(chars):
         return codes
     kinds, members = read_kinds(textpage, chars, codes)
-    found = _Drawn(page, textpage, kinds).read({} if memory is None else memory)
+    memory = {} if memory is None else memory
+    found = _Drawn(page, textpage, kinds).read(memory)
+    fs = np.flatnonzero(codes == ord("f"))
+    new = _put(found, kinds, members, chars, codes)
+    if not len(fs) or "" not in kinds.names:
+        return new
+    # In a bitmap font, which has no name, the code of an "f" may be that of a ligature.
+    kinds, members = read_kinds(textpage, fs, codes)
+    return _put(_Drawn(page, textpage, kinds).ligatures(memory), kinds, members, fs, new)
+
+
+def _put(
+    found: dict[int, int], kinds: Kinds, members: np.ndarray, chars: np.ndarray, codes: np.ndarray
+) -> np.ndarray:
+    """The codes of a page with those `found` for kinds, of which `chars` are `members`."""
     if not found:
         return codes
-    new = kinds.codes.copy()
+    new = np.zeros(len(kinds.codes) + 1, codes.dtype)  # the last is for members of none
     new[list(found)] = list(found.values())
+    put = new[members]
     codes = codes.copy()
-    known = members >= 0
-    codes[chars[known]] = new[members[known]]
+    codes[chars[put > 0]] = put[put > 0]
     return codes
 
 
@@ -140,6 +159,11 @@ class _Drawn:
         others &= (kinds.codes < 256) & ~doubtful & ~unnamed
         wrong |= self._look(others, self._correct, memory)
         return found | wrong | self._in_symbol(wrong)
+
+    def ligatures(self, memory: Memory) -> dict[int, int]:
+        """The codes of the kinds without a font's name that are ligatures by their shape."""
+        nameless = np.array([not name for name in self.kinds.names])[self.kinds.fonts]
+        return self._look(nameless, self._ligature, memory)
 
     def _in_symbol(self, wrong: dict[int, int]) -> dict[int, int]:
         """The letters of fonts that have the codes of Symbol, as two of their letters show."""
@@ -224,6 +248,9 @@ class _Drawn:
             return ord(UNREAD)
         of_signs = not self.kinds.words[self.kinds.fonts[kind]]
         text, distances = glyphs.known_glyphs().recognise(glyph, of_signs)
+        usual = _TEX_CODES.get(code, "") if not of_signs else ""
+        if distances.get(usual, np.inf) < glyphs.UNLIKE:
+            return _code(usual)
         if text:
             return _code(text)
         # The code of an unmapped glyph may be that of ASCII; a font for Windows has it higher up.
@@ -231,6 +258,18 @@ class _Drawn:
         likely = ascii_code != code or (self.kinds.unmapped[kind] and 32 < code < 127)
         likely = likely and distances.get(chr(ascii_code), np.inf) < glyphs.UNLIKE
         return ascii_code if likely else ord(UNREAD)
+
+    def _ligature(self, kind: int) -> int:
+        """The code of the ligature that is drawn for an "f"; 0 if it is one."""
+        glyph = self._glyph(kind)
+        if glyph is None:
+            return 0
+        distances = glyphs.known_glyphs().distances(glyph)
+        own, *others = [distances.get(char, np.inf) for char in _WITH_F]
+        least = min(others)
+        if least >= min(glyphs.UNLIKE, own - _CLEARLY):
+            return 0
+        return _code(glyphs.by_dot(_WITH_F[1 + others.index(least)], glyph))
 
     def _correct(self, kind: int) -> int:
         """The code of a sign that is drawn for a kind instead of what the layer says; 0 if none."""

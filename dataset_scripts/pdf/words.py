@@ -1,0 +1,131 @@
+"""Words of a document and of English, by which joined, parted and mangled words are found.
+
+`english.txt` has the words in small letters of SCOWL, sizes 10 to 35, American and British:
+copyright 2000-2018 by Kevin Atkinson; permission to use, copy, modify, distribute and sell these
+word lists is granted without fee, provided that this notice appears in all copies.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+
+from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, Vocabulary, read_vocabulary
+
+_ENGLISH = 0.6  # of the words of English papers are in the list, 0.2 of those in other languages
+_OFTEN = 2  # times that a document writes a word of its own
+_LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
+_LONGEST = 40  # letters; more are no word
+_SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
+_LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
+_LIGATURE = re.compile("ff[il]?|f[ilt]?")
+_WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-eg-z]{0,40}f)[a-z]{4,40}(?![\w-])")
+_TOKEN = re.compile(r"[^\W\d_]+")
+_PLAIN = re.compile(r"[a-z]+")
+_BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: |$))")
+_STOPPED = re.compile(
+    r"(?P<word>(?<![^\W\d_])[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
+)
+_SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl", "subsp", "comm"])
+
+
+@cache
+def english() -> frozenset[str]:
+    """English words of two letters and more."""
+    return frozenset((files(__package__) / "english.txt").read_text(encoding="ascii").split())
+
+
+def vocabulary_of(lines: Iterable[str]) -> Vocabulary:
+    """The words of a document from lines of its running text in reading order.
+
+    Those of English are known where the document is in English.
+    """
+    whole, cut = [], False
+    for line in lines:
+        whole.append(line.partition(" ")[2] if cut else line)
+        cut = line[-1:] in (DIVIDED, COMPOUND, "-", "\u2010")
+    found = read_vocabulary(whole)
+    plain = {word: count for word, count in found.words.items() if _PLAIN.fullmatch(word)}
+    listed = sum(count for word, count in plain.items() if word in english())
+    known = listed > _ENGLISH * sum(plain.values())
+    return replace(found, known=english()) if known else found
+
+
+def with_ligatures(text: str, vocabulary: Vocabulary) -> str:
+    """An English text with each ligature that makes no word put right: "effiect" is "effect".
+
+    Bitmap fonts do not name theirs, and drawn ones look much alike.
+    """
+    if not vocabulary.known:
+        return text
+    return _WITH_LIGATURE.sub(lambda match: _with_other(match[0], vocabulary), text)
+
+
+def _with_other(word: str, vocabulary: Vocabulary) -> str:
+    """A word, with another ligature where that alone makes it a word of the language."""
+    if word in vocabulary.known:
+        return word
+    others = {
+        word[: match.start()] + other + word[match.end() :]
+        for match in _LIGATURE.finditer(word)
+        for other in _LIGATURES
+    }
+    words = others & vocabulary.known
+    return words.pop() if len(words) == 1 else word
+
+
+def without_lost_spaces(text: str, vocabulary: Vocabulary) -> str:
+    """An English text in which no space parts a word, as in "ha ve", or stands before a mark."""
+    if not vocabulary.known:
+        return text
+    tokens = _BEFORE_MARK.sub("", text).split(" ")
+    joined = tokens[:1]
+    for token in tokens[1:]:
+        before = joined[-1] if joined else ""
+        if _is_parted(before, token, vocabulary):
+            joined[-1] = before + token
+        else:
+            joined.append(token)
+    return " ".join(joined)
+
+
+def _is_parted(before: str, after: str, vocabulary: Vocabulary) -> bool:
+    """Whether two tokens are the parts of one word."""
+    if before in vocabulary.known and after in vocabulary.known:  # most are
+        return False
+    end = _PLAIN.match(after)
+    begin = before.lstrip("([\u201c\"'").casefold()
+    if end is None or not _PLAIN.fullmatch(begin) or begin + end[0] not in vocabulary.known:
+        return False
+    parts = begin, end[0]
+    if len(begin + end[0]) < _LEAST_JOINED or any(len(part) < 2 for part in parts):
+        return False
+    return any(part not in vocabulary.known and vocabulary.words[part] <= _OFTEN for part in parts)
+
+
+def is_mangled(sentence: str, vocabulary: Vocabulary) -> bool:
+    """Whether two words of a sentence have lost their space, or one begins with its rest.
+
+    What begins in small letters behind a full stop has lost its beginning.
+    """
+    if not vocabulary.known:
+        return False
+    for match in _STOPPED.finditer(sentence):
+        word = match["word"].casefold()
+        if word not in _SHORTENED and (not word.isalpha() or vocabulary.knows(word)):
+            return True
+    unknown = set(_TOKEN.findall(sentence)) - vocabulary.known
+    return any(_PLAIN.fullmatch(token) and _is_run_together(token, vocabulary) for token in unknown)
+
+
+def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
+    """Whether an unknown word is one of the language with a short one before or after it."""
+    if len(token) > _LONGEST or vocabulary.words[token] > _OFTEN:
+        return False
+    return any(
+        len(token[:place]) >= _LEAST_JOINED
+        and token[:place] in vocabulary.known
+        and bool(_SHORT.fullmatch(token[place:]))
+        for place in range(_LEAST_JOINED, len(token) - 1)
+    )

@@ -1,0 +1,105 @@
+"""Words that a text layer parts, joins or mangles, and the numbers of lines."""
+
+import time
+
+import numpy as np
+import pytest
+
+from cephalo.dataset_scripts.pdf.glyph_kinds import unusual
+from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, settle_in_order
+from cephalo.dataset_scripts.pdf.layout import Block
+from cephalo.dataset_scripts.pdf.line_numbers import without_line_numbers
+from cephalo.dataset_scripts.pdf.text import Line
+from cephalo.dataset_scripts.pdf.words import (
+    is_mangled,
+    vocabulary_of,
+    with_ligatures,
+    without_lost_spaces,
+)
+
+ENGLISH = vocabulary_of(
+    ["The films were dried in air and the effect of this was seen in all of them."]
+)
+GERMAN = vocabulary_of(["Die Proben wurden an der Luft getrocknet, was bei allen zu sehen war."])
+
+
+def line(text: str) -> Line:
+    return Line(text, (0.0, 0.0, 100.0, 10.0), 10.0, "Times", "Times")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "mark"),
+    [
+        ("the crys\xad", "tal was grown", DIVIDED),
+        ("the crys\u2011", "tal was grown", DIVIDED),  # as the foot of the page would have it
+        ("it is sequence\xad", "agnostic and fast", COMPOUND),
+        ("epoxy was graphene\xad", "reinforced in all", COMPOUND),
+    ],
+)
+def test_a_hyphen_is_decided_by_the_line_that_is_read_next(before, after, mark):
+    first, _ = settle_in_order([line(before), line(after)], ENGLISH)
+    assert first.text == before[:-1] + mark
+
+
+def test_english_words_are_known_in_english_papers_only():
+    assert "agnostic" in ENGLISH.known
+    assert not GERMAN.known
+
+
+@pytest.mark.parametrize(
+    ("read", "right"),
+    [
+        ("an effiect of ftlms on fssures", "an effect of films on fissures"),
+        ("the iff of self-fit and Zfinx", "the iff of self-fit and Zfinx"),
+    ],
+)
+def test_a_ligature_that_makes_no_word_is_put_right(read, right):
+    assert with_ligatures(read, ENGLISH) == right
+    assert with_ligatures(read, GERMAN) == read
+
+
+def test_a_space_within_a_word_and_before_a_mark():
+    assert without_lost_spaces("these ha ve abo ve it ; all", ENGLISH) == "these have above it; all"
+    assert without_lost_spaces("for a while we are as one", ENGLISH) == "for a while we are as one"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "mangled"),
+    [
+        ("We use them in our experiments. task, we did so.", True),
+        ("The groups are in R³. rotation of the frame is next.", True),
+        ("It causes performance hiccupsfor many reasons.", True),
+        ("The dose was approx. two of them, and the rest et al. said so.", False),
+    ],
+)
+def test_sentences_that_lost_words_or_spaces(sentence, mangled):
+    assert is_mangled(sentence, ENGLISH) == mangled
+    assert not is_mangled(sentence, GERMAN)
+
+
+def test_numbers_of_lines_go_and_numbers_of_the_text_stay():
+    texts = [f"the text of one line of many {number}" for number in range(95, 103)]
+    texts[3] = "and here the line has none but ends with 7"
+    block = Block([line(text) for text in texts], (0.0, 0.0, 100.0, 100.0), True)
+    bare = [one.text for one in without_line_numbers([[block]])[0][0].lines]
+    assert bare == ["the text of one line of many"] * 3 + [texts[3]] + bare[:1] * 4
+    few = Block([line("in 1999"), line("and 2000"), line("or 7 days")], block.box, True)
+    assert without_line_numbers([[few]])[0][0].lines == few.lines
+
+
+@pytest.mark.parametrize(
+    ("text", "looked_at"),
+    [("equals aCY here", "aCY"), ("was \rame\r\nand", "\rame"), ("plain words here", "")],
+)
+def test_characters_of_words_that_are_looked_at(text, looked_at):
+    codes = np.array([ord(char) for char in text], np.uint32)
+    assert "".join(text[k] for k in unusual(codes)) == looked_at
+
+
+@pytest.mark.parametrize("text", ["f" * 50_000, "ab" * 25_000, "fi " * 9_000, "a. b " * 9_000])
+def test_long_hostile_text_takes_a_moment(text):
+    started = time.process_time()
+    with_ligatures(text, ENGLISH)
+    without_lost_spaces(text, ENGLISH)
+    is_mangled(text, ENGLISH)
+    assert time.process_time() - started < 1
