@@ -18,6 +18,9 @@ from cephalo.dataset_scripts.refinement.words import subject
 Passages = tuple[str, ...]
 
 LEAST_ODDS = 1.0  # log-odds of belonging to another figure from which an answer is rejected
+FEWEST_SAID = 3  # stems of an answer; with fewer its question would decide
+RETOLD_WORDS = 8  # stems of an answer from which it can retell a caption
+RETOLD, RETOLD_TIMES = 0.5, 3  # share of them in another caption, and times as many as in its own
 ASKED = 0.5  # weight of a word of the question, which may take up what the answer denies
 
 
@@ -27,14 +30,32 @@ def other_figure(
     """That the words of an answer are those of another figure, in a line."""
     if not others:
         return None
+    if words := of_other_caption(answer, own, others):
+        return f"{words}: the caption of another figure of the paper, not of this one"
     own_words, *other_words = figure_words(own, others)
     said, asked = (subject(without_quantities(text)) for text in (answer, question))
     best = nearest(said, asked, other_words)
     only = ((said | asked) & best.keys()) - own_words.keys()
     odds = load_model().score(features(said, asked, own_words, best))
-    if only and odds > LEAST_ODDS:
+    if len(said) >= FEWEST_SAID and only and odds > LEAST_ODDS:
         words = ", ".join(sorted(only, key=lambda one: -best[one])[:4])
         return f"{words}: said of another figure of the paper, not of this one"
+    return None
+
+
+def of_other_caption(answer: str, own: Passages, others: tuple[Passages, ...]) -> str | None:
+    """A few of the words of an answer that retells the caption of another figure.
+
+    The text often speaks of several figures at once; captions speak of one.
+    """
+    said = subject(without_quantities(answer))
+    if len(said) < RETOLD_WORDS:
+        return None
+    mine = len(said & subject(" ".join(own[:2])))  # title and caption
+    for other in others:
+        theirs = said & subject(other[0] if other else "")
+        if len(theirs) >= RETOLD * len(said) and len(theirs) >= RETOLD_TIMES * mine:
+            return ", ".join(sorted(theirs - subject(" ".join(own[:2])))[:4])
     return None
 
 

@@ -157,7 +157,7 @@ def direction(talk: Talk, context: Context) -> str | None:
 
 
 def cause(talk: Talk, context: Context) -> str | None:
-    """Another cause than the source gives, or one that is foreign to it."""
+    """A cause of which the source does not speak: bacteria, a laser, rust."""
     source = context.source
     return first(
         strange_cause(turn.question, turn.answer, source.passages, source.others)
@@ -265,6 +265,12 @@ def boilerplate(talk: Talk, context: Context) -> str | None:
     return first(form.praise(turn.answer) for turn in talk.turns)
 
 
+def overclaim(talk: Talk, context: Context) -> str | None:
+    """More certainty or generality than a figure can give, unless the source claims it too."""
+    claim = first(form.overclaim(turn.answer) for turn in talk.turns)
+    return None if claim and claim.lower() in context.source.text.lower() else claim
+
+
 def leading(talk: Talk, context: Context) -> str | None:
     """A question that holds its answer."""
     return first(form.in_question(turn.question, turn.answer) for turn in talk.turns)
@@ -306,6 +312,7 @@ CHECKS: dict[str, Check] = {
         unfinished,
         hedges,
         boilerplate,
+        overclaim,
         leading,
         language,
         unsafe,

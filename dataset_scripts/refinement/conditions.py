@@ -12,7 +12,11 @@ from cephalo.dataset_scripts.refinement.owners import is_measure
 from cephalo.dataset_scripts.refinement.quantities import GAP, Quantity, agrees, fold, parse
 from cephalo.dataset_scripts.refinement.words import sentences
 
-_AT = re.compile(r"\b(?:at|under|below|above)\s(?:about\s|a\s|an\s)?(?:\w+\sof\s)?$", re.IGNORECASE)
+_AT = re.compile(
+    r"\b(?:(?:at|under|below|above)\s(?:about\s|a\s|an\s)?(?:\w+\sof\s)?"
+    r"|(?:an?|the)\s(?:\w+\s){1,2}of\s)$",
+    re.IGNORECASE,
+)
 
 Stated = tuple[Quantity, tuple[Quantity, ...]]  # a quantity, and the conditions in its sentence
 

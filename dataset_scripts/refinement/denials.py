@@ -21,7 +21,7 @@ DENIED = 0.6  # share of a clause's words that the clause which it denies must h
 
 NOT = re.compile(
     r"\b(?:not|no|never|hardly|barely|neither|nor|cannot|can['\u2019]t|fail(?:s|ed)? to"
-    r"|nothing|none|unable|lack(?:s|ed|ing)?)\b",
+    r"|nothing|none|unable|lack(?:s|ed|ing)?|absence of|absent|devoid of|free (?:of|from))\b",
     re.IGNORECASE,
 )
 _INTO = re.compile(

@@ -1,5 +1,9 @@
 """Words that say a direction: which way, and of what."""
 
+import re
+
+from cephalo.dataset_scripts.refinement.words import Word
+
 # Words with a direction, up and down, by what they are a direction of. An amount can be that of a
 # speed, a strength or a size ("a higher rate", "a faster rate"); other kinds are not compared.
 _KINDS = {
@@ -11,7 +15,9 @@ _KINDS = {
         large elevated exceed exceeds exceeded facilitate facilitates facilitated
         surpass surpasses surpassed outperforms climb climbs climbed climbing ascends ascended
         soars soared surges surged heightens heightened doubles doubled triples tripled
-        growth enhancement improvement""",
+        growth enhancement improvement
+        upregulate upregulates upregulated upregulation elevate elevates elevation
+        stimulate stimulates stimulated amplify amplifies amplified""",
         """negative decrease decreases decreased decreasing fall falls falling fell fallen drop
         drops dropped dropping decline declines declined declining lower lowest lowers
         lowered lowering reduce reduces reduced reducing smaller smallest less least fewer
@@ -20,7 +26,9 @@ _KINDS = {
         inhibit inhibits inhibited hinder hinders hindered prevent prevents low small impede
         impedes deteriorate deteriorates deteriorated
         lessen lessens lessened plunges plunged plummets plummeted descends descended
-        halves halved reduction""",
+        halves halved reduction
+        downregulate downregulates downregulated downregulation attenuate attenuates attenuated
+        attenuation abolish abolishes abolished curtails dips dipped slumps slumped""",
     ),
     "speed": (
         "faster fastest quicker "
@@ -51,6 +59,10 @@ _KINDS = {
     "hardness": (
         "hard harder hardest harden hardens brittle stiff stiffer",
         "soft softer softest soften softens ductile compliant",
+    ),
+    "polarization": (
+        "depolarizes depolarises depolarized depolarised depolarize depolarise",
+        "hyperpolarizes hyperpolarises hyperpolarized hyperpolarised hyperpolarize hyperpolarise",
     ),
     "success": ("satisfy satisfies satisfied meet meets met", "fail fails failed"),
     "order": ("ordered crystalline regular", "disordered amorphous irregular random"),
@@ -109,5 +121,61 @@ POSITIVE = frozenset(
     ]
 )
 
+# What is positive or negative.
+EFFECTS = frozenset(
+    [
+        *("impact", "impacts", "effect", "effects", "influence", "influences", "correlation"),
+        *("correlations", "association", "associations", "relationship", "relation", "trend"),
+        *("feedback", "slope"),
+    ]
+)
+
 # Nouns that say a direction with "in" only: "a reduction in mass", but "the reduction of CO2".
 WITH_IN = frozenset(["growth", "enhancement", "improvement", "reduction"])
+
+DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
+AIM_REACH = 60  # characters before a word that may say that it is an aim
+# What is done in order to change something does not say that it changes.
+_AIMS = re.compile(
+    r"\b(?:develop|design|us|appl|add|aim|propos|introduc|need|requir|order|want|tr|attempt|intend)"
+    r"\w*\s(?:\w+\s){0,4}to\s$",
+    re.IGNORECASE,
+)
+_ADJECTIVE = re.compile(
+    r"(?:[ae]nt|ive|ous|ful|[ai]ble|ic|al|ed|ory|some|oxic"
+    r"|^even|^open|^clear|^clean|^pure|^rough|^smooth|^round|^safe|^common|^complex|^precise)$"
+)
+_SAID_OF = re.compile(
+    r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?"
+    r"|appears?|seems?|looks?)\s+"
+    r"(?:\w+\s+){0,3}(?:\w+\s+and\s+)?$",
+    re.IGNORECASE,
+)
+
+
+def plain(word: str) -> str:
+    """A word without the hyphen of "up-regulated"."""
+    return word.replace("-", "") if word.startswith(("up-", "down-")) else word
+
+
+def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
+    """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
+    word = plain(found[place].text.lower())
+    start = found[place].start
+    if word not in SIGNS and word not in DEGREE:
+        return False
+    if _AIMS.search(clause, max(0, start - AIM_REACH), start):
+        return False
+    if word in ("positive", "negative") and place + 1 < len(found):
+        return found[place + 1].text.lower() in EFFECTS or bool(_SAID_OF.search(clause, 0, start))
+    if word in DEGREE and place + 1 < len(found):  # "less potent" is no less of anything
+        following = found[place + 1]
+        adjective = _ADJECTIVE.search(following.text) and following.text.lower() not in SIGNS
+        if adjective and clause[start:].startswith(f"{found[place].text} {following.text}"):
+            return False
+    if word in WITH_IN and not clause.startswith(" in ", start + len(word)):
+        return False
+    if word not in POSITIVE:
+        return word in SIGNS
+    compared = bool(place) and found[place - 1].text.lower() in DEGREE
+    return compared or bool(_SAID_OF.search(clause, 0, start))

@@ -13,10 +13,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from cephalo.dataset_scripts.refinement.denials import NOT, Conflict, denied, reversed_change
-from cephalo.dataset_scripts.refinement.direction_words import POSITIVE, SIGNS, WITH_IN
+from cephalo.dataset_scripts.refinement.direction_words import DEGREE, SIGNS, plain, says_direction
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
-    Word,
     clauses,
     named,
     sentences,
@@ -36,7 +35,6 @@ TOLD = 1.2  # the same for a fact, of which every word is wanted
 UNSPECIFIC_WEIGHT = 0.6  # of a word such as "temperature"
 
 _WITH_AMOUNT = {"amount", "speed", "strength", "size"}
-_DEGREE = {"more": 1, "most": 1, "less": -1, "least": -1}
 # Of these, less is more: with one of them on one side only, directions are not compared.
 _INVERSE = frozenset(
     map(
@@ -85,25 +83,31 @@ _WITH = re.compile(
     r"|if)\s+(?:\w+\s+){0,4})$",
     re.IGNORECASE,
 )
-_ADJECTIVE = re.compile(r"(?:[ae]nt|ive|ous|ful|[ai]ble|ic|al|ed|ory|some|oxic)$")
-_VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
-_SAID_OF = re.compile(
-    r"\b(?:is|are|was|were|be|been|becomes?|became|remain(?:s|ed)?|stays?|stayed|gets?"
-    r"|appears?|seems?|looks?)\s+"
-    r"(?:\w+\s+){0,3}(?:\w+\s+and\s+)?$",
-    re.IGNORECASE,
+_ANSWERS = re.compile(r"^\W*(?:yes|no|indeed)[.,;:]\s+", re.IGNORECASE)
+# "From these results we can see that" says nothing of what it leads in.
+_LEAD = re.compile(
+    r"^[^,;]{0,70}?\b(?:see|seen|found?|find|observe|observed|show|shown|shows|showed|noted?|reveals?"
+    r"|revealed|indicates?|indicated|suggests?|clear|concluded?|demonstrates?|demonstrated|evident"
+    r"|implies|means|confirms?|confirmed) that\s"
 )
+_VERB = re.compile(r"\w+(?:[^s]s|ose|ew|ell|ank)$")
 _ADVICE = re.compile(
-    r"^\W*(?:use|choose|pour|keep|make|add|raise|lower|increase|reduce|cast|cool|heat|test"
-    r"|compare|wrap|pass|remove"
-    r"|avoid|expect|apply|select|try|replace|vary|work|measure|start|combine|coat|shorten"
-    r"|dose|one could|it could)\b",
+    r"^\W*(?:(?:use|choose|pour|keep|make|add|compare|wrap|pass|remove|avoid|expect|apply|select|try"
+    r"|replace|vary|combine|shorten|one could|it could)\b"
+    # "Heat the melt", but "Heat stress leads to".
+    r"|(?:raise|lower|increase|reduce|cast|cool|heat|test|work|measure|start|coat|dose)\s"
+    r"(?:the|an?|it|them|this|these|at|with|in|by|for|from|to|up|down|both|each|more|less|only)\b)",
     re.IGNORECASE,
 )
 _RATES = frozenset(map(stem, ["rate", "speed", "velocity", "kinetics", "reaction"]))
 # "65 °C higher, 1050 against 985 °C": both values tell which is which.
 _BOTH_VALUES = re.compile(r"\d[^.;]{0,40}\b(?:against|instead of|rather than|versus|vs\.?)\s+\d")
 _BOTH = re.compile(r"\bthe (?:\w+er|more|less)\b[^,;]*,? the (?:\w+er|more|less)\b", re.IGNORECASE)
+# "A higher level makes it slower": what stands before is a condition of what follows.
+_CAUSES = re.compile(
+    r"\b(?:makes?|means?|leads? to|led to|results? in|resulted in|causes?|gives?|produces?"
+    r"|corresponds? to|implies|brings?|entails?)\b"
+)
 _EFFECT = re.compile(
     r"\s*(?:what (?:does|do|would|will|did)\b.*"
     r"\b(?:do|cause|change|bring about|lead to|result in)\b"
@@ -130,6 +134,11 @@ class Directed:
     near: frozenset[str]
     than: frozenset[str] = frozenset()
     condition: "Directed | None" = None
+
+    @property
+    def is_extreme(self) -> bool:
+        """Whether this names the most or the least of some amounts."""
+        return self.kind == "amount" and self.word.endswith("est")
 
     @property
     def rising(self) -> bool:
@@ -163,7 +172,7 @@ def against(
     """
     stated = directed_in_all(passages)
     asked = stems(question)
-    for sentence in sentences(answer):
+    for sentence in sentences(_ANSWERS.sub("", answer)):
         if _ADVICE.match(sentence) or _BOTH_VALUES.search(sentence):
             continue
         topic, said = frozenset(), directed_in(sentence)
@@ -171,10 +180,10 @@ def against(
             topic, on = topic_of(question)
             said = directed_in(sentence, topic)
             said = tuple(replace(one, condition=one.condition or on) for one in said)
-        present = asked | stems(sentence) if whole else None
+        present = asked | stems(sentence)
         found = (
-            contradicted(said, stated, present)
-            or denied(sentence, passages, present)
+            contradicted(said, stated, asked | stems(sentence), whole)
+            or denied(sentence, passages, present if whole else None)
             or reversed_change(sentence, passages)
         )
         if found:
@@ -198,23 +207,30 @@ def topic_of(question: str) -> tuple[frozenset[str], Directed | None]:
 
 
 def contradicted(
-    said: tuple[Directed, ...], stated: tuple[Directed, ...], present: frozenset[str] | None
+    said: tuple[Directed, ...],
+    stated: tuple[Directed, ...],
+    present: frozenset[str],
+    whole: bool = False,
 ) -> Conflict | None:
     """A direction whose nearest counterparts in the source all say the contrary.
 
-    `present` are the stems of which a counterpart may have no others, where that is wanted.
+    `present` are the stems of the answer and its question, where `whole` is wanted the only ones
+    that a counterpart may have.
     """
     for mine in said:
         agree, against, other = 0.0, 0.0, None
         for theirs in stated:
-            if present is not None and not within(theirs, mine, present):
+            if whole and not within(theirs, mine, present):
                 continue
+            on = theirs.condition
+            if on and not mine.condition and not on.near & present:
+                continue  # of something else that changes
             weight, sign = compare(mine, theirs)
             if sign > 0:
                 agree = max(agree, weight)
             elif weight > against:
                 against, other = weight, theirs
-        enough = NEAR if present is None else TOLD
+        enough = TOLD if whole else NEAR
         if other and against >= enough and agree < AGREED * against:
             return f"“{mine.word}” of {named(mine.near & other.near)}", f"“{other.word}”"
     return None
@@ -262,6 +278,8 @@ def overlap(mine: Directed, theirs: Directed) -> float:
     weight = sum(map(weigh, shared)) + 0.5 * sum(map(weigh, mine.than & theirs.than))
     # Of one set, the highest and the lowest are both told: that is no contradiction.
     superlatives = mine.word.endswith("est") and theirs.word.endswith("est")
+    if mine.is_extreme != theirs.is_extreme:
+        return 0.0  # "at the lowest dose" says nothing of how doses change
     return weight if (len(kinds) == 1 and not superlatives) or weight > ONE_WORD else 0.0
 
 
@@ -276,9 +294,9 @@ def order(mine: Directed, theirs: Directed) -> int:
         return 1
     first, second = mine.near - mine.than, mine.than - mine.near
     left, right = theirs.near - theirs.than, theirs.than - theirs.near
-    straight = len(first & left) + len(second & right)
+    # What is compared is named once, with what stands first: it is the same in both.
     crossed = len(first & right) + len(second & left)
-    return -1 if crossed > straight else 1
+    return -1 if crossed > len(second & right) else 1
 
 
 @lru_cache(maxsize=256)  # one source is asked about for every answer on it
@@ -296,7 +314,7 @@ def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Dir
     """The words of a sentence with a direction; `topic` stands for its pronouns."""
     found: list[Directed] = []
     conditions: list[Directed] = []
-    both = _BOTH.search(sentence)
+    both = _BOTH.search(sentence) or causes_another(sentence)
     before = topic
     for clause in clauses(sentence):
         subject = before if _PRONOUN.match(clause) else frozenset()
@@ -310,8 +328,18 @@ def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Dir
     return tuple(replace(one, condition=on) for one in found)
 
 
+def causes_another(sentence: str) -> bool:
+    """Whether a direction in a sentence brings about another one."""
+    cause = _CAUSES.search(sentence)
+    parts = (sentence[: cause.start()], sentence[cause.end() :]) if cause else ()
+    return bool(parts) and all(
+        any(plain(word.text.lower()) in SIGNS for word in words(part)) for part in parts
+    )
+
+
 def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Directed, bool]]:
     """The words of a clause with a direction, and whether each is a condition of others."""
+    clause = _LEAD.sub("", clause)
     than = _THAN.search(clause)
     limit = than.start() if than else len(clause)
     other = stems(clause[than.end() :]) if than else frozenset()
@@ -330,10 +358,10 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
     degree = 1
     for place, following in zip(places, [*places, -1][1:], strict=True):
         word = found[place].text.lower()
-        if word in _DEGREE and following == place + 1:  # "less symmetrical"
-            degree = _DEGREE[word]
+        if word in DEGREE and following == place + 1:  # "less symmetrical"
+            degree = DEGREE[word]
             continue
-        kind, sign = SIGNS[word]
+        kind, sign = SIGNS[plain(word)]
         sign, degree = sign * degree, 1
         start = found[place].start
         if NOT.search(clause, max(0, start - 14), start):
@@ -354,21 +382,3 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
         near = frozenset(one for one in near - adverbs if not one[0].isdigit())
         if near:
             yield Directed(word, kind, sign, near, other), conditional
-
-
-def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
-    """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
-    word = found[place].text.lower()
-    if word in _DEGREE and place + 1 < len(found):  # "less potent" is no less of anything
-        following = found[place + 1]
-        adjective = _ADJECTIVE.search(following.text) and following.text.lower() not in SIGNS
-        if adjective and clause[found[place].start :].startswith(
-            f"{found[place].text} {following.text}"
-        ):
-            return False
-    if word in WITH_IN and not clause.startswith(" in ", found[place].start + len(word)):
-        return False
-    if word not in SIGNS or word not in POSITIVE:
-        return word in SIGNS
-    compared = bool(place) and found[place - 1].text.lower() in _DEGREE
-    return compared or bool(_SAID_OF.search(clause, 0, found[place].start))

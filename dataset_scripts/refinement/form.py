@@ -10,9 +10,9 @@ from cephalo.dataset_scripts.refinement.words import content, stem
 LONG = 9  # words; an answer with as many is a sentence and ends as one
 HEDGED, HEDGE_SHARE = 3, 0.06  # points, and points for a word, from which an answer only hedges
 EMPTY = 2  # points of praise from which an answer is boilerplate
-LEADING_WORDS = 14  # an answer of more words may well take up its question
+LEADING_WORDS = 25  # an answer of more words may well take up its question
 ECHO = 4  # words after "yes" that only take up the question: "it is larger"
-CONTAINED = 0.99  # share of an answer's words that its question holds
+CONTAINED = 0.9  # share of an answer's words that its question holds
 
 REFUSAL = re.compile(
     r"\bI(?:['\u2019]m| am)\s+(?:sorry|unable|not able|afraid)\b|\bI\s+(?:cannot"
@@ -120,6 +120,7 @@ MARKDOWN = re.compile(
     r"(?m)^\s{0,3}#{1,6}\s\S|^\s*[-*+•]\s+\S|^\s*\|.*\||\*\*[^*\n]+\*\*|(?<!\w)__[^_\n]+__(?!\w)"
     r"|(?<![\w*])\*[A-Za-z][^*\n]*[A-Za-z]\*(?![\w*])"
     r"|(?<![\w\\])_[A-Za-z][^_\n]*[A-Za-z]_(?!\w)|`[^`\n]+`"
+    r"|\\[()\[\]]|&(?:nbsp|amp|lt|gt|quot|#\d+);"
     r"|\\(?:textbf|textit|emph|begin|item|section|mathrm|frac|text)\b|\$[^$\n]*[\\^_][^$\n]*\$"
 )
 _NUMBERED = re.compile(r"(?m)^\s*\(?\d{1,2}[.)]\s+\S")
@@ -173,6 +174,49 @@ _PRAISE = re.compile(
     r"|\binteresting\b|\bquite remarkable\b",
     re.IGNORECASE,
 )
+_EVERYTHING = (
+    r"(?:case|patient|system|material|situation|circumstance|condition|application|problem|person"
+    r"|disease|species|purpose|device|sample|user|climate|environment)s?"
+)
+_OVERCLAIM = re.compile(
+    r"\bguarante(?:e[sd]?|ed|eing) (?:to|that|success|for|complete|absolute)\b"
+    r"|\b(?:obsolete|superfluous forever|once and for all|for good|revolutioni[sz]\w+)\b"
+    r"|\bbeyond (?:any|all|every|a) (?:\w+ )?doubt\b"
+    r"|\bwithout (?:any |a )?(?:doubt|exception|side[- ]effects?|limit(?:ation)?s?|downsides?)\b"
+    r"|\b(?:conclusively|definitively|irrefutabl[ey]|undeniabl[ey]|unquestionabl[ey]"
+    r"|indisputabl[ey]|incontrovertibl[ey])\b"
+    r"|\b(?:100|a hundred) ?(?:%|per ?cent) (?:effective|safe|reliable|certain|accura\w+|cure\w*)"
+    r"|\b(?:completely|absolutely|perfectly|totally|entirely) (?:safe|harmless|risk[- ]free"
+    r"|reliable|certain)\b"
+    rf"|\b(?:in|for|of|under) (?:absolutely |literally )?(?:any|every|all(?: possible| known)?)"
+    rf" (?:\w+ )?{_EVERYTHING} (?:whatsoever|on earth|in the world|everywhere|worldwide|at all)\b"
+    rf"|\b(?:works?|cures?|solves?|succeeds?|holds?|applies|valid|optimal|best|ideal|suitable)"
+    rf" (?:equally )?(?:well )?(?:in|for|of|under|to)? ?(?:any|every|all) (?:\w+ ){{0,2}}"
+    rf"{_EVERYTHING}\b"
+    rf"|\b(?:cures?|heals?|prevents?|solves?|eliminates?) (?:\w+ ){{1,4}}(?:in|for|of|under) "
+    rf"(?:any|every|all) (?:\w+ )?{_EVERYTHING}\b"
+    r"|\bno (?:further|more|additional) (?:research|stud(?:y|ies)|tests?|testing|experiments?"
+    r"|trials?|validation|work|improvement|proof) (?:is|are|will be|would be) (?:\w+ )?"
+    r"(?:needed|required|necessary|possible)\b"
+    r"|\bno other (?:\w+ ){1,3}(?:can|could|will|would) ever\b"
+    r"|\b(?:superior|better|preferable) (?:to|than) (?:all|every|any) (?:other )?(?:known|existing"
+    r"|conventional|conceivable|possible|other)\b"
+    r"|\b(?:will|can|could) (?:soon |now |therefore )?(?:replace|eradicate|eliminate|cure) "
+    r"(?:all|every|any)\b"
+    r"|\bcan never (?:fail|be (?:surpassed|beaten|improved|wrong))\b"
+    r"|\bnever (?:fails?|again)\b|\bworld['\u2019]s (?:best|first|most)\b"
+    r"|\b(?:best|strongest|fastest|most \w+) (?:\w+ ){1,3}(?:ever (?:made|found|built|reported"
+    r"|measured)|in the world|of all times?)\b"
+    r"|\bprov(?:es?|en|ed|ing) (?:\w+ )?(?:for all times?|universally|that (?:all|every|any|no)\b)"
+    r"|\buniversal(?:ly valid)? (?:law|truth|cure|remedy|solution)\b|\bmiracle\b",
+    re.IGNORECASE,
+)
+# "It is not proven beyond doubt" claims no more than it should.
+_DENIED = re.compile(
+    r"\b(?:not|no|nor|cannot|can['\u2019]t|never|hardly|neither|without|whether|if|unless"
+    r"|rather than|far from|n['\u2019]t|does|do)\b[^.;]{0,40}$",
+    re.IGNORECASE,
+)
 _END = re.compile(r"[.!?…][\"'”\u2019)\]]*\s*$")
 _DANGLING = re.compile(
     r"(?:[:,;(\u2013\u2026-]|\.\.\.)\s*$"
@@ -185,6 +229,7 @@ _DANGLING = re.compile(
 _AGREES = re.compile(
     r"^\s*(?:yes|no|indeed|correct|right|exactly|true|certainly)\b[,.:;!\s]*", re.IGNORECASE
 )
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _NEUTRAL = frozenset(map(stem, ["called", "composed", "shown", "seen", "image", "figure", "panel"]))
 
 
@@ -219,11 +264,20 @@ def praise(text: str) -> str | None:
     return ", ".join(found[:4]) if len(found) >= EMPTY else None
 
 
+def overclaim(text: str) -> str | None:
+    """Certainty or generality that no single figure can give: "guaranteed to", "once and for
+    all"."""
+    for match in _OVERCLAIM.finditer(text):
+        if not _DENIED.search(text, max(0, match.start() - 60), match.start()):
+            return match.group()
+    return None
+
+
 def in_question(question: str, answer: str) -> str | None:
     """That an answer says no more than its question did."""
     said = _AGREES.sub("", answer)
     words = content(said) - _NEUTRAL
-    numbers = set(re.findall(r"\d[\d.,]*", said)) - set(re.findall(r"\d[\d.,]*", question))
+    numbers = set(_DIGITS.findall(said)) - set(_DIGITS.findall(question))
     if not words or len(said.split()) > LEADING_WORDS or numbers:
         return None
     if "?" in question and _offers(question):

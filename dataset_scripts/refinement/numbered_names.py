@@ -22,6 +22,7 @@ _GRADED = re.compile(
     r"|alloys?\b|grade\b)",
     re.IGNORECASE,
 )
+_SLASHED = re.compile(r"[A-Za-z]\w*\d\w*(?:/\w+)*/$")  # strains and codes: BJ01/2011/55
 _FACTOR = re.compile(r"[\u03c0\u03a0] ?/ ?$")  # of a formula: "π/4 d²"
 PLANE = re.compile(r"[(\[{<\u27e8]\s?(?:-?\d\s?){3,4}[)\]}>\u27e9]")
 _GREEK = r"A-Za-z\u0391-\u03c9"
@@ -46,6 +47,8 @@ def is_in_name(text: str, start: int, end: int, digits: str) -> bool:
     `digits` are those of the number, which may begin with a sign.
     """
     before = text[max(start - 48, 0) : start] + ("-" if text[start] == "-" else "")
+    if _SLASHED.search(before):
+        return True
     if _FACTOR.search(before) or _REFERENCE.search(before) or _GRADE.search(before):
         return True
     hyphened = _HYPHENED.search(before)

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.claims import SMALL, Claim
-from cephalo.dataset_scripts.refinement.printed import axes_of, printed_words
+from cephalo.dataset_scripts.refinement.printed import axes_of, has_scale, printed_words
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, digits_of, fold, parse
 from cephalo.dataset_scripts.refinement.quotation import Source
 from cephalo.dataset_scripts.refinement.results import dimension
 from cephalo.dataset_scripts.refinement.support import states
 from cephalo.dataset_scripts.refinement.units import UNIT, Unit, unit
-from cephalo.dataset_scripts.refinement.words import sentences
 
 _RATIO = re.compile(r"\b(?:ratio|factor) (?:of|is) (?:about |roughly |nearly )?$")
 # Before what changed by so much, and between what it changed from and to.
@@ -22,7 +21,6 @@ _CHANGED = re.compile(
 )
 _FROM_TO = re.compile(r"\s(?:to|and|against|versus)\s(?:about |roughly |only )?")
 BEFORE = 40  # characters before a quantity that say what it is
-LEAST_OF_OTHER = 2  # quantities of an answer in one sentence on another figure
 FAR = 9.0  # times that a value is off in another unit; prefixes differ by ten and more
 OFF = 0.2  # share of a ratio of rounded values that it may be off
 NEAR = 3.0  # times that a value may lie beyond what is stated in the right unit
@@ -43,11 +41,18 @@ def objection(claim: Claim, claims: list[Claim], source: Source, seen: bool) -> 
         return f"the figure has {right}"
     if told := against_told(claim, claims):
         return f"{told} give another result"
-    if passage := only_in_other_figure(claim, claims, source):
-        return f"said of another figure: {passage}"
-    if is_many(claim):
+    if is_many(claim) and not has_scale(source):
         return "no count of the source or of a list in it"
-    return None if seen or claim.is_small_count else "neither in the source nor a result"
+    if seen or claim.is_small_count or elsewhere(one, source):
+        return None
+    return "neither in the source nor a result"
+
+
+def elsewhere(one: Quantity, source: Source) -> bool:
+    """Whether the paper states a quantity with a unit at another figure, so that it is not made
+    up."""
+    told = (other for passages in source.others for said in passages for other in parse(said))
+    return one.unit is not None and any(other.unit and states(other, one) for other in told)
 
 
 def is_many(claim: Claim) -> bool:
@@ -164,24 +169,3 @@ def against_told(claim: Claim, claims: Iterable[Claim]) -> str | None:
         results += (large - small,) if dimension(one) == dimension(beside[0]) else ()
     far = all(abs(result - said) > OFF * max(result, said) for result in results)
     return f"{beside[0].text} and {beside[1].text}" if far else None
-
-
-def only_in_other_figure(claim: Claim, claims: list[Claim], source: Source) -> str | None:
-    """What another figure of the paper says that states a claim, and others beside it."""
-    here = [other.quantity for other in claims if other.text is claim.text and is_exact(other)]
-    if len(here) < LEAST_OF_OTHER or claim.quantity not in here:
-        return None
-    if any(states(other, one) for other in parse(source.text) for one in here if other.unit):
-        return None
-    for passages in source.others:
-        for sentence in (said for passage in passages for said in sentences(passage)):
-            told = [one for one in parse(sentence) if one.unit]
-            if all(any(states(other, one) for other in told) for one in here):
-                return sentence[:60]
-    return None
-
-
-def is_exact(claim: Claim) -> bool:
-    """Whether a claim is a value with a unit that is not said to be about so much."""
-    one = claim.quantity
-    return bool(one.unit) and one.kind == "value" and not one.approximate

@@ -19,6 +19,7 @@ from cephalo.dataset_scripts.refinement.words import (
     clause_around,
     named,
     sentences,
+    spelled_out,
     stems,
     words,
 )
@@ -49,10 +50,13 @@ _LIST_GAP = re.compile(
     r"(?:\s*±\s*[\d.]*)?[\s,;%°]*(?:\([^()]{0,30}\))?[\s,;%°]*(?:,|\band\b|\bor\b)?[\s,]*(?:±\s*)?$"
 )
 _ITEMS = re.compile(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+|\s*&\s*")
-_VERB = re.compile(
-    r"\b(?:were|was|are|is|had|have|has|amounts?|amounted|reach(?:es|ed)?|equals?|deliver(?:s|ed)?"
-    r"|exhibit(?:s|ed)?|show(?:s|ed)?|gives?|gave|respectively)\b|="
+_AFTER_ITEM = re.compile(
+    r",|\s(?:were|was|are|is|had|have|has|amounts?|reach(?:es)?|equals?|delivers?|exhibits?|shows?"
+    r"|gives?|gave|led|rose|fell|grew|respectively|for|of|in|on|at|by|from|with|under|to|that|which"
+    r"|as|\w{3,}ed)\b|="
 )
+LONGEST_ITEM = 7  # words
+NEAREST = 2  # lists before quantities, of which one or both say whose they are
 _STOP = re.compile(
     r".*\b(?:for|of|in|on|at|by|the|from|with|under|between|against|to|that|values?|as)\s",
     re.DOTALL,
@@ -77,7 +81,7 @@ class Owned:
 
 def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | None:
     """The first quantity of an answer that the source states of something else, in a line."""
-    stated = owned_in_all(passages)
+    stated = owned_in_all(spelled_out(passages))
     asked = stems(fold(question))
     told = parse(fold(answer))
     # What stands in a working is nobody's there.
@@ -126,7 +130,10 @@ def outweighed(
         if rival.place != right.place:
             theirs -= right.around
             ours |= right.around - rival.near - rival.around
-        weight = weigh(said, theirs, asked)
+        if not bare(said) and not theirs & said.near:
+            continue  # named in the question only
+        designated = all(len(one) == 1 for one in theirs & said.near)  # "Group 1", "arm A"
+        weight = NAME if designated and theirs & said.near else weigh(said, theirs, asked)
         if weight >= RIVAL and weight >= OUTWEIGHS * weigh(said, ours, asked):
             return right.near - rival.near or right.near, theirs & (said.near | asked)
     return None
@@ -139,10 +146,14 @@ def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
     total = sum(map(weight_of, owner & said.near))
     if said.alone:
         # "It is 79 Ω." leaves it to the question whose that is.
-        bare = all(weight_of(word) <= GENERIC for word in said.near)
-        share = 1.0 if bare else FROM_QUESTION
+        share = 1.0 if bare(said) else FROM_QUESTION
         total += share * sum(map(weight_of, (owner & asked) - said.near))
     return total
+
+
+def bare(said: Owned) -> bool:
+    """Whether nothing stands with a quantity that tells whose it is."""
+    return all(weight_of(word) <= GENERIC for word in said.near)
 
 
 def weight_of(one: str) -> float:
@@ -218,7 +229,7 @@ def owned_in(
     measures = sorted(filter(is_measure, every), key=lambda one: (kind(one), one.start))
     for _, group in groupby(measures, key=kind):
         alike = list(group)
-        paired = respective(bare, alike) if "respectively" in sentence else {}
+        paired = respective(bare, alike) if "respective" in sentence else {}
         for one, (start, end) in zip(alike, shares(sentence, alike), strict=True):
             if within_clause:
                 first, last = clause_around(sentence, one.start)
@@ -290,14 +301,9 @@ def respective(sentence: str, alike: list[Quantity]) -> dict[int, frozenset[str]
     for run in runs:
         if len(run) < 2:
             continue
-        lists = [
-            one
-            for one in (
-                items_before(sentence[: run[0].start], len(run)),
-                items_after(sentence[run[-1].end :], len(run)),
-            )
-            if one
-        ]
+        lists = lists_before(sentence[: run[0].start], len(run))
+        if after := items_after(sentence[run[-1].end :], len(run)):
+            lists.append(after)
         listed = frozenset().union(*(stems(item) for one in lists for item in one))
         first, last = clause_around(sentence, run[0].start)
         last = max(last, run[-1].end)
@@ -308,16 +314,28 @@ def respective(sentence: str, alike: list[Quantity]) -> dict[int, frozenset[str]
     return found
 
 
-def items_before(text: str, count: int) -> list[str]:
-    """The last list of `count` items before the verb at the end of `text`."""
-    verbs = list(_VERB.finditer(text))
-    text = text[: verbs[-1].start()] if verbs else text
-    parts = [part for part in _ITEMS.split(text) if part.strip()]
-    if len(parts) < count:
-        return []
-    items = parts[-count:]
-    items[0] = _STOP.sub("", items[0])
-    return items if all(len(item.split()) <= 7 for item in items) else []
+def lists_before(text: str, count: int) -> list[list[str]]:
+    """The last NEAREST lists of `count` items in `text`, each item without the words around it."""
+    # "Phen (1 μM) and K+ (80 mM)" are two names.
+    text = re.sub(r"\([^()]{0,60}\)", lambda found: " " * len(found.group()), text)
+    joints = list(_ITEMS.finditer(text))
+    found: list[list[str]] = []
+    for last in range(len(joints) - 1, count - 3, -1):
+        within = joints[last - count + 2 : last + 1]
+        if "," in within[-1].group().strip(", ") or not re.search(r"and|&", within[-1].group()):
+            continue
+        start = joints[last - count + 1].end() if last > count - 2 else 0
+        end = joints[last + 1].start() if last + 1 < len(joints) else len(text)
+        starts = [start, *(one.end() for one in within)]
+        ends = [*(one.start() for one in within), end]
+        items = [text[one:other] for one, other in zip(starts, ends, strict=True)]
+        items[0] = _STOP.sub("", items[0])
+        items[-1] = _AFTER_ITEM.split(items[-1])[0]
+        if all(stems(item) and len(item.split()) <= LONGEST_ITEM for item in items):
+            found.append(items)
+            if len(found) == NEAREST:
+                break
+    return found
 
 
 def items_after(text: str, count: int) -> list[str]:
@@ -326,4 +344,5 @@ def items_after(text: str, count: int) -> list[str]:
     text = re.split(r",?\s*\brespectively\b|;|\.\s", text)[0]
     text = re.sub(r"^\W*\w*\s*(?:at|for|in|of|on|to|corresponding to|assigned to)\s", "", text)
     parts = [part for part in _ITEMS.split(text) if part.strip()]
-    return parts if len(parts) == count and all(len(one.split()) <= 7 for one in parts) else []
+    short = all(len(one.split()) <= LONGEST_ITEM for one in parts)
+    return parts if short and len(parts) == count else []

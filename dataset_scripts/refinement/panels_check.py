@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from cephalo.dataset_scripts.refinement.quantities import without_quantities
 from cephalo.dataset_scripts.refinement.words import UNSPECIFIC, sentences, stems
@@ -36,6 +36,13 @@ _CUTS = [
     re.compile(one)
     for one in (r"[.;]\s", r",?\s(?:while|whereas|but)\s", r",\sand\s", r",|\sand\s")
 ]
+# A question whose answer is a panel says itself what that panel shows.
+_WHERE = re.compile(
+    r"\b(?:which|what)\s(?:of the\s)?(?:two\s|three\s)?(?:panel|part|image|plot|graph|map"
+    r"|micrograph|diagram|curve|spectr|picture|photo)|^\W*where\b",
+    re.IGNORECASE,
+)
+_MOST = re.compile(r"\b(?:most|least|more|less|\w+est)\b", re.IGNORECASE)  # told by the image only
 # "The potentials are in panel (b)", in contrast to "Panel (b) shows the potentials".
 _BACKWARD = re.compile(
     r"\b(?:in|by|of|from|shown|seen|drawn|plotted|given|displayed|mapped|depicted|presented|found)\s+$"
@@ -50,36 +57,80 @@ def wrong_panel(
     if len(profile) < 2:
         return None
     asked = stems(question)
-    for place, (letters, part) in enumerate(parts(answer)):
+    every = parts(answer)
+    if swap := swapped(every, asked, profile):
+        return swap
+    only = len(every) == 1 and bool(_WHERE.search(question)) and not _MOST.search(question)
+    for place, (letters, part) in enumerate(every):
         known = [letter for letter in letters if letter in profile]
         if not known:
             continue
-        said = stems(without_quantities(part))  # "10 C" is no carbon
-        elliptic = not place and len(said) <= FEW
+        said = said_of(part)
+        elliptic = only or (not place and len(said) <= FEW)
         words, less = (said | asked, frozenset()) if elliptic else (said, asked)
         fits = {letter: fit(words, less, profile[letter]) for letter in profile}
         own = max(fits[letter] for letter in known)
         rest = {other: fits[other] for other in profile if other not in letters}
         best = max(rest, key=lambda one: rest[one], default=None)
         if best and rest[best] >= own + AHEAD and rest[best] >= TIMES * own:
-            shared = sorted(words & profile[best].keys(), key=lambda one: -profile[best][one])
+            shared = sorted(
+                (one for one in words & profile[best].keys() if counts(one, profile[best])),
+                key=lambda one: (-profile[best][one], one),
+            )
             telling = [one for one in words - UNSPECIFIC if not one[0].isdigit()]
-            if len(shared) < SHARED * len(telling):
+            lone = len(shared) < FEW <= len(telling) and not elliptic
+            if lone or len(shared) < SHARED * len(telling):
                 continue  # a word among many may be that of any panel
             return f"panel ({known[0]}): {', '.join(shared[:3])} is said of panel ({best})"
     return None
 
 
+def said_of(part: str) -> frozenset[str]:
+    """The stems of what is said of a panel, with its numbers but without units: "10 C" is no
+    carbon."""
+    numbers = frozenset(one for one in stems(part) if one[0].isdigit())
+    return stems(without_quantities(part)) | numbers
+
+
+def swapped(
+    every: list[tuple[list[str], str]], asked: frozenset[str], profile: dict[str, dict[str, float]]
+) -> str | None:
+    """Two panels of which an answer says of each what is the other's, in a line."""
+    single = [(letters[0], said_of(part)) for letters, part in every if len(letters) == 1]
+    single = [(letter, said) for letter, said in single if letter in profile]
+    for (first, said), (second, said_too) in combinations(single, 2):
+        if first == second:
+            continue
+        left, right = apart(profile[first], profile[second]), apart(profile[second], profile[first])
+        own = fit(said, asked, left), fit(said_too, asked, right)
+        cross = fit(said, asked, right), fit(said_too, asked, left)
+        far = sum(cross) >= AHEAD + sum(own) and sum(cross) >= TIMES * sum(own)
+        if far and cross[0] > own[0] and cross[1] > own[1]:
+            words = sorted(said & right.keys(), key=lambda one: (-right[one], one))
+            return f"panels ({first}) and ({second}) are swapped: {', '.join(words[:3])}"
+    return None
+
+
+def apart(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """The stems of a panel that another one does not have."""
+    return {word: weight for word, weight in one.items() if word not in other}
+
+
 def fit(words: frozenset[str], asked: frozenset[str], profile: dict[str, float]) -> float:
     """How well words are those of a panel.
 
-    Numbers stand with many panels, and what is `asked` may be asked of all.
+    What is `asked` may be asked of all.
     """
     return sum(
-        profile.get(word, 0.0) * (ASKED if word in asked else 1.0)
-        for word in words
-        if not word[0].isdigit()
+        profile[word] * (ASKED if word in asked else 1.0)
+        for word in words & profile.keys()
+        if counts(word, profile)
     )
+
+
+def counts(word: str, profile: dict[str, float]) -> bool:
+    """Whether a stem tells a panel: a number does so only where nothing else does."""
+    return not word[0].isdigit() or all(one[0].isdigit() for one in profile)
 
 
 @lru_cache(maxsize=64)  # one figure is asked about many times

@@ -123,7 +123,7 @@ def printed_basis(claim: Claim, source: Source) -> str | None:
             for other in parse(word):
                 if other.unit:
                     found = states(other, one)
-                elif not one.noun and (told_axes or digits_of(one) > 1):
+                elif digits_of(one) > 1 or (told_axes and not one.noun):
                     ticks = (replace(other, unit=title) for title in titled)
                     found = any(one.place <= tick.place and agrees(one, tick) for tick in ticks)
                 else:

@@ -129,7 +129,7 @@ _SCALED_WORDS = {
 _PLAIN_WORDS = {
     **{name: name for name in ("minute", "hour", "day", "week", "month", "year", "inch", "foot")},
     **{name: name for name in ("decibel", "atmosphere", "radian", "tonne", "pixel", "degree")},
-    **{"micron": "micrometer", "angstrom": "angstrom", "ångström": "angstrom"},
+    **{"ton": "tonne", "micron": "micrometer", "angstrom": "angstrom", "ångström": "angstrom"},
     **{"ångstrom": "angstrom", "degree celsius": "degC", "degree centigrade": "degC"},
     **{"degree fahrenheit": "degF", "celsius": "degC", "deg": "degree", "rev": "turn"},
     **{"wavenumber": "1 / centimeter", "part per million": "ppm"},

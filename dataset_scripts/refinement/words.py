@@ -78,6 +78,7 @@ _ALIASES = {
     **{"diffractogram": "XRD", "voltammogram": "CV", "voltammetry": "CV"},
 }
 _IRREGULAR = {"spectra": "spectrum", "axes": "axis", "analyses": "analysis", "nuclei": "nucleus"}
+_IRREGULAR |= {"men": "male", "man": "male", "women": "female", "woman": "female"}
 # Elements by name, which stand for their symbols and the other way round.
 ELEMENTS = {
     name: symbol.lower()
@@ -298,7 +299,7 @@ def spelled_out(passages: tuple[str, ...]) -> tuple[str, ...]:
     for passage in passages:
         for found in _DEFINED.finditer(passage):
             short = found["short"] or found["named"]
-            parts = (found["before"] or found["after"]).split()
+            parts = re.split(r"[\s-]+", (found["before"] or found["after"]).strip())
             parts = parts[-len(short) :] if found["short"] else parts[: len(short)]
             if "".join(part[0] for part in parts).lower() == short.lower():
                 meanings[short] = " ".join(parts)
