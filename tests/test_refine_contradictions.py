@@ -187,3 +187,10 @@ def test_an_answer_that_its_question_holds_ends_as_it_likes():
 def test_medicine_without_a_physician_is_unsafe(answer):
     assert "protection" in unsafe_instruction(answer)
     assert unsafe_instruction(f"Never do this: {answer[0].lower()}{answer[1:]}") is None
+
+
+def test_phrases_of_praise_are_counted_once_and_terms_are_none():
+    assert form.praise("It is fascinating and offers valuable insights.")
+    assert form.praise("Many informative positions survive; informative sites are rare.") is None
+    assert form.praise("A fascinating curve, and a fascinating slope.") is None
+    assert form.praise("The two phases are visually alike; the film is less informative.") is None

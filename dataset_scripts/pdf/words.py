@@ -1,9 +1,4 @@
-"""Words of a document and of English, by which joined, parted and mangled words are found.
-
-`english.txt` has the words in small letters of SCOWL, sizes 10 to 35, American and British:
-copyright 2000-2018 by Kevin Atkinson; permission to use, copy, modify, distribute and sell these
-word lists is granted without fee, provided that this notice appears in all copies.
-"""
+"""Words of a document and of English, by which joined, parted and mangled words are found."""
 
 import re
 from collections.abc import Iterable
@@ -13,6 +8,7 @@ from importlib.resources import files
 
 from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, Vocabulary, read_vocabulary
 
+_DICTIONARY = "frequency_dictionary_en_82_765.txt"  # a word and how often it was met, a line
 _ENGLISH = 0.6  # of the words of English papers are in the list, 0.2 of those in other languages
 _OFTEN = 2  # times that a document writes a word of its own
 _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
@@ -32,8 +28,9 @@ _SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl"
 
 @cache
 def english() -> frozenset[str]:
-    """English words of two letters and more."""
-    return frozenset((files(__package__) / "english.txt").read_text(encoding="ascii").split())
+    """English words in small letters, American and British, from the dictionary of symspellpy."""
+    lines = (files("symspellpy") / _DICTIONARY).read_text(encoding="utf-8-sig").splitlines()
+    return frozenset(line.partition(" ")[0] for line in lines)
 
 
 def vocabulary_of(lines: Iterable[str]) -> Vocabulary:

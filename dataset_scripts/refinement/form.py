@@ -9,7 +9,7 @@ from cephalo.dataset_scripts.refinement.words import content, stem
 
 LONG = 9  # words; an answer with as many is a sentence and ends as one
 HEDGED, HEDGE_SHARE = 3, 0.06  # points, and points for a word, from which an answer only hedges
-EMPTY = 2  # points of praise from which an answer is boilerplate
+EMPTY = 2  # different phrases of praise from which an answer is boilerplate
 LEADING_WORDS = 25  # an answer of more words may well take up its question
 ECHO = 4  # words after "yes" that only take up the question: "it is larger"
 CONTAINED = 0.9  # share of an answer's words that its question holds
@@ -158,11 +158,13 @@ _WEAK_HEDGE = re.compile(
 _PRAISE = re.compile(
     r"\b(?:valuable|useful|important|deep(?:er)?|key) (?:insights?|resource)\b"
     r"|\bdeeper understanding\b"
-    r"|\bcomprehensive (?:overview|understanding|look|picture|view)\b|\bvisually\b"
+    r"|\bcomprehensive (?:overview|understanding|look|picture|view)\b"
+    r"|\bvisually (?:appealing|striking|engaging|represents?|illustrates?|demonstrates?)\b"
     r"|\bfascinating\b|\bshowcas\w+"
     r"|\bit is (?:important|worth|interesting|crucial|essential) (?:to note|noting"
     r"|mentioning)\b|\bpaves? the way\b"
-    r"|\b(?:informative|insightful|compelling|remarkable work|nice and|eye-catching)\b"
+    r"|\b(?:very|highly|most|quite|so) informative\b"
+    r"|\b(?:insightful|compelling|remarkable work|nice and|eye-catching)\b"
     r"|\b(?:the|any) (?:readers?|viewers?|audience)\b"
     r"|\bexcellent example\b|\bthe power of\b|\bdelv(?:e|es|ing)\b|\bsheds? light\b"
     r"|\bin conclusion\b"
@@ -260,7 +262,7 @@ def only_hedges(text: str) -> str | None:
 
 def praise(text: str) -> str | None:
     """Phrases that would fit any image."""
-    found = [match.group() for match in _PRAISE.finditer(text)]
+    found = list(dict.fromkeys(match.group().casefold() for match in _PRAISE.finditer(text)))
     return ", ".join(found[:4]) if len(found) >= EMPTY else None
 
 
