@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 from test_dedup import plot, row, write
 
+from benchmarks.copies.__main__ import kept_out
 from benchmarks.copies.alterations import ALTERATIONS, beside
 from benchmarks.copies.strangers import fibres, with_data_bar
 from benchmarks.copies.strangers import plot as framed_plot
@@ -75,6 +76,12 @@ def test_parts_link_their_documents_in_any_number_of_processes(figure, tmp_path)
     assert sorted(linked(tmp_path / "one", images)) == [(0, 3), (0, 4), (1, 5), (3, 4)]
     again = linked(tmp_path / "one", images, workers=2)
     assert sorted(again) == [(0, 3), (0, 4), (1, 5), (3, 4)]
+
+
+def test_the_benchmark_tells_copies_that_are_kept_out_from_others():
+    """Of three figures the second is kept out; joined with the next, two copies show it."""
+    rows = [row(n, plot(n, (480, 360)), f"Plate {n} of series {n} alone") for n in range(3)]
+    assert kept_out(rows, "joined, left").split() == ["2", "1.000", "1", "0"]
 
 
 def test_a_shared_data_bar_or_frame_links_no_strangers(tmp_path):
