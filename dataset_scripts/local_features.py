@@ -19,8 +19,9 @@ KEYPOINTS = 300  # of a picture of `AREA`, in proportion of another
 AREA, COLUMN_AREA = 65_536, 400_000
 SMALLEST, LARGEST = 0.45, 1.7  # times `AREA`
 FEWEST = 0.6  # times `KEYPOINTS`
-# SIFT's thresholds: faint lines count too, and where a line bends but little.
-CONTRAST, EDGE = 0.01, 25
+# SIFT's thresholds: faint lines count too, and where a line bends but little. With a contrast below
+# 6 / 255 OpenCV refines each speck of a flat ground, which takes half as long again.
+CONTRAST, EDGE = 0.024, 25
 # Corners beside them, for line drawings, where SIFT finds little but letters and hatching: of a
 # picture of `AREA`; the share of the strongest one's strength, pixels between them, and pixels of
 # each side of the square in which a corner is looked for.
@@ -83,11 +84,14 @@ def local_features(grey: Image.Image) -> Local:
     """The local features of an image of mode "L"."""
     picture = working_picture(grey)
     share = max(share_of(grey.width * grey.height), FEWEST)
-    sift = detector(round(KEYPOINTS * share))
+    wanted = round(KEYPOINTS * share)
+    sift = detector(wanted)
     found, descriptors = sift.detectAndCompute(picture, None)
     order = sorted(range(len(found)), key=lambda one: (-found[one].response, found[one].pt))
     # Corners are described separately, on the picture as it is; SIFT doubles it for its keypoints.
-    others, other_descriptors = sift.compute(picture, corners(picture, round(CORNERS * share)))
+    # Where it finds all that are wanted, corners found no further crop or panel of 201 figures.
+    beside = corners(picture, round(CORNERS * share)) if len(found) < wanted else []
+    others, other_descriptors = sift.compute(picture, beside) if beside else ((), None)
     all_descriptors = [
         some
         for some in (descriptors[order] if found else None, other_descriptors)

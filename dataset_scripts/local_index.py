@@ -26,9 +26,10 @@ BUFFERED = 4_000_000  # postings in memory before they are appended to the files
 WINDOW = 10  # postings behind each, in their order, with which it is compared
 # Bits of two numbers that must agree, in a corpus of 256 pictures. With each doubling, strangers
 # agree by chance in about one bit more among those first, and two more in the best of all votes.
-MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 21, 1, 2
+MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 18, 1, 2
 SMALL_CORPUS = 256
-CANDIDATES = 16  # with which a picture is compared, at most, of those that come later
+CANDIDATES = 8  # with which a picture is compared, at most, of those that come later
+FEW_KEYPOINTS = 10  # added to a picture's, by whose root its votes are divided: one vote is chance
 # A pair may be mirrored or not where the other way has so large a share of the best one's votes.
 AS_LIKELY, EITHER = 0.34, 2
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
@@ -98,6 +99,7 @@ class LocalIndex:
         self._records = (folder / "local").open("wb")
         self._ends = (folder / "local.ends").open("wb")
         self._documents = (folder / "local.documents").open("wb")
+        self._keypoints = (folder / "local.keypoints").open("wb")
         self._postings: list[list[np.ndarray]] = [[] for _ in KEY_BYTES]  # by order
         self._buffered = 0
 
@@ -106,6 +108,7 @@ class LocalIndex:
         self._records.write(encoded.record)
         self._ends.write(self._records.tell().to_bytes(8, "little"))
         self._documents.write(document.to_bytes(4, "little"))
+        self._keypoints.write(max(map(len, encoded.words), default=0).to_bytes(2, "little"))
         for order, words in enumerate(encoded.words):
             postings = np.empty(len(words), POSTING)
             postings["word"], postings["picture"] = words, self.size
@@ -118,7 +121,7 @@ class LocalIndex:
     def close(self) -> None:
         """Write what is left; pictures can be found then."""
         self._flush()
-        for file in (self._records, self._ends, self._documents):
+        for file in (self._records, self._ends, self._documents, self._keypoints):
             file.close()
 
     def _flush(self) -> None:
@@ -212,18 +215,23 @@ def candidates(folder: Path, pictures: int) -> Iterator[np.ndarray]:
         for part in range(PARTS)
         if (path := folder / f"votes-{part}").exists() and path.stat().st_size
     ]
+    keypoints = np.fromfile(folder / "local.keypoints", "<u2")
     min_score = 1 + (SCORE_GROWTH - MIN_BITS_GROWTH) * growth(pictures)
     for start in range(0, pictures, PICTURES_A_RANGE):
         bounds = np.array([start, start + PICTURES_A_RANGE], np.uint64) << np.uint64(32)
         votes = [run[slice(*np.searchsorted(run["pair"], bounds))] for run in runs]
         if not sum(map(len, votes)):
             continue
-        yield best_of(add_up(np.concatenate(votes)), min_score)
+        yield best_of(add_up(np.concatenate(votes)), keypoints, min_score)
 
 
-def best_of(votes: np.ndarray, min_score: float) -> np.ndarray:
+def best_of(votes: np.ndarray, keypoints: np.ndarray, min_score: float) -> np.ndarray:
     """The pairs and their ways, (n, 3) as `candidates` has them, whose best transform has enough
-    votes, the best of each first picture."""
+    votes, the best of each first picture; `keypoints` (pictures,) that each picture has.
+
+    Votes by chance grow with the keypoints of the other picture, and vary by their root. So those
+    for a crop of a plot, with few keypoints, count more than as many for a micrograph.
+    """
     mirrored, lightness = votes["transform"] >> 15, -votes["weight"].astype(np.int64)
     # The heaviest transform of each pair, as it is and mirrored.
     votes = votes[np.lexsort((votes["transform"], lightness, mirrored, votes["pair"]))]
@@ -241,8 +249,9 @@ def best_of(votes: np.ndarray, min_score: float) -> np.ndarray:
     enough = votes["weight"] >= min_score
     votes, ways = votes[enough], ways[enough]
     first = votes["pair"] >> np.uint64(32)
-    order = np.lexsort((-votes["weight"].astype(np.int64), first))
+    other = (votes["pair"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    scores = votes["weight"] / np.sqrt(keypoints[other] + FEW_KEYPOINTS)
+    order = np.lexsort((-scores, first))
     ranks = np.arange(len(order)) - np.searchsorted(first[order], first[order])
     kept = np.sort(order[ranks < CANDIDATES])
-    other = votes["pair"][kept] & np.uint64(0xFFFFFFFF)
-    return np.column_stack([first[kept], other, ways[kept]]).astype(np.int64)
+    return np.column_stack([first[kept], other[kept], ways[kept]]).astype(np.int64)

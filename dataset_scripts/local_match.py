@@ -76,12 +76,12 @@ def is_in(one: Local, other: Local) -> bool:
 
 def fits(one: Local, other: Local, transform: np.ndarray) -> bool:
     """Whether a picture agrees with another, pixel by pixel, near a transform."""
-    fitted = fit(transform, one.picture, other.picture)
-    if fitted is None or not is_likely(fitted):
-        return False
     corners = (np.array(one.picture.shape[::-1]) - 1) * CORNERS
-    moved = corners @ fitted[:, :2].T + fitted[:, 2]
-    return agrees(lay_over(one, other, fitted, moved, EXACT), EXACT)
+    for fitted in fit(transform, one.picture, other.picture):
+        moved = corners @ fitted[:, :2].T + fitted[:, 2]
+        if is_likely(fitted) and agrees(lay_over(one, other, fitted, moved, EXACT), EXACT):
+            return True
+    return False
 
 
 def match(one: Local, other: Local) -> tuple[np.ndarray, np.ndarray]:
@@ -120,18 +120,19 @@ def likely_transforms(points: np.ndarray, others: np.ndarray) -> Iterator[Transf
     They come nearest first. Each gives a similarity transform by itself, so the first ones are all
     tried, and nothing by chance.
     """
-    places, angles = points[:, :2].astype(np.float64), points[:, 3].astype(np.float64)
-    targets = others[:, :2].astype(np.float64)
-    scales, turns = others[:, 2] / points[:, 2].astype(np.float64), others[:, 3] - angles
+    scales, turns = others[:, 2] / points[:, 2], others[:, 3] - points[:, 3]
+    logs, directions = np.log(scales), np.column_stack([np.cos(turns), np.sin(turns)])
+    agreeing = directions[:GUESSES] @ directions.T > np.cos(MAX_ANGLE_ERROR)
+    agreeing &= np.abs(logs - logs[:GUESSES, None]) < MAX_SCALE_ERROR
+    if len(points) < MIN_INLIERS or agreeing.sum(1).max() < MIN_INLIERS:
+        return
     # As complex numbers: turned and scaled about each of the guesses, (guesses, matches).
+    places, targets = points[:, :2].astype(np.float64), others[:, :2].astype(np.float64)
     ones, twos, tries = places @ (1, 1j), targets @ (1, 1j), np.s_[:GUESSES, None]
-    logs, directions = np.log(scales), np.exp(1j * turns)
-    steps = (ones - ones[tries]) * (scales * directions)[tries]
-    agreeing = np.abs(steps - (twos - twos[tries])) < MAX_ERROR * 3 + GUESS_ERROR * np.abs(steps)
-    agreeing &= np.abs(logs - logs[tries]) < MAX_SCALE_ERROR
-    agreeing &= (directions * directions[tries].conj()).real > np.cos(MAX_ANGLE_ERROR)
+    steps = (ones - ones[tries]) * (scales * np.exp(1j * turns))[tries]
+    agreeing &= np.abs(steps - (twos - twos[tries])) < MAX_ERROR * 3 + GUESS_ERROR * np.abs(steps)
     left = agreeing.copy()
-    for _ in range(TRANSFORMS if len(left) else 0):
+    for _ in range(TRANSFORMS):
         guess = int(left.sum(1).argmax())
         if left[guess].sum() < MIN_INLIERS:
             return

@@ -7,7 +7,6 @@ come to lie in the other, for all likely pairs at once. Transforms are fitted to
 enhanced correlation coefficient (Evangelidis and Psarakis, PAMI 2008).
 """
 
-import functools
 from collections.abc import Iterator
 
 import cv2
@@ -29,8 +28,10 @@ BLUR = 7  # pixels of a box, as wide as a Gaussian of 2: about the error of a pa
 MIN_INSIDE = 0.5  # of the points, that lie in the other picture
 MIN_CORRELATION = 0.8  # of the grey levels of points, to be fitted
 BEST = 2  # transforms that are fitted
-STEPS, STEP_SIZE = 20, 1e-3  # of the fit: iterations, change of the correlation at which it ends
-FIT_BLUR = 5  # pixels, OpenCV's size of the fit's filter
+# Two fits: iterations, change of the correlation at which they end, pixels of OpenCV's filter. The
+# wide filter finds a place from farther away. The narrow one fits pictures of other sharpness, as
+# a crop is that is looked at at a larger scale.
+FITS = ((20, 1e-3, 5), (60, 1e-4, 3))
 
 
 def transforms_of_pairs(
@@ -67,12 +68,15 @@ def similarities(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, n
     kept = np.argsort(rivals(places) * rivals(targets), kind="stable")[:MATCHES]
     places, targets = places[kept], targets[kept]
     ones, twos = places[:, :2] @ (1, 1j), targets[:, :2] @ (1, 1j)
-    first, second = pairs_of(len(ones))
+    logs = np.log(targets[:, 2] / places[:, 2])
+    directions = np.exp(1j * (targets[:, 3] - places[:, 3]))
+    # What agrees with a transform within an error agrees with each other within twice that.
+    alike = np.abs(logs[:, None] - logs) < 2 * MAX_SCALE_ERROR
+    alike &= (directions[:, None] * directions.conj()).real > np.cos(2 * MAX_ANGLE_ERROR)
+    first, second = np.nonzero(np.triu(alike, 1))
     steps, moved = ones[second] - ones[first], twos[second] - twos[first]
     apart = (np.abs(steps) >= MIN_DISTANCE) & (np.abs(moved) >= MIN_DISTANCE)
     first, second, factors = first[apart], second[apart], moved[apart] / steps[apart]
-    logs = np.log(targets[:, 2] / places[:, 2])
-    directions = np.exp(1j * (targets[:, 3] - places[:, 3]))
     agree = np.ones(len(factors), bool)
     for match in (first, second):
         agree &= np.abs(np.log(np.abs(factors)) - logs[match]) < MAX_SCALE_ERROR
@@ -82,12 +86,6 @@ def similarities(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, n
     # Those of matches with few rivals first: pairs are in the order of their first match alone.
     chosen = chosen[np.argsort(first[chosen] + second[chosen], kind="stable")[:PAIRS]]
     return factors[chosen], twos[first[chosen]] - factors[chosen] * ones[first[chosen]]
-
-
-@functools.cache
-def pairs_of(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of so many numbers from 0, the lower one first, each (pairs,)."""
-    return np.triu_indices(count, 1)
 
 
 def rivals(places: np.ndarray) -> np.ndarray:
@@ -133,17 +131,18 @@ def is_near(
     return bool(np.abs((one[0] - other[0]) * corners + one[1] - other[1]).max() < 2)
 
 
-def fit(transform: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """The affine transform (2, 3) near another under which two pictures' pixels agree best; None if
-    none is found."""
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, STEPS, STEP_SIZE)
+def fit(transform: np.ndarray, one: np.ndarray, other: np.ndarray) -> Iterator[np.ndarray]:
+    """The affine transforms (2, 3) near another under which two pictures' pixels agree best, by
+    each of `FITS`; none where none is found."""
     start = np.ascontiguousarray(transform, np.float32)
-    try:
-        _, fitted = cv2.findTransformECC(
-            one, other, start, cv2.MOTION_AFFINE, criteria, None, FIT_BLUR
-        )
-    except cv2.error as error:
-        if error.code != cv2.Error.StsNoConv:
-            raise
-        return None
-    return fitted.astype(np.float64)
+    for steps, step_size, blur in FITS:
+        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, steps, step_size)
+        try:
+            _, fitted = cv2.findTransformECC(
+                one, other, start.copy(), cv2.MOTION_AFFINE, criteria, None, blur
+            )
+        except cv2.error as error:
+            if error.code != cv2.Error.StsNoConv:
+                raise
+            continue
+        yield fitted.astype(np.float64)

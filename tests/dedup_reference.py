@@ -1,5 +1,6 @@
 """The rules of `cephalo.dataset_scripts.dedup` once more: plainly, in memory, each with all."""
 
+import functools
 from collections import Counter, defaultdict
 from itertools import combinations, pairwise
 from typing import Any
@@ -115,20 +116,32 @@ def decide(
     return reasons, links
 
 
+@functools.cache
+def described(data: bytes) -> tuple[Thumbnail, Local]:
+    """An encoded picture as a whole, and its local features as they are kept."""
+    grey = open_grey(data, "here")
+    return thumbnail(grey), decode(encode(local_features(grey)).record)
+
+
+@functools.cache
+def show_the_same(one: bytes, other: bytes) -> bool:
+    """Whether two encoded pictures are near-copies that agree when laid over each other."""
+    (whole, local), (other_whole, other_local) = described(one), described(other)
+    return near(whole, other_whole) and same_picture(local, other_local)
+
+
 def judge_images(
     rows: list[dict[str, Any]], reasons: list[str | None], links: set[frozenset[str]]
 ) -> None:
     """Group the figures by near-copies, and give the furniture and the duplicates a reason."""
-    pictures: dict[str, Thumbnail] = {}
-    local: dict[str, Local] = {}
-    for row, reason in zip(rows, reasons, strict=True):
-        if reason is None and row["image_sha256"] not in pictures:
-            grey = open_grey(row["image"]["bytes"], "here")
-            pictures[row["image_sha256"]] = thumbnail(grey)
-            local[row["image_sha256"]] = decode(encode(local_features(grey)).record)
+    pictures = {
+        row["image_sha256"]: row["image"]["bytes"]
+        for row, reason in zip(rows, reasons, strict=True)
+        if reason is None
+    }
     images = DisjointSet(pictures)
     for one, other in combinations(pictures, 2):
-        if near(pictures[one], pictures[other]) and same_picture(local[one], local[other]):
+        if show_the_same(pictures[one], pictures[other]):
             images.merge(one, other)
     groups = defaultdict(list)
     for number, row in enumerate(rows):

@@ -1,5 +1,6 @@
 """Decisions made on disk are those made in memory; a killed run and a second shard change none."""
 
+import functools
 import hashlib
 import io
 import random
@@ -26,9 +27,10 @@ from PIL import Image, ImageDraw
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import scratch_database
-from cephalo.dataset_scripts import bench_publish, dedup_images, selection
+from cephalo.dataset_scripts import bench_publish, dedup, dedup_images, selection
 from cephalo.dataset_scripts.dataset_folder import build_dataset
 from cephalo.dataset_scripts.dedup import select_rows
+from cephalo.dataset_scripts.parts import Described, describe
 from cephalo.dataset_scripts.schema import TEXT
 from cephalo.dataset_scripts.tables import CONFIGS, find_tables
 
@@ -112,6 +114,12 @@ def in_order(rows: list[dedup_reference.Row]) -> list[dedup_reference.Row]:
     return sorted(rows, key=lambda placed: placed[0])
 
 
+@functools.cache
+def describe_once(data: bytes) -> Described:
+    """The description of an encoded picture; the examples share a few."""
+    return describe((data, "here"))
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(SHARDS, FIGURE_ROWS), min_size=1, max_size=24).map(in_order),
@@ -123,6 +131,7 @@ def test_decisions_on_disk_are_those_in_memory(figures, passages, only_open, blo
     reasons, links = dedup_reference.decide(figures, passages, only_open)
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(dedup_images, "BLOCK", block)
+        patch.setattr(dedup, "describe", lambda image: describe_once(image[0]))
         write(Path(root), "figures", figures)
         write(Path(root), "text", passages)
         tables = find_tables([Path(root, "a"), Path(root, "b")])

@@ -8,13 +8,14 @@ import pytest
 from PIL import Image, ImageOps
 from test_dedup import plot, row, write
 
+from benchmarks.copies.__main__ import kept_out
 from benchmarks.copies.alterations import ALTERATIONS, beside
 from benchmarks.copies.strangers import fibres, with_data_bar
 from benchmarks.copies.strangers import plot as framed_plot
 from benchmarks.copies.templates import TEMPLATES
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.local_features import KEY_BYTES, keys_of, local_features
-from cephalo.dataset_scripts.local_index import EITHER, VOTE, best_of, decode, encode
+from cephalo.dataset_scripts.local_index import CANDIDATES, EITHER, VOTE, best_of, decode, encode
 from cephalo.dataset_scripts.local_match import likely_transforms, match, shows_part
 from cephalo.dataset_scripts.local_overlay import ROUGH, lay_over
 from cephalo.dataset_scripts.tables import find_tables
@@ -77,6 +78,12 @@ def test_parts_link_their_documents_in_any_number_of_processes(figure, tmp_path)
     assert sorted(again) == [(0, 3), (0, 4), (1, 5), (3, 4)]
 
 
+def test_the_benchmark_tells_copies_that_are_kept_out_from_others():
+    """Of three figures the second is kept out; joined with the next, two copies show it."""
+    rows = [row(n, plot(n, (480, 360)), f"Plate {n} of series {n} alone") for n in range(3)]
+    assert kept_out(rows, "joined, left").split() == ["2", "1.000", "1", "0"]
+
+
 def test_a_shared_data_bar_or_frame_links_no_strangers(tmp_path):
     images = [with_data_bar(fibres(np.random.default_rng(seed))) for seed in range(5)]
     images += [framed_plot(np.random.default_rng(seed)) for seed in range(5)]
@@ -108,8 +115,29 @@ def test_both_ways_are_compared_where_their_votes_are_near():
     votes["pair"] = [(1 << 32) + other for other in (2, 2, 3, 3, 4)]
     votes["transform"] = [7, 1 << 15, 7, 1 << 15, 1 << 15]
     votes["weight"] = [5, 9, 9, 3, 2]
-    assert best_of(votes, 1).tolist() == [[1, 2, EITHER], [1, 3, 0], [1, 4, 1]]
-    assert best_of(votes, 3).tolist() == [[1, 2, EITHER], [1, 3, 0]]
+    keypoints = np.full(5, 100)
+    assert best_of(votes, keypoints, 1).tolist() == [[1, 2, EITHER], [1, 3, 0], [1, 4, 1]]
+    assert best_of(votes, keypoints, 3).tolist() == [[1, 2, EITHER], [1, 3, 0]]
+
+
+def test_votes_for_a_picture_with_few_keypoints_count_more():
+    """As many pictures as are compared with one have a vote more, and many times its keypoints."""
+    votes = np.zeros(CANDIDATES + 1, VOTE)
+    votes["pair"] = np.arange(1, CANDIDATES + 2)
+    votes["weight"] = [*[6] * CANDIDATES, 5]
+    few = [*[300] * (CANDIDATES + 1), 20]
+    for keypoints, dropped in ((few, CANDIDATES), (few[::-1], CANDIDATES + 1)):
+        compared = set(best_of(votes, np.array(keypoints), 1)[:, 1].tolist())
+        assert compared == set(range(1, CANDIDATES + 2)) - {dropped}
+
+
+def test_corners_are_described_where_keypoints_are_few(figure):
+    sparse = Image.new("L", (640, 480), 255)
+    sparse.paste(0, (200, 150, 400, 300))
+    blocks = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
+    rich = Image.fromarray(blocks).resize((640, 480), Image.Resampling.NEAREST)
+    few, many = local_features(sparse), local_features(rich)
+    assert len(few.points) > few.indexed and len(many.points) == many.indexed > 200
 
 
 def test_features_survive_the_disk(figure):

@@ -1,10 +1,13 @@
 """Measure which copies of figures `cephalo publish` finds and keeps on one side of the split.
 
-    python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200]
+    python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200] [--exclude]
 
 FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each way of copying, every figure is
 copied into a paper of its own, under a caption of its own, and all are published. Then pictures of
 one kind, each in a paper of its own, are published: every link between them is a false pair.
+
+With --exclude: the figures of every other paper are kept out as those of a benchmark's dataset, the
+copies of all figures are published, and what is left out of them is counted.
 """
 
 import argparse
@@ -14,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from benchmarks.copies.strangers import strangers
 from cephalo.dataset_scripts.dedup import select_rows
 from cephalo.dataset_scripts.groups import Groups
 from cephalo.dataset_scripts.schema import FIGURES
+from cephalo.dataset_scripts.selection import Selection
 from cephalo.dataset_scripts.shards import read_rows
 from cephalo.dataset_scripts.tables import find_tables
 
@@ -42,16 +46,26 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="*", help="ways of copying whose names hold one of these")
     parser.add_argument("--strangers", type=int, default=200, help="pictures of each kind")
+    parser.add_argument("--exclude", action="store_true", help="measure `publish --exclude` alone")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         shards = find_tables([figures_of(arguments.folder, Path(scratch))])["figures"]
         rows = list(read_rows(shards, FIGURES))
         print(f"{len(rows)} figures of {len({row['document_sha256'] for row in rows})} papers")
+        names = [
+            name
+            for name in (*ALTERATIONS, *JOINED, PANEL)
+            if not arguments.only or any(word in name for word in arguments.only)
+        ]
+        if arguments.exclude:
+            print(f"{'copy':24} copies  left out  others  left out")
+            for name in names:
+                print(f"{name:24} {kept_out(rows, name)}", flush=True)
+            return
         print(f"{'copy':24} copies   found  one side  false links  ms CPU a figure")
-        for name in (*ALTERATIONS, *JOINED, PANEL):
-            if not arguments.only or any(word in name for word in arguments.only):
-                print(f"{name:24} {leak(rows, name)}", flush=True)
-        for name, pictures in strangers(arguments.strangers).items() if arguments.strangers else ():
+        for name in names:
+            print(f"{name:24} {leak(rows, name)}", flush=True)
+        for name, pictures in strangers(arguments.strangers) if arguments.strangers else ():
             made = [row_of(rows[0], f"{name} {n}", one) for n, one in enumerate(pictures)]
             _, links, _, _ = publish(made)
             print(f"{name:24} {len(made)} strangers: {len(links)} false pairs", flush=True)
@@ -89,12 +103,32 @@ def leak(rows: list[Row], name: str) -> str:
     )
 
 
+def kept_out(rows: list[Row], name: str) -> str:
+    """What is left out of the copies of figures that are excluded, and of the copies of others, as
+    a line of the table."""
+    papers = list(dict.fromkeys(row["document_sha256"] for row in rows))
+    excluded = {n for n, row in enumerate(rows) if papers.index(row["document_sha256"]) % 2}
+    made = list(copies(rows, name))
+    copied = [row_of(rows[number], f"copy of {number}", image) for number, image in made]
+    images = ((rows[n]["image"]["bytes"], f"figure {n}") for n in sorted(excluded))
+    with selected(copied, {"excluded": images}) as selection:
+        left_out = [not keep for _, keep in selection.decisions("figures")]
+    counts = {True: [0, 0], False: [0, 0]}
+    for (number, _), out in zip(made, left_out, strict=True):
+        shown = {number, beside_which(rows, number)} if name in JOINED else {number}
+        count = counts[not shown.isdisjoint(excluded)]
+        count[0] += 1
+        count[1] += out
+    (own, found), (others, false) = counts[True], counts[False]
+    return f"{own:6} {found / max(own, 1):9.3f} {others:7} {false:9}"
+
+
 def copies(rows: list[Row], name: str) -> Iterator[tuple[int, Image.Image]]:
     """The copies that are made in one way, each with the number of the figure's row."""
     for number, row in enumerate(rows):
         image = open_image(row)
         if name in JOINED:
-            other = open_image(rows[(number + len(rows) // 2) % len(rows)])
+            other = open_image(rows[beside_which(rows, number)])
             yield number, JOINED[name](image, other)
         elif name == PANEL:
             found = panels(row, image)
@@ -102,6 +136,11 @@ def copies(rows: list[Row], name: str) -> Iterator[tuple[int, Image.Image]]:
                 yield number, found[number % len(found)]
         else:
             yield number, ALTERATIONS[name](image)
+
+
+def beside_which(rows: list[Row], number: int) -> int:
+    """The number of the figure with which a figure is joined."""
+    return (number + len(rows) // 2) % len(rows)
 
 
 def row_of(row: Row, name: str, image: Image.Image) -> Row:
@@ -125,17 +164,27 @@ def row_of(row: Row, name: str, image: Image.Image) -> Row:
 def publish(rows: list[Row]) -> tuple[dict[str, int], list[tuple[int, int]], list[int], float]:
     """The numbers of the rows' documents by sha256, the links between them, their splits, and the
     CPU seconds that it took."""
+    started = time.process_time()
+    with selected(rows) as selection:
+        seconds = time.process_time() - started
+        links = [tuple(sorted(link)) for link in selection.links()]
+        found = selection.database.execute("SELECT sha256, number FROM documents")
+        return dict(found.fetchall()), links, selection.splits().tolist(), seconds
+
+
+@contextmanager
+def selected(
+    rows: list[Row], exclude: dict[str, Iterable[tuple[bytes, str]]] | None = None
+) -> Iterator[Selection]:
+    """The decisions on rows, without what shows an image of `exclude`, as `select_rows` has it."""
     with tempfile.TemporaryDirectory(prefix="cephalo-") as scratch:
         folder = Path(scratch) / "made"
         (folder / "figures").mkdir(parents=True)
         table = pa.Table.from_pylist(rows, schema=FIGURES.arrow_schema)
         pq.write_table(table, folder / "figures" / "0.parquet", row_group_size=50)
-        started = time.process_time()
-        with closing(select_rows(Path(scratch) / "compared", find_tables([folder]))) as selection:
-            seconds = time.process_time() - started
-            links = [tuple(sorted(link)) for link in selection.links()]
-            found = selection.database.execute("SELECT sha256, number FROM documents")
-            return dict(found.fetchall()), links, selection.splits().tolist(), seconds
+        tables = find_tables([folder])
+        with closing(select_rows(Path(scratch) / "compared", tables, exclude=exclude)) as selection:
+            yield selection
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ SIZE = (640, 480)
 BAR_HEIGHT = 44  # pixels of a data bar
 
 
-def strangers(count: int) -> dict[str, list[Image.Image]]:
-    """So many pictures of each kind, by its name."""
+def strangers(count: int) -> Iterator[tuple[str, list[Image.Image]]]:
+    """The name of each kind, and so many pictures of it: one kind at a time is in memory."""
     kinds: dict[str, Callable[[np.random.Generator], Image.Image]] = {
         "fine grains": lambda rng: micrograph(smooth_noise(rng, 2)),
         "coarse grains": lambda rng: micrograph(smooth_noise(rng, 12)),
@@ -25,15 +25,13 @@ def strangers(count: int) -> dict[str, list[Image.Image]]:
         "particles": particles,
         "fibres": fibres,
     }
-    made = {}
     for number, (name, draw) in enumerate(kinds.items()):
         pictures = [draw(np.random.default_rng((number, seed))) for seed in range(count)]
-        made[name] = pictures
-        made[f"{name}, data bar"] = [with_data_bar(picture) for picture in pictures]
+        yield name, pictures
+        yield f"{name}, data bar", [with_data_bar(picture) for picture in pictures]
     for number, (name, draw) in enumerate(TEMPLATES.items()):
-        made[name] = [draw(np.random.default_rng((20 + number, seed))) for seed in range(count)]
-    made["plots of one frame"] = [plot(np.random.default_rng((9, seed))) for seed in range(count)]
-    return made
+        yield name, [draw(np.random.default_rng((20 + number, seed))) for seed in range(count)]
+    yield "plots of one frame", [plot(np.random.default_rng((9, seed))) for seed in range(count)]
 
 
 def smooth_noise(rng: np.random.Generator, scale: float) -> np.ndarray:
