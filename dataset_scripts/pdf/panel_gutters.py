@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -154,7 +154,7 @@ class Gutters:
         part = self.ink.profile(rect, axis)[gutter.start : gutter.end]
         through = part.min() + self.rules.levels[0][0] * (rect[3 - axis] - rect[1 - axis])
         first, last = max(find_runs(part <= through), key=lambda run: run[1] - run[0])
-        return replace(gutter, start=gutter.start + first, end=gutter.start + last)
+        return gutter._replace(start=gutter.start + first, end=gutter.start + last)
 
     def _gutters(self, rect: Rect, axis: int) -> list[Gutter]:
         """All gutters of a trimmed rectangle, the best first."""
