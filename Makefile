@@ -44,14 +44,14 @@ lint: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
-	$(BIN)/python -m cephalo.eval.bench_phi3_v
-	OMP_NUM_THREADS=1 $(BIN)/python -m cephalo.train.bench --repeats 1
-	$(BIN)/python -m cephalo.dataset_scripts.bench_refine
-	$(if $(wildcard ../shared/bench),$(BIN)/python -m cephalo.dataset_scripts.bench_extract ../shared/bench)
+	$(BIN)/python -m benchmarks.bench_phi3_v
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.bench_train --repeats 1
+	$(BIN)/python -m benchmarks.bench_refine
+	$(if $(wildcard ../shared/bench),$(BIN)/python -m benchmarks.bench_extract ../shared/bench)
 	$(if $(wildcard ../shared/bench),$(BIN)/python -m benchmarks.panels.score ../shared/bench)
 	$(if $(wildcard ../shared/bench/refine),$(BIN)/python -m benchmarks.refine_checks ../shared/bench/refine/answers.jsonl ../shared/bench/real/pdf)
 	$(BIN)/python -m benchmarks.mutation
-	$(BIN)/python -m cephalo.eval.bench_merge --out runs/bench-merge --layers $(LAYERS)
+	$(BIN)/python -m benchmarks.bench_merge --out runs/bench-merge --layers $(LAYERS)
 	rm -rf runs/bench-merge
 
 conformance: $(VENV)/installed

@@ -45,18 +45,16 @@ COMMANDS = {
         "cephalo.merge_recipes.merge:app", "Stack decoder layers into a deeper model."
     ),
     "moe": Command("cephalo.merge_recipes.moe:app", "Mix several models as experts behind gates."),
-    "chat": Command("modeling_cephalo.chat:app", "Talk to a model about images.", resumes=False),
-    "serve": Command(
-        "modeling_cephalo.serve:app", "Put a model behind the OpenAI API.", resumes=False
-    ),
+    "chat": Command("cephalo.apps.chat:app", "Talk to a model about images.", resumes=False),
+    "serve": Command("cephalo.apps.serve:app", "Put a model behind the OpenAI API.", resumes=False),
     "demo": Command(
-        "modeling_cephalo.demo.command:app", "Open a page to try a model on.", resumes=False
+        "cephalo.apps.demo.command:app", "Open a page to try a model on.", resumes=False
     ),
     "discuss": Command(
-        "modeling_cephalo.agents.command:app", "Let a panel of models discuss images and report."
+        "cephalo.apps.discuss.command:app", "Let a panel of models discuss images and report."
     ),
     "make-image": Command(
-        "modeling_cephalo.make_image.command:app", "Design from images, draw and judge the design."
+        "cephalo.apps.make_image.command:app", "Design from images, draw and judge the design."
     ),
     "eval": Command(
         "cephalo.eval.command:app", "Measure models on a dataset, and compare them in pairs."
@@ -65,10 +63,10 @@ COMMANDS = {
     "push": Command("cephalo.model_cards.push:app", "Push a model with its card and results."),
     "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),
     "make-mesh": Command(
-        "modeling_cephalo.meshes.command:app", "Make a printable part: parameters, image or model."
+        "cephalo.apps.make_mesh.command:app", "Make a printable part: parameters, image or model."
     ),
     "hub": Command(
-        "cephalo.model_cards.hub.server:app", "Serve a Hugging Face Hub on loopback.", resumes=False
+        "cephalo.hub.server:app", "Serve a Hugging Face Hub on loopback.", resumes=False
     ),
 }
 

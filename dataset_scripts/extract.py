@@ -17,17 +17,7 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
 from cephalo.cli.json_files import parse_object
-from cephalo.dataset_scripts.hub_text import read_dataset
-from cephalo.dataset_scripts.inputs import DIGITS, REMOVED, key_of, leave_out_gone, told
-from cephalo.dataset_scripts.outcomes import Counts
-from cephalo.dataset_scripts.pdf import ocr
-from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
-from cephalo.dataset_scripts.pdf.shard import (
-    extract_to_shard,
-    read_left_out,
-    shard_name,
-)
-from cephalo.dataset_scripts.scale.cluster import (
+from cephalo.dataset_scripts.cluster.cluster import (
     Cluster,
     CpusPerTask,
     MemPerCpu,
@@ -35,10 +25,20 @@ from cephalo.dataset_scripts.scale.cluster import (
     SlurmTasks,
     TimeLimit,
 )
+from cephalo.dataset_scripts.common.inputs import DIGITS, REMOVED, key_of, leave_out_gone, told
+from cephalo.dataset_scripts.common.outcomes import Counts
+from cephalo.dataset_scripts.common.workers import result_of, worker_pool
+from cephalo.dataset_scripts.hub_text import read_dataset
+from cephalo.dataset_scripts.pdf import ocr
+from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
+from cephalo.dataset_scripts.pdf.shard import (
+    extract_to_shard,
+    read_left_out,
+    shard_name,
+)
 from cephalo.dataset_scripts.wikipedia.client import checked_contact
 from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.sources import read_titles
-from cephalo.dataset_scripts.workers import result_of, worker_pool
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -134,7 +134,7 @@ def extract(
                 "--slurm reads PDF files: without wikis, --dataset and --review, and with "
                 "--cpus-per-task in place of --workers"
             )
-        from cephalo.dataset_scripts.scale.extraction import submit_extraction
+        from cephalo.dataset_scripts.cluster.extraction import submit_extraction
 
         cluster = Cluster(slurm, partition, time_limit, cpus_per_task, mem_per_cpu)
         print(submit_extraction(paths or [], out, settings, timeout, cluster))
@@ -373,6 +373,6 @@ def write_failures(out: Path, failures: dict[str, str]) -> None:
 
 def write_page(out: Path, failures: dict[str, str]) -> int:
     """Write OUT/index.html over all shards; returns the number of figures on it."""
-    from cephalo.dataset_scripts.gallery import write_gallery
+    from cephalo.dataset_scripts.common.gallery import write_gallery
 
     return write_gallery(out / "figures", out / "index.html", failures)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from cephalo.cli.errors import CephaloError, hub_failure
-from cephalo.dataset_scripts.passages import text_rows
+from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.dataset_scripts.pdf.shard import shard_name
 from cephalo.model_cards.licenses import find_license
 
@@ -66,7 +66,7 @@ def write_passages(rows: Any, name: str, whole: dict[str, Any], shard: Path) -> 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from cephalo.dataset_scripts.schema import TEXT
+    from cephalo.dataset_scripts.common.schema import TEXT
 
     count = 0
     aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")

@@ -78,10 +78,14 @@ def publish(
     Example:
       cephalo publish figures/ conversations/ my-lab/nacre-figures --private
     """
-    from cephalo.dataset_scripts.dataset_folder import PUBLISHED, build_dataset, check_licenses
-    from cephalo.dataset_scripts.exclude import images_of
-    from cephalo.dataset_scripts.inputs import told
-    from cephalo.dataset_scripts.tables import conversations_of_gone, find_tables
+    from cephalo.dataset_scripts.common.inputs import told
+    from cephalo.dataset_scripts.common.tables import conversations_of_gone, find_tables
+    from cephalo.dataset_scripts.publication.dataset_folder import (
+        PUBLISHED,
+        build_dataset,
+        check_licenses,
+    )
+    from cephalo.dataset_scripts.publication.exclude import images_of
     from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
 
     check_repo_id(repo_id)

@@ -12,7 +12,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside, locked
-from cephalo.dataset_scripts.scale.cluster import (
+from cephalo.dataset_scripts.cluster.cluster import (
     Cluster,
     CpusPerTask,
     GpusPerTask,
@@ -184,7 +184,7 @@ def refine(
       cephalo refine s3://lab/figures --base-url http://gpu1:8000/v1 --model my-model \\
         --out /shared/refined --slurm 20
     """
-    from cephalo.dataset_scripts.inputs import gone_shards, told
+    from cephalo.dataset_scripts.common.inputs import gone_shards, told
     from cephalo.dataset_scripts.refinement.asking import INTERRUPTED, Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.decisions import add_decisions
     from cephalo.dataset_scripts.refinement.documents import figure_shards, set_aside
@@ -236,7 +236,7 @@ def refine(
     own_checks = load_checks(asking.checks)
     keys = Keys(api_key, judge_api_key)
     if slurm:
-        from cephalo.dataset_scripts.scale.refinement import submit_refinement
+        from cephalo.dataset_scripts.cluster.refinement import submit_refinement
 
         cluster = Cluster(slurm, partition, time_limit, cpus_per_task, mem_per_cpu, gpus_per_task)
         print(submit_refinement(figures, out, asking, keys, cluster, decisions))

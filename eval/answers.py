@@ -43,9 +43,9 @@ def answer_all(
         check_settings(folder / "settings.json", settings, path)
         answers = read_answers(path, size, len(questions))
         if len(answers) < len(questions):
-            from modeling_cephalo import inference
+            from cephalo.inference import local
 
-            cephalo = inference.load(model, revision=revision)
+            cephalo = local.load(model, revision=revision)
             starts = range(len(answers), len(questions), size)
             with path.open("a", encoding="utf-8") as file:
                 for start in tqdm(starts, desc=model[-40:], unit=" batches", disable=None):

@@ -2,7 +2,7 @@
 
     python -m cephalo.eval.baselines --dataset plates/ --out runs/baselines
 
-Rows are the questions of `python -m cephalo.dataset_scripts.fields` about stress and about cracks,
+Rows are the questions of `python -m cephalo.dataset_scripts.plates` about stress and about cracks,
 where yes is 1 and no is 0. Each baseline learns from the train split and writes its answers as
 text, so that it is scored as a model is:
 

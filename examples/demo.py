@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from cephalo.model_cards.hub.local import local_hub
+from cephalo.hub.local import local_hub
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLES = REPOSITORY / "examples" / "papers"

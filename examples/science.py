@@ -16,7 +16,7 @@ from science_base import make_base, read_texts
 from science_tower import train_tower
 
 from cephalo.cli.main import main as cephalo
-from cephalo.dataset_scripts.fields.__main__ import app as fields
+from cephalo.dataset_scripts.plates.__main__ import app as fields
 from cephalo.eval.baselines import TASKS
 from cephalo.eval.baselines import app as baselines
 

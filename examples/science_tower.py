@@ -26,7 +26,7 @@ from transformers import (
     set_seed,
 )
 
-from cephalo.dataset_scripts.fields.render import viridis
+from cephalo.dataset_scripts.plates.render import viridis
 from cephalo.inference.images import open_image
 from cephalo.train.finished import last_whole_checkpoint
 

@@ -5,7 +5,7 @@ python examples/three_families.py IMAGE... [--models MODEL...]
 
 from argparse import ArgumentParser
 
-from modeling_cephalo import inference
+from cephalo.inference import local
 
 FAMILIES = [
     "lamm-mit/Cephalo-Idefics-2-vision-8b-beta",
@@ -18,6 +18,6 @@ parser.add_argument("images", nargs="+")
 parser.add_argument("--models", nargs="+", default=FAMILIES)
 arguments = parser.parse_args()
 for name in arguments.models:
-    cephalo = inference.load(name)
+    cephalo = local.load(name)
     answer = cephalo.ask("What is shown?", images=arguments.images, max_new_tokens=128)
     print(f"{name}: {answer}")

@@ -28,7 +28,7 @@ from cephalo.model_cards.teacher_terms import NO_MODEL, teacher_terms
 HERE = Path(__file__).parent
 SAMPLES = 4  # rows of as many documents
 SAMPLE_SIDE = 480  # pixels
-# Why rows are left out; the names are those of `cephalo.dataset_scripts.dedup`.
+# Why rows are left out; the names are those of `cephalo.dataset_scripts.publication.dedup`.
 REASONS = {
     "repeated": "of a document that was read again, under another name",
     "named": "of a document that was left out by its name",

@@ -8,14 +8,14 @@ import sys
 
 from datasets import load_dataset
 
-from modeling_cephalo import inference
+from cephalo.inference import local
 
 
 def main() -> None:
     """Print one line of JSON: `layers`, `parameters` and `answer`."""
     model, dataset = sys.argv[1:]
     row = next(iter(load_dataset(dataset, "conversations", split="train", streaming=True)))
-    cephalo = inference.load(model)
+    cephalo = local.load(model)
     answer = cephalo.ask(row["query"], images=[row["image"]], max_new_tokens=12)
     found = {
         "layers": cephalo.model.config.get_text_config().num_hidden_layers,

@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 from PIL import Image as PILImage
 
 from cephalo.cli.errors import CephaloError
-from cephalo.model_cards.hub.local import LocalHub, local_hub
+from cephalo.hub.local import LocalHub, local_hub
 from cephalo.model_cards.upload import push_folder
 from cephalo.series.table import Row
 from modeling_cephalo.tiny import make_tiny_idefics2

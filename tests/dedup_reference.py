@@ -1,4 +1,4 @@
-"""The rules of `cephalo.dataset_scripts.dedup` once more: plainly, in memory, each with all."""
+"""The rules of `cephalo.dataset_scripts.publication.dedup` once more: plainly, in memory, each with all."""
 
 import functools
 from collections import Counter, defaultdict
@@ -9,11 +9,11 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from scipy.cluster.hierarchy import DisjointSet
 
-from cephalo.dataset_scripts.dedup_images import Thumbnail, open_grey, thumbnail
-from cephalo.dataset_scripts.dedup_text import shingles, words
-from cephalo.dataset_scripts.local_features import Local, local_features
-from cephalo.dataset_scripts.local_index import decode, encode
-from cephalo.dataset_scripts.local_match import same_picture
+from cephalo.dataset_scripts.publication.dedup_images import Thumbnail, open_grey, thumbnail
+from cephalo.dataset_scripts.publication.dedup_text import shingles, words
+from cephalo.dataset_scripts.publication.local_features import Local, local_features
+from cephalo.dataset_scripts.publication.local_index import decode, encode
+from cephalo.dataset_scripts.publication.local_match import same_picture
 
 OPEN = {"CC-BY-4.0"}
 Row = tuple[str, dict[str, Any]]  # the shard, with its folder before a slash, and the row

@@ -15,8 +15,8 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cephalo.model_cards.hub.disk import Disk
-from cephalo.model_cards.hub.server import create_app
+from cephalo.hub.disk import Disk
+from cephalo.hub.server import create_app
 
 TOKENS = {"alice": "hf_alice", "bob": "hf_bob"}
 

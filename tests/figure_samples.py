@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cephalo.dataset_scripts.schema import FIGURES
+from cephalo.dataset_scripts.common.schema import FIGURES
 
 
 def figure_row(document: int, number: int, **changes: Any) -> dict[str, Any]:

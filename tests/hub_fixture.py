@@ -25,8 +25,8 @@ from typing import Any, ClassVar
 import pytest
 from warm_python import warm_python
 
-from cephalo.model_cards.hub.disk import Disk
-from cephalo.model_cards.hub.server import create_app, listen, server_of
+from cephalo.hub.disk import Disk
+from cephalo.hub.server import create_app, listen, server_of
 
 NUMBERS = itertools.count()
 TOKENS = {"alice": "hf_alice_for_tests", "bob": "hf_bob_for_tests"}

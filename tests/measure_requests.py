@@ -39,7 +39,7 @@ def measure(figures: Path, tokenizer: Path) -> dict[str, float]:
     """Run `cephalo refine`; counts, seconds of processor time, memory in MB, bytes written."""
     from transformers import AutoTokenizer
 
-    from cephalo.dataset_scripts.shards import count_rows
+    from cephalo.dataset_scripts.common.shards import count_rows
 
     tokens: Counter[str] = Counter()
     encode = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)

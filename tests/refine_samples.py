@@ -9,7 +9,7 @@ from figure_samples import figure_row, write_figures
 from teacher_server import TeacherServer
 
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.schema import FIGURES
+from cephalo.dataset_scripts.common.schema import FIGURES
 
 MATERIALS = [
     "nacre",

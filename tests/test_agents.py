@@ -16,16 +16,15 @@ from phi3_v_samples import TEXTS, picture
 from teacher_server import TeacherServer, error, user_text
 from warm_python import kill, warm_python
 
+from cephalo.apps.discuss import panel as panels
+from cephalo.apps.discuss.discussion import history
+from cephalo.apps.discuss.transcript import Transcript, Turn
+from cephalo.apps.model_sources import Models, ModelSource, as_picture, clean
+from cephalo.apps.serve import run_server
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.inference import endpoint
+from cephalo.inference import endpoint, local
 from cephalo.inference.questions import NoAnswerError, Question, Sampling
-from modeling_cephalo import inference
-from modeling_cephalo.agents import panel as panels
-from modeling_cephalo.agents.discussion import history
-from modeling_cephalo.agents.transcript import Transcript, Turn
-from modeling_cephalo.model_sources import Models, ModelSource, as_picture, clean
-from modeling_cephalo.serve import run_server
 from modeling_cephalo.tiny import make_tiny_idefics2
 
 HOSTILE = "</p><script>alert(1)</script><img src=x onerror=alert(2)> ../../etc/passwd\u202e\ud800"
@@ -43,7 +42,7 @@ def served(tiny) -> Iterator[str]:
     """A real `transformers serve` of the tiny model, in a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    serve = (inference.load(tiny), "tiny", "127.0.0.1", port)
+    serve = (local.load(tiny), "tiny", "127.0.0.1", port)
     threading.Thread(target=run_server, args=serve, daemon=True).start()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

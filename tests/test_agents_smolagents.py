@@ -8,12 +8,12 @@ import smolagents
 from phi3_v_samples import TEXTS, picture
 from teacher_server import TeacherServer, user_text
 
+from cephalo.apps.discuss.discussion import hold_discussion
+from cephalo.apps.discuss.panel import Panel
+from cephalo.apps.discuss.smolagents_parts import CephaloModel, ImageTool, ask_with_tool
+from cephalo.apps.model_sources import Models, ModelSource, as_picture
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.questions import NoAnswerError, Question, Sampling
-from modeling_cephalo.agents.discussion import hold_discussion
-from modeling_cephalo.agents.panel import Panel
-from modeling_cephalo.agents.smolagents_parts import CephaloModel, ImageTool, ask_with_tool
-from modeling_cephalo.model_sources import Models, ModelSource, as_picture
 from modeling_cephalo.tiny import make_tiny_idefics2
 
 SHORT = Sampling(max_tokens=8)
@@ -163,7 +163,7 @@ def test_a_local_checkpoint_is_a_model_of_smolagents(tiny):
 
 
 def test_a_missing_package_is_told_with_its_command(monkeypatch):
-    monkeypatch.delitem(sys.modules, "modeling_cephalo.agents.smolagents_parts")
+    monkeypatch.delitem(sys.modules, "cephalo.apps.discuss.smolagents_parts")
     monkeypatch.setitem(sys.modules, "smolagents", None)
     with pytest.raises(CephaloError, match=r"run: pip install 'cephalo\[agents\]'"):
-        __import__("modeling_cephalo.agents.smolagents_parts")
+        __import__("cephalo.apps.discuss.smolagents_parts")

@@ -14,6 +14,7 @@ from cephalo.cli.keys import check_environment
 from cephalo.cli.main import main, room
 from cephalo.eval.questions import check_plain
 from cephalo.inference.endpoint import checked_address
+from cephalo.inference.local import checked_device
 from cephalo.merge_recipes.moe_recipe import read_moe_recipe
 from cephalo.merge_recipes.recipe import read_recipe
 from cephalo.model_cards.upload import hub_api
@@ -21,7 +22,6 @@ from cephalo.train.arguments import CephaloArguments, parse_arguments
 from cephalo.train.help import GROUPS
 from cephalo.train.sft import find_config, make_savable
 from cephalo.train.values import check_installed
-from modeling_cephalo.inference import checked_device
 
 
 def parsed(*words: str):

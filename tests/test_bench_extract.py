@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pdf_samples import one_figure
 
-from cephalo.dataset_scripts import bench_failures
+from benchmarks import bench_failures
 
 TRUE = {"label": "Figure 1", "caption": "Hardness.", "page": 0, "bbox": [60, 72, 296, 222]}
 

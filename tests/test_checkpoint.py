@@ -18,6 +18,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
 from cephalo.cli.weights import check_finite
 from cephalo.eval.answers import check_settings
+from cephalo.inference import local
 from cephalo.merge_recipes.merge import run_merge
 from cephalo.merge_recipes.moe import run_moe
 from cephalo.merge_recipes.moe_recipe import MoeRecipe
@@ -26,7 +27,7 @@ from cephalo.model_cards import push
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import keep_run
 from cephalo.train.sft import find_config, run_training
-from modeling_cephalo import checkpoint, inference
+from modeling_cephalo import checkpoint
 from modeling_cephalo.checkpoint import check_model, check_weights, local_folder
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
@@ -138,7 +139,7 @@ def test_a_broken_model_is_refused_in_one_line(fault, model):
     assert "\n" not in str(refusal.value) and "model" in str(refusal.value)
     if fault != "no class":  # nobody who asks a model needs its name
         with pytest.raises(CephaloError, match=message):
-            inference.load(model)
+            local.load(model)
 
 
 def test_every_command_checks_the_models_that_it_is_given(good, model, tmp_path, monkeypatch):
@@ -193,7 +194,7 @@ def test_code_of_others_does_not_come_along(tmp_path):
     stored = json.loads((tmp_path / "out/config.json").read_text())
     assert stored["auto_map"]["AutoConfig"] == "configuration_phi3_v.Phi3VConfig"
     assert stored["num_hidden_layers"] == 4 and "_attn_implementation" not in stored
-    own = Path(inference.__file__).with_name("modeling_phi3_v.py")
+    own = Path(local.__file__).with_name("modeling_phi3_v.py")
     assert (tmp_path / "out/modeling_phi3_v.py").read_text() == own.read_text()
 
 
@@ -227,25 +228,25 @@ def test_attention_that_is_not_here_is_left_to_transformers(model, tmp_path):
     """The published Phi-3-vision asks for FlashAttention."""
     settings("config.json", _attn_implementation="flash_attention_2")(model)
     check_weights(model)
-    loaded = inference.load(model)
+    loaded = local.load(model)
     assert loaded.model.config._attn_implementation == "sdpa"
-    loaded = inference.load(model, attn_implementation="eager")
+    loaded = local.load(model, attn_implementation="eager")
     assert loaded.model.config._attn_implementation == "eager"
 
 
 def test_what_was_checked_is_what_loads(good, monkeypatch):
     """A branch of the Hub can move after its model was checked."""
     monkeypatch.setattr(checkpoint, "snapshot_download", lambda *_, **__: str(good))
-    assert inference.load("lab/nacre").model.name_or_path == str(good)
+    assert local.load("lab/nacre").model.name_or_path == str(good)
 
 
 def test_llava_next_of_old_files_has_its_patch_size_from_the_settings(tmp_path):
     make_tiny_llava_next(tmp_path, TEXTS)
     question = ("What is shown?", picture(60, 50))
-    expected = inference.load(tmp_path).ask(*question, max_new_tokens=6)
+    expected = local.load(tmp_path).ask(*question, max_new_tokens=6)
     AutoProcessor.from_pretrained(tmp_path).image_processor.save_pretrained(tmp_path)
     (tmp_path / "processor_config.json").unlink()
-    loaded = inference.load(tmp_path)
+    loaded = local.load(tmp_path)
     assert loaded.processor.patch_size == 14
     assert loaded.ask(*question, max_new_tokens=6) == expected
 

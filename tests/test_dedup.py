@@ -22,14 +22,14 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from benchmarks.copies.alterations import beside
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.dataset_folder import build_dataset
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.dedup_images import ImageIndex, open_grey, thumbnail
-from cephalo.dataset_scripts.dedup_text import KeptTexts, TextCopies
-from cephalo.dataset_scripts.exclude import images_of
-from cephalo.dataset_scripts.schema import TEXT
-from cephalo.dataset_scripts.tables import CONFIGS, find_tables
+from cephalo.dataset_scripts.common.conversations import caption_conversation
+from cephalo.dataset_scripts.common.schema import TEXT
+from cephalo.dataset_scripts.common.tables import CONFIGS, find_tables
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
+from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.publication.dedup_images import ImageIndex, open_grey, thumbnail
+from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, TextCopies
+from cephalo.dataset_scripts.publication.exclude import images_of
 
 PASSAGE = (
     "Nacre is a layered composite of aragonite tablets and organic matrix whose toughness exceeds "

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cephalo.dataset_scripts.dedup_images import agree, alike, tiles_of, without_margins
-from cephalo.dataset_scripts.dedup_text import KeptTexts, same, shingles, words
+from cephalo.dataset_scripts.publication.dedup_images import agree, alike, tiles_of, without_margins
+from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, same, shingles, words
 
 
 def tiles_with(correlations: list[float]) -> tuple[np.ndarray, np.ndarray]:

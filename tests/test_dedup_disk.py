@@ -25,14 +25,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from benchmarks import bench_publish
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import scratch_database
-from cephalo.dataset_scripts import bench_publish, dedup, dedup_images, selection
-from cephalo.dataset_scripts.dataset_folder import build_dataset
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.parts import Described, describe
-from cephalo.dataset_scripts.schema import TEXT
-from cephalo.dataset_scripts.tables import CONFIGS, find_tables
+from cephalo.dataset_scripts.common.schema import TEXT
+from cephalo.dataset_scripts.common.tables import CONFIGS, find_tables
+from cephalo.dataset_scripts.publication import dedup, dedup_images, selection
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
+from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.publication.parts import Described, describe
 
 WORDS = [hashlib.sha256(b"%d" % number).hexdigest()[:6] for number in range(200)]
 
@@ -318,8 +319,8 @@ def test_bench_tells_what_more_papers_cost(tmp_path, monkeypatch, capsys):
 MEASURE = """
 import sys
 from pathlib import Path
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.tables import find_tables
+from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.common.tables import find_tables
 
 def memory(name):
     status = Path("/proc/self/status").read_text()

@@ -26,11 +26,11 @@ from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
 from warm_python import warm_python
 
+from cephalo.apps.demo import talk as talks
+from cephalo.apps.demo.figures import PAGE, load_figures
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from modeling_cephalo import inference
-from modeling_cephalo.demo import talk as talks
-from modeling_cephalo.demo.figures import PAGE, load_figures
+from cephalo.inference import local
 
 TOKENS = 16
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -101,8 +101,8 @@ def said(chat: list[dict]) -> list[str]:
 def test_two_models_stream_and_remember(client, files):
     job = client.submit(question(QUESTION, files / "bright.png"), api_name="/ask")
     taught, untaught, box, status = job.result(timeout=60)
-    own = inference.load(files / "model").conversation()
-    other = inference.load(files / "base").conversation()
+    own = local.load(files / "model").conversation()
+    other = local.load(files / "base").conversation()
     expected = other.ask(QUESTION, [BRIGHT], max_new_tokens=TOKENS)
     assert said(taught) == [own.ask(QUESTION, [BRIGHT])] == ["Bright nacre."]
     assert said(untaught) == [expected] and expected
@@ -154,7 +154,7 @@ def test_files_of_the_server_are_not_read(demo, files):
 
 
 def test_one_question_at_a_time(files):
-    talk = talks.Talk({"taught": inference.load(files / "model")}, {"max_new_tokens": TOKENS})
+    talk = talks.Talk({"taught": local.load(files / "model")}, {"max_new_tokens": TOKENS})
     first, second = talk.ask(QUESTION, [], []), talk.ask(QUESTION, [], [])
     assert next(first) == ([talks.Turn(QUESTION, ())], "taught reads the question.")
     assert next(second) == ([talks.Turn(QUESTION, ())], talks.BUSY)

@@ -21,7 +21,7 @@ from cephalo.cli.main import main
 from cephalo.eval.answers import Answer, read_answers
 from cephalo.eval.judge import row_of
 from cephalo.eval.questions import Source, load_questions, rows_sha256
-from modeling_cephalo import inference
+from cephalo.inference import local
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
 VECTORS = "Calculate <mean, median>"
@@ -185,13 +185,13 @@ def test_killed_run_goes_on_with_the_same_answers(models, dataset, tmp_path, mon
     whole, results = path.read_bytes(), (tmp_path / "results.json").read_bytes()
     path.write_bytes(b"\n".join(whole.split(b"\n")[:4]) + b'\n{"answer": "[0.')
     asked = []
-    ask_batch = inference.Cephalo.ask_batch
+    ask_batch = local.Cephalo.ask_batch
 
     def counted(self, questions, **settings):
         asked.append(len(questions))
         return ask_batch(self, questions, **settings)
 
-    monkeypatch.setattr(inference.Cephalo, "ask_batch", counted)
+    monkeypatch.setattr(local.Cephalo, "ask_batch", counted)
     run(tmp_path, dataset, *flags)
     assert asked == [3, 3, 1]  # the first batch was whole, the second was not
     assert path.read_bytes() == whole

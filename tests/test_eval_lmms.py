@@ -73,7 +73,7 @@ def test_task_scores_answers(name, functions):
 def test_rows_of_a_task_are_chosen(functions):
     from datasets import Dataset
 
-    from cephalo.dataset_scripts.fields.rows import CRACK, ENERGY, STRESS, crack_rows, stress_rows
+    from cephalo.dataset_scripts.plates.rows import CRACK, ENERGY, STRESS, crack_rows, stress_rows
 
     talks = [*stress_rows("holes", 0, 0, 16)[1], *crack_rows("holes", 0, 0, 16)[1]]
     rows = Dataset.from_list([{"query": row["query"], "task": row["task"]} for row in talks])

@@ -12,7 +12,7 @@ import torch
 from datasets import load_dataset
 from transformers import AutoModelForImageTextToText
 
-from cephalo.dataset_scripts.fields.render import field_png
+from cephalo.dataset_scripts.plates.render import field_png
 from cephalo.eval import report
 from cephalo.eval.baselines import (
     SIDE,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pdf_samples import one_figure
 
+from benchmarks.bench_extract import BARS, SETS, load_scorer
 from benchmarks.extraction.ablate import (
     Feature,
     all_features,
@@ -25,7 +26,6 @@ from benchmarks.extraction.parameters import Change, all_changes, changed, find_
 from benchmarks.extraction.publishers import is_frozen, publisher_of
 from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, make_folds, table
-from cephalo.dataset_scripts.bench_extract import BARS, SETS, load_scorer
 from cephalo.dataset_scripts.pdf import gutters, pairing
 
 SHARED = Path(__file__).parents[2] / "shared" / "bench"

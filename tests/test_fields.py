@@ -9,8 +9,8 @@ from skfem import Basis, BilinearForm, ElementQuad1, ElementVector, MeshQuad, co
 from skfem import solve as solve_system
 from skfem.helpers import ddot, sym_grad
 
-from cephalo.dataset_scripts.fields import fracture
-from cephalo.dataset_scripts.fields.elasticity import (
+from cephalo.dataset_scripts.plates import fracture
+from cephalo.dataset_scripts.plates.elasticity import (
     STRAIN,
     VOID,
     YOUNG,
@@ -18,7 +18,7 @@ from cephalo.dataset_scripts.fields.elasticity import (
     solve,
     stress_of,
 )
-from cephalo.dataset_scripts.fields.families import (
+from cephalo.dataset_scripts.plates.families import (
     FAMILIES,
     SEEN,
     UNSEEN,
@@ -26,9 +26,9 @@ from cephalo.dataset_scripts.fields.families import (
     generator,
     load_path,
 )
-from cephalo.dataset_scripts.fields.fracture import FRAMES, TOUGHNESS, draw_notched, grow
-from cephalo.dataset_scripts.fields.render import field_png, plate_greys, plate_png, scale_top
-from cephalo.dataset_scripts.fields.theory import (
+from cephalo.dataset_scripts.plates.fracture import FRAMES, TOUGHNESS, draw_notched, grow
+from cephalo.dataset_scripts.plates.render import field_png, plate_greys, plate_png, scale_top
+from cephalo.dataset_scripts.plates.theory import (
     crack_intensity,
     hole_concentration,
     width_correction,

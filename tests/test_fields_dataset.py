@@ -13,13 +13,13 @@ from hub_fixture import hub as hub
 from huggingface_hub import DatasetCard
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.fields import build as building
-from cephalo.dataset_scripts.fields import fracture
-from cephalo.dataset_scripts.fields.build import Plan, build, chunks, make_chunk
-from cephalo.dataset_scripts.fields.elasticity import solve
-from cephalo.dataset_scripts.fields.families import SEEN, UNSEEN, generator
-from cephalo.dataset_scripts.fields.fracture import draw_notched, grow
-from cephalo.dataset_scripts.fields.rows import (
+from cephalo.dataset_scripts.plates import build as building
+from cephalo.dataset_scripts.plates import fracture
+from cephalo.dataset_scripts.plates.build import Plan, build, chunks, make_chunk
+from cephalo.dataset_scripts.plates.elasticity import solve
+from cephalo.dataset_scripts.plates.families import SEEN, UNSEEN, generator
+from cephalo.dataset_scripts.plates.fracture import draw_notched, grow
+from cephalo.dataset_scripts.plates.rows import (
     CRACKS,
     FIELDS,
     NOTCHED,
@@ -32,7 +32,7 @@ from cephalo.dataset_scripts.fields.rows import (
 )
 
 PLAN = Plan(samples=60, notched=32, cracks=24, seed=0, pixels=32)
-COMMAND = [sys.executable, "-m", "cephalo.dataset_scripts.fields", "--pixels", "16"]
+COMMAND = [sys.executable, "-m", "cephalo.dataset_scripts.plates", "--pixels", "16"]
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from cephalo.dataset_scripts.gallery import thumbnail, write_gallery
-from cephalo.dataset_scripts.schema import FIGURES
+from cephalo.dataset_scripts.common.gallery import thumbnail, write_gallery
+from cephalo.dataset_scripts.common.schema import FIGURES
 
 
 def png(width: int, height: int) -> bytes:

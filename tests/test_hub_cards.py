@@ -2,7 +2,7 @@
 
 import pytest
 
-from cephalo.model_cards.hub.cards import BadCard, card_data
+from cephalo.hub.cards import BadCard, card_data
 
 
 def test_card_metadata():

@@ -16,7 +16,7 @@ from hub_fixture import (
 )
 from hub_fixture import hub as hub
 
-from cephalo.model_cards.hub.xet import unpack_chunk
+from cephalo.hub.xet import unpack_chunk
 
 
 @pytest.fixture
@@ -200,9 +200,9 @@ def test_a_build_ends_when_the_client_leaves_and_begins_anew(tmp_path, monkeypat
         assert writer.upload(xorb, *contents).status == 200
         recipe = shard(name, sha256(whole), xorb, len(whole), 0, 200)
         assert writer.call("POST", "/v1/shards", recipe).status == 200
-        monkeypatch.setattr("cephalo.model_cards.hub.web.WATCH_SECONDS", 0.05)
+        monkeypatch.setattr("cephalo.hub.web.WATCH_SECONDS", 0.05)
         with monkeypatch.context() as patch:
-            patch.setattr("cephalo.model_cards.hub.cas.unpack_chunk", slowly)
+            patch.setattr("cephalo.hub.cas.unpack_chunk", slowly)
             patch.setattr(HubServer, "timeout", 0.3)
             with pytest.raises(TimeoutError):
                 commit(server, repo, large("x.bin", whole))
@@ -213,7 +213,7 @@ def test_a_build_ends_when_the_client_leaves_and_begins_anew(tmp_path, monkeypat
         assert list((tmp_path / "tmp").iterdir()) == []
         assert files(server, repo) == []
         with monkeypatch.context() as patch:
-            patch.setattr("cephalo.model_cards.hub.disk.SPARE_BYTES", 1 << 60)
+            patch.setattr("cephalo.hub.disk.SPARE_BYTES", 1 << 60)
             assert commit(server, repo, large("x.bin", whole)).status == 507
         assert commit(server, repo, large("x.bin", whole)).status == 200
         assert files(server, repo) == ["x.bin"]

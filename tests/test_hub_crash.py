@@ -20,7 +20,7 @@ DIES_AT_FSYNC = """
 import os, signal, sys
 from pathlib import Path
 from cephalo.cli.main import main
-from cephalo.model_cards.hub import disk
+from cephalo.hub import disk
 
 real, calls, armed = os.fsync, [], Path(sys.argv[sys.argv.index("--root") + 1]) / "armed"
 

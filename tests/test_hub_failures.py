@@ -7,8 +7,8 @@ from threading import Thread
 import pytest
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.cluster.store import Store
 from cephalo.dataset_scripts.hub_text import read_dataset
-from cephalo.dataset_scripts.scale.store import Store
 from cephalo.eval.questions import hub_revision
 from cephalo.merge_recipes.sources import fetch
 from cephalo.train.rows import dataset_revision

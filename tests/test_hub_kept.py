@@ -8,8 +8,8 @@ import pytest
 from hub_fixture import commit, new_repo, regular, sha256
 from hub_fixture import hub as hub
 
-from cephalo.model_cards.hub.cards import BadCard, card_data, card_tags
-from cephalo.model_cards.hub.gitignore import ignores, parse
+from cephalo.hub.cards import BadCard, card_data, card_tags
+from cephalo.hub.gitignore import ignores, parse
 
 
 def test_protected_and_gated_are_refused_and_change_nothing(hub):

@@ -8,7 +8,7 @@ from huggingface_hub.utils import validate_repo_id
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cephalo.model_cards.hub.names import BadName, check_path, check_ref, check_repo, check_user
+from cephalo.hub.names import BadName, check_path, check_ref, check_repo, check_user
 
 # Text that is made of what matters in paths, and any text at all.
 SEGMENTS = st.sampled_from(

@@ -21,8 +21,8 @@ from hub_fixture import (
 )
 from hub_fixture import hub as hub
 
-from cephalo.model_cards.hub import connections
-from cephalo.model_cards.hub.disk import Disk
+from cephalo.hub import connections
+from cephalo.hub.disk import Disk
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_a_full_disk_is_507_and_leaves_nothing(small_hub, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cephalo.model_cards.hub.disk.os.fsync", full)
+        patch.setattr("cephalo.hub.disk.os.fsync", full)
         assert server.call("PUT", target, body=content).status == 507
         answer = commit(server, repo, regular("a.txt"))
         assert answer.status == 507 and "disk is full" in answer.json()["error"]

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from hub_fixture import hub_in_process
 
-from cephalo.model_cards.hub import mirror
+from cephalo.hub import mirror
 
 TOKENS = {"alice": "hf_alice", "bob": "hf_bob"}
 ALICE = {"Authorization": "Bearer hf_alice"}

@@ -13,9 +13,9 @@ from hub_fixture import hub as hub
 from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
-from cephalo.model_cards.hub.access import BadTicket, Tickets, load_tokens
-from cephalo.model_cards.hub.disk import Disk
-from cephalo.model_cards.hub.server import listen
+from cephalo.hub.access import BadTicket, Tickets, load_tokens
+from cephalo.hub.disk import Disk
+from cephalo.hub.server import listen
 
 
 def serve(*arguments: str, timeout: float = 20) -> subprocess.CompletedProcess:

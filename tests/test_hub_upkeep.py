@@ -22,13 +22,13 @@ from test_hub_cas import Xet, push_over_xet
 from typer.testing import CliRunner
 
 from cephalo.cli.errors import CephaloError
-from cephalo.model_cards.hub.disk import Disk
-from cephalo.model_cards.hub.mirror import Arrival, Mirror
-from cephalo.model_cards.hub.names import RepoName
-from cephalo.model_cards.hub.server import app
-from cephalo.model_cards.hub.store import FileEntry, Store
-from cephalo.model_cards.hub.upkeep import check, collect
-from cephalo.model_cards.hub.web import moved_to
+from cephalo.hub.disk import Disk
+from cephalo.hub.mirror import Arrival, Mirror
+from cephalo.hub.names import RepoName
+from cephalo.hub.server import app
+from cephalo.hub.store import FileEntry, Store
+from cephalo.hub.upkeep import check, collect
+from cephalo.hub.web import moved_to
 
 CAROL = {"carol": "hf_carol_for_tests"}
 

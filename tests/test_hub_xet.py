@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cephalo.model_cards.hub.xet import (
+from cephalo.hub.xet import (
     MAX_CHUNK_BYTES,
     BadXet,
     Chunk,

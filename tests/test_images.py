@@ -9,23 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cephalo.apps.make_mesh import command, micrographs
+from cephalo.apps.model_sources import as_picture
+from cephalo.apps.serve import image_of_url
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.dedup_images import open_grey
+from cephalo.dataset_scripts.publication.dedup_images import open_grey
 from cephalo.dataset_scripts.wikipedia.images import image_columns
 from cephalo.eval import answers
 from cephalo.eval.questions import Question as Row
 from cephalo.eval.tasks.cephalo_utils import images as lmms_images
 from cephalo.inference.data_urls import data_url
 from cephalo.inference.images import open_image
+from cephalo.inference.local_model import LocalModel
 from cephalo.inference.questions import Picture, Question, Usage
 from cephalo.merge_recipes.gates import encode
 from cephalo.merge_recipes.moe_recipe import Prompt
 from cephalo.train.encoding import open_images
-from modeling_cephalo import inference
-from modeling_cephalo.local_model import LocalModel
-from modeling_cephalo.meshes import command, micrographs
-from modeling_cephalo.model_sources import as_picture
-from modeling_cephalo.serve import image_of_url
 
 RAMP = np.linspace(0, 1, 80 * 72).reshape(72, 80)  # from black at the top to white
 GREY = np.rint(RAMP * 255).astype(np.uint8)
@@ -134,8 +133,8 @@ def seen_on_every_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
         "training, beside": open_images([{"bytes": None, "path": str(file)}], None)[0],
         "teacher": Image.open(io.BytesIO(at_endpoint)).convert("RGB"),  # as a server does
         "local teacher": local["image"],
-        "chat": inference.user_message("What is shown?", file)["content"][0]["image"],
-        "eval": inference.user_message(*asked[0])["content"][0]["image"],
+        "chat": local.user_message("What is shown?", file)["content"][0]["image"],
+        "eval": local.user_message(*asked[0])["content"][0]["image"],
         "lmms-eval": lmms_images({"image": Image.open(file)})[0],
         "serve": image_of_url(f"data:image/png;base64,{base64.b64encode(data).decode()}"),
         "agents": Image.open(io.BytesIO(as_picture(file).data)).convert("RGB"),

@@ -1,4 +1,4 @@
-"""Every family answers through modeling_cephalo.inference; bad input is refused in one line."""
+"""Every family answers through cephalo.inference.local; bad input is refused in one line."""
 
 import json
 import shutil
@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference import local
 from cephalo.inference.images import open_image
-from modeling_cephalo import inference
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 
@@ -33,8 +33,8 @@ def folder(request, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cephalo(folder) -> inference.Cephalo:
-    return inference.load(folder)
+def cephalo(folder) -> local.Cephalo:
+    return local.load(folder)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_a_talk_remembers_its_turns(cephalo, image_file):
     first = talk.ask("What is shown?", image_file, **SHORT)
     second = talk.ask("And here?", picture(100, 50), **SHORT)
     history = [
-        inference.user_message("What is shown?", image_file),
-        inference.text_message("assistant", first),
+        local.user_message("What is shown?", image_file),
+        local.text_message("assistant", first),
     ]
     assert second == cephalo.ask("And here?", picture(100, 50), history=history, **SHORT)
     assert [message["role"] for message in talk.messages] == ["user", "assistant"] * 2
@@ -84,7 +84,7 @@ def test_messages_may_hold_plain_text_and_paths(cephalo, image_file):
     ]
     plain = cephalo.answer([*history, {"role": "user", "content": parts}], **SHORT)
     talk = cephalo.conversation(
-        [inference.user_message("What is nacre?"), inference.text_message("assistant", "A shell.")]
+        [local.user_message("What is nacre?"), local.text_message("assistant", "A shell.")]
     )
     assert talk.ask("And now?", image_file, **SHORT) == plain
 
@@ -99,8 +99,8 @@ def test_answers_end_with_the_turn_of_the_template(cephalo):
 
 def test_answers_tell_whether_they_were_cut_and_count_what_was_generated(cephalo):
     talks = [
-        [inference.user_message("What is shown?", picture(60, 50))],
-        [inference.user_message("Why?")],
+        [local.user_message("What is shown?", picture(60, 50))],
+        [local.user_message("Why?")],
     ]
     cut = cephalo.answer_batch(talks, max_new_tokens=3)
     assert [(answer.tokens, answer.whole) for answer in cut] == [(3, False)] * 2
@@ -116,7 +116,7 @@ def test_answers_tell_whether_they_were_cut_and_count_what_was_generated(cephalo
 
 
 def test_the_prompt_is_that_of_the_chat_template(cephalo):
-    messages = [inference.user_message("What is nacre?")]
+    messages = [local.user_message("What is nacre?")]
     prompt = cephalo.processor.apply_chat_template(messages, add_generation_prompt=True)
     tokenizer = cephalo.processor.tokenizer
     starts = prompt.startswith(tokenizer.bos_token)
@@ -157,7 +157,7 @@ def test_prompts_longer_than_the_context_are_refused(cephalo):
 
 
 def test_answers_stop_where_the_context_ends(cephalo):
-    inputs = cephalo.prepare([[inference.user_message("What is nacre?")]])
+    inputs = cephalo.prepare([[local.user_message("What is nacre?")]])
     room = cephalo.context - inputs["input_ids"].shape[1]
     assert cephalo.generation_settings(inputs, {"max_new_tokens": 10**6})["max_new_tokens"] == room
 
@@ -190,34 +190,34 @@ def test_weights_that_are_not_those_asked_for_are_named(folder, tmp_path):
     head = next(name for name in weights if name.endswith("lm_head.weight"))
     missing = changed(folder, tmp_path / "missing", lambda weights: weights.pop(head))
     with pytest.raises(CephaloError, match=r"missing keys in the checkpoint: .*head\.weight"):
-        inference.load(missing)
+        local.load(missing)
     extra = {"a.layer.too.many": torch.zeros(2)}
     more = changed(folder, tmp_path / "more", lambda weights: weights.update(extra))
     with pytest.raises(CephaloError, match=r"unexpected keys in the checkpoint: a\.layer\.too"):
-        inference.load(more)
+        local.load(more)
     wrong = changed(
         folder, tmp_path / "wrong", lambda weights: weights.update({head: torch.eye(2)})
     )
     with pytest.raises(CephaloError, match=r"cannot load .*wrong"):
-        inference.load(wrong)
+        local.load(wrong)
 
 
 def test_folders_that_are_no_checkpoint_are_refused(folder, tmp_path):
     with pytest.raises(CephaloError, match=r"is no checkpoint: it has no config\.json"):
-        inference.load(tmp_path)
+        local.load(tmp_path)
     shutil.copytree(folder, tmp_path / "pickle")
     (tmp_path / "pickle/model.safetensors").unlink()
     torch.save({}, tmp_path / "pickle/pytorch_model.bin")
     with pytest.raises(CephaloError, match=r"cannot load .*it has no model\.safetensors"):
-        inference.load(tmp_path / "pickle")
+        local.load(tmp_path / "pickle")
     shutil.copytree(folder, tmp_path / "broken")
     (tmp_path / "broken/config.json").write_text("{")
     with pytest.raises(CephaloError, match=r"cannot load .*not a valid JSON"):
-        inference.load(tmp_path / "broken")
+        local.load(tmp_path / "broken")
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "broken/config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
     with pytest.raises(CephaloError, match="cannot load"):
-        inference.load(tmp_path / "broken")
+        local.load(tmp_path / "broken")
 
 
 def test_code_of_a_model_is_not_run_unless_trusted(tmp_path):
@@ -226,7 +226,7 @@ def test_code_of_a_model_is_not_run_unless_trusted(tmp_path):
     config = {"model_type": "mine", "auto_map": {"AutoConfig": "configuration_mine.MineConfig"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CephaloError, match="trust_remote_code"):
-        inference.load(tmp_path)
+        local.load(tmp_path)
     assert not Path("ran").exists()
 
 
@@ -258,13 +258,13 @@ def test_turned_photographs_are_set_upright(tmp_path):
 
 
 def test_turns_that_end_in_plain_text_give_stop_strings(folder):
-    cephalo = inference.load(folder)
+    cephalo = local.load(folder)
     cephalo.processor.chat_template = (
         "{% for message in messages %}{{ message['role'] }}: "
         "{% for part in message['content'] %}{{ part['text'] }}{% endfor %}\n###\n"
         "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
     )
-    again = inference.Cephalo(cephalo.model, cephalo.processor)
+    again = local.Cephalo(cephalo.model, cephalo.processor)
     assert again.stop_strings == ["###"]
     assert again.without_stop(" nacre \n###\nuser: no") == "nacre"
     pad = again.model.generation_config.pad_token_id
@@ -273,6 +273,6 @@ def test_turns_that_end_in_plain_text_give_stop_strings(folder):
     assert again.measure([9, 9, 9], "nacre ##") == (3, False)
     assert len(again.ask("What is nacre?", **SHORT)) > 0
     pieces = ["na", "cre #", "## user", ": no"]
-    assert "".join(inference.until_stop(pieces, ["###"])) == "nacre "
-    assert "".join(inference.until_stop(["a #", "# b"], ["###"])) == "a ## b"
-    assert list(inference.until_stop(["a", "b"], [])) == ["a", "b"]
+    assert "".join(local.until_stop(pieces, ["###"])) == "nacre "
+    assert "".join(local.until_stop(["a #", "# b"], ["###"])) == "a ## b"
+    assert list(local.until_stop(["a", "b"], [])) == ["a", "b"]

@@ -9,8 +9,8 @@ from pdf_samples import one_figure
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
-from cephalo.dataset_scripts.inputs import DIGITS, leave_out_gone, told
-from cephalo.dataset_scripts.tables import conversations_of_gone, find_tables
+from cephalo.dataset_scripts.common.inputs import DIGITS, leave_out_gone, told
+from cephalo.dataset_scripts.common.tables import conversations_of_gone, find_tables
 
 
 def shards(folder: Path) -> list[str]:

@@ -12,10 +12,10 @@ from phi3_v_samples import TEXTS, picture
 from PIL import Image
 from teacher_server import TeacherServer, error, user_text
 
+from cephalo.apps.make_image import chain as chains
+from cephalo.apps.make_image.chain import Chain
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from modeling_cephalo.make_image import chain as chains
-from modeling_cephalo.make_image.chain import Chain
 from modeling_cephalo.tiny import make_tiny_idefics2
 
 GOAL = "Stop cracks <script>alert(1)</script>"
@@ -211,8 +211,8 @@ def test_pickled_weights_are_not_read(image, generator, tmp_path):
 
 
 def test_a_missing_package_is_told_with_its_command(monkeypatch):
-    monkeypatch.delitem(sys.modules, "modeling_cephalo.make_image.generator", raising=False)
-    monkeypatch.delitem(sys.modules, "modeling_cephalo.pipelines", raising=False)
+    monkeypatch.delitem(sys.modules, "cephalo.apps.make_image.generator", raising=False)
+    monkeypatch.delitem(sys.modules, "cephalo.apps.pipelines", raising=False)
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(CephaloError, match=r"run: pip install 'cephalo\[image\]'"):
-        __import__("modeling_cephalo.make_image.generator")
+        __import__("cephalo.apps.make_image.generator")

@@ -9,14 +9,14 @@ import pytest
 import trimesh
 from PIL import Image
 
+from benchmarks.bench_meshes import BAR, random_design, relative_error
+from cephalo.apps.make_mesh.designs import Gyroid, Honeycomb, Pollen, SchwarzP
+from cephalo.apps.make_mesh.fields import Solid, box, grid, solid_of
+from cephalo.apps.make_mesh.measure import check, measures, wall_thickness
+from cephalo.apps.make_mesh.preview import preview
+from cephalo.apps.make_mesh.surface import surface_at, surface_with
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from modeling_cephalo.meshes.bench import BAR, random_design, relative_error
-from modeling_cephalo.meshes.designs import Gyroid, Honeycomb, Pollen, SchwarzP
-from modeling_cephalo.meshes.fields import Solid, box, grid, solid_of
-from modeling_cephalo.meshes.measure import check, measures, wall_thickness
-from modeling_cephalo.meshes.preview import preview
-from modeling_cephalo.meshes.surface import surface_at, surface_with
 
 lib3mf = pytest.importorskip("lib3mf", reason="pip install 'cephalo[dev]'")
 FILES = {"part.stl", "part.3mf", "part.glb", "preview.png", "parameters.json"}
@@ -217,7 +217,7 @@ def test_parameters_are_there_only_beside_their_files(monkeypatch, tmp_path):
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("modeling_cephalo.meshes.files.preview", full_disk)
+    monkeypatch.setattr("cephalo.apps.make_mesh.files.preview", full_disk)
     assert "No space left on device" in refused(*arguments)
     assert not (tmp_path / "parameters.json").exists()
     assert (tmp_path / "part.glb").read_bytes() == before

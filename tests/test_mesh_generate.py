@@ -28,11 +28,11 @@ from PIL import Image
 from test_mesh import FILES, command, refused
 from warm_python import warm_python
 
+from cephalo.apps.make_mesh import shap_e
+from cephalo.apps.make_mesh.measure import check, measures
+from cephalo.apps.make_mesh.shap_e import body, printable, signed_field
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from modeling_cephalo.meshes import shap_e
-from modeling_cephalo.meshes.measure import check, measures
-from modeling_cephalo.meshes.shap_e import body, printable, signed_field
 
 diffusers = pytest.importorskip("diffusers", reason="pip install 'cephalo[image]'")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cephalo.eval.bench_moe import BARS, base_config, measure, weights_read
+from benchmarks.bench_moe import BARS, base_config, measure, weights_read
 from modeling_cephalo import CephaloMoePhi3VForCausalLM, mixture_config
 
 NOISE = 0.1  # of a ratio, on a machine that does other things too

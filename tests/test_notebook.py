@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from modeling_cephalo import inference
+from cephalo.inference import local
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
@@ -50,7 +50,7 @@ def test_the_notebook(models, tmp_path, monkeypatch, capsys):
     turns = names["talk"].messages
     assert [turn["role"] for turn in turns] == ["user", "assistant"] * 2
     assert [turns[1], turns[3]] == [
-        inference.text_message("assistant", said.strip()) for said in printed[3:]
+        local.text_message("assistant", said.strip()) for said in printed[3:]
     ]
 
 
@@ -63,5 +63,5 @@ def test_the_script_of_three_families(models, tmp_path, monkeypatch, capsys):
     runpy.run_path(script)
     printed = capsys.readouterr().out
     for model in models.values():
-        answer = inference.load(model).ask("What is shown?", picture, max_new_tokens=128)
+        answer = local.load(model).ask("What is shown?", picture, max_new_tokens=128)
         assert f"{model}: {answer}\n" in printed

@@ -13,12 +13,19 @@ from benchmarks.copies.alterations import ALTERATIONS, beside
 from benchmarks.copies.strangers import fibres, with_data_bar
 from benchmarks.copies.strangers import plot as framed_plot
 from benchmarks.copies.templates import TEMPLATES
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.local_features import KEY_BYTES, keys_of, local_features
-from cephalo.dataset_scripts.local_index import CANDIDATES, EITHER, VOTE, best_of, decode, encode
-from cephalo.dataset_scripts.local_match import likely_transforms, match, shows_part
-from cephalo.dataset_scripts.local_overlay import ROUGH, lay_over
-from cephalo.dataset_scripts.tables import find_tables
+from cephalo.dataset_scripts.common.tables import find_tables
+from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.publication.local_features import KEY_BYTES, keys_of, local_features
+from cephalo.dataset_scripts.publication.local_index import (
+    CANDIDATES,
+    EITHER,
+    VOTE,
+    best_of,
+    decode,
+    encode,
+)
+from cephalo.dataset_scripts.publication.local_match import likely_transforms, match, shows_part
+from cephalo.dataset_scripts.publication.local_overlay import ROUGH, lay_over
 
 
 def linked(folder: Path, images: list[Image.Image], workers: int = 1) -> list[tuple[int, int]]:

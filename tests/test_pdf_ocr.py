@@ -9,11 +9,11 @@ from pdf_samples import COLUMN, LEFT, Sheet
 from rapidfuzz.distance import Levenshtein
 from scan_samples import CAPTIONS, DPI, Scan, paper, pictures, soil
 
-from cephalo.dataset_scripts import bench_extract
+from benchmarks import bench_extract
+from cephalo.dataset_scripts.common.workers import worker_pool
 from cephalo.dataset_scripts.pdf import ocr, pieces
 from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.pieces import Piece
-from cephalo.dataset_scripts.workers import worker_pool
 
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")
 SCALE = DPI / 72

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cephalo.eval import bench_phi3_v
-from cephalo.eval.bench_phi3_v import measure, side_by_side, small_config, text_twin
+from benchmarks import bench_phi3_v
+from benchmarks.bench_phi3_v import measure, side_by_side, small_config, text_twin
 from modeling_cephalo import Phi3VForCausalLM
 
 

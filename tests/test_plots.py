@@ -16,7 +16,7 @@ from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.dataset_folder import build_dataset
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.pdf.rendering import ink_box
 from cephalo.dataset_scripts.plots import build as building
 from cephalo.dataset_scripts.plots.build import Plan, build
@@ -27,7 +27,7 @@ from cephalo.dataset_scripts.plots.peaks import WAVELENGTH
 from cephalo.dataset_scripts.plots.rows import plot_rows
 from cephalo.dataset_scripts.plots.spectra import bragg_angle
 from cephalo.dataset_scripts.plots.truth import Scale, Series
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 
 SEED = 11
 PLAN = Plan(rows=47, seed=SEED)

@@ -9,7 +9,7 @@ import pytest
 from pdf_samples import COLUMN, GUTTER, LEFT, Sheet
 from test_extract import run
 
-from cephalo.dataset_scripts.passages import (
+from cephalo.dataset_scripts.common.passages import (
     MAX_WORDS,
     MIN_WORDS,
     count_words,

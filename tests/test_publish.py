@@ -17,12 +17,12 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts import shards
-from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.dataset_folder import build_dataset, check_licenses
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES, PROVENANCE, TEXT
-from cephalo.dataset_scripts.shards import ShardWriter, read_rows
-from cephalo.dataset_scripts.splits import SPLITS
+from cephalo.dataset_scripts.common import shards
+from cephalo.dataset_scripts.common.conversations import caption_conversation
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES, PROVENANCE, TEXT
+from cephalo.dataset_scripts.common.shards import ShardWriter, read_rows
+from cephalo.dataset_scripts.common.splits import SPLITS
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset, check_licenses
 from cephalo.model_cards.dataset_card import escape_cell
 from cephalo.model_cards.teacher_terms import teacher_terms
 

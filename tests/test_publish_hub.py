@@ -13,9 +13,9 @@ from figure_samples import figure_row, write_figures
 from hub_fixture import hub as hub  # the fixture
 from warm_python import kill, warm_python
 
-from cephalo.dataset_scripts.conversations import conversation
-from cephalo.dataset_scripts.dataset_folder import build_dataset
-from cephalo.dataset_scripts.schema import CONVERSATIONS, TEXT
+from cephalo.dataset_scripts.common.conversations import conversation
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS, TEXT
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 
 DOCUMENTS = 3
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.dataset_folder import build_dataset
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.model_cards import push
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.push import add_to_collection, push_model

@@ -17,11 +17,11 @@ from teacher_server import TeacherServer, caption_of, error, faithful
 from warm_python import kill, warm_python
 
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.conversations import caption_conversation
+from cephalo.dataset_scripts.common.conversations import caption_conversation
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS
 from cephalo.dataset_scripts.refine import TASKS
 from cephalo.dataset_scripts.refinement import asking, documents
 from cephalo.dataset_scripts.refinement.tasks import load_prompt, load_task
-from cephalo.dataset_scripts.schema import CONVERSATIONS
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from figure_samples import figure_row
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.refinement import shard_images
 from cephalo.dataset_scripts.refinement.documents import part_figures, read_figures
 from cephalo.dataset_scripts.refinement.shard_images import Images
-from cephalo.dataset_scripts.schema import FIGURES
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from test_serve import free_port, wait_until_healthy
 from warm_python import warm_python
 
 from cephalo.cli.main import main
+from cephalo.inference import local
 from cephalo.inference.endpoint import Endpoint
+from cephalo.inference.local_model import LocalModel
 from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling, Usage
-from modeling_cephalo import inference
-from modeling_cephalo.local_model import LocalModel
 
 GREEDY = Sampling(temperature=0.0, max_tokens=24)
 
@@ -59,7 +59,7 @@ ANSWERS = ["Only text.", "Bright nacre.", "Dark steel.", "Bright, then dark."]
 
 def test_a_model_in_this_process_answers_in_batches(taught):
     usage = Usage()
-    cephalo = inference.load(taught)
+    cephalo = local.load(taught)
     sizes = []
     generate = cephalo.answer_batch
     cephalo.answer_batch = lambda talks, **rest: sizes.append(len(talks)) or generate(talks, **rest)

@@ -24,10 +24,10 @@ from teacher_server import (
 )
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.refinement.decisions import read_decisions
 from cephalo.dataset_scripts.refinement.review_page import write_review_page
 from cephalo.dataset_scripts.refinement.second_look import SecondLook, Verdict, Vote, majority
-from cephalo.dataset_scripts.schema import FIGURES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 DESCRIBE = ["--tasks", "describe"]

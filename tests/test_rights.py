@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cephalo.dataset_scripts.rights import third_party
+from cephalo.dataset_scripts.publication.rights import third_party
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ from warm_python import warm_python
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts import extract
+from cephalo.dataset_scripts.cluster import extraction, slurm
+from cephalo.dataset_scripts.cluster.cluster import Cluster
+from cephalo.dataset_scripts.cluster.extraction import ExtractChunks, record
+from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_share, write_manifest
+from cephalo.dataset_scripts.cluster.runs import Run
+from cephalo.dataset_scripts.cluster.store import Store
 from cephalo.dataset_scripts.pdf.document import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
-from cephalo.dataset_scripts.scale import extraction, slurm
-from cephalo.dataset_scripts.scale.cluster import Cluster
-from cephalo.dataset_scripts.scale.extraction import ExtractChunks, record
-from cephalo.dataset_scripts.scale.manifest import File, list_files, read_share, write_manifest
-from cephalo.dataset_scripts.scale.runs import Run
-from cephalo.dataset_scripts.scale.store import Store
 
 SETTINGS = Settings(text=True)
 
@@ -131,7 +131,7 @@ def test_tasks_give_the_rows_of_one_machine(papers, alone, tmp_path):
 def test_a_task_that_runs_twice_at_once_gives_the_same_rows(papers, alone, tmp_path):
     begin(papers, tmp_path)
     code = (
-        "import sys; from cephalo.dataset_scripts.scale.extraction import *; "
+        "import sys; from cephalo.dataset_scripts.cluster.extraction import *; "
         "ExtractChunks(sys.argv[1], Settings(text=True), 60, 1)(None, 0, 1)"
     )
     both = [subprocess.Popen([warm_python(), "-c", code, str(tmp_path)]) for _ in range(2)]
@@ -271,7 +271,7 @@ def test_a_document_that_kills_its_task_is_found_and_no_other_is_blamed(papers, 
     code = (
         "import sys, test_scale; from cephalo.dataset_scripts import extract; "
         "extract.extract_to_shard = test_scale.kill_task; "
-        "from cephalo.dataset_scripts.scale.extraction import *; "
+        "from cephalo.dataset_scripts.cluster.extraction import *; "
         "ExtractChunks(sys.argv[1], Settings(text=True), 60, 1)(None, 0, 2)"
     )
     environment = os.environ | {"DEATHS": str(tmp_path / "deaths")}

@@ -20,12 +20,12 @@ import pytest
 from pdf_samples import COLUMN, GUTTER, LEFT, Sheet
 from slurm_cluster import Cluster, missing_programs, slurm_cluster, wait_for
 
+from benchmarks.cluster.simulate import Cluster as Nodes
+from benchmarks.cluster.simulate import Failures, Simulation
+from cephalo.dataset_scripts.cluster import cluster as asked
+from cephalo.dataset_scripts.cluster import extraction
+from cephalo.dataset_scripts.cluster.runs import Run
 from cephalo.dataset_scripts.pdf.document import Settings
-from cephalo.dataset_scripts.scale import cluster as asked
-from cephalo.dataset_scripts.scale import extraction
-from cephalo.dataset_scripts.scale.runs import Run
-from cephalo.dataset_scripts.scale.simulate import Cluster as Nodes
-from cephalo.dataset_scripts.scale.simulate import Failures, Simulation
 
 CHUNK, CHUNKS = 24, 30
 ALONE_CHUNKS = 8  # of the run of one task

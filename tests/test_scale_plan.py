@@ -12,9 +12,9 @@ from measure_requests import count_tokens
 from pdf_samples import one_figure
 from PIL import Image
 
+from benchmarks.cluster import measure, plan
+from benchmarks.cluster.simulate import Cluster, Failures, Simulation, draw_chunks
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.scale import measure, plan
-from cephalo.dataset_scripts.scale.simulate import Cluster, Failures, Simulation, draw_chunks
 
 
 def test_equal_chunks_without_failures():

@@ -12,10 +12,10 @@ from teacher_server import TeacherServer, error, faithful
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
+from cephalo.dataset_scripts.cluster import refinement, slurm
+from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.refinement.planning import plan
 from cephalo.dataset_scripts.refinement.tasks import load_task
-from cephalo.dataset_scripts.scale import refinement, slurm
-from cephalo.dataset_scripts.schema import FIGURES
 
 WORDS = ["nacre", "bone", "silk", "antler", "wood", "bamboo", "chitin", "enamel", "coral", "horn"]
 KEY = "sk-secret-key"

@@ -16,8 +16,8 @@ from test_scale import bucket as bucket  # the fixture
 from test_scale import read_alone, rows
 
 from cephalo.cli.main import run_command
-from cephalo.dataset_scripts.scale.runs import Run
-from cephalo.dataset_scripts.scale.store import Store
+from cephalo.dataset_scripts.cluster.runs import Run
+from cephalo.dataset_scripts.cluster.store import Store
 
 pytestmark = [
     pytest.mark.slow,

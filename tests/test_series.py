@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference import local
 from cephalo.series.check import check
 from cephalo.series.duration import duration, flop_per_token
 from cephalo.series.table import Row, find_row, markdown_table, read_series
 from cephalo.series.tiny import noise, question_rows, run_tiny
 from cephalo.train.freezing import part_of
-from modeling_cephalo import inference
 
 ROOT = Path(__file__).parents[1]
 ROWS = read_series()
@@ -88,7 +88,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def answer_of(folder: Path) -> str:
     """What the model of a folder says of the first row of the data."""
     row = question_rows()[0] | {"image": Image.open(io.BytesIO(noise(0)["bytes"]))}
-    return inference.load(str(folder)).ask(row["query"], [row["image"]], max_new_tokens=12)
+    return local.load(str(folder)).ask(row["query"], [row["image"]], max_new_tokens=12)
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:

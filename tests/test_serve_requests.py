@@ -12,10 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
-from modeling_cephalo import serve_images, serve_requests
-from modeling_cephalo.serve import answer_error
-from modeling_cephalo.serve_images import FetchError, ImageFetcher, is_public
-from modeling_cephalo.serve_requests import CHAT, Gate, Served
+from cephalo.apps import serve_images, serve_requests
+from cephalo.apps.serve import answer_error
+from cephalo.apps.serve_images import FetchError, ImageFetcher, is_public
+from cephalo.apps.serve_requests import CHAT, Gate, Served
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

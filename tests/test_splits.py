@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cephalo.dataset_scripts import splits
-from cephalo.dataset_scripts.splits import SPLITS, place
+from cephalo.dataset_scripts.common import splits
+from cephalo.dataset_scripts.common.splits import SPLITS, place
 
 DOCUMENTS = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(1000)]
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText
 from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.dataset_folder import build_dataset
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.freezing import PARTS, freeze, part_of, ranges, trained_parts
 from cephalo.train.rows import mix, to_conversations

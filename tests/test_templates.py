@@ -13,8 +13,8 @@ from cephalo.cli import templates
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
 from cephalo.cli.templates import TemplateUnboundedError, check_template, render
+from cephalo.inference.local import load, text_message
 from cephalo.train.encoding import encode_rows
-from modeling_cephalo.inference import load, text_message
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
 LOADED = 60  # seconds that a busy machine may take for what takes one

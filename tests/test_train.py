@@ -17,9 +17,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.conversations import caption_conversation
-from cephalo.dataset_scripts.dataset_folder import build_dataset
-from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.dataset_scripts.common.conversations import caption_conversation
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import last_whole_checkpoint
 from cephalo.train.rights import Rights, check_publishable, model_license, rights_of

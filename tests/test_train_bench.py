@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from warm_python import warm_python
 
-from cephalo.train.bench import WAYS, best, table
+from benchmarks.bench_train import WAYS, best, table
 
 
 def result(seconds: float, loss: float) -> dict:
@@ -38,7 +38,7 @@ def test_gains_are_over_the_first_way_of_the_same_step_size():
 @pytest.mark.slow
 def test_ways_learn_the_same_and_gain(tmp_path):
     out = tmp_path / "found.json"
-    command = [warm_python(), "-m", "cephalo.train.bench", "--rows", "24", "--repeats", "1"]
+    command = [warm_python(), "-m", "benchmarks.bench_train", "--rows", "24", "--repeats", "1"]
     subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
     notebook, alone, all_of_four, *of_eight = json.loads(out.read_text())
     for way in of_eight[1:]:

@@ -16,7 +16,7 @@ from training_samples import talk
 from transformers import AutoModelForImageTextToText
 from warm_python import warm_python
 
-from cephalo.dataset_scripts.dataset_folder import build_dataset
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.train.sft import CONFIGS
 from modeling_cephalo.tiny import make_tiny_idefics2
 

@@ -21,7 +21,7 @@ from warm_python import kill, warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.dataset_folder import build_dataset
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.model_cards import upload
 from cephalo.train.finished import last_whole_checkpoint
 from cephalo.train.pushing import BRANCH, CheckpointPusher

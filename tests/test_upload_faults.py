@@ -255,7 +255,7 @@ def test_three_pushers_at_once_all_succeed_and_mix_nothing(hub, tmp_path, repo, 
 
 READER = """
 import sys
-from cephalo.dataset_scripts.exclude import images_of
+from cephalo.dataset_scripts.publication.exclude import images_of
 print(len(list(images_of(sys.argv[1]))))
 """
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from test_dedup import plot, row, write
 
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.tables import find_tables
-from cephalo.dataset_scripts.versions import Versions, names, say_the_same, terms
+from cephalo.dataset_scripts.common.tables import find_tables
+from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.publication.versions import Versions, names, say_the_same, terms
 
 TITLE = "Fracture of hydrated nacre tablets under cyclic compression"
 PREPRINT = [

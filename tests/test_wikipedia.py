@@ -20,7 +20,7 @@ from test_extract import failures, rows, run
 from test_wikipedia_article import gallery_item, page, thumb
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.schema import FIGURES, TEXT
+from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.wikipedia import client as module
 from cephalo.dataset_scripts.wikipedia.sources import from_dump, local_image, read_titles
 

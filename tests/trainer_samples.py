@@ -7,7 +7,7 @@ from datasets import Dataset, Features, IterableDataset
 from transformers import AutoProcessor
 from trl import SFTConfig
 
-from cephalo.dataset_scripts.schema import CONVERSATIONS
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS
 from cephalo.train.encoding import encode_rows
 from cephalo.train.packing import PackingCollator
 from cephalo.train.rows import COLUMNS, named

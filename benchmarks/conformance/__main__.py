@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cephalo.model_cards.hub.local import LocalHub, local_hub
+from cephalo.hub.local import LocalHub, local_hub
 
 from .counts import LISTED, Result, by_class, failures, outcomes, too_long
 

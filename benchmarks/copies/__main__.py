@@ -28,12 +28,12 @@ from PIL import Image
 
 from benchmarks.copies.alterations import ALTERATIONS, JOINED, PANEL, open_image, panels
 from benchmarks.copies.strangers import strangers
-from cephalo.dataset_scripts.dedup import select_rows
-from cephalo.dataset_scripts.groups import Groups
-from cephalo.dataset_scripts.schema import FIGURES
-from cephalo.dataset_scripts.selection import Selection
-from cephalo.dataset_scripts.shards import read_rows
-from cephalo.dataset_scripts.tables import find_tables
+from cephalo.dataset_scripts.common.groups import Groups
+from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.common.tables import find_tables
+from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.publication.selection import Selection
 
 Row = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageOps
 
-from cephalo.dataset_scripts.bench_dedup import cut, jpeg
+from benchmarks.bench_dedup import cut, jpeg
 
 GAP = 10  # pixels between figures that are joined
 LINE_HEIGHT = 14  # pixels from one line number of a review copy to the next

@@ -3,7 +3,7 @@
     python -m benchmarks.copies.fit FOLDER...
 
 The folders are those of `cephalo extract` that take no part in measuring. Writes
-`dataset_scripts/components.npz`.
+`dataset_scripts/publication/components.npz`.
 """
 
 import argparse
@@ -12,11 +12,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cephalo.dataset_scripts import local_features
-from cephalo.dataset_scripts.dedup_images import open_grey
-from cephalo.dataset_scripts.local_features import KEYPOINTS, MIRRORED, detector, root_sift
-from cephalo.dataset_scripts.shards import read_rows
-from cephalo.dataset_scripts.tables import find_tables
+from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.common.tables import find_tables
+from cephalo.dataset_scripts.publication import local_features
+from cephalo.dataset_scripts.publication.dedup_images import open_grey
+from cephalo.dataset_scripts.publication.local_features import (
+    KEYPOINTS,
+    MIRRORED,
+    detector,
+    root_sift,
+)
 
 
 def main() -> None:

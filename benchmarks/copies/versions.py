@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.copies.__main__ import publish, row_of
-from cephalo.dataset_scripts.groups import Groups
-from cephalo.dataset_scripts.schema import FIGURES
-from cephalo.dataset_scripts.shards import read_rows
-from cephalo.dataset_scripts.tables import find_tables
+from cephalo.dataset_scripts.common.groups import Groups
+from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.common.tables import find_tables
 
 SIDE = 64  # pixels of the images, which play no part
 LEFT_OUT = 0.08  # of the words

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.bench_extract import load_scorer
 from benchmarks.extraction.examples import Example
 from benchmarks.extraction.fit import EXTENT, STARTS, WEIGHTS, all_examples, read_set
 from benchmarks.extraction.logistic import HeldOut, Worth, tabulate
@@ -43,7 +44,6 @@ from benchmarks.extraction.parameters import (
 )
 from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, read_documents, read_folder
-from cephalo.dataset_scripts.bench_extract import load_scorer
 from cephalo.dataset_scripts.pdf import decisions
 
 SAME = Difference(0.0, 0.0, 0.0)

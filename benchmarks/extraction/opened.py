@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pypdfium2.raw as pdfium
 
-from cephalo.dataset_scripts.bench_extract import KINDS
+from benchmarks.bench_extract import KINDS
 from cephalo.dataset_scripts.pdf import document as deciding
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions

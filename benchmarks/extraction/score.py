@@ -24,12 +24,12 @@ from types import ModuleType
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.bench_extract import KINDS, load_scorer
 from benchmarks.extraction.examples import Paper
 from benchmarks.extraction.fit import WEIGHTS, fit, read_set
 from benchmarks.extraction.measures import MEASURES, Counts, count_document, score
 from benchmarks.extraction.publishers import is_frozen, publisher_of
 from benchmarks.extraction.remembering import remembering
-from cephalo.dataset_scripts.bench_extract import KINDS, load_scorer
 from cephalo.dataset_scripts.pdf import decisions
 from cephalo.dataset_scripts.pdf.document import Settings, extract_document
 

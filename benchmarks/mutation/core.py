@@ -50,15 +50,17 @@ CORE = {
         ("NearEqual.match", "NearEqual.add", "same_question", "share", "bands"),
         ("tests/test_near_equal.py",),
     ),
-    "dataset_scripts/groups.py": Core(
+    "dataset_scripts/common/groups.py": Core(
         ("Groups.find", "Groups.merge", "Groups.roots"), ("tests/test_splits.py",)
     ),
-    "dataset_scripts/splits.py": Core(("split_documents", "place"), ("tests/test_splits.py",)),
-    "dataset_scripts/dedup_text.py": Core(
+    "dataset_scripts/common/splits.py": Core(
+        ("split_documents", "place"), ("tests/test_splits.py",)
+    ),
+    "dataset_scripts/publication/dedup_text.py": Core(
         ("words", "shingles", "same", "KeptTexts.add", "KeptTexts.near", "KeptTexts._prefix"),
         ("tests/test_dedup_agreement.py",),
     ),
-    "dataset_scripts/dedup_images.py": Core(
+    "dataset_scripts/publication/dedup_images.py": Core(
         ("agree", "alike", "tiles_of", "without_margins"), ("tests/test_dedup_agreement.py",)
     ),
     "eval/intervals.py": Core(

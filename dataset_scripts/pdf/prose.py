@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cephalo.dataset_scripts.passages import sentences, text_rows
+from cephalo.dataset_scripts.common.passages import sentences, text_rows
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import scan
 from cephalo.dataset_scripts.pdf.joining import NO_WORDS, Vocabulary, settle_in_order

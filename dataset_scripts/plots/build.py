@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.files import locked
-from cephalo.dataset_scripts.chunks import check_plan, run_chunks, write_shard
+from cephalo.dataset_scripts.common.chunks import check_plan, run_chunks, write_shard
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.plots.figures import QUESTIONS, make_plot
 from cephalo.dataset_scripts.plots.rows import VERSION, plot_rows
-from cephalo.dataset_scripts.schema import CONVERSATIONS, FIGURES
 
 # Objects between collections of garbage: a plot makes some thousands that refer to each other, and
 # to look through them at Python's own pace takes a fifth of all time.

@@ -66,8 +66,8 @@ def rows_for(share: float, folders: list[Path]) -> int:
 
     Raises CephaloError where there are none, or the share leaves none for the others.
     """
-    from cephalo.dataset_scripts.shards import count_rows
-    from cephalo.dataset_scripts.tables import find_tables
+    from cephalo.dataset_scripts.common.shards import count_rows
+    from cephalo.dataset_scripts.common.tables import find_tables
 
     if not 0 < share < 1:
         raise CephaloError(f"--share {share:g} is not above 0 and below 1")

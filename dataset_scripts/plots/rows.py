@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from cephalo.dataset_scripts.conversations import conversation
+from cephalo.dataset_scripts.common.conversations import conversation
 from cephalo.dataset_scripts.pdf import rendering
 from cephalo.dataset_scripts.plots.figures import Plot
 

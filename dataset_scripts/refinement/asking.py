@@ -185,7 +185,7 @@ def connect(
 
 def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
     """A model in this process. Raises CephaloError where it cannot be loaded."""
-    from modeling_cephalo.local_model import LocalModel
+    from cephalo.inference.local_model import LocalModel
 
     return LocalModel(loaded(name), name, usage, batch_size, max_image_edge)
 
@@ -193,9 +193,9 @@ def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
 @cache
 def loaded(name: str) -> Any:
     """A model and its processor, loaded once a process."""
-    from modeling_cephalo import inference
+    from cephalo.inference import local
 
-    return inference.load(name)
+    return local.load(name)
 
 
 def make_run(teacher: Any, out: Path, asking: Asking) -> Run:

@@ -19,9 +19,9 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.cli.json_files import parse_object
-from cephalo.dataset_scripts.inputs import REMOVED, move
-from cephalo.dataset_scripts.schema import CONVERSATIONS, PROVENANCE
-from cephalo.dataset_scripts.shards import read_rows
+from cephalo.dataset_scripts.common.inputs import REMOVED, move
+from cephalo.dataset_scripts.common.schema import CONVERSATIONS, PROVENANCE
+from cephalo.dataset_scripts.common.shards import read_rows
 
 COLUMNS = [
     *("image", "caption", "label", "panels", "mentions", "figure_text"),

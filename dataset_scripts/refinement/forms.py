@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from cephalo.dataset_scripts.conversations import QUERY
+from cephalo.dataset_scripts.common.conversations import QUERY
 
 
 class Turn(NamedTuple):

@@ -6,11 +6,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from cephalo.dataset_scripts.common.shards import count_rows
 from cephalo.dataset_scripts.refinement.relations import related_groups
 from cephalo.dataset_scripts.refinement.showing import NEEDS
 from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import Answered
-from cephalo.dataset_scripts.shards import count_rows
 
 SAID_OF_FIGURE = ("caption", "panels", "mentions")  # columns; the image is not among them
 

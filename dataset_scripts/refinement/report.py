@@ -11,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 
 from cephalo.cli.files import write_whole
-from cephalo.dataset_scripts.gallery import thumbnail
+from cephalo.dataset_scripts.common.gallery import thumbnail
+from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Check
 from cephalo.dataset_scripts.refinement.documents import OTHER_CHECKS, read_figures, read_lines
 from cephalo.dataset_scripts.refinement.run import Outcome
 from cephalo.dataset_scripts.refinement.teachers import Teacher
-from cephalo.dataset_scripts.shards import read_rows
 from cephalo.inference.questions import ReplyCache, Usage
 
 SAMPLES = 3  # of each task, and of each check

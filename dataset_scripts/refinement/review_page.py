@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.refinement.decisions import conversation_id
 from cephalo.dataset_scripts.refinement.documents import read_figures, read_lines
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
-from cephalo.dataset_scripts.shards import read_rows
 from cephalo.inference.images import open_image, shrunk
 
 NAME = "undecided.html"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import QUERY, conversation
+from cephalo.dataset_scripts.common.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
 from cephalo.dataset_scripts.refinement.decisions import (
     Decision,

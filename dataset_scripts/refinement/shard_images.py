@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.shards import damaged, open_shard
+from cephalo.dataset_scripts.common.shards import damaged, open_shard
 
 KEPT = 32 << 20  # bytes; the tasks of one figure and the figures of one document come together
 

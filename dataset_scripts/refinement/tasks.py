@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.conversations import QUERY
+from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.refinement.forms import FORMS, Form, Talk, Turn, text_sha256
 from cephalo.dataset_scripts.refinement.showing import NEEDS
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from rapidfuzz import fuzz
 
-from cephalo.dataset_scripts.conversations import QUERY
+from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.refinement.checks import Check, Context, failed_checks, outsized
 from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.own_checks import run_checks

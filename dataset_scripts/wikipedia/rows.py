@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cephalo.dataset_scripts.passages import text_rows
+from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.dataset_scripts.pdf.prose import is_prose
 from cephalo.dataset_scripts.pdf.shard import Outcome, write_shards
 from cephalo.dataset_scripts.wikipedia.api import Page

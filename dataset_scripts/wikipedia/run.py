@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cephalo.dataset_scripts.common.workers import result_of, worker_pool
 from cephalo.dataset_scripts.pdf.shard import Outcome, shard_name
 from cephalo.dataset_scripts.wikipedia.api import MAX_IMAGE, MAX_WIDTH, Wiki
 from cephalo.dataset_scripts.wikipedia.article import WebFigure, read_article
@@ -21,7 +22,6 @@ from cephalo.dataset_scripts.wikipedia.sources import (
     from_titles,
     local_image,
 )
-from cephalo.dataset_scripts.workers import result_of, worker_pool
 
 
 @dataclass(frozen=True)

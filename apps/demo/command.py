@@ -1,0 +1,132 @@
+"""`cephalo demo`: a page in the browser to try a model on."""
+
+import importlib.util
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+LARGEST_UPLOAD = 32 * 2**20  # bytes
+# The page and everything on it come from this server: no address in an answer is ever loaded.
+POLICY = (
+    "default-src 'self' blob: data: 'unsafe-inline' 'unsafe-eval'; "
+    "form-action 'self'; base-uri 'self'; object-src 'none'"
+)
+
+
+@app.command()
+def demo(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="One or two: of the Hub, or folders.")
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(help="Figures to look through: a folder, or of the Hub.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 7860,
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="The longest answer.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda:0, ...; by default GPUs where there are any.")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
+    ] = False,
+    space: Annotated[
+        Path | None, typer.Option(help="Write the demo as a Space into this folder, and stop.")
+    ] = None,
+) -> None:
+    """A page to talk with a model about images, look through figures and make printable parts.
+
+    Two models answer side by side. The page needs no network. Uploads lie in a temporary folder
+    that is removed at the end.
+
+    \b
+    Example:
+      cephalo demo lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta --dataset figures/
+      cephalo demo runs/before runs/after --port 7861
+      cephalo demo my-lab/nacre-tiny --space space/
+      hf upload my-lab/nacre-demo space/ --repo-type space
+    """
+    if not importlib.util.find_spec("gradio"):
+        raise CephaloError("the demo needs gradio; run: pip install 'cephalo[demo]'")
+    if len(models) > 2 or len({*models}) < len(models):
+        raise CephaloError("give one model, or two different ones")
+    if space:
+        from cephalo.apps.demo.space import write_space
+
+        write_space(space, models, dataset)
+        print(f"hf upload NAMESPACE/NAME {space} --repo-type space  # makes the Space")
+        return
+    from cephalo.apps.chat import quiet
+    from cephalo.apps.make_mesh.command import need_packages
+    from cephalo.apps.serve import check_address
+
+    need_packages()
+    check_address(host, port)
+    quiet()
+    from cephalo.apps.demo.figures import load_figures
+    from cephalo.apps.demo.talk import Talk
+    from cephalo.inference import local
+
+    figures = load_figures(dataset) if dataset else None
+    loaded = {
+        name: local.load(name, device=device, trust_remote_code=trust_remote_code)
+        for name in models
+    }
+    talk = Talk(loaded, {"max_new_tokens": max_new_tokens, "temperature": temperature})
+    with tempfile.TemporaryDirectory(prefix="cephalo-demo-") as folder:
+        run_server(talk, figures, Path(folder), host, port)
+
+
+def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> None:
+    """Serve the page until it is stopped; everything temporary lies in `folder`."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    tempfile.tempdir = str(folder)
+    from starlette.middleware import Middleware
+
+    from cephalo.apps.demo.page import build_page, theme
+
+    page = build_page(talk, figures, folder)
+    # A page that is mounted elsewhere would read any file that a request names (Gradio 6.31).
+    page.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        footer_links=[],
+        quiet=True,
+        show_error=False,
+        ssr_mode=False,
+        max_file_size=LARGEST_UPLOAD,
+        app_kwargs={"middleware": [Middleware(WithPolicy)]},
+        prevent_thread_lock=True,
+    )
+    print(f"the demo is at http://{host}:{port}; Ctrl-C stops", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        page.close(verbose=False)
+
+
+class WithPolicy:
+    """An ASGI application whose answers carry `POLICY`."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_policy(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                header = (b"content-security-policy", POLICY.encode())
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)

@@ -1,0 +1,96 @@
+"""`cephalo discuss`: a panel of models talks about images and reports."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked, write_whole
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+MOST_IMAGES = 8
+LONGEST_QUESTION = 8000  # characters
+
+
+@app.command()
+def discuss(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="What is discussed.")],
+    question: Annotated[str, typer.Option(help="What the panel is to find out.")],
+    out: Annotated[Path, typer.Option(help="Folder for the transcript and the page.")],
+    panel: Annotated[
+        Path | None, typer.Option(help="YAML of roles and models; by default the shipped one.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="One model for all roles: of the Hub, a folder or a server.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the server of --model, with /v1.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, max=10, help="By default as the panel says.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and models say the same.")] = 0,
+) -> None:
+    """Let a panel of models discuss images, and report with each claim tied to a turn.
+
+    Writes OUT/transcript.json and OUT/transcript.html. Every answer is kept in OUT/replies.sqlite
+    when it arrives: run it again after an interruption, and nothing is asked twice. No code that a
+    model writes is run.
+
+    \b
+    Example:
+      cephalo discuss nacre.png --question "Why is this tough?" --out runs/nacre-panel
+      cephalo discuss a.png b.png --question "Which is stiffer?" --panel mine.yaml --out runs/ab
+      cephalo discuss nacre.png --question "Why is this tough?" --out runs/nacre-panel \\
+        --model my-model --base-url http://127.0.0.1:8000/v1
+    """
+    from cephalo.apps.discuss.panel import SHIPPED, read_panel
+    from cephalo.apps.model_sources import source_of
+
+    if not question.strip() or len(question) > LONGEST_QUESTION:
+        raise CephaloError(f"--question: give 1 to {LONGEST_QUESTION:,} characters")
+    if len(images) > MOST_IMAGES:
+        raise CephaloError(f"{len(images)} images; a panel looks at {MOST_IMAGES} at most")
+    if base_url and not model:
+        raise CephaloError("--base-url without --model; give the server's name of the model")
+    chosen = read_panel(panel or SHIPPED)
+    changes: dict[str, Any] = {"rounds": rounds} if rounds else {}
+    if model:
+        changes["models"] = dict.fromkeys(chosen.models, source_of(model, base_url))
+    run(chosen.model_copy(update=changes), images, question, out, seed)
+
+
+def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> None:
+    """Discuss, with progress, and write the transcript and its page into `out`.
+
+    Raises CephaloError for what is no picture, and at the end where nobody said anything.
+    """
+    from tqdm import tqdm
+
+    from cephalo.apps.chat import quiet
+    from cephalo.apps.discuss.discussion import hold_discussion
+    from cephalo.apps.discuss.page import transcript_page
+    from cephalo.apps.model_sources import Models, as_picture
+
+    quiet()
+    if any(role.image_tool for role in panel.roles):
+        from cephalo.apps.discuss import smolagents_parts  # noqa: F401  a missing package is told before models load
+    pictures = [as_picture(path, panel.max_image_edge) for path in images]
+    names = [path.name for path in images]
+    limits = (panel.timeout, panel.max_seconds, panel.max_image_edge)
+    with (
+        locked(out),
+        tqdm(total=panel.rounds * len(panel.roles), unit=" turns", disable=None) as bar,
+        Models(panel.models, out / "replies.sqlite", *limits) as models,
+    ):
+        transcript = hold_discussion(panel, models, question, pictures, names, seed, bar.update)
+        write_whole(out / "transcript.json", transcript.model_dump_json(indent=2) + "\n")
+        write_whole(out / "transcript.html", transcript_page(transcript, pictures))
+    print(f"{transcript.summary()} → {out / 'transcript.html'}")
+    for name, error in transcript.failed_models().items():
+        print(f"{name} failed: {error}", file=sys.stderr)
+    if not transcript.said():
+        raise CephaloError(f"nobody said anything; see why in {out / 'transcript.html'}")

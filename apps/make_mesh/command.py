@@ -1,0 +1,328 @@
+"""`cephalo make-mesh`: printable parts from parameters or images, proposed or generated."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from cephalo.apps.make_mesh.designs import (
+    Design,
+    Extrusion,
+    Generated,
+    Gyroid,
+    Honeycomb,
+    ImagePart,
+    Pollen,
+    Relief,
+    SchwarzP,
+    bounds,
+)
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
+from cephalo.inference.images import open_image
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Make a printable part: STL and 3MF in millimetres, GLB, a picture and its measures.",
+)
+
+
+def flag(design: type[BaseModel], field: str, more: str = "") -> Any:
+    """The option for a field of a design, with its bounds; `more` follows the description."""
+    least, greatest = bounds(design, field)
+    described = ", ".join(filter(None, (design.model_fields[field].description, more)))
+    return typer.Option(min=least, max=greatest, help=f"{described}.".capitalize())
+
+
+Out = Annotated[Path, typer.Option(help="Folder for the files of the part.")]
+ImageFile = Annotated[Path, typer.Argument(metavar="IMAGE", help="A micrograph or drawing.")]
+Size = Annotated[float, flag(Gyroid, "size")]
+Cells = Annotated[int, flag(Gyroid, "cells")]
+CubeFraction = Annotated[float, flag(Gyroid, "volume_fraction")]
+Height = Annotated[float, flag(Honeycomb, "height")]
+Phase = Annotated[Literal["bright", "dark"], flag(ImagePart, "phase")]
+
+
+@app.command()
+def gyroid(
+    out: Out, size: Size = 20, cells: Cells = 3, volume_fraction: CubeFraction = 0.3
+) -> None:
+    """A cube of sheets along the gyroid.
+
+    \b
+    Example:
+      cephalo make-mesh gyroid --size 20 --cells 3 --volume-fraction 0.4 --out part
+    """
+    construct(Gyroid, out, size=size, cells=cells, volume_fraction=volume_fraction)
+
+
+@app.command()
+def schwarz_p(
+    out: Out, size: Size = 20, cells: Cells = 3, volume_fraction: CubeFraction = 0.3
+) -> None:
+    """A cube of sheets along Schwarz' primitive surface.
+
+    \b
+    Example:
+      cephalo make-mesh schwarz-p --size 20 --cells 2 --volume-fraction 0.2 --out part
+    """
+    construct(SchwarzP, out, size=size, cells=cells, volume_fraction=volume_fraction)
+
+
+@app.command()
+def honeycomb(
+    out: Out,
+    size: Size = 30,
+    height: Height = 8,
+    cells: Annotated[int, flag(Honeycomb, "cells")] = 6,
+    volume_fraction: Annotated[float, flag(Honeycomb, "volume_fraction")] = 0.2,
+) -> None:
+    """A plate of upright hexagonal cells.
+
+    \b
+    Example:
+      cephalo make-mesh honeycomb --size 30 --height 8 --cells 6 --out part
+    """
+    construct(
+        Honeycomb, out, size=size, height=height, cells=cells, volume_fraction=volume_fraction
+    )
+
+
+@app.command()
+def pollen(
+    out: Out,
+    size: Size = 30,
+    spikes: Annotated[int, flag(Pollen, "spikes")] = 60,
+    spike_height: Annotated[float, flag(Pollen, "spike_height")] = 0.25,
+    openings: Annotated[int, flag(Pollen, "openings")] = 3,
+    volume_fraction: Annotated[float, flag(Pollen, "volume_fraction")] = 0.4,
+) -> None:
+    """A hollow ball with spikes and openings, as a pollen grain's.
+
+    \b
+    Example:
+      cephalo make-mesh pollen --size 30 --spikes 60 --out part
+    """
+    construct(
+        Pollen,
+        out,
+        size=size,
+        spikes=spikes,
+        spike_height=spike_height,
+        openings=openings,
+        volume_fraction=volume_fraction,
+    )
+
+
+@app.command()
+def relief(
+    image: ImageFile,
+    out: Out,
+    size: Size = 40,
+    height: Height = 2,
+    base: Annotated[float, flag(Relief, "base")] = 2,
+    phase: Phase = "bright",
+) -> None:
+    """The bright or dark phase of an image (Otsu's threshold), raised on a plate.
+
+    \b
+    Example:
+      cephalo make-mesh relief micrograph.png --size 40 --phase dark --out part
+    """
+    need_packages()
+    from cephalo.apps.make_mesh import micrographs
+
+    design = checked(Relief, size=size, height=height, base=base, phase=phase)
+    picture = open_image(image)
+    with locked(out):
+        finish(micrographs.relief(design, picture), design, out, {"image": image.name})
+
+
+@app.command()
+def extrude(
+    image: ImageFile,
+    out: Out,
+    size: Size = 40,
+    height: Height = 8,
+    phase: Phase = "bright",
+    volume_fraction: Annotated[float | None, flag(Extrusion, "volume_fraction")] = None,
+) -> None:
+    """The bright or dark phase of an image as walls, mirrored, so that the part is periodic.
+
+    Without --volume-fraction the walls are as wide as in the image.
+
+    \b
+    Example:
+      cephalo make-mesh extrude micrograph.png --size 40 --height 8 --out part
+    """
+    need_packages()
+    from cephalo.apps.make_mesh import micrographs
+
+    design = checked(
+        Extrusion, size=size, height=height, phase=phase, volume_fraction=volume_fraction
+    )
+    picture = open_image(image)
+    with locked(out):
+        surface, joined = micrographs.extrusion(design, picture)
+        print(f"tied the phase by {joined.bridges} bridges, dropped {joined.specks} specks")
+        tied = {"bridges": joined.bridges, "specks_dropped": joined.specks}
+        finish(surface, design, out, {"image": image.name, **tied})
+
+
+@app.command()
+def propose(
+    image: ImageFile,
+    out: Out,
+    goal: Annotated[str, typer.Option(help="What the part is for.")],
+    model: Annotated[str, typer.Option(help="A model of the Hub, a folder, or a server's.")],
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of the server of --model, with /v1.")
+    ] = None,
+    tries: Annotated[int, typer.Option(min=1, max=20, help="Answers to ask for.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the answers.")] = 0,
+) -> None:
+    """A part whose architecture a model proposes for a goal, from what an image shows.
+
+    The model answers with JSON, which is checked against the bounds of the other commands. A
+    server's key is read from OPENAI_API_KEY. Answers are kept in OUT/replies.sqlite: run it again
+    after an interruption, and nothing is asked twice.
+
+    \b
+    Example:
+      cephalo make-mesh propose pollen.png --goal "A light, stiff filter" --out part \\
+        --model my-model --base-url http://127.0.0.1:8000/v1
+    """
+    need_packages()
+    from cephalo.apps.chat import quiet
+    from cephalo.apps.make_mesh.proposal import propose
+    from cephalo.apps.model_sources import clean
+
+    quiet()
+    with locked(out):
+        proposal, surface = propose(
+            image, goal, model, base_url, out / "replies.sqlite", tries, seed
+        )
+        asked = {"image": image.name, "goal": goal, "model": model, "seed": seed}
+        reason = clean(" ".join(proposal.reason.split()))
+        print(f"{model} proposes {proposal.design.name}: {reason}")
+        finish(surface, proposal.design, out, asked | {"reason": proposal.reason})
+
+
+@app.command()
+def generate(
+    generator: Annotated[str, typer.Option(help="A Shap-E pipeline: of the Hub or a folder.")],
+    out: Out,
+    prompt: Annotated[str | None, typer.Option(help="What to make, in words.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="What to make.")] = None,
+    size: Annotated[float, flag(Generated, "size")] = 40,
+    num_inference_steps: Annotated[int, flag(Generated, "num_inference_steps")] = 64,
+    guidance_scale: Annotated[
+        float | None,
+        flag(Generated, "guidance_scale", "by default 15 with --prompt, 3 with --image"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generator's noise.")] = 0,
+) -> None:
+    """A body that Shap-E draws from words (openai/shap-e) or an image (openai/shap-e-img2img).
+
+    The volume fraction is of the box around the part. What cannot be printed is refused by name:
+    loose bodies or hollows of more than 1 % of the volume, walls under 0.4 mm or two cells of the
+    128³ grid. The same seed makes the same part.
+
+    \b
+    Example:
+      cephalo make-mesh generate --prompt "a pollen grain with spikes" --generator openai/shap-e \\
+        --size 40 --seed 1 --out part
+    """
+    need_packages()
+    if (prompt is None) == (image is None):
+        raise CephaloError("give either --prompt or --image")
+    if guidance_scale is None:  # as in the examples of diffusers' documentation
+        guidance_scale = 3 if prompt is None else 15
+    design = checked(
+        Generated,
+        size=size,
+        generator=generator,
+        prompt=prompt,
+        image=image and image.name,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        seed=seed,
+    )
+    picture = image and open_image(image)
+    from cephalo.apps.chat import quiet
+    from cephalo.apps.make_mesh import shap_e
+
+    quiet()
+    with locked(out):
+        finish(shap_e.generate(design, picture), design, out, {})
+
+
+def construct(design: type[Design], out: Path, **values: Any) -> None:
+    """Make a part from parameters."""
+    need_packages()
+    wanted = checked(design, **values)
+    with locked(out):
+        from cephalo.apps.make_mesh.fields import solid_of
+        from cephalo.apps.make_mesh.surface import surface_with
+
+        finish(surface_with(solid_of(wanted), wanted.volume_fraction), wanted, out, {})
+
+
+def need_packages() -> None:
+    """Raise CephaloError where the packages of the extra `mesh` are missing."""
+    if missing := [name for name in ("skimage", "trimesh") if not importlib.util.find_spec(name)]:
+        raise CephaloError(f"meshes need {' and '.join(missing)}; run: pip install 'cephalo[mesh]'")
+
+
+def checked(design: type[BaseModel], **values: Any) -> Any:
+    """A design with these values. Raises CephaloError for what it refuses."""
+    try:
+        return design(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"--{str(name).replace('_', '-')}: " for name in first["loc"])
+        raise CephaloError(where + first["msg"].removeprefix("Value error, ")) from error
+
+
+def finish(surface: Any, design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
+    """Check a part, write its files into `out`, which is held, and print its measures."""
+    from cephalo.apps.make_mesh.files import write_part
+    from cephalo.apps.make_mesh.measure import LEAST_WALL, check, measures
+
+    check(surface.mesh)
+    found = measures(surface)
+    wall = found["minimum_wall_mm"]
+    if wall is not None and wall < LEAST_WALL:
+        print(
+            f"warning: walls of {wall:.2f} mm, and the usual nozzle prints {LEAST_WALL} mm; give a "
+            "larger --size, or an image without fine detail",
+            file=sys.stderr,
+        )
+    write_part(out, surface.mesh, {"design": design.model_dump(), **asked, "part": found})
+    print(summary(found))
+    print(f"part.stl, part.3mf, part.glb, preview.png, parameters.json → {out}")
+
+
+def summary(found: dict[str, Any]) -> str:
+    """The measures of a part, for people."""
+    size = " x ".join(f"{edge:.2f}" for edge in found["bounding_box_mm"])
+    wall = found["minimum_wall_mm"]
+    lines = [
+        f"volume fraction {found['volume_fraction']:.4f}, watertight, one body, "
+        f"{found['triangles']:,} triangles",
+        f"size {size} mm, minimum wall "
+        + ("none" if wall is None else f"{wall:.2f} mm (rays inward, first percentile)"),
+    ]
+    if found["islands_dropped"]:
+        lines.append(
+            f"dropped {found['islands_dropped']} loose bodies, {found['islands_dropped_mm3']:g} mm³"
+        )
+    if found["hollows_filled"]:
+        lines.append(
+            f"filled {found['hollows_filled']} closed hollows, {found['hollows_filled_mm3']:g} mm³"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""What a slicer wants to know of a part: that it is closed and one body, and how thick it is."""
+
+from typing import Any
+
+import numpy as np
+import trimesh
+from scipy.ndimage import map_coordinates
+
+from cephalo.apps.make_mesh.surface import Surface, bodies
+from cephalo.cli.errors import CephaloError
+
+RAYS = 4000
+STEP = 0.25  # of the spacing
+FACING = -0.9  # cosine between the outward normals of a wall's two sides: 26 degrees at most
+PERCENTILE = 1.0
+LEAST_WALL = 0.4  # mm: one line of the usual nozzle
+
+
+def check(mesh: trimesh.Trimesh) -> None:
+    """Raise CephaloError where a mesh is not one closed surface with normals outward."""
+    faults = {
+        "not watertight": not mesh.is_watertight,
+        "wound inconsistently": not mesh.is_winding_consistent,
+        "inside out": mesh.volume <= 0,
+        "in several bodies": bodies(mesh).max() > 0,
+    }
+    if found := [name for name, there in faults.items() if there]:
+        raise CephaloError(f"the mesh is {' and '.join(found)}; change the size or cells a little")
+
+
+def measures(surface: Surface) -> dict[str, Any]:
+    """Lengths in mm, volumes in mm³, area in mm²."""
+    mesh = surface.mesh
+    return {
+        "volume_fraction": round(surface.volume_fraction, 5),
+        "minimum_wall_mm": wall_thickness(surface),
+        "bounding_box_mm": np.round(mesh.extents, 3).tolist(),
+        "volume_mm3": round(float(mesh.volume), 3),
+        "area_mm2": round(float(mesh.area), 3),
+        "triangles": len(mesh.faces),
+        "islands_dropped": surface.islands,
+        "islands_dropped_mm3": round(surface.islands_volume, 3),
+        "hollows_filled": surface.hollows,
+        "hollows_filled_mm3": round(surface.hollows_volume, 3),
+    }
+
+
+def wall_thickness(surface: Surface) -> float | None:
+    """The minimum wall thickness in mm: the first percentile over rays from the surface inward.
+
+    A ray counts where it leaves the solid through a face that looks the other way, so that the
+    edges of a cut, where two faces meet, are no walls. None where no face looks at another.
+    """
+    field, spacing = surface.solid.at(surface.level), surface.solid.spacing
+    points, faces = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)
+    normals = surface.mesh.face_normals[faces]
+
+    def values(places: np.ndarray) -> np.ndarray:
+        indices = (places - surface.solid.origin) / spacing
+        return map_coordinates(field, indices.T, order=1, mode="nearest")
+
+    step = STEP * spacing.min()
+    depths = np.full(len(points), np.nan)
+    going, depth = np.arange(len(points)), step
+    before = np.full(len(points), -np.inf)
+    while len(going):
+        now = values(points[going] - depth * normals[going])
+        out = now >= 0
+        # Between the last point inside and the first one outside, the field is nearly straight.
+        inner = before[going[out]]
+        depths[going[out]] = depth - step * now[out] / (now[out] - inner)
+        before[going] = now
+        going, depth = going[~out], depth + step
+    depths[depths < 2 * step] = np.nan  # left at once: an edge
+    kept = np.flatnonzero(np.isfinite(depths))
+    exits = points[kept] - depths[kept, None] * normals[kept]
+    shifts = np.diag(spacing / 2)
+    slopes = np.stack([values(exits + shift) - values(exits - shift) for shift in shifts], 1)
+    slopes /= np.linalg.norm(slopes, axis=1, keepdims=True) + 1e-12
+    facing = np.einsum("ij,ij->i", slopes, normals[kept]) < FACING
+    if not facing.any():
+        return None
+    return round(float(np.percentile(depths[kept][facing], PERCENTILE)), 3)

@@ -1,0 +1,81 @@
+"""A design that a model proposes for a goal, after looking at an image."""
+
+import json
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from cephalo.apps.make_mesh.designs import Architecture
+from cephalo.apps.make_mesh.fields import solid_of
+from cephalo.apps.make_mesh.surface import Surface, surface_with
+from cephalo.apps.model_sources import Models, as_picture, in_one_line, source_of
+from cephalo.cli.errors import CephaloError
+from cephalo.inference.questions import NoAnswerError, Question, Sampling
+
+NAME = "designer"
+LONGEST_GOAL = 2000  # characters
+SYSTEM = (
+    "You design parts for 3D printing whose inner architecture follows what a picture of a "
+    "material shows. You answer with JSON only."
+)
+TASK = """Look at the picture and choose an architecture for this goal: {goal}
+
+gyroid and schwarz-p are smooth sheets in a cube, honeycomb is hexagonal cells, pollen is a hollow
+ball with spikes. Answer with one JSON object of this schema; lengths are in millimetres:
+{schema}"""
+AGAIN = "Your last answer could not be used: {error}. Answer again with the whole JSON object."
+
+
+class Proposal(BaseModel):
+    """What a model answers."""
+
+    reason: str = Field(max_length=2000, description="why this suits the goal, in a sentence")
+    design: Architecture
+
+
+def propose(
+    image: Path,
+    goal: str,
+    model: str,
+    base_url: str | None,
+    replies: Path,
+    tries: int,
+    seed: int,
+) -> tuple[Proposal, Surface]:
+    """A model's design for `goal`, and the solid that it makes.
+
+    A wrong answer is named on the terminal and to the model, which is asked again. Replies are
+    kept in the SQLite file `replies`. Raises CephaloError where none of `tries` answers can be
+    made, for what is no picture, and where the model cannot be used at all.
+    """
+    if not goal.strip() or len(goal) > LONGEST_GOAL:
+        raise CephaloError(f"--goal: give 1 to {LONGEST_GOAL:,} characters")
+    task = TASK.format(goal=goal.strip(), schema=json.dumps(Proposal.model_json_schema()))
+    parts = (as_picture(image), task)
+    source = source_of(model, base_url)
+    wrong = ""
+    with Models({NAME: source}, replies, wrong_form_retries=0) as models:
+        for number in range(1, tries + 1):
+            complaint = (AGAIN.format(error=wrong),) if wrong else ()
+            question = Question(SYSTEM, parts + complaint, Proposal)
+            try:
+                answer = models.ask(NAME, question, Sampling(seed=seed + number - 1))
+            except NoAnswerError as error:
+                wrong = in_one_line(error)
+            else:
+                proposal = answer.value
+                try:
+                    return proposal, make(proposal)
+                except CephaloError as error:
+                    wrong = in_one_line(error)
+            print(f"cephalo: answer {number} of {tries} cannot be used: {wrong}", file=sys.stderr)
+    raise CephaloError(
+        f"{model} gave no design in {tries} tries, the last time because {wrong}; "
+        "ask a larger model or raise --tries"
+    )
+
+
+def make(proposal: Proposal) -> Surface:
+    """The solid of a proposal. Raises CephaloError where it cannot be made."""
+    return surface_with(solid_of(proposal.design), proposal.design.volume_fraction)

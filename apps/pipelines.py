@@ -1,0 +1,55 @@
+"""Pipelines of diffusers, loaded without running code of theirs."""
+
+from typing import Any
+
+import torch
+
+from cephalo.apps.model_sources import in_one_line
+from cephalo.cli.errors import CephaloError
+
+try:
+    import diffusers
+except ImportError as error:
+    raise CephaloError(
+        "drawing needs one more package; run: pip install 'cephalo[image]'"
+    ) from error
+
+
+def pipeline_class(model: str) -> str:
+    """The class that a pipeline of the Hub or a folder names, read without its weights.
+
+    Raises CephaloError for what is no pipeline.
+    """
+    try:
+        return str(diffusers.DiffusionPipeline.load_config(model)["_class_name"])
+    except Exception as error:  # diffusers raises what its parts raise
+        raise no_pipeline(model, error) from error
+
+
+def load_pipeline(kind: str, model: str) -> Any:
+    """A pipeline by the class `kind` of diffusers, on the GPU in half precision if there is one.
+
+    Only safetensors are read, those of the variant fp16 where there are no others (as in
+    openai/shap-e), and no code of the model is run. Raises CephaloError for what is no such
+    pipeline.
+    """
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.float16 if on_gpu else torch.float32
+    load = getattr(diffusers, kind).from_pretrained
+    verbosity = diffusers.logging.get_verbosity()
+    diffusers.logging.set_verbosity(diffusers.logging.CRITICAL)  # it raises what it logs
+    try:
+        pipeline = load(model, use_safetensors=True, dtype=dtype)
+    except Exception as error:  # diffusers raises what its parts raise
+        try:
+            pipeline = load(model, use_safetensors=True, dtype=dtype, variant="fp16")
+        except Exception:
+            raise no_pipeline(model, error) from error
+    finally:
+        diffusers.logging.set_verbosity(verbosity)
+    return pipeline.to("cuda" if on_gpu else "cpu")
+
+
+def no_pipeline(model: str, error: BaseException) -> CephaloError:
+    """Why `model` cannot be used."""
+    return CephaloError(f"cannot load {model} as a pipeline of diffusers: {in_one_line(error)}")

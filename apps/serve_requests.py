@@ -1,0 +1,227 @@
+"""What `cephalo serve` lets through to `transformers serve`: requests that are checked and bounded.
+
+The server behind it takes what it is given: it reads a prompt of any length before anybody else is
+answered, loads models and forgets them on request, and fails with status 500 on much of what a
+client can mend.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StrictBool, StrictInt, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cephalo.apps.serve_images import FetchError, ImageFetcher
+
+CHAT = "/v1/chat/completions"
+SERVED = {("POST", CHAT), ("GET", "/v1/models"), ("GET", "/health")}
+MAX_BODY = 64 << 20  # bytes of a request; some dozens of images
+READ_SECONDS = 120.0  # for a request to arrive
+# Characters of text for each token that the model reads. Prose has four; a text with more than
+# eight of them is too long without being tokenized, which takes seconds for a megabyte.
+LONGEST_TOKENS = 8
+MAX_MESSAGES = 1000
+
+
+class RequestError(Exception):
+    """A request that is refused: the message is one line, `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int = 400, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.param = status, param
+
+
+class TextPart(BaseModel):
+    """A text within a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageAddress(BaseModel):
+    """Where an image is: a data URL, or an address if those are fetched."""
+
+    url: str
+
+
+class ImagePart(BaseModel):
+    """An image within a message."""
+
+    type: Literal["image_url"]
+    image_url: ImageAddress
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class ChatMessage(BaseModel):
+    """A message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str | list[Part]
+
+
+class ChatRequest(BaseModel):
+    """The fields of a chat completion that decide how it is made; others are ignored or refused
+    by the server."""
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_tokens: StrictInt | None = Field(None, ge=1)
+    max_completion_tokens: StrictInt | None = Field(None, ge=1)
+    seed: StrictInt | None = Field(None, ge=0, lt=2**63)
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    frequency_penalty: float | None = Field(None, gt=-1, le=2, allow_inf_nan=False)
+    n: Literal[1] | None = None
+    stop: str | list[str] | None = Field(None, min_length=1)
+    stream: StrictBool | None = None
+    logit_bias: dict[int, Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    generation_config: None = None
+
+
+@dataclass(frozen=True)
+class Served:
+    """The model behind the server: its name, and the tokens that it reads and knows.
+
+    `fetch_images` says whether images are fetched from the web.
+    """
+
+    name: str
+    context: int
+    vocabulary: int
+    fetch_images: bool = False
+
+
+class Gate:
+    """An ASGI application before the server's: it answers what the server is not to see."""
+
+    def __init__(self, app: ASGIApp, served: Served) -> None:
+        self.app, self.served = app, served
+        self.fetcher = ImageFetcher() if served.fetch_images else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            receive = await self.checked(scope, receive)
+        except RequestError as error:
+            await refusal(str(error), error.status, error.param)(scope, receive, send)
+        except ClientDisconnect:
+            return
+        else:
+            await self.app(scope, receive, send)
+
+    async def checked(self, scope: Scope, receive: Receive) -> Receive:
+        """The channel that the server reads a request from. Raises RequestError."""
+        if (scope["method"], scope["path"]) not in SERVED:
+            known = ", ".join(path for _, path in sorted(SERVED))
+            raise RequestError(f"no {scope['method']} {scope['path']} here; there are {known}", 404)
+        if scope["path"] != CHAT:
+            return receive
+        body = json.dumps(await self.body(Request(scope, receive))).encode()
+        return replay(body, receive)
+
+    async def body(self, request: Request) -> dict[str, Any]:
+        """The body of a chat completion with its messages as they were checked."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                found = json.loads(await read_bounded(request))
+        except TimeoutError as error:
+            raise RequestError("the request did not arrive in time; send it again", 408) from error
+        except (ValueError, RecursionError) as error:
+            raise RequestError("the body is no JSON; send a chat completion") from error
+        asked = chat_request(found)
+        self.check_size(asked)
+        for message in asked.messages:
+            for part in message.content if isinstance(message.content, list) else ():
+                if isinstance(part, ImagePart):
+                    part.image_url.url = await self.image(part.image_url.url)
+        return found | {"messages": [message.model_dump() for message in asked.messages]}
+
+    def check_size(self, asked: ChatRequest) -> None:
+        """Raise RequestError if a prompt cannot fit, or asks for tokens that the model lacks."""
+        length, most = sum(map(text_length, asked.messages)), LONGEST_TOKENS * self.served.context
+        if length > most:
+            raise RequestError(
+                f"the prompt has {length:,} characters and the model reads "
+                f"{self.served.context:,} tokens; ask with less text",
+                param="messages",
+            )
+        for name in ("max_tokens", "max_completion_tokens"):
+            if (getattr(asked, name) or 0) > self.served.context:
+                raise RequestError(
+                    f"{name} is more than the {self.served.context:,} tokens of the model's "
+                    "context; give less",
+                    param=name,
+                )
+        if any(not 0 <= token < self.served.vocabulary for token in asked.logit_bias or ()):
+            raise RequestError(
+                f"logit_bias names a token beyond the {self.served.vocabulary:,} of the model",
+                param="logit_bias",
+            )
+
+    async def image(self, url: str) -> str:
+        """The data URL of an image. Raises RequestError if it is neither one nor fetched."""
+        if url.startswith("data:"):
+            return url
+        if not url.startswith(("http://", "https://")) or self.fetcher is None:
+            raise RequestError(
+                "an image must be a data URL; this server fetches none", param="messages"
+            )
+        try:
+            return await self.fetcher.fetch(url)
+        except FetchError as error:
+            raise RequestError(f"cannot read {url[:200]}: {error}", param="messages") from error
+
+
+def chat_request(found: Any) -> ChatRequest:
+    """The request in a body of JSON. Raises RequestError, one line, if it is not one."""
+    try:
+        return ChatRequest.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RequestError(f"{place or 'the body'}: {first['msg']}", param=place or None) from error
+
+
+def text_length(message: ChatMessage) -> int:
+    """The characters of text in a message."""
+    if isinstance(message.content, str):
+        return len(message.content)
+    return sum(len(part.text) for part in message.content if isinstance(part, TextPart))
+
+
+async def read_bounded(request: Request) -> bytes:
+    """The body of a request. Raises RequestError if it has more than MAX_BODY bytes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise RequestError(
+                f"the request has more than {MAX_BODY >> 20} MB; ask with fewer or smaller images",
+                413,
+            )
+    return bytes(body)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A channel that holds a body, and then what the client does."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replayed
+
+
+def refusal(message: str, status: int, param: str | None = None) -> JSONResponse:
+    """An error in OpenAI's form."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": message, "type": kind, "param": param, "code": None}
+    return JSONResponse({"error": error}, status_code=status)

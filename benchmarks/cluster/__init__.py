@@ -1,0 +1,1 @@
+"""What many machines need: measured rates, a plan, a simulated Slurm."""

@@ -1,0 +1,82 @@
+"""Throughput against workers, simulated, with what was measured on it: the figure of the plan."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from benchmarks.cluster.plan import Ground
+
+PAPERS = {10_000: "tab:blue", 1_000_000: "tab:orange"}
+SIZES = {"ks": 6, "r+": 11}  # of markers, in points
+TASKS = 4  # for each worker
+WORKERS = tuple(2**power for power in range(11))
+
+
+def draw(ground: "Ground", path: Path) -> None:
+    """Draw pages a second, and the share of what as many workers could read, into a PNG file.
+
+    Tasks have one core each here. The arrays that were measured were small, so that start-up
+    weighs more in them than in any line.
+    """
+    from matplotlib.figure import Figure
+
+    from benchmarks.cluster.plan import simulate
+
+    pages = ground.each("pages")
+    alone = simulate(one_core(ground, 1), max(PAPERS), 1, slots=1)
+    rate = max(PAPERS) * pages / alone.makespan / alone.efficiency  # of one worker in its chunks
+    figure = Figure(figsize=(9, 3.8), layout="constrained", dpi=120)
+    left, right = figure.subplots(1, 2)
+    ideal = rate * np.array(WORKERS)
+    left.plot(WORKERS, ideal, ":", color="grey", label="one worker times workers")
+    for papers, colour in PAPERS.items():
+        for failing, style in ((False, "-"), (True, "--")):
+            counts, reached = shares(ground, papers, failing)
+            label = f"{papers:,} papers{', stragglers and failures' if failing else ''}"
+            left.plot(counts, rate * counts * reached, style, color=colour, label=label)
+            right.plot(counts, reached, style, color=colour)
+    for key, marker, label in (
+        ("makespan", "ks", "measured: a small array on Slurm"),
+        ("simulated", "r+", "the same array simulated"),
+    ):
+        runs = ground.measured["agreement"]["runs"]
+        counts = np.array([run["workers"] for run in runs])
+        worth = np.array([run["work"] / run[key] for run in runs])
+        left.plot(counts, rate * worth, marker, ms=SIZES[marker], label=label)
+        right.plot(counts, worth / counts, marker, ms=SIZES[marker])
+    for run in runs:
+        share = run["work"] / run["makespan"] / run["workers"]
+        right.annotate(run["what"], (1.3 * run["workers"], share), fontsize=7, va="center")
+    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="pages a second")
+    right.set(xscale="log", xlabel="workers", ylabel="share of the dotted line", ylim=(0, 1.05))
+    left.legend(fontsize=7, loc="lower right")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.set_xticks([1, 10, 100, 1000], labels=["1", "10", "100", "1000"])
+    figure.savefig(path)
+
+
+def shares(ground: "Ground", papers: int, failing: bool) -> tuple[NDArray, NDArray]:
+    """Numbers of workers, and for each the share of their time that chunks need.
+
+    With stragglers and failures from two nodes on.
+    """
+    from benchmarks.cluster.plan import simulate
+
+    cores = int(ground.assumed["cores_a_node"])
+    counts = [count for count in WORKERS if not failing or count >= 2 * cores]
+    found = []
+    for count in counts:
+        one = one_core(ground, max(1, count // cores))
+        slots = 0 if failing else count
+        found.append(simulate(one, papers, TASKS * count, slots=slots).efficiency)
+    return np.array(counts), np.array(found)
+
+
+def one_core(ground: "Ground", nodes: int) -> "Ground":
+    """The same with tasks of one core, on so many nodes."""
+    return replace(ground, assumed=ground.assumed | {"cores_a_task": 1.0, "nodes": float(nodes)})

@@ -1,0 +1,186 @@
+"""The step of `cephalo refine --slurm`: a task's shards of figures to conversations.
+
+Each shard is refined as one machine refines a folder that holds it alone, with a file of answers
+of its own, so that its conversations do not depend on the task that it falls to.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.cluster.cluster import Cluster
+from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_share
+from cephalo.dataset_scripts.cluster.runs import Begun, Run
+from cephalo.dataset_scripts.cluster.slurm import check_idle, submit
+from cephalo.dataset_scripts.cluster.store import is_remote, open_filesystem
+from cephalo.dataset_scripts.common.inputs import told
+from cephalo.dataset_scripts.refinement.asking import VERSION, Asking, Keys, refine_shards
+from cephalo.dataset_scripts.refinement.decisions import add_decisions
+from cephalo.dataset_scripts.refinement.documents import set_aside
+from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
+from cephalo.dataset_scripts.refinement.report import Spending, write_report
+from cephalo.dataset_scripts.refinement.run import Outcome
+from cephalo.dataset_scripts.refinement.tasks import Task
+from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
+from cephalo.inference.questions import Usage
+
+# What decides the conversations; servers may move, and be asked faster or slower.
+DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
+DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "text_judge", "checks")
+OUTCOME = ("documents", "answered", "unanswered")
+USAGE = ("requests", "retries", "replies", "cached", "prompt_tokens", "completion_tokens")
+KEYS = {"api": "OPENAI_API_KEY", "judge": "JUDGE_API_KEY"}
+
+
+def record(asking: Asking) -> dict[str, Any]:
+    """What decides the rows of a run besides its files."""
+    given = asdict(asking)
+    deciding = {name: given[name] for name in DECIDING}
+    deciding |= {"judges": list(asking.judges), "checks": checks_digest(asking.checks)}
+    tasks = {task.name: task.version for task in asking.wanted()}
+    return {"version": VERSION, **deciding, "versions": tasks}
+
+
+@dataclass(frozen=True)
+class RefineShards:
+    """The shards of one task after the other; those that are done are passed over.
+
+    What datatrove calls, in a process of its own on any machine. It holds no key: those are in the
+    environment. Raises CephaloError where the code or its settings are not those of the run, and
+    where a model cannot be asked.
+    """
+
+    out: str
+    asking: Asking
+
+    def __call__(self, data: Any, rank: int, world_size: int) -> None:
+        """Refine the share of task `rank` of `world_size`; `data`, of steps before, is not used."""
+        run = Run(self.out, "refine")
+        run.check(record(self.asking))
+        manifest = run.name("manifest.jsonl")
+        for number, shards in read_share(run.store, manifest, 1, rank, world_size):
+            if shards and not run.is_done(number):
+                self.refine(run, number, shards[0])
+
+    def refine(self, run: Run, number: int, shard: File) -> None:
+        """Refine one shard, and record what came of it once all of it was asked."""
+        started = time.monotonic()
+        replies = Path(self.out) / run.name(f"replies/{number:06d}.sqlite")
+        replies.parent.mkdir(parents=True, exist_ok=True)
+        keys = Keys(*(os.environ.get(KEYS[name]) for name in ("api", "judge")))
+        with tempfile.TemporaryDirectory(prefix="cephalo-") as folder:
+            local = fetch(shard, Path(folder))
+            asked = refine_shards([local], Path(self.out), self.asking, keys, replies)
+        outcome, usage = asked.outcome, asked.spending.usage
+        if outcome.stopped:
+            raise CephaloError(f"{shard.path}: stopped: {outcome.stopped}; submit it again")
+        if outcome.unanswered and not outcome.answered and not outcome.done_before:
+            raise CephaloError(f"{shard.path}: no question got an answer: {outcome.reason}")
+        facts = {name: getattr(outcome, name) for name in OUTCOME}
+        facts |= {name: getattr(usage, name) if usage else 0 for name in USAGE}
+        facts |= {"teacher": asked.teacher.name, "params": asked.teacher.params()}
+        run.finish(number, facts | {"seconds": round(time.monotonic() - started, 2)})
+
+
+def fetch(shard: File, folder: Path) -> Path:
+    """A shard as a file of this machine; fetched ones have a date that does not change, for the
+    record of what their conversations are made from."""
+    if not is_remote(shard.path):
+        return Path(shard.path)
+    fs, path = open_filesystem(shard.path)
+    local = folder / PurePosixPath(path).name
+    fs.get_file(path, str(local))
+    os.utime(local, (0, 0))
+    return local
+
+
+def submit_refinement(
+    figures: str,
+    out: Path,
+    asking: Asking,
+    keys: Keys,
+    cluster: Cluster,
+    decisions: Path | None = None,
+) -> str:
+    """Submit what is missing of a run, or sum it up where nothing is; returns what to tell.
+
+    `decisions` is a file of what people decided; the shards that it is about are done again.
+    Raises CephaloError for what cannot be read or submitted.
+    """
+    if is_remote(str(out)) or ":/" in str(out):
+        raise CephaloError(
+            f"{out}: answers are kept as they arrive; give --out a folder that all machines see"
+        )
+    run = Run(str(out.absolute()), "refine")
+    files = list_files([f"{figures.rstrip('/')}/figures"], ".parquet", str(out / "refine-run"))
+    begun = run.begin(files, 1, record(asking), lambda begun: leave_out(run, out, begun))
+    if gone := begun.gone():
+        print(told(gone), file=sys.stderr)
+    chunks = begun.chunks
+    if asking.retry_rejected:
+        do_again(run, {path.stem for path in (Path(run.out) / "rejected").glob("*.jsonl")})
+    if decisions:
+        do_again(run, add_decisions(out, decisions))
+    os.environ.update(
+        {KEYS[name]: key for name, key in asdict(keys).items() if key}
+    )  # Slurm hands the environment on; no file holds a key
+    if job := submit(run, RefineShards(run.out, asking), chunks, cluster):
+        done = f"{len(run.done())} of {chunks} shards are done"
+        return f"submitted job {job}: {done}; run it again later to see how many"
+    summary = sum_up(run, Path(figures), out, asking)
+    return f"all {chunks} shards are done: {summary} → {out / 'report.html'}"
+
+
+def leave_out(run: Run, out: Path, begun: Begun) -> None:
+    """Move what was made of shards that were removed to OUT/removed, and back what was made of
+    those that returned; delete the conversations of those that are to be refined anew.
+
+    Raises CephaloError while tasks wait or run.
+    """
+    check_idle(run)
+    set_aside(out, set(begun.removed), set(begun.returned))
+    for name in (*begun.edited, *begun.returned):
+        (out / "conversations" / name).unlink(missing_ok=True)
+
+
+def do_again(run: Run, stems: set[str]) -> None:
+    """Take the shards of these names as not done."""
+    for number, shards in read_share(run.store, run.name("manifest.jsonl"), 1, 0, 1):
+        if shards and PurePosixPath(shards[0].path).stem in stems:
+            run.store.remove(run.name(f"chunks/{number:06d}.json"))
+
+
+@dataclass(frozen=True)
+class Told:
+    """The teacher as the tasks told of it, for the report."""
+
+    name: str
+    given: dict[str, Any]
+    tasks: tuple[Task, ...]
+
+    def params(self) -> dict[str, Any]:
+        """What determines the answers besides figures and tasks."""
+        return self.given
+
+
+def sum_up(run: Run, figures: Path, out: Path, asking: Asking) -> str:
+    """Write report.json and report.html over all shards; a line for the user."""
+    counts: Counter[str] = Counter()
+    facts: dict[str, Any] = {}
+    for facts in run.facts():
+        counts.update({name: facts[name] for name in (*OUTCOME, *USAGE, "seconds")})
+    captions = asking.teacher == "caption"
+    spending = Spending(asking.price_in, asking.price_out)
+    if not captions:
+        spending.usage = Usage(**{name: counts[name] for name in USAGE})
+    tasks = CaptionTeacher.tasks if captions else tuple(asking.wanted())
+    teacher = Told(facts["teacher"], facts["params"], tasks)
+    outcome = Outcome(**{name: counts[name] for name in OUTCOME})
+    checks = load_checks(asking.checks)
+    return write_report(figures, out, teacher, outcome, spending, counts["seconds"], checks)

@@ -1,0 +1,180 @@
+"""A run over many machines: what it reads and with which settings, and which chunks are done.
+
+OUT/STEP-run/ holds `run.json` and `manifest.jsonl`, `chunks/NNNNNN.json` of each chunk that is
+done, `attempts/` of those that were begun, and `logs/` of each submission. A chunk's rows go to a
+file named after its number, and its own file is written last: a task that was killed, a node that
+was lost, a task that runs twice and another number of tasks end in the same files.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.cluster.manifest import File, follow, read_manifest, write_manifest
+from cephalo.dataset_scripts.cluster.store import Store
+
+
+@dataclass
+class Begun:
+    """A run that was begun or gone on with: its chunks, and what changed in its input since.
+
+    `removed`, `edited` and `returned` hold the names of files, `changed` the numbers of the chunks
+    that hold any of them.
+    """
+
+    chunks: int
+    removed: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
+    changed: set[int] = field(default_factory=set)
+
+    def gone(self) -> list[str]:
+        """The documents that are no longer as they were read, each with what became of it."""
+        named = [f"{name} (removed)" for name in self.removed]
+        return sorted(named + [f"{name} (edited)" for name in self.edited])
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run of a step, "extract" or "refine", that writes below `out`."""
+
+    out: str
+    step: str
+
+    @property
+    def store(self) -> Store:
+        """Where it writes."""
+        return Store(self.out)
+
+    def name(self, file: str) -> str:
+        """The name of one of the run's own files in its store."""
+        return f"{self.step}-run/{file}"
+
+    def begin(
+        self,
+        files: Iterable[File],
+        chunk: int,
+        settings: dict[str, Any],
+        leave_out: Callable[[Begun], None] | None = None,
+    ) -> Begun:
+        """List the files and write the manifest, or compare it with that of the run there.
+
+        Where files were removed or edited since, their chunks are to be done again.
+
+        Args:
+            files: the files of the input as it is now.
+            chunk: files in a chunk.
+            settings: what decides the rows besides the files.
+            leave_out: called before such a change is recorded; takes what was made of the changed
+                chunks out of the output, or raises CephaloError where nothing may change now.
+
+        Raises:
+            CephaloError: where there are no files, and where the run there was made with other
+                settings or of fewer files.
+        """
+        store = self.store
+        with tempfile.TemporaryDirectory(prefix="cephalo-") as folder:
+            listed = Path(folder) / "manifest.jsonl"
+            count, sha256 = write_manifest(files, listed)
+            if not count:
+                raise CephaloError("no files to read; give files, or folders that hold some")
+            wanted = {**settings, "chunk": chunk, "files": count, "manifest_sha256": sha256}
+            wanted = json.loads(json.dumps(wanted))
+            if (made := store.read_json(self.name("run.json"))) is None:
+                store.put(listed, self.name("manifest.jsonl"))
+            elif made == wanted | {"lines": made.get("lines")}:
+                return Begun(-(-made["lines"] // chunk))
+            elif other := difference(made, wanted):
+                raise CephaloError(f"{store.url} was made {other}")
+            else:
+                return self._follow(listed, wanted, leave_out)
+            self._record(wanted, count)
+        return Begun(-(-count // chunk))
+
+    def _record(self, settings: dict[str, Any], lines: int) -> None:
+        """Write `run.json`; `lines` are those of the manifest, with the files that are gone."""
+        text = json.dumps({**settings, "lines": lines}, indent=1) + "\n"
+        self.store.write(self.name("run.json"), text)
+
+    def _follow(
+        self, listed: Path, wanted: dict[str, Any], leave_out: Callable[[Begun], None] | None
+    ) -> Begun:
+        """Bring the manifest up to a new list of the input; killed between, it starts over."""
+        store, chunk = self.store, wanted["chunk"]
+        before, after = listed.with_name("before.jsonl"), listed.with_name("after.jsonl")
+        store.fs.get_file(store.path(self.name("manifest.jsonl")), str(before))
+        begun, kept, lines = Begun(0), set(), []
+        for place, (file, what) in enumerate(follow(read_manifest(before), listed)):
+            if what == "added":
+                raise CephaloError(f"{store.url} was made {of_other_files(place, wanted)}")
+            lines.append(file)
+            if not file.gone:
+                kept.add(place // chunk)
+            if what:
+                getattr(begun, what).append(PurePosixPath(file.path).name)
+                begun.changed.add(place // chunk)
+        begun.chunks = -(-len(lines) // chunk)
+        if begun.changed and leave_out:
+            leave_out(begun)
+        for number in begun.changed:
+            store.remove(self.name(f"chunks/{number:06d}.json"))
+            store.remove(self.name(f"attempts/{number:06d}.json"))
+        write_manifest(lines, after)
+        store.put(after, self.name("manifest.jsonl"))
+        for number in set(range(begun.chunks)) - kept - self.done():
+            self.finish(number, {"empty": True})
+        self._record(wanted, len(lines))
+        return begun
+
+    def check(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """What `begin` recorded, for a task. Raises CephaloError where the task's code has other
+        settings: it was changed after the submission."""
+        made = self.store.read_json(self.name("run.json"))
+        if made is None:
+            raise CephaloError(f"{self.out} holds no run of {self.step}; submit it first")
+        wanted = json.loads(json.dumps(settings))
+        if {key: made.get(key) for key in wanted} != wanted:
+            raise CephaloError(f"{self.out} was made {difference(made, made | wanted)}")
+        return made
+
+    def done(self) -> set[int]:
+        """The numbers of the chunks that are done."""
+        names = self.store.names(self.name("chunks"))
+        return {int(name[:-5]) for name in names if name.endswith(".json") and name[0] != "."}
+
+    def is_done(self, number: int) -> bool:
+        """Whether a chunk is done."""
+        return self.store.exists(self.name(f"chunks/{number:06d}.json"))
+
+    def finish(self, number: int, facts: dict[str, Any]) -> None:
+        """Mark a chunk as done, with what it gave."""
+        self.store.write(self.name(f"chunks/{number:06d}.json"), json.dumps(facts) + "\n")
+
+    def facts(self) -> Iterable[dict[str, Any]]:
+        """What each chunk that is done gave, in order; those whose files are all gone gave
+        nothing."""
+        for number in sorted(self.done()):
+            facts = self.store.read_json(self.name(f"chunks/{number:06d}.json"))
+            if not facts.get("empty"):
+                yield facts
+
+
+def of_other_files(count: int, wanted: dict[str, Any]) -> str:
+    """For an error: that a run of `count` files does not take more files in."""
+    return (
+        f"of {count} other files than the {wanted['files']} that are there now; "
+        "give those alone, or another --out for these"
+    )
+
+
+def difference(made: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """What differs between two records besides their files, and what to do about it, for an
+    error; empty where nothing does."""
+    files = ("files", "manifest_sha256")
+    keys = [key for key in wanted if key not in files and made.get(key) != wanted[key]]
+    other = [f"{key} {made.get(key)!r}" for key in keys]
+    return f"with {', '.join(other)}; use the same or another --out" if other else ""

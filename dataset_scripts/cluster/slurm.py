@@ -1,0 +1,105 @@
+"""Submission to Slurm through datatrove: one array of tasks, of which each has its share."""
+
+import getpass
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.cluster.cluster import Cluster
+from cephalo.dataset_scripts.cluster.runs import Run
+from cephalo.dataset_scripts.cluster.store import is_remote
+
+
+def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | None:
+    """Submit the tasks that have chunks which are not done; None where all are.
+
+    Returns the number of Slurm's job. Raises CephaloError where datatrove or Slurm is missing,
+    where Slurm refuses, and while tasks of an earlier submission wait or run.
+    """
+    done = run.done()
+    missing = [number for number in range(chunks) if number not in done]
+    if not missing:
+        return None
+    name = job_name(run)
+    if alive := tasks_alive(name):
+        raise CephaloError(
+            f"{len(done)} of {chunks} chunks are done and {alive} tasks of {name} wait or run; "
+            f"wait for their end, or `scancel --name {name}`"
+        )
+    ranks = sorted({number % cluster.tasks for number in missing})
+    executor = make_executor(run, step, ranks, cluster, name)
+    from loguru import logger  # datatrove's
+
+    logger.disable("datatrove")  # the command tells what it did in a line
+    try:
+        executor.run()
+    except subprocess.CalledProcessError as error:
+        said = " ".join((error.stderr or error.stdout or str(error)).split())
+        raise CephaloError(f"Slurm refused the job: {said[:300]}") from error
+    return str(executor.job_id)
+
+
+def job_name(run: Run) -> str:
+    """The name of a run's jobs, the same for each submission."""
+    return f"cephalo-{run.step}-{hashlib.sha256(run.store.url.encode()).hexdigest()[:8]}"
+
+
+def tasks_alive(name: str) -> int:
+    """How many of our tasks of this name wait or run. Raises CephaloError where Slurm is not
+    there or does not answer."""
+    if not shutil.which("sbatch"):
+        raise CephaloError("sbatch is not on this machine; run it where jobs are submitted")
+    command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--name", name]
+    asked = subprocess.run(command, capture_output=True, text=True)
+    if asked.returncode:
+        said = " ".join(asked.stderr.split())
+        raise CephaloError(f"squeue does not tell what runs ({said[:200]}); try again later")
+    return len(asked.stdout.splitlines())
+
+
+def check_idle(run: Run) -> None:
+    """Raise CephaloError while tasks of a run wait or run: what they read must not change."""
+    name = job_name(run)
+    if alive := tasks_alive(name):
+        raise CephaloError(
+            f"files of the input were removed or edited, and {alive} tasks of {name} wait or run; "
+            f"wait for their end, or `scancel --name {name}`"
+        )
+
+
+def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, name: str) -> Any:
+    """datatrove's executor for some ranks of `cluster.tasks`.
+
+    Each submission has a folder of logs of its own: datatrove notes in it which ranks there are to
+    run and which are done, and knows nothing of the code's version. What is done is what `run`
+    says. Raises CephaloError without datatrove.
+    """
+    try:
+        from cephalo.dataset_scripts.cluster.executor import RanksExecutor
+    except ImportError as error:
+        raise CephaloError("--slurm needs datatrove; pip install 'cephalo[scale]'") from error
+    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    remote = is_remote(run.store.url)
+    activate = Path(sys.prefix) / "bin" / "activate"
+    return RanksExecutor(
+        ranks=ranks,
+        pipeline=[step],
+        tasks=cluster.tasks,
+        time=cluster.time,
+        partition=cluster.partition,
+        cpus_per_task=cluster.cpus_per_task,
+        mem_per_cpu_gb=cluster.mem_per_cpu,
+        gpus_per_task=cluster.gpus_per_task,
+        job_name=name,
+        qos="",  # the cluster's own; what datatrove would ask for is not everywhere
+        venv_path=str(activate) if activate.exists() else None,
+        # What Slurm itself writes needs a path of this machine's.
+        slurm_logs_folder=str(Path("slurm_logs").absolute() / started) if remote else None,
+        logging_dir=f"{run.store.url}/{run.name('logs')}/{started}",
+    )

@@ -1,0 +1,1 @@
+"""What the steps of a dataset share: the schema, shards, runs, text helpers."""

@@ -1,0 +1,56 @@
+"""Data sets made in chunks by several processes; chunks that are there are not made again."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import write_whole
+from cephalo.cli.json_files import read_object
+from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
+
+
+def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
+    """Keep the plan of a folder in `path`, or raise CephaloError where another one is kept."""
+    if not path.exists():
+        write_whole(path, json.dumps(plan))
+    elif (kept := read_object(path, "remove the folder and make it again")) != plan:
+        raise CephaloError(
+            f"{path.parents[1]} was made with {json.dumps(kept)}; "
+            "give the same options or another folder"
+        )
+
+
+def run_chunks(
+    jobs: Mapping[tuple[Any, ...], int], make: Callable[..., None], workers: int, unit: str
+) -> None:
+    """Call `make` with each tuple of arguments in its own process, with a progress bar over the
+    number of units that each makes."""
+    use_one_core_each()
+    with (
+        ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), end_with_parent) as pool,
+        tqdm(total=sum(jobs.values()), unit=unit, disable=None) as bar,
+    ):
+        futures = {pool.submit(make, *job): size for job, size in jobs.items()}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update(futures[future])
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_shard(shard: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write a Parquet file aside, then rename it."""
+    aside = shard.with_name(f".{shard.name}.tmp")
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    pq.write_table(table, aside, use_content_defined_chunking=True)
+    aside.replace(shard)

@@ -1,0 +1,64 @@
+"""Conversations about figures, in TRL's prompt-completion form."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from cephalo.dataset_scripts.common.schema import PROVENANCE
+
+QUERY = "What is shown in this image?"
+"""The query of the original Cephalo datasets (lamm-mit/Cephalo-Wikipedia-Materials)."""
+
+
+def caption_conversation(figure: dict[str, Any]) -> dict[str, Any]:
+    """One CONVERSATIONS row from one FIGURES row, with the caption as the answer and no model.
+
+    `figure["image"]` is the undecoded {"bytes", "path"} of the FIGURES table.
+    """
+    return conversation(
+        [figure], [(QUERY, figure["caption"])], teacher="caption", task="caption", task_version="1"
+    )
+
+
+def conversation(
+    figures: Sequence[dict[str, Any]],
+    turns: Sequence[tuple[str, str]],
+    *,
+    teacher: str,
+    task: str,
+    task_version: str,
+    teacher_params: dict[str, Any] | None = None,
+    scores: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One CONVERSATIONS row: (question, answer) turns about FIGURES rows of one document.
+
+    The prompt is the first question with the images before it; the completion is all that follows,
+    so that a trainer can take its loss on every answer. `answer` has all of it as one text.
+    """
+    (query, first), *later = turns
+    images = [{"type": "image", "text": None} for _ in figures]
+    completion = [_message("assistant", first)]
+    for question, answer in later:
+        completion += [_message("user", question), _message("assistant", answer)]
+    return {
+        "images": [figure["image"] for figure in figures],
+        "prompt": [{"role": "user", "content": [*images, *_message("user", query)["content"]]}],
+        "completion": completion,
+        "query": query,
+        "answer": "\n\n".join([first, *(f"Q: {asked}\n\nA: {said}" for asked, said in later)]),
+        "orig_caption": "\n\n".join(figure["caption"] for figure in figures),
+        "teacher": teacher,
+        "teacher_params": json.dumps(teacher_params or {}, ensure_ascii=False, sort_keys=True),
+        "scores": json.dumps(scores or {}, ensure_ascii=False, sort_keys=True),
+        "task": task,
+        "task_version": task_version,
+        "figures": [
+            {key: figure[key] for key in ("label", "page", "image_sha256")} for figure in figures
+        ],
+        **{key: figures[0][key] for key in ("document", "document_sha256")},
+        **{key: figures[0].get(key) for key in PROVENANCE},
+    }
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "text", "text": text}]}

@@ -1,0 +1,54 @@
+"""A process pool whose results come in the order of the jobs, for any number of processes."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
+
+AHEAD = 8  # jobs that wait for each process; more would only hold memory
+
+
+class Processes:
+    """A pool of `count` processes, started on first use; with one, work is done in this process."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        """The function of every job, in the order of the jobs, a few jobs ahead.
+
+        Raises CephaloError where a process dies.
+        """
+        if self.count == 1:
+            yield from map(function, jobs)
+            return
+        if self._pool is None:
+            use_one_core_each()
+            self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), end_with_parent)
+        waiting: deque[Future] = deque()
+        try:
+            for job in jobs:
+                waiting.append(self._pool.submit(function, job))
+                if len(waiting) > AHEAD * self.count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise CephaloError(
+                "a process that compares images died, maybe out of memory; "
+                "run it again with fewer --workers"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """Stop the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)

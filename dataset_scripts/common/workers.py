@@ -1,0 +1,95 @@
+"""Processes that read documents: pdfium is not thread-safe, and a file may kill its reader."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from multiprocessing.context import ForkServerContext
+from threading import Thread
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+
+TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
+
+
+def use_one_core_each() -> None:
+    """Let processes that are started from now on use one core each, and one heap.
+
+    Whatever the user has set: sums over several threads end in other digits. The heaps of other
+    threads would keep the memory that large pages took.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+
+
+def end_with_parent() -> None:
+    """End this process when its parent is killed, rather than wait for work."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def quick_context() -> ForkServerContext:
+    """A context whose processes are forks of one that has imported what reads documents.
+
+    Only that one takes the second of these imports, not each worker and each that replaces one.
+    It has no threads, and nothing of the memory of this process.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["cephalo.dataset_scripts.pdf.shard"])
+    return context
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[Any]:
+    """A `pebble.ProcessPool` of `workers` processes with limited memory, stopped at the end."""
+    from pebble import ProcessPool
+
+    from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
+    from cephalo.dataset_scripts.pdf.shard import start_worker
+
+    use_one_core_each()
+    pool = ProcessPool(
+        max_workers=workers,
+        max_tasks=TASKS_A_WORKER,
+        initializer=start_worker,
+        initargs=[table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)],
+        context=quick_context(),
+    )
+    try:
+        yield pool
+        pool.close()
+    finally:
+        pool.stop()
+        pool.join()
+
+
+def result_of(future: Any, timeout: float) -> Any:
+    """What a job returned, or an Outcome that tells why it did not.
+
+    A worker that hung or died costs one document. Raises CephaloError where a shard cannot be
+    written.
+    """
+    from concurrent.futures import TimeoutError as FutureTimeoutError
+
+    from pebble import ProcessExpired
+
+    from cephalo.dataset_scripts.pdf.shard import Outcome, ShardError
+
+    try:
+        return future.result()
+    except ShardError as error:
+        raise CephaloError(f"cannot write {error}; free some space and run it again") from error
+    except FutureTimeoutError:
+        return Outcome(error=f"took longer than {timeout:g} s; raise --timeout to give it more")
+    except ProcessExpired as error:
+        reason = f"its worker died (exit code {error.exitcode}), maybe out of memory"
+        return Outcome(error=reason, died=True)
+    except Exception as error:  # a bug met one document: name it, and read the others
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return Outcome(error=f"internal error: {text[:200]}")

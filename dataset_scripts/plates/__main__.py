@@ -1,0 +1,73 @@
+"""Make the data set of plates: `python -m cephalo.dataset_scripts.plates --out DIR`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def fields(
+    out: Annotated[Path, typer.Option(help="The folder of the dataset.")],
+    samples: Annotated[int, typer.Option(min=1, help="Plates for stress statistics.")] = 2000,
+    notched: Annotated[
+        int, typer.Option(min=0, help="Notched plates, for whether a crack starts.")
+    ] = 2000,
+    cracks: Annotated[int, typer.Option(min=0, help="Notched plates for crack growth.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other plates.")] = 0,
+    pixels: Annotated[int, typer.Option(min=16, max=256, help="A side of a plate.")] = 64,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    push: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Push it to the Hub as this.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Push it as private.")] = False,
+) -> None:
+    """Make plates under tension with their stresses and cracks, as a dataset with a card.
+
+    A fifth as many plates again are of families that are in no training split. Stopped and run
+    again, it goes on where it was.
+
+    \b
+    Example:
+      python -m cephalo.dataset_scripts.plates --out plates/ --samples 2000 --push my-lab/plates
+    """
+    from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
+
+    try:
+        from cephalo.dataset_scripts.plates.build import CONFIGS, Plan, build
+    except ModuleNotFoundError as error:
+        if error.name != "skfem":
+            raise
+        raise CephaloError(
+            "finite elements want scikit-fem: pip install 'cephalo[fields]'"
+        ) from error
+    api = hub_api() if push else None
+    name = check_repo_id(push) if push else out.resolve().name
+    with locked(out):
+        files = build(out, Plan(samples, notched, cracks, seed, pixels), name, workers)
+        print(f"{len(files)} files in {out}")
+        if api:
+            revision = push_folder(
+                api,
+                out,
+                push,
+                repo_type="dataset",
+                private=private,
+                files=files,
+                delete_patterns=[*(f"{config}/*" for config in CONFIGS), "card/*"],
+            )
+            print(f"published {api.endpoint}/datasets/{push} at {revision}")
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except (CephaloError, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")

@@ -1,0 +1,1 @@
+"""Near-copies, splits, rights and exclusion: what is published."""

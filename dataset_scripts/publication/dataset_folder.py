@@ -1,0 +1,192 @@
+"""The folder of a dataset that `cephalo publish` pushes: configs, splits and the card."""
+
+import shutil
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from datasets import DatasetInfo, Features, SplitDict, SplitInfo
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.shards import ShardWriter, count_rows, read_rows
+from cephalo.dataset_scripts.common.splits import SPLITS
+from cephalo.dataset_scripts.common.tables import CONFIGS, Tables, config_rows, find_tables
+from cephalo.dataset_scripts.publication.dedup import EncodedImages, select_rows
+from cephalo.dataset_scripts.publication.selection import Selection
+from cephalo.dataset_scripts.refinement.language import language_of
+from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
+from cephalo.model_cards.licenses import is_non_commercial, is_open
+from cephalo.model_cards.sources import Sources
+
+NON_COMMERCIAL = "_nc"  # suffix of the configs that hold rows under non-commercial licences
+PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMMERCIAL)]
+FIGURES_A_PROCESS = 200  # fewer are compared before another process has started
+
+
+def check_licenses(folders: Iterable[Path]) -> None:
+    """Raise CephaloError if rows have no open licence, with how many and which."""
+    for config, shards in find_tables(folders).items():
+        licenses = Counter(row["license"] for row in read_rows(shards, ["license"], 1000))
+        closed = {
+            name: count
+            for name, count in licenses.items()
+            if not is_open(name) and not is_non_commercial(name)
+        }
+        if closed:
+            listed = ", ".join(f"{count} {name or 'unknown'}" for name, count in closed.items())
+            raise CephaloError(
+                f"{sum(closed.values())} of {licenses.total()} rows of {config} have no known open "
+                f"licence ({listed}); publish with --private, with --only-open-licenses, or with "
+                "--allow-unknown-license if you may"
+            )
+
+
+def check_names(tables: Tables, names: Collection[str]) -> None:
+    """Raise CephaloError if one of the names is no document's."""
+    left = set(names)
+    for shards in tables.values() if left else ():
+        left -= {row["document"] for row in read_rows(shards, ["document"], 1000)}
+    if left:
+        raise CephaloError(
+            f"--leave-out {min(left)!r}: no document of this name; give it as the column "
+            "`document` has it"
+        )
+
+
+def build_dataset(
+    folders: Iterable[Path],
+    repo_id: str,
+    *,
+    only_open: bool = False,
+    third_party: bool = True,
+    leave_out: Collection[str] = (),
+    exclude: Mapping[str, EncodedImages] | None = None,
+    workers: int = 1,
+) -> Path:
+    """Write the configs and the card below the first folder's `dataset` and return that. The caller
+    holds the lock of the first folder.
+
+    `third_party`: whether figures are published whose captions name a third party's rights.
+    `leave_out`: documents, as the column `document` names them, of which nothing is published.
+
+    It appears whole: it is written beside and renamed. What is compared lies in the first folder's
+    `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
+    Images are compared in `workers` processes, at most one for `FIGURES_A_PROCESS` figures.
+    Raises CephaloError where the folders hold no rows, or none of a document in `leave_out`.
+    """
+    folders = list(folders)
+    tables = find_tables(folders)
+    check_names(tables, leave_out)
+    aside, folder = folders[0] / "dataset.partial", folders[0] / "dataset"
+    compared = folders[0] / "dataset.compared"
+    for left in (aside, compared):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        enough = 1 + count_rows(tables["figures"] or tables["conversations"]) // FIGURES_A_PROCESS
+        selected = select_rows(
+            compared,
+            tables,
+            only_open=only_open,
+            third_party=third_party,
+            leave_out=leave_out,
+            exclude=exclude,
+            workers=min(workers, enough),
+        )
+        with closing(selected) as selection:
+            write_dataset(aside, selection, repo_id, folders)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except sqlite3.OperationalError as error:
+        raise CephaloError(f"{compared}: {error}; make room there, and run it again") from error
+    finally:
+        for left in (aside, compared):
+            shutil.rmtree(left, ignore_errors=True)
+    return folder
+
+
+def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: list[Path]) -> None:
+    """Write FOLDER/CONFIG/SPLIT-*.parquet of the rows that are kept, and their card.
+
+    Raises CephaloError where none are.
+    """
+    dropped = selection.dropped()
+    for (config, reason), count in dropped.items():
+        print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
+    split_of = selection.splits()
+    counts = np.bincount(split_of[split_of >= 0], minlength=len(SPLITS)).tolist()
+    documents = +Counter(dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
+    if not documents:
+        raise CephaloError(
+            f"{folders[0]}: no figures to publish, {dropped.total()} were left out; "
+            "run `cephalo extract` on more papers"
+        )
+    facts = DatasetFacts(
+        repo_id=repo_id,
+        documents=documents,
+        dropped=dropped,
+        excluded=selection.excluded,
+        reports=read_reports(folders),
+        figures_a_document=selection.figures_a_document(),
+        sources=Sources(selection.folder / "sources.sqlite"),
+    )
+    infos = {}
+    for config in selection.configs():
+        features = CONFIGS[config]
+        writers = {
+            name: {split: ShardWriter(folder / name, split, features) for split in SPLITS}
+            for name in (config, f"{config}{NON_COMMERCIAL}")
+        }
+        rows = config_rows(config, selection.tables)
+        decided = zip(rows, selection.decisions(config), strict=True)
+        total = selection.count_rows(config)
+        for (_, row), (document, keep) in tqdm(
+            decided, total=total, desc=f"Writing {config}", unit=" rows", disable=None
+        ):
+            if keep:
+                split = SPLITS[split_of[document]]
+                apart = NON_COMMERCIAL * is_non_commercial(row["license"])
+                writers[f"{config}{apart}"][split].add(row)
+                text = row[{"figures": "caption", "text": "text"}.get(config, "answer")]
+                facts.count(config, row, split, language_of(text or ""))
+        for name, own in writers.items():
+            for writer in own.values():
+                writer.close()
+            if any(writer.rows for writer in own.values()):
+                infos[name] = dataset_info(features, own)
+    write_card(folder, facts, infos)
+    for line in summary(documents, dropped, selection.count_links(), infos):
+        print(line, file=sys.stderr)
+
+
+def summary(
+    documents: Mapping[str, int],
+    dropped: Mapping[tuple[str, str], int],
+    links: int,
+    infos: Mapping[str, DatasetInfo],
+) -> list[str]:
+    """What was published, in lines for the user: documents and near-copies, rows and splits."""
+    splits = ", ".join(f"{name} {documents[name]}" for name in SPLITS if name in documents)
+    copies = sum(count for (_, reason), count in dropped.items() if reason == "duplicate")
+    lines = [
+        f"documents: {sum(documents.values())} ({splits}); linked by images or text: {links} "
+        f"pair{'' if links == 1 else 's'}; near-copies left out: {copies}"
+    ]
+    for name, info in infos.items():
+        splits = ", ".join(f"{split} {one.num_examples}" for split, one in info.splits.items())
+        lines.append(f"{name}: {info.splits.total_num_examples} rows ({splits})")
+    return lines
+
+
+def dataset_info(features: Features, writers: dict[str, ShardWriter]) -> DatasetInfo:
+    """What the Hub's viewer and `load_dataset` want to know of a config: splits that have rows."""
+    splits = SplitDict()
+    for split, writer in writers.items():
+        if writer.rows:
+            splits.add(SplitInfo(split, num_bytes=writer.bytes, num_examples=writer.rows))
+    size = sum(writer.bytes for writer in writers.values())
+    return DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)

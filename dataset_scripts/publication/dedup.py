@@ -1,0 +1,318 @@
+"""Which rows are published, and which documents belong together.
+
+A row is dropped for the first of these reasons that holds:
+
+- "repeated": an earlier shard of the same folder has it, of the same document;
+- "named": it is of a document that is left out by its name;
+- "licence": its licence is not open, where only open ones are asked for;
+- "third_party": its caption names a third party's rights, where such are not asked for;
+- "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
+  shows a part of it;
+- "recurring": it is a publisher's logo or a licence's badge;
+- "duplicate": an earlier row shows the same with the same text;
+- "figure": a conversation about a figure that is not published.
+
+What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.processes import Processes
+from cephalo.dataset_scripts.common.shards import count_rows
+from cephalo.dataset_scripts.common.tables import Tables, config_rows, source
+from cephalo.dataset_scripts.publication import rights
+from cephalo.dataset_scripts.publication.dedup_images import NearCopies
+from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, TextCopies, words
+from cephalo.dataset_scripts.publication.local_index import LocalIndex
+from cephalo.dataset_scripts.publication.parts import (
+    Described,
+    describe,
+    pairs_of_parts,
+    same_on_disk,
+)
+from cephalo.dataset_scripts.publication.selection import Figure, Selection, content_hash
+from cephalo.model_cards.licenses import is_open
+
+# An image in so many documents, or on so many pages, recurs; it is furniture if besides it is
+# small or its caption says nothing.
+RECURRING_DOCUMENTS, RECURRING_PAGES = 3, 5
+SMALL_INCHES = 0.6  # the shorter side
+WEB_DPI = 96  # where a row tells none: CSS pixels
+NO_CAPTION_WORDS = 4  # fewer say nothing
+# The document of all images that are kept out, for which `LocalIndex` has 4 bytes.
+KEPT_OUT = 2**32 - 1
+# Two documents that share so much of the shorter one's text are versions of one paper; single
+# passages recur between strangers (a publisher's notices).
+SHARED_TEXT = 0.2
+
+EncodedImages = Iterable[tuple[bytes, str]]
+"""Encoded images, each with its place, which an error names."""
+
+Refuse = Callable[[Mapping[str, Any]], str | None]
+"""Takes a row and returns the reason for which its document or licence keeps it out, or None."""
+
+
+def select_rows(
+    folder: Path,
+    tables: Tables,
+    *,
+    only_open: bool = False,
+    third_party: bool = True,
+    leave_out: Collection[str] = (),
+    exclude: Mapping[str, EncodedImages] | None = None,
+    workers: int = 1,
+) -> Selection:
+    """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
+
+    Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
+    third party's rights. `leave_out`: names of documents of which no row is kept. `folder`, which
+    is made, takes what is compared: about 40 KB a figure, and 1 KB beside its own length for a
+    passage or an answer. Images are compared in `workers` processes, with the same result for any
+    number. Raises CephaloError for a shard or an image that cannot be read.
+    """
+    selection = Selection(folder, tables, exclude or {})
+    refuse = partial(refused, only_open=only_open, leave_out=frozenset(leave_out))
+    with closing(Processes(workers)) as processes:
+        copies = NearCopies(selection.folder, selection.database)
+        parts = LocalIndex(selection.folder)
+        enter_kept_out(selection, copies, parts, exclude or {}, processes)
+        enter_figures(selection, copies, parts, refuse, third_party, processes)
+        parts.close()
+        judge_figures(selection, copies, parts, processes)
+    select_conversations(selection, refuse)
+    select_text(selection, refuse)
+    return selection
+
+
+def refused(row: Mapping[str, Any], only_open: bool, leave_out: Collection[str]) -> str | None:
+    """The reason for which the row of a document in `leave_out`, or one that is not open where
+    `only_open` are asked for, is kept out; None for others."""
+    if row["document"] in leave_out:
+        return "named"
+    return "licence" if only_open and not is_open(row["license"]) else None
+
+
+# --- figures
+
+
+def enter_kept_out(
+    selection: Selection,
+    copies: NearCopies,
+    parts: LocalIndex,
+    exclude: Mapping[str, EncodedImages],
+    processes: Processes,
+) -> None:
+    """Enter the images of the datasets that are kept out, by their names, before all figures."""
+    for name, images in exclude.items():
+        for number, picture in enumerate(processes.map(describe, images)):
+            selection.keep_out(copies.add(f"{name} {number}", picture.whole), name)
+            parts.add(KEPT_OUT, picture.local)
+
+
+def enter_figures(
+    selection: Selection,
+    copies: NearCopies,
+    parts: LocalIndex,
+    refuse: Refuse,
+    third_party: bool,
+    processes: Processes,
+) -> None:
+    """Enter the figures, with the reasons that are known without comparing images."""
+    for shard, figure, reason, picture in described_figures(selection, refuse, processes):
+        if not selection.tables["figures"] and selection.has_figure(figure.document, figure.image):
+            continue
+        image = None
+        if selection.in_earlier_shard("figures", figure.document, shard) and selection.has_figure(
+            figure.document, figure.image, figure.caption
+        ):
+            reason = "repeated"
+        elif not reason and not third_party and rights.third_party(figure.caption):
+            reason = "third_party"
+        if not reason:
+            image = copies.add(figure.image, picture.whole)
+            if image == parts.size:
+                # A logo or a symbol by itself stands in figures of strangers.
+                local = picture.local
+                parts.add(figure.document, local._replace(words=()) if figure.small else local)
+        selection.enter_figure(figure, reason, image)
+
+
+def judge_figures(
+    selection: Selection, copies: NearCopies, parts: LocalIndex, processes: Processes
+) -> None:
+    """Decide on the figures by their images, and link the documents of near-copies and parts."""
+    groups = copies.group(partial(same_on_disk, selection.folder))
+    selection.enter_copies(groups)
+    selection.enter_parts(pairs_of_parts(parts, groups, processes))
+    selection.drop_kept_out()
+    for numbers in selection.figures_of_groups():
+        judge_near_copies(selection, numbers)
+    selection.link_parts()
+
+
+def described_figures(
+    selection: Selection, refuse: Refuse, processes: Processes
+) -> Iterator[tuple[Path, Figure, str | None, Described]]:
+    """`compared_figures`, each image described."""
+    waiting: deque[tuple[Path, Figure, str | None]] = deque()
+
+    def images() -> Iterator[tuple[bytes, str]]:
+        for shard, figure, reason, data in compared_figures(selection, refuse):
+            waiting.append((shard, figure, reason))
+            yield data, f"a figure of document {selection.sha256(figure.document)}"
+
+    for picture in processes.map(describe, images()):
+        yield (*waiting.popleft(), picture)
+
+
+def compared_figures(
+    selection: Selection, refuse: Refuse
+) -> Iterator[tuple[Path, Figure, str | None, bytes]]:
+    """Every figure with its shard, what `refuse` returns for it, and its encoded image.
+
+    They are the rows of the figures table; without one, the images of the conversations, each once
+    for the conversations about one document that stand together.
+    """
+    if selection.tables["figures"]:
+        for shard, row in read_with_progress("figures", selection.tables):
+            inches = min(row["width"], row["height"]) / (row["dpi"] or WEB_DPI)
+            figure = Figure(
+                selection.document(row),
+                row["image_sha256"],
+                row["caption"] or "",
+                row["page"],
+                inches < SMALL_INCHES,
+            )
+            yield shard, figure, refuse(row), row["image"]["bytes"]
+        return
+    of, met = -1, set()
+    for shard, row in read_with_progress("conversations", selection.tables):
+        if len(row["figures"]) != len(row["images"]):
+            raise CephaloError(
+                f"a conversation about {row['document']} has {len(row['images'])} images and the "
+                f"keys of {len(row['figures'])}; make it again with `cephalo refine`"
+            )
+        document = selection.document(row)
+        if document != of:
+            of, met = document, set()
+        for key, image in zip(row["figures"], row["images"], strict=True):
+            if key["image_sha256"] not in met:
+                met.add(key["image_sha256"])
+                caption = row["orig_caption"] or ""
+                figure = Figure(document, key["image_sha256"], caption, key["page"], small=False)
+                yield shard, figure, refuse(row), image["bytes"]
+
+
+def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
+    """Drop the furniture and the duplicates among near-copies; link the documents of the rest.
+
+    Within a document only equal pixels are duplicates: a series of like plots is no copy.
+    """
+    recurring = recurs(map(selection.figure, numbers))
+    kept = KeptTexts()
+    last = None
+    for number in numbers:
+        figure = selection.figure(number)
+        if recurring and (figure.small or len(words(figure.caption)) < NO_CAPTION_WORDS):
+            selection.drop("figures", number, "recurring")
+            continue
+        if last is not None:
+            selection.link(last, figure.document)
+        last = figure.document
+        if any(
+            figure.document != earlier.document or figure.image == earlier.image
+            for earlier in kept.near(figure.caption)
+        ):
+            selection.drop("figures", number, "duplicate")
+        else:
+            kept.add(figure.caption, figure)
+
+
+def recurs(figures: Iterable[Figure]) -> bool:
+    """Whether near-copies stand in many documents or on many pages."""
+    documents, pages = set(), set()
+    for figure in figures:
+        documents.add(figure.document)
+        pages.add((figure.document, figure.page))
+        if len(documents) >= RECURRING_DOCUMENTS or len(pages) >= RECURRING_PAGES:
+            return True
+    return False
+
+
+# --- text
+
+
+def select_conversations(selection: Selection, refuse: Refuse) -> None:
+    """Decide on the conversations; of answers that agree across documents the first is kept."""
+    answers = TextCopies(selection.database, "answers")
+    made_from = source("conversations", selection.tables)
+    for shard, row in read_with_progress("conversations", selection.tables, images=False):
+        document = selection.document(row)
+        images = [key["image_sha256"] for key in row["figures"]]
+        content = content_hash(*images, row["query"], row["answer"])
+        reason = refuse(row)
+        if selection.in_earlier_shard(made_from, document, shard) and selection.has_row(
+            "conversations", document, content
+        ):
+            reason = "repeated"
+        elif not reason and not all(
+            selection.has_figure(document, image, published=True) for image in images
+        ):
+            reason = "figure"
+        number = selection.enter("conversations", document, reason, content)
+        if reason is None:
+            answers.add(document, row["answer"], number)
+    for number, document, original in answers.originals():
+        if original != document:
+            selection.drop("conversations", number, "duplicate")
+
+
+def select_text(selection: Selection, refuse: Refuse) -> None:
+    """Decide on the passages, and link documents whose captions and passages agree, or are those
+    of versions of one paper."""
+    texts = TextCopies(selection.database, "passages")
+    if selection.tables["figures"]:
+        for document, caption in selection.captions():
+            texts.add(document, caption)
+    for shard, row in read_with_progress("text", selection.tables):
+        document = selection.document(row)
+        content = content_hash(row["text"])
+        reason = refuse(row)
+        if selection.in_earlier_shard("text", document, shard) and selection.has_row(
+            "text", document, content
+        ):
+            reason = "repeated"
+        number = selection.enter("text", document, reason, content)
+        if reason is None:
+            texts.add(document, row["text"], number)
+    for number, document, original in texts.originals():
+        if number is not None:
+            selection.drop("text", number, "duplicate")
+        if original != document:
+            selection.share(original, document)
+    selection.link_by_shared_text(texts.table, SHARED_TEXT)
+    for one, other in selection.versions.pairs(texts.table):
+        selection.link(one, other)
+
+
+def read_with_progress(
+    config: str, tables: Tables, images: bool = True
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """`config_rows` with a progress bar."""
+    return iter(
+        tqdm(
+            config_rows(config, tables, images),
+            total=count_rows(tables[source(config, tables)]),
+            desc=f"Reading {config}",
+            unit=" rows",
+            disable=None,
+        )
+    )

@@ -1,0 +1,166 @@
+"""The metadata that a card (README.md) carries in its YAML header."""
+
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from cephalo.hub.store import FileEntry, Store
+
+MAX_CARD_BYTES = 4 << 20
+MAX_HEADER_CHARS = 512 << 10
+# Metadata of 5,000 configurations of a dataset have 60,000 values; twice that takes a second.
+MAX_NODES = 120_000
+MAX_DEPTH = 64
+MAX_NUMBER_CHARS = 400  # a number in base 60 takes time by the square of its length
+MAX_JSON_CHARS = 4 << 20
+
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HEADER = re.compile(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+
+
+class BadCard(ValueError):
+    """A card whose YAML header does not parse, or is no mapping of plain values."""
+
+
+class Cards:
+    """The cards of a store; parsed ones are kept, since lists of repos ask for all of them."""
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._parsed = lru_cache(maxsize=256)(self._parse)
+
+    def text(self, namespace: str, tree: dict[str, FileEntry]) -> str:
+        """README.md; "" where there is none or where it is too long to be a card."""
+        entry = tree.get("README.md")
+        return "" if entry is None else self._read(namespace, entry)
+
+    def data(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Any]:
+        """The metadata in README.md; {} where there are none that parse."""
+        entry = tree.get("README.md")
+        return {} if entry is None else self._parsed(namespace, entry)
+
+    def _parse(self, namespace: str, entry: FileEntry) -> dict[str, Any]:
+        try:
+            return card_data(self._read(namespace, entry))
+        except BadCard:
+            return {}
+
+    def _read(self, namespace: str, entry: FileEntry) -> str:
+        path = self._store.object_path(namespace, entry.sha256)
+        if entry.size > MAX_CARD_BYTES or not path.exists():
+            return ""  # not a card, or not fetched from upstream yet
+        return path.read_text("utf-8", "replace")
+
+
+def has_header(text: str) -> bool:
+    """Whether a card begins with metadata."""
+    return _HEADER.match(text) is not None
+
+
+def card_data(text: str) -> dict[str, Any]:
+    """The YAML header of a card as JSON values; {} where there is none. Raises BadCard."""
+    match = _HEADER.match(text)
+    if match is None:
+        return {}
+    if len(match[1]) > MAX_HEADER_CHARS:
+        raise BadCard(f"the metadata is longer than {MAX_HEADER_CHARS} characters")
+    try:
+        _check_size(match[1])
+        data = yaml.load(match[1], Loader=_Metadata)
+        # NaN and infinity are YAML but not JSON.
+        value = json.loads(_bounded_json(data or {}), parse_constant=lambda _: None)
+    except BadCard:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise BadCard(f"the metadata is no valid YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise BadCard("the metadata is no mapping")
+    if not isinstance(value.get("model-index") or [], list):
+        raise BadCard("model-index is no list of models and their results")
+    return value
+
+
+def _check_size(text: str) -> None:
+    """Count what a YAML text holds, event by event, before anything is built. Raises BadCard.
+
+    The loader in C, which is 10 times as fast, overflows its stack on deep nesting.
+    """
+    nodes, depth = 0, 0
+    for event in yaml.parse(text, Loader=_PARSER):
+        nodes += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise BadCard(
+                f"the metadata has more than {MAX_NODES} values or {MAX_DEPTH} levels of nesting"
+            )
+
+
+class _Metadata(_PARSER):
+    """The safe loader, with a budget for what it builds out of short texts."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put merged keys ("<<") into `node`: each level can double what the one below has."""
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    self._count_merged(source)
+        super().flatten_mapping(node)
+
+    def _count_merged(self, source: yaml.Node) -> None:
+        if isinstance(source, yaml.MappingNode):
+            self.flatten_mapping(source)
+            self.merged += len(source.value)
+        if self.merged > MAX_NODES:
+            raise BadCard(f"the metadata has more than {MAX_NODES} values")
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+        """The text of a node; that of a number is short."""
+        text = super().construct_scalar(node)
+        number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        if number and len(text) > MAX_NUMBER_CHARS:
+            raise BadCard(f"the metadata has a number of more than {MAX_NUMBER_CHARS} characters")
+        return text
+
+
+def _bounded_json(data: Any) -> str:
+    """`data` as JSON; counted while it is written, as aliases make a short YAML text endless."""
+    pieces, size = [], 0
+    for piece in json.JSONEncoder(default=str).iterencode(data):
+        size += len(piece)
+        if size > MAX_JSON_CHARS:
+            raise BadCard(f"the metadata is longer than {MAX_JSON_CHARS} characters")
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+# What a dataset's card says under these keys is a tag with the key in front.
+_DATASET_KEYS = (
+    *("annotations_creators", "language_creators", "language", "multilinguality", "benchmark"),
+    *("size_categories", "source_datasets", "task_categories", "task_ids"),
+)
+
+
+def card_tags(kind: str, card: dict[str, Any]) -> list[str]:
+    """The tags by which repos are listed: those of the card, and what the Hub adds from it."""
+    tags = _texts(card.get("tags"))
+    tags += [f"license:{name}" for name in _texts(card.get("license"))]
+    if kind == "dataset":
+        tags += [f"{key}:{value}" for key in _DATASET_KEYS for value in _texts(card.get(key))]
+    else:
+        tags += [*_texts(card.get("library_name")), *_texts(card.get("pipeline_tag"))]
+        tags += _texts(card.get("language")) + _texts(card.get("sdk"))
+        tags += [f"dataset:{name}" for name in _texts(card.get("datasets"))]
+        tags += [f"base_model:{name}" for name in _texts(card.get("base_model"))]
+    return list(dict.fromkeys(tags))
+
+
+def _texts(value: Any) -> list[str]:
+    """One value or a list of them, as text."""
+    values = value if isinstance(value, list) else [value]
+    return [str(one) for one in values if isinstance(one, str | int | float) and one != ""]

@@ -1,0 +1,123 @@
+"""What a repo says about itself: its description, and the check of a card."""
+
+import re
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from cephalo.hub.cards import BadCard, card_data, card_tags, has_header
+from cephalo.hub.names import RepoName
+from cephalo.hub.store import FileEntry, RepoState
+from cephalo.hub.web import (
+    MAX_JSON_BYTES,
+    REPO,
+    Hub,
+    HubError,
+    bounded_body,
+    caller,
+    hub_of,
+    only,
+    param,
+    parse_object,
+    repo_to_read,
+    run_costly,
+    value_of,
+)
+
+# huggingface_hub's `ModelCard.validate` sends no token; longer cards are checked with one.
+MAX_STRANGERS_CARD_BYTES = 64 << 10
+
+
+def describe(
+    hub: Hub, repo: RepoName, state: RepoState, sha: str, blobs: bool = False
+) -> dict[str, Any]:
+    """The JSON that `ModelInfo` and `DatasetInfo` are made from; `blobs` adds sizes and hashes."""
+    commit = hub.store.commit(repo, sha)
+    card = hub.cards.data(repo.namespace, commit.tree)
+    return {
+        "_id": state.key,
+        "id": repo.id,
+        "modelId": repo.id,
+        "author": repo.namespace,
+        "sha": sha,
+        "createdAt": state.created,
+        "lastModified": commit.date,
+        "private": state.private,
+        "gated": False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": card_tags(repo.kind, card),
+        "cardData": card,
+        "library_name": card.get("library_name"),
+        "pipeline_tag": card.get("pipeline_tag"),
+        "sdk": card.get("sdk"),
+        "safetensors": hub.weights.parameters(repo.namespace, commit.tree),
+        "siblings": [sibling(path, commit.tree[path], blobs) for path in sorted(commit.tree)],
+    }
+
+
+def sibling(path: str, entry: FileEntry, blobs: bool) -> dict[str, Any]:
+    """The JSON that `RepoSibling` is made from."""
+    if not blobs:
+        return {"rfilename": path}
+    described = {"rfilename": path, "size": entry.size, "blobId": entry.oid}
+    if entry.lfs:
+        described["lfs"] = {"sha256": entry.sha256, "size": entry.size, "pointerSize": 134}
+    return described
+
+
+def repo_info(request: Request) -> Response:
+    """GET /api/KINDs/ID and /api/KINDs/ID/revision/REV, with ?blobs or ?expand."""
+    only(request.query_params, "blobs", "expand")
+    repo, state = repo_to_read(request)
+    sha = state.resolve(param(request, "rev") if "rev" in request.path_params else "main")
+    described = describe(hub_of(request), repo, state, sha, flag(request, "blobs"))
+    return JSONResponse(expanded(request, described))
+
+
+def expanded(request: Request, described: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a description that `expand` in the query asks for, or all of them."""
+    wanted = request.query_params.getlist("expand")
+    other = sorted(set(wanted) - described.keys())
+    if other:
+        raise HubError(400, f"This hub does not keep {', '.join(map(repr, other))[:500]}")
+    return {name: described[name] for name in ("_id", "id", *wanted)} if wanted else described
+
+
+async def validate_yaml(request: Request) -> Response:
+    """POST /api/validate-yaml: cards ask for a 400 in plain text, commits read one in JSON."""
+    user = caller(request)
+    limit = MAX_JSON_BYTES if user else MAX_STRANGERS_CARD_BYTES
+    body = parse_object(await bounded_body(request, limit))
+    text = value_of(body, "content", str)
+    try:
+        await run_costly(request, card_data, text)
+    except BadCard as error:
+        if request.headers.get("accept") == "text/plain":
+            return PlainTextResponse(str(error), 400)
+        return JSONResponse({"errors": [{"message": str(error)}], "warnings": []}, 400)
+    warning = {"message": "empty or missing yaml metadata in README.md"}
+    return JSONResponse({"errors": [], "warnings": [] if has_header(text) else [warning]})
+
+
+def flag(request: Request, name: str) -> bool:
+    """Whether the query says yes to `name`."""
+    return request.query_params.get(name, "").lower() in ("1", "true")
+
+
+def number(request: Request, name: str, default: int) -> int:
+    """A count in the query."""
+    text = request.query_params.get(name, str(default))
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise HubError(400, f"{name} is no count")
+    return int(text)
+
+
+ROUTES = [
+    Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
+    Route(REPO, repo_info),
+    Route(f"{REPO}/revision/{{rev}}", repo_info),
+]

@@ -1,0 +1,282 @@
+"""`cephalo hub serve`: the app put together, its socket, and what it prints."""
+
+import contextlib
+import re
+import secrets
+import shlex
+import socket
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cephalo.cli.errors import CephaloError
+from cephalo.hub import (
+    absent,
+    cas,
+    collection,
+    commits,
+    files,
+    info,
+    lfs,
+    lists,
+    pages,
+    pulls,
+    refs,
+    repos,
+    usage,
+    weights,
+)
+from cephalo.hub.access import Tickets, load_tokens
+from cephalo.hub.cards import Cards
+from cephalo.hub.connections import BACKLOG, Connection, allow_connections
+from cephalo.hub.disk import Disk
+from cephalo.hub.mirror import Mirror
+from cephalo.hub.store import Store
+from cephalo.hub.tensors import Weights
+from cephalo.hub.upkeep import check, collect
+from cephalo.hub.web import HANDLED, Hub, HubError, answer_error, check_host
+
+PART_BYTES = 256 << 20
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.callback()
+def hub() -> None:
+    """A Hugging Face Hub of your own, for laboratories without a network and for tests."""
+
+
+def create_app(
+    disk: Disk,
+    tokens: dict[str, str],
+    part_bytes: int = PART_BYTES,
+    names: Collection[str] = (),
+    upstream: str = "",
+) -> ASGIApp:
+    """The hub of one root as an ASGI app, which any other ASGI app can wrap.
+
+    `tokens` maps users to tokens. Uploads over LFS that are longer than `part_bytes` come in
+    parts of that size. `names` are the host names, in small letters, by which clients may call
+    the hub beside "localhost" and IP addresses. `upstream` is the Hub to fetch missing repos from;
+    "" for none.
+    """
+    # The first route that matches serves: fixed addresses come before those with a kind in them.
+    modules = (repos, collection, usage, lists, info, weights, refs, pulls, files, commits, lfs)
+    routes = [route for module in (*modules, cas, absent, pages) for route in module.ROUTES]
+    routes = [*absent.FIRST, *routes]
+    starlette = Starlette(routes=routes, exception_handlers=dict.fromkeys(HANDLED, answer_error))
+    starlette.router.redirect_slashes = False
+    store = Store(disk)
+    starlette.state.hub = Hub(
+        store,
+        Cards(store),
+        tokens,
+        Tickets.load(disk),
+        part_bytes,
+        Weights(store),
+        Mirror(upstream, store, tokens) if upstream else None,
+    )
+    return route_on_raw_path(starlette, names)
+
+
+def route_on_raw_path(inner: ASGIApp, names: Collection[str]) -> ASGIApp:
+    """Match routes against the quoted path, in which `refs%2Fpr%2F1` is one part and not three.
+
+    Requests for other hosts than `names` go no further.
+    """
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+            request = Request(scope)
+            send = naming_the_request(request, send)
+            try:
+                check_host(request.headers.get("host", ""), names)
+            except HubError as error:
+                await answer_error(request, error)(scope, receive, send)
+                return
+        await inner(scope, receive, send)
+
+    return outer
+
+
+def naming_the_request(request: Request, send: Send) -> Send:
+    """Send answers with the name that the client gave to its request, or with a new one."""
+    given = request.headers.get("x-request-id") or request.headers.get("x-amzn-trace-id") or ""
+    name = given if re.fullmatch(r"[\w.:=;-]{1,128}", given, re.ASCII) else secrets.token_hex(8)
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+        await send(message)
+
+    return named
+
+
+@app.command()
+def serve(
+    root: Annotated[Path, typer.Option(help="Folder of the hub; made where it is missing.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8931,
+    user: Annotated[
+        str | None,
+        typer.Option(help="User to print the token of; the first start makes it ('local')."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Additional host name that clients use for the hub; repeatable."),
+    ] = None,
+    upstream: Annotated[
+        str,
+        typer.Option(help="Hub to fetch missing public repos from; they are kept."),
+    ] = "",
+) -> None:
+    """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
+
+    Reading public repos needs no token, writing does: each user writes under the own name. The
+    tokens are in ROOT/tokens.json as {"user": "token"}; to add users, edit it and start again.
+
+    Files that come over Xet take twice their size on disk; those that come from a client with
+    HF_HUB_DISABLE_XET=1 take it once. `cephalo hub gc` frees what no repo names any more.
+
+    With --upstream https://huggingface.co, missing public repos are fetched from there when a user
+    asks for them, and kept as they were then.
+
+    Example:
+
+      cephalo hub serve --root hub
+    """
+    upstream = upstream.rstrip("/")
+    if upstream and not re.fullmatch(r"https?://[^/\s?#]+", upstream):
+        raise CephaloError(f"--upstream {upstream!r} is no address such as https://huggingface.co")
+    disk = Disk(root.resolve())
+    tokens = load_tokens(disk, user)
+    listener = listen(host, port)
+    endpoint = endpoint_of(host, listener)
+    print(f"Serving {disk.root} at {endpoint} until Ctrl-C. In the shell of a client:")
+    print(f"export HF_ENDPOINT={endpoint}")
+    print(f"export HF_TOKEN={token_command(disk.root / 'tokens.json', user or next(iter(tokens)))}")
+    sys.stdout.flush()
+    if not is_loopback(listener):
+        print(
+            f"cephalo: warning: {host} can be reached from outside and traffic is not encrypted",
+            file=sys.stderr,
+        )
+    names = {one.lower() for one in (host, socket.gethostname(), *(name or ()))}
+    allow_connections()
+    server_of(create_app(disk, tokens, names=names, upstream=upstream)).run(sockets=[listener])
+
+
+def server_of(application: ASGIApp) -> uvicorn.Server:
+    """The server of the hub's app, which bounds what a client may send and how slowly."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            http=Connection,
+            ws="none",
+            backlog=BACKLOG,
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
+
+
+@app.command("gc")
+def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
+    """Delete files that no repo uses any more. The hub must not be running.
+
+    Example:
+
+      cephalo hub gc --root hub
+    """
+    with opened(root) as store:
+        freed = collect(store)
+    print(f"Deleted {freed.files} files, {freed.size / 1e6:.1f} MB")
+
+
+@app.command("check")
+def check_contents(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
+    """Read every file of every repo, and mend corrupt ones. The hub must not be running.
+
+    Files are mended from their Xet chunks or from the same file of another user. Files that cannot
+    be mended are named; push them again.
+
+    Example:
+
+      cephalo hub check --root hub
+    """
+    with opened(root) as store:
+        checked = check(store)
+    for what, places in (
+        ("mended", checked.mended),
+        ("corrupt Xet chunks dropped, the file is whole", checked.chunks),
+        ("lost", checked.lost),
+    ):
+        for place in places:
+            print(f"{what}: {place}")
+    print(f"Read {checked.contents} files: mended {len(checked.mended)}, lost {len(checked.lost)}")
+    if checked.lost:
+        raise CephaloError(f"{len(checked.lost)} files are lost; push them again")
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[Store]:
+    """The store of a hub that exists and that nobody serves. Raises CephaloError."""
+    if not (root / "signing.key").exists():
+        raise CephaloError(f"{root} is no folder of a hub; give the --root of `cephalo hub serve`")
+    disk = Disk(root.resolve())
+    try:
+        yield Store(disk)
+    finally:
+        disk.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is printed. Raises CephaloError where that fails."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise CephaloError(f"{host!r} is no address of this machine; see --host") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CephaloError(
+            f"cannot listen on {host} port {port} ({error.strerror}); choose another with --port"
+        ) from error
+    return listener
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach the socket."""
+    address = listener.getsockname()[0]
+    return address == "::1" or address.startswith("127.")
+
+
+def endpoint_of(host: str, listener: socket.socket) -> str:
+    """The address for HF_ENDPOINT, with the port that was given to the socket."""
+    address, port = listener.getsockname()[:2]
+    if address in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def token_command(path: Path, user: str) -> str:
+    """Shell text that reads the token of `user`, so that the token itself is not printed."""
+    code = "import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])"
+    return f'"$(python3 -c {shlex.quote(code)} {shlex.quote(str(path))} {shlex.quote(user)})"'

@@ -1,0 +1,397 @@
+"""One way to talk to every Cephalo: load a model, ask it about images, go on with the talk.
+
+    from cephalo.inference import local
+
+    cephalo = local.load("lamm-mit/Cephalo-Phi-3-vision-128k-4b-beta")
+    cephalo.ask("What is shown?", images=["nacre.png"])
+
+    talk = cephalo.conversation()
+    talk.ask("What is shown?", images=["nacre.png"])
+    for piece in talk.stream("Why is it tough?"):
+        print(piece, end="")
+
+The form of the prompt and what ends an answer come from the model's chat template and generation
+config, so this is the same for every family.
+"""
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from transformers import (
+    AutoModelForImageTextToText,
+    BatchFeature,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextIteratorStreamer,
+)
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import render_with
+from cephalo.inference.images import open_image
+from modeling_cephalo.checkpoint import (
+    base_of,
+    check_loading,
+    check_values,
+    in_one_line,
+    local_folder,
+    read_config,
+    read_processor,
+    told,
+)
+from modeling_cephalo.generation import answering_settings, checked_temperature
+
+# {"role": ..., "content": a string or a list of parts}; a part is {"type": "text", "text": ...} or
+# {"type": "image", "image": ...}.
+Message = dict[str, Any]
+Picture = str | Path | Image.Image
+
+MAX_NEW_TOKENS = 512
+
+
+class Answer(NamedTuple):
+    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole`
+    tells whether something did, or else it was cut at the most that were allowed."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    whole: bool
+
+
+def checked_device(device: str | None) -> str:
+    """The `device_map` of a device, by default of all GPUs or the CPU.
+
+    Raises CephaloError for a device that this machine does not have.
+    """
+    if device is None or device == "auto":
+        return "auto" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
+        raise CephaloError(
+            f"--device {device}: this machine has no such device; leave it out, or give cpu"
+        ) from error
+    return device
+
+
+def load(
+    name_or_folder: str | Path,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | torch.dtype = "auto",
+    attn_implementation: str | None = None,
+    trust_remote_code: bool = False,
+) -> "Cephalo":
+    """Load a model of the Hub or of a folder, with its processor.
+
+    `device` is "cpu", "cuda:1", ... and by default all GPUs, or the CPU where there is none. Only
+    safetensors are read. `trust_remote_code` runs code that comes with the model; no Cephalo
+    needs it.
+
+    Raises CephaloError for what is no checkpoint, and for one whose weights are not exactly those
+    that its configuration asks for; it names them.
+    """
+    name = str(name_or_folder)
+    device = checked_device(device)
+    folder = local_folder(name, revision)
+    base = base_of(folder)
+    config = read_config(base, attn_implementation, trust_remote_code)
+    processor = read_processor(folder, config, trust_remote_code)
+    for own in dict.fromkeys((base, folder)):
+        check_values(own)
+    with told(f"cannot load {name}"):
+        model, loading = AutoModelForImageTextToText.from_pretrained(
+            folder,  # what was checked, though a branch of the Hub has moved since
+            config=config,
+            device_map=device,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # or they would not be named
+            trust_remote_code=trust_remote_code,
+        )
+    check_loading(name, loading)
+    with told(f"{name} cannot answer"):
+        return Cephalo(model.eval(), processor)
+
+
+def user_message(question: str, images: Picture | Iterable[Picture] = ()) -> Message:
+    """A user's turn: its image or images, then the question. Raises CephaloError for a bad one."""
+    images = [images] if isinstance(images, Picture) else images
+    content = [{"type": "image", "image": open_image(image)} for image in images]
+    return {"role": "user", "content": [*content, {"type": "text", "text": question}]}
+
+
+def text_message(role: str, text: str) -> Message:
+    """A turn of "assistant", or of "system" where the family has one."""
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def pictures(talk: Iterable[Message]) -> list[Image.Image]:
+    """The images of all messages, whose contents are lists of parts."""
+    return [part["image"] for message in talk for part in message["content"] if "image" in part]
+
+
+class Cephalo:
+    """A loaded model that answers. All methods raise CephaloError for what the user can mend."""
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model = model
+        self.processor = processor
+        self.control = control_tokens(processor)
+        self.context: int = model.config.get_text_config().max_position_embeddings
+        stops, self.stop_strings = end_of_turn(processor)
+        vocabulary = model.config.get_text_config().vocab_size
+        settings = answering_settings(model.generation_config, vocabulary)
+        known = settings.eos_token_id
+        known = known if isinstance(known, list) else [known]
+        stops += [processor.tokenizer.eos_token_id, *known]
+        settings.eos_token_id = sorted({stop for stop in stops if stop is not None})
+        settings.stop_strings = self.stop_strings or None
+        if settings.pad_token_id is None:
+            settings.pad_token_id = processor.tokenizer.pad_token_id
+        model.generation_config = settings
+
+    def ask(
+        self,
+        question: str,
+        images: Picture | Iterable[Picture] = (),
+        history: Sequence[Message] = (),
+        **settings: Any,
+    ) -> str:
+        """The answer to a question about images, after earlier turns.
+
+        `settings` are `max_new_tokens`, 512 by default, `temperature`, 0 by default, which picks
+        the likeliest token, and any other of transformers' `generate`.
+        """
+        return self.answer([*history, user_message(question, images)], **settings)
+
+    def ask_batch(
+        self, questions: Iterable[tuple[str, Iterable[Picture]]], **settings: Any
+    ) -> list[str]:
+        """The answers to several (question, images) at once; a question may have no images."""
+        talks = [[user_message(question, images)] for question, images in questions]
+        return [answer.text for answer in self.answer_batch(talks, **settings)]
+
+    def stream(
+        self,
+        question: str,
+        images: Picture | Iterable[Picture] = (),
+        history: Sequence[Message] = (),
+        **settings: Any,
+    ) -> Iterator[str]:
+        """As `ask`, piece by piece."""
+        return self.stream_answer([*history, user_message(question, images)], **settings)
+
+    def conversation(self, history: Iterable[Message] = ()) -> "Conversation":
+        """A talk that remembers its turns."""
+        return Conversation(self, list(history))
+
+    def answer(self, messages: Sequence[Message], **settings: Any) -> str:
+        """The assistant's turn after `messages`."""
+        return self.answer_batch([messages], **settings)[0].text
+
+    def answer_batch(self, talks: Sequence[Sequence[Message]], **settings: Any) -> list[Answer]:
+        """The assistant's turns after several talks."""
+        inputs = self.prepare(talks)
+        with torch.inference_mode():
+            ids = self.model.generate(**inputs, **self.generation_settings(inputs, settings))
+        new = ids[:, inputs["input_ids"].shape[1] :]
+        texts = self.processor.batch_decode(new, skip_special_tokens=True)
+        prompts = inputs["attention_mask"].sum(1).tolist()
+        return [
+            Answer(self.without_stop(text), prompt_tokens, *self.measure(row, text))
+            for text, prompt_tokens, row in zip(texts, prompts, new.tolist(), strict=True)
+        ]
+
+    def measure(self, row: list[int], text: str) -> tuple[int, bool]:
+        """`tokens` and `whole` of an Answer, from a row of new ids and its text."""
+        settings = self.model.generation_config
+        ends = [place for place, token in enumerate(row) if token in settings.eos_token_id]
+        if ends:
+            return ends[0] + 1, True
+        if any(stop in text for stop in self.stop_strings):
+            while row[-1] == settings.pad_token_id:  # up to the end of the batch's longest
+                row = row[:-1]
+            return len(row), True
+        return len(row), False
+
+    def stream_answer(self, messages: Sequence[Message], **settings: Any) -> Iterator[str]:
+        """The assistant's turn after `messages`, piece by piece. Left early, it stops."""
+        inputs = self.prepare([messages])
+        streamer = TextIteratorStreamer(
+            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
+        )
+        left, failures = threading.Event(), []
+        settings = self.generation_settings(inputs, settings)
+        settings["stopping_criteria"] = StoppingCriteriaList([WhenSet(left)])
+
+        def generate() -> None:
+            try:
+                with torch.inference_mode():
+                    self.model.generate(**inputs, **settings, streamer=streamer)
+            except Exception as error:
+                failures.append(error)
+                streamer.end()
+
+        thread = threading.Thread(target=generate, daemon=True)
+        thread.start()
+        try:
+            yield from until_stop(streamer, self.stop_strings)
+        finally:
+            left.set()
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    def prepare(self, talks: Sequence[Sequence[Message]]) -> BatchFeature:
+        """What the model reads for an assistant's turn after each talk, padded on the left.
+
+        Raises CephaloError for texts with control tokens, tags that match no image, images that
+        cannot be cut into tiles, and prompts that fill the context.
+        """
+        talks = [[self.checked(message) for message in talk] for talk in talks]
+        prompts = [render_with(self.processor, talk, add_generation_prompt=True) for talk in talks]
+        images = [pictures(talk) for talk in talks]
+        begins = self.processor.tokenizer.bos_token
+        begun = begins is not None and prompts[0].startswith(begins)
+        try:
+            inputs = self.processor(
+                text=prompts,
+                images=images if any(images) else None,
+                padding=True,
+                padding_side="left",
+                return_tensors="pt",
+                **({"add_special_tokens": False} if begun else {}),
+            )
+        except (OverflowError, ValueError, TypeError, ZeroDivisionError) as error:
+            raise CephaloError(f"cannot read the prompt: {in_one_line(error)}") from error
+        length = inputs["input_ids"].shape[1]
+        if length >= self.context:
+            raise CephaloError(
+                f"the prompt has {length:,} tokens and the model reads {self.context:,}; ask with "
+                "fewer images or less text"
+            )
+        return inputs.to(self.model.device, dtype=self.model.dtype)
+
+    def checked(self, message: Message) -> Message:
+        """`message` with a list of parts as content and with its images opened.
+
+        Raises CephaloError for text that would end a turn or stand for an image.
+        """
+        content = message["content"]
+        if isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        for text in (part["text"] for part in content if part["type"] == "text"):
+            if found := self.control.search(text):
+                raise CephaloError(f"the text holds the control token {found.group()}; take it out")
+        content = [
+            {**part, "image": open_image(part["image"])} if "image" in part else part
+            for part in content
+        ]
+        return {**message, "content": content}
+
+    def generation_settings(self, inputs: BatchFeature, settings: dict[str, Any]) -> dict[str, Any]:
+        """`settings` in the terms of `generate`, with an answer that fits into the context."""
+        settings = dict(settings)
+        room = self.context - inputs["input_ids"].shape[1]
+        wanted = settings.pop("max_new_tokens", MAX_NEW_TOKENS)
+        temperature = checked_temperature(settings.pop("temperature", 0))
+        chosen = {"max_new_tokens": min(wanted, room), "do_sample": temperature > 0}
+        if temperature > 0:
+            chosen["temperature"] = temperature
+        if self.stop_strings:
+            chosen["tokenizer"] = self.processor.tokenizer
+        return {**chosen, **settings}
+
+    def without_stop(self, text: str) -> str:
+        """An answer without what ended it and the white space around."""
+        for stop in self.stop_strings:
+            text = text.partition(stop)[0]
+        return text.strip()
+
+
+class Conversation:
+    """A talk: each question sees the turns before it."""
+
+    def __init__(self, cephalo: Cephalo, messages: list[Message]) -> None:
+        self.cephalo = cephalo
+        self.messages = messages
+
+    def ask(self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any) -> str:
+        """The answer, which is kept with the question. See `Cephalo.ask`."""
+        return "".join(self.stream(question, images, **settings)).strip()
+
+    def stream(
+        self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any
+    ) -> Iterator[str]:
+        """As `ask`, piece by piece. The turns are kept when the answer is whole."""
+        asked = [*self.messages, user_message(question, images)]
+        pieces = []
+        for piece in self.cephalo.stream_answer(asked, **settings):
+            pieces.append(piece)
+            yield piece
+        answer = self.cephalo.without_stop("".join(pieces))
+        self.messages = [*asked, text_message("assistant", answer)]
+
+
+class WhenSet(StoppingCriteria):
+    """Ends generation once an event is set."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
+    ) -> torch.Tensor:
+        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+
+
+def control_tokens(processor: Any) -> re.Pattern:
+    """What no text of a user may hold: special tokens, and image tags that are no tokens."""
+    added = processor.tokenizer.added_tokens_decoder.values()
+    patterns = [re.escape(token.content) for token in added if token.special]
+    if tag := getattr(processor, "image_tag", None):
+        patterns.append(tag.pattern)
+    return re.compile("|".join(patterns) or r"(?!)")
+
+
+def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
+    """`pieces` up to the first stop string; what may be its beginning is held back."""
+    held, longest = "", max(map(len, stops), default=1) - 1
+    for piece in pieces:
+        held += piece
+        ends = [place for stop in stops if (place := held.find(stop)) >= 0]
+        if ends:
+            held = held[: min(ends)]
+            break
+        ready = len(held) - longest
+        if ready > 0:
+            yield held[:ready]
+            held = held[ready:]
+    if held:
+        yield held
+
+
+def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:
+    """What the chat template writes after an assistant's text: ids of control tokens that end an
+    answer, or else strings that do."""
+    marker = "the answer"
+    talk = [user_message("a question"), text_message("assistant", marker)]
+    rendered = render_with(processor, talk)
+    ending = rendered.rpartition(marker)[2].strip()
+    if not ending:
+        return [], []
+    controls = processor.tokenizer.all_special_ids + [
+        number
+        for number, token in processor.tokenizer.added_tokens_decoder.items()
+        if token.special
+    ]
+    first = processor.tokenizer(ending, add_special_tokens=False).input_ids[0]
+    return ([first], []) if first in controls else ([], [ending])

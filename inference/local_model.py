@@ -1,0 +1,108 @@
+"""Questions to a checkpoint in this process, several at a time: a model can teach the next."""
+
+import asyncio
+import io
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import TemplateUnboundedError
+from cephalo.inference import local
+from cephalo.inference.images import open_image, shrunk
+from cephalo.inference.questions import NoAnswerError, Picture, Question, Reply, Sampling, Usage
+
+Waiting = tuple[Question, Sampling, "asyncio.Future[Reply]"]
+
+
+class LocalModel:
+    """A loaded model. Use it with `async with`; questions that wait are answered as one batch."""
+
+    def __init__(
+        self,
+        cephalo: local.Cephalo,
+        name: str,
+        usage: Usage,
+        batch_size: int = 8,
+        max_image_edge: int = 1024,
+    ) -> None:
+        self.cephalo, self.usage = cephalo, usage
+        self.batch_size, self.max_image_edge = batch_size, max_image_edge
+        self.settings = {"model": name, "max_image_edge": max_image_edge}
+        self.waiting: asyncio.Queue[Waiting] = asyncio.Queue()
+
+    async def __aenter__(self) -> "LocalModel":
+        self.worker = asyncio.create_task(self.work())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.worker.cancel()
+        await asyncio.gather(self.worker, return_exceptions=True)
+
+    async def send(self, question: Question, sampling: Sampling) -> Reply:
+        """One reply. Raises NoAnswerError for a question that the model cannot read."""
+        self.usage.take_request()
+        future = asyncio.get_running_loop().create_future()
+        self.waiting.put_nowait((question, sampling, future))
+        return await future
+
+    async def work(self) -> None:
+        """Answer what waits, until cancelled."""
+        while True:
+            batch = [await self.waiting.get()]
+            while len(batch) < self.batch_size and not self.waiting.empty():
+                batch.append(self.waiting.get_nowait())
+            try:
+                replies = await asyncio.to_thread(self.answer, batch)
+            except torch.OutOfMemoryError:
+                error = CephaloError("the GPU's memory is full; lower --batch-size")
+                replies = [error] * len(batch)
+            except Exception as error:  # whoever waits must hear of it, or waits for ever
+                replies = [error] * len(batch)
+            for (_, _, future), reply in zip(batch, replies, strict=True):
+                if future.cancelled():
+                    continue
+                if isinstance(reply, Exception):
+                    future.set_exception(reply)
+                else:
+                    future.set_result(reply)
+
+    def answer(self, batch: list[Waiting]) -> list[Reply | NoAnswerError]:
+        """The replies to a batch; where it cannot be read as one, question by question."""
+        try:
+            return self.generate([question for question, _, _ in batch], batch[0][1])
+        except TemplateUnboundedError:  # as every other question would cost as much
+            raise
+        except CephaloError as error:
+            if len(batch) == 1:
+                return [NoAnswerError(str(error))]
+        return [reply for one in batch for reply in self.answer([one])]
+
+    def generate(self, questions: list[Question], sampling: Sampling) -> list[Reply]:
+        """The replies to several questions. Raises CephaloError where one cannot be read."""
+        talks = [[self.message(question)] for question in questions]
+        torch.manual_seed(sampling.seed)
+        answers = self.cephalo.answer_batch(
+            talks, max_new_tokens=sampling.max_tokens, temperature=sampling.temperature
+        )
+        return [
+            Reply(text, "stop" if whole else "length", prompt_tokens, tokens)
+            for text, prompt_tokens, tokens, whole in answers
+        ]
+
+    def message(self, question: Question) -> dict[str, Any]:
+        """The question as one user's turn: not every family's template has a system's."""
+        content = []
+        for part in (question.system, *question.parts):
+            if isinstance(part, Picture):
+                image = shrunk(open_image(io.BytesIO(part.data)), self.max_image_edge)
+                content.append({"type": "image", "image": image})
+            elif part:
+                content.append({"type": "text", "text": part})
+        return {"role": "user", "content": content}
