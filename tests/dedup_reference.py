@@ -1,4 +1,4 @@
-"""The rules of `cephalo.dataset_scripts.publication.dedup` once more: plainly, in memory, each with all."""
+"""The rules of `publication.dedup` once more: plainly, in memory, each with all."""
 
 import functools
 from collections import Counter, defaultdict
