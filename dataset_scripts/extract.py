@@ -25,17 +25,21 @@ from cephalo.dataset_scripts.cluster.cluster import (
     SlurmTasks,
     TimeLimit,
 )
-from cephalo.dataset_scripts.common.inputs import DIGITS, REMOVED, key_of, leave_out_gone, told
+from cephalo.dataset_scripts.common.document_shards import read_left_out, shard_name
+from cephalo.dataset_scripts.common.inputs import (
+    DIGITS,
+    REMOVED,
+    file_sha256,
+    key_of,
+    leave_out_gone,
+    told,
+)
 from cephalo.dataset_scripts.common.outcomes import Counts
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
 from cephalo.dataset_scripts.hub_text import read_dataset
 from cephalo.dataset_scripts.pdf import ocr
-from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings, file_sha256
-from cephalo.dataset_scripts.pdf.shard import (
-    extract_to_shard,
-    read_left_out,
-    shard_name,
-)
+from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, KINDS, Settings
+from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 from cephalo.dataset_scripts.wikipedia.client import checked_contact
 from cephalo.dataset_scripts.wikipedia.run import WebSettings, is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.sources import read_titles

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 
 from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.dataset_scripts.common.document_shards import shard_name
 from cephalo.dataset_scripts.common.passages import text_rows
-from cephalo.dataset_scripts.pdf.shard import shard_name
 from cephalo.model_cards.licenses import find_license
 
 BATCH = 1000  # rows of the dataset in a row group

@@ -185,10 +185,10 @@ def refine(
         --out /shared/refined --slurm 20
     """
     from cephalo.dataset_scripts.common.inputs import gone_shards, told
+    from cephalo.dataset_scripts.common.language import KNOWN
     from cephalo.dataset_scripts.refinement.asking import INTERRUPTED, Asking, Keys, refine_shards
     from cephalo.dataset_scripts.refinement.decisions import add_decisions
     from cephalo.dataset_scripts.refinement.documents import figure_shards, set_aside
-    from cephalo.dataset_scripts.refinement.language import KNOWN
     from cephalo.dataset_scripts.refinement.own_checks import load_checks
     from cephalo.dataset_scripts.refinement.report import write_report
     from cephalo.dataset_scripts.refinement.review_page import write_review_page

@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 from tqdm import tqdm
 
+from cephalo.dataset_scripts.common.document_shards import read_left_out
 from cephalo.dataset_scripts.common.gallery import shards_of
+from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.workers import worker_pool
-from cephalo.dataset_scripts.pdf.document import file_sha256
 from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
-from cephalo.dataset_scripts.pdf.shard import read_left_out
 
 DPI = 50  # enough to tell a figure from text
 DOUBT = 2.0  # log-odds; nearer to 0 a decision is expected to be wrong once in eight times or more

@@ -16,11 +16,12 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts import extract
+from cephalo.dataset_scripts.common.document_shards import ShardError, start_worker
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.common.workers import use_one_core_each
 from cephalo.dataset_scripts.pdf.document import Settings
 from cephalo.dataset_scripts.pdf.geometry import iou
-from cephalo.dataset_scripts.pdf.shard import ShardError, extract_to_shard, start_worker
+from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -63,6 +63,26 @@ def test_room_imports_only_what_it_may(room):
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
 
 
+def test_steps_of_a_dataset_share_what_is_in_common_alone():
+    steps = ("common", "pdf", "wikipedia", "refinement", "publication", "plots", "plates")
+    found = {
+        (step, other)
+        for step in steps
+        for path in (ROOT / "dataset_scripts" / step).rglob("*.py")
+        for other in steps_imported(path) - {step, "common"}
+    }
+    # What is prose, and words printed in figures, are read as in papers.
+    assert found == {("wikipedia", "pdf"), ("refinement", "pdf")}
+
+
+def steps_imported(path: Path) -> set[str]:
+    """The folders of `dataset_scripts` that a module imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    inner = [name.split(".")[2:] for name in names if name.startswith("cephalo.dataset_scripts.")]
+    return {parts[0] for parts in inner if (ROOT / "dataset_scripts" / parts[0]).is_dir()}
+
+
 def test_only_one_module_of_inference_loads_models():
     users = {
         str(path.relative_to(ROOT))

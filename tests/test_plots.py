@@ -16,8 +16,8 @@ from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
+from cephalo.dataset_scripts.common.pixels import ink_box
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
-from cephalo.dataset_scripts.pdf.rendering import ink_box
 from cephalo.dataset_scripts.plots import build as building
 from cephalo.dataset_scripts.plots.build import Plan, build
 from cephalo.dataset_scripts.plots.command import rows_for

@@ -11,8 +11,8 @@ import pytest
 from figure_samples import figure_row
 from hub_fixture import hub as hub  # the fixture
 
+from cephalo.dataset_scripts.common.pixels import encode_png
 from cephalo.dataset_scripts.common.schema import FIGURES
-from cephalo.dataset_scripts.pdf.rendering import encode_png
 
 DOCUMENTS, FIGURES_EACH = 250, 8
 

@@ -7,7 +7,7 @@ from refine_samples import material_figures
 from typer.testing import CliRunner
 
 from benchmarks import refine_fit
-from cephalo.dataset_scripts.pdf.decisions import LinearModel
+from cephalo.dataset_scripts.common.linear_model import LinearModel
 
 
 def test_fit_weighs_what_parts_the_classes_and_balances_them():

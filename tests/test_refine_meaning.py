@@ -3,11 +3,11 @@ and what a careful teacher writes passes."""
 
 import pytest
 
+from cephalo.dataset_scripts.common.language import wrong_language
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure
 from cephalo.dataset_scripts.refinement.causes import strange_cause
 from cephalo.dataset_scripts.refinement.directions import against_laws, against_source
-from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.near_equal import same_question
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.panels_check import parts, wrong_panel

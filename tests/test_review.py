@@ -15,8 +15,8 @@ from PIL import Image
 from review_samples import caption_overleaf, cited_figure, labels_and_legends, lost_figure
 
 from cephalo.cli.main import main
+from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.schema import FIGURES
-from cephalo.dataset_scripts.pdf.document import file_sha256
 from cephalo.dataset_scripts.pdf.explain import explain_document
 from cephalo.dataset_scripts.review import draw_pages, write_review
 

@@ -64,7 +64,7 @@ def document_seconds(papers: Path) -> list[float]:
 
 def time_document(path: Path, folder: Path) -> float:
     """Seconds of processor time to read a document and write its shards; run in a worker."""
-    from cephalo.dataset_scripts.pdf.document import file_sha256
+    from cephalo.dataset_scripts.common.inputs import file_sha256
     from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
     started = time.process_time()

@@ -44,6 +44,7 @@ from benchmarks.extraction.parameters import (
 )
 from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, read_documents, read_folder
+from cephalo.dataset_scripts.common.linear_model import Features, LinearModel
 from cephalo.dataset_scripts.pdf import decisions
 
 SAME = Difference(0.0, 0.0, 0.0)
@@ -266,19 +267,19 @@ def without(weights: Weights, feature: Feature) -> Weights:
 def _noting_features() -> Iterator[set[tuple[str, str]]]:
     """Collect the models and features that are not 0 in some decision."""
     used: set[tuple[str, str]] = set()
-    score = decisions.LinearModel.score
+    score = LinearModel.score
 
-    def noting(model: decisions.LinearModel, features: decisions.Features) -> float:
+    def noting(model: LinearModel, features: Features) -> float:
         name = names[id(model)]
         used.update((name, feature) for feature, value in features.items() if value)
         return score(model, features)
 
     names = {id(model): name for name, model in decisions.load_models().items()}
-    decisions.LinearModel.score = noting
+    LinearModel.score = noting
     try:
         yield used
     finally:
-        decisions.LinearModel.score = score
+        LinearModel.score = score
 
 
 def worth_table(worths: list[Worth]) -> str:

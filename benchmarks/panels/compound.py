@@ -45,7 +45,7 @@ from benchmarks.panels.lettering import (
 )
 from benchmarks.panels.score import MIN_IOU, Score, line
 from benchmarks.panels.textures import Drawer, choose_texture
-from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.common.pixels import thin
 from cephalo.dataset_scripts.pdf.geometry import Box, iou
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import find_panels
@@ -135,7 +135,7 @@ def read_compound(figure: Compound) -> list:
 
     def draw(most: int) -> Picture:
         step = -(-max(high, wide) // most)
-        return Picture(rendering.thin(figure.grey[..., None], step)[..., 0], whole)
+        return Picture(thin(figure.grey[..., None], step)[..., 0], whole)
 
     return find_panels(figure.images, figure.lines, figure.caption, draw)
 

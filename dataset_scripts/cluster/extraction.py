@@ -21,6 +21,7 @@ from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_shar
 from cephalo.dataset_scripts.cluster.runs import Begun, Run
 from cephalo.dataset_scripts.cluster.slurm import check_idle, submit
 from cephalo.dataset_scripts.cluster.store import is_remote, open_filesystem
+from cephalo.dataset_scripts.common.document_shards import Outcome
 from cephalo.dataset_scripts.common.inputs import told
 from cephalo.dataset_scripts.common.outcomes import Counts
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
@@ -34,7 +35,6 @@ from cephalo.dataset_scripts.extract import (
     schedule,
 )
 from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES, Settings
-from cephalo.dataset_scripts.pdf.shard import Outcome
 
 CHUNK = 64  # documents: some 1,000 pages, which a core reads in a quarter of a minute
 COUNTED = ("documents", "pages", "figures")

@@ -5,6 +5,7 @@ shards of a document that is no longer there are moved to OUT/removed, which ref
 ignore, and moved back when the document returns.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -113,3 +114,9 @@ def gone_shards(folders: Iterable[Path]) -> set[str]:
         for part in (f"{REMOVED}/figures", "figures")
     )
     return removed - there
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

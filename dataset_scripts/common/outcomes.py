@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cephalo.dataset_scripts.pdf.shard import Outcome
+from cephalo.dataset_scripts.common.document_shards import Outcome
 
 
 @dataclass

@@ -50,8 +50,8 @@ def worker_pool(workers: int) -> Iterator[Any]:
     """A `pebble.ProcessPool` of `workers` processes with limited memory, stopped at the end."""
     from pebble import ProcessPool
 
+    from cephalo.dataset_scripts.common.document_shards import start_worker
     from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
-    from cephalo.dataset_scripts.pdf.shard import start_worker
 
     use_one_core_each()
     pool = ProcessPool(
@@ -79,7 +79,7 @@ def result_of(future: Any, timeout: float) -> Any:
 
     from pebble import ProcessExpired
 
-    from cephalo.dataset_scripts.pdf.shard import Outcome, ShardError
+    from cephalo.dataset_scripts.common.document_shards import Outcome, ShardError
 
     try:
         return future.result()

@@ -1,7 +1,6 @@
 """One document: from a PDF file to rows of the `figures` table."""
 
 import gc
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +12,15 @@ from pathlib import Path
 import numpy as np
 import pypdfium2.raw as pdfium
 
+from cephalo.dataset_scripts.common.inputs import file_sha256
+from cephalo.dataset_scripts.common.pixels import (
+    compact,
+    encode_png,
+    ink_box,
+    perceptual_hash,
+    pixel_hash,
+    thin,
+)
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering, scan
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
@@ -82,12 +90,6 @@ class Extraction:
     unread: str | None = None
     cut: str | None = None
     sentences: Counter[str] = field(default_factory=Counter)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -296,8 +298,8 @@ def make_row(
         "width": crop.pixels.shape[1],
         "height": crop.pixels.shape[0],
         "dpi": crop.dpi,
-        "image_sha256": rendering.pixel_hash(crop.pixels),
-        "phash": rendering.perceptual_hash(crop.pixels),
+        "image_sha256": pixel_hash(crop.pixels),
+        "phash": perceptual_hash(crop.pixels),
         "source_url": None,
         "revision": None,
     }
@@ -313,7 +315,7 @@ def keep_jpeg(page: fast.Page, content: PageContent, pair: Pair, path: Path) -> 
         return None
     data, pixels = found
     height, width = pixels.shape[:2]
-    ink = rendering.ink_box(pixels)
+    ink = ink_box(pixels)
     filled = ink and (ink[2] - ink[0]) * (ink[3] - ink[1]) > P.filled * width * height
     across, down = width / (box[2] - box[0]), height / (box[3] - box[1])
     even = abs(across / down - 1) < P.stretched
@@ -330,12 +332,12 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
     if min(box[2] - box[0], box[3] - box[1]) < P.least_side:
         return None
     pixels, used = rendering.render(page, box, dpi)
-    ink = rendering.ink_box(pixels)
+    ink = ink_box(pixels)
     if ink is None:
         return None
     scale = 72.0 / used
     left, top, right, bottom = _with_margin(ink, pixels.shape, round(P.margin / scale))
-    pixels = rendering.compact(pixels[top:bottom, left:right])
+    pixels = compact(pixels[top:bottom, left:right])
     if min(pixels.shape[:2]) < P.least_pixels:
         return None
     tight = (
@@ -344,7 +346,7 @@ def render_crop(page: fast.Page, content: PageContent, pair: Pair, dpi: int) -> 
         box[0] + right * scale,
         box[1] + bottom * scale,
     )
-    return Crop(rendering.encode_png(pixels), pixels, tight, used)
+    return Crop(encode_png(pixels), pixels, tight, used)
 
 
 def _figure_text(pair: Pair) -> list[str]:
@@ -363,7 +365,7 @@ def _panels(pair: Pair, content: PageContent, crop: Crop) -> list[Panel]:
             sides = sides[::-1]
         shown = turn(np.array([crop.box]), content.quarters, *sides)[0]
         step = -(-max(crop.pixels.shape[:2]) // most)
-        darkest = reduce(np.minimum, np.moveaxis(rendering.thin(crop.pixels, step), 2, 0))
+        darkest = reduce(np.minimum, np.moveaxis(thin(crop.pixels, step), 2, 0))
         return Picture(np.rot90(darkest, -content.quarters), tuple(shown.tolist()))
 
     images = [image for atom in pair.atoms for image in atom.images]

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.pixels import ink_box
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
 from cephalo.dataset_scripts.pdf.geometry import hits
@@ -66,7 +67,7 @@ def _ink(
     edges = np.rint([0, *cuts, len(pixels)]).astype(int).clip(0, len(pixels)).tolist()
     bands = [(top, pixels[top:bottom]) for top, bottom in pairwise(edges) if bottom > top]
     top, band = max(bands, key=lambda band: (band[1].min(axis=2) < fast.WHITE).sum())
-    ink = rendering.ink_box(band)
+    ink = ink_box(band)
     if ink is None:
         return None
     left, upper, right, lower = ink

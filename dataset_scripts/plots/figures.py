@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.common.pixels import compact, ink_box
 from cephalo.dataset_scripts.plots.bars import bars
 from cephalo.dataset_scripts.plots.curves import curves, inset, twin
 from cephalo.dataset_scripts.plots.phases import phase_diagram
@@ -99,11 +99,11 @@ def make_plot(seed: int, number: int) -> Plot:
             print_letters(grid, style)
         figure.canvas.draw()
     canvas = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
-    left, top, right, bottom = rendering.ink_box(canvas)
+    left, top, right, bottom = ink_box(canvas)
     height, width = canvas.shape[:2]
     left, top = max(0, left - EDGE), max(0, top - EDGE)
     right, bottom = min(width, right + EDGE), min(height, bottom + EDGE)
-    pixels = rendering.compact(canvas[top:bottom, left:right])
+    pixels = compact(canvas[top:bottom, left:right])
     boxes = [panel_box(axes, room, (left, top), pixels.shape) for axes in grid]
     return Plot(
         number,

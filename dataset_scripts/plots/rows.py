@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from cephalo.dataset_scripts.common.conversations import conversation
-from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.common.pixels import encode_png, perceptual_hash, pixel_hash
 from cephalo.dataset_scripts.plots.figures import Plot
 
 TEACHER = "plot-data"  # no model: the answers are computed from the data that is drawn
@@ -18,7 +18,7 @@ def plot_rows(plot: Plot, seed: int) -> tuple[dict[str, Any], list[dict[str, Any
 
     A plot is a document of its own, known by its pixels, so all its rows fall into one split.
     """
-    data = rendering.encode_png(plot.pixels)
+    data = encode_png(plot.pixels)
     height, width = plot.pixels.shape[:2]
     scale = POINTS / plot.dpi
     figure = {
@@ -41,8 +41,8 @@ def plot_rows(plot: Plot, seed: int) -> tuple[dict[str, Any], list[dict[str, Any
         "width": width,
         "height": height,
         "dpi": plot.dpi,
-        "image_sha256": rendering.pixel_hash(plot.pixels),
-        "phash": rendering.perceptual_hash(plot.pixels),
+        "image_sha256": pixel_hash(plot.pixels),
+        "phash": perceptual_hash(plot.pixels),
         "title": None,
         "doi": None,
         "license": LICENSE,

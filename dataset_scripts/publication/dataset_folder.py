@@ -13,12 +13,12 @@ from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.language import language_of
 from cephalo.dataset_scripts.common.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.common.splits import SPLITS
 from cephalo.dataset_scripts.common.tables import CONFIGS, Tables, config_rows, find_tables
 from cephalo.dataset_scripts.publication.dedup import EncodedImages, select_rows
 from cephalo.dataset_scripts.publication.selection import Selection
-from cephalo.dataset_scripts.refinement.language import language_of
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources

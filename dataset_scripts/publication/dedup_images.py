@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.groups import Groups
-from cephalo.dataset_scripts.pdf.rendering import perceptual_hash
+from cephalo.dataset_scripts.common.pixels import perceptual_hash
 from cephalo.inference.images import as_rgb, reads_alike
 
 SIDE = 32  # pixels of a thumbnail

@@ -11,7 +11,7 @@ from collections import Counter
 from functools import cache, lru_cache
 from pathlib import Path
 
-from cephalo.dataset_scripts.pdf.decisions import LinearModel
+from cephalo.dataset_scripts.common.linear_model import LinearModel
 from cephalo.dataset_scripts.refinement.quantities import without_quantities
 from cephalo.dataset_scripts.refinement.words import subject
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz
 
+from cephalo.dataset_scripts.common.language import wrong_language
 from cephalo.dataset_scripts.refinement import form
 from cephalo.dataset_scripts.refinement.belonging import other_figure as of_other_figure
 from cephalo.dataset_scripts.refinement.causes import strange_cause
@@ -19,7 +20,6 @@ from cephalo.dataset_scripts.refinement.conditions import wrong_condition
 from cephalo.dataset_scripts.refinement.directions import against_laws, against_source
 from cephalo.dataset_scripts.refinement.forms import Talk
 from cephalo.dataset_scripts.refinement.formulas import missing_formula
-from cephalo.dataset_scripts.refinement.language import wrong_language
 from cephalo.dataset_scripts.refinement.owners import wrong_owner
 from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
 from cephalo.dataset_scripts.refinement.printed import printed_words

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.pdf import rendering
+from cephalo.dataset_scripts.common.pixels import compact, perceptual_hash, pixel_hash
 from cephalo.inference.images import as_rgb, reads_alike
 
 MAX_PIXELS = 64_000_000
@@ -40,13 +40,13 @@ def image_columns(data: bytes, width: int) -> dict[str, Any]:
     if not (kept and plain and image.width <= width):
         data = _encoded(_shrunk(image, width), image.format)
         image = Image.open(io.BytesIO(data))
-    pixels = rendering.compact(np.asarray(image.convert("RGB")))
+    pixels = compact(np.asarray(image.convert("RGB")))
     return {
         "image": {"bytes": data, "path": None},
         "width": image.width,
         "height": image.height,
-        "image_sha256": rendering.pixel_hash(pixels),
-        "phash": rendering.perceptual_hash(pixels),
+        "image_sha256": pixel_hash(pixels),
+        "phash": perceptual_hash(pixels),
     }
 
 

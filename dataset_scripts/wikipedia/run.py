@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cephalo.dataset_scripts.common.document_shards import Outcome, shard_name
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
-from cephalo.dataset_scripts.pdf.shard import Outcome, shard_name
 from cephalo.dataset_scripts.wikipedia.api import MAX_IMAGE, MAX_WIDTH, Wiki
 from cephalo.dataset_scripts.wikipedia.article import WebFigure, read_article
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError, checked_contact

@@ -12,7 +12,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.pdf.document import file_sha256
+from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
 from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
