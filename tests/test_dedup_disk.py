@@ -228,7 +228,8 @@ def test_documents_that_share_a_fifth_of_the_shorter_text_are_linked(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cephalo.dataset_scripts import dataset_folder, dedup_images, selection, shards
+from cephalo.dataset_scripts.common import shards
+from cephalo.dataset_scripts.publication import dataset_folder, dedup_images, selection
 
 owner, name = {place}
 whole = getattr(owner, name)

@@ -65,7 +65,11 @@ class Components(NamedTuple):
 @functools.cache
 def components() -> Components:
     """The components that are shipped."""
-    with resources.files("cephalo.dataset_scripts.publication").joinpath("components.npz").open("rb") as file:
+    with (
+        resources.files("cephalo.dataset_scripts.publication")
+        .joinpath("components.npz")
+        .open("rb") as file
+    ):
         stored = np.load(file)
         return Components(
             stored["mean"].astype(np.float32),
