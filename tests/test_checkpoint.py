@@ -194,7 +194,7 @@ def test_code_of_others_does_not_come_along(tmp_path):
     stored = json.loads((tmp_path / "out/config.json").read_text())
     assert stored["auto_map"]["AutoConfig"] == "configuration_phi3_v.Phi3VConfig"
     assert stored["num_hidden_layers"] == 4 and "_attn_implementation" not in stored
-    own = Path(local.__file__).with_name("modeling_phi3_v.py")
+    own = Path(checkpoint.__file__).with_name("modeling_phi3_v.py")
     assert (tmp_path / "out/modeling_phi3_v.py").read_text() == own.read_text()
 
 

@@ -119,7 +119,7 @@ def seen_on_every_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     data = file.read_bytes()
     at_endpoint = base64.b64decode(data_url(data, 1024).partition(b"base64,")[2])
     question = Question("", (Picture("", data), "What is shown?"))
-    [local, _] = LocalModel(None, "tiny", Usage()).message(question)["content"]
+    [taught, _] = LocalModel(None, "tiny", Usage()).message(question)["content"]
     asked, parts = [], []
     model = SimpleNamespace(ask_batch=lambda batch, **_: [asked.extend(batch), ""][1:])
     answers.ask(model, [Row("What is shown?", (data,), "")], 8)
@@ -132,7 +132,7 @@ def seen_on_every_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
         "training": open_images([{"bytes": data, "path": None}], None)[0],
         "training, beside": open_images([{"bytes": None, "path": str(file)}], None)[0],
         "teacher": Image.open(io.BytesIO(at_endpoint)).convert("RGB"),  # as a server does
-        "local teacher": local["image"],
+        "local teacher": taught["image"],
         "chat": local.user_message("What is shown?", file)["content"][0]["image"],
         "eval": local.user_message(*asked[0])["content"][0]["image"],
         "lmms-eval": lmms_images({"image": Image.open(file)})[0],
