@@ -18,6 +18,7 @@ from cephalo.dataset_scripts.wikipedia.images import image_columns
 from cephalo.eval import answers
 from cephalo.eval.questions import Question as Row
 from cephalo.eval.tasks.cephalo_utils import images as lmms_images
+from cephalo.inference import local
 from cephalo.inference.data_urls import data_url
 from cephalo.inference.images import open_image
 from cephalo.inference.local_model import LocalModel

@@ -81,7 +81,10 @@ def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches
         model, loading = auto.from_pretrained(saved[family], output_loading_info=True)
         assert isinstance(model, RoutedGeneration)
         assert not any(loading.values())
-    assert torch.equal(logits(model, batches[family]), logits(mixtures[family], batches[family]))
+    # Not to the last bit: sums depend on where in memory weights lie. Below, the weights are equal.
+    torch.testing.assert_close(
+        logits(model, batches[family]), logits(mixtures[family], batches[family])
+    )
     model.save_pretrained(tmp_path)
     before, after = (load_file(path / "model.safetensors") for path in (saved[family], tmp_path))
     assert before.keys() == after.keys()
