@@ -1,6 +1,7 @@
 """Scanned pages: found, straightened, their graphics told from text, and the whole way to rows."""
 
 import json
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scan_samples import BOXES, CAPTIONS, Scan, paper, pictures, soil, turned
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
+from cephalo.dataset_scripts.common import workers
 from cephalo.dataset_scripts.pdf import ink, ocr, scan
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
@@ -186,6 +188,8 @@ def hide_extra(tmp_path: Path, monkeypatch) -> None:
         "found.find_spec = lambda name, *rest: None if name == 'rapidocr' else find(name, *rest)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(hook))
+    # Workers are forks of a process that has started already; these start by themselves.
+    monkeypatch.setattr(workers, "quick_context", lambda: get_context("spawn"))
 
 
 def test_without_the_extra_a_scan_is_a_failure_that_names_it(tmp_path, monkeypatch, picture):
