@@ -194,3 +194,14 @@ def test_phrases_of_praise_are_counted_once_and_terms_are_none():
     assert form.praise("Many informative positions survive; informative sites are rare.") is None
     assert form.praise("A fascinating curve, and a fascinating slope.") is None
     assert form.praise("The two phases are visually alike; the film is less informative.") is None
+
+
+def test_terms_of_corrosion_and_of_optics_are_no_danger():
+    for text in (
+        "Without protection the steel corrodes ten times as fast.",
+        "The film gives no protective layer at low pH.",
+        "Charcoal is easy to see with the naked eye.",
+    ):
+        assert unsafe_instruction(text) is None, text
+    for text in ("Work without eye protection.", "Wipe it with your bare hands."):
+        assert unsafe_instruction(text), text

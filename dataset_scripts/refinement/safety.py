@@ -13,7 +13,9 @@ from cephalo.dataset_scripts.refinement.words import sentences
 
 _GEAR = (
     r"(?:gloves?|goggles|glasses|face shields?|shields?|fume hoods?|hoods?|ventilation|masks?"
-    r"|respirators?|fuses?|interlocks?|shielding|protection|protective \w+|safety \w+|glove box)"
+    r"|respirators?|fuses?|interlocks?|shielding|(?:eye|ear|hand|face|skin|respiratory|personal)"
+    r" protection|protective (?:clothing|gear|equipment|glasses|gloves|suits?)|safety \w+"
+    r"|glove box)"
 )
 _PHYSICIAN = r"(?:doctors?|physicians?|pharmacists?|medical\s+\w+|professionals?|nurses?)"
 _ALWAYS = [
@@ -25,8 +27,8 @@ _ALWAYS = [
         rf"\b{_GEAR}\s+(?:\w+\s+)?(?:is|are)\s+(?:not\s+(?:needed|required|necessary)"
         r"|unnecessary|superfluous|optional)",
         rf"\bneed(?:s)?\s+no\s+{_GEAR}|\b{_GEAR}\s+would\s+only\b",
-        r"\b(?:with|by|in)\s+(?:your\s+|the\s+)?(?:bare|naked|unprotected)\s+(?:hands?"
-        r"|fingers?|eyes?|skin)",
+        r"\b(?:with|by|in)\s+(?:your\s+|the\s+)?(?:(?:bare|naked|unprotected)\s+(?:hands?|fingers?"
+        r"|skin)|unprotected\s+eyes?)",
         r"\b(?:wipe|touch|hold|stir|pour|spread)\b[^.]{0,60}\bwith\s+(?:your\s+)?(?:fingers"
         r"|hands)\b",
         r"\blook(?:ing)?\s+(?:directly\s+|straight\s+)?into\s+(?:the\s+)?(?:\w+\s+)?(?:laser"
