@@ -127,6 +127,6 @@ def image_of(row: dict[str, Any]) -> Image.Image:
 
 
 def text(row: dict[str, Any], column: str) -> str:
-    """The text of a column, empty where there is none."""
+    """The text of a column; empty if it is missing."""
     value = row.get(column)
     return value if isinstance(value, str) else ""

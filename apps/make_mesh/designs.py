@@ -54,7 +54,7 @@ class Design(BaseModel):
 
 
 def bounds(design: type[BaseModel], field: str) -> tuple[float | None, float | None]:
-    """The least and the greatest value of a field, None where there is none."""
+    """The minimum and maximum of a field; None if it has no limits."""
     limits = design.model_fields[field].metadata
     least = next((limit.ge for limit in limits if hasattr(limit, "ge")), None)
     greatest = next((limit.le for limit in limits if hasattr(limit, "le")), None)

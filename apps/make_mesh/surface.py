@@ -39,7 +39,7 @@ class Surface:
 
 
 def surface_at(solid: Solid, level: float) -> Surface:
-    """The largest body at a level, without cavities. Raises CephaloError where there is none."""
+    """The largest body at a level, without cavities. Raises CephaloError if it is empty."""
     return largest_body(solid, level, whole_volume(solid))
 
 

@@ -76,7 +76,7 @@ class Store:
         return sorted(name for name in (path.rpartition("/")[2] for path in found) if name)
 
     def read(self, name: str) -> str | None:
-        """The text of a file; None where there is none."""
+        """The text of a file; None if it does not exist."""
         try:
             with reached(self.url):
                 return self.fs.cat_file(self.path(name)).decode()
@@ -84,7 +84,7 @@ class Store:
             return None
 
     def read_json(self, name: str) -> Any:
-        """What a file of JSON says; None where there is none. Raises CephaloError if damaged."""
+        """The content of a JSON file; None if it does not exist. Raises CephaloError if damaged."""
         text = self.read(name)
         try:
             return None if text is None else json.loads(text)

@@ -57,7 +57,7 @@ def shard_name(start: int) -> str:
 
 
 def make_chunk(folder: Path, plan: Plan, start: int) -> None:
-    """Write the shards of a chunk; that of the figures, last, tells that both are whole."""
+    """Write the shards of a chunk, figures last: once that shard exists, both are complete."""
     thresholds = gc.get_threshold()
     gc.set_threshold(SELDOM, *thresholds[1:])
     try:

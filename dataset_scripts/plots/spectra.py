@@ -108,7 +108,7 @@ def drawn_count(rng: np.random.Generator, axes: Axes) -> int:
 
 
 def bragg_angle(parameter: float, plane: tuple[int, int, int]) -> float | None:
-    """2θ in degrees of a reflection of a cubic lattice; None where there is none."""
+    """2θ in degrees of a reflection of a cubic lattice; None if the wavelength is too long."""
     sine = WAVELENGTH * math.sqrt(sum(index**2 for index in plane)) / (2 * parameter)
     return 2 * math.degrees(math.asin(sine)) if sine < 1 else None
 

@@ -162,7 +162,7 @@ def set_aside(out: Path, gone: set[str], there: set[str]) -> list[str]:
 
 
 def write_lines(path: Path, answers: list[dict[str, Any]]) -> None:
-    """Write one line of JSON for each answer set aside; no file where there is none."""
+    """Write one line of JSON per rejected answer; no file if there are none."""
     if not answers:
         path.unlink(missing_ok=True)
         return
