@@ -9,6 +9,7 @@ from pdf_samples import HEIGHT, LEFT, Sheet
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
+from cephalo.dataset_scripts.pdf import accents as module
 from cephalo.dataset_scripts.pdf.pdfium import open_document, open_page
 from cephalo.dataset_scripts.pdf.text import read_lines
 
@@ -73,3 +74,10 @@ def test_a_sign_beside_letters_stays(tmp_path, text):
     sheet = Sheet(tmp_path / "page.pdf")
     draw(sheet, [text], [], False)
     assert lines_of(sheet.path) == [text]
+
+
+def test_a_page_of_accents_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_MOST", 1)
+    sheet = Sheet(tmp_path / "page.pdf")
+    draw(sheet, ["An ", "A, an ", "A and so on"], [(1, "˚"), (2, "˚")], True)
+    assert " ".join(lines_of(sheet.path)).count("Å") == 1

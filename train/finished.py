@@ -97,7 +97,7 @@ def newest_checkpoints(output_dir: str) -> list[Path]:
 
 
 def unreadable(checkpoint: Path) -> str | None:
-    """Why a checkpoint cannot be gone on from; None if it can."""
+    """Why training cannot resume from a checkpoint; None if it can."""
     try:
         read_state(checkpoint)
     except FileNotFoundError:

@@ -7,6 +7,7 @@ older fonts have no accented letters.
 
 import ctypes
 import unicodedata
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,6 +31,9 @@ _DOTLESS = {"ı": "i", "ȷ": "j"}
 # Characters between an accent and its letter in the stored text: mostly they are neighbours, but
 # RSC's files have a line's accents before or after its letters.
 _NEAR, _FAR = 8, 250
+# Accents read on a page: text in the accented languages has up to 500 on one. A hostile page has as
+# many as it likes, and each is compared with some hundred letters.
+_MOST = 1000
 # An accent's middle is within this share of the wider one's width from the letter's middle, and
 # its edge within these shares of the letter's height from the letter's: a cedilla touches it, and
 # so may an accent of a capital. Those of the line above are a line's leading away.
@@ -41,7 +45,8 @@ _WORD_GAP = 0.2  # of a letter's height: less is no space between words
 def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
     """Put each accent of level text on the letter that it is drawn above.
 
-    Accents without such a letter stay, as do those of formulas that Unicode has no letter for.
+    Accents without such a letter stay, as do those of formulas that Unicode has no letter for, and
+    those after the first `_MOST` of a page.
 
     Args:
         textpage: pdfium's handle of the page's text.
@@ -50,14 +55,16 @@ def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
     Returns:
         uint32 (n,): composed letters, and `ERASED` where their accents stood.
     """
-    accents = np.flatnonzero(np.isin(codes, _CODES)).tolist()
+    accents = np.flatnonzero(np.isin(codes, _CODES))[:_MOST].tolist()
     if not accents:
         return codes
     codes = codes.copy()
     for accent in accents:
         for reach in (_NEAR, _FAR):
             near = range(max(accent - reach, 0), min(accent + reach + 1, len(codes)))
-            forms = {n: form for n in near if (form := _composed(codes[n], codes[accent]))}
+            forms = {
+                n: form for n in near if (form := _composed(int(codes[n]), int(codes[accent])))
+            }
             lower = int(codes[accent]) in _LOWER
             if (letter := _letter_at(textpage, accent, list(forms), lower)) is not None:
                 codes[letter] = ord(forms[letter])
@@ -67,9 +74,10 @@ def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
     return codes
 
 
+@lru_cache(maxsize=4096)
 def _composed(letter: int, accent: int) -> str | None:
     """The letter with the accent, which it may have already; None if there is no such letter."""
-    letter, mark = chr(letter), _COMBINING[int(accent)]
+    letter, mark = chr(letter), _COMBINING[accent]
     if not letter.isalpha():
         return None
     if mark in unicodedata.normalize("NFD", letter):

@@ -1,4 +1,4 @@
-"""Rendering: the pixels of a region of a page, and what is told from them."""
+"""Rendering: the pixels of a region of a page."""
 
 import ctypes
 

@@ -168,7 +168,7 @@ def is_damaged(sentence: str) -> bool:
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
-    return bool(_WITHIN.search(sentence)) or _unbalanced(sentence) or _is_formula(sentence)
+    return _unbalanced(sentence) or _is_formula(sentence)
 
 
 def _unbalanced(sentence: str) -> bool:
