@@ -10,6 +10,7 @@ from cephalo.dataset_scripts.refinement.panels_check import wrong_panel
 from cephalo.dataset_scripts.refinement.quotation import Picture, Source
 from cephalo.dataset_scripts.refinement.reasoning import account
 from cephalo.dataset_scripts.refinement.safety import unsafe_instruction
+from cephalo.dataset_scripts.refinement.second_look import FINAL
 
 QUESTION = "What is found?"
 
@@ -168,6 +169,10 @@ def test_a_figure_proves_nothing_once_and_for_all():
     assert form.overclaim("It cures hypertension in every patient.")
     assert form.overclaim("A single run does not prove conclusively that it works.") is None
     assert form.overclaim("The new curve lies below the others.") is None
+    assert form.overclaim("It will replace steel for good.")
+    for read_off in ("This holds for all samples.", "It is annealed for good adhesion."):
+        assert form.overclaim(read_off) is None
+    assert "overclaim" not in FINAL  # a judge who sees the figure may know better
 
 
 def test_an_answer_that_its_question_holds_ends_as_it_likes():

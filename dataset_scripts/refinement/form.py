@@ -180,9 +180,14 @@ _EVERYTHING = (
     r"(?:case|patient|system|material|situation|circumstance|condition|application|problem|person"
     r"|disease|species|purpose|device|sample|user|climate|environment)s?"
 )
+# What a figure never shows all of; "this holds for all samples" is read off it.
+_NEVER_ALL = (
+    r"(?:patient|situation|circumstance|application|person|disease|species|purpose|user|climate"
+    r"|environment)s?"
+)
 _OVERCLAIM = re.compile(
     r"\bguarante(?:e[sd]?|ed|eing) (?:to|that|success|for|complete|absolute)\b"
-    r"|\b(?:obsolete|superfluous forever|once and for all|for good|revolutioni[sz]\w+)\b"
+    r"|\b(?:obsolete|superfluous forever|once and for all|for good(?=[.;!]|$)|revolutioni[sz]\w+)\b"
     r"|\bbeyond (?:any|all|every|a) (?:\w+ )?doubt\b"
     r"|\bwithout (?:any |a )?(?:doubt|exception|side[- ]effects?|limit(?:ation)?s?|downsides?)\b"
     r"|\b(?:conclusively|definitively|irrefutabl[ey]|undeniabl[ey]|unquestionabl[ey]"
@@ -194,7 +199,7 @@ _OVERCLAIM = re.compile(
     rf" (?:\w+ )?{_EVERYTHING} (?:whatsoever|on earth|in the world|everywhere|worldwide|at all)\b"
     rf"|\b(?:works?|cures?|solves?|succeeds?|holds?|applies|valid|optimal|best|ideal|suitable)"
     rf" (?:equally )?(?:well )?(?:in|for|of|under|to)? ?(?:any|every|all) (?:\w+ ){{0,2}}"
-    rf"{_EVERYTHING}\b"
+    rf"{_NEVER_ALL}\b"
     rf"|\b(?:cures?|heals?|prevents?|solves?|eliminates?) (?:\w+ ){{1,4}}(?:in|for|of|under) "
     rf"(?:any|every|all) (?:\w+ )?{_EVERYTHING}\b"
     r"|\bno (?:further|more|additional) (?:research|stud(?:y|ies)|tests?|testing|experiments?"

@@ -20,7 +20,6 @@ MAX_KEPT = 2000  # characters of a judge's answer or reason that are kept
 FORM = (
     *("schema", "no_answer", "length", "refusal", "meta_talk", "dangling_reference", "loops"),
     *("markdown", "json_text", "unfinished", "hedges", "boilerplate", "leading", "language"),
-    "overclaim",
 )
 SAFETY = ("obeys_source", "leaks_prompt", "markup", "unsafe")
 FINAL = frozenset([*FORM, *SAFETY, "repeats_source"])
