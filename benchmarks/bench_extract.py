@@ -233,8 +233,9 @@ def check_bad(folder: Path, workers: int) -> list[Line]:
 def measure(path: Path) -> Measured:
     """Read one document, then let pdfium alone do its part; run in a worker process."""
     from cephalo.dataset_scripts.common.document_shards import write_rows
-    from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+    from cephalo.dataset_scripts.pdf.document import extract_document
     from cephalo.dataset_scripts.pdf.pdfium import UnreadableError
+    from cephalo.dataset_scripts.pdf.settings import Settings
 
     rows, pages, error = [], 0, None
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,8 @@ import typer
 
 from benchmarks.papers.markup import to_plain
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.document import extract_document
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 _REFERENCE = re.compile(r"\s?\[\d{1,2}\]|(?<!</i>)(?:\s|(?<=\w))<sup>\d{1,2}</sup>")
 _SCRIPT = re.compile(r"<(sub|sup)>([^<]*)</\1>(?=(\w?))")

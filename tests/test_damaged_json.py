@@ -9,7 +9,8 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.json_files import parse_object, read_object
 from cephalo.dataset_scripts.common.chunks import check_plan
 from cephalo.dataset_scripts.common.inputs import leave_out_gone
-from cephalo.dataset_scripts.extract import Settings, prepare
+from cephalo.dataset_scripts.pdf.jobs import prepare
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.refinement.documents import read_lines
 from cephalo.eval.answers import check_settings, read_answers
 from cephalo.model_cards.dataset_card import read_reports

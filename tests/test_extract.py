@@ -15,12 +15,12 @@ from pdf_samples import one_figure, text_only
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.main import run_command
-from cephalo.dataset_scripts import extract
 from cephalo.dataset_scripts.common.document_shards import ShardError, start_worker
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.common.workers import use_one_core_each
-from cephalo.dataset_scripts.pdf.document import Settings
+from cephalo.dataset_scripts.pdf import jobs
 from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
 SHARED = Path(__file__).parents[1].parent / "shared"
@@ -205,7 +205,7 @@ def test_workers_compute_on_one_core_whatever_is_set(monkeypatch):
 
 
 def test_two_runs_do_not_share_a_folder(papers, tmp_path):
-    extract.prepare(tmp_path, Settings())
+    jobs.prepare(tmp_path, Settings())
     with locked(tmp_path), pytest.raises(CephaloError, match="another run"):
         run(papers, "--out", tmp_path)
 
@@ -226,7 +226,7 @@ def test_a_worker_that_dies_or_hangs_costs_one_document(tmp_path, monkeypatch):
     folder.mkdir()
     for number, name in enumerate(["bug", "good", "hangs", "kills", "zgood"]):
         one_figure(folder / f"{name}.pdf", seed=number)
-    monkeypatch.setattr(extract, "extract_to_shard", _die)
+    monkeypatch.setattr(jobs, "extract_to_shard", _die)
     out = tmp_path / "out"
     # The time limit counts the start of a fresh worker's imports too.
     run(folder, "--out", out, "--workers", 1, "--timeout", 5)

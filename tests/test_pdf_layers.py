@@ -14,8 +14,9 @@ from scan_samples import BOXES, CAPTIONS, paper, pictures, soil, turned
 
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.text import Line, read_lines
 
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")

@@ -7,8 +7,9 @@ from reportlab.pdfgen.canvas import Canvas
 from sign_font_samples import SignFont, line, write_paper
 
 from cephalo.dataset_scripts.pdf import glyphs, text_layer
-from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.pdfium import open_document, open_page
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.text import read_lines
 from cephalo.dataset_scripts.pdf.text_layer import UNREAD, text_faults
 

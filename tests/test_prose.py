@@ -17,8 +17,9 @@ from cephalo.dataset_scripts.common.passages import (
     sentences,
     text_row,
 )
-from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.prose import is_prose, whole_sentences, without_citations
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 RIGHT = LEFT + COLUMN + GUTTER
 FIRST = (

@@ -19,8 +19,8 @@ from warm_python import kill, warm_python
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.common.conversations import caption_conversation
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS
-from cephalo.dataset_scripts.refine import TASKS
 from cephalo.dataset_scripts.refinement import asking, documents
+from cephalo.dataset_scripts.refinement.options import TASKS
 from cephalo.dataset_scripts.refinement.tasks import load_prompt, load_task
 
 

@@ -20,14 +20,15 @@ from warm_python import warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
-from cephalo.dataset_scripts import extract
 from cephalo.dataset_scripts.cluster import extraction, slurm
 from cephalo.dataset_scripts.cluster.cluster import Cluster
 from cephalo.dataset_scripts.cluster.extraction import ExtractChunks, record
 from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_share, write_manifest
 from cephalo.dataset_scripts.cluster.runs import Run
 from cephalo.dataset_scripts.cluster.store import Store
-from cephalo.dataset_scripts.pdf.document import Settings
+from cephalo.dataset_scripts.extraction import find_files
+from cephalo.dataset_scripts.pdf import jobs
+from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
 SETTINGS = Settings(text=True)
@@ -84,7 +85,7 @@ def assert_same(out, alone: dict[str, list[dict]]) -> None:
 
 def test_files_are_listed_in_the_order_of_one_machine(papers, tmp_path):
     listed = [file.path for file in list_files([str(papers)], ".pdf", str(tmp_path))]
-    assert listed == [str(path) for path in extract.find_files([papers], tmp_path, False)[0]]
+    assert listed == [str(path) for path in find_files([papers], tmp_path, False)[0]]
     inside = papers / "a"
     assert [Path(file.path).name for file in list_files([str(papers)], ".pdf", str(inside))] == [
         *("A.pdf", "b.pdf", "broken.pdf", "d.pdf", "e.pdf", "twin.pdf")
@@ -240,7 +241,7 @@ def test_a_document_that_kills_its_worker_is_set_aside_at_the_third_time(
     papers, alone, tmp_path, monkeypatch
 ):
     killing = partial(kill_worker, tmp_path / "deaths")
-    monkeypatch.setattr(extract, "extract_to_shard", killing)
+    monkeypatch.setattr(jobs, "extract_to_shard", killing)
     run, step = begin(papers, tmp_path / "out", chunk=7)  # without the twin
     step(None, 0, 2)
     assert (tmp_path / "deaths").read_text().split() == ["b"] * 3
@@ -269,8 +270,8 @@ def test_only_the_document_that_was_read_alone_gets_a_strike(papers, alone, tmp_
 def test_a_document_that_kills_its_task_is_found_and_no_other_is_blamed(papers, alone, tmp_path):
     run, _ = begin(papers, tmp_path / "out", chunk=7)
     code = (
-        "import sys, test_scale; from cephalo.dataset_scripts import extract; "
-        "extract.extract_to_shard = test_scale.kill_task; "
+        "import sys, test_scale; from cephalo.dataset_scripts.pdf import jobs; "
+        "jobs.extract_to_shard = test_scale.kill_task; "
         "from cephalo.dataset_scripts.cluster.extraction import *; "
         "ExtractChunks(sys.argv[1], Settings(text=True), 60, 1)(None, 0, 2)"
     )

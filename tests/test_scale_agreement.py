@@ -25,7 +25,7 @@ from benchmarks.cluster.simulate import Failures, Simulation
 from cephalo.dataset_scripts.cluster import cluster as asked
 from cephalo.dataset_scripts.cluster import extraction
 from cephalo.dataset_scripts.cluster.runs import Run
-from cephalo.dataset_scripts.pdf.document import Settings
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 CHUNK, CHUNKS = 24, 30
 ALONE_CHUNKS = 8  # of the run of one task

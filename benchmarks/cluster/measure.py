@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cephalo.dataset_scripts.pdf.document import Settings
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

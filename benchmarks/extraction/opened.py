@@ -13,7 +13,7 @@ from benchmarks.bench_extract import KINDS
 from cephalo.dataset_scripts.pdf import document as deciding
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
-from cephalo.dataset_scripts.pdf.document import Settings, displayed, extract_document, find_pairs
+from cephalo.dataset_scripts.pdf.document import displayed, extract_document, find_pairs
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.mentions import find_mentions
 from cephalo.dataset_scripts.pdf.metadata import read_metadata
@@ -21,6 +21,7 @@ from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 # Modules by the step from which on their parameters matter.
 READING = ("gutters",)

@@ -31,7 +31,8 @@ from benchmarks.extraction.measures import MEASURES, Counts, count_document, sco
 from benchmarks.extraction.publishers import is_frozen, publisher_of
 from benchmarks.extraction.remembering import remembering
 from cephalo.dataset_scripts.pdf import decisions
-from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.document import extract_document
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 FITTED = "wide"  # the set whose papers take part in fitting, but for the publisher scored
 SETS = {"wide": "wide", "real": "real", "typeset": "typeset/dev"}  # name: folder

@@ -1,33 +1,54 @@
-"""What is asked of Slurm, and the options of a command that ask for it."""
+"""What is asked of Slurm, as the options of a command."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-import typer
+from typer import Option
 
-SlurmTasks = Annotated[
-    int | None,
-    typer.Option(
-        "--slurm", metavar="TASKS", min=1, help="Run as so many tasks of a Slurm job array."
-    ),
-]
-Partition = Annotated[str | None, typer.Option(help="Slurm's partition; by default the cluster's.")]
-TimeLimit = Annotated[
-    str, typer.Option("--time", help="Slurm's limit for one task, hours:minutes:seconds.")
-]
-CpusPerTask = Annotated[int, typer.Option(min=1, help="Cores of a task.")]
-MemPerCpu = Annotated[int, typer.Option(min=1, help="Gigabytes of memory for each core.")]
-GpusPerTask = Annotated[int, typer.Option(min=0, help="GPUs of a task, for a teacher in it.")]
+SLURM = "Slurm"  # heading in the help
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Tasks in all, and for each its partition, time limit as sbatch reads it, cores,
-    gigabytes of memory a core, and GPUs."""
+    """A Slurm job array: its tasks, and the resources of each.
 
-    tasks: int
-    partition: str | None
-    time: str
-    cpus_per_task: int
-    mem_per_cpu: int
+    Without `slurm_tasks` a command runs on this machine alone.
+    """
+
+    slurm_tasks: Annotated[
+        int | None,
+        Option(
+            "--slurm",
+            metavar="TASKS",
+            min=1,
+            rich_help_panel=SLURM,
+            help="Run as so many tasks of a Slurm job array.",
+        ),
+    ] = None
+    partition: Annotated[
+        str | None,
+        Option(rich_help_panel=SLURM, help="Slurm's partition; by default the cluster's."),
+    ] = None
+    time: Annotated[
+        str,
+        Option(rich_help_panel=SLURM, help="Slurm's limit for one task, hours:minutes:seconds."),
+    ] = "4:00:00"
+    cpus_per_task: Annotated[int, Option(min=1, rich_help_panel=SLURM, help="Cores of a task.")] = 1
+    mem_per_cpu: Annotated[
+        int, Option(min=1, rich_help_panel=SLURM, help="Gigabytes of memory for each core.")
+    ] = 2
     gpus_per_task: int = 0
+
+    @property
+    def tasks(self) -> int:
+        """The number of tasks of the array."""
+        return self.slurm_tasks or 1
+
+
+@dataclass(frozen=True)
+class GpuCluster(Cluster):
+    """A cluster whose tasks may ask for GPUs."""
+
+    gpus_per_task: Annotated[
+        int, Option(min=0, rich_help_panel=SLURM, help="GPUs of a task, for a teacher in it.")
+    ] = 0

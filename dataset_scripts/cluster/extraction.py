@@ -26,7 +26,8 @@ from cephalo.dataset_scripts.common.inputs import told
 from cephalo.dataset_scripts.common.outcomes import Counts
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
-from cephalo.dataset_scripts.extract import (
+from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES
+from cephalo.dataset_scripts.pdf.jobs import (
     Job,
     hash_files,
     plan,
@@ -34,7 +35,7 @@ from cephalo.dataset_scripts.extract import (
     run_jobs,
     schedule,
 )
-from cephalo.dataset_scripts.pdf.document import EXTRACTOR_VERSION, MAX_BYTES, Settings
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 CHUNK = 64  # documents: some 1,000 pages, which a core reads in a quarter of a minute
 COUNTED = ("documents", "pages", "figures")

@@ -20,9 +20,10 @@ from cephalo.dataset_scripts.cluster.runs import Begun, Run
 from cephalo.dataset_scripts.cluster.slurm import check_idle, submit
 from cephalo.dataset_scripts.cluster.store import is_remote, open_filesystem
 from cephalo.dataset_scripts.common.inputs import told
-from cephalo.dataset_scripts.refinement.asking import VERSION, Asking, Keys, refine_shards
+from cephalo.dataset_scripts.refinement.asking import VERSION, refine_shards
 from cephalo.dataset_scripts.refinement.decisions import add_decisions
 from cephalo.dataset_scripts.refinement.documents import set_aside
+from cephalo.dataset_scripts.refinement.options import Asking, Keys
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.report import Spending, write_report
 from cephalo.dataset_scripts.refinement.run import Outcome
@@ -42,7 +43,7 @@ def record(asking: Asking) -> dict[str, Any]:
     """What decides the rows of a run besides its files."""
     given = asdict(asking)
     deciding = {name: given[name] for name in DECIDING}
-    deciding |= {"judges": list(asking.judges), "checks": checks_digest(asking.checks)}
+    deciding |= {"checks": checks_digest(asking.checks)}
     tasks = {task.name: task.version for task in asking.wanted()}
     return {"version": VERSION, **deciding, "versions": tasks}
 

@@ -38,13 +38,13 @@ from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.prose import find_passages
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene
+from cephalo.dataset_scripts.pdf.settings import KINDS, Settings
 from cephalo.dataset_scripts.pdf.tables import find_tables
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.uncaptioned import find_uncaptioned
 
 EXTRACTOR_VERSION = 13  # raise it when the same file would give other rows
 _INFORMATION = ("Title", "Author", "Subject", "Keywords", "doi", "DOI", "License", "WPS-ARTICLEDOI")
-KINDS = ("figure", "scheme", "chart", "plate", "table")
 MAX_PAGES = 3000
 MAX_BYTES = 1 << 30
 MAX_MENTIONS = 50
@@ -63,17 +63,6 @@ class Parameters:
 
 
 P = Parameters()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What decides the rows besides the file: dots per inch of the crops, kinds to keep, whether
-    figures without a caption are kept, and whether the running text is."""
-
-    dpi: int = 200
-    kinds: tuple[str, ...] = ("figure", "scheme", "chart", "plate")
-    uncaptioned: bool = False
-    text: bool = False
 
 
 @dataclass

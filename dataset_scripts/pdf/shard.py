@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from cephalo.dataset_scripts.common.document_shards import MEMORY_LIMIT, Outcome, write_shards
-from cephalo.dataset_scripts.pdf.document import Settings, extract_document
+from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.pdfium import UnreadableError
+from cephalo.dataset_scripts.pdf.settings import Settings
 
 
 def extract_to_shard(path: Path, sha256: str, shard: Path, settings: Settings) -> Outcome:

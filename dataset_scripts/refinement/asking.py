@@ -14,12 +14,12 @@ from cephalo.dataset_scripts.refinement.decisions import take_decisions
 from cephalo.dataset_scripts.refinement.estimate import estimate
 from cephalo.dataset_scripts.refinement.memory import keep_small
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
+from cephalo.dataset_scripts.refinement.options import Asking, Keys
 from cephalo.dataset_scripts.refinement.own_checks import checks_digest, load_checks
 from cephalo.dataset_scripts.refinement.planning import count_items
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Outcome, Run
 from cephalo.dataset_scripts.refinement.second_look import SecondLook
-from cephalo.dataset_scripts.refinement.tasks import Task, parse_tasks
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 from cephalo.dataset_scripts.refinement.without_image import WithoutImage
 from cephalo.inference.endpoint import Endpoint, Limits
@@ -30,63 +30,6 @@ JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
 INTERRUPTED = "Ctrl-C"
 LINE_EVERY = 100  # questions, where there is no terminal for a bar
 JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes again nearly the same
-
-
-@dataclass(frozen=True)
-class Asking:
-    """The options of `cephalo refine` that the asking depends on; keys are not among them."""
-
-    teacher: str
-    base_url: str | None
-    model: str | None
-    tasks: str
-    temperature: float
-    max_tokens: int
-    seed: int
-    max_image_edge: int
-    text_only: bool
-    batch_size: int
-    max_concurrency: int
-    max_retries: int
-    timeout: float
-    max_requests: int | None
-    max_total_tokens: int | None
-    price_in: float
-    price_out: float
-    judges: tuple[str, ...]
-    judge_base_url: str | None
-    judge_threshold: int
-    no_verify: bool
-    text_judge: str | None
-    prompts: str | None
-    checks: tuple[str, ...]
-    retry_rejected: bool
-    language: str
-
-    @property
-    def prompts_folder(self) -> Path | None:
-        """The folder of prompts of one's own."""
-        return Path(self.prompts) if self.prompts else None
-
-    @property
-    def asked_again(self) -> tuple[str, ...]:
-        """The names of the judges of the second look; an endpoint without any judges itself."""
-        if self.no_verify or self.teacher == "caption":
-            return ()
-        alone = (self.model or "",) if self.teacher == "endpoint" else ()
-        return self.judges or alone
-
-    def wanted(self) -> list[Task]:
-        """The tasks. Raises CephaloError where there are none of these names."""
-        return parse_tasks(self.tasks, self.prompts_folder)
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Keys of the endpoints, which no file gets to see."""
-
-    api: str | None
-    judge: str | None
 
 
 @dataclass
@@ -133,7 +76,7 @@ def make_teacher(
     limits = Limits(
         asking.max_concurrency, asking.max_retries, asking.timeout, asking.max_image_edge
     )
-    wanted, folder = asking.wanted(), asking.prompts_folder
+    wanted, folder = asking.wanted(), asking.prompts
     usage = spending.usage = Usage(asking.max_requests, asking.max_total_tokens)
     cache = spending.cache = ReplyCache(replies)
 

@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,7 @@ from cephalo.dataset_scripts.refinement.documents import OTHER_CHECKS
 from cephalo.dataset_scripts.refinement.forms import Talk
 
 
-def load_checks(names: tuple[str, ...]) -> dict[str, Check]:
+def load_checks(names: Sequence[str]) -> dict[str, Check]:
     """The functions that --checks names, by their own names; modules are looked for in the current
     folder too. Raises CephaloError where one is not there or is no check."""
     checks: dict[str, Check] = {}
@@ -128,7 +128,7 @@ def run_checks(checks: Mapping[str, Check], talk: Talk, context: Context) -> dic
     return failed
 
 
-def checks_digest(names: tuple[str, ...]) -> dict[str, str]:
+def checks_digest(names: Sequence[str]) -> dict[str, str]:
     """What tells versions of checks apart: the SHA-256 of each one's file."""
     digests = {}
     for name in names:

@@ -17,7 +17,6 @@ from cephalo.model_cards.licenses import find_license
 TITLES = 50  # that one query may name
 MAX_ANSWERS = 2000  # to one query, each continuing the last: a million members of a category
 MAX_ADDRESS = 6000  # characters of titles in one address
-MAX_WIDTH = 1920  # pixels; one of the widths that Wikimedia keeps
 MAX_IMAGE = 40 << 20  # bytes
 # Formats that Pillow reads; of others (SVG, TIFF, PDF) the wiki's own rendering is taken.
 RASTER = {"image/jpeg", "image/png", "image/gif", "image/webp"}

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cephalo.dataset_scripts.common.document_shards import Outcome, shard_name
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
-from cephalo.dataset_scripts.wikipedia.api import MAX_IMAGE, MAX_WIDTH, Wiki
+from cephalo.dataset_scripts.wikipedia.api import MAX_IMAGE, Wiki
 from cephalo.dataset_scripts.wikipedia.article import WebFigure, read_article
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError, checked_contact
 from cephalo.dataset_scripts.wikipedia.rows import Picture, page_to_shard
+from cephalo.dataset_scripts.wikipedia.settings import WebSettings
 from cephalo.dataset_scripts.wikipedia.sources import (
     DUMPS,
     HTML,
@@ -22,25 +22,6 @@ from cephalo.dataset_scripts.wikipedia.sources import (
     from_titles,
     local_image,
 )
-
-
-@dataclass(frozen=True)
-class WebSettings:
-    """Which wiki to ask, who asks, and how wide pictures may be, in pixels.
-
-    `text`: whether paragraphs go to the `text` table. `timeout`: seconds for a worker's job.
-    """
-
-    wiki: str
-    contact: str | None = None
-    thumbnail: int | None = None
-    text: bool = False
-    timeout: float = 60.0
-
-    @property
-    def width(self) -> int:
-        """Pixels that a picture is at most wide."""
-        return self.thumbnail or MAX_WIDTH
 
 
 def is_web_file(path: Path) -> bool:
