@@ -1,6 +1,7 @@
 """JSON of files that users, crashed runs and other programs may have written."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +31,16 @@ def read_object(path: Path, mend: str) -> dict[str, Any]:
         raise
     except (OSError, ValueError) as error:
         raise CephaloError(f"{path} is damaged ({error}); {mend}") from error
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
+from huggingface_hub import constants
 
-from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.document_shards import shard_name
 from cephalo.dataset_scripts.common.passages import text_rows
+from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.licenses import find_license
 
 BATCH = 1000  # rows of the dataset in a row group
@@ -23,17 +24,9 @@ def read_dataset(name: str, folder: Path) -> int | None:
     where the shard was there. Raises CephaloError where the Hub has no such dataset or column.
     """
     from datasets import load_dataset
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     repo_id, _, config = name.partition(":")
-    api = HfApi()
-    try:
-        info = api.dataset_info(repo_id)
-    except (HFValidationError, RepositoryNotFoundError) as error:
-        raise CephaloError(f"--dataset {name}: no such dataset on {api.endpoint}") from error
-    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
-        raise hub_failure(error, api.endpoint, name) from error
+    info = resolve(repo_id, repo_type="dataset", mend="correct --dataset")
     key = hashlib.sha256(f"{name}@{info.sha}".encode()).hexdigest()
     shard = folder / shard_name(name, key)
     if shard.exists():
@@ -52,7 +45,7 @@ def read_dataset(name: str, folder: Path) -> int | None:
         "doi": None,
         "license": find_license(str(info.card_data.license).upper()) if info.card_data else None,
         "author": info.author,
-        "source_url": f"{api.endpoint}/datasets/{repo_id}",
+        "source_url": f"{constants.ENDPOINT}/datasets/{repo_id}",
         "revision": info.sha,
     }
     return write_passages(rows, name, whole, shard)

@@ -2,61 +2,79 @@
 
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cephalo.cli.files import check_outside, locked
+from cephalo.cli.options import GroupedCommand, options_of_dataclasses
+
+RIGHTS = "Rights and exclusion"  # heading in the help
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command()
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are published."""
+
+    only_open_licenses: Annotated[
+        bool,
+        typer.Option(
+            "--only-open-licenses",
+            rich_help_panel=RIGHTS,
+            help="Leave out what is not under CC0, CC BY or CC BY-SA.",
+        ),
+    ] = False
+    allow_unknown_license: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-license",
+            rich_help_panel=RIGHTS,
+            help="Publish what has no known open licence too; you answer for the rights.",
+        ),
+    ] = False
+    allow_third_party: Annotated[
+        bool,
+        typer.Option(
+            "--allow-third-party",
+            rich_help_panel=RIGHTS,
+            help="Also publish figures whose captions name a third party's rights, such as "
+            '"Reproduced with permission of". You are responsible for the rights.',
+        ),
+    ] = False
+    exclude: Annotated[
+        list[str],
+        typer.Option(
+            metavar="DATASET",
+            rich_help_panel=RIGHTS,
+            help="Leave out figures that show an image of this dataset, a part of one, or one as a "
+            "panel: a Hub name [:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
+        ),
+    ] = field(default_factory=list)
+    leave_out: Annotated[
+        list[str],
+        typer.Option(
+            metavar="DOCUMENT",
+            rich_help_panel=RIGHTS,
+            help="Publish nothing of this document, such as one in which a credential was found: "
+            "its name in the column `document`. Repeatable.",
+        ),
+    ] = field(default_factory=list)
+
+
+@app.command(cls=GroupedCommand)
+@options_of_dataclasses
 def publish(
     folders: Annotated[
         list[Path],
         typer.Argument(metavar="FOLDER", help="Folders of `cephalo extract` and `cephalo refine`."),
     ],
     repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The dataset's name.")],
+    choice: Choice,
     private: Annotated[bool, typer.Option("--private", help="Make it a private dataset.")] = False,
-    only_open_licenses: Annotated[
-        bool,
-        typer.Option(
-            "--only-open-licenses", help="Leave out what is not under CC0, CC BY or CC BY-SA."
-        ),
-    ] = False,
-    allow_unknown_license: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown-license",
-            help="Publish what has no known open licence too; you answer for the rights.",
-        ),
-    ] = False,
-    allow_third_party: Annotated[
-        bool,
-        typer.Option(
-            "--allow-third-party",
-            help="Also publish figures whose captions name a third party's rights, such as "
-            '"Reproduced with permission of". You are responsible for the rights.',
-        ),
-    ] = False,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="DATASET",
-            help="Leave out figures that show an image of this dataset, a part of one, or one as a "
-            "panel: a Hub name [:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
-        ),
-    ] = None,
-    leave_out: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="DOCUMENT",
-            help="Publish nothing of this document, such as one in which a credential was found: "
-            "its name in the column `document`. Repeatable.",
-        ),
-    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -86,13 +104,14 @@ def publish(
         check_licenses,
     )
     from cephalo.dataset_scripts.publication.exclude import images_of
-    from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
+    from cephalo.model_cards.hub_names import check_repo_id
+    from cephalo.model_cards.upload import hub_api, push_folder
 
     check_repo_id(repo_id)
     for folder in folders:  # OUT/dataset, given beside OUT, would count twice and be replaced
         check_outside(folder, folders, "the input", same=True)
     api = hub_api(token)
-    if not private and not allow_unknown_license and not only_open_licenses:
+    if not (private or choice.allow_unknown_license or choice.only_open_licenses):
         check_licenses(folders)
     find_tables(folders)  # refuses what holds none, before a folder is made
     if gone := conversations_of_gone(folders):
@@ -101,10 +120,10 @@ def publish(
         folder = build_dataset(
             folders,
             repo_id,
-            only_open=only_open_licenses,
-            third_party=private or allow_third_party,
-            leave_out=leave_out or [],
-            exclude={name: images_of(name, token) for name in exclude or []},
+            only_open=choice.only_open_licenses,
+            third_party=private or choice.allow_third_party,
+            leave_out=choice.leave_out,
+            exclude={name: images_of(name, token) for name in choice.exclude},
             workers=workers or os.cpu_count() or 1,
         )
         revision = push_folder(

@@ -109,9 +109,10 @@ def measure(
     from cephalo.eval.answers import answer_all
     from cephalo.eval.questions import hub_revision
     from cephalo.eval.results import Evaluated
+    from cephalo.model_cards.hub_names import split_revision
 
-    model, _, branch = (name, "", "") if Path(name).is_dir() else name.partition("@")
-    commit = hub_revision(model, branch or None, "model")
+    model, branch = split_revision(name)
+    commit = hub_revision(model, branch, "model")
     folder = out / "answers" / folder_name(name)
     answers = answer_all(
         model,

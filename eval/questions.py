@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-
-from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.cli.errors import CephaloError
 from cephalo.inference.replies import one_line
+from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.model_folder import model_sha256
 
 # Column names that are known: Cephalo's, and those of most visual benchmarks.
@@ -180,15 +177,7 @@ def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
     folder = Path(name)
     if folder.is_dir():
         return model_sha256(folder) if repo_type == "model" else folder_sha256(folder)
-    api = HfApi()
-    try:
-        return api.repo_info(name, revision=revision, repo_type=repo_type).sha
-    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise CephaloError(
-            f"no folder and no {repo_type} {name} on {api.endpoint} that this token may read"
-        ) from error
-    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
-        raise hub_failure(error, api.endpoint, name) from error
+    return resolve(name, revision, repo_type).sha
 
 
 def folder_sha256(folder: Path) -> str:

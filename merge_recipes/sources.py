@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import constants, snapshot_download
 
 from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.cli.json_files import parse_object
 from cephalo.cli.weights import read_header, weight_files
+from cephalo.model_cards.hub_names import resolve, split_revision
 
 # Where a family keeps its decoder layers, and the key of its config that counts them. LLaVA-Next
 # has two spellings: that of the published checkpoints and that of a fresh save.
@@ -132,17 +128,12 @@ def fetch(name: str) -> Checkpoint:
     folder = Path(name)
     if folder.is_dir():
         return Checkpoint(folder.name, None, folder)
-    repo_id, _, revision = name.partition("@")
-    api = HfApi()
+    repo_id, revision = split_revision(name)
+    sha = resolve(repo_id, revision).sha
     try:
-        sha = api.model_info(repo_id, revision=revision or None).sha
         snapshot = snapshot_download(repo_id, revision=sha, allow_patterns=list(CHECKPOINT_FILES))
-    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise CephaloError(
-            f"no folder and no model {name} on {api.endpoint} that this token may read"
-        ) from error
     except (httpx2.HTTPError, ConnectionError, ValueError) as error:
-        raise hub_failure(error, api.endpoint, name) from error
+        raise hub_failure(error, constants.ENDPOINT, name) from error
     return Checkpoint(repo_id, sha, Path(snapshot))
 
 

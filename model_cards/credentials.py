@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,7 @@ from detect_secrets.plugins.stripe import StripeDetector
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.json_files import strings
 
 BLOCK = 4 << 20  # bytes read at a time
 OVERLAP = 8 << 10  # bytes of a block that are read again with the next: the longest credential
@@ -318,16 +319,3 @@ def parquet_parts(path: Path) -> Iterator[Part]:
         raise CephaloError(
             f"{path} is no whole Parquet file ({type(error).__name__}); make it again"
         ) from error
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys among them."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from strings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from strings(inner)

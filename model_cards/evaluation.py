@@ -11,13 +11,13 @@ from huggingface_hub.utils import yaml_dump
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
+from cephalo.model_cards.hub_names import NAME
 from cephalo.model_cards.model_folder import (
     file_sha256,
     model_sha256,
     read_json,
     results_files,
 )
-from cephalo.model_cards.upload import NAME
 
 # The measures of each task that the Hub gets, by the start of their names. The card has all.
 HEADLINES = {

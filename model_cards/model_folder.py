@@ -10,7 +10,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.json_files import read_object
 from cephalo.cli.weights import read_header
-from cephalo.model_cards.upload import NAME
+from cephalo.model_cards.hub_names import NAME
 
 FACTS = "card.json"  # what the card is made from
 LOSS_PLOT = "loss.png"

@@ -15,11 +15,11 @@ from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.model_cards.credentials import strings
+from cephalo.cli.json_files import strings
+from cephalo.model_cards.hub_names import check_repo_id
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import FACTS, WEIGHTS, hub_id, pushed_files, read_json
 from cephalo.model_cards.upload import (
-    check_repo_id,
     differing,
     hub_api,
     push_folder,

@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,10 +17,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
-from cephalo.model_cards.credentials import refuse_credentials
 
-# The Hub's grammar of a name: letters, digits, "-", "_", "."; no "--" or ".."; at most 96.
-NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 RETRIED_STATUS = {409, 412, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
 TRANSFER_ATTEMPTS = 2  # hf_xet itself has tried for over a minute when it gives up
@@ -32,19 +28,6 @@ XET_LIMITS = {
     "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "4",
 }
 LONGEST_WAIT = 300  # seconds between two attempts, whatever the Hub asks for
-
-
-def check_repo_id(repo_id: str) -> str:
-    """Return `repo_id` if it is a NAMESPACE/NAME of the Hub.
-
-    Raises CephaloError otherwise.
-    """
-    parts = repo_id.split("/")
-    if len(parts) != 2 or not all(NAME.fullmatch(part) for part in parts):
-        raise CephaloError(
-            f"{repo_id!r} is no NAMESPACE/NAME of the Hub; give one such as my-lab/nacre-figures"
-        )
-    return repo_id
 
 
 def hub_api(token: str | None = None) -> HfApi:
@@ -86,6 +69,8 @@ def push_folder(
     Raises CephaloError, before anything is sent, for a credential in one of the files; and for a
     refused token or namespace, an unreachable Hub, and a private push to a public repository.
     """
+    from cephalo.model_cards.credentials import refuse_credentials  # slow to import
+
     refuse_credentials(folder, files, api.token if isinstance(api.token, str) else get_token())
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)

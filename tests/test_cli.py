@@ -1,5 +1,6 @@
 """The command table: quick, lazy, and one line for what the user can mend."""
 
+import resource
 import subprocess
 import sys
 import time
@@ -32,6 +33,22 @@ def test_every_command_has_help_with_an_example(name, capsys):
         text = capsys.readouterr().out
     assert "Example:" in text
     assert f"cephalo {name} " in text.split("Example:")[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_takes_less_than_a_second(name):
+    """Of the processor, and the quickest of three, since other work may run on the machine."""
+    code = "import sys; from cephalo.cli.main import main; main(sys.argv[1:])"
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-c", code, name, "--help"], check=True, capture_output=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert any(seconds() < 1 for _ in range(3))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_datasets_without_text_are_refused_in_one_line(hub, tmp_path):
     names = ["alice/answers", "alice/none"]
     first, second = hub.run(EXTRACT, tmp_path, str(tmp_path / "out"), *names).splitlines()
     assert "has no column text, only answer" in first
-    assert "no such dataset on" in second
+    assert "no folder and no dataset" in second
 
 
 def test_a_dataset_gives_text_only(tmp_path):

@@ -12,7 +12,8 @@ from huggingface_hub import HfApi
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards import upload
-from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
+from cephalo.model_cards.hub_names import check_repo_id
+from cephalo.model_cards.upload import hub_api, push_folder
 
 NUMBERS = itertools.count()
 FILES = ["README.md", "config.json", "model.safetensors"]

@@ -11,6 +11,7 @@ from huggingface_hub import DatasetCard, HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.licenses import is_non_commercial
 
 OWN = "apache-2.0"  # the licence of a model whose data asks for no other
@@ -49,11 +50,7 @@ def rights_of(name: str) -> Rights:
         except (ValueError, yaml.YAMLError):  # no card that the Hub would take
             data = None
         return Rights(folder.resolve().name, False, as_licenses(data))
-    api = HfApi()
-    try:
-        info = api.dataset_info(name)
-    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
-        raise hub_failure(error, api.endpoint, name) from error
+    info = resolve(name, repo_type="dataset")
     return Rights(name, bool(info.private), as_licenses(info.card_data))
 
 

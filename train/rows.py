@@ -4,15 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx2
-from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-
-from cephalo.cli.errors import CephaloError, hub_failure
+from cephalo.cli.errors import CephaloError
+from cephalo.model_cards.hub_names import resolve
 
 COLUMNS = ["images", "prompt", "completion"]
 
@@ -158,16 +151,8 @@ def dataset_revision(script_args: Any) -> str | None:
         )
     if Path(name).exists():
         return None
-    api = HfApi()
-    try:
-        return api.dataset_info(name, revision=script_args.dataset_revision).sha
-    except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise CephaloError(
-            f"no folder and no dataset {name} on {api.endpoint} that this token may read; "
-            "publish it with `cephalo publish` first"
-        ) from error
-    except (httpx2.HTTPError, ConnectionError, ValueError) as error:
-        raise hub_failure(error, api.endpoint, name) from error
+    mend = "publish it with `cephalo publish` first"
+    return resolve(name, script_args.dataset_revision, "dataset", mend).sha
 
 
 def message_texts(messages: list[dict[str, Any]]) -> list[str]:

@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside, locked, locked_name, written_aside
+from cephalo.model_cards.hub_names import check_repo_id
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import LOSS_PLOT
-from cephalo.model_cards.upload import check_repo_id, hub_api
+from cephalo.model_cards.upload import hub_api
 from cephalo.train.encoding import encode_rows
 from cephalo.train.finished import (
     is_finished,

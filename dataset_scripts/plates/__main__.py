@@ -38,7 +38,8 @@ def fields(
     Example:
       python -m cephalo.dataset_scripts.plates --out plates/ --samples 2000 --push my-lab/plates
     """
-    from cephalo.model_cards.upload import check_repo_id, hub_api, push_folder
+    from cephalo.model_cards.hub_names import check_repo_id
+    from cephalo.model_cards.upload import hub_api, push_folder
 
     try:
         from cephalo.dataset_scripts.plates.build import CONFIGS, Plan, build
