@@ -2,17 +2,11 @@
 
 from typing import Any
 
+import diffusers
 import torch
 
 from cephalo.apps.model_sources import in_one_line
 from cephalo.cli.errors import CephaloError
-
-try:
-    import diffusers
-except ImportError as error:
-    raise CephaloError(
-        "drawing needs one more package; run: pip install 'cephalo[image]'"
-    ) from error
 
 
 def pipeline_class(model: str) -> str:

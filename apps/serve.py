@@ -66,19 +66,35 @@ def check_address(host: str, port: int) -> None:
 
 
 def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool = False) -> None:
-    """Run `transformers serve` on a loaded model until it is stopped.
+    """Run the server of `transformers serve` on a loaded model until it is stopped."""
+    import uvicorn
 
-    The server would load models by itself, without the checks of `local.load`; here its
-    loader hands out the loaded one, and what the client can mend is answered with 400.
+    app = build_app(cephalo, name, fetch_images)
+    print(f"serving {name} at http://{host}:{port}/v1; Ctrl-C stops", flush=True)
+    uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="info")).run()
+
+
+def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
+    """The application of `transformers serve`, put together from its parts as `Serve` does.
+
+    It would load models by itself, without the checks of `local.load`; here its loader hands out
+    the loaded one, and what the client can mend is answered with 400.
     """
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
-    from transformers.cli import serve as transformers_serve
-    from transformers.cli.serving import model_manager, server
+    from transformers.cli.serving.chat_completion import ChatCompletionHandler
+    from transformers.cli.serving.completion import CompletionHandler
+    from transformers.cli.serving.model_manager import ModelManager
+    from transformers.cli.serving.response import ResponseHandler
+    from transformers.cli.serving.server import build_server
+    from transformers.cli.serving.systemone import SystemOneHandler
+    from transformers.cli.serving.transcription import TranscriptionHandler
+    from transformers.cli.serving.utils import GenerationState
+    from transformers.utils import logging
 
     from cephalo.apps.serve_requests import Gate, Served
 
-    class LoadedModel(model_manager.ModelManager):
+    class LoadedModel(ModelManager):
         def _load_processor(self, *args: Any, **kwargs: Any) -> ServedProcessor:
             return ServedProcessor(cephalo)
 
@@ -89,20 +105,23 @@ def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool
         def get_gen_models(cache_dir: str | None = None) -> list[dict[str, Any]]:
             return [{"id": name, "object": "model", "created": started, "owned_by": "cephalo"}]
 
-    def build_server(*args: Any, **kwargs: Any) -> Any:
-        built = original(*args, **kwargs)
-        for kind in (CephaloError, HTTPException, RequestValidationError, Exception):
-            built.add_exception_handler(kind, answer_error)
-        built.add_middleware(Gate, served=served)
-        return built
-
     started = int(time.time())
+    logging.set_verbosity_warning()
+    manager, state = LoadedModel(force_model=name), GenerationState()
+    app = build_server(
+        manager,
+        ChatCompletionHandler(manager, state),
+        completion_handler=CompletionHandler(manager, state),
+        response_handler=ResponseHandler(manager, state),
+        transcription_handler=TranscriptionHandler(manager, state),
+        systemone_handler=SystemOneHandler(manager, state),
+        generation_state=state,
+    )
+    for kind in (CephaloError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, answer_error)
     vocabulary = len(cephalo.processor.tokenizer)
-    served = Served(name, cephalo.context, vocabulary, fetch_images)
-    original = server.build_server
-    model_manager.ModelManager, server.build_server = LoadedModel, build_server
-    print(f"serving {name} at http://{host}:{port}/v1; Ctrl-C stops", flush=True)
-    transformers_serve.Serve(force_model=name, host=host, port=port)
+    app.add_middleware(Gate, served=Served(name, cephalo.context, vocabulary, fetch_images))
+    return app
 
 
 async def answer_error(request: Any, error: Exception) -> Any:

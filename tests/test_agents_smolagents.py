@@ -12,7 +12,7 @@ from cephalo.apps.discuss.discussion import hold_discussion
 from cephalo.apps.discuss.panel import Panel
 from cephalo.apps.discuss.smolagents_parts import CephaloModel, ImageTool, ask_with_tool
 from cephalo.apps.model_sources import Models, ModelSource, as_picture
-from cephalo.cli.errors import CephaloError
+from cephalo.cli.main import main
 from cephalo.inference.questions import NoAnswerError, Question, Sampling
 from modeling_cephalo.tiny import make_tiny_idefics2
 
@@ -162,8 +162,14 @@ def test_a_local_checkpoint_is_a_model_of_smolagents(tiny):
             agent.run("What is shown?")  # smolagents' own prompt is too long for the tiny model
 
 
-def test_a_missing_package_is_told_with_its_command(monkeypatch):
-    monkeypatch.delitem(sys.modules, "cephalo.apps.discuss.smolagents_parts")
+def test_a_missing_package_is_told_with_its_command(tiny, monkeypatch, tmp_path):
+    role = {"name": "Engineer", "model": "eye", "prompt": "Look.", "image_tool": "eye"}
+    moderator = {"name": "Moderator", "model": "eye", "prompt": "Sum up."}
+    panel = {"models": {"eye": tiny.model_dump()}, "roles": [role], "moderator": moderator}
+    (tmp_path / "panel.yaml").write_text(json.dumps(panel))
+    (tmp_path / "a.png").write_bytes(PICTURE.data)
     monkeypatch.setitem(sys.modules, "smolagents", None)
-    with pytest.raises(CephaloError, match=r"run: pip install 'cephalo\[agents\]'"):
-        __import__("cephalo.apps.discuss.smolagents_parts")
+    given = ["--question", "How fine?", "--panel", str(tmp_path / "panel.yaml")]
+    with pytest.raises(SystemExit, match=r"needs smolagents; run: pip install 'cephalo\[agents\]'"):
+        main(["discuss", str(tmp_path / "a.png"), *given, "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()

@@ -200,7 +200,7 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
         importlib.util, "find_spec", lambda name: None if name == "trimesh" else known(name)
     )
     found = refused("gyroid", "--out", tmp_path)
-    assert found == "meshes need trimesh; run: pip install 'cephalo[mesh]'"
+    assert found == "making a mesh needs trimesh; run: pip install 'cephalo[mesh]'"
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

@@ -1,6 +1,5 @@
 """`cephalo demo`: a page in the browser to try a model on."""
 
-import importlib.util
 import os
 import tempfile
 import threading
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.packages import need_packages
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -55,8 +55,7 @@ def demo(
       cephalo demo my-lab/nacre-tiny --space space/
       hf upload my-lab/nacre-demo space/ --repo-type space
     """
-    if not importlib.util.find_spec("gradio"):
-        raise CephaloError("the demo needs gradio; run: pip install 'cephalo[demo]'")
+    need_packages("the demo", "demo", "gradio")
     if len(models) > 2 or len({*models}) < len(models):
         raise CephaloError("give one model, or two different ones")
     if space:
@@ -66,10 +65,10 @@ def demo(
         print(f"hf upload NAMESPACE/NAME {space} --repo-type space  # makes the Space")
         return
     from cephalo.apps.chat import quiet
-    from cephalo.apps.make_mesh.command import need_packages
+    from cephalo.apps.make_mesh.command import need_mesh_packages
     from cephalo.apps.serve import check_address
 
-    need_packages()
+    need_mesh_packages()
     check_address(host, port)
     quiet()
     from cephalo.apps.demo.figures import load_figures
@@ -90,7 +89,6 @@ def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> N
     """Serve the page until it is stopped; everything temporary lies in `folder`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    tempfile.tempdir = str(folder)
     from starlette.middleware import Middleware
 
     from cephalo.apps.demo.page import build_page, theme

@@ -8,6 +8,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.cli.packages import need_packages
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -77,7 +78,7 @@ def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> 
 
     quiet()
     if any(role.image_tool for role in panel.roles):
-        from cephalo.apps.discuss import smolagents_parts  # noqa: F401  a missing package is told before models load
+        need_packages("a role with an image tool", "agents", "smolagents")
     pictures = [as_picture(path, panel.max_image_edge) for path in images]
     names = [path.name for path in images]
     limits = (panel.timeout, panel.max_seconds, panel.max_image_edge)

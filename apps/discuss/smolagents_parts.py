@@ -13,19 +13,14 @@ No agent here runs code: tools are called by name, with arguments in JSON.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import smolagents
+from smolagents.agents import EMPTY_PROMPT_TEMPLATES
+from smolagents.models import remove_content_after_stop_sequences
+
 from cephalo.apps.discuss.transcript import LONGEST_TURN, Look
 from cephalo.apps.model_sources import Models, as_picture, clean, in_one_line
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampling
-
-try:
-    import smolagents
-    from smolagents.agents import EMPTY_PROMPT_TEMPLATES
-    from smolagents.models import remove_content_after_stop_sequences
-except ImportError as error:
-    raise CephaloError(
-        "agents need one more package; run: pip install 'cephalo[agents]'"
-    ) from error
 
 MOST_STEPS = 4  # calls of a tool in one turn
 LONGEST_QUESTION = 2000  # characters that go to the image tool

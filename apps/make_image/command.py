@@ -7,6 +7,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.cli.packages import need_packages
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -90,6 +91,7 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
     from cephalo.apps.model_sources import Models
     from cephalo.inference.questions import NoAnswerError
 
+    need_packages("drawing", "image", "diffusers")
     quiet()
     with locked(out), tqdm(total=tries, unit=" images", disable=None) as bar:
         generator = Generator(chain.generator)

@@ -1,6 +1,5 @@
 """`cephalo make-mesh`: printable parts from parameters or images, proposed or generated."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +21,7 @@ from cephalo.apps.make_mesh.designs import (
 )
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.packages import need_packages
 from cephalo.inference.images import open_image
 
 app = typer.Typer(
@@ -133,7 +133,7 @@ def relief(
     Example:
       cephalo make-mesh relief micrograph.png --size 40 --phase dark --out part
     """
-    need_packages()
+    need_mesh_packages()
     from cephalo.apps.make_mesh import micrographs
 
     design = checked(Relief, size=size, height=height, base=base, phase=phase)
@@ -159,7 +159,7 @@ def extrude(
     Example:
       cephalo make-mesh extrude micrograph.png --size 40 --height 8 --out part
     """
-    need_packages()
+    need_mesh_packages()
     from cephalo.apps.make_mesh import micrographs
 
     design = checked(
@@ -196,7 +196,7 @@ def propose(
       cephalo make-mesh propose pollen.png --goal "A light, stiff filter" --out part \\
         --model my-model --base-url http://127.0.0.1:8000/v1
     """
-    need_packages()
+    need_mesh_packages()
     from cephalo.apps.chat import quiet
     from cephalo.apps.make_mesh.proposal import propose
     from cephalo.apps.model_sources import clean
@@ -237,7 +237,7 @@ def generate(
       cephalo make-mesh generate --prompt "a pollen grain with spikes" --generator openai/shap-e \\
         --size 40 --seed 1 --out part
     """
-    need_packages()
+    need_mesh_packages()
     if (prompt is None) == (image is None):
         raise CephaloError("give either --prompt or --image")
     if guidance_scale is None:  # as in the examples of diffusers' documentation
@@ -253,6 +253,7 @@ def generate(
         seed=seed,
     )
     picture = image and open_image(image)
+    need_packages("drawing", "image", "diffusers")
     from cephalo.apps.chat import quiet
     from cephalo.apps.make_mesh import shap_e
 
@@ -263,7 +264,7 @@ def generate(
 
 def construct(design: type[Design], out: Path, **values: Any) -> None:
     """Make a part from parameters."""
-    need_packages()
+    need_mesh_packages()
     wanted = checked(design, **values)
     with locked(out):
         from cephalo.apps.make_mesh.fields import solid_of
@@ -272,10 +273,9 @@ def construct(design: type[Design], out: Path, **values: Any) -> None:
         finish(surface_with(solid_of(wanted), wanted.volume_fraction), wanted, out, {})
 
 
-def need_packages() -> None:
+def need_mesh_packages() -> None:
     """Raise CephaloError where the packages of the extra `mesh` are missing."""
-    if missing := [name for name in ("skimage", "trimesh") if not importlib.util.find_spec(name)]:
-        raise CephaloError(f"meshes need {' and '.join(missing)}; run: pip install 'cephalo[mesh]'")
+    need_packages("making a mesh", "mesh", "skimage", "trimesh")
 
 
 def checked(design: type[BaseModel], **values: Any) -> Any:
