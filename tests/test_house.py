@@ -1,9 +1,11 @@
 """The house holds: rooms import only what they may, and the wheel carries all of it."""
 
-import ast
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -11,85 +13,87 @@ import pytest
 from cephalo.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-# The table of CONTRIBUTING.md.
-MODELS = {
-    "cephalo.cli",
-    "cephalo.inference",
-    "cephalo.hub",
-    "cephalo.model_cards",
-    "modeling_cephalo",
-}
-MAY_IMPORT = {
-    "cli": set(),
-    "modeling_cephalo": {"cephalo.cli"},
-    "inference": {"cephalo.cli", "modeling_cephalo"},  # `LOCAL` alone, the second
-    "hub": {"cephalo.cli"},
-    "model_cards": {"cephalo.cli", "cephalo.inference", "modeling_cephalo"},  # push checks a model
-    "dataset_scripts": MODELS,
-    "train": MODELS,
-    "merge_recipes": MODELS,
-    "eval": MODELS,
-    "apps": MODELS,
-    "series": MODELS,
-}
-LOCAL = {"inference/local.py"}  # loads models, and so torch
+SETUP = ConfigParser()
+SETUP.read(ROOT / "setup.cfg")
+FOLDERS = [line.split(" = ")[1] for line in SETUP["options"]["package_dir"].split("\n") if line]
+ROOMS = [folder for folder in FOLDERS if "/" not in folder]
+LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+IGNORED = shutil.ignore_patterns("__pycache__")
+LOADED_BY_PATH = {"metrics", "tasks"}  # of eval, by evaluate and lm-eval, and no modules
 
 
 def import_name(folder: str) -> str:
     return folder if folder == "modeling_cephalo" else f"cephalo.{folder}"
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """The rooms that a module imports, at its top or inside a function."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 or path.is_relative_to(ROOT / "modeling_cephalo"), path
-            names += (
-                [f"{node.module}.{alias.name}" for alias in node.names] if not node.level else []
-            )
-    rooms = {".".join(name.split(".")[:2]) for name in names if name.startswith("cephalo.")}
-    return rooms | {"modeling_cephalo" for name in names if name.startswith("modeling_cephalo")}
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> Path:
+    """The code of the rooms, where Python finds it before that of the checkout."""
+    site = tmp_path_factory.mktemp("site")
+    for room in ROOMS:
+        target = site / import_name(room).replace(".", "/")
+        shutil.copytree(
+            ROOT / room, target, ignore=shutil.ignore_patterns("__pycache__", "prompts")
+        )
+    return site
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_room_imports_only_what_it_may(room):
-    modules = sorted((ROOT / room).rglob("*.py"))
-    assert modules
-    for path in modules:
-        foreign = rooms_imported(path) - MAY_IMPORT[room] - {import_name(room)}
-        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+def lint(site: Path) -> tuple[int, str]:
+    command = [sys.executable, "-c", LINT, "--no-cache", "--no-logo", ROOT / ".importlinter"]
+    environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200"}
+    run = subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True)
+    return run.returncode, run.stdout
 
 
-def test_steps_of_a_dataset_share_what_is_in_common_alone():
-    steps = ("common", "pdf", "wikipedia", "refinement", "publication", "plots", "plates")
-    found = {
-        (step, other)
-        for step in steps
-        for path in (ROOT / "dataset_scripts" / step).rglob("*.py")
-        for other in steps_imported(path) - {step, "common"}
-    }
-    # What is prose, and words printed in figures, are read as in papers.
-    assert found == {("wikipedia", "pdf"), ("refinement", "pdf")}
+def test_every_module_is_looked_at_and_the_rooms_import_only_what_they_may(copied):
+    code, said = lint(copied)
+    assert (code, "0 broken" in said) == (0, True), said
+    packages = {path.parent for path in copied.rglob("__init__.py")}
+    modules = [path for folder in packages for path in folder.glob("*.py")]
+    assert f"Analyzed {len(modules)} files" in said
+    # A folder without __init__.py would be passed over.
+    alone = {path.parent for path in copied.rglob("*.py")} - packages
+    assert all(LOADED_BY_PATH & set(path.parts) for path in alone)
 
 
-def steps_imported(path: Path) -> set[str]:
-    """The folders of `dataset_scripts` that a module imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    inner = [name.split(".")[2:] for name in names if name.startswith("cephalo.dataset_scripts.")]
-    return {parts[0] for parts in inner if (ROOT / "dataset_scripts" / parts[0]).is_dir()}
-
-
-def test_only_one_module_of_inference_loads_models():
-    users = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "inference").rglob("*.py")
-        if "modeling_cephalo" in rooms_imported(path)
-    }
-    assert users == LOCAL
+@pytest.mark.parametrize(
+    ("module", "line", "said"),
+    [
+        ("cli/json_files.py", "import cephalo.hub.names", "cephalo.cli is not allowed to import"),
+        ("eval/scores.py", "from cephalo.train import freezing", "cephalo.eval is not allowed"),
+        (
+            "hub/names.py",
+            "def f():\n    from modeling_cephalo import tiny",
+            "cephalo.hub is not",
+        ),
+        (
+            "inference/images.py",
+            "import modeling_cephalo.checkpoint",
+            "cephalo.inference is not",
+        ),
+        ("model_cards/push.py", "import cephalo.hub.names", "cephalo.model_cards is not allowed"),
+        (
+            "dataset_scripts/plots/bars.py",
+            "from cephalo.dataset_scripts.publication import rights",
+            "cephalo.dataset_scripts.plots is not allowed to import",
+        ),
+        (
+            "dataset_scripts/common/groups.py",
+            "from cephalo.dataset_scripts.pdf import geometry",
+            "cephalo.dataset_scripts.common is not allowed to import",
+        ),
+        ("dataset_scripts/pdf/geometry.py", "from . import layout", "No circles BROKEN"),
+    ],
+)
+def test_a_forbidden_import_is_found(copied, module, line, said):
+    path = copied / "cephalo" / module
+    before = path.read_text(encoding="utf-8")
+    path.write_text(f"{before}\n{line}\n", encoding="utf-8")
+    try:
+        code, found = lint(copied)
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert (code, said in found) == (1, True), found
 
 
 def test_commands_load_no_model_library_before_they_are_called():
@@ -103,7 +107,7 @@ def test_commands_load_no_model_library_before_they_are_called():
 
 def test_no_module_is_named_after_a_library():
     taken = {"evaluate", "datasets", "trl", "transformers", "peft", "accelerate", "torch"}
-    ours = {path.stem for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py")}
+    ours = {path.stem for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert not ours & taken
     assert not (ROOT / "cephalo" / "__init__.py").exists()
 
@@ -134,7 +138,7 @@ def test_wheel_holds_every_file_of_every_room(wheel):
     expected = {
         f"{import_name(room).replace('.', '/')}/{name.removeprefix(room + '/')}"
         for name in tracked_files()
-        if (room := name.split("/")[0]) in MAY_IMPORT
+        if (room := name.split("/")[0]) in ROOMS
     }
     assert len(expected) > 20
     assert not expected - packed

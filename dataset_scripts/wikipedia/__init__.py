@@ -1,0 +1,1 @@
+"""Pages of wikis, saved pages and dumps: read into the same tables as PDF files."""
