@@ -42,6 +42,7 @@ test: $(VENV)/installed lint
 lint: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/vulture
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

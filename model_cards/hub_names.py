@@ -1,5 +1,7 @@
 """Names of repositories of the Hub, and the commits that they stand for."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING
 from cephalo.cli.errors import CephaloError, hub_failure
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import DatasetInfo, ModelInfo, SpaceInfo
+    from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
 # The Hub's grammar of a name: letters, digits, "-", "_", "."; no "--" or ".."; at most 96.
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
@@ -36,7 +38,7 @@ def split_revision(name: str) -> tuple[str, str | None]:
 
 def resolve(
     name: str, revision: str | None = None, repo_type: str = "model", mend: str = ""
-) -> "ModelInfo | DatasetInfo | SpaceInfo":
+) -> ModelInfo | DatasetInfo | SpaceInfo:
     """What the Hub tells of a repository, its commit `sha` among it.
 
     Args:

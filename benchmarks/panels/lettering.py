@@ -7,7 +7,6 @@ import numpy as np
 from benchmarks.panels.canvas import FACES, Canvas, Rect, load_font
 
 READABLE = 70  # grey levels between a letter and its ground
-OUTSIDE = ("above", "left", "below", "below left")
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Lettering:
     face: str
     size: int  # pixels
     look: str  # "white", "black", "outlined", "boxed"
-    place: str  # "inside", one of OUTSIDE, or "none"
+    place: str  # "inside", "above", "left", "below", "below left" or "none"
     corner: int  # inside: 0 top left, 1 top right, 2 bottom left, 3 bottom right
     inset: int  # pixels from the corner
     named: bool  # a few words follow the letter

@@ -30,8 +30,6 @@ DESIGNS = (
     "diamond TPMS",
 )
 PREFIXES = ("S", "A", "P", "C", "H", "Sample ", "Batch ", "Alloy ", "Film ", "Type ")
-COLLECTIVES = ("samples", "specimens", "materials", "batches", "compositions", "variants")
-ORDER = ("first", "second", "third", "fourth", "fifth")
 
 
 def pick(rng: np.random.Generator, *choices: str) -> str:
