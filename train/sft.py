@@ -2,9 +2,10 @@
 
 import shutil
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from safetensors import SafetensorError
@@ -35,6 +36,9 @@ from cephalo.train.rows import (
     without_special_tokens,
 )
 from cephalo.train.values import check_installed
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -104,27 +108,16 @@ def find_config(config: str) -> Path:
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
     """Train and save with a card, unless that is done, and push if `push_to_hub` is set.
 
+    The arguments are left as they are.
+
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
     """
+    api = writing_api(script_args, training_args, model_args)
+    check_arguments(script_args, training_args, model_args)
+    script_args = changed(script_args, dataset_revision=dataset_revision(script_args))
     # The trainer would push every checkpoint, optimizer state included; what is pushed is the
     # final model alone, in one commit.
-    push, training_args.push_to_hub = training_args.push_to_hub, False
-    api = None
-    if push:
-        for name in (training_args.hub_model_id or "", *script_args.epoch_models):
-            check_repo_id(name)
-        check_base(script_args, model_args)
-        api = hub_api(training_args.hub_token)
-    check_installed(training_args, model_args)
-    read = (script_args.dataset_name, script_args.text_dataset_name, model_args.model_name_or_path)
-    check_outside(Path(training_args.output_dir), filter(None, read), "output_dir")
-    if training_args.resume_from_checkpoint:
-        raise CephaloError(
-            "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "
-            "checkpoint in output_dir"
-        )
-
-    script_args.dataset_revision = dataset_revision(script_args)
+    training_args = changed(training_args, push_to_hub=False)
     rights = read_rights(script_args)
     if api:
         check_publishable(api, rights, training_args)
@@ -147,8 +140,42 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
                 print(push_epoch(api, read_facts(folder), epoch, name, training_args))
 
 
+def changed(arguments: Any, **values: Any) -> Any:
+    """A copy of an argument object with other values, which are not checked again."""
+    copied = copy(arguments)
+    for name, value in values.items():
+        setattr(copied, name, value)
+    return copied
+
+
+def writing_api(script_args: Any, training_args: Any, model_args: Any) -> "HfApi | None":
+    """The client that pushes; None if nothing is to be pushed.
+
+    Raises CephaloError for names that the Hub does not take, a base that it does not have, and
+    without a token.
+    """
+    if not training_args.push_to_hub:
+        return None
+    for name in (training_args.hub_model_id or "", *script_args.epoch_models):
+        check_repo_id(name)
+    check_base(script_args, model_args)
+    return hub_api(training_args.hub_token)
+
+
+def check_arguments(script_args: Any, training_args: Any, model_args: Any) -> None:
+    """Raise CephaloError for what is not installed, and for folders that cannot go together."""
+    check_installed(training_args, model_args)
+    read = (script_args.dataset_name, script_args.text_dataset_name, model_args.model_name_or_path)
+    check_outside(Path(training_args.output_dir), filter(None, read), "output_dir")
+    if training_args.resume_from_checkpoint:
+        raise CephaloError(
+            "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "
+            "checkpoint in output_dir"
+        )
+
+
 def train_model(
-    script_args: Any, training_args: Any, model_args: Any, api: Any, license: str
+    script_args: Any, training_args: Any, model_args: Any, api: "HfApi | None", license: str
 ) -> None:
     """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
     are pushed meanwhile.
@@ -233,8 +260,14 @@ def make_trainer(
     from cephalo.train.trainer import PackedTrainer
     from modeling_cephalo.generation import answering_settings
 
-    training_args.remove_unused_columns = False  # they are the collator's
-    training_args.model_init_kwargs = {
+    collator = PackingCollator(
+        processor.image_processor,
+        max_image_edge=script_args.max_image_edge,
+        max_tokens=script_args.batch_tokens,
+        max_tiles=script_args.batch_tiles,
+        long_after=long_context(config),
+    )
+    loading = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
         "attn_implementation": model_args.attn_implementation,
@@ -242,16 +275,11 @@ def make_trainer(
         "config": config,
         **(training_args.model_init_kwargs or {}),
     }
-    collator = PackingCollator(
-        processor.image_processor,
-        max_image_edge=script_args.max_image_edge,
-        max_tokens=script_args.batch_tokens,
-        max_tiles=script_args.batch_tiles,
-    )
     try:
         trainer = PackedTrainer(
             model=model_args.model_name_or_path,
-            args=training_args,
+            # Columns that the model does not know are the collator's.
+            args=changed(training_args, remove_unused_columns=False, model_init_kwargs=loading),
             train_dataset=data["train"],
             eval_dataset=data.get("validation"),
             processing_class=processor,
@@ -266,7 +294,7 @@ def make_trainer(
             f"lora_target_modules {model_args.lora_target_modules}: the model has no such parts; "
             "give names of its linear layers, such as q_proj v_proj"
         ) from error
-    del training_args.model_init_kwargs["config"]  # reports write the rest as JSON
+    del loading["config"]  # reports of the trainer write the rest as JSON
     generation = trainer.plain_model.generation_config
     answering_settings(generation, trainer.plain_model.config.get_text_config().vocab_size)
     make_savable(generation)
@@ -274,7 +302,6 @@ def make_trainer(
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
         print(line)
-    collator.long_after = long_context(trainer.plain_model.config)
     if script_args.feature_cache_gb:
         trainer.keep_features(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb
