@@ -13,14 +13,35 @@ from typing import IO
 from cephalo.cli.errors import CephaloError
 
 
+@contextmanager
+def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
+    """Replace a file whole, so that it is never seen half written.
+
+    Args:
+        path: The file, which need not exist.
+        shared: Whether several processes may write it at once, each under a name of its own.
+
+    Yields:
+        The file beside it to write to. It is renamed when the block ends, and removed if the
+        block fails.
+    """
+    own = f".{os.getpid()}" if shared else ""
+    aside = path.with_name(f".{path.name}{own}.tmp")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that it is never seen half written.
+    """Replace a text file whole.
 
     Characters that UTF-8 cannot hold (half a surrogate pair) are written as escapes.
     """
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_text(text, encoding="utf-8", errors="backslashreplace")
-    aside.replace(path)
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def check_outside(

@@ -1,7 +1,6 @@
 """The text of a dataset on the Hub, as rows of the `text` table."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from huggingface_hub import constants
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import replacing
 from cephalo.dataset_scripts.common.document_shards import shard_name
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.model_cards.hub_names import resolve
@@ -62,12 +62,13 @@ def write_passages(rows: Any, name: str, whole: dict[str, Any], shard: Path) -> 
     from cephalo.dataset_scripts.common.schema import TEXT
 
     count = 0
-    aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")
-    with pq.ParquetWriter(aside, TEXT.arrow_schema) as writer:
+    with (
+        replacing(shard, shared=True) as aside,
+        pq.ParquetWriter(aside, TEXT.arrow_schema) as writer,
+    ):
         for group in _passages(rows, name, whole):
             writer.write_table(pa.Table.from_pylist(group, schema=TEXT.arrow_schema))
             count += len(group)
-    aside.replace(shard)
     return count
 
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 from tqdm import tqdm
 
+from cephalo.cli.files import replacing
 from cephalo.dataset_scripts.common.document_shards import read_left_out
 from cephalo.dataset_scripts.common.gallery import shards_of
 from cephalo.dataset_scripts.common.inputs import file_sha256
@@ -99,12 +100,14 @@ def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> 
     )
     template = environment.get_template("review.html.jinja")
     page = out / "review.html"
-    aside = page.with_name(f".{page.name}.tmp")
-    with worker_pool(workers) as pool, aside.open("w", encoding="utf-8", errors="replace") as file:
+    with (
+        replacing(page) as aside,
+        worker_pool(workers) as pool,
+        aside.open("w", encoding="utf-8", errors="replace") as file,
+    ):
         reviewed = review_documents(out, paths, pool, timeout)
         for piece in template.generate(documents=reviewed, doubt=DOUBT):
             file.write(piece)
-    aside.replace(page)
 
 
 def review_documents(

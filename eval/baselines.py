@@ -33,7 +33,13 @@ from tqdm import tqdm
 from cephalo.cli.files import write_whole
 from cephalo.eval.answers import Answer
 from cephalo.eval.parsing import vector_in
-from cephalo.eval.questions import Question, Source, hub_revision, load_questions, rows_sha256
+from cephalo.eval.questions import (
+    Question,
+    QuestionSource,
+    hub_revision,
+    load_questions,
+    rows_sha256,
+)
 from cephalo.eval.report import write_report
 from cephalo.eval.results import Evaluated, build_results
 from cephalo.eval.scores import Scores, classification, vector_regression
@@ -50,7 +56,7 @@ Baseline = Callable[[Arrays, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Task:
+class PlateTask:
     """Rows of the conversations, the metric of `cephalo eval` for them and its scores; answers as
     numbers, and numbers as an answer."""
 
@@ -62,14 +68,14 @@ class Task:
 
 
 TASKS = {
-    "stress": Task(
+    "stress": PlateTask(
         "task=CalculateVonMisesStressStatistics",
         "vector_regression",
         partial(vector_regression, components=COMPONENTS),
         lambda answer: vector_in(answer, len(COMPONENTS)),
         lambda numbers: f"[{', '.join(f'{number:.3f}' for number in numbers)}]",
     ),
-    "crack": Task(
+    "crack": PlateTask(
         "task=CrackInitiation",
         "classification",
         classification,
@@ -79,7 +85,7 @@ TASKS = {
 }
 
 
-def arrays(questions: Sequence[Question], task: Task) -> Arrays:
+def arrays(questions: Sequence[Question], task: PlateTask) -> Arrays:
     """Images as relative stiffness, and the true numbers."""
     images = []
     for question in questions:
@@ -227,11 +233,11 @@ def baselines(
 
 
 def answer_task(
-    task: Task, dataset: str, revision: str | None, splits: Sequence[str], out: Path
+    task: PlateTask, dataset: str, revision: str | None, splits: Sequence[str], out: Path
 ) -> None:
     """Let each baseline learn a task from train and answer it on each split; write the results."""
     sources = {
-        name: Source(dataset, "conversations", name, where=task.where)
+        name: QuestionSource(dataset, "conversations", name, where=task.where)
         for name in ["train", *splits]
     }
     asked = {name: load_questions(source, group="family") for name, source in sources.items()}

@@ -84,7 +84,7 @@ def evaluate(
     check_outside(out, [dataset])
     dataset_revision = asking.hub_revision(dataset, revision, "dataset")
     pinned = None if Path(dataset).is_dir() else dataset_revision
-    source = asking.Source(dataset, config, split, pinned, where, max_samples)
+    source = asking.QuestionSource(dataset, config, split, pinned, where, max_samples)
     asked = asking.load_questions(source, question_column, answer_column, image_column, group_by)
     # Truths of another task are refused before a model is asked.
     score(task, asked, [question.answer for question in asked])

@@ -19,7 +19,7 @@ IMAGES = ("images", "image", "microstructure")
 
 
 @dataclass(frozen=True)
-class Source:
+class QuestionSource:
     """Which rows are asked. `where` is COLUMN=VALUE; `revision` a branch or commit of the Hub."""
 
     dataset: str
@@ -41,7 +41,7 @@ class Question:
 
 
 def load_questions(
-    source: Source,
+    source: QuestionSource,
     question: str | None = None,
     answer: str | None = None,
     image: str | None = None,

@@ -10,7 +10,7 @@ import numpy as np
 
 from cephalo.eval.answers import Answer
 from cephalo.eval.intervals import compare, intervals
-from cephalo.eval.questions import Question, Source
+from cephalo.eval.questions import Question, QuestionSource
 from cephalo.eval.scores import Scores
 
 
@@ -40,7 +40,7 @@ def shown_names(names: Sequence[str]) -> dict[str, str]:
 
 def build_results(
     task: str,
-    source: Source,
+    source: QuestionSource,
     dataset_revision: str,
     rows_sha256: str,
     questions: Sequence[Question],

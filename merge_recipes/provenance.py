@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.sources import Checkpoint
-from cephalo.model_cards.model_card import Gates, Merge, ModelFacts, Source, read_facts
+from cephalo.model_cards.model_card import Gates, Merge, MergeSource, ModelFacts, read_facts
 from cephalo.model_cards.model_folder import FACTS
 
 
@@ -54,7 +54,7 @@ def merge_of(
         digests: the SHA-256 of each weight file, as `hashed_meanwhile` gives them.
     """
     sources = [
-        Source(
+        MergeSource(
             own.name, own.revision, {path.name: digests[path].result() for path in own.weight_files}
         )
         for own in found.values()

@@ -17,7 +17,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(Strict):
+class LayerSource(Strict):
     """`model` is a Hub id, NAME@REVISION, or a folder; `layer_range` is [first, end)."""
 
     model: str
@@ -35,7 +35,7 @@ class Source(Strict):
 class Slice(Strict):
     """A run of layers from one model."""
 
-    sources: tuple[Source] = Field(min_length=1, max_length=1)
+    sources: tuple[LayerSource] = Field(min_length=1, max_length=1)
 
 
 class DepthRecipe(Strict):
@@ -46,7 +46,7 @@ class DepthRecipe(Strict):
     slices: tuple[Slice, ...] = Field(min_length=1)
 
     @property
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[LayerSource]:
         """The sources of all slices, in order."""
         return [part.sources[0] for part in self.slices]
 

@@ -56,7 +56,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Source:
+class MergeSource:
     """A model that was merged: its Hub id or folder name, commit sha (None for a folder)."""
 
     name: str
@@ -90,7 +90,7 @@ class Merge:
     """What `cephalo merge` or `cephalo moe` made the model from."""
 
     recipe: str  # YAML
-    sources: list[Source]
+    sources: list[MergeSource]
     layers: int  # of the decoder
     gates: Gates | None = None  # of a mixture of experts
 

@@ -22,7 +22,7 @@ CREATE TABLE cited (document_sha256 TEXT PRIMARY KEY) WITHOUT ROWID;
 
 
 @dataclass
-class Source:
+class Attribution:
     """A document, or an image with an author or a licence of its own, to be named with it."""
 
     document: str
@@ -83,11 +83,11 @@ class Sources:
         )
         return self._database.execute(query).fetchone()[0]
 
-    def __iter__(self) -> Iterator[Source]:
+    def __iter__(self) -> Iterator[Attribution]:
         self._write()
         columns = ", ".join((*TOLD, "figures", "passages"))
         for row in self._database.execute(f"SELECT {columns} FROM sources ORDER BY number"):
-            yield Source(*row)
+            yield Attribution(*row)
 
     def _write(self) -> None:
         """Add what was counted in memory to the database."""

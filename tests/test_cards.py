@@ -19,8 +19,8 @@ from cephalo.model_cards import evaluation
 from cephalo.model_cards.model_card import (
     Gates,
     Merge,
+    MergeSource,
     ModelFacts,
-    Source,
     Training,
     read_facts,
     write_card,
@@ -52,7 +52,9 @@ TRAINING = Training(
     hardware="2 x NVIDIA H200",
     versions={"torch": "2.13.0"},
 )
-MERGE = Merge("merge_method: passthrough\n", [Source("lab/a", "abc", {"a.safetensors": "ff"})], 40)
+MERGE = Merge(
+    "merge_method: passthrough\n", [MergeSource("lab/a", "abc", {"a.safetensors": "ff"})], 40
+)
 
 
 def saved_model(folder: Path, **config: object) -> Path:

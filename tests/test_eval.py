@@ -20,7 +20,7 @@ from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.eval.answers import Answer, read_answers
 from cephalo.eval.judge import row_of
-from cephalo.eval.questions import Source, load_questions, rows_sha256
+from cephalo.eval.questions import QuestionSource, load_questions, rows_sha256
 from cephalo.inference import local
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
@@ -289,14 +289,14 @@ def test_columns_of_other_benchmarks_are_found(tmp_path):
         }
     )
     Dataset.from_list(rows, features=features).to_parquet(str(tmp_path / "test-0.parquet"))
-    found = load_questions(Source(str(tmp_path)))
+    found = load_questions(QuestionSource(str(tmp_path)))
     assert [(one.text, one.answer) for one in found] == [
         (f"What is {number}?", str(number)) for number in range(6)
     ]
     assert all(len(one.images) == 1 for one in found)
-    assert load_questions(Source(str(tmp_path)), image="photo")[0].images != found[0].images
-    some = load_questions(Source(str(tmp_path), max_samples=3))
-    assert len(some) == 3 and some == load_questions(Source(str(tmp_path), max_samples=3))
+    assert load_questions(QuestionSource(str(tmp_path)), image="photo")[0].images != found[0].images
+    some = load_questions(QuestionSource(str(tmp_path), max_samples=3))
+    assert len(some) == 3 and some == load_questions(QuestionSource(str(tmp_path), max_samples=3))
     assert rows_sha256(found) != rows_sha256(found[::-1])
 
 
@@ -310,14 +310,14 @@ def test_row_that_names_a_file_elsewhere_is_refused(tmp_path):
     table = pa.Table.from_pylist([row], schema=schema)
     pq.write_table(table, tmp_path / "rows" / "test-0.parquet")
     with pytest.raises(CephaloError, match=r"names the file .*secret.png outside the dataset"):
-        load_questions(Source(str(tmp_path / "rows")))
+        load_questions(QuestionSource(str(tmp_path / "rows")))
 
 
 def test_a_folder_of_tables_of_several_kinds_is_refused_in_one_line(tmp_path):
     pq.write_table(pa.table({"query": ["?"], "answer": ["!"]}), tmp_path / "test-0.parquet")
     pq.write_table(pa.table({"document": [1]}), tmp_path / "test-1.parquet")
     with pytest.raises(CephaloError, match=r"^cannot load .*, split test: .*document") as refusal:
-        load_questions(Source(str(tmp_path)))
+        load_questions(QuestionSource(str(tmp_path)))
     assert "\n" not in str(refusal.value)
 
 

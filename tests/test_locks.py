@@ -12,7 +12,7 @@ from figure_samples import write_figures
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked, locked_name, written_aside
+from cephalo.cli.files import locked, locked_name, replacing, written_aside
 from cephalo.cli.main import main
 
 HOLD = """
@@ -192,3 +192,18 @@ def test_sigterm_ends_as_ctrl_c_does(wait, ignore):
     said = process.communicate(timeout=60)[1]
     assert said == "cephalo: stopped; the same command goes on from here\n"
     assert process.returncode == 130
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
+    path = tmp_path / "report.json"
+    for shared in (False, True):
+        path.write_text("before")
+        with pytest.raises(ZeroDivisionError), replacing(path, shared) as aside:
+            aside.write_text("half")
+            assert aside.parent == tmp_path and path.read_text() == "before"
+            raise ZeroDivisionError
+        assert path.read_text() == "before"
+        with replacing(path, shared) as aside:
+            assert (str(os.getpid()) in aside.name) == shared
+            aside.write_text("after")
+        assert path.read_text() == "after" and [*tmp_path.iterdir()] == [path]

@@ -11,7 +11,7 @@ from benchmarks.panels.arrangement import arrange
 from benchmarks.panels.canvas import Canvas
 from benchmarks.panels.compound import draw_compound, score_compound
 from benchmarks.panels.contents import draw_boxed_legend
-from benchmarks.panels.inputs import PanelInput, Source
+from benchmarks.panels.inputs import PanelInput, PanelSource
 from benchmarks.panels.label import shrink
 from benchmarks.panels.score import Score, find_row, score_figure, table
 from benchmarks.panels.truth import (
@@ -168,7 +168,7 @@ def test_changes_are_undone_and_those_that_matter_are_told_from_the_others():
 
 
 def test_effects_are_sums_over_sources_of_a_set():
-    sources = [Source("published"), Source("published"), Source("drawn")]
+    sources = [PanelSource("published"), PanelSource("published"), PanelSource("drawn")]
     change, idle = ablate.Change(rule="plate"), ablate.Change(rule="stray letter")
     scores = [Score(boxes=4, predicted=4, matched=count) for count in (4, 3, 2)]
     better = (1, Score(matched=1))

@@ -7,7 +7,6 @@ each row leaves them as the same hidden states, and no epoch but the first compu
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import replacing
 from cephalo.train.freezing import LAYER, part_of
 from cephalo.train.utilisation import depth_of_layer, first_trained
 
@@ -48,10 +48,8 @@ class FeatureStore:
         if self.used + size > self.max_bytes:
             return
         tensors = {str(index): own.cpu().contiguous() for index, own in enumerate(features)}
-        # Several processes may write the same features: each writes aside under its own name.
-        aside = self.path(key).with_suffix(f".{os.getpid()}.tmp")
-        save_file(tensors, aside)
-        aside.replace(self.path(key))
+        with replacing(self.path(key), shared=True) as aside:
+            save_file(tensors, aside)
         self.used += self.path(key).stat().st_size
 
     def path(self, key: str) -> Path:

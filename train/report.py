@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import HfApi, try_to_load_from_cache
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import replacing
 from cephalo.model_cards import push
 from cephalo.model_cards.model_card import ModelFacts, Training, write_card
 from cephalo.model_cards.model_folder import hub_id
@@ -120,9 +121,8 @@ def plot_losses(history: list[dict[str, float]], path: Path) -> None:
         return
     axes.set(xlabel="step", ylabel="loss on answers")
     axes.legend()
-    aside = path.with_name(f".{path.name}")
-    FigureCanvasAgg(figure).print_png(aside)
-    aside.replace(path)
+    with replacing(path) as aside:
+        FigureCanvasAgg(figure).print_png(aside)
 
 
 def push_model(

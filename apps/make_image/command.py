@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import locked, write_whole
+from cephalo.cli.files import locked, replacing, write_whole
 from cephalo.cli.packages import need_packages
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -101,9 +101,8 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
         def keep(chain: Any, image: Any) -> None:
             if image is not None:
                 name = chain.tries[-1].image
-                aside = out / f".{name}.tmp"
-                image.save(aside, "PNG")
-                aside.replace(out / name)
+                with replacing(out / name) as aside:
+                    image.save(aside, "PNG")
                 bar.update()
             write_whole(out / "chain.json", chain.model_dump_json(indent=2) + "\n")
             write_whole(out / "chain.html", chain_page(chain, pictures, out))

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cephalo.apps.make_mesh.preview import preview
-from cephalo.cli.files import write_whole
+from cephalo.cli.files import replacing, write_whole
 
 # glTF 2.0, 3.4: metres, y upward.
 TO_GLTF = np.array([[1e-3, 0, 0, 0], [0, 0, 1e-3, 0], [0, -1e-3, 0, 0], [0, 0, 0, 1]])
@@ -42,7 +42,6 @@ def as_png(image: Image.Image) -> bytes:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file aside and rename it."""
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(data)
-    aside.replace(path)
+    """Replace a file whole."""
+    with replacing(path) as aside:
+        aside.write_bytes(data)

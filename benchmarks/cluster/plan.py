@@ -20,7 +20,7 @@ import yaml
 from benchmarks.cluster.simulate import (
     Cluster,
     Failures,
-    Outcome,
+    SimulatedRun,
     Simulation,
     draw_chunks,
 )
@@ -91,7 +91,7 @@ def load_ground(changes: list[str] | None = None) -> Ground:
 
 def simulate(
     ground: Ground, papers: int, tasks: int, chunk: int = CHUNK, seed: int = 0, slots: int = 0
-) -> Outcome:
+) -> SimulatedRun:
     """The extraction of some papers on the assumed cluster, or on so many slots of it that never
     fail."""
     facts = ground.measured["extract"]
@@ -190,7 +190,7 @@ class Need:
     pages: float
     figures: float
     tasks: int
-    outcome: Outcome
+    outcome: SimulatedRun
     core_hours: float  # that are paid for: all cores of the array, or of as much as it fills
     gigabytes: dict[str, float]
     requests: float

@@ -56,7 +56,7 @@ class Failures:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulatedRun:
     """Seconds until the last chunk was done, and what they were used for.
 
     `work` is the seconds of chunks that were done, `lost` those of chunks that were not, or were
@@ -74,7 +74,7 @@ class Outcome:
 
 
 @dataclass
-class Task:
+class SimulatedTask:
     """A task of the array: its chunks that are not done, and what it does just now."""
 
     chunks: deque[int]
@@ -85,7 +85,7 @@ class Task:
 
 
 class Simulation:
-    """One run of an array; `run` gives its Outcome."""
+    """One run of an array; `run` gives its outcome."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Simulation:
         self.failures, self.again = failures or Failures(), again
         self.rng = np.random.default_rng(seed)
         self.tasks = [
-            Task(deque(range(rank, len(chunk_seconds), tasks)))
+            SimulatedTask(deque(range(rank, len(chunk_seconds), tasks)))
             for rank in range(min(tasks, len(chunk_seconds)))
         ]
         self.waiting = deque(range(len(self.tasks)))
@@ -122,7 +122,7 @@ class Simulation:
         self.events: list[tuple] = []
         self.order = itertools.count()  # of events at the same second
 
-    def run(self) -> Outcome:
+    def run(self) -> SimulatedRun:
         """Let events happen until all chunks are done."""
         for second, rank in self.failures.kills:
             self.at(second, self.kill, rank, None)
@@ -134,7 +134,7 @@ class Simulation:
         while self.left:
             self.now, _, event, arguments = heapq.heappop(self.events)
             event(*arguments)
-        return Outcome(
+        return SimulatedRun(
             makespan=self.now,
             efficiency=float(np.sum(self.seconds)) / (self.cluster.slots * self.now),
             lost=self.lost,

@@ -21,7 +21,7 @@ from unittest import mock
 
 from tqdm import tqdm
 
-from benchmarks.panels.inputs import PanelInput, Source, drawn, published, read, typeset
+from benchmarks.panels.inputs import PanelInput, PanelSource, drawn, published, read, typeset
 from benchmarks.panels.score import Score, load_normalizer, score_figure
 from cephalo.dataset_scripts.pdf import (
     panel_boxes,
@@ -173,7 +173,7 @@ def changed(changes: list[Change]) -> Iterator[None]:
 
 
 def measure(
-    source: Source, changes: list[Change], bench: Path
+    source: PanelSource, changes: list[Change], bench: Path
 ) -> tuple[Score, dict[Change, tuple[int, Score]]]:
     """The score of a source, and for changes the number of other figures and their score."""
     norm = load_normalizer(bench)
@@ -221,7 +221,7 @@ def find_different(
 
 
 def table(
-    sources: list[Source],
+    sources: list[PanelSource],
     changes: list[Change],
     found: list[tuple[Score, dict[Change, tuple[int, Score]]]],
 ) -> str:

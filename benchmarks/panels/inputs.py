@@ -18,7 +18,7 @@ DRAWN_TOGETHER = 10  # drawn figures of a source
 
 
 @dataclass(frozen=True)
-class Source:
+class PanelSource:
     """Figures that are read together: those of a document, or some that are drawn.
 
     `captions` are those of the truth. A drawn source has no `path`, but states of the generator of
@@ -41,7 +41,7 @@ class PanelInput:
     find: Callable[[], list[panels.Panel]]
 
 
-def published(bench: Path) -> Iterator[Source]:
+def published(bench: Path) -> Iterator[PanelSource]:
     """Documents of the publishers that are not held out."""
     truth = read_truth()
     own: dict[tuple[str, str], list[LabelledFigure]] = {}
@@ -51,10 +51,10 @@ def published(bench: Path) -> Iterator[Source]:
     for (name, paper), figures in own.items():
         captions = tuple(read_caption(bench, figure) for figure in figures)
         path = bench / name / "pdf" / f"{paper}.pdf"
-        yield Source("published", path, tuple(figures), captions)
+        yield PanelSource("published", path, tuple(figures), captions)
 
 
-def typeset(bench: Path) -> Iterator[Source]:
+def typeset(bench: Path) -> Iterator[PanelSource]:
     """Born-digital typeset documents, of which the figures with two panels or more count."""
     folder = bench / "typeset" / "dev"
     for path in sorted(folder.glob("truth/*.json")):
@@ -63,7 +63,7 @@ def typeset(bench: Path) -> Iterator[Source]:
         if known and not truth.get("scanned"):
             figures = tuple(_typeset_figure(truth["id"], figure) for figure in known)
             captions = tuple(figure["caption"] for figure in known)
-            yield Source("typeset", folder / "pdf" / f"{truth['id']}.pdf", figures, captions)
+            yield PanelSource("typeset", folder / "pdf" / f"{truth['id']}.pdf", figures, captions)
 
 
 def _typeset_figure(name: str, figure: dict) -> LabelledFigure:
@@ -75,14 +75,14 @@ def _typeset_figure(name: str, figure: dict) -> LabelledFigure:
     return LabelledFigure("typeset", name, "typeset", figure["label"], figure["page"], found)
 
 
-def drawn(count: int, seed: int) -> Iterator[Source]:
+def drawn(count: int, seed: int) -> Iterator[PanelSource]:
     """`count` drawn figures of a seed."""
     states = [(seed, index) for index in range(count)]
     for start in range(0, count, DRAWN_TOGETHER):
-        yield Source("drawn", states=tuple(states[start : start + DRAWN_TOGETHER]))
+        yield PanelSource("drawn", states=tuple(states[start : start + DRAWN_TOGETHER]))
 
 
-def read(source: Source) -> Iterator[PanelInput]:
+def read(source: PanelSource) -> Iterator[PanelInput]:
     """The figures of a source, but for those that the extractor does not find."""
     if source.path is None:
         for state in source.states:

@@ -21,7 +21,7 @@ from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_shar
 from cephalo.dataset_scripts.cluster.runs import Begun, Run
 from cephalo.dataset_scripts.cluster.slurm import check_idle, submit
 from cephalo.dataset_scripts.cluster.store import is_remote, open_filesystem
-from cephalo.dataset_scripts.common.document_shards import Outcome
+from cephalo.dataset_scripts.common.document_shards import DocumentOutcome
 from cephalo.dataset_scripts.common.inputs import told
 from cephalo.dataset_scripts.common.outcomes import Counts
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
@@ -124,7 +124,7 @@ class ExtractChunks:
 
     def read_alone(
         self, run: Run, attempts: str, pool: Any, job: Job, strikes: dict[str, int]
-    ) -> Outcome:
+    ) -> DocumentOutcome:
         """What became of one document, which the record names while it is read."""
         reason: str | None = "its task did not come to its end"
         while strikes.get(job.sha256, 0) < STRIKES:
@@ -134,7 +134,7 @@ class ExtractChunks:
                 return outcome
             reason = outcome.error
             strikes[job.sha256] = strikes.get(job.sha256, 0) + 1
-        return Outcome(error=f"set aside after {STRIKES} attempts: {reason}")
+        return DocumentOutcome(error=f"set aside after {STRIKES} attempts: {reason}")
 
 
 def submit_extraction(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
+from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import read_object
 from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
 
@@ -50,7 +50,6 @@ def run_chunks(
 
 def write_shard(shard: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
     """Write a Parquet file aside, then rename it."""
-    aside = shard.with_name(f".{shard.name}.tmp")
     table = pa.Table.from_pylist(list(rows), schema=schema)
-    pq.write_table(table, aside, use_content_defined_chunking=True)
-    aside.replace(shard)
+    with replacing(shard) as aside:
+        pq.write_table(table, aside, use_content_defined_chunking=True)

@@ -15,13 +15,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cephalo.cli.files import replacing
+
 # What was left out of a document, in the metadata of its shard's Parquet file.
 _LEFT_OUT = {"scans": b"cephalo.unread_scans", "cut pages": b"cephalo.cut_pages"}
 MEMORY_LIMIT = 4 << 30  # bytes of address space; a decompression bomb ends its worker only
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DocumentOutcome:
     """What became of a document. `error` is one line; None if its shard was written.
 
     `left_out` maps figures that could not be extracted to the reason; `died` is true if the
@@ -104,12 +106,10 @@ def read_left_out(shard: Path) -> dict[str, str]:
 def _write_shard(
     shard: Path, rows: list[dict], table: str, left_out: dict[str, str] | None = None
 ) -> None:
-    aside = shard.with_name(f".{shard.name}.{os.getpid()}.tmp")
     try:
-        write_rows(rows, aside, table, left_out)
-        aside.replace(shard)
+        with replacing(shard, shared=True) as aside:
+            write_rows(rows, aside, table, left_out)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise ShardError(f"{shard}: {error.strerror or error}") from error
 
 

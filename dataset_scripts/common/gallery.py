@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
+from cephalo.cli.files import replacing
 from cephalo.inference.images import as_rgb, shrunk
 
 THUMBNAIL = 560  # pixels, the longer side
@@ -25,13 +26,11 @@ def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
     template = environment.get_template("gallery.html.jinja")
     shards = shards_of(folder)
     total = sum(pq.read_metadata(shard).num_rows for shard in shards)
-    aside = page.with_name(f".{page.name}.tmp")
-    with aside.open("w", encoding="utf-8", errors="replace") as file:
+    with replacing(page) as aside, aside.open("w", encoding="utf-8", errors="replace") as file:
         for piece in template.generate(
             documents=documents(shards), shards=len(shards), figures=total, failures=failures
         ):
             file.write(piece)
-    aside.replace(page)
     return total
 
 

@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cephalo.dataset_scripts.common.document_shards import Outcome
+from cephalo.dataset_scripts.common.document_shards import DocumentOutcome
 
 
 @dataclass
 class Counts:
     """What a run did. `failures` maps a file to its reason, one line; `died` are those files of
-    which the reason is that their worker died. `sentences`: see `Outcome`."""
+    which the reason is that their worker died. `sentences`: see `DocumentOutcome`."""
 
     documents: int = 0
     pages: int = 0
@@ -18,7 +18,7 @@ class Counts:
     died: set[str] = field(default_factory=set)
     sentences: Counter[str] = field(default_factory=Counter)
 
-    def add(self, name: str, outcome: Outcome) -> None:
+    def add(self, name: str, outcome: DocumentOutcome) -> None:
         """Count the outcome of the document `name`."""
         if outcome.error is None:
             self.documents += 1

@@ -70,7 +70,7 @@ def worker_pool(workers: int) -> Iterator[Any]:
 
 
 def result_of(future: Any, timeout: float) -> Any:
-    """What a job returned, or an Outcome that tells why it did not.
+    """What a job returned, or a DocumentOutcome that tells why it did not.
 
     A worker that hung or died costs one document. Raises CephaloError where a shard cannot be
     written.
@@ -79,17 +79,19 @@ def result_of(future: Any, timeout: float) -> Any:
 
     from pebble import ProcessExpired
 
-    from cephalo.dataset_scripts.common.document_shards import Outcome, ShardError
+    from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, ShardError
 
     try:
         return future.result()
     except ShardError as error:
         raise CephaloError(f"cannot write {error}; free some space and run it again") from error
     except FutureTimeoutError:
-        return Outcome(error=f"took longer than {timeout:g} s; raise --timeout to give it more")
+        return DocumentOutcome(
+            error=f"took longer than {timeout:g} s; raise --timeout to give it more"
+        )
     except ProcessExpired as error:
         reason = f"its worker died (exit code {error.exitcode}), maybe out of memory"
-        return Outcome(error=reason, died=True)
+        return DocumentOutcome(error=reason, died=True)
     except Exception as error:  # a bug met one document: name it, and read the others
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(error=f"internal error: {text[:200]}")
+        return DocumentOutcome(error=f"internal error: {text[:200]}")

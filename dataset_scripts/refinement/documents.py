@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.files import write_whole
+from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import parse_object
 from cephalo.dataset_scripts.common.inputs import REMOVED, move
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, PROVENANCE
@@ -122,11 +122,12 @@ def write_conversations(path: Path, rows: Iterable[dict[str, Any]], made_from: s
     schema = CONVERSATIONS.arrow_schema
     schema = schema.with_metadata({**(schema.metadata or {}), FINGERPRINT: made_from.encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    with pq.ParquetWriter(aside, schema, dictionary_pagesize_limit=GROUP_BYTES) as writer:
+    with (
+        replacing(path) as aside,
+        pq.ParquetWriter(aside, schema, dictionary_pagesize_limit=GROUP_BYTES) as writer,
+    ):
         for group in row_groups(rows):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
-    aside.replace(path)
 
 
 def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import replacing
 
 INTERVAL = 0.34  # seconds from one request to the next: at most three in a second
 MAX_ANSWER = 32 << 20  # bytes of HTML or JSON
@@ -70,10 +71,9 @@ class Client:
         kept = self.folder / hashlib.sha256(address.encode()).hexdigest()
         if not kept.exists():
             body = self._ask(address, limit)
-            aside = kept.with_suffix(".tmp")
             try:
-                aside.write_bytes(body)
-                aside.replace(kept)
+                with replacing(kept) as aside:
+                    aside.write_bytes(body)
             except OSError as error:
                 raise CephaloError(
                     f"cannot write to {self.folder}: {error.strerror}; free some space"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cephalo.dataset_scripts.common.document_shards import Outcome, write_shards
+from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, write_shards
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.dataset_scripts.pdf.prose import is_prose
 from cephalo.dataset_scripts.wikipedia.api import Page
@@ -34,7 +34,7 @@ class Picture:
 
 def page_to_shard(
     page: Page, article: Article, pictures: list[Picture], shard: Path, width: int, text: bool
-) -> Outcome:
+) -> DocumentOutcome:
     """Write the rows of a page to its shards. Pictures wider than `width` pixels are shrunk.
 
     With `text` its paragraphs go to the `text` table. Raises ShardError.
@@ -51,7 +51,7 @@ def page_to_shard(
         paragraphs = ((0, paragraph) for paragraph in article.paragraphs if is_prose(paragraph))
         passages = text_rows(paragraphs, document)
     write_shards(shard, rows, passages)
-    return Outcome(len(rows), 1, left_out=left_out)
+    return DocumentOutcome(len(rows), 1, left_out=left_out)
 
 
 def document_columns(page: Page, article: Article) -> dict[str, Any]:

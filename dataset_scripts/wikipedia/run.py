@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cephalo.dataset_scripts.common.document_shards import Outcome, shard_name
+from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, shard_name
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
 from cephalo.dataset_scripts.wikipedia.api import MAX_IMAGE, Wiki
 from cephalo.dataset_scripts.wikipedia.article import WebFigure, read_article
@@ -15,7 +15,7 @@ from cephalo.dataset_scripts.wikipedia.settings import WebSettings
 from cephalo.dataset_scripts.wikipedia.sources import (
     DUMPS,
     HTML,
-    Source,
+    PageSource,
     address_key,
     from_dump,
     from_html,
@@ -36,7 +36,7 @@ def is_dump(path: Path) -> bool:
 
 def read_pages(
     titles: list[str], files: list[Path], out: Path, settings: WebSettings
-) -> Iterator[tuple[str, Outcome | None]]:
+) -> Iterator[tuple[str, DocumentOutcome | None]]:
     """Read pages into OUT/figures and OUT/text; answers of the wiki are kept in OUT/cache.
 
     Yields the name of each page with its outcome, None where it was done before. Raises
@@ -56,7 +56,7 @@ def read_pages(
             yield source.name, None if done else _read(source, wiki, folder, pool, settings)
 
 
-def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterator[Source]:
+def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterator[PageSource]:
     for path in files:
         if is_dump(path):
             yield from from_dump(path)
@@ -67,8 +67,8 @@ def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterato
 
 
 def _read(
-    source: Source, wiki: Wiki | None, folder: Path, pool: Any, settings: WebSettings
-) -> Outcome | None:
+    source: PageSource, wiki: Wiki | None, folder: Path, pool: Any, settings: WebSettings
+) -> DocumentOutcome | None:
     try:
         page = source.load()
         key = source.key if source.folder else address_key(page.document)
@@ -76,13 +76,13 @@ def _read(
         if shard.exists():  # under the title that another one redirects to
             return None
         article = _run(pool, settings.timeout, read_article, page.html)
-        if isinstance(article, Outcome):
+        if isinstance(article, DocumentOutcome):
             return article
         pictures, missing = find_pictures(article.figures, source.folder, wiki, settings.width)
     except PageError as error:
-        return Outcome(error=str(error))
+        return DocumentOutcome(error=str(error))
     except OSError as error:
-        return Outcome(error=f"the file cannot be read: {error.strerror or error}")
+        return DocumentOutcome(error=f"the file cannot be read: {error.strerror or error}")
     job = (page, article, pictures, shard, settings.width, settings.text)
     outcome = _run(pool, settings.timeout, page_to_shard, *job)
     outcome.left_out.update(missing)

@@ -23,7 +23,7 @@ DUMPS = (".json.tar.gz", ".ndjson", ".ndjson.gz")
 
 
 @dataclass(frozen=True)
-class Source:
+class PageSource:
     """A page still to be read. `name` is what a failure is told by, `load` reads the page.
 
     `key`: 64 hexadecimal digits that tell it from all others. `folder` is where the pictures of a
@@ -55,7 +55,7 @@ def read_titles(file: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def from_titles(wiki: Wiki, titles: list[str]) -> Iterator[Source]:
+def from_titles(wiki: Wiki, titles: list[str]) -> Iterator[PageSource]:
     """The pages of these titles, each once; "Category:NAME" stands for its articles."""
     seen: set[str] = set()
     for title in titles:
@@ -72,17 +72,17 @@ def from_titles(wiki: Wiki, titles: list[str]) -> Iterator[Source]:
             address = wiki.page_address(name)
             if address not in seen:
                 seen.add(address)
-                yield Source(name, address_key(address), lambda name=name: wiki.page(name))
+                yield PageSource(name, address_key(address), lambda name=name: wiki.page(name))
 
 
-def _failed(name: str, reason: str) -> Source:
+def _failed(name: str, reason: str) -> PageSource:
     def load() -> Page:
         raise PageError(reason)
 
-    return Source(name, address_key(name), load)
+    return PageSource(name, address_key(name), load)
 
 
-def from_html(path: Path) -> Source:
+def from_html(path: Path) -> PageSource:
     """A page that a browser saved, or any HTML file."""
     try:
         key = file_sha256(path)
@@ -94,7 +94,7 @@ def from_html(path: Path) -> Source:
             raise PageError(f"larger than {MAX_ANSWER >> 20} MB")
         return Page(path.name, path.read_bytes())
 
-    return Source(str(path), key, load, folder=path.parent)
+    return PageSource(str(path), key, load, folder=path.parent)
 
 
 def local_image(folder: Path, source: str) -> Path | None:
@@ -110,7 +110,7 @@ def local_image(folder: Path, source: str) -> Path | None:
     return path if inside else None
 
 
-def from_dump(path: Path) -> Iterator[Source]:
+def from_dump(path: Path) -> Iterator[PageSource]:
     """The articles of a Wikimedia Enterprise HTML dump: one JSON object a line.
 
     The file is streamed; a line is held at a time. A damaged file gives a failure where it breaks.
@@ -127,7 +127,7 @@ def from_dump(path: Path) -> Iterator[Source]:
         yield _failed(str(path), f"the dump breaks off: {' '.join(str(error).split())[:200]}")
 
 
-def _article(row: dict[str, Any]) -> Source:
+def _article(row: dict[str, Any]) -> PageSource:
     address, licenses = row["url"], row.get("license") or [{}]
     if not is_web_address(address):
         raise ValueError("no address")
@@ -138,7 +138,7 @@ def _article(row: dict[str, Any]) -> Source:
         revision=str(row["version"]["identifier"]) if row.get("version") else None,
         license=find_license(f"{licenses[0].get('url')} {licenses[0].get('identifier')}"),
     )
-    return Source(address, address_key(address), lambda: page)
+    return PageSource(address, address_key(address), lambda: page)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
