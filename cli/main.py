@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_environment
+from cephalo.cli.logs import show_notes, take_flags
 
 
 class Command(NamedTuple):
@@ -77,6 +78,10 @@ USAGE = """Usage: cephalo COMMAND [ARGS]...
 Commands:
 {commands}
 
+Options of every command:
+  -q, --quiet    Show errors and warnings only, and no progress bars.
+  -v, --verbose  Show notes with their time and source, and those of libraries.
+
 Run `cephalo COMMAND --help` for the options of a command and an example.
 """
 
@@ -100,7 +105,9 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, interrupt)
     try:
         check_environment()
-        run_command(argv[0], argv[1:])
+        arguments, level = take_flags(argv[1:])
+        show_notes(level)
+        run_command(argv[0], arguments)
     except (CephaloError, OSError) as error:
         # OSError covers a full disk, a refused permission and every HTTP error of the Hub client.
         if os.environ.get("CEPHALO_TRACEBACK"):

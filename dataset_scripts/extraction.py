@@ -1,6 +1,6 @@
 """The extraction of files and pages on this machine, into a folder of shards."""
 
-import sys
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.gallery import write_gallery
 from cephalo.dataset_scripts.common.inputs import REMOVED, leave_out_gone, told
 from cephalo.dataset_scripts.common.outcomes import Counts
@@ -19,6 +20,8 @@ from cephalo.dataset_scripts.wikipedia.client import checked_contact
 from cephalo.dataset_scripts.wikipedia.run import is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.settings import WebSettings
 from cephalo.dataset_scripts.wikipedia.sources import read_titles
+
+logger = logging.getLogger(__name__)
 
 
 def extract_folder(
@@ -58,7 +61,7 @@ def extract_folder(
         hashes, unread = hash_files(files)
         pages, lost = hash_files([path for path in web_files if not is_dump(path)])
         if gone := leave_out_gone(out, paths, hashes | pages, [*unread, *lost]):
-            print(f"{told(gone)} → {out / REMOVED}", file=sys.stderr)
+            logger.warning("%s → %s", told(gone), out / REMOVED)
         jobs, done, left_out = plan(hashes, out / "figures")
         counts = run_jobs(jobs, unread | left_out, out, settings, workers, timeout)
         if asked or web_files:
@@ -82,7 +85,7 @@ def conclude(counts: Counts, done: int, figures: int, out: Path, seconds: float)
     Raises CephaloError if none of its documents could be read.
     """
     if counts.sentences:
-        print(counts.describe_sentences())
+        logger.info(counts.describe_sentences())
     print(
         f"{counts.documents} documents read, {done} read before, {counts.pages} pages, "
         f"{counts.figures} figures ({figures} in all), {len(counts.failures)} failures, "
@@ -140,7 +143,7 @@ def run_pages(
     """
     done = 0
     read = read_pages(titles, files, out, settings)
-    for name, outcome in tqdm(read, unit=" pages", disable=None):
+    for name, outcome in tqdm(read, unit=" pages", disable=no_bars()):
         if outcome is None:
             done += 1
             continue

@@ -9,6 +9,7 @@ from huggingface_hub import constants
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.document_shards import shard_name
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.model_cards.hub_names import resolve
@@ -77,7 +78,7 @@ def _passages(rows: Any, name: str, whole: dict[str, Any]) -> Iterator[list[dict
 
     group: list[dict[str, Any]] = []
     texts = rows.select_columns("text")
-    for number, row in enumerate(tqdm(texts, unit=" rows", desc=name, disable=None)):
+    for number, row in enumerate(tqdm(texts, unit=" rows", desc=name, disable=no_bars())):
         text = row["text"] or ""
         sha256 = hashlib.sha256(text.encode(errors="replace")).hexdigest()
         document = {"document": f"{name}#{number}", "document_sha256": sha256, **whole}

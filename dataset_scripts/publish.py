@@ -1,7 +1,7 @@
 """`cephalo publish`: the tables of extraction and refinement become a dataset on the Hub."""
 
+import logging
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,8 @@ import typer
 
 from cephalo.cli.files import check_outside, locked
 from cephalo.cli.options import GroupedCommand, options_of_dataclasses
+
+logger = logging.getLogger(__name__)
 
 RIGHTS = "Rights and exclusion"  # heading in the help
 
@@ -115,7 +117,7 @@ def publish(
         check_licenses(folders)
     find_tables(folders)  # refuses what holds none, before a folder is made
     if gone := conversations_of_gone(folders):
-        print(told(gone), file=sys.stderr)
+        logger.warning(told(gone))
     with locked(folders[0]):
         folder = build_dataset(
             folders,

@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cephalo.cli.files import replacing
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.document_shards import read_left_out
 from cephalo.dataset_scripts.common.gallery import shards_of
 from cephalo.dataset_scripts.common.inputs import file_sha256
@@ -122,7 +123,7 @@ def review_documents(
             work = [pool.schedule(job, args=[path], timeout=timeout) for job in tasks]
             jobs.append((path, shard, work))
     for number, (path, shard, (drawing, deciding)) in enumerate(
-        tqdm(jobs, unit=" documents", desc="review", disable=None)
+        tqdm(jobs, unit=" documents", desc="review", disable=no_bars())
     ):
         faults = list(read_left_out(shard).values())
         pictures = _result(drawing, "Its pages could not be drawn", faults)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
 from cephalo.cli.json_files import parse_object, read_object
+from cephalo.cli.logs import no_bars
 from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.eval.questions import Question
 
@@ -48,7 +49,7 @@ def answer_all(
             cephalo = local.load(model, revision=revision)
             starts = range(len(answers), len(questions), size)
             with path.open("a", encoding="utf-8") as file:
-                for start in tqdm(starts, desc=model[-40:], unit=" batches", disable=None):
+                for start in tqdm(starts, desc=model[-40:], unit=" batches", disable=no_bars()):
                     batch = questions[start : start + size]
                     found = ask(cephalo, batch, settings["max_new_tokens"])
                     file.write("".join(json.dumps(asdict(answer)) + "\n" for answer in found))

@@ -31,6 +31,7 @@ from torch import nn
 from tqdm import tqdm
 
 from cephalo.cli.files import write_whole
+from cephalo.cli.logs import no_bars
 from cephalo.eval.answers import Answer
 from cephalo.eval.parsing import vector_in
 from cephalo.eval.questions import (
@@ -157,7 +158,7 @@ def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
     steps = epochs * (len(pictures) // size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(steps, 1))
-    for step in tqdm(range(steps), desc="CNN", unit=" steps", disable=None):
+    for step in tqdm(range(steps), desc="CNN", unit=" steps", disable=no_bars()):
         if step % (len(pictures) // size) == 0:
             order = torch.randperm(len(pictures))
         rows = order[step % (len(pictures) // size) * size :][:size]

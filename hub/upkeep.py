@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 from cephalo.hub.cas import read_recipe, read_xorb, recipe_path, xorb_path
 from cephalo.hub.names import KINDS, RepoName
 from cephalo.hub.store import GIT_KEY, FileEntry, NotThere, Store, git_blob_start
@@ -137,7 +138,7 @@ def check(store: Store) -> Checked:
     """
     result, everything = Checked(), named(store)
     total = sum(len(names.contents) for names in everything.values())
-    with tqdm(total=total, desc="checking", unit="file", delay=2, disable=None) as progress:
+    with tqdm(total=total, desc="checking", unit="file", delay=2, disable=no_bars()) as progress:
         for namespace, names in everything.items():
             others = [other for other in everything if other != namespace]
             broken = []

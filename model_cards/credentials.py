@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.json_files import strings
+from cephalo.cli.logs import no_bars
 
 BLOCK = 4 << 20  # bytes read at a time
 OVERLAP = 8 << 10  # bytes of a block that are read again with the next: the longest credential
@@ -239,7 +240,7 @@ def refuse_credentials(folder: Path, files: Iterable[str], token: str | None) ->
     of other long binary files the ends. `token` is the Hub token of this push.
     """
     in_use = credentials_in_use(token)
-    for name in tqdm(files, desc="looking for credentials", delay=2, disable=None):
+    for name in tqdm(files, desc="looking for credentials", delay=2, disable=no_bars()):
         for part in parts(folder / name):
             if found := find_credential(part.text, in_use):
                 line = part.lines + part.text.count("\n", 0, found.start)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.json_files import read_object
+from cephalo.cli.logs import no_bars
 from cephalo.cli.weights import read_header
 from cephalo.model_cards.hub_names import NAME
 
@@ -58,7 +59,7 @@ def model_sha256(folder: Path) -> str:
     """One hash of the names and bytes of all files that make the model."""
     paths = sorted({path for name in MODEL_FILES for path in folder.glob(name)})
     digest = hashlib.sha256()
-    for path in tqdm(paths, desc=f"hashing {folder.name}", delay=2, disable=None):
+    for path in tqdm(paths, desc=f"hashing {folder.name}", delay=2, disable=no_bars()):
         content = file_sha256(path)
         digest.update(f"{path.name} {content}\n".encode())
     return digest.hexdigest()

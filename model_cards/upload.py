@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
+from cephalo.cli.logs import no_bars
 
 RETRIED_STATUS = {409, 412, 429, 500, 502, 503, 504}
 ATTEMPTS = 5
@@ -162,7 +163,7 @@ def differing(folder: Path, files: list[str], remote: dict[str, RepoFile]) -> li
     """The files that are missing among the remote ones, or are of another size or hash there."""
     return [
         name
-        for name in tqdm(files, desc="comparing", delay=2, disable=None)
+        for name in tqdm(files, desc="comparing", delay=2, disable=no_bars())
         if name not in remote or not same_content(folder / name, remote[name])
     ]
 

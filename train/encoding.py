@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 from typing import Any
 
 from PIL import Image
@@ -10,6 +11,8 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import TemplateUnboundedError, render_with
 from cephalo.inference.images import open_image, shrunk
+
+logger = logging.getLogger(__name__)
 
 IGNORED = -100  # the label of a token that takes no loss, as in torch's cross-entropy
 ROWS_A_WORKER = 100  # at least: reading fewer takes less time than another process takes to start
@@ -95,15 +98,18 @@ class LeftOut:
         """As `keep`, and tell at once: a stream has no end at which to."""
         if kept := self.keep(row, tokens, problem):
             return kept
-        print(f"left out {row}: {problem or f'{tokens} tokens, above {self.max_length}'}")
+        why = problem or f"{tokens} tokens, above {self.max_length}"
+        logger.warning("left out %s: %s", row, why)
         return False
 
     def tell(self) -> None:
-        """Print what was left out and what to do."""
+        """Tell what was left out and what to do."""
         if self.broken:
-            print(f"left out {len(self.broken)} rows that cannot be read: {some(self.broken)}")
+            logger.warning(
+                "left out %d rows that cannot be read: %s", len(self.broken), some(self.broken)
+            )
         if self.long:
-            print(
+            logger.warning(
                 f"left out {len(self.long)} rows of more than {self.max_length} tokens: "
                 f"{some(self.long)}; to keep them raise max_length (null: all that the model can "
                 "read), or make their images smaller with max_image_edge"

@@ -1,5 +1,6 @@
 """Checkpoints on their way to the Hub while training goes on."""
 
+import logging
 import os
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,8 @@ from transformers import TrainerCallback
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.upload import push_folder
+
+logger = logging.getLogger(__name__)
 
 BRANCH = "checkpoints"
 NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
@@ -50,7 +53,7 @@ class CheckpointPusher(TrainerCallback):
                 folder, aside, copy_function=os.link, ignore=lambda _, names: NEVER_PUSHED
             )
         except OSError as error:
-            print(f"could not push {folder.name}: {error}")
+            logger.warning("could not push %s: %s", folder.name, error)
             return
         self.running = self.pool.submit(self.push, folder, aside)
 
@@ -71,7 +74,7 @@ class CheckpointPusher(TrainerCallback):
             )
             self.arrived = folder
         except (CephaloError, OSError) as error:
-            print(f"could not push {folder.name}, training goes on: {error}")
+            logger.warning("could not push %s, training goes on: %s", folder.name, error)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

@@ -1,11 +1,14 @@
 """Rows to train on: loaded, checked and mixed."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub_names import resolve
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ["images", "prompt", "completion"]
 
@@ -181,7 +184,9 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
     if isinstance(rows, IterableDataset):
         return kept
     if dropped := len(rows) - len(kept):
-        print(f"left out {dropped} rows whose text holds a special token of the tokenizer")
+        logger.warning(
+            "left out %d rows whose text holds a special token of the tokenizer", dropped
+        )
     if not len(kept):
         raise CephaloError("the dataset has no rows to train on; publish more figures first")
     return kept

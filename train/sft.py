@@ -1,5 +1,6 @@
 """`cephalo train`: supervised fine-tuning of a vision-language model with TRL's SFTTrainer."""
 
+import logging
 import shutil
 from contextlib import nullcontext
 from copy import copy
@@ -36,6 +37,8 @@ from cephalo.train.rows import (
     without_special_tokens,
 )
 from cephalo.train.values import check_installed
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -223,7 +226,7 @@ def train_model(
         trainer.add_callback(checkpoints)
     if main_process:
         for line in passed_over(training_args.output_dir):
-            print(line)
+            logger.warning(line)
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(training_args.output_dir))
     eval_loss = trainer.evaluate()["eval_loss"] if "validation" in data else None
     facts = model_facts(trainer, eval_loss, script_args, model_args)
@@ -301,7 +304,7 @@ def make_trainer(
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
-        print(line)
+        logger.info(line)
     if script_args.feature_cache_gb:
         trainer.keep_features(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb

@@ -1,6 +1,6 @@
 """`cephalo discuss`: a panel of models talks about images and reports."""
 
-import sys
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +8,10 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+from cephalo.cli.logs import no_bars
 from cephalo.cli.packages import need_packages
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -84,7 +87,7 @@ def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> 
     limits = (panel.timeout, panel.max_seconds, panel.max_image_edge)
     with (
         locked(out),
-        tqdm(total=panel.rounds * len(panel.roles), unit=" turns", disable=None) as bar,
+        tqdm(total=panel.rounds * len(panel.roles), unit=" turns", disable=no_bars()) as bar,
         Models(panel.models, out / "replies.sqlite", *limits) as models,
     ):
         transcript = hold_discussion(panel, models, question, pictures, names, seed, bar.update)
@@ -92,6 +95,6 @@ def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> 
         write_whole(out / "transcript.html", transcript_page(transcript, pictures))
     print(f"{transcript.summary()} → {out / 'transcript.html'}")
     for name, error in transcript.failed_models().items():
-        print(f"{name} failed: {error}", file=sys.stderr)
+        logger.warning("%s failed: %s", name, error)
     if not transcript.said():
         raise CephaloError(f"nobody said anything; see why in {out / 'transcript.html'}")

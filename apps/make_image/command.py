@@ -7,6 +7,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, replacing, write_whole
+from cephalo.cli.logs import no_bars
 from cephalo.cli.packages import need_packages
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -93,7 +94,7 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
 
     need_packages("drawing", "image", "diffusers")
     quiet()
-    with locked(out), tqdm(total=tries, unit=" images", disable=None) as bar:
+    with locked(out), tqdm(total=tries, unit=" images", disable=no_bars()) as bar:
         generator = Generator(chain.generator)
         for number, picture in enumerate(pictures, 1):
             (out / f"input-{number}.png").write_bytes(picture.data)

@@ -1,5 +1,6 @@
 """`cephalo make-mesh`: printable parts from parameters or images, proposed or generated."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,8 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.packages import need_packages
 from cephalo.inference.images import open_image
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -168,7 +171,9 @@ def extrude(
     picture = open_image(image)
     with locked(out):
         surface, joined = micrographs.extrusion(design, picture)
-        print(f"tied the phase by {joined.bridges} bridges, dropped {joined.specks} specks")
+        logger.info(
+            "tied the phase by %d bridges, dropped %d specks", joined.bridges, joined.specks
+        )
         tied = {"bridges": joined.bridges, "specks_dropped": joined.specks}
         finish(surface, design, out, {"image": image.name, **tied})
 
@@ -208,7 +213,7 @@ def propose(
         )
         asked = {"image": image.name, "goal": goal, "model": model, "seed": seed}
         reason = clean(" ".join(proposal.reason.split()))
-        print(f"{model} proposes {proposal.design.name}: {reason}")
+        logger.info("%s proposes %s: %s", model, proposal.design.name, reason)
         finish(surface, proposal.design, out, asked | {"reason": proposal.reason})
 
 

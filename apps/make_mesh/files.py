@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cephalo.apps.make_mesh.preview import preview
 from cephalo.cli.files import replacing, write_whole
+from cephalo.cli.logs import no_bars
 
 # glTF 2.0, 3.4: metres, y upward.
 TO_GLTF = np.array([[1e-3, 0, 0, 0], [0, 0, 1e-3, 0], [0, -1e-3, 0, 0], [0, 0, 0, 1]])
@@ -29,7 +30,7 @@ def write_part(folder: Path, mesh: trimesh.Trimesh, facts: dict[str, Any]) -> No
     }
     parameters = folder / "parameters.json"
     parameters.unlink(missing_ok=True)  # those of an earlier part
-    for name, content in tqdm(contents.items(), unit=" files", leave=False, disable=None):
+    for name, content in tqdm(contents.items(), unit=" files", leave=False, disable=no_bars()):
         write_bytes(folder / name, content())
     write_whole(parameters, json.dumps(facts, indent=2) + "\n")
 

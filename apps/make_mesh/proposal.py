@@ -1,7 +1,7 @@
 """A design that a model proposes for a goal, after looking at an image."""
 
 import json
-import sys
+import logging
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -12,6 +12,8 @@ from cephalo.apps.make_mesh.surface import Surface, surface_with
 from cephalo.apps.model_sources import Models, as_picture, in_one_line, source_of
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.questions import NoAnswerError, Question, Sampling
+
+logger = logging.getLogger(__name__)
 
 NAME = "designer"
 LONGEST_GOAL = 2000  # characters
@@ -69,7 +71,7 @@ def propose(
                     return proposal, make(proposal)
                 except CephaloError as error:
                     wrong = in_one_line(error)
-            print(f"cephalo: answer {number} of {tries} cannot be used: {wrong}", file=sys.stderr)
+            logger.warning("answer %d of %d cannot be used: %s", number, tries, wrong)
     raise CephaloError(
         f"{model} gave no design in {tries} tries, the last time because {wrong}; "
         "ask a larger model or raise --tries"

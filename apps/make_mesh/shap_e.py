@@ -19,6 +19,7 @@ from cephalo.apps.make_mesh.surface import Surface, surface_at
 from cephalo.apps.model_sources import in_one_line
 from cephalo.apps.pipelines import load_pipeline, pipeline_class
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 
 READS = {"ShapEPipeline": "prompt", "ShapEImg2ImgPipeline": "image"}
 POINTS = 128  # on each edge of the generator's cube, from -1 to 1
@@ -33,7 +34,7 @@ def generate(design: Generated, image: Image.Image | None) -> Surface:
     """
     kind = kind_for(design)
     pipeline = load_pipeline(kind, design.generator)
-    pipeline.set_progress_bar_config(leave=False, disable=None)
+    pipeline.set_progress_bar_config(leave=False, disable=no_bars())
     asked = {"prompt": design.prompt} if image is None else {"image": image}
     try:
         latent = pipeline(
@@ -79,7 +80,7 @@ def signed_field(renderer: Any, latent: torch.Tensor) -> np.ndarray:
         weights[name.removeprefix("nerstf.")].copy_(values[0])
     line = (torch.arange(POINTS, device=latent.device) + 0.5) * (2 / POINTS) - 1
     layers = []
-    for x in tqdm(line, desc="field", unit=" layers", leave=False, disable=None):
+    for x in tqdm(line, desc="field", unit=" layers", leave=False, disable=no_bars()):
         found = renderer.mlp(
             position=torch.cartesian_prod(x[None], line, line)[None],
             direction=None,

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from cephalo.apps.make_mesh.fields import Solid
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 
 TOLERANCE = 0.002  # of the volume fraction, relative
 REACHED = 0.02  # what a result may be off by where no level comes nearer
@@ -55,7 +56,7 @@ def surface_with(solid: Solid, volume_fraction: float) -> Surface:
     share = volume_fraction * points
     low, high = float(ordered[0]) - 1e-3, float(ordered[-1]) + 1e-3
     best: Surface | None = None
-    for _ in tqdm(range(MOST_STEPS), unit=" steps", leave=False, disable=None):
+    for _ in tqdm(range(MOST_STEPS), unit=" steps", leave=False, disable=no_bars()):
         guess = float(ordered[int(np.clip(share, 0, 1) * (len(ordered) - 1))])
         level = guess if low < guess < high else (low + high) / 2
         found = largest_body(solid, level, whole)

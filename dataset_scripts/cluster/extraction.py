@@ -5,7 +5,7 @@ its rows then go to OUT/figures/NNNNNN.parquet and OUT/text/NNNNNN.parquet.
 """
 
 import json
-import sys
+import logging
 import tempfile
 import time
 from collections import Counter
@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from datasets import Features
 
+from cephalo.cli.logs import show_notes
 from cephalo.dataset_scripts.cluster.cluster import Cluster
 from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_share
 from cephalo.dataset_scripts.cluster.runs import Begun, Run
@@ -36,6 +37,8 @@ from cephalo.dataset_scripts.pdf.jobs import (
     schedule,
 )
 from cephalo.dataset_scripts.pdf.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 64  # documents: some 1,000 pages, which a core reads in a quarter of a minute
 COUNTED = ("documents", "pages", "figures")
@@ -62,6 +65,7 @@ class ExtractChunks:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> None:
         """Read the share of task `rank` of `world_size`; `data`, of steps before, is not used."""
+        show_notes()  # into the log of the task
         run = Run(self.out, "extract")
         made = run.check(record(self.settings))
         manifest = run.name("manifest.jsonl")
@@ -149,7 +153,7 @@ def submit_extraction(
     files = list_files(paths, ".pdf", out)
     begun = run.begin(files, CHUNK, record(settings), lambda begun: leave_out(run, begun))
     if gone := begun.gone():
-        print(told(gone), file=sys.stderr)
+        logger.warning(told(gone))
     chunks = begun.chunks
     step = ExtractChunks(run.store.url, settings, timeout, cluster.cpus_per_task)
     if job := submit(run, step, chunks, cluster):

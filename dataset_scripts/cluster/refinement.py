@@ -4,8 +4,8 @@ Each shard is refined as one machine refines a folder that holds it alone, with 
 of its own, so that its conversations do not depend on the task that it falls to.
 """
 
+import logging
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import show_notes
 from cephalo.dataset_scripts.cluster.cluster import Cluster
 from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_share
 from cephalo.dataset_scripts.cluster.runs import Begun, Run
@@ -30,6 +31,8 @@ from cephalo.dataset_scripts.refinement.run import Outcome
 from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 from cephalo.inference.questions import Usage
+
+logger = logging.getLogger(__name__)
 
 # What decides the conversations; servers may move, and be asked faster or slower.
 DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
@@ -62,6 +65,7 @@ class RefineShards:
 
     def __call__(self, data: Any, rank: int, world_size: int) -> None:
         """Refine the share of task `rank` of `world_size`; `data`, of steps before, is not used."""
+        show_notes()  # into the log of the task
         run = Run(self.out, "refine")
         run.check(record(self.asking))
         manifest = run.name("manifest.jsonl")
@@ -122,7 +126,7 @@ def submit_refinement(
     files = list_files([f"{figures.rstrip('/')}/figures"], ".parquet", str(out / "refine-run"))
     begun = run.begin(files, 1, record(asking), lambda begun: leave_out(run, out, begun))
     if gone := begun.gone():
-        print(told(gone), file=sys.stderr)
+        logger.warning(told(gone))
     chunks = begun.chunks
     if asking.retry_rejected:
         do_again(run, {path.stem for path in (Path(run.out) / "rejected").glob("*.jsonl")})

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import read_object
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core_each
 
 
@@ -36,7 +37,7 @@ def run_chunks(
     use_one_core_each()
     with (
         ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), end_with_parent) as pool,
-        tqdm(total=sum(jobs.values()), unit=unit, disable=None) as bar,
+        tqdm(total=sum(jobs.values()), unit=unit, disable=no_bars()) as bar,
     ):
         futures = {pool.submit(make, *job): size for job, size in jobs.items()}
         try:

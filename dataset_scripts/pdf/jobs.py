@@ -11,6 +11,7 @@ from tqdm import tqdm
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.cli.json_files import parse_object
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.document_shards import read_left_out, shard_name
 from cephalo.dataset_scripts.common.inputs import DIGITS, file_sha256, key_of
 from cephalo.dataset_scripts.common.outcomes import Counts
@@ -123,7 +124,9 @@ def run_jobs(
         return counts
     with worker_pool(min(workers, len(jobs))) as pool:
         futures = {schedule(pool, job, settings, timeout): job for job in jobs}
-        for future in tqdm(as_completed(futures), total=len(jobs), unit=" documents", disable=None):
+        for future in tqdm(
+            as_completed(futures), total=len(jobs), unit=" documents", disable=no_bars()
+        ):
             outcome = result_of(future, timeout)
             counts.add(str(futures[future].path), outcome)
             if outcome.error or outcome.left_out:

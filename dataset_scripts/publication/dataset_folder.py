@@ -1,8 +1,8 @@
 """The folder of a dataset that `cephalo publish` pushes: configs, splits and the card."""
 
+import logging
 import shutil
 import sqlite3
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
@@ -13,6 +13,7 @@ from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.language import language_of
 from cephalo.dataset_scripts.common.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.common.splits import SPLITS
@@ -22,6 +23,8 @@ from cephalo.dataset_scripts.publication.selection import Selection
 from cephalo.model_cards.dataset_card import REASONS, DatasetFacts, read_reports, write_card
 from cephalo.model_cards.licenses import is_non_commercial, is_open
 from cephalo.model_cards.sources import Sources
+
+logger = logging.getLogger(__name__)
 
 NON_COMMERCIAL = "_nc"  # suffix of the configs that hold rows under non-commercial licences
 PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMMERCIAL)]
@@ -116,7 +119,7 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
     """
     dropped = selection.dropped()
     for (config, reason), count in dropped.items():
-        print(f"left out {count} rows of {config}: {REASONS[reason]}", file=sys.stderr)
+        logger.info("left out %d rows of %s: %s", count, config, REASONS[reason])
     split_of = selection.splits()
     counts = np.bincount(split_of[split_of >= 0], minlength=len(SPLITS)).tolist()
     documents = +Counter(dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
@@ -145,7 +148,7 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
         decided = zip(rows, selection.decisions(config), strict=True)
         total = selection.count_rows(config)
         for (_, row), (document, keep) in tqdm(
-            decided, total=total, desc=f"Writing {config}", unit=" rows", disable=None
+            decided, total=total, desc=f"Writing {config}", unit=" rows", disable=no_bars()
         ):
             if keep:
                 split = SPLITS[split_of[document]]
@@ -160,7 +163,7 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
                 infos[name] = dataset_info(features, own)
     write_card(folder, facts, infos)
     for line in summary(documents, dropped, selection.count_links(), infos):
-        print(line, file=sys.stderr)
+        logger.info(line)
 
 
 def summary(

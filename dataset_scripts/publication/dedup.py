@@ -25,6 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.processes import Processes
 from cephalo.dataset_scripts.common.shards import count_rows
 from cephalo.dataset_scripts.common.tables import Tables, config_rows, source
@@ -313,6 +314,6 @@ def read_with_progress(
             total=count_rows(tables[source(config, tables)]),
             desc=f"Reading {config}",
             unit=" rows",
-            disable=None,
+            disable=no_bars(),
         )
     )

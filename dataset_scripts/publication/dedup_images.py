@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.groups import Groups
 from cephalo.dataset_scripts.common.pixels import perceptual_hash
 from cephalo.inference.images import as_rgb, reads_alike
@@ -224,7 +225,7 @@ class NearCopies:
         that are of a like aspect. `same` has the last word on two, by their numbers."""
         self._sort()
         groups = Groups(self.size)
-        with tqdm(total=self.size, desc="Comparing", unit=" images", disable=None) as progress:
+        with tqdm(total=self.size, desc="Comparing", unit=" images", disable=no_bars()) as progress:
             for start in range(0, self.size, BLOCK):
                 numbers, ones = self._read(start)
                 merge_near(groups, numbers, ones, numbers, ones, same)

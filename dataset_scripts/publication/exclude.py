@@ -17,6 +17,7 @@ from datasets import (
 from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 
 # NAME, NAME:CONFIG, NAME@REVISION, NAME:CONFIG@REVISION
 SPEC = re.compile(r"(?P<name>[^:@]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>.+))?")
@@ -62,7 +63,7 @@ def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:
     if not columns:
         return
     rows = rows.select_columns(columns).decode(False)
-    for row in tqdm(rows, desc=told, unit=" rows", disable=None):
+    for row in tqdm(rows, desc=told, unit=" rows", disable=no_bars()):
         for column in columns:
             yield from find_bytes(row[column])
 

@@ -1,7 +1,7 @@
 """What a refinement asks, and of whom: the settings of a run, its models, and the run itself."""
 
 import asyncio
-import sys
+import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.refinement.checks import Check
 from cephalo.dataset_scripts.refinement.decisions import take_decisions
 from cephalo.dataset_scripts.refinement.estimate import estimate
@@ -24,6 +25,8 @@ from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
 from cephalo.dataset_scripts.refinement.without_image import WithoutImage
 from cephalo.inference.endpoint import Endpoint, Limits
 from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
+
+logger = logging.getLogger(__name__)
 
 VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
 JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
@@ -174,9 +177,9 @@ async def refine_all(
             await stack.enter_async_context(model)
         if models:
             told = estimate(teacher, run.unfinished(shards), asking.max_tokens, spending)
-            print(told, file=sys.stderr)
+            logger.info(told)
         total = count_items(shards, teacher.tasks)
-        bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=None))
+        bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=no_bars()))
 
         def advance(items: int) -> None:
             nonlocal done
@@ -186,7 +189,7 @@ async def refine_all(
             bar.update(items)
             if bar.disable and items and (done % LINE_EVERY < items or done == total):
                 told = f"{done} of {total} questions" + (f", {used}" if used else "")
-                print(told, file=sys.stderr, flush=True)
+                logger.info(told)
 
         run.on_item = advance
         await run.refine(shards)

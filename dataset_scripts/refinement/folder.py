@@ -1,7 +1,7 @@
 """The refinement of a folder of figures on this machine, and how it ended."""
 
+import logging
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +18,8 @@ from cephalo.dataset_scripts.refinement.own_checks import load_checks
 from cephalo.dataset_scripts.refinement.report import write_report
 from cephalo.dataset_scripts.refinement.review_page import write_review_page
 from cephalo.dataset_scripts.refinement.run import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 def refine_folder(
@@ -47,7 +49,7 @@ def refine_folder(
     with prepared(out):
         started = time.monotonic()
         if gone := set_aside(out, gone_shards([figures]), {shard.name for shard in shards}):
-            print(told(gone), file=sys.stderr)
+            logger.warning(told(gone))
         if decisions:
             add_decisions(out, decisions, {shard.stem for shard in shards})
         asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")
@@ -67,14 +69,14 @@ def conclude(outcome: Outcome, out: Path) -> None:
     if outcome.stopped == INTERRUPTED:
         raise KeyboardInterrupt
     if outcome.unmatched:
-        print(f"{outcome.unmatched} decisions match no conversation", file=sys.stderr)
+        logger.warning("%d decisions match no conversation", outcome.unmatched)
     why = f"{outcome.reason}; see all in {out / 'report.html'}"
     if outcome.answered and not outcome.read and not outcome.done_before:
         raise CephaloError(f"no reply could be read: {why}")
     if outcome.unanswered and not outcome.answered and not outcome.done_before:
         raise CephaloError(f"no question got an answer: {why}")
     if outcome.stopped:
-        print(f"stopped: {outcome.stopped}; the same command goes on from here")
+        logger.warning("stopped: %s; the same command goes on from here", outcome.stopped)
 
 
 @contextmanager

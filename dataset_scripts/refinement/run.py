@@ -6,8 +6,8 @@ killed and started again ends with the same files.
 """
 
 import asyncio
+import logging
 import sqlite3
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -35,6 +35,8 @@ from cephalo.dataset_scripts.refinement.teachers import (
     Teacher,
     Verified,
 )
+
+logger = logging.getLogger(__name__)
 
 READY = 2  # questions being made ready for each that may be in flight
 OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
@@ -153,7 +155,7 @@ class Run:
             return document
         document.figures, unread = documents.part_figures(shard)
         for line in unread:
-            print(line, file=sys.stderr)
+            logger.warning(line)
         if again:
             document.rejected = rejections(rejected)
         document.items = plan(document.figures, self.teacher.tasks)
