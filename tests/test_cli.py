@@ -1,5 +1,6 @@
 """The command table: quick, lazy, and one line for what the user can mend."""
 
+import logging
 import resource
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 import pytest
 from warm_python import warm_python
 
+from cephalo.cli import logs
 from cephalo.cli.main import COMMANDS, main
 
 
@@ -106,3 +108,25 @@ def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("cephalo.cli.main.run_command", broken)
     with pytest.raises(KeyError, match="defect"):
         main(["extract"])
+
+
+def test_quiet_and_verbose_stand_anywhere_and_only_the_former_hides_notes(capsys, monkeypatch):
+    for name in logs.LIBRARIES:
+        monkeypatch.setenv(name, "warning")
+    logger = logging.getLogger("cephalo.test")
+
+    def shown(*arguments: str) -> tuple[list[str], str, bool | None]:
+        rest, level = logs.take_flags(list(arguments))
+        logs.show_notes(level)
+        logger.debug("fine"), logger.info("a note"), logger.warning("a warning")
+        return rest, capsys.readouterr().err, logs.no_bars()
+
+    assert shown("--out", "x") == (["--out", "x"], "a note\na warning\n", None)
+    assert shown("-q", "x", "--", "-v") == (["x", "--", "-v"], "a warning\n", True)
+    rest, said, bars = shown("x", "--verbose")
+    assert (rest, bars) == (["x"], None)
+    lines = said.splitlines()
+    assert len(lines) == 3 and lines[1].endswith(" INFO cephalo.test: a note")
+    with pytest.raises(SystemExit, match="--quiet and --verbose are mutually exclusive"):
+        main(["series", "--quiet", "-v"])
+    logs.show_notes()

@@ -45,7 +45,7 @@ def test_an_extrusion_ties_its_islands_and_is_periodic(tmp_path, capsys):
     mesh, facts = part(tmp_path / "part")
     # Two islands to the largest, and bridges to the sides that no dot touches.
     assert facts["bridges"] == 6
-    assert "tied the phase by 6 bridges" in capsys.readouterr().out
+    assert "tied the phase by 6 bridges" in capsys.readouterr().err
     low, high = mesh.bounds
     for axis in (0, 1):
         first = mesh.vertices[np.isclose(mesh.vertices[:, axis], low[axis])]
@@ -107,7 +107,7 @@ def test_a_model_proposes_and_a_wrong_answer_is_named(tmp_path, capsys):
         assert len(server.requests) == 3  # the answers were kept
     assert "answer 1 of 3 cannot be used: design.schwarz-p.cells" in shown.err
     # Nothing that a model says steers the terminal.
-    assert "fake proposes schwarz-p: Round pores [2Jsuit it.\n" in shown.out
+    assert "fake proposes schwarz-p: Round pores [2Jsuit it.\n" in shown.err
     mesh, facts = part(tmp_path / "part")
     assert mesh.volume == pytest.approx(500, rel=0.02)
     assert facts["design"] == GOOD["design"]

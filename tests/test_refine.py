@@ -216,7 +216,7 @@ def test_budgets_stop_a_run_that_goes_on_later(figures, server, tmp_path, capsys
     report = refine(figures, out, server, *tasks, "--max-requests", "8")
     assert len(server.requests) == 8
     assert "8 requests were sent" in report["run"]["stopped"]
-    assert "the same command goes on from here" in capsys.readouterr().out
+    assert "the same command goes on from here" in capsys.readouterr().err
     assert len(rows_of(out)) == 8  # what was answered is there
     report = refine(figures, out, server, *tasks, "--max-total-tokens", "10000")
     assert len(server.requests) == 12 and report["run"]["stopped"] is None

@@ -107,7 +107,7 @@ def test_lora_moves_only_the_adapter_on_the_text_model(tmp_path, dataset, traine
     assert f"| parameters trained | {trained_count:,} of " in text
 
 
-def test_rows_with_special_tokens_in_their_text_are_left_out(trained, capsys):
+def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
     processor = AutoProcessor.from_pretrained(trained / "base")
     captions = ["Steel.", "An <image> token.", "Ends<end_of_utterance>", "</s>"]
     rows = Dataset.from_list(
@@ -116,7 +116,7 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, capsys):
     )
     kept = without_special_tokens(rows, processor)
     assert kept["answer"] == ["Steel."]
-    assert "left out 3 rows" in capsys.readouterr().out
+    assert "left out 3 rows" in caplog.text
     with pytest.raises(CephaloError, match="no rows to train on"):
         without_special_tokens(rows.select([1]), processor)
 

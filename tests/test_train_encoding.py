@@ -103,12 +103,12 @@ def test_shrunk_images_are_shorter(processors):
     assert image.size == (40, 33)
 
 
-def test_rows_that_are_too_long_are_named_and_left_out_whole(processors, capsys):
+def test_rows_that_are_too_long_are_named_and_left_out_whole(processors, caplog):
     rows = as_rows([*mixed_talks(), talk(["Nacre. " * 50])])
     tokens = encode_rows(rows, processors["idefics2"])["tokens"]
     kept = encode_rows(rows, processors["idefics2"], max_length=tokens[3])
     assert kept["tokens"] == tokens[:4]
-    said = capsys.readouterr().out
+    said = caplog.text
     assert f"left out 1 rows of more than {tokens[3]} tokens: lab/nacre train[4]" in said
     assert "raise max_length" in said
     with pytest.raises(CephaloError, match="no row is left"):
@@ -129,16 +129,16 @@ def cut_png() -> bytes:
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", cut_png()], ids=["empty", "text", "cut"])
-def test_broken_images_are_left_out_up_to_a_limit(data, processors, capsys):
+def test_broken_images_are_left_out_up_to_a_limit(data, processors, caplog):
     rows = broken(as_rows(mixed_talks()), 1, data)
     kept = encode_rows(rows, processors["idefics2"], max_broken_rows=1)
     assert kept["row"] == [f"lab/nacre train[{index}]" for index in (0, 2, 3)]
-    assert "left out 1 rows that cannot be read: lab/nacre train[1] (" in capsys.readouterr().out
+    assert "left out 1 rows that cannot be read: lab/nacre train[1] (" in caplog.text
     with pytest.raises(CephaloError, match=r"1 rows cannot be read: lab/nacre train\[1\] .*0 now"):
         encode_rows(rows, processors["idefics2"])
 
 
-def test_conversations_that_cannot_train_are_broken(processors, capsys):
+def test_conversations_that_cannot_train_are_broken(processors, caplog):
     unasked = talk(["Fine."])
     unasked["completion"] = [{**unasked["completion"][0], "role": "user"}]
     late = talk(["Fine.", "More."])
@@ -147,17 +147,17 @@ def test_conversations_that_cannot_train_are_broken(processors, capsys):
     missing["prompt"][0]["content"].insert(0, {"type": "image", "text": None})
     rows = as_rows([talk(["Fine."]), unasked, late, missing])
     assert len(encode_rows(rows, processors["idefics2"], max_broken_rows=3)) == 1
-    said = capsys.readouterr().out
+    said = caplog.text
     assert "no answer of the assistant" in said and "an image after the prompt" in said
     assert "train[3] (ValueError: 1 places for 0 images)" in said
 
 
-def test_rows_left_out_of_a_stream_are_told_as_they_come(processors, capsys):
+def test_rows_left_out_of_a_stream_are_told_as_they_come(processors, caplog):
     rows = broken(as_rows([*mixed_talks(), talk(["Nacre. " * 90])]), 1, b"no image")
     stream = rows.to_iterable_dataset()
     kept = encode_rows(stream, processors["idefics2"], max_length=200, max_broken_rows=1)
     assert [row["row"][-3:] for row in kept] == ["[0]", "[2]", "[3]"]
-    said = capsys.readouterr().out.splitlines()
+    said = caplog.messages
     assert said[0].startswith("left out lab/nacre train[1]: the image is no picture")
     assert said[1].startswith("left out lab/nacre train[4]: ") and "tokens, above 200" in said[1]
     with pytest.raises(CephaloError, match="raise max_broken_rows, 0 now"):
