@@ -85,7 +85,7 @@ def conclude(counts: Counts, done: int, figures: int, out: Path, seconds: float)
     Raises CephaloError if none of its documents could be read.
     """
     if counts.sentences:
-        logger.info(counts.describe_sentences())
+        print(counts.describe_sentences())
     print(
         f"{counts.documents} documents read, {done} read before, {counts.pages} pages, "
         f"{counts.figures} figures ({figures} in all), {len(counts.failures)} failures, "
