@@ -16,12 +16,13 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
-from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yarl
+from pydantic import BaseModel
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
@@ -159,7 +160,7 @@ class Endpoint:
             f"no answer after {self.limits.max_retries + 1} tries: {self.say(failure)}"
         )
 
-    async def request(self, messages: bytes, question: Question, sampling: Sampling) -> Reply:
+    async def request(self, messages: list[bytes], question: Question, sampling: Sampling) -> Reply:
         """Send one request, and again at once without the optional fields that it refuses.
 
         Raises RefusedError, aiohttp.ClientError or TimeoutError if no reply came, and ValueError
@@ -167,11 +168,12 @@ class Endpoint:
         """
         while True:
             fields = self.fields(question, sampling)
-            head = json.dumps({"model": self.model, **fields})[:-1].encode()
+            head = ", ".join(f'"{name}": {value}' for name, value in fields.items())
+            first, *others = messages
             try:
-                return read_reply(await self.post([head, *messages]))
+                return read_reply(await self.post([b"{%b%b" % (head.encode(), first), *others]))
             except RefusedError as error:
-                name = refused_field(error, set(fields) & set(OPTIONAL))
+                name = refused_field(error, fields.keys() & OPTIONAL.keys())
                 if name is None:
                     raise
                 self.refused.add(name)
@@ -181,7 +183,7 @@ class Endpoint:
         """The body of the reply to a request whose body is in pieces. Raises as `request` does."""
         async with self.session.post(
             f"{self.address}/chat/completions",
-            data=one_after_the_other(pieces),
+            data=pieces[0] if len(pieces) == 1 else one_after_the_other(pieces),
             headers={"Content-Length": str(sum(map(len, pieces)))},
             allow_redirects=False,
         ) as response:
@@ -194,38 +196,37 @@ class Endpoint:
                 raise read_refusal(response.status, response.headers, bytes(body))
             return bytes(body)
 
-    def fields(self, question: Question, sampling: Sampling) -> dict[str, Any]:
-        """The fields of a request that servers are known to take or not."""
+    def fields(self, question: Question, sampling: Sampling) -> dict[str, str]:
+        """The fields of a request but its messages, without those that the server refuses; each
+        value in JSON."""
         fields = {
-            "max_tokens": sampling.max_tokens,
-            "seed": sampling.seed,
-            "temperature": sampling.temperature,
+            "model": json.dumps(self.model),
+            "max_tokens": json.dumps(sampling.max_tokens),
+            "seed": json.dumps(sampling.seed),
+            "temperature": json.dumps(sampling.temperature),
         }
         if question.schema:
-            schema = {
-                "name": question.schema.__name__,
-                "schema": json_schema(question.schema),
-                "strict": True,
-            }
-            fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+            fields["response_format"] = response_format(question.schema)
         kept = {name: value for name, value in fields.items() if name not in self.refused}
         if "max_tokens" in self.refused:  # the newer name of the same
-            kept["max_completion_tokens"] = sampling.max_tokens
+            kept["max_completion_tokens"] = fields["max_tokens"]
         return kept
 
     async def messages(self, question: Question) -> list[bytes]:
         """The end of a request in JSON: the question as OpenAI's messages, with images as data
-        URLs. The pieces of one image are the same object in all questions about it."""
+        URLs. Every second piece is an image, the same object in all questions about it."""
         system = json.dumps({"role": "system", "content": question.system}).encode()
         pieces = [b', "messages": [%b, {"role": "user", "content": [' % system]
         for number, part in enumerate(question.parts):
-            comma = b", " if number else b""
+            pieces[-1] += b", " if number else b""
             if isinstance(part, Picture):
                 url = await self.data_url(part)  # needs no escapes
-                pieces += [comma + b'{"type": "image_url", "image_url": {"url": "', url, b'"}}']
+                pieces[-1] += b'{"type": "image_url", "image_url": {"url": "'
+                pieces += [url, b'"}}']
             else:
-                pieces.append(comma + json.dumps({"type": "text", "text": part}).encode())
-        return [*pieces, b"]}]}"]
+                pieces[-1] += json.dumps({"type": "text", "text": part}).encode()
+        pieces[-1] += b"]}]}"
+        return pieces
 
     async def data_url(self, picture: Picture) -> bytes:
         """The data URL of an image, made in a thread, and once for questions near each other.
@@ -294,6 +295,13 @@ class Endpoint:
     def without_key(self, text: str) -> str:
         """A text in one line of bounded length, without the key, which servers repeat."""
         return one_line(text.replace(self.api_key, "[key]") if len(self.api_key) > 3 else text)
+
+
+@cache
+def response_format(form: type[BaseModel]) -> str:
+    """The value of the field that asks for a form of answer, in JSON."""
+    schema = {"name": form.__name__, "schema": json_schema(form), "strict": True}
+    return json.dumps({"type": "json_schema", "json_schema": schema})
 
 
 async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:

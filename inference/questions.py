@@ -190,9 +190,16 @@ class Respondent:
         """What replies to a question are kept under: the SHA-256 of all that determines them."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
         settings = self.model.settings | vars(self.sampling)
-        form = question.schema and json_schema(question.schema)
-        text = json.dumps([question.system, parts, form, settings], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        form = schema_text(question.schema) if question.schema else "null"
+        text = ", ".join(
+            [
+                json.dumps(question.system),
+                json.dumps(parts),
+                form,
+                json.dumps(settings, sort_keys=True),
+            ]
+        )
+        return hashlib.sha256(f"[{text}]".encode()).hexdigest()
 
     async def ask(
         self, question: Question, rejected_rounds: Sequence[int] = (), advice: str = ""
@@ -230,6 +237,12 @@ class Respondent:
 def json_schema(form: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of a form of answer."""
     return form.model_json_schema()
+
+
+@cache
+def schema_text(form: type[BaseModel]) -> str:
+    """The JSON schema of a form of answer as text, the same in each process."""
+    return json.dumps(json_schema(form), sort_keys=True)
 
 
 def in_utf8(text: str) -> str:

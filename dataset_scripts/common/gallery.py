@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from cephalo.cli.files import replacing
-from cephalo.inference.images import as_rgb, shrunk
+from cephalo.inference.data_urls import SHRINK
+from cephalo.inference.images import as_rgb
 
 THUMBNAIL = 560  # pixels, the longer side
 
@@ -68,7 +69,9 @@ def common(values: Iterable[str | None]) -> str | None:
 
 def thumbnail(image: bytes) -> str:
     """A small JPEG of `image` as a data URI."""
-    small = shrunk(as_rgb(Image.open(io.BytesIO(image))), THUMBNAIL)
+    small = as_rgb(Image.open(io.BytesIO(image)))
+    # Whole pixels are averaged first, which takes a fourth of the time of one exact filter.
+    small.thumbnail((THUMBNAIL, THUMBNAIL), SHRINK, reducing_gap=1.0)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -38,7 +38,7 @@ def other_figure(
     only = ((said | asked) & best.keys()) - own_words.keys()
     odds = load_model().score(features(said, asked, own_words, best))
     if len(said) >= FEWEST_SAID and only and odds > LEAST_ODDS:
-        words = ", ".join(sorted(only, key=lambda one: -best[one])[:4])
+        words = ", ".join(sorted(only, key=lambda one: (-best[one], one))[:4])
         return f"{words}: said of another figure of the paper, not of this one"
     return None
 

@@ -45,10 +45,12 @@ def denied(
         if len(said) < 2:
             continue
         for known, told, theirs in all_pieces(passages):
-            shared = said & told
-            if present is not None and not told - UNSPECIFIC <= present:
+            if bool(no) == bool(theirs):  # most of them
                 continue
-            if bool(no) == bool(theirs) or not shared & (no or theirs):
+            shared = said & told
+            if not shared & (no or theirs):
+                continue
+            if present is not None and not told - UNSPECIFIC <= present:
                 continue
             if len(shared) >= max(2, DENIED * len(said)) and shared - UNSPECIFIC - (no or theirs):
                 return f"“{clause[:60].strip()}”", f"“{known[:60].strip()}”"

@@ -310,6 +310,7 @@ def directed_in_all(passages: tuple[str, ...]) -> tuple[Directed, ...]:
     )
 
 
+@lru_cache(maxsize=64)  # an answer is held to its source, and then to what is known
 def directed_in(sentence: str, topic: frozenset[str] = frozenset()) -> tuple[Directed, ...]:
     """The words of a sentence with a direction; `topic` stands for its pronouns."""
     found: list[Directed] = []

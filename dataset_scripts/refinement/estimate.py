@@ -8,7 +8,7 @@ from PIL import Image
 
 from cephalo.dataset_scripts.refinement.documents import part_figures
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
-from cephalo.dataset_scripts.refinement.planning import Item, count_items, plan
+from cephalo.dataset_scripts.refinement.planning import Item, count_by_task, plan
 from cephalo.dataset_scripts.refinement.quotation import source_of
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.second_look import REQUESTS
@@ -28,8 +28,9 @@ def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spendin
 
     What is kept of earlier runs is not asked again, and not known here.
     """
-    asked = count_items(shards, teacher.tasks)
-    talks = sum(count_items(shards, [task]) * task.usual_talks for task in teacher.tasks)
+    counts = count_by_task(shards, teacher.tasks)
+    asked = sum(counts)
+    talks = sum(count * task.usual_talks for count, task in zip(counts, teacher.tasks, strict=True))
     second, judges = 0, []
     if teacher.second_look:
         judges = [judge.model.settings["model"] for judge in teacher.second_look.judges]

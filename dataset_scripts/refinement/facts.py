@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -107,6 +108,16 @@ def facts() -> tuple[Fact, ...]:
     return tuple(found)
 
 
+@cache
+def facts_by_dimension() -> dict[str, list[Fact]]:
+    """The facts whose quantities have a unit, by its dimension."""
+    found = defaultdict(list)
+    for fact in facts():
+        if fact.quantity.unit:
+            found[fact.quantity.unit.dimension].append(fact)
+    return found
+
+
 def known_number(claim: Quantity) -> str | None:
     """The number of a formula that a claim of three digits and more states."""
     size = abs(claim.value)
@@ -137,10 +148,8 @@ def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | No
     Where the `sentences` of the source give the property a value of their own, the text has to say
     that it speaks of another one: "ideal graphite".
     """
-    for fact in facts():
-        if not claim.unit or not comparable(claim, fact.quantity) or not fact.quantity.unit:
-            continue
-        if fact.quantity.unit.dimension != claim.unit.dimension:
+    for fact in facts_by_dimension().get(claim.unit.dimension, ()) if claim.unit else ():
+        if not comparable(claim, fact.quantity):
             continue
         change = replace(claim, change=False)
         spread = fact.within * fact.quantity.unit.factor

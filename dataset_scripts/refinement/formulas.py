@@ -130,8 +130,9 @@ def missing_formula(text: str, source: str) -> str | None:
     elements that a phase is made of. A PDF file may set a formula in pieces, "TiO 2": spaces
     between its pieces do not matter.
     """
-    source = unicodedata.normalize("NFKC", source)
-    for formula in (*formulas(text), *_planes_and_grades(text)):
+    wanted = (*formulas(text), *_planes_and_grades(text))
+    source = unicodedata.normalize("NFKC", source) if wanted else ""
+    for formula in wanted:
         if formula not in COMMON and not _holds(source, formula) and not _known(formula, source):
             return formula
     return None

@@ -60,13 +60,13 @@ def context(before: str, text: str, end: int, united: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"change": bool(_CHANGE.search(before))}
     if near := _BEFORE.search(before):
         told["approximate"] = near.lastgroup
-    if _SPREAD.search(before):
+    if _SPREAD.search(before[-5:]):  # the longest with spaces
         told["kind"] = "spread"
     if united:
         return told
     if _ORDERS.match(text, end):
         told["kind"] = "orders"
-    elif is_times(text, end) or _FACTOR_OF.search(before):
+    elif is_times(text, end) or is_factor(before):
         told["kind"] = "times"
     elif (noun := _NOUN.match(text, end)) and noun["noun"].lower() not in _FUNCTION_WORDS:
         told["noun"] = noun["noun"].lower()
@@ -80,4 +80,4 @@ def is_times(text: str, end: int) -> bool:
 
 def is_factor(before: str) -> bool:
     """Whether a factor is named before a number: "by a factor of"."""
-    return bool(_FACTOR_OF.search(before))
+    return "factor" in before.lower() and bool(_FACTOR_OF.search(before))

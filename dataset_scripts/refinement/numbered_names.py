@@ -47,11 +47,11 @@ def is_in_name(text: str, start: int, end: int, digits: str) -> bool:
     `digits` are those of the number, which may begin with a sign.
     """
     before = text[max(start - 48, 0) : start] + ("-" if text[start] == "-" else "")
-    if _SLASHED.search(before):
+    if "/" in before[-3:] and (_SLASHED.search(before) or _FACTOR.search(before)):
         return True
-    if _FACTOR.search(before) or _REFERENCE.search(before) or _GRADE.search(before):
+    if _REFERENCE.search(before) or _GRADE.search(before):
         return True
-    hyphened = _HYPHENED.search(before)
+    hyphened = "-" in before[-2:] and _HYPHENED.search(before)
     if hyphened and (hyphened["word"] or "").lower() not in _JOINING:
         return True
     if len(digits) in (3, 4) and digits.isdigit() and _GRADED.match(text, end):

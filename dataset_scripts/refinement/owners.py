@@ -63,6 +63,9 @@ _STOP = re.compile(
 )
 
 
+_NAMED = re.compile(r"\w.*[A-Z]|[A-Z].*\d")
+
+
 @dataclass(frozen=True)
 class Owned:
     """A quantity with the stems that stand with it.
@@ -207,9 +210,7 @@ def owned_in_all(passages: tuple[str, ...]) -> tuple[Owned, ...]:
 
 def named_in(sentence: str) -> frozenset[str]:
     """The stems of the names in a sentence (HAT-CN, LiFePO4/graphene), of which the next go on."""
-    return frozenset().union(
-        *(word.stems for word in words(sentence) if re.search(r"\w.*[A-Z]|[A-Z].*\d", word.text))
-    )
+    return frozenset().union(*(word.stems for word in words(sentence) if _NAMED.search(word.text)))
 
 
 def owned_in(

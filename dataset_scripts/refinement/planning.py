@@ -55,9 +55,10 @@ def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
 
 def count_items(shards: list[Path], tasks: Iterable[Task]) -> int:
     """The most questions that `plan` makes of shards of one document each."""
-    total = 0
-    for shard in shards:
-        rows = count_rows([shard])
-        for task in tasks:
-            total += rows if task.figures == 1 else rows // 2
-    return total
+    return sum(count_by_task(shards, tasks))
+
+
+def count_by_task(shards: list[Path], tasks: Iterable[Task]) -> list[int]:
+    """The most questions of each task that `plan` makes of shards of one document each."""
+    rows = [count_rows([shard]) for shard in shards]
+    return [sum(rows) if task.figures == 1 else sum(one // 2 for one in rows) for task in tasks]

@@ -36,6 +36,8 @@ _NUMBER = re.compile(
     rf"|(?<=\b10)(?:\s?\^\s?\{{?(?P<alone>-?\d{{1,2}})\}}?|(?P<high>[⁻⁺]?[{SUPERSCRIPTS}]{{1,2}})"
     r"|(?P<flat>-[1-9](?![\d.]|\s?(?:-|to\b))))(?!\d))?"
 )
+_DIGIT = re.compile(r"\d")
+_AHEAD = 3  # characters of a number that may stand before its first digit: "- .5"
 GAP = re.compile(
     r"\s*(?:-|(?:down |up )?to|and|or|(?:out )?of|,|, and|, or"
     r"|versus|vs\.?|against|through|/|±|\+/-|\+-|:|;|→"
@@ -93,7 +95,7 @@ class Quantity:
         return self.kind == "value" and self.unit is None and whole
 
 
-@lru_cache(maxsize=1024)  # one source is asked about for every text on it
+@lru_cache(maxsize=4096)  # one paper is asked about for every text on its figures
 def parse(text: str) -> tuple[Quantity, ...]:
     """The quantities of a text in their order, those in digits and those in words."""
     folded = fold(text)
@@ -234,7 +236,7 @@ RAISED_CHARACTERS = SUPERSCRIPTS + "⁻⁺₀₁₂₃₄₅₆₇₈₉"
 def _in_digits(text: str) -> Iterator[Quantity]:
     planes = [match.span() for match in PLANE.finditer(text)]
     position = 0
-    while match := _NUMBER.search(text, position):
+    while match := _next_number(text, position):
         start, position = match.start(), match.end()
         if any(first <= start < last for first, last in planes):
             continue
@@ -257,6 +259,12 @@ def _in_digits(text: str) -> Iterator[Quantity]:
             unit(named.group()) if named else None,
             **context(text[max(start - _BEFORE, 0) : start], text, end, bool(named)),
         )
+
+
+def _next_number(text: str, position: int) -> re.Match | None:
+    """The first match of _NUMBER from `position` on, looked for where digits are."""
+    digit = _DIGIT.search(text, position)
+    return _NUMBER.search(text, max(position, digit.start() - _AHEAD)) if digit else None
 
 
 def _value(match: re.Match) -> tuple[float, float]:

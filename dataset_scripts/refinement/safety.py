@@ -60,6 +60,10 @@ _ALWAYS = [
         r"\b(?:without|before)\s+(?:discharging|earthing|grounding|cooling|venting|unplugging)\b",
     )
 ]
+# Any of them, each of which begins with a word: one search tells of most answers that none does.
+_ANY = re.compile(
+    rf"\b(?=\w)(?:{'|'.join(f'(?:{one.pattern})' for one in _ALWAYS)})", re.IGNORECASE
+)
 _ACID = (
     r"(?:(?:nitric|sulph?uric|hydrochloric|hydrofluoric|perchloric|acetic|concentrated)\s+acid"
     r"|HNO3|H2SO4|HCl|HF|HClO4|aqua regia|acids?)"
@@ -132,7 +136,7 @@ _DOING = re.compile(
 def unsafe_instruction(answer: str) -> str | None:
     """The first instruction of an answer that endangers who follows it, in a line."""
     every = sentences(answer)
-    for sentence in every:
+    for sentence in every if _ANY.search(answer) else ():
         for pattern in _ALWAYS:
             match = pattern.search(sentence)
             if match and not _WARNING.search(sentence):

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
@@ -113,9 +114,13 @@ def kinds_of(figure: Figure) -> list[str]:
     """The kinds of picture that a figure's label and caption tell of; empty where none."""
     label = (figure["kind"] or "").lower()
     named = [label] if label not in PLAIN_KINDS and label.isalpha() else []
-    return named + [
-        name for name, cues in KIND_OF_CAPTION.items() if cues.search(figure["caption"])
-    ]
+    return [*named, *kinds_in(figure["caption"])]
+
+
+@lru_cache(maxsize=64)  # one figure is asked about many times
+def kinds_in(caption: str) -> tuple[str, ...]:
+    """The kinds of picture that a caption tells of."""
+    return tuple(name for name, cues in KIND_OF_CAPTION.items() if cues.search(caption))
 
 
 def kind_line(figures: list[Figure]) -> str:

@@ -5,6 +5,8 @@ Shares keep what they are shares of: wt%, at%, vol% and mol% are four units, and
 """
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -195,8 +197,17 @@ def plural(words: str) -> str:
 _SYMBOLS, _NAMES = _symbols(), _words()
 
 
-def _alternatives(names: dict[str, str]) -> str:
-    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+def _alternatives(names: Iterable[str]) -> str:
+    """A pattern of any of some names, the longest that fits. A trie: each letter of a text is
+    compared with the next letters of names, and not with one name after the other."""
+    ends = defaultdict(list)
+    for name in names:
+        if name:
+            ends[name[0]].append(name[1:])
+    if not ends:
+        return ""
+    rest = "|".join(re.escape(first) + _alternatives(after) for first, after in ends.items())
+    return f"(?:{rest})" + ("?" if "" in names else "")
 
 
 _EXPONENT = rf" -[1-3](?![\d.])|\^?\{{?-?(?:1/2|0\.5|\d)\}}?(?!\d)|[⁻]?[{SUPERSCRIPTS}]"
