@@ -54,6 +54,7 @@ NOT_PROSE = re.compile(
 _TITLE = re.compile(r"[A-Z\d].*[^.,;:!?\u3002-]\s*$")
 _PLAIN_TITLE = re.compile(r"[-\u2013\u2022]?\s?[A-Z][^.;:!?\u3002]*[^.,;:!?\u3002-]\s*$")
 _NUMBERED = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?\s+[A-Z][a-z]")
+_NUMBERED_ROW = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,3}\.?\s+[A-Z]")  # "3.3. Risk Group Analysis."
 FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
 # Words that only the beginning of a sentence writes with a capital.
 BEGINNING = re.compile(
@@ -85,6 +86,9 @@ class Parameters:
     short: float = 0.4  # of a paragraph's width, by which a row within a sentence ends early
     hole_rows: int = 4  # lines of a paragraph whose edges are known
     same_size: float = 0.2  # points by which the rows of a paragraph differ in size
+    across: float = 0.3  # of a paragraph's width, of the end that a row across it may lack
+    beyond: float = 5.0  # font sizes, by which a row across columns reaches out of a paragraph
+    next_row: float = 1.3  # distances of baselines to the next row of a paragraph, at most
     names: float = 0.35  # of the words begin in lower case; lists of names have fewer
     name_words: int = 4  # fewer are not judged
 
@@ -121,6 +125,8 @@ def main_matter(
             same = own and column_of(own[-1], page) == column_of(block, page)
             if last and (headed or _begins(new.lines[0].text, known)):
                 _end_sentence(last, END)
+            elif last and FINISHED.search(last.lines[-1].text) and _NUMBERED_ROW.match(new.lines[0].text):
+                last.lines[-1] = replace(last.lines[-1], text=last.lines[-1].text + END)
             elif last and _REST.match(new.lines[0].text) and FINISHED.search(last.lines[-1].text):
                 last.lines[-1] = replace(last.lines[-1], text=last.lines[-1].text + END)
             elif last and between and same:
@@ -129,7 +135,7 @@ def main_matter(
             last, between, headed = new, False, False
         kept.append(own)
     for page, own in zip(pages, kept, strict=True):
-        _end_lost(page, own)
+        _end_lost(page, own, body)
     return kept
 
 
@@ -160,12 +166,18 @@ def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:
     return bool(title and set_off and min(map(abs, aside)) < P.heading_end * body.size)
 
 
-def _end_lost(page: PageContent, blocks: list[Block]) -> None:
-    """Put GAP where a block's last sentence goes on, in the content of the page, in no block."""
+def _end_lost(page: PageContent, blocks: list[Block], body: TypeProfile) -> None:
+    """Put GAP where a block's last sentence goes on in no block.
+
+    It does so in the content of the page, or in the next row where that was read as one with what
+    stands beside it in another column.
+    """
     starts = {line.span[0]: line for line in page.lines}
     kept = {line.span[0] for block in blocks for line in block.lines}
     for block in blocks:
         last = block.lines[-1]
+        if any(_is_across(line, block, body) for line in page.lines if line.span[0] not in kept):
+            _end_sentence(block, GAP)
         near = range(last.span[1] + 1, last.span[1] + 5)  # as in `Line.continues`
         after = next((starts[k] for k in near if k in starts), None)
         if after is None or after.span[0] in kept or after.font != last.font:
@@ -173,6 +185,15 @@ def _end_lost(page: PageContent, blocks: list[Block]) -> None:
         divided = last.text[-1:] in (DIVIDED, COMPOUND)
         if (after.text[:1].islower() or divided) and abs(after.size - last.size) < P.same_size:
             _end_sentence(block, GAP)
+
+
+def _is_across(line: Line, block: Block, body: TypeProfile) -> bool:
+    """Whether a line is the next row of a block, and begins or ends far outside of it."""
+    x0, _, x1, y1 = block.box
+    step = line.box[3] - y1
+    covers = line.box[0] < x0 + body.size and line.box[2] > x1 - P.across * (x1 - x0)
+    beyond = line.box[0] < x0 - P.beyond * body.size or line.box[2] > x1 + P.beyond * body.size
+    return bool(covers and beyond and 0 < step < P.next_row * body.leading)
 
 
 def with_holes(lines: list[Line], body: TypeProfile, others: Sequence[Line] = ()) -> list[Line]:

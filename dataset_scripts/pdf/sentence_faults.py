@@ -57,6 +57,7 @@ _TH = re.compile(
     r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
+_NUCLEUS = re.compile(r"((?:^|[\s(/])[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) (?=[A-Z][a-z]?(?:[ ,;.)–-]|$))")
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -113,6 +114,10 @@ _CAPITALS = re.compile(
 )
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
+# A numbered heading in the row of its paragraph: "3.3. Risk Group Analysis. To analyse".
+_RUN_IN = re.compile(
+    r"^(?:\d{1,2}(?:\.\d{1,2}){1,3}\.?|[A-Z]\.\d{1,2}(?:\.\d{1,2})?\.?)\s[A-Z][^.!?]{2,100}[.:]\s(?=[A-Z(])"
+)
 _UNEQUAL = re.compile(r"(?<=\s)/=(?=\s)")  # as TeX sets it: a slash and an equals sign
 _MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
 # What stood around the numbers of references: "by Staelens (²³, and)", "the architecture from,".
@@ -138,7 +143,7 @@ def set_right(text: str) -> str:
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
     text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
-    text = _ADDRESS.sub(lambda match: match[1] or "", text)
+    text = _ADDRESS.sub(lambda match: match[1] or "", _NUCLEUS.sub(r"\1", text))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 
 
@@ -151,6 +156,11 @@ def _composed(match: re.Match[str]) -> str:
 def without_heading(sentence: str) -> str:
     """A sentence without the heading, or the sentence that broke off, that runs on into it."""
     return _RUN_ON.sub("", _CAPITALS.sub("", sentence))
+
+
+def without_numbered_heading(paragraph: str) -> str:
+    """A paragraph without the numbered heading that stands in its first row."""
+    return _RUN_IN.sub("", paragraph)
 
 
 def is_damaged(sentence: str) -> bool:
