@@ -31,7 +31,7 @@ from cephalo.dataset_scripts.pdf.sentence_faults import (
     is_damaged,
     set_right,
     without_heading,
-    without_numbered_heading,
+    without_number,
 )
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
@@ -48,7 +48,8 @@ from cephalo.dataset_scripts.pdf.words import (
 _NOTICE = re.compile(
     r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
     r"all rights reserved|\blicensee\b|copyright \(?(?:c\)|©|\d{4})|© ?\d{4}|"
-    r"(?:equally|jointly) to this work",
+    r"(?:equally|jointly) to this work|declared? (?:that )?(?:there (?:are|were) |they have )?no "
+    r"(?:potential |known )?(?:conflicts? of|competing)",
     re.I,
 )
 _CONTACT = re.compile(r"\S@[^\s@]{1,250}\.\w|https?://orcid")
@@ -83,6 +84,8 @@ class Parameters:
     least_chars: int = 60  # a paragraph of fewer has no whole sentence of use
     letters: float = 0.75  # of the characters; formulas and tables have fewer
     cover_pages: int = 3  # of a document; in a shorter one each page may have its own fonts
+    least_run: int = 2  # sentences between two that were lost; one alone speaks of these
+    most_lost: float = 0.5  # of a paragraph's sentences; what is left of more is no text
     latin: float = 0.5  # of the letters; in other scripts words do not begin in lower case
     single: float = 0.2  # of the words are one sign; formulas have more
     lower: float = 0.5  # of the words begin in lower case; references and names have fewer
@@ -103,7 +106,9 @@ def find_passages(
     """The rows of TEXT of a document whose columns `document` has, in reading order.
 
     `file` are the pages as pdfium reads them, to see which characters are raised. `told` counts
-    the sentences that were "kept", and those left out by the reason.
+    the sentences that were "kept", and those left out by the reason: "cut off" by the edge of
+    their paragraph, "damaged", "misread" by OCR, "remnants" of a paragraph that lost others, and
+    "notices".
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
     blocks = [
@@ -140,6 +145,7 @@ def prose(
     told: Counter[str] | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
+    told = Counter() if told is None else told
     blocks = without_line_numbers(blocks)
     vocabulary = vocabulary_of(line.text for line in _in_order(pages, blocks, body))
     matter = main_matter(pages, without_cover(blocks, body), body, vocabulary.known)
@@ -149,8 +155,11 @@ def prose(
         if scan.is_read(paragraph) and is_prose(paragraph):
             text = with_ligatures(without_citations(paragraph), vocabulary)
             text = with_spaces(without_lost_spaces(text, vocabulary), vocabulary)
-            text = with_initial(without_numbered_heading(text), vocabulary)
-            for run in whole_sentences(text, told, vocabulary, page in scans):
+            text = with_initial(without_number(text), vocabulary)
+            lost = told["damaged"] + told["misread"]
+            runs = whole_sentences(text, told, vocabulary, page in scans)
+            lost = told["damaged"] + told["misread"] - lost
+            for run in without_remnants(runs, lost, told):
                 if len(run) >= P.least_chars:  # less is a heading before its text
                     yield page, run
 
@@ -267,6 +276,24 @@ def whole_sentences(
             told["kept"] += 1
             runs[-1].append(part)
     return [" ".join(run) for run in runs if any(map(FINISHED.search, run))]
+
+
+def without_remnants(runs: list[str], lost: int, told: Counter[str]) -> list[str]:
+    """The runs of a paragraph that hold together, although `lost` of its sentences are left out.
+
+    A single sentence speaks of what was lost beside it, and of a paragraph of formulas only
+    pieces of the thought are left. `told` counts the sentences, see `find_passages`.
+    """
+    if not lost:
+        return runs
+    counts = [len(sentences(run)) for run in runs]
+    whole = [run for run, count in zip(runs, counts, strict=True) if count >= P.least_run]
+    kept = sum(count for count in counts if count >= P.least_run)
+    if lost > P.most_lost * (kept + lost):
+        whole, kept = [], 0
+    told["kept"] -= sum(counts) - kept
+    told["remnants"] += sum(counts) - kept
+    return whole
 
 
 def _is_notice(sentence: str) -> bool:

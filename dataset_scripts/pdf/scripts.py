@@ -40,7 +40,7 @@ _RESIDUE = re.compile(
     r"|Val)$"
 )
 # A short word, of which no power is taken that is as high as the number of a reference.
-_SHORT_WORD = re.compile(r"(?<![^\W\d_])[a-z]{2,3}$")
+_SHORT_WORD = re.compile(r"(?<![^\W\d_])[a-z]{2,3}$|[a-z]['\u2019]s$")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
 # No bases of an exponent of two digits: "the 1990s", "No. 530", "GaN", "MoS2".
@@ -48,13 +48,17 @@ _NO_BASE = re.compile(
     r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[a-z]{3}s$|(?:[A-Z][a-z]?\d{0,2}){2,}$"
 )
 # "Al2O3", "SiC": no number stands raised behind a compound but a citation; "IR" may be a product.
-_COMPOUND = re.compile(r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){2,}$")
+_COMPOUND = re.compile(
+    r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){2,}$"
+    r"|[A-Z][a-z]?[x\d\u2212+-]{1,4}[A-Z][a-z]?(?:[A-Z][a-z]?)?\d{1,2}$"
+)
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 # A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
 _UNITS = r"(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
 _VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
+_UNIT_ROW = re.compile(_UNITS)  # that begins with the unit of a value in the row before
 _LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word
 _POWERED = re.compile(r"(?:[kcmn\u00b5\u03bc]?m|\u00c5|s|K)$")
 _MOST_POWER = 4  # of a unit: K⁴
@@ -249,7 +253,7 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
     if run.kind == "over":
         return GAP
     both = _POWER_CITED.fullmatch(script) if run.kind == "raised" else None
-    if both and _VALUE.search(before):
+    if both and (_VALUE.search(before) or _UNIT_ROW.match(before)):
         power = _written(run, both[1], space, "")
         return f"{power}{MARK}{both[2]}{MARK}"
     if run.kind == "fraction":

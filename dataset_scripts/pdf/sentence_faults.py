@@ -69,6 +69,8 @@ _ALONE = re.compile(
     rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
     r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
+# "Q>": the transposed Q, whose sign comes as the code that it has in its font.
+_TRANSPOSED = re.compile(r"(?<![\w<])[A-ZΑ-Ω]>(?=[A-ZΑ-Ω\s,.)])")
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 # A sentence that begins within another: the end of that is lost.
 _WITHIN = re.compile(
@@ -114,9 +116,9 @@ _CAPITALS = re.compile(
 )
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
-# A numbered heading in the row of its paragraph: "3.3. Risk Group Analysis. To analyse".
-_RUN_IN = re.compile(
-    r"^(?:\d{1,2}(?:\.\d{1,2}){1,3}\.?|[A-Z]\.\d{1,2}(?:\.\d{1,2})?\.?)\s[A-Z][^.!?]{2,100}[.:]\s(?=[A-Z(])"
+# The number of a heading in the row of its paragraph: "3.3. Risk Group Analysis. To analyse".
+_HEADING_NUMBER = re.compile(
+    r"^(?:\d{1,2}(?:\.\d{1,2}){1,3}|[A-Z]\.\d{1,2}(?:\.\d{1,2})?)\.?\s(?=[A-Z][^.!?]{2,100}[.:]\s[A-Z(])"
 )
 _UNEQUAL = re.compile(r"(?<=\s)/=(?=\s)")  # as TeX sets it: a slash and an equals sign
 _MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
@@ -158,9 +160,9 @@ def without_heading(sentence: str) -> str:
     return _RUN_ON.sub("", _CAPITALS.sub("", sentence))
 
 
-def without_numbered_heading(paragraph: str) -> str:
-    """A paragraph without the numbered heading that stands in its first row."""
-    return _RUN_IN.sub("", paragraph)
+def without_number(paragraph: str) -> str:
+    """A paragraph without the number of the heading that stands in its first row."""
+    return _HEADING_NUMBER.sub("", paragraph)
 
 
 def is_damaged(sentence: str) -> bool:
@@ -174,7 +176,7 @@ def is_damaged(sentence: str) -> bool:
         or _SAME.search(sentence)
     ):
         return True
-    if _AROUND.search(sentence) or _MISREAD.search(sentence):
+    if _TRANSPOSED.search(sentence) or _AROUND.search(sentence) or _MISREAD.search(sentence):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True

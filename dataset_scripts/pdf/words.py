@@ -15,6 +15,7 @@ _OFTEN = 2  # times that a document writes a word of its own
 _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
 _LONGEST = 40  # letters; more are no word
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
+_SHORT_BEFORE = re.compile(r"the|and|with|from|that|which")
 _LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
 _LIGATURE = re.compile("ff[il]?|f[ilt]?")
 _WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-eg-z]{0,40}f)[a-z]{4,40}(?![\w-])")
@@ -158,6 +159,13 @@ def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
     """Whether an unknown word is one of the language with a short one before or after it."""
     if len(token) > _LONGEST or vocabulary.words[token] > _OFTEN:
         return False
+    before = _SHORT_BEFORE.match(token)  # "andmethods"
+    if (
+        before
+        and len(token) - before.end() >= _LEAST_JOINED
+        and token[before.end() :] in vocabulary.known
+    ):
+        return True
     return any(
         len(token[:place]) >= _LEAST_JOINED
         and token[:place] in vocabulary.known
