@@ -184,6 +184,8 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     begin = head.rpartition("-")[2]
     if begin != head and begin in _WITHIN_COMPOUNDS:  # "face-to-face"
         return "-"
+    if "-" in tail and tail.partition("-")[0] in _WITHIN_COMPOUNDS:  # "stay-at-home"
+        return "-"
     if begin != head and begin not in vocabulary.known and begin + tail in vocabulary.known:
         return ""  # "graphene-reinforced", parted within its last word
     if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):

@@ -133,7 +133,9 @@ def main_matter(
             first = new.lines[0].text
             if last and (headed or _begins(first, known)):
                 _end_sentence(last, END)
-            elif last and finished and (_REST.match(first) or _NUMBERED_ROW.match(first)):
+            elif last and not finished and _is_aside(new, last):
+                _end_sentence(last, GAP)
+            elif last and finished and (_REST.match(first) or _heads_row(new.lines[0])):
                 last.lines[-1] = replace(last.lines[-1], text=last.lines[-1].text + END)
             elif last and between and same:
                 _end_sentence(last, GAP)
@@ -158,6 +160,18 @@ def _begins(text: str, known: frozenset[str]) -> bool:
     return bool(BEGINNING.match(text)) or bool(
         word and word[0].lower() in known and not _CITED.match(text)
     )
+
+
+def _heads_row(line: Line) -> bool:
+    """Whether the first row of a block begins with its heading, by its number or its face."""
+    faced = line.lead != line.font and line.text[:1].isupper()
+    return faced or bool(_NUMBERED_ROW.match(line.text))
+
+
+def _is_aside(block: Block, last: Block) -> bool:
+    """Whether a block stands apart from the one before it: a box of other type beside the text."""
+    fonts = {line.font for line in block.lines}
+    return len(block.lines) > 1 and fonts.isdisjoint({line.font for line in last.lines})
 
 
 def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:

@@ -228,7 +228,7 @@ def without_citations(text: str) -> str:
     text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", _CLOSED, text)
     text = _RAISED.sub(_CLOSED, _CITATION.sub(_cited, text))
     # In French a space stands before ":" and ";".
-    closed = re.sub(rf"\s+(?=[,)]|\.(?!\d))|\s*{_CLOSED}\s*(?=[.,;:)])", "", text)
+    closed = re.sub(rf"\s+(?=[,)]|\.(?!\d))|(?<=\d)\s(?=\.\d)|\s*{_CLOSED}\s*(?=[.,;:)])", "", text)
     closed = re.sub(r"(?<=\()[\s,;]+|(?<=\w)[,;](?=\))", "", closed.replace(_CLOSED, ""))
     closed = set_right(closed)
     return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."

@@ -39,6 +39,7 @@ _RESIDUE = re.compile(
     r"(?<![^\W\d_])(?:A(?:la|rg|sn|sp)|Cys|Gl[nuy]|His|Ile|L(?:eu|ys)|Met|P(?:he|ro)|Ser|T(?:hr|rp|yr)"
     r"|Val)$"
 )
+_HYBRID = re.compile(r"(?<![^\W\d_])sp$")  # orbitals: "sp²-hybridized"
 # A short word, of which no power is taken that is as high as the number of a reference.
 _SHORT_WORD = re.compile(r"(?<![^\W\d_])[a-z]{2,3}$|[a-z]['\u2019]s$")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
@@ -56,7 +57,7 @@ _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 # A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
-_UNITS = r"(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
+_UNITS = r"(?:(?!(?:for|of|and|the|in|to|at|as|is|or|by|on|was|are)\b)[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
 _VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
 _UNIT_ROW = re.compile(_UNITS)  # that begins with the unit of a value in the row before
 _LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word
@@ -270,7 +271,7 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
     if _is_nucleus(script, after) and (space or _BEFORE_NUCLEUS.search(before)):
         parted = space or (" " if before[-1:].isalnum() or before[-1:] in ".,;:" else "")
         return f"{parted}{script.translate(_SUPERSCRIPTS)}"
-    if script.isdecimal() and _RESIDUE.search(before):
+    if script.isdecimal() and (_RESIDUE.search(before) or _HYBRID.search(before)):
         return script.translate(_SUPERSCRIPTS)
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
     no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))

@@ -58,6 +58,8 @@ _TH = re.compile(
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
 _NUCLEUS = re.compile(r"((?:^|[\s(/])[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) (?=[A-Z][a-z]?(?:[ ,;.)–-]|$))")
+_ARGUMENT = re.compile(r"(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹]) (?=\(\d)|(?<=\.\.\.) (?=[\])])")  # "χ² (1)", "[... ]"
+_ACCENTED = re.compile(r"(?<=\b[A-Z]) (?=[à-öø-ÿ][a-zà-ÿ])")  # "R ätzel"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -126,8 +128,9 @@ _MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
 _AROUND = re.compile(
     r"\([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+,\s|&,|\sand\)|\b(?:from|of|with)[,;]"
 )
-# As the text layers of old scans have it: "re~pective1y", "chloride^.'^", "the ratio r,, is".
-_MISREAD = re.compile(r"~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
+# As text layers have it: "$ 5 %" for "≥ 5 %", and those of old scans "re~pective1y", "chloride^.'^",
+# "the ratio r,, is".
+_MISREAD = re.compile(r"(?:^|[\s(,;])\$ \d|~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -146,6 +149,7 @@ def set_right(text: str) -> str:
     text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
     text = _ADDRESS.sub(lambda match: match[1] or "", _NUCLEUS.sub(r"\1", text))
+    text = _ACCENTED.sub("", _ARGUMENT.sub("", text))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 
 

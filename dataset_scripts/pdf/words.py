@@ -15,7 +15,9 @@ _OFTEN = 2  # times that a document writes a word of its own
 _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
 _LONGEST = 40  # letters; more are no word
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
-_SHORT_BEFORE = re.compile(r"the|and|with|from|that|which")
+_SHORT_BEFORE = re.compile(
+    r"the|and|with|from|that|which|has|have|had|was|were|are|not|(?:or|of|to|is|as|by)(?=[a-z]{6})"
+)
 _LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
 _LIGATURE = re.compile("ff[il]?|f[ilt]?")
 _WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-eg-z]{0,40}f)[a-z]{4,40}(?![\w-])")
