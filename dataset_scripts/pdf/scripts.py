@@ -57,7 +57,8 @@ _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 # A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
-_UNITS = r"(?:(?!(?:for|of|and|the|in|to|at|as|is|or|by|on|was|are)\b)[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
+_NO_UNIT = r"(?!(?:for|of|and|the|in|to|at|as|is|or|by|on|was|are)\b)"
+_UNITS = rf"(?:{_NO_UNIT}[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{{1,3}}[\s\u00b7/]?){{1,3}}$"
 _VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
 _UNIT_ROW = re.compile(_UNITS)  # that begins with the unit of a value in the row before
 _LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word

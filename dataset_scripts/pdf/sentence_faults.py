@@ -128,7 +128,7 @@ _MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
 _AROUND = re.compile(
     r"\([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+,\s|&,|\sand\)|\b(?:from|of|with)[,;]"
 )
-# As text layers have it: "$ 5 %" for "≥ 5 %", and those of old scans "re~pective1y", "chloride^.'^",
+# As text layers have it: "$ 5 %" for "≥ 5 %", and of old scans "re~pective1y", "chloride^.'^",
 # "the ratio r,, is".
 _MISREAD = re.compile(r"(?:^|[\s(,;])\$ \d|~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
