@@ -151,6 +151,18 @@ def test_a_transposed_matrix_that_was_read_as_greater():
 
 
 @pytest.mark.parametrize(
+    "sentence",
+    [
+        "There is no pole at all in the.",
+        "It is given by [16, 17] where q is small.",
+        "In Fig. the loss rises.",
+    ],
+)
+def test_a_sentence_that_lost_a_symbol(sentence):
+    assert is_damaged(sentence)
+
+
+@pytest.mark.parametrize(
     ("text", "clean"),
     [
         ("a correlation of .10 was", "a correlation of .10 was"),

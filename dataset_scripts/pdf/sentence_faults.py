@@ -72,6 +72,11 @@ _ALONE = re.compile(
     r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
 # "Q>": the transposed Q, whose sign comes as the code that it has in its font.
+# Where a symbol or a display formula stood: "no pole in the.", "is given by where", "In Fig. the".
+_LOST_SYMBOL = re.compile(
+    r"\b(?:the|our|their)[.,;](?=\s|$)|\bgiven by (?:\[[\d, \u2013-]{1,20}\] )?where\b"
+    r"|\bFigs?\. (?:the|is|are|shows?)\b"
+)
 _TRANSPOSED = re.compile(r"(?<![\w<])[A-ZΑ-Ω]>(?=[A-ZΑ-Ω\s,.)])")
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 # A sentence that begins within another: the end of that is lost.
@@ -180,7 +185,12 @@ def is_damaged(sentence: str) -> bool:
         or _SAME.search(sentence)
     ):
         return True
-    if _TRANSPOSED.search(sentence) or _AROUND.search(sentence) or _MISREAD.search(sentence):
+    if (
+        _LOST_SYMBOL.search(sentence)
+        or _TRANSPOSED.search(sentence)
+        or _AROUND.search(sentence)
+        or _MISREAD.search(sentence)
+    ):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True
