@@ -1,5 +1,7 @@
 """Lines that are joined into text: which hyphens at their ends stay."""
 
+from dataclasses import replace
+
 import pytest
 from pdf_samples import FULL, LEFT, SENTENCE, Sheet
 
@@ -48,10 +50,17 @@ BODY = [
         ("it is can", "not be", ""),
         ("the CHARACTERI", "ZATION of", ""),
         ("see RI ", "Retention", "- "),
+        ("a face-to", "face talk", "-"),
+        ("onde observam", "-se duas", ""),  # Portuguese repeats the hyphen
     ],
 )
 def test_what_stands_between_two_parts(before, after, link):
     assert link_of(before, after, read_vocabulary(BODY)) == link
+
+
+def test_a_compound_that_is_parted_within_its_last_word():
+    vocabulary = replace(read_vocabulary(BODY), known=frozenset(["reinforced", "forced"]))
+    assert link_of("a graphene-rein", "forced epoxy", vocabulary) == ""
 
 
 def test_words_that_a_hyphen_cuts_off_are_no_words():

@@ -33,6 +33,17 @@ def set_row(paper: Paper, x: float, y: float, parts: list[tuple[str, bool]]) -> 
         ([("It was found,", 0), ("5,7", 1), (" and lost.", 0)], "It was found, and lost."),
         ([("It was found", 0), (",", 1), (" and lost.", 0)], "It was found, and lost."),
         ([("The values of X65 rose.", 0)], "The values of X65 rose."),
+        ([("All ", 0), ("1", 1), ("H NMR spectra.", 0)], "All ¹H NMR spectra."),
+        ([("Also (", 0), ("13", 1), ("C) and ", 0), ("19", 1), ("F.", 0)], "Also (¹³C) and ¹⁹F."),
+        ([("It has 10", 0), ("12", 1), (" C in all.", 0)], "It has 10¹² C in all."),
+        (
+            [("Bound to Tyr", 0), ("369", 1), (" and Arg", 0), ("381", 1), (".", 0)],
+            "Bound to Tyr³⁶⁹ and Arg³⁸¹.",
+        ),
+        ([("The other leg", 0), ("39", 1), (" rests.", 0)], "The other leg rests."),
+        ([("By Egger\u2019s", 0), ("24", 1), (" test.", 0)], "By Egger\u2019s test."),
+        ([("On 5 km", 0), ("2", 1), (" of it.", 0)], "On 5 km² of it."),
+        ([("mA g", 0), ("-182", 1), (" in all.", 0)], "mA g⁻¹ in all."),
         ([("At 18 W m", 0), ("-2", 1), (" K", 0), ("-1", 1), (".", 0)], "At 18 W m⁻² K⁻¹."),
     ],
 )

@@ -56,8 +56,10 @@ def part_furniture(pages: "list[PageContent]") -> None:
     places = [
         list(map(tuple, np.rint(page.boxes / P.graphic_bin).astype(int).tolist())) for page in pages
     ]
-    for own, drawn in zip(keys, places, strict=True):
-        texts.update(set(own))
+    told: set[tuple] = set()  # a page in two frames has each of its lines in both
+    for page, own, drawn in zip(pages, keys, places, strict=True):
+        texts.update(key for key in set(own) if (page.number, key) not in told)
+        told |= {(page.number, key) for key in own}
         boxes.update(set(drawn))
     often = max(P.least_pages, P.share * len(pages)) if len(pages) > 2 else 2
     for page, own, drawn in zip(pages, keys, places, strict=True):

@@ -60,6 +60,7 @@ _SUFFIXES = _words(
     "ion rate able ally ring sing ling ted man men age ant ate the her his act art end ear ing are "
     "and line out not more over most"
 )
+_WITHIN_COMPOUNDS = _words("to of and in the on by at or for")
 _BEFORE_PARTICIPLES = ("well", "ill", "so")  # "well-established", "so-called"
 _AS = _words(  # after "as-"
     "received prepared cast grown spun built drawn is synthesized synthesised deposited solidified "
@@ -162,6 +163,8 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     `before` is the line without the hyphen, `after` the next.
     """
     last, first = _LAST.search(before[-_LONGEST:])[0], _FIRST.match(after)
+    if after[:1] in _HYPHENS and after[1:2].isalpha() and last:
+        return ""  # Portuguese repeats the hyphen of "observam-se" in the next row
     if first is None or not last:
         return "-" if last and after[:1] in "([" else "- "
     head, tail = (part.casefold().replace("\u2010", "-") for part in (last, first[0]))
@@ -178,6 +181,13 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
         return "-" if kept > joined else ""
     if head + tail in vocabulary.known:
         return ""
+    begin = head.rpartition("-")[2]
+    if begin != head and begin in _WITHIN_COMPOUNDS:  # "face-to-face"
+        return "-"
+    if "-" in tail and tail.partition("-")[0] in _WITHIN_COMPOUNDS:  # "stay-at-home"
+        return "-"
+    if begin != head and begin not in vocabulary.known and begin + tail in vocabulary.known:
+        return ""  # "graphene-reinforced", parted within its last word
     if head in _BEFORE_PARTICIPLES and tail.endswith(("ed", "known")):
         return "-"
     part = re.split(r"[\u2010\u2011-]", last)[-1]

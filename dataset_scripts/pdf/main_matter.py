@@ -54,6 +54,7 @@ NOT_PROSE = re.compile(
 _TITLE = re.compile(r"[A-Z\d].*[^.,;:!?\u3002-]\s*$")
 _PLAIN_TITLE = re.compile(r"[-\u2013\u2022]?\s?[A-Z][^.;:!?\u3002]*[^.,;:!?\u3002-]\s*$")
 _NUMBERED = re.compile(r"\d{1,2}(?:\.\d{1,2})*\.?\s+[A-Z][a-z]")
+_NUMBERED_ROW = re.compile(r"\d{1,2}(?:\.\d{1,2}){1,3}\.?\s+[A-Z]")  # "3.3. Risk Group Analysis."
 FINISHED = re.compile(r"[.!?\u3002\uff01\uff1f][)\]\"'\u201d\u2019»]*$")
 # Words that only the beginning of a sentence writes with a capital.
 BEGINNING = re.compile(
@@ -64,6 +65,11 @@ BEGINNING = re.compile(
 )
 _CAPITAL = re.compile(r"[A-Z][a-z]{2,}(?= [a-z])")
 _CITED = re.compile(r"(?:Fig|Tab|Sec|Eq|App|Ref|Scheme|Chart|Part|Supp|Ext)[a-z]*\b")
+# "B. Nakagawa²": a row of names before the paragraph that they wrote.
+_AUTHORS = re.compile(
+    r"(?:(?:[A-Z]\.[ -]?){1,3}[^\W\d_][\w\u2019'-]{1,30}"
+    r"[\d\u00b9\u00b2\u00b3\u2070-\u2079,*\u2020\u2021\u00a7\ufdd0 ]{0,9}(?:and |& )?){1,12}"
+)
 _REST = re.compile(r"[a-z]{2,} ")  # of a sentence, at the beginning of a block
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
@@ -77,6 +83,7 @@ class Parameters:
     heading_words: int = 14  # of the longest heading
     heading_rows: int = 4  # of the longest heading
     heading_letters: int = 4  # of the shortest heading, less one
+    heading_capitals: int = 8  # letters; fewer are an abbreviation or a formula
     plain_heading: float = 0.6  # of the paragraph's width; a heading in its type is narrower
     heading_end: float = 1.5  # font sizes; a heading ends at least so far from the column's edge
     level: float = 0.5  # of a line's height, by which the cells in one row of a table overlap
@@ -85,6 +92,9 @@ class Parameters:
     short: float = 0.4  # of a paragraph's width, by which a row within a sentence ends early
     hole_rows: int = 4  # lines of a paragraph whose edges are known
     same_size: float = 0.2  # points by which the rows of a paragraph differ in size
+    across: float = 0.3  # of a paragraph's width, of the end that a row across it may lack
+    beyond: float = 5.0  # font sizes, by which a row across columns reaches out of a paragraph
+    next_row: float = 1.3  # distances of baselines to the next row of a paragraph, at most
     names: float = 0.35  # of the words begin in lower case; lists of names have fewer
     name_words: int = 4  # fewer are not judged
 
@@ -119,9 +129,13 @@ def main_matter(
             new = replace(block, lines=with_holes(lines, body, page.lines))
             headed = headed or block.lines[0] is not lines[0]
             same = own and column_of(own[-1], page) == column_of(block, page)
-            if last and (headed or _begins(new.lines[0].text, known)):
+            finished = last and FINISHED.search(last.lines[-1].text)
+            first = new.lines[0].text
+            if last and (headed or _begins(first, known)):
                 _end_sentence(last, END)
-            elif last and _REST.match(new.lines[0].text) and FINISHED.search(last.lines[-1].text):
+            elif last and not finished and _is_aside(new, last):
+                _end_sentence(last, GAP)
+            elif last and finished and (_REST.match(first) or _heads_row(new.lines[0])):
                 last.lines[-1] = replace(last.lines[-1], text=last.lines[-1].text + END)
             elif last and between and same:
                 _end_sentence(last, GAP)
@@ -129,7 +143,7 @@ def main_matter(
             last, between, headed = new, False, False
         kept.append(own)
     for page, own in zip(pages, kept, strict=True):
-        _end_lost(page, own)
+        _end_lost(page, own, body)
     return kept
 
 
@@ -148,6 +162,18 @@ def _begins(text: str, known: frozenset[str]) -> bool:
     )
 
 
+def _heads_row(line: Line) -> bool:
+    """Whether the first row of a block begins with its heading, by its number or its face."""
+    faced = line.lead != line.font and line.text[:1].isupper()
+    return faced or bool(_NUMBERED_ROW.match(line.text))
+
+
+def _is_aside(block: Block, last: Block) -> bool:
+    """Whether a block stands apart from the one before it: a box of other type beside the text."""
+    fonts = {line.font for line in block.lines}
+    return len(block.lines) > 1 and fonts.isdisjoint({line.font for line in last.lines})
+
+
 def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:
     """Whether a block that is no running text is a heading, at a column's edge or in its middle."""
     if len(block.lines) > P.heading_rows or "caption" in block.lines[0].tags:
@@ -160,12 +186,21 @@ def _heads(block: Block, page: PageContent, body: TypeProfile) -> bool:
     return bool(title and set_off and min(map(abs, aside)) < P.heading_end * body.size)
 
 
-def _end_lost(page: PageContent, blocks: list[Block]) -> None:
-    """Put GAP where a block's last sentence goes on, in the content of the page, in no block."""
+def _end_lost(page: PageContent, blocks: list[Block], body: TypeProfile) -> None:
+    """Put GAP where a block's last sentence goes on in no block.
+
+    It does so in the content of the page, in the rest of its last row, or in the next row where
+    that was read as one with what stands beside it in another column.
+    """
     starts = {line.span[0]: line for line in page.lines}
     kept = {line.span[0] for block in blocks for line in block.lines}
+    others = [line for line in page.lines if line.span[0] not in kept]
     for block in blocks:
         last = block.lines[-1]
+        if FINISHED.search(last.text):
+            continue
+        if any(_is_across(line, block, body) or _is_beside(line, last, page) for line in others):
+            _end_sentence(block, GAP)
         near = range(last.span[1] + 1, last.span[1] + 5)  # as in `Line.continues`
         after = next((starts[k] for k in near if k in starts), None)
         if after is None or after.span[0] in kept or after.font != last.font:
@@ -173,6 +208,23 @@ def _end_lost(page: PageContent, blocks: list[Block]) -> None:
         divided = last.text[-1:] in (DIVIDED, COMPOUND)
         if (after.text[:1].islower() or divided) and abs(after.size - last.size) < P.same_size:
             _end_sentence(block, GAP)
+
+
+def _is_across(line: Line, block: Block, body: TypeProfile) -> bool:
+    """Whether a line is the next row of a block, and begins or ends far outside of it."""
+    x0, _, x1, y1 = block.box
+    step = line.box[3] - y1
+    covers = line.box[0] < x0 + body.size and line.box[2] > x1 - P.across * (x1 - x0)
+    beyond = line.box[0] < x0 - P.beyond * body.size or line.box[2] > x1 + P.beyond * body.size
+    return bool(covers and beyond and 0 < step < P.next_row * body.leading)
+
+
+def _is_beside(line: Line, last: Line, page: PageContent) -> bool:
+    """Whether a line stands in the row of the last line of a block, behind it in its column."""
+    level = overlap_y(line.box, last.box) > P.level * (last.box[3] - last.box[1])
+    edge = max((b for a, b in page.columns if a < last.box[2]), default=page.width)
+    words = _REST.match(line.text.lstrip(" ,;)"))  # not the number of a formula or a line
+    return bool(level and words and last.box[2] <= line.box[0] < edge)
 
 
 def with_holes(lines: list[Line], body: TypeProfile, others: Sequence[Line] = ()) -> list[Line]:
@@ -282,6 +334,9 @@ def _headings(block: Block, page: PageContent, body: TypeProfile) -> set[int]:
         apart = FINISHED.search(before.text) and after.text[:1].isupper()
         if short and apart and _PLAIN_TITLE.match(line.text):
             found.add(id(line))
+    names = list(takewhile(lambda line: _AUTHORS.fullmatch(line.text.strip()), block.lines))
+    if len(names) < len(block.lines) and block.lines[len(names)].text[:1].isupper():
+        found |= set(map(id, names))
     for line, after in pairwise(block.lines):  # "**Samples.** All of the", and the next row
         if after.text[:1].islower() and id(after) not in found:
             found.discard(id(line))
@@ -297,7 +352,8 @@ def _is_heading(line: Line, block: Block, page: PageContent, body: TypeProfile) 
     fonts = {line.font, line.lead}
     apart = not fonts & body.fonts or (len(block.lines) > 2 and _main_font(block) not in fonts)
     larger = line.size > P.heading * body.size and len(block.lines) <= P.heading_rows
-    return apart or larger or line.bold or bool(_NUMBERED.match(line.text))
+    capitals = line.text.isupper() and sum(map(str.isalpha, line.text)) > P.heading_capitals
+    return apart or larger or line.bold or capitals or bool(_NUMBERED.match(line.text))
 
 
 def _is_bold(line: Line) -> bool:

@@ -27,20 +27,29 @@ from cephalo.dataset_scripts.pdf.mentions import is_running, paragraphs, reading
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.run_in import without_run_in
 from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
-from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged, set_right, without_heading
+from cephalo.dataset_scripts.pdf.sentence_faults import (
+    is_damaged,
+    set_right,
+    without_heading,
+    without_number,
+)
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.words import (
     is_mangled,
+    is_misread,
     vocabulary_of,
+    with_initial,
     with_ligatures,
+    with_spaces,
     without_lost_spaces,
 )
 
 _NOTICE = re.compile(
     r"creative ?commons|correspondence and requests|correspond(?:ing|ence) (?:author|to)|"
     r"all rights reserved|\blicensee\b|copyright \(?(?:c\)|©|\d{4})|© ?\d{4}|"
-    r"(?:equally|jointly) to this work",
+    r"(?:equally|jointly) to this work|declared? (?:that )?(?:there (?:are|were) |they have )?no "
+    r"(?:potential |known )?(?:conflicts? of|competing)",
     re.I,
 )
 _CONTACT = re.compile(r"\S@[^\s@]{1,250}\.\w|https?://orcid")
@@ -74,6 +83,9 @@ class Parameters:
 
     least_chars: int = 60  # a paragraph of fewer has no whole sentence of use
     letters: float = 0.75  # of the characters; formulas and tables have fewer
+    cover_pages: int = 3  # of a document; in a shorter one each page may have its own fonts
+    least_run: int = 2  # sentences between two that were lost; one alone speaks of these
+    most_lost: float = 0.5  # of a paragraph's sentences; what is left of more is no text
     latin: float = 0.5  # of the letters; in other scripts words do not begin in lower case
     single: float = 0.2  # of the words are one sign; formulas have more
     lower: float = 0.5  # of the words begin in lower case; references and names have fewer
@@ -94,7 +106,9 @@ def find_passages(
     """The rows of TEXT of a document whose columns `document` has, in reading order.
 
     `file` are the pages as pdfium reads them, to see which characters are raised. `told` counts
-    the sentences that were "kept", and those left out by the reason.
+    the sentences that were "kept", and those left out by the reason: "cut off" by the edge of
+    their paragraph, "damaged", "misread" by OCR, "remnants" of a paragraph that lost others, and
+    "notices".
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
     blocks = [
@@ -131,17 +145,38 @@ def prose(
     told: Counter[str] | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Runs of whole sentences of the running text, in order, with the page of their paragraph."""
+    told = Counter() if told is None else told
     blocks = without_line_numbers(blocks)
     vocabulary = vocabulary_of(line.text for line in _in_order(pages, blocks, body))
-    matter = main_matter(pages, blocks, body, vocabulary.known)
+    matter = main_matter(pages, without_cover(blocks, body), body, vocabulary.known)
+    scans = {page.number for page in pages if any(map(scan.is_recognised, page.lines))}
     _settle(pages, matter, body, vocabulary)
     for page, paragraph in paragraphs(pages, matter, body):
         if scan.is_read(paragraph) and is_prose(paragraph):
             text = with_ligatures(without_citations(paragraph), vocabulary)
-            text = without_lost_spaces(text, vocabulary)
-            for run in whole_sentences(text, told, vocabulary):
+            text = with_spaces(without_lost_spaces(text, vocabulary), vocabulary)
+            text = with_initial(without_number(text), vocabulary)
+            lost = told["damaged"] + told["misread"]
+            runs = whole_sentences(text, told, vocabulary, page in scans)
+            lost = told["damaged"] + told["misread"] - lost
+            for run in without_remnants(runs, lost, told):
                 if len(run) >= P.least_chars:  # less is a heading before its text
                     yield page, run
+
+
+def without_cover(blocks: list[list[Block]], body: TypeProfile) -> list[list[Block]]:
+    """The blocks of a document without those of a cover, which a repository puts before a paper.
+
+    Its running text is in fonts of no other page.
+    """
+    fonts = [
+        {line.font for block in groups if is_running(block, body) for line in block.lines}
+        for groups in blocks
+    ]
+    later = set().union(*fonts[1:])
+    if len(blocks) < P.cover_pages or not later or not fonts[0] or fonts[0] & later:
+        return blocks
+    return [[], *blocks[1:]]
 
 
 def _in_order(pages: list[PageContent], blocks: list[list[Block]], body: TypeProfile) -> list[Line]:
@@ -193,7 +228,7 @@ def without_citations(text: str) -> str:
     text = re.sub(rf"\s?{MARK}[^{MARK}]*{MARK}", _CLOSED, text)
     text = _RAISED.sub(_CLOSED, _CITATION.sub(_cited, text))
     # In French a space stands before ":" and ";".
-    closed = re.sub(rf"\s+(?=[.,)])|\s*{_CLOSED}\s*(?=[.,;:)])", "", text)
+    closed = re.sub(rf"\s+(?=[,)]|\.(?!\d))|(?<=\d)\s(?=\.\d)|\s*{_CLOSED}\s*(?=[.,;:)])", "", text)
     closed = re.sub(r"(?<=\()[\s,;]+|(?<=\w)[,;](?=\))", "", closed.replace(_CLOSED, ""))
     closed = set_right(closed)
     return re.sub(r"(?<!\.)\.\.(?!\.)", ".", closed)  # "Doe et al. [3]." → "Doe et al."
@@ -208,13 +243,17 @@ def _cited(match: re.Match[str]) -> str:
 
 
 def whole_sentences(
-    text: str, told: Counter[str] | None = None, vocabulary: Vocabulary = NO_WORDS
+    text: str,
+    told: Counter[str] | None = None,
+    vocabulary: Vocabulary = NO_WORDS,
+    recognised: bool = False,
 ) -> list[str]:
     """The runs of sentences of a paragraph that are whole.
 
     A sentence that begins before the paragraph or ends after it is left out. One that lost a
     formula, holds a glyph that was not read, or is an address or a notice of rights, parts a run
-    from the next. `told` counts the sentences, see `find_passages`.
+    from the next; one that OCR may have misread too, where the text is `recognised`. `told` counts
+    the sentences, see `find_passages`.
     """
     told = Counter() if told is None else told
     parts = sentences(_ABSTRACT.sub("", text).lstrip(" .,;:)"))
@@ -229,13 +268,32 @@ def whole_sentences(
         part = without_heading(part).lstrip(" .,;:)")
         faulty = GAP in part or is_damaged(part) or text_faults({"text": [part]})
         faulty = faulty or is_mangled(part, vocabulary)
-        if faulty or _is_notice(part):
-            told["damaged" if faulty else "notices"] += 1
+        misread = not faulty and recognised and is_misread(part, vocabulary)
+        if faulty or misread or _is_notice(part):
+            told["damaged" if faulty else "misread" if misread else "notices"] += 1
             runs.append([])
         else:
             told["kept"] += 1
             runs[-1].append(part)
     return [" ".join(run) for run in runs if any(map(FINISHED.search, run))]
+
+
+def without_remnants(runs: list[str], lost: int, told: Counter[str]) -> list[str]:
+    """The runs of a paragraph that hold together, although `lost` of its sentences are left out.
+
+    A single sentence speaks of what was lost beside it, and of a paragraph of formulas only
+    pieces of the thought are left. `told` counts the sentences, see `find_passages`.
+    """
+    if not lost:
+        return runs
+    counts = [len(sentences(run)) for run in runs]
+    whole = [run for run, count in zip(runs, counts, strict=True) if count >= P.least_run]
+    kept = sum(count for count in counts if count >= P.least_run)
+    if lost > P.most_lost * (kept + lost):
+        whole, kept = [], 0
+    told["kept"] -= sum(counts) - kept
+    told["remnants"] += sum(counts) - kept
+    return whole
 
 
 def _is_notice(sentence: str) -> bool:

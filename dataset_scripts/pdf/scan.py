@@ -283,6 +283,11 @@ def _in_layer(page: fast.Page, picture: Straight, lines: list[Line]) -> Graphics
     return _graphics(page, picture, boxes * picture.scale)
 
 
+def is_recognised(line: Line) -> bool:
+    """Whether a line is of a scan: its text is from OCR, and has no characters of the page."""
+    return not line.font and not line.lead and line.span[0] == line.span[1] and len(line.text) > 1
+
+
 def is_read(text: str) -> bool:
     """Whether a text holds no lines that OCR left unread."""
     return not text or max(text) < chr(_UNREAD)

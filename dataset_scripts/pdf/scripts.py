@@ -25,6 +25,23 @@ _ALLOWED = frozenset(
 )
 _SUPERSCRIPTS = str.maketrans(f"0123456789{_SIGNS}", f"⁰¹²³⁴⁵⁶⁷⁸⁹⁺{'⁻' * len(_MINUS)}")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+# Nuclei that are named with their mass number, "¹H NMR" and "¹³C", by that.
+_NUCLEI = {
+    "H": (1, 2, 3), "He": (3, 4), "Li": (6, 7), "B": (10, 11), "C": (12, 13, 14), "N": (14, 15),
+    "O": (16, 17, 18), "F": (18, 19), "Na": (23,), "Al": (27,), "Si": (28, 29, 30), "P": (31, 32),
+    "S": (34, 35), "Fe": (56, 57), "Se": (77,), "Sn": (117, 119), "Xe": (129,), "Pt": (195,),
+    "Sr": (86, 87), "Cs": (133, 137), "Pb": (206, 207, 208), "U": (235, 238),
+}  # fmt: skip
+_BEFORE_NUCLEUS = re.compile(r"(?<![^\W\d_])[A-Za-z][a-z]{2,}$|[.,;:(\[/\u2013-]$|^$")
+_ELEMENT = re.compile(r"\s?([A-Z][a-z]?)(?![a-z])")
+# The residue of an amino acid, which has its number raised in some journals: "Tyr³⁶⁹".
+_RESIDUE = re.compile(
+    r"(?<![^\W\d_])(?:A(?:la|rg|sn|sp)|Cys|Gl[nuy]|His|Ile|L(?:eu|ys)|Met|P(?:he|ro)|Ser|T(?:hr|rp|yr)"
+    r"|Val)$"
+)
+_HYBRID = re.compile(r"(?<![^\W\d_])sp$")  # orbitals: "sp²-hybridized"
+# A short word, of which no power is taken that is as high as the number of a reference.
+_SHORT_WORD = re.compile(r"(?<![^\W\d_])[a-z]{2,3}$|[a-z]['\u2019]s$")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
 # No bases of an exponent of two digits: "the 1990s", "No. 530", "GaN", "MoS2".
@@ -32,13 +49,18 @@ _NO_BASE = re.compile(
     r"\d{3,}$|\d{4}s$|\b[A-Z]{3,}$|[A-Za-z]{3}\d$|[a-z]{3}s$|(?:[A-Z][a-z]?\d{0,2}){2,}$"
 )
 # "Al2O3", "SiC": no number stands raised behind a compound but a citation; "IR" may be a product.
-_COMPOUND = re.compile(r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){2,}$")
+_COMPOUND = re.compile(
+    r"(?<![A-Za-z\d])(?=[A-Z]+[a-z\d])(?:[A-Z][a-z]?\d{0,2}){2,}$"
+    r"|[A-Z][a-z]?[x\d\u2212+-]{1,4}[A-Z][a-z]?(?:[A-Z][a-z]?)?\d{1,2}$"
+)
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
 _BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
 # A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
-_UNITS = r"(?:[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{1,3}[\s\u00b7/]?){1,3}$"
+_NO_UNIT = r"(?!(?:for|of|and|the|in|to|at|as|is|or|by|on|was|are)\b)"
+_UNITS = rf"(?:{_NO_UNIT}[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{{1,3}}[\s\u00b7/]?){{1,3}}$"
 _VALUE = re.compile(rf"\d\s{{0,3}}{_UNITS}")
+_UNIT_ROW = re.compile(_UNITS)  # that begins with the unit of a value in the row before
 _LINE_BEGINS = re.compile(r"[^\W\d_]{1,3}\s*$")  # the unit of a value, or the rest of a word
 _POWERED = re.compile(r"(?:[kcmn\u00b5\u03bc]?m|\u00c5|s|K)$")
 _MOST_POWER = 4  # of a unit: K⁴
@@ -233,7 +255,7 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
     if run.kind == "over":
         return GAP
     both = _POWER_CITED.fullmatch(script) if run.kind == "raised" else None
-    if both and _VALUE.search(before):
+    if both and (_VALUE.search(before) or _UNIT_ROW.match(before)):
         power = _written(run, both[1], space, "")
         return f"{power}{MARK}{both[2]}{MARK}"
     if run.kind == "fraction":
@@ -247,18 +269,30 @@ def _written(run: _Run, script: str, space: str, after: str) -> str | None:
 
 def _raised_number(script: str, before: str, space: str, after: str) -> str | None:
     """How an exponent, a charge, or the number of a reference is written."""
+    if _is_nucleus(script, after) and (space or _BEFORE_NUCLEUS.search(before)):
+        parted = space or (" " if before[-1:].isalnum() or before[-1:] in ".,;:" else "")
+        return f"{parted}{script.translate(_SUPERSCRIPTS)}"
+    if script.isdecimal() and (_RESIDUE.search(before) or _HYBRID.search(before)):
+        return script.translate(_SUPERSCRIPTS)
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
     no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))
     counted = no_base and script.isdecimal()
     rest = len(script) > 1 and _LINE_BEGINS.match(before)
     valued = script.isdecimal() and (rest or _VALUE.search(before))
     powered = _POWERED.search(before) and int(script) <= _MOST_POWER if valued else True
-    cites = _WORD.search(before) or _SEVERAL.search(script) or counted or not powered
+    worded = script.isdecimal() and int(script) > _MOST_POWER and _SHORT_WORD.search(before)
+    cites = _WORD.search(before) or _SEVERAL.search(script) or counted or not powered or worded
     if cites and not isotope:
         return None if _GOVERNS.search(before) else f"{space}{MARK}{script}{MARK}"
     if not _EXPONENT.fullmatch(script) or (script in _SIGNS and after[:1].isalnum()):
         return None
     return f"{space if isotope else ''}{script.translate(_SUPERSCRIPTS)}"
+
+
+def _is_nucleus(script: str, after: str) -> bool:
+    """Whether a raised number is the mass number of the element that follows."""
+    element = _ELEMENT.match(after)
+    return bool(element and script.isdecimal() and int(script) in _NUCLEI.get(element[1], ()))
 
 
 def _raised_letters(script: str, before: str, after: str) -> str | None:

@@ -57,6 +57,9 @@ _TH = re.compile(
     r"(?:^|(?<=\s))[+3](?=(?:ymus|e|is|ese|us|ere|rough|roughout|ree|en|at|ose|ey|eir|an|erefore|ird|ough)\b)"
 )
 _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3}\))")  # "F_T (x)"
+_NUCLEUS = re.compile(r"((?:^|[\s(/])[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) (?=[A-Z][a-z]?(?:[ ,;.)–-]|$))")
+_ARGUMENT = re.compile(r"(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹]) (?=\(\d)|(?<=\.\.\.) (?=[\])])")  # "χ² (1)", "[... ]"
+_ACCENTED = re.compile(r"(?<=\b[A-Z]) (?=[à-öø-ÿ][a-zà-ÿ])")  # "R ätzel"
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -68,6 +71,13 @@ _ALONE = re.compile(
     rf"(?:^|\s)(?!{_ISOTOPE})[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+\S{{0,2}}(?:\s|$)|[ˆ˜¨˚ˇ¸˘¯˙]|´(?![s\s])|\s´"
     r"|(?:^|\s)[\u0300-\u036f\u20d0-\u20ff]"  # an accent on a space: its symbol stands elsewhere
 )
+# "Q>": the transposed Q, whose sign comes as the code that it has in its font.
+# Where a symbol or a display formula stood: "no pole in the.", "is given by where", "In Fig. the".
+_LOST_SYMBOL = re.compile(
+    r"\b(?:the|our|their)[.,;](?=\s|$)|\bgiven by (?:\[[\d, \u2013-]{1,20}\] )?where\b"
+    r"|\bFigs?\. (?:the|is|are|shows?)\b"
+)
+_TRANSPOSED = re.compile(r"(?<![\w<])[A-ZΑ-Ω]>(?=[A-ZΑ-Ω\s,.)])")
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
 # A sentence that begins within another: the end of that is lost.
 _WITHIN = re.compile(
@@ -113,14 +123,19 @@ _CAPITALS = re.compile(
 )
 # "Regions of the basin When calculating": no name goes on in lower case.
 _RUN_ON = re.compile(rf"^(?:[A-Z][\w-]*(?:\s[\w()/-]+){{0,12}}|[^.]{{1,300}},)\s(?={_BEGINS})")
+# The number of a heading in the row of its paragraph: "3.3. Risk Group Analysis. To analyse".
+_HEADING_NUMBER = re.compile(
+    r"^(?:\d{1,2}(?:\.\d{1,2}){1,3}|[A-Z]\.\d{1,2}(?:\.\d{1,2})?)\.?\s(?=[A-Z][^.!?]{2,100}[.:]\s[A-Z(])"
+)
 _UNEQUAL = re.compile(r"(?<=\s)/=(?=\s)")  # as TeX sets it: a slash and an equals sign
 _MARKS = re.compile(r"[,;](?=\.(?:\s|$))")
 # What stood around the numbers of references: "by Staelens (²³, and)", "the architecture from,".
 _AROUND = re.compile(
     r"\([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+,\s|&,|\sand\)|\b(?:from|of|with)[,;]"
 )
-# As the text layers of old scans have it: "re~pective1y", "chloride^.'^", "the ratio r,, is".
-_MISREAD = re.compile(r"~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
+# As text layers have it: "$ 5 %" for "≥ 5 %", and of old scans "re~pective1y", "chloride^.'^",
+# "the ratio r,, is".
+_MISREAD = re.compile(r"(?:^|[\s(,;])\$ \d|~[a-z.,']|\^[.'~]|[a-z]~|,,|[a-z]{4}1[a-z)]*(?![\w-])")
 _ET_AL = re.compile(r"(?<=[a-zà-ÿ])et al\.")
 _STAR = re.compile(r"(?<=[α-ω]) (?=[*\u2217])")
 _NUMBER_ONLY = re.compile(r"^\W*(?:[A-Z]|S?\d{1,4})(?:\.\d{1,3})*\W*$")
@@ -138,7 +153,8 @@ def set_right(text: str) -> str:
     text = _PLUS_MINUS.sub(r"\1±\2", _ROW_END.sub("", text))
     text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
-    text = _ADDRESS.sub(lambda match: match[1] or "", text)
+    text = _ADDRESS.sub(lambda match: match[1] or "", _NUCLEUS.sub(r"\1", text))
+    text = _ACCENTED.sub("", _ARGUMENT.sub("", text))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
 
 
@@ -153,6 +169,11 @@ def without_heading(sentence: str) -> str:
     return _RUN_ON.sub("", _CAPITALS.sub("", sentence))
 
 
+def without_number(paragraph: str) -> str:
+    """A paragraph without the number of the heading that stands in its first row."""
+    return _HEADING_NUMBER.sub("", paragraph)
+
+
 def is_damaged(sentence: str) -> bool:
     """Whether a sentence lost words or a formula, holds pieces of one, or a heading."""
     if _NUMBER_ONLY.match(sentence) or _NUMBERED.match(sentence) or _HEADING.search(sentence):
@@ -164,7 +185,12 @@ def is_damaged(sentence: str) -> bool:
         or _SAME.search(sentence)
     ):
         return True
-    if _AROUND.search(sentence) or _MISREAD.search(sentence):
+    if (
+        _LOST_SYMBOL.search(sentence)
+        or _TRANSPOSED.search(sentence)
+        or _AROUND.search(sentence)
+        or _MISREAD.search(sentence)
+    ):
         return True
     if _LOST_OPERAND.search(sentence) or _ALONE.search(sentence) or _BROKEN_SIGN.search(sentence):
         return True

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED, Vocabulary, read_vocabulary
+from cephalo.dataset_scripts.pdf.main_matter import BEGINNING
 
 _DICTIONARY = "frequency_dictionary_en_82_765.txt"  # a word and how often it was met, a line
 _ENGLISH = 0.6  # of the words of English papers are in the list, 0.2 of those in other languages
@@ -14,15 +15,25 @@ _OFTEN = 2  # times that a document writes a word of its own
 _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost theirs
 _LONGEST = 40  # letters; more are no word
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
+_SHORT_BEFORE = re.compile(
+    r"the|and|with|from|that|which|has|have|had|was|were|are|not|(?:or|of|to|is|as|by)(?=[a-z]{6})"
+)
 _LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
 _LIGATURE = re.compile("ff[il]?|f[ilt]?")
 _WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-eg-z]{0,40}f)[a-z]{4,40}(?![\w-])")
 _TOKEN = re.compile(r"[^\W\d_]+")
+_OF_SIGNS = re.compile(r"[^\s.,;:()\[\]\"'\u2018\u2019\u201c\u201d/\u2013\u2014-]+")
 _PLAIN = re.compile(r"[a-z]+")
 _BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: |$))")
 _STOPPED = re.compile(
     r"(?P<word>(?<![^\W\d_])[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
 )
+# Between two words of a sentence, and in no address or name of a file.
+_CLOSED_UP = re.compile(
+    r"(?<![\w./@-])(?P<before>[A-Za-z][a-z]{1,30}|[A-Za-z])(?P<mark>[.,;:?!])(?P<after>[A-Z]?[a-z]{1,30})"
+    r"(?=[\s,;:)-]|[.,]\s|\.$)"
+)
+_INITIAL = re.compile(r"([B-HJ-Z]|[AI](?=\s[a-z]{2}))\s([a-z]+)(?![\w-])")
 _SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl", "subsp", "comm"])
 
 
@@ -70,6 +81,36 @@ def _with_other(word: str, vocabulary: Vocabulary) -> str:
     }
     words = others & vocabulary.known
     return words.pop() if len(words) == 1 else word
+
+
+def with_initial(text: str, vocabulary: Vocabulary) -> str:
+    """A paragraph whose first word has its large initial, which is set apart: "C arbapenems"."""
+    match = _INITIAL.match(text)
+    if not match or not vocabulary.known:
+        return text
+    whole = match[1] + match[2]
+    parted = whole.lower() in vocabulary.known and match[2] not in vocabulary.known
+    parted = parted or vocabulary.words[whole.lower()] > vocabulary.words[match[2]]
+    if parted or BEGINNING.fullmatch(f"{whole} "):
+        return whole + text[match.end() :]
+    return text
+
+
+def with_spaces(text: str, vocabulary: Vocabulary) -> str:
+    """An English text with the spaces behind marks that a narrow line has lost: "noise.The"."""
+    if not vocabulary.known:
+        return text
+    for _ in range(2):  # "planning.First,images": matches do not overlap
+        text = _CLOSED_UP.sub(lambda match: _parted(match, vocabulary), text)
+    return text
+
+
+def _parted(match: re.Match[str], vocabulary: Vocabulary) -> str:
+    """Two words with a space between where a mark alone stands; others as they are."""
+    before, mark, after = match["before"], match["mark"], match["after"]
+    words = vocabulary.knows(before.lower()) and vocabulary.knows(after.lower())
+    begins = after[0].isupper() if mark in ".?!" else True
+    return f"{before}{mark} {after}" if words and begins else match.group()
 
 
 def without_lost_spaces(text: str, vocabulary: Vocabulary) -> str:
@@ -120,9 +161,32 @@ def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
     """Whether an unknown word is one of the language with a short one before or after it."""
     if len(token) > _LONGEST or vocabulary.words[token] > _OFTEN:
         return False
+    before = _SHORT_BEFORE.match(token)  # "andmethods"
+    if (
+        before
+        and len(token) - before.end() >= _LEAST_JOINED
+        and token[before.end() :] in vocabulary.known
+    ):
+        return True
     return any(
         len(token[:place]) >= _LEAST_JOINED
         and token[:place] in vocabulary.known
         and bool(_SHORT.fullmatch(token[place:]))
         for place in range(_LEAST_JOINED, len(token) - 1)
     )
+
+
+def is_misread(sentence: str, vocabulary: Vocabulary) -> bool:
+    """Whether a recognised sentence holds a token that is no word and no number.
+
+    Recognition gives no indices and exponents, and takes letters and digits for each other: "Q2"
+    for "Q₂", "1,l-diene". Names stay, and what the document writes more than twice.
+    """
+    for token in _OF_SIGNS.findall(sentence):
+        letters = any(map(str.isalpha, token))
+        if letters and (any(map(str.isdecimal, token)) or not token.isascii()):
+            return True
+        unknown = _PLAIN.fullmatch(token) and token not in vocabulary.known
+        if unknown and vocabulary.words[token] <= _OFTEN:
+            return True
+    return False
