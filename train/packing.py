@@ -55,9 +55,7 @@ class PackingCollator:
 
     def sequence(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """The model's inputs for `rows` as one sequence."""
-        packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
-        if grids := [grid for row in rows for grid in row["grids"]]:
-            packed["image_grid_thw"] = torch.tensor(grids)
+        packed = laid_out(rows)
         if self.keep_states:
             packed["states"] = [self.read_or_prepare(row) for row in rows]
         else:
@@ -69,8 +67,7 @@ class PackingCollator:
         key = state_key(row)
         if (stored := self.features.read(key)) is not None:
             return {"states": stored[0]}
-        alone = pack_rows([row["input_ids"]], [row["labels"]])
-        return {"state_key": key, **alone, **self.images_of([row])}
+        return {"state_key": key, **laid_out([row]), **self.images_of([row])}
 
     def images_of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """What the model, or the store of features, is given of the images of `rows`."""
@@ -129,6 +126,14 @@ def fill(
             bins.append([index])
             filled.append([tokens, tiles])
     return [sorted(members) for members in bins]
+
+
+def laid_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What `pack_rows` makes of encoded rows, and where they have them the grids of their images,
+    `image_grid_thw`, int64 [images, 3]."""
+    packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+    grids = [grid for row in rows for grid in row["grids"]]
+    return packed | ({"image_grid_thw": torch.tensor(grids)} if grids else {})
 
 
 def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> dict[str, Any]:
