@@ -6,17 +6,24 @@ import pytest
 import torch
 from family_samples import FAMILIES as MAKERS
 from family_samples import make_family
-from moe_samples import TEXTS
+from hub_fixture import hub as hub  # the fixture
+from huggingface_hub import HfApi, snapshot_download
+from moe_samples import MAKERS as PAPER
+from moe_samples import TEXTS, make_dense
 from peft import LoraConfig
 from phi3_v_samples import picture
 from trainer_samples import as_rows, losses, make_trainer
-from training_samples import mixed_talks, reference, talk
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from training_samples import MIXED, mixed_talks, reference, talk
+from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 
 from cephalo.cli.errors import CephaloError
+from cephalo.inference import local
+from cephalo.model_cards.push import push_model
+from cephalo.train.arguments import parse_arguments
 from cephalo.train.families import FAMILIES, masks_of_rows, why_unpacked
 from cephalo.train.freezing import freeze, part_of, trained_parts
-from cephalo.train.sft import image_settings
+from cephalo.train.sft import find_config, image_settings, run_training
+from cephalo.train.trainer import PackedTrainer
 
 LIMITS = [{}, {"max_tokens": 250}, {"max_tiles": 2}]
 
@@ -135,6 +142,38 @@ def test_accumulation_of_batches_changes_the_run_only_by_rounding(family, bases,
     assert runs[0] == pytest.approx(runs[1], abs=3e-4)
 
 
+@pytest.mark.parametrize("family", [*MAKERS, *PAPER])
+def test_a_run_goes_on_from_the_weights_of_its_checkpoint(family, bases, tmp_path):
+    """Also where transformers saves weights under other names than the model's own."""
+    if family in PAPER:
+        bases = {family: make_dense(tmp_path / family, family, seed=0)}
+    weights = []
+    for stopped in (False, True):
+        out = tmp_path / f"out-{stopped}"
+        saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+        if stopped:
+            half = family_trainer(bases[family], out, mixed_talks(), **saving)
+            half.add_callback(StopAfter(2))
+            half.train()
+        trainer = family_trainer(bases[family], out, mixed_talks(), **saving)
+        trainer.train(resume_from_checkpoint=str(out / "checkpoint-2") if stopped else None)
+        assert trainer.state.global_step == 4
+        weights.append(trainer.model.state_dict())
+    assert [
+        name for name, own in weights[0].items() if not torch.equal(own, weights[1][name])
+    ] == []
+
+
+class StopAfter(TrainerCallback):
+    """Ends a run after some steps, with its schedule that of all."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step >= self.steps
+
+
 def test_an_unknown_family_trains_a_conversation_a_sequence_and_says_so(
     bases, tmp_path, monkeypatch
 ):
@@ -178,3 +217,66 @@ def test_masks_of_packed_rows():
         [0, 0, 0, 1, 1, 0],
         [0, 0, 0, 0, 1, 1],
     ]
+
+
+SETTINGS = {
+    "tiny_base": "false",
+    "max_steps": "60",
+    "learning_rate": "4.0e-3",
+    "per_device_train_batch_size": "4",
+    "save_steps": "20",
+    "batch_tokens": "300",
+}
+QUICK = ("qwen3_vl", "gemma3")  # the others are in `make bench`
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """The mixed conversations as a dataset folder."""
+    folder = tmp_path_factory.mktemp("data")
+    as_rows(mixed_talks()).remove_columns("row").to_parquet(folder / "train.parquet")
+    return folder
+
+
+def run_of(base: Path, data: Path, out: Path) -> None:
+    """`cephalo train` with these folders."""
+    settings = {**SETTINGS, "model_name_or_path": base, "dataset_name": data, "output_dir": out}
+    words = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
+    run_training(
+        *parse_arguments(find_config("tiny.yaml"), [*words, "--dataset_config", "default"])
+    )
+
+
+@pytest.mark.parametrize(
+    "family",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MAKERS],
+)
+def test_a_stopped_run_goes_on_and_its_model_is_pushed_and_remembers(
+    family, bases, data, hub, tmp_path, monkeypatch
+):
+    run_of(bases[family], data, tmp_path / "whole")
+    step = PackedTrainer.training_step
+
+    def stop(trainer, *args):
+        if trainer.state.global_step == 30:
+            raise KeyboardInterrupt
+        return step(trainer, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PackedTrainer, "training_step", stop)
+        run_of(bases[family], data, tmp_path / "stopped")
+    run_of(bases[family], data, tmp_path / "stopped")
+    files = [tmp_path / name / "model.safetensors" for name in ("whole", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+    api = HfApi(hub.endpoint, token=hub.tokens["alice"])
+    push_model(api, tmp_path / "stopped", f"alice/{family}", private=True, message="Train")
+    pulled = snapshot_download(
+        f"alice/{family}", endpoint=hub.endpoint, token=api.token, local_dir=tmp_path / "pulled"
+    )
+    asked = local.load(pulled)
+    for answers, pictures in MIXED:
+        talk = asked.conversation()
+        assert talk.ask("What is shown?", pictures) == answers[0].strip()
+        for number, answer in enumerate(answers[1:], start=1):
+            assert talk.ask(f"And what about {number}?") == answer

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from datasets import IterableDataset
 from torch.nn.functional import cross_entropy
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from trl import SFTTrainer
 
 from cephalo.cli.errors import CephaloError
@@ -118,6 +119,24 @@ class PackedTrainer(SFTTrainer):
         self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)
         self.log_time = time.perf_counter()
         return super().train(resume_from_checkpoint, **kwargs)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
+        """As Trainer; a whole model's weights are read as `from_pretrained` reads them.
+
+        transformers saves many families under the names of their published checkpoints. Trainer
+        5.23 compares these with the model's own and goes on with the weights that it has where
+        they differ, which a warning alone tells.
+        """
+        folder = Path(resume_from_checkpoint)
+        whole = (folder / SAFE_WEIGHTS_NAME).exists() or (folder / SAFE_WEIGHTS_INDEX_NAME).exists()
+        if not whole or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        own = self.plain_model
+        saved = type(own).from_pretrained(folder, config=own.config, dtype=own.dtype)
+        own.load_state_dict(saved.state_dict())
 
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
