@@ -220,11 +220,12 @@ def read_processor(folder: Path, config: Any, trust_remote_code: bool = False) -
             f"the tokenizer of {folder} has {tokens:,} tokens and its weights {rows:,}; it is the "
             "one of another model"
         )
-    own = getattr(processor, "image_token_id", None)
+    # Gemma's processor writes one token for an image, which others then stand around.
+    own = [token for token in processor.image_token_ids if token is not None]
     known = getattr(config, "image_token_id", None)
-    if None not in (own, known) and own != known:
+    if own and known is not None and known not in own:
         raise CephaloError(
-            f"an image is token {own} for the tokenizer of {folder} and {known} for its "
+            f"an image is token {own[0]} for the tokenizer of {folder} and {known} for its "
             f"{CONFIG}; one of them is of another model"
         )
     if getattr(processor, "patch_size", 0) is None and hasattr(config, "vision_config"):

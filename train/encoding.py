@@ -40,8 +40,9 @@ def encode_rows(
 
     Returns:
         The rows with `images` (not decoded), `row`, `input_ids` and `labels` (of equal length),
-        `tokens` (their number), `tiles` (pictures that the vision tower sees) and `image_key`
-        (hash of the pixels).
+        `tokens` (their number), `tiles` (pictures that the vision tower sees), `grids` (patches
+        of each image along time, height and width, of models that read images at their own
+        size) and `image_key` (hash of the pixels).
 
     Raises CephaloError where too many rows are broken or none is left.
     """
@@ -133,6 +134,7 @@ def encoded_features() -> Any:
             "labels": List(Value("int32")),
             "tokens": Value("int32"),
             "tiles": Value("int32"),
+            "grids": List(List(Value("int32"))),
             "image_key": Value("string"),
             "problem": Value("string"),
         }
@@ -143,7 +145,7 @@ def encode_or_say_why(
     row: dict[str, Any], processor: Any, max_image_edge: int | None
 ) -> dict[str, Any]:
     """The columns of an encoded row, or the `problem` that it has."""
-    nothing = {"input_ids": [], "labels": [], "tokens": 0, "tiles": 0, "image_key": ""}
+    nothing = {"input_ids": [], "labels": [], "tokens": 0, "tiles": 0, "grids": [], "image_key": ""}
     try:
         images = open_images(row["images"], max_image_edge)
         return {**encode_row(images, row["prompt"], row["completion"], processor), "problem": ""}
@@ -189,7 +191,8 @@ def encode_row(
         "input_ids": ids,
         "labels": [IGNORED] * (len(ids) - len(tail)) + labels,
         "tokens": len(ids),
-        "tiles": count_tiles(batch["pixel_values"]) if images else 0,
+        "tiles": count_tiles(batch) if images else 0,
+        "grids": batch["image_grid_thw"].tolist() if "image_grid_thw" in batch else [],
         "image_key": image_key(images),
     }
 
@@ -243,9 +246,12 @@ def open_encoded(image: Any) -> Image.Image:
     return open_image(ImageFeature().decode_example(image))
 
 
-def count_tiles(pixel_values: Any) -> int:
-    """The pictures in pixel values [..., 3, height, width] that are no padding."""
-    return int((pixel_values.flatten(-3) != 0).any(-1).sum())
+def count_tiles(inputs: Any) -> int:
+    """The pictures that the vision tower sees: images where it reads them at their own size, and
+    otherwise the tiles in `pixel_values` [..., 3, height, width] that are no padding."""
+    if "image_grid_thw" in inputs:
+        return len(inputs["image_grid_thw"])
+    return int((inputs["pixel_values"].flatten(-3) != 0).any(-1).sum())
 
 
 def image_key(images: list[Image.Image]) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing
+from cephalo.train.families import FAMILIES
 from cephalo.train.freezing import LAYER, part_of
 from cephalo.train.utilisation import depth_of_layer, first_trained
 
@@ -85,6 +87,7 @@ def frozen_layers(model: Any) -> int:
     whose balancing loss asks every layer.
     """
     config = model.config.get_text_config()
+    vision = getattr(model.config, "vision_config", None)
     dropout = any(
         isinstance(value, float) and value > 0
         for name, value in config.to_dict().items()
@@ -93,7 +96,11 @@ def frozen_layers(model: Any) -> int:
     if dropout or hasattr(model.config, "num_experts"):
         return 0
     first = first_trained(model)
-    return sum(depth_of_layer(layer) < first for layer in range(config.num_hidden_layers))
+    layers = sum(depth_of_layer(layer) < first for layer in range(config.num_hidden_layers))
+    # The first layers of Qwen3-VL add features of images to their output (DeepStack, arXiv
+    # 2406.04334): all of these, or none.
+    adding = len(getattr(vision, "deepstack_visual_indexes", ()))
+    return layers if layers >= adding else 0
 
 
 @contextlib.contextmanager
@@ -101,13 +108,18 @@ def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
     """The decoder with its layers from `first` up to `last`; without `last` also with its norm."""
     decoder = model.get_decoder()
     layers, norm = decoder.layers, decoder.norm
+    types = getattr(decoder.config, "layer_types", None)
     decoder.layers = layers[first:last]
+    if types:  # decoders look a layer's kind of attention up by its number
+        decoder.config.layer_types = types[first:last]
     if last is not None:
         decoder.norm = torch.nn.Identity()
     try:
         yield
     finally:
         decoder.layers, decoder.norm = layers, norm
+        if types:
+            decoder.config.layer_types = types
 
 
 @torch.no_grad()
@@ -122,8 +134,20 @@ def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> t
 
 @torch.no_grad()
 def image_features(model: Any, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """The embeddings of the images of one row, [tokens, hidden] each or all in one.
+    """The embeddings of the images of one row, [tokens, hidden] each or all in one; those that
+    later layers add to theirs follow along the last axis.
 
     One row at a time, so that they do not depend on which rows come together.
     """
-    return list(model.base_model.get_image_features(**inputs).pooler_output)
+    output = model.base_model.get_image_features(**inputs, return_dict=True)
+    added = getattr(output, "deepstack_features", [])
+    return [torch.cat(own, dim=-1) for own in zip(output.pooler_output, *added, strict=True)]
+
+
+def encoder_output(model: Any, features: list[torch.Tensor]) -> SimpleNamespace:
+    """What `get_image_features` returned, from what `image_features` made of it."""
+    family = FAMILIES.get(model.config.model_type)
+    width = model.get_input_embeddings().weight.shape[1]
+    first, *added = zip(*(own.split(width, dim=-1) for own in features), strict=True)
+    pooled = torch.stack(first) if family and family.stacked else list(first)
+    return SimpleNamespace(pooler_output=pooled, deepstack_features=[list(own) for own in added])

@@ -6,11 +6,12 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 
-# The first pattern that a parameter's name holds says its part; the names are those of Idefics2,
-# LLaVA-Next and phi3_v. What matches none is the text decoder.
+# The first pattern that a parameter's name holds says its part; the names are those of the families
+# of `families.py`. What matches none is the text decoder.
 PARTS = {
-    "vision": r"vision_model\.|vision_tower\.|img_processor\.",
-    "connector": r"connector\.|multi_modal_projector\.|image_newline|img_projection\.|_GN$",
+    "vision": r"vision_model\.|vision_tower\.|img_processor\.|visual\.(?!merger|deepstack_merger)",
+    "connector": r"connector\.|multi_modal_projector\.|image_newline|img_projection\.|_GN$"
+    r"|visual\.(merger|deepstack_merger_list)\.",
     "embeddings": r"embed_tokens\.",
     "head": r"lm_head\.",
     "text": "",

@@ -1,6 +1,6 @@
 """Several conversations in one sequence, each apart from the others, images included."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -11,8 +11,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask
 
 from cephalo.train.encoding import IGNORED, count_tiles, open_images, state_key
+from cephalo.train.families import PLAIN, VISION_INPUTS, Family
 
-VISION_INPUTS = ("pixel_values", "pixel_attention_mask", "image_sizes")
 PACKED_SDPA = "packed_sdpa"
 
 
@@ -20,12 +20,14 @@ PACKED_SDPA = "packed_sdpa"
 class PackingCollator:
     """Lays the encoded rows of one batch out in as few sequences as the limits allow.
 
-    A row is never cut: one above a limit is a sequence of its own. `long_after` is the length
-    in tokens at which phi3_v changes the RoPE factors of a whole forward: rows on either side of
-    it do not meet.
+    A row is never cut: one above a limit is a sequence of its own. Without a `family` each is.
+    `long_after` is the length in tokens at which phi3_v changes the RoPE factors of a whole
+    forward: rows on either side of it do not meet.
     """
 
     image_processor: Any
+    family: Family | None = PLAIN
+    image_settings: dict[str, Any] = field(default_factory=dict)  # of the processor for its images
     max_image_edge: int | None = None
     max_tokens: int | None = None  # in one sequence
     max_tiles: int | None = None
@@ -45,14 +47,15 @@ class PackingCollator:
         for is_long in (False, True):
             own = [row for row in rows if (row["tokens"] > long_after) == is_long]
             sizes = [(row["tokens"], row["tiles"]) for row in own]
-            for members in fill(sizes, self.max_tokens, self.max_tiles):
+            max_tokens = self.max_tokens if self.family else 0  # a limit that keeps each row alone
+            for members in fill(sizes, max_tokens, self.max_tiles):
                 sequences.append(self.sequence([own[index] for index in members]))
         labels = torch.cat([sequence["labels"] for sequence in sequences], dim=1)
         return {"sequences": sequences, "labels": labels}
 
     def sequence(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """The model's inputs for `rows` as one sequence."""
-        packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+        packed = laid_out(rows)
         if self.keep_states:
             packed["states"] = [self.read_or_prepare(row) for row in rows]
         else:
@@ -64,31 +67,30 @@ class PackingCollator:
         key = state_key(row)
         if (stored := self.features.read(key)) is not None:
             return {"states": stored[0]}
-        alone = pack_rows([row["input_ids"]], [row["labels"]])
-        return {"state_key": key, **alone, **self.images_of([row])}
+        return {"state_key": key, **laid_out([row]), **self.images_of([row])}
 
     def images_of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """What the model, or the store of features, is given of the images of `rows`."""
         pictured = [row for row in rows if row["images"]]
         if self.features is not None:
             return {"images": [self.read_or_process(row) for row in pictured]}
-        if not pictured:
-            return {}
-        return self.process([image for row in pictured for image in row["images"]])
+        return self.process([row["images"] for row in pictured]) if pictured else {}
 
-    def process(self, images: list[Any]) -> dict[str, torch.Tensor]:
-        """What the vision tower reads of `images`, as those of one sequence."""
-        opened = open_images(images, self.max_image_edge)
-        inputs = self.image_processor([opened], return_tensors="pt")
-        tiles = {"tiles": count_tiles(inputs["pixel_values"])}
-        return {name: inputs[name] for name in VISION_INPUTS if name in inputs} | tiles
+    def process(self, images: list[list[Any]]) -> dict[str, Any]:
+        """What the vision tower reads of the images of some rows, as those of one sequence."""
+        opened = [open_images(own, self.max_image_edge) for own in images]
+        if self.family and not self.family.rows_of_images:
+            opened = [[image for own in opened for image in own]]
+        inputs = self.image_processor(opened, return_tensors="pt", **self.image_settings)
+        read = {name: inputs[name] for name in VISION_INPUTS if name in inputs}
+        return read | {"tiles": count_tiles(inputs)}
 
     def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
         """The stored features of a row's images, or what they are made from and kept under."""
         key = row["image_key"]
         if (features := self.features.read(key)) is not None:
             return {"features": features}
-        return {"key": key, **self.process(row["images"])}
+        return {"key": key, **self.process([row["images"]])}
 
 
 def long_context(config: Any) -> int | None:
@@ -124,6 +126,14 @@ def fill(
             bins.append([index])
             filled.append([tokens, tiles])
     return [sorted(members) for members in bins]
+
+
+def laid_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What `pack_rows` makes of encoded rows, and where they have them the grids of their images,
+    `image_grid_thw`, int64 [images, 3]."""
+    packed = pack_rows([row["input_ids"] for row in rows], [row["labels"] for row in rows])
+    grids = [grid for row in rows for grid in row["grids"]]
+    return packed | ({"image_grid_thw": torch.tensor(grids)} if grids else {})
 
 
 def pack_rows(ids: list[list[int]], labels: list[list[int]]) -> dict[str, Any]:
@@ -177,8 +187,9 @@ def packed_sdpa(
 ) -> tuple[torch.Tensor, None]:
     """torch's attention, one row of a packed sequence after the other.
 
-    What FlashAttention does on a GPU; a mask over the whole sequence would cost its square.
-    Query, key and value are [1, heads, tokens, head size]; the output [1, tokens, heads, size].
+    What FlashAttention does on a GPU; attention over the whole sequence would cost its square.
+    Query, key and value are [1, heads, tokens, head size], the mask, if any, [1, 1, tokens,
+    tokens]; the output [1, tokens, heads, size].
     """
     bounds = kwargs.get("cu_seq_lens_q")
     if bounds is None:
@@ -187,7 +198,10 @@ def packed_sdpa(
     outputs = []
     for start, end in pairwise(bounds.tolist()):
         own = [tensor[:, :, start:end] for tensor in (query, key, value)]
-        mask = banded_mask(end - start, window) if window and end - start > window else None
+        if attention_mask is not None:
+            mask = attention_mask[:, :, start:end, start:end]
+        else:
+            mask = banded_mask(end - start, window) if window and end - start > window else None
         outputs.append(sdpa_attention_forward(module, *own, mask, **kwargs)[0])
     return torch.cat(outputs, dim=1), None
 

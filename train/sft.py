@@ -259,12 +259,15 @@ def make_trainer(
     """
     from trl import get_peft_config, get_quantization_config
 
+    from cephalo.train.families import FAMILIES, why_unpacked
     from cephalo.train.packing import PackingCollator, long_context
     from cephalo.train.trainer import PackedTrainer
     from modeling_cephalo.generation import answering_settings
 
     collator = PackingCollator(
         processor.image_processor,
+        family=FAMILIES.get(config.model_type),
+        image_settings=image_settings(processor),
         max_image_edge=script_args.max_image_edge,
         max_tokens=script_args.batch_tokens,
         max_tiles=script_args.batch_tiles,
@@ -305,11 +308,18 @@ def make_trainer(
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:
         logger.info(line)
+        if slower := why_unpacked(config):
+            logger.warning(slower)
     if script_args.feature_cache_gb:
         trainer.keep_features(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb
         )
     return trainer
+
+
+def image_settings(processor: Any) -> dict[str, Any]:
+    """What a processor sets for its image processor, beyond the settings of that."""
+    return dict(getattr(processor, "images_kwargs", {}))
 
 
 def make_savable(generation: Any) -> None:

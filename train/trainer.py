@@ -8,13 +8,22 @@ from typing import Any
 import torch
 from datasets import IterableDataset
 from torch.nn.functional import cross_entropy
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from trl import SFTTrainer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.train.encoding import IGNORED
+from cephalo.train.families import (
+    FAMILIES,
+    VISION_INPUTS,
+    image_token_of,
+    masks_of_rows,
+    positions_of_rows,
+    token_types_of,
+)
 from cephalo.train.features import (
     FeatureStore,
+    encoder_output,
     feature_store,
     frozen_layers,
     hidden_states,
@@ -22,10 +31,12 @@ from cephalo.train.features import (
     some_layers,
 )
 from cephalo.train.finished import read_state
-from cephalo.train.packing import PACKED_SDPA, VISION_INPUTS, answer_positions
+from cephalo.train.packing import PACKED_SDPA, answer_positions
 from cephalo.train.utilisation import Work, matmul_rate
 
 ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not for the model
+# Where rows begin: not for a model that reads one row at a time.
+PACKING = ("position_ids", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
 class PackedTrainer(SFTTrainer):
@@ -37,12 +48,25 @@ class PackedTrainer(SFTTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # `compute_loss` divides by the tokens of a whole step, whatever the model's own loss does;
+        # for a model whose loss does not, Trainer would divide once more.
+        self.model_accepts_loss_kwargs = True
         self.features: FeatureStore | None = None  # set where images are read from disk
         self.steps_before = 0  # those of the checkpoint that it goes on from
         self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
-        text = self.model.config.get_text_config()
-        if self.args.device.type == "cpu" and text._attn_implementation == "sdpa":
-            text._attn_implementation = PACKED_SDPA
+        config = self.plain_model.config
+        text = config.get_text_config()
+        self.family = FAMILIES.get(config.model_type)
+        self.token_types = token_types_of(self.plain_model)
+        masked = self.family is not None and self.family.image_blocks
+        if text._attn_implementation == "sdpa" and self.family:
+            if masked or self.args.device.type == "cpu":
+                text._attn_implementation = PACKED_SDPA
+        elif masked:
+            raise CephaloError(
+                f"attn_implementation {text._attn_implementation}: images of {config.model_type} "
+                "see their later tokens too, which sdpa alone is given; set it to sdpa"
+            )
         self.work = Work(self.model)
         self.matmul_rate = 0.0  # measured when training begins
         self.log_time = 0.0
@@ -96,6 +120,24 @@ class PackedTrainer(SFTTrainer):
         self.log_time = time.perf_counter()
         return super().train(resume_from_checkpoint, **kwargs)
 
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
+    ) -> None:
+        """As Trainer; a whole model's weights are read as `from_pretrained` reads them.
+
+        transformers saves many families under the names of their published checkpoints. Trainer
+        5.23 compares these with the model's own and goes on with the weights that it has where
+        they differ, which a warning alone tells.
+        """
+        folder = Path(resume_from_checkpoint)
+        whole = (folder / SAFE_WEIGHTS_NAME).exists() or (folder / SAFE_WEIGHTS_INDEX_NAME).exists()
+        if not whole or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        own = self.plain_model
+        saved = type(own).from_pretrained(folder, config=own.config, dtype=own.dtype)
+        own.load_state_dict(saved.state_dict())
+
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -147,14 +189,12 @@ class PackedTrainer(SFTTrainer):
         """The cross-entropy of the answers of one sequence, summed and divided by
         `num_items_in_batch`; logits are computed where there are labels alone."""
         positions, targets = answer_positions(inputs["labels"])
-        inputs = {name: value for name, value in inputs.items() if name not in ROW_FACTS}
+        inputs = self.model_inputs(inputs)
         layers = contextlib.nullcontext()
         if "states" in inputs:
             inputs["inputs_embeds"] = self.stored_states(inputs.pop("states"))
             del inputs["input_ids"]
             layers = some_layers(self.plain_model, self.frozen_layers, None)
-        elif "images" in inputs:
-            inputs |= self.stored_images(inputs.pop("images"))
         balanced = self.aux_loss_enabled and self.model.training
         if balanced:
             inputs["output_router_logits"] = True
@@ -167,15 +207,32 @@ class PackedTrainer(SFTTrainer):
         loss = loss / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
 
+    def model_inputs(self, sequence: dict[str, Any]) -> dict[str, Any]:
+        """What the model is given of a sequence of the collator."""
+        inputs = {name: value for name, value in sequence.items() if name not in ROW_FACTS}
+        if self.token_types:
+            types = (inputs["input_ids"] == image_token_of(self.plain_model.config)).int()
+            inputs[self.token_types] = types
+            if self.family and self.family.mrope:
+                model = self.plain_model.base_model
+                inputs["position_ids"] = positions_of_rows(model, inputs, types)
+            if self.family and self.family.image_blocks:
+                window = self.plain_model.config.get_text_config().sliding_window
+                inputs["attention_mask"] = masks_of_rows(inputs["cu_seq_lens_q"], types, window)
+        if self.family is None:
+            inputs = {name: value for name, value in inputs.items() if name not in PACKING}
+        if "images" in inputs:
+            inputs |= self.stored_images(inputs.pop("images"))
+        return inputs
+
     def stored_states(self, rows: list[dict[str, Any]]) -> torch.Tensor:
         """The hidden states, [1, tokens, hidden], of rows whose own are stored, or are now."""
         states = []
         for row in rows:
             own = row.get("states")
             if own is None:
-                inputs = {name: row[name] for name in row if name not in ROW_FACTS}
-                inputs |= self.stored_images(inputs.pop("images"))
                 with self.accelerator.autocast():
+                    inputs = self.model_inputs(row)
                     own = hidden_states(self.plain_model, self.frozen_layers, inputs)
                 self.features.write(row["state_key"], [own])
             states.append(own.to(self.args.device))
@@ -196,8 +253,7 @@ class PackedTrainer(SFTTrainer):
             features += [tensor.to(self.args.device) for tensor in own]
         if not features:
             return {}
-        output = BaseModelOutputWithPooling(pooler_output=features)
-        return {"mm_encoder_outputs": {"image": output}}
+        return {"mm_encoder_outputs": {"image": encoder_output(self.plain_model, features)}}
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any

@@ -67,8 +67,11 @@ class Work:
         """The operations of vision tower and connector on the tiles of some images."""
         if "pixel_values" not in images:
             return 0.0
-        height, width = images["pixel_values"].shape[-2:]
-        patches = images["tiles"] * (height // self.patch) * (width // self.patch)
+        if "image_grid_thw" in images:  # one line of pixels a patch
+            patches = len(images["pixel_values"])
+        else:
+            height, width = images["pixel_values"].shape[-2:]
+            patches = images["tiles"] * (height // self.patch) * (width // self.patch)
         return (self.per_token["vision"] + self.per_token["connector"]) * patches
 
     def taken(self) -> tuple[float, int]:
@@ -80,7 +83,8 @@ class Work:
 
 def patch_size(model: Any) -> int:
     """Pixels along the edge of a patch of the vision tower."""
-    return model.config.vision_config.patch_size
+    size = model.config.vision_config.patch_size
+    return size if isinstance(size, int) else size[0]  # InternVL gives height and width
 
 
 def used_share(name: str, model: Any) -> float:

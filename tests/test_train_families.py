@@ -1,0 +1,282 @@
+"""`cephalo train` on families of transformers beyond the three of the paper."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from family_samples import FAMILIES as MAKERS
+from family_samples import make_family
+from hub_fixture import hub as hub  # the fixture
+from huggingface_hub import HfApi, snapshot_download
+from moe_samples import MAKERS as PAPER
+from moe_samples import TEXTS, make_dense
+from peft import LoraConfig
+from phi3_v_samples import picture
+from trainer_samples import as_rows, losses, make_trainer
+from training_samples import MIXED, mixed_talks, reference, talk
+from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
+
+from cephalo.cli.errors import CephaloError
+from cephalo.inference import local
+from cephalo.model_cards.push import push_model
+from cephalo.train.arguments import parse_arguments
+from cephalo.train.families import FAMILIES, masks_of_rows, why_unpacked
+from cephalo.train.freezing import freeze, part_of, trained_parts
+from cephalo.train.sft import find_config, image_settings, run_training
+from cephalo.train.trainer import PackedTrainer
+
+LIMITS = [{}, {"max_tokens": 250}, {"max_tiles": 2}]
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory) -> dict[str, Path]:
+    """A lively model of each family."""
+    root = tmp_path_factory.mktemp("families")
+    return {family: make_family(root / family, family, TEXTS) for family in MAKERS}
+
+
+def family_trainer(base: Path, out: Path, talks, model=None, **settings):
+    """A trainer as `cephalo train` makes it for a model's family."""
+    model = model or AutoModelForImageTextToText.from_pretrained(base)
+    own = {
+        "family": FAMILIES.get(model.config.model_type),
+        "image_settings": image_settings(AutoProcessor.from_pretrained(base)),
+        **settings.pop("collator", {}),
+    }
+    return make_trainer(model, base, out, as_rows(talks), collator=own, **settings)
+
+
+def step_gradients(trainer) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Loss and gradients of the first batch, before any step."""
+    [batch] = list(trainer.get_train_dataloader())
+    trainer.accelerator.gradient_accumulation_steps = 1
+    items = trainer._get_num_items_in_batch([batch], torch.device("cpu"))
+    loss = trainer.training_step(trainer.model, batch, items)
+    named = trainer.model.named_parameters()
+    return loss, {name: own.grad for name, own in named if own.grad is not None}
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+@pytest.mark.parametrize("family", MAKERS)
+def test_loss_and_gradients_are_those_of_rows_one_by_one(family, limits, bases, tmp_path):
+    base = bases[family]
+    model = AutoModelForImageTextToText.from_pretrained(base)
+    expected, gradients = reference(model, AutoProcessor.from_pretrained(base), mixed_talks())
+    loss, found = step_gradients(family_trainer(base, tmp_path, mixed_talks(), collator=limits))
+    torch.testing.assert_close(loss, expected, atol=2e-5, rtol=0)
+    assert found.keys() == gradients.keys() and len(found) > 40
+    for name, own in gradients.items():
+        torch.testing.assert_close(
+            found[name], own, atol=2e-4 * own.abs().max().item() + 1e-7, rtol=1e-3
+        )
+
+
+@pytest.mark.parametrize("family", MAKERS)
+@pytest.mark.parametrize("layers", [None, 1])
+def test_what_frozen_parts_make_is_stored_and_changes_no_run(layers, family, bases, tmp_path):
+    """Features of images, or the states of rows after all layers but the last."""
+    talks = [*mixed_talks(), talk(["Again."], picture(60, 50))]
+    runs = []
+    for stored in (False, True):
+        model = AutoModelForImageTextToText.from_pretrained(bases[family])
+        freeze(model, ["vision", "connector"], layers)
+        trainer = family_trainer(
+            bases[family],
+            tmp_path,
+            talks,
+            model,
+            collator={"max_tokens": 250},
+            num_train_epochs=3,
+            max_steps=-1,
+        )
+        if stored:
+            trainer.keep_features(tmp_path / "features", 1.0)
+            assert trainer.frozen_layers == (3 if layers else 0)
+        trainer.train()
+        runs.append(losses(trainer))
+    # A row of text has states too; the same picture is asked about twice.
+    kept = len(list((tmp_path / "features").rglob("*.safetensors")))
+    assert kept == (3 + len(talks) if layers else 3)
+    assert runs[0] == pytest.approx(runs[1], abs=2e-5) and runs[1][-1] < runs[1][0]
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_parts_of_a_family_are_told_apart(family, bases):
+    model = AutoModelForImageTextToText.from_pretrained(bases[family])
+    decoder = {id(own) for own in model.get_decoder().parameters()}
+    for name, own in model.named_parameters():
+        inside = part_of(name) in ("text", "embeddings")
+        assert inside == (id(own) in decoder), name
+    parts = {part_of(name) for name, _ in model.named_parameters()} - {"head"}  # which may be tied
+    assert parts == {"vision", "connector", "embeddings", "text"}
+    freeze(model, [], 2)
+    assert trained_parts(model).endswith("(layers 2-3)")
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
+def test_lora_of_the_decoder_trains_nothing_else(family, bases, tmp_path):
+    lora = LoraConfig(r=4, target_modules=r".*language_model.*\.(q_proj|v_proj)")
+    trainer = family_trainer(bases[family], tmp_path, mixed_talks(), peft_config=lora)
+    before = {name: own.clone() for name, own in trainer.model.named_parameters()}
+    trainer.train()
+    moved = {
+        name for name, own in trainer.model.named_parameters() if not torch.equal(own, before[name])
+    }
+    assert len(moved) == 16 and all("language_model" in name and "lora_" in name for name in moved)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3", "idefics3"])
+def test_accumulation_of_batches_changes_the_run_only_by_rounding(family, bases, tmp_path):
+    """Some models' own loss is not divided by the tokens of a step; ours is, once."""
+    runs = []
+    for size, steps in ((4, 1), (2, 2)):
+        trainer = family_trainer(
+            bases[family],
+            tmp_path,
+            mixed_talks(),
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=steps,
+        )
+        trainer.train()
+        runs.append(losses(trainer))
+    assert runs[0] == pytest.approx(runs[1], abs=3e-4)
+
+
+@pytest.mark.parametrize("family", [*MAKERS, *PAPER])
+def test_a_run_goes_on_from_the_weights_of_its_checkpoint(family, bases, tmp_path):
+    """Also where transformers saves weights under other names than the model's own."""
+    if family in PAPER:
+        bases = {family: make_dense(tmp_path / family, family, seed=0)}
+    weights = []
+    for stopped in (False, True):
+        out = tmp_path / f"out-{stopped}"
+        saving = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+        if stopped:
+            half = family_trainer(bases[family], out, mixed_talks(), **saving)
+            half.add_callback(StopAfter(2))
+            half.train()
+        trainer = family_trainer(bases[family], out, mixed_talks(), **saving)
+        trainer.train(resume_from_checkpoint=str(out / "checkpoint-2") if stopped else None)
+        assert trainer.state.global_step == 4
+        weights.append(trainer.model.state_dict())
+    assert [
+        name for name, own in weights[0].items() if not torch.equal(own, weights[1][name])
+    ] == []
+
+
+class StopAfter(TrainerCallback):
+    """Ends a run after some steps, with its schedule that of all."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step >= self.steps
+
+
+def test_an_unknown_family_trains_a_conversation_a_sequence_and_says_so(
+    bases, tmp_path, monkeypatch
+):
+    base = bases["qwen3_vl"]
+    model = AutoModelForImageTextToText.from_pretrained(base)
+    expected, gradients = reference(model, AutoProcessor.from_pretrained(base), mixed_talks())
+    monkeypatch.delitem(FAMILIES, "qwen3_vl")
+    assert why_unpacked(model.config).startswith("one conversation in each sequence: how those of")
+    trainer = family_trainer(base, tmp_path, mixed_talks(), model)
+    [batch] = list(trainer.get_train_dataloader())
+    assert [len(sequence["rows"]) for sequence in batch["sequences"]] == [1, 1, 1, 1]
+    loss, found = step_gradients(trainer)
+    torch.testing.assert_close(loss, expected, atol=2e-5, rtol=0)
+    assert found.keys() == gradients.keys()
+
+
+def test_images_that_see_their_later_tokens_need_sdpa(bases, tmp_path):
+    base = bases["gemma3"]
+    model = AutoModelForImageTextToText.from_pretrained(base, attn_implementation="eager")
+    with pytest.raises(CephaloError, match=r"implementation eager: images of gemma3 .* to sdpa"):
+        family_trainer(base, tmp_path, mixed_talks(), model)
+
+
+def test_masks_of_packed_rows():
+    """Two rows: text and an image of two tokens; an image of two, then text."""
+    types = torch.tensor([[0, 1, 1, 1, 1, 0]])
+    masks = masks_of_rows(torch.tensor([0, 3, 6]), types, window=2)
+    assert masks["full_attention"][0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 1],
+    ]
+    assert masks["sliding_attention"][0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [0, 1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 1, 1],
+    ]
+
+
+SETTINGS = {
+    "tiny_base": "false",
+    "max_steps": "60",
+    "learning_rate": "4.0e-3",
+    "per_device_train_batch_size": "4",
+    "save_steps": "20",
+    "batch_tokens": "300",
+}
+QUICK = ("qwen3_vl", "gemma3")  # the others are in `make bench`
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """The mixed conversations as a dataset folder."""
+    folder = tmp_path_factory.mktemp("data")
+    as_rows(mixed_talks()).remove_columns("row").to_parquet(folder / "train.parquet")
+    return folder
+
+
+def run_of(base: Path, data: Path, out: Path) -> None:
+    """`cephalo train` with these folders."""
+    settings = {**SETTINGS, "model_name_or_path": base, "dataset_name": data, "output_dir": out}
+    words = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
+    run_training(
+        *parse_arguments(find_config("tiny.yaml"), [*words, "--dataset_config", "default"])
+    )
+
+
+@pytest.mark.parametrize(
+    "family",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MAKERS],
+)
+def test_a_stopped_run_goes_on_and_its_model_is_pushed_and_remembers(
+    family, bases, data, hub, tmp_path, monkeypatch
+):
+    run_of(bases[family], data, tmp_path / "whole")
+    step = PackedTrainer.training_step
+
+    def stop(trainer, *args):
+        if trainer.state.global_step == 30:
+            raise KeyboardInterrupt
+        return step(trainer, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PackedTrainer, "training_step", stop)
+        run_of(bases[family], data, tmp_path / "stopped")
+    run_of(bases[family], data, tmp_path / "stopped")
+    files = [tmp_path / name / "model.safetensors" for name in ("whole", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+    api = HfApi(hub.endpoint, token=hub.tokens["alice"])
+    push_model(api, tmp_path / "stopped", f"alice/{family}", private=True, message="Train")
+    pulled = snapshot_download(
+        f"alice/{family}", endpoint=hub.endpoint, token=api.token, local_dir=tmp_path / "pulled"
+    )
+    asked = local.load(pulled)
+    for answers, pictures in MIXED:
+        talk = asked.conversation()
+        assert talk.ask("What is shown?", pictures) == answers[0].strip()
+        for number, answer in enumerate(answers[1:], start=1):
+            assert talk.ask(f"And what about {number}?") == answer
