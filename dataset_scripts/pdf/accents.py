@@ -60,13 +60,12 @@ def compose_accents(textpage: ctypes.c_void_p, codes: np.ndarray) -> np.ndarray:
         return codes
     codes = codes.copy()
     for accent in accents:
+        own = int(codes[accent])
         for reach in (_NEAR, _FAR):
-            near = range(max(accent - reach, 0), min(accent + reach + 1, len(codes)))
-            forms = {
-                n: form for n in near if (form := _composed(int(codes[n]), int(codes[accent])))
-            }
-            lower = int(codes[accent]) in _LOWER
-            if (letter := _letter_at(textpage, accent, list(forms), lower)) is not None:
+            start = max(accent - reach, 0)
+            near = enumerate(codes[start : accent + reach + 1].tolist(), start)
+            forms = {n: form for n, code in near if (form := _composed(code, own))}
+            if (letter := _letter_at(textpage, accent, list(forms), own in _LOWER)) is not None:
                 codes[letter] = ord(forms[letter])
                 codes[accent] = ERASED
                 _close_word(textpage, codes, accent)

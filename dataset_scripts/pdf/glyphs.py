@@ -160,12 +160,13 @@ def bounds(text: ctypes.c_void_p) -> tuple[float, float, float, float]:
 @dataclass(frozen=True)
 class KnownGlyphs:
     """Glyphs whose characters are known: `chars` (n), `shapes` and `reaches` (n, 256), `features`
-    (n, 4)."""
+    (n, 4). `inked` (n,) is the sum of each shape."""
 
     chars: list[str]
     shapes: np.ndarray
     reaches: np.ndarray
     features: np.ndarray
+    inked: np.ndarray
 
     def recognise(self, glyph: Glyph, of_signs: bool) -> tuple[str, dict[str, float]]:
         """The character that a glyph shows, and the distances of all that are near.
@@ -178,8 +179,7 @@ class KnownGlyphs:
         looks: dict[str, float] = {}
         for char, distance in distances.items():
             char = _LOOKS.get(char, char)
-            latin = _LATIN_LETTER.fullmatch(char)
-            if of_signs and latin:
+            if of_signs and _LATIN_LETTER.fullmatch(char):
                 distance += _UNLIKELY
             looks[char] = min(distance, looks.get(char, distance))
         ranked = nsmallest(3, looks.items(), key=itemgetter(1))
@@ -201,8 +201,10 @@ class KnownGlyphs:
         near = np.flatnonzero(apart < UNLIKE)
         shapes = self.shapes[near]
         there = self.reaches[near] @ glyph.shape / glyph.shape.sum()
-        back = shapes @ glyph.reach / shapes.sum(axis=1)
-        whole = apart[near] + np.abs(shapes - glyph.shape).mean(axis=1) + np.maximum(there, back)
+        back = shapes @ glyph.reach / self.inked[near]
+        shapes -= glyph.shape  # a copy of its own, in whose place the differences are made
+        differences = np.abs(shapes, out=shapes).mean(axis=1)
+        whole = apart[near] + differences + np.maximum(there, back)
         best: dict[str, float] = {}
         for number, distance in zip(near.tolist(), whole.tolist(), strict=True):
             char = self.chars[number]
@@ -241,11 +243,13 @@ def known_glyphs() -> KnownGlyphs:
     finally:
         pdfium.FPDF_CloseDocument(document)
     found += _other_designs(dict(found))
+    shapes = np.array([glyph.shape for _, glyph in found])
     return KnownGlyphs(
         [char for char, _ in found],
-        np.array([glyph.shape for _, glyph in found]),
+        shapes,
         np.array([glyph.reach for _, glyph in found]),
         np.array([glyph.features for _, glyph in found]),
+        shapes.sum(axis=1),
     )
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -100,11 +101,11 @@ class Gutters:
     def trim(self, rect: Rect) -> Rect | None:
         """The part of a rectangle that has ink; None if there is none."""
         x0, y0, _, _ = rect
-        across = (self.ink.profile(rect, 0) != 0).tobytes()
+        across = self.ink.marked(rect, 0)
         left = across.find(1)
         if left < 0:
             return None
-        down = (self.ink.profile(rect, 1) != 0).tobytes()
+        down = self.ink.marked(rect, 1)
         return x0 + left, y0 + down.find(1), x0 + across.rfind(1) + 1, y0 + down.rfind(1) + 1
 
     def piece(self, rect: Rect, axis: int, start: int, end: int) -> Rect | None:
@@ -205,7 +206,9 @@ class Gutters:
         """The same of edges along which the grey level jumps."""
         jumps = self.steps[axis].profile(rect, axis) / (rect[3 - axis] - rect[1 - axis])
         found = []
-        for start, end in find_runs(jumps > self.rules.edge + float(np.median(jumps))):
+        ranked = np.sort(jumps)  # the median of so few, at a quarter of what np.median takes
+        median = float(ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
+        for start, end in find_runs(jumps > self.rules.edge + median):
             middle = start + int(jumps[start:end].argmax())
             gain = self.rules.edge_gain * (float(jumps[middle]) - 1.0)
             found.append((gain, -1, middle, middle + 1))
@@ -219,11 +222,11 @@ class Gutters:
                 continue
             head, foot = mark[axis] - rect[axis], mark[axis + 2] - rect[axis]
             if self.corner[axis]:
-                own = min(gutters, key=lambda one: (one.start < foot, one.start), default=None)
-                own = own if own and own.start >= foot else None
+                after = [one for one in gutters if one.start >= foot]
+                own = min(after, key=attrgetter("start"), default=None)
             else:
-                own = max(gutters, key=lambda one: (one.end <= head, one.end), default=None)
-                own = own if own and own.end <= head else None
+                before = [one for one in gutters if one.end <= head]
+                own = max(before, key=attrgetter("end"), default=None)
             if own:
                 beside.add(own)
         return beside

@@ -225,16 +225,20 @@ def _alone(boxes: np.ndarray, least: float, scale: float, rules: LetterRules) ->
     firsts = np.searchsorted(tops, glyphs[:, 2] - tallest).tolist()
     lasts = np.searchsorted(tops, glyphs[:, 4]).tolist()
     kept = []
-    for box, first, last in zip(glyphs, firsts, lasts, strict=True):
-        number, x0, y0, x1, y1 = box.tolist()
+    bounds = zip(glyphs.tolist(), firsts, lasts, strict=True)
+    for index, ((number, x0, y0, x1, y1), first, last) in enumerate(bounds):
         height, level = y1 - y0, slice(first, last)
         room = rules.apart * height
-        near = (lefts[level] < x1 + room) & (rights[level] > x0 - room)
-        near &= np.minimum(bottoms[level], y1) - np.maximum(tops[level], y0) > 0.4 * height
-        near &= numbers[level] != number
-        if all(_is_bracket(others[first + place], height) for place in near.nonzero()[0]):
-            kept.append(box)
-    return np.array(kept).reshape(-1, 5)
+        near = np.flatnonzero((lefts[level] < x1 + room) & (rights[level] > x0 - room))
+        for place in (near + first).tolist():  # few, mostly itself alone
+            shared = min(bottoms[place], y1) - max(tops[place], y0)
+            if shared <= 0.4 * height or numbers[place] == number:
+                continue
+            if not _is_bracket(others[place], height):
+                break
+        else:
+            kept.append(index)
+    return glyphs[kept]
 
 
 def _is_bracket(box: np.ndarray, height: int) -> bool:

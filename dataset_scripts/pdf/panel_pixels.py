@@ -1,5 +1,7 @@
 """Rectangles of pixels, runs of blank ones, and sums over them."""
 
+from itertools import pairwise
+
 import numpy as np
 
 Rect = tuple[int, int, int, int]  # left, top, right, bottom in pixels
@@ -40,12 +42,20 @@ class Sums:
         part = slice(rect[axis], rect[axis + 2])
         return sums[rect[across + 2], part] - sums[rect[across], part]
 
+    def marked(self, rect: Rect, axis: int) -> bytes:
+        """Which columns (axis 0) or rows (axis 1) of a rectangle have a sum, as bytes 1 and 0."""
+        sums, across = self._sums[axis], 1 - axis
+        part = slice(rect[axis], rect[axis + 2])
+        return (sums[rect[across + 2], part] != sums[rect[across], part]).tobytes()
+
 
 def _from_top(mask: np.ndarray) -> np.ndarray:
     """Sums of each column down to each row: int32 (height + 1, width)."""
     sums = np.zeros((mask.shape[0] + 1, mask.shape[1]), np.int32)
     sums[1:] = mask  # converted once: a sum of booleans into integers is slower
-    np.cumsum(sums, axis=0, out=sums)
+    rows = list(sums)
+    for above, row in pairwise(rows):  # twice as fast as a cumsum down the columns
+        np.add(above, row, out=row)
     return sums
 
 
