@@ -1,4 +1,4 @@
-"""The documentation: its code runs, its commands and links exist, its site builds without a warning.
+"""The documentation: its code runs, its commands and links exist, its site builds without warnings.
 
 Code blocks of `docs/tutorials` run as they stand, page after page in one folder, with the words of
 the paper's models: the embedded hub holds tiny models under their names, a fake teacher answers for
@@ -43,6 +43,8 @@ BLOCK = re.compile(
     r"```(?P<language>bash|python|yaml)(?: title=\"(?P<file>.+?)\")?\n(?P<code>.*?)^```$",
     re.M | re.S,
 )
+# What most blocks import, before any of them runs.
+IMPORTED = ("datasets", "transformers.models.idefics2.modeling_idefics2", "trl.trainer.sft_trainer")
 NEEDS = {
     "papers-to-dataset": (),
     "refine": ("papers-to-dataset",),
@@ -60,7 +62,7 @@ case "$1 $2 $3" in
   "train "*) set -- "$@" --max_steps 2 {flags} ;;
   "hub serve "*) set -- "$@" --port 0 ;;
 esac
-exec {cephalo} "$@"
+exec "${{PYTHON%python}}cephalo" "$@"
 """
 
 
@@ -73,15 +75,17 @@ class Reader:
         commands = folder / "bin"
         commands.mkdir()
         flags = " ".join(f"--{name} {value}" for name, value in CPU.items())
-        cephalo = Path(warm_python()).with_name("cephalo")
-        (commands / "cephalo").write_text(COMMAND.format(flags=flags, cephalo=cephalo))
+        (commands / "cephalo").write_text(COMMAND.format(flags=flags))
         (commands / "cephalo").chmod(0o755)
         path = (str(commands), str(Path(sys.executable).parent), os.environ["PATH"])
-        self.environment = hub.environment("my-lab", folder / "home") | {
+        environment = hub.environment("my-lab", folder / "home")
+        variables = tuple(one for one in environment.items() if one[0].startswith("HF_"))
+        self.environment = environment | {
             "OMP_NUM_THREADS": "1",
             "OPENAI_API_KEY": "none",
             "OPENAI_BASE_URL": teacher,
             "PATH": os.pathsep.join(path),
+            "PYTHON": warm_python(IMPORTED, variables),
         }
 
     def follow(self, page: str) -> str:
@@ -114,7 +118,9 @@ class Reader:
 
     def run(self, language: str, code: str, environment: dict[str, str]) -> str:
         """Run one block; an error shows all that it printed."""
-        command = {"bash": ["bash", "-euo", "pipefail"], "python": [warm_python()]}[language]
+        command = {"bash": ["bash", "-euo", "pipefail"], "python": [environment["PYTHON"]]}[
+            language
+        ]
         done = subprocess.run(
             [*command, "-c", code],
             cwd=self.folder,
@@ -128,6 +134,7 @@ class Reader:
 
     def serve(self, code: str, environment: dict[str, str]) -> subprocess.Popen:
         """Start the server of a block and take over the variables that it tells clients to set."""
+        environment |= {"HF_HOME": str(self.folder / "own-home"), "PYTHON": warm_python()}
         server = subprocess.Popen(
             shlex.split(code), cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True
         )
