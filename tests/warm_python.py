@@ -1,7 +1,7 @@
 """A Python that starts at once: a fork of a process that has imported torch and the like.
 
 Those imports are most of what a process of a test takes, and no test is about them. By default
-nothing of this package is imported before the fork, and nothing that reads HF_... when it is imported
+nothing of this package is imported before the fork, and nothing that reads HF_... on import
 (huggingface_hub, transformers, datasets). For `-m MODULE`, `-c CODE` and scripts, without options
 of Python. Where the start itself is what a test is about, take `sys.executable`.
 """
@@ -57,8 +57,8 @@ os._exit(code)
 def warm_python(more: tuple[str, ...] = (), hub: tuple[tuple[str, str], ...] = ()) -> str:
     """The path of a command to use in place of `sys.executable`; `cephalo` lies beside it.
 
-    `more` are modules to import too, and `hub` the variables HF_... of all who use the command, which
-    such modules read once.
+    `more` are modules to import too. `hub` are the variables HF_..., which such modules read once:
+    they hold for all who use the command.
     """
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
