@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,30 @@ def commands_of(page: Path) -> list[str]:
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_dependency_has_its_reason():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    extras = dict(setup["options.extras_require"])
+    del extras["dev"]
+    lines = "\n".join([setup["options"]["install_requires"], *extras.values()]).split()
+    names = {re.split(r"[\[<>=]", line)[0] for line in lines} - {"cephalo"}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\|(.*)\|.*\|$", text.partition("## Dependencies")[2], re.M)
+    assert {name.strip(" `") for row in rows for name in re.split(r"[,|]", row)} >= names
+
+
+def test_constraints_pin_every_dependency():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    required = setup["options"]["install_requires"] + setup["options.extras_require"]["dev"]
+    names = {re.split(r"[\[<>=]", line)[0] for line in required.split() if line[0].isalpha()}
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
+    assert names - {"cephalo"} <= {*pinned}
+    assert not [
+        name for name in pinned if name.startswith(("nvidia", "triton"))
+    ]  # torch names them
 
 
 def test_site_builds_without_a_warning(tmp_path):
