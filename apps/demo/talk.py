@@ -1,4 +1,4 @@
-"""A talk about images with one or two models: what is asked, in which bounds, what is answered."""
+"""A chat about images with one or two models, within limits."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Talk:
         """The turns with the answers as they grow, and a line about what is going on, empty at the
         end.
 
-        Raises CephaloError for a question or an image that is refused.
+        Raises CephaloError if a question or an image is rejected.
         """
         check_question(question, images, turns)
         turn = Turn(question.strip(), tuple(images))
@@ -89,9 +89,9 @@ def messages(turn: Turn, number: int) -> list[Message]:
 
 
 def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) -> None:
-    """Raise CephaloError for what goes beyond the bounds of a talk, and for a bad image."""
+    """Raise CephaloError if a question exceeds the limits of a chat or an image is bad."""
     if not question.strip():
-        raise CephaloError("the question is empty; type one")
+        raise CephaloError("the question is empty; enter one")
     if len(question) > LONGEST_QUESTION:
         raise CephaloError(
             f"the question has {len(question):,} characters; give {LONGEST_QUESTION:,} at most"
