@@ -66,7 +66,7 @@ class ModelSource(BaseModel):
     def api_key(self) -> str:
         """The key of the server, "-" if it needs none.
 
-        Raises CephaloError where the variable is not set.
+        Raises CephaloError if the variable is not set.
         """
         if self.api_key_env is None:
             return "-"
@@ -164,7 +164,7 @@ class Models:
             raise NoAnswerError("it was cut off where the time of the run was over") from error
 
     def open(self, source: ModelSource) -> Any:
-        """The model of a source. Raises CephaloError where it cannot be loaded."""
+        """The model of a source. Raises CephaloError if it cannot be loaded."""
         if source.base_url is None and source.api_key_env is None:
             from cephalo.inference import local
             from cephalo.inference.local_model import LocalModel
@@ -193,7 +193,7 @@ def harmless(question: Question, model: Any) -> Question:
 def as_picture(source: str | Path | Image.Image, max_edge: int = 1024) -> Picture:
     """A PNG of an image with its longer edge at most `max_edge` pixels: nothing else of the file.
 
-    Raises CephaloError for what is no picture.
+    Raises CephaloError for what is not an image.
     """
     image = shrunk(open_image(source), max_edge)
     out = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Files that appear whole, folders that one run at a time writes to, databases of one run."""
+"""Atomic writes, locked output folders, and scratch databases."""
 
 import fcntl
 import glob
@@ -28,8 +28,8 @@ def check_outside(
 ) -> None:
     """Raise CephaloError if the output folder is one of the input folders or lies in one.
 
-    Links are followed. Inputs that are no folders, such as names on the Hub, are passed over. With
-    `same` the output may be an input: a command that adds to its folder.
+    Links are followed. Inputs that are not folders, such as Hub names, are ignored. With `same` the
+    output may be an input: a command that adds to its folder.
     """
     whole = out.resolve()
     for name in inputs:
@@ -98,7 +98,7 @@ def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
     try:
         file = _lock(path, wait)
     except BlockingIOError as error:
-        raise CephaloError(f"another run is writing to {folder}; wait for its end") from error
+        raise CephaloError(f"another run is writing to {folder}; wait until it ends") from error
     except OSError as error:
         raise _unwritable(folder, error) from error
     _open_locks.add(file)
@@ -153,10 +153,10 @@ def _unwritable(folder: Path, error: OSError) -> CephaloError:
 
 
 def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
-    """A new SQLite database for what a run need not hold in memory; it takes up to 100 MB.
+    """A new SQLite database for data that does not fit in memory; it uses up to 100 MB of memory.
 
-    What it sorts lies in files beside it. It is not kept from harm and nothing is ever committed:
-    a run that ends before its time starts again without it.
+    Sorting spills into files beside it. Not crash-safe: journaling is off and nothing is committed;
+    a run that is killed starts again without it.
     """
     database = sqlite3.connect(path, isolation_level=None)
     folder = str(path.parent.absolute()).replace("'", "''")

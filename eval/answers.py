@@ -36,7 +36,7 @@ def answer_all(
 
     `settings` are all that the answers depend on; "batch_size" and "max_new_tokens" are used. The
     batches of a run that goes on are those of one that was never stopped. Raises CephaloError where
-    FOLDER holds answers of other settings, or the model cannot be had.
+    FOLDER holds answers of other settings, or the model cannot be obtained.
     """
     with locked(folder):
         path, size = folder / "answers.jsonl", settings["batch_size"]

@@ -97,5 +97,5 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
 
 
 def finite(value: Any) -> float | None:
-    """A number, None where it is not finite: JSON has no nan."""
+    """A number, None if it is not finite: JSON has no nan."""
     return float(value) if np.isfinite(value) else None

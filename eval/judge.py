@@ -64,7 +64,7 @@ def row_of(straight: str, swapped: str) -> list[bool]:
 async def ask_all(
     questions: Sequence[Question], first: Sequence[str], second: Sequence[str], respondent: Any
 ) -> list[tuple[str | None, str | None]]:
-    """The judge's words for each pair, in both orders; None where it gave none."""
+    """The judge's words for each pair, in both orders; None if it gave none."""
     from cephalo.inference.questions import NoAnswerError
 
     async def ask(question: Question, one: str, other: str) -> str | None:
@@ -99,7 +99,7 @@ def as_question(question: Question, one: str, other: str) -> Any:
 def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Path) -> Any:
     """A judge behind an OpenAI-compatible endpoint, with its replies kept in `folder`.
 
-    Raises CephaloError where OpenAI's own address is asked without a key.
+    Raises CephaloError if OpenAI's own address is asked without a key.
     """
     from cephalo.inference.endpoint import Endpoint, Limits
     from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage

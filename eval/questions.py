@@ -52,8 +52,8 @@ def load_questions(
 ) -> list[Question]:
     """The rows of a dataset of the Hub or of a folder; columns are found by name if not given.
 
-    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError where the
-    dataset, its split or a column cannot be had, or no row is left.
+    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError if the
+    dataset, its split or a column cannot be obtained, or no row is left.
     """
     import datasets
 
@@ -115,7 +115,7 @@ def chosen(rows: Any, where: str) -> list[int]:
     """The numbers of the rows that COLUMN=VALUE holds for. Raises CephaloError for another form."""
     name, equals, value = where.partition("=")
     if not equals:
-        raise CephaloError(f"--where {where} is no COLUMN=VALUE, such as family=holes")
+        raise CephaloError(f"--where {where} is not COLUMN=VALUE, such as family=holes")
     name = column(rows, name, (), "--where")
     return [number for number, found in enumerate(rows[name]) if str(found) == value]
 
@@ -149,7 +149,7 @@ def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
     """The file of an undecoded image, which stands in the row or beside it; empty if it is not
     there, which costs this row and no other.
 
-    Raises CephaloError where a row names a file outside `folders`: rows are not to be trusted.
+    Raises CephaloError if a row names a file outside `folders`: rows are not to be trusted.
     """
     if picture["bytes"] is not None:
         return picture["bytes"]
@@ -175,7 +175,7 @@ def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
 
     That of a model's folder is of what makes the model: results and a card may be put beside it.
 
-    Raises CephaloError where there is neither.
+    Raises CephaloError if there is neither.
     """
     folder = Path(name)
     if folder.is_dir():

@@ -40,10 +40,10 @@ def vector_regression(
 ) -> Scores:
     """R², MAE, MSE, RMSE and MAPE by component, of answers such as "[0.12, 0.34, 0.56]".
 
-    An answer that is no vector of the right length is given, for each component, the end of the
+    An answer that is not a vector of the right length is given, for each component, the end of the
     range of truths that is farther from its own truth: as wrong as an answer within the range of
     the data can be. The mean of the truths would cost nothing in R², a number far away all of it.
-    MAPE leaves out truths that are 0. Raises CephaloError where a reference is no vector.
+    MAPE leaves out truths that are 0. Raises CephaloError if a reference is not a vector.
     """
     width = len(components) if components else reference_width(references)
     components = list(components or (f"component_{number}" for number in range(width)))
@@ -51,7 +51,7 @@ def vector_regression(
     if None in truths:
         row = truths.index(None)
         raise CephaloError(
-            f"answer {references[row]!r} of row {row} is no vector of {width} numbers; "
+            f"answer {references[row]!r} of row {row} is not a vector of {width} numbers; "
             "choose rows with --where or another --task"
         )
     truth = np.array(truths, dtype=float).reshape(-1, width)
@@ -77,12 +77,13 @@ def vector_regression(
 
 
 def reference_width(references: Sequence[str]) -> int:
-    """How many numbers the first reference has. Raises CephaloError where it is no vector."""
+    """How many numbers the first reference has. Raises CephaloError if it is not a vector."""
     for width in range(1, 65):
         if vector_in(references[0], width):
             return width
     raise CephaloError(
-        f"the answer {references[0][:80]!r} is no vector such as [0.1, 0.2]; choose another --task"
+        f"the answer {references[0][:80]!r} is not a vector such as [0.1, 0.2]; choose "
+        "another --task"
     )
 
 

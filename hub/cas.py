@@ -109,7 +109,7 @@ def adopt(
 ) -> str | None:
     """Make a plain file of what was uploaded over Xet, once, and return its Xet hash.
 
-    None where this content did not come over Xet. Raises HubError where the chunks do not add up
+    None if this content did not come over Xet. Raises HubError if the chunks do not add up
     to `size` bytes with this sha256, and ClientDisconnect once `left` says that nobody waits.
     """
     checked = recipe_path(store, namespace, True, sha256)

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write aside, fsync, rename; and the lock on a root.
+"""Atomic files (write aside, fsync, rename), and the lock on a root.
 
 Layout of a root:
 
@@ -135,7 +135,7 @@ class Disk:
         sync_folder(source.parent)
 
     def drop_folder(self, path: Path) -> None:
-        """Make a folder vanish in one step, then delete what was in it."""
+        """Remove a folder in one step, then delete its content."""
         hidden = self.tmp / secrets.token_hex(16)
         self.move_folder(path, hidden)
         shutil.rmtree(hidden)

@@ -241,7 +241,7 @@ class Mirror:
         except (httpx2.HTTPError, ValueError, OSError) as error:
             arrival.error = f"{url} cannot be fetched: {error}"
         finally:
-            if not arrival.done and not arrival.error:  # a fault of ours: nobody waits for ever
+            if not arrival.done and not arrival.error:  # a bug: let nobody wait forever
                 arrival.error = f"{url} cannot be fetched"
             with self._arriving:
                 del self._arrivals[key]

@@ -168,7 +168,7 @@ def split_id(repo_id: str) -> list[str]:
     """Namespace and name of a repo, or a 400."""
     parts = repo_id.split("/")
     if len(parts) != 2:
-        raise HubError(400, f"{repo_id[:200]!r} is no NAMESPACE/NAME")
+        raise HubError(400, f"{repo_id[:200]!r} is not NAMESPACE/NAME")
     return parts
 
 

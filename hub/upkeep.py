@@ -1,4 +1,4 @@
-"""Upkeep of a root that nobody serves: free what nothing names, find and mend what is corrupt."""
+"""Maintenance of a root that is not being served: garbage collection, checks and repairs."""
 
 import hashlib
 import secrets

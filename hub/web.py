@@ -335,9 +335,9 @@ def parse_object(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise HubError(400, "The body is no JSON") from error
+        raise HubError(400, "The body is not valid JSON") from error
     if not isinstance(value, dict):
-        raise HubError(400, "The body is no JSON object")
+        raise HubError(400, "The body is not valid JSON object")
     return value
 
 

@@ -50,7 +50,7 @@ class Term(NamedTuple):
 
 
 class ShardFile(NamedTuple):
-    """The recipe of one file. `sha256` is None where the client did not send it."""
+    """The recipe of one file. `sha256` is None if the client did not send it."""
 
     file_hash: str
     sha256: str | None
@@ -153,7 +153,7 @@ def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
 
 
 def unpack_chunk(data: bytes | memoryview, chunk: Chunk) -> bytes:
-    """The content of a chunk. Raises BadXet where it is not as long as its header says.
+    """The content of a chunk. Raises BadXet if it is not as long as its header says.
 
     Never makes more than MAX_CHUNK_BYTES and one: what a chunk unpacks to is bounded by its
     header, and the decompressor stops there.

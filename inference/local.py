@@ -54,8 +54,8 @@ MAX_NEW_TOKENS = 512
 
 
 class Answer(NamedTuple):
-    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole`
-    tells whether something did, or else it was cut at the most that were allowed."""
+    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole` is
+    False if it was cut at the maximum number of tokens."""
 
     text: str
     prompt_tokens: int
@@ -89,12 +89,12 @@ def load(
 ) -> "Cephalo":
     """Load a model of the Hub or of a folder, with its processor.
 
-    `device` is "cpu", "cuda:1", ... and by default all GPUs, or the CPU where there is none. Only
+    `device` is "cpu", "cuda:1", ... and by default all GPUs, or the CPU if there is none. Only
     safetensors are read. `trust_remote_code` runs code that comes with the model; no Cephalo
     needs it.
 
-    Raises CephaloError for what is no checkpoint, and for one whose weights are not exactly those
-    that its configuration asks for; it names them.
+    Raises CephaloError if it is not a checkpoint, or if its weights are not exactly those that its
+    configuration asks for; it names them.
     """
     name = str(name_or_folder)
     device = checked_device(device)
@@ -139,7 +139,7 @@ def pictures(talk: Iterable[Message]) -> list[Image.Image]:
 
 
 class Cephalo:
-    """A loaded model that answers. All methods raise CephaloError for what the user can mend."""
+    """A loaded model. All methods raise CephaloError for errors that the user can fix."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model

@@ -90,7 +90,7 @@ class Usage:
     completion_tokens: int = 0
 
     def take_request(self) -> None:
-        """Count one request. Raises BudgetSpentError where none is left.
+        """Count one request. Raises BudgetSpentError if none is left.
 
         Tokens are known when a reply is there, so requests in flight can go past their limit.
         """
@@ -145,7 +145,7 @@ class ReplyCache:
         return self.database.execute(query, [key]).fetchone()[0] or 0
 
     def get(self, key: str, round: int, attempt: int) -> Reply | None:
-        """A reply, None where it is not there."""
+        """A reply, None if it is not there."""
         row = self.database.execute(
             "SELECT text, finish_reason, prompt_tokens, completion_tokens FROM replies"
             " WHERE key = ? AND round = ? AND attempt = ?",
@@ -154,7 +154,7 @@ class ReplyCache:
         return Reply(*row) if row else None
 
     def put(self, key: str, round: int, attempt: int, reply: Reply) -> None:
-        """Keep a reply. Raises CephaloError where the disk does not take it."""
+        """Keep a reply. Raises CephaloError if the disk does not take it."""
         row = [key, round, attempt, in_utf8(reply.text), in_utf8(reply.finish_reason)]
         row += [reply.prompt_tokens, reply.completion_tokens]
         try:
@@ -238,7 +238,7 @@ def in_utf8(text: str) -> str:
 
 
 def read_answer(schema: type[BaseModel] | None, text: str) -> BaseModel | None:
-    """What `text` holds in the form of `schema`; None where any text will do.
+    """What `text` holds in the form of `schema`; None if any text will do.
 
     Raises ValueError, one line, for what is not in the form, and for text that is empty.
     """
@@ -253,7 +253,7 @@ def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
     """The first JSON object in `text` that has the form of `schema`.
 
     Servers without structured output wrap it into prose or a Markdown fence.
-    Raises ValueError, one line, where there is none.
+    Raises ValueError, one line, if there is none.
     """
     if len(text) > MAX_REPLY:
         raise ValueError(f"the reply has {len(text):,} characters")

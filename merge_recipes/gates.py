@@ -55,7 +55,7 @@ def train_gates(
         training: steps, learning rate and seed.
 
     By layer, multinomial logistic regression of the expert's index on the activations of single
-    tokens, each expert with the same total weight. Raises ValueError where the prompts are not for
+    tokens, each expert with the same total weight. Raises ValueError if the prompts are not for
     as many experts as the model has.
     """
     count = model.config.get_text_config().num_experts

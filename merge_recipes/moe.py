@@ -31,7 +31,7 @@ def moe(
 
     Sources are folders or Hub ids, NAME@REVISION for a pinned one, that differ in their weights
     only. Weights are copied from file to file, so memory stays small; then the mixture is loaded,
-    on a GPU where there is one, and its gates learn from each expert's example prompts.
+    on a GPU if there is one, and its gates learn from each expert's example prompts.
 
     \b
     Example:

@@ -76,7 +76,7 @@ def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
         text = path.read_text(encoding="utf-8")
         recipe = MoeRecipe.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{path} is no YAML: {error}") from error
+        raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         found = [
             f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}"

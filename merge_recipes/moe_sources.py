@@ -39,14 +39,14 @@ class Dense:
     """A checkpoint, and its tensors under the names of the modules of transformers' model."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises CephaloError where it is of no family that can be mixed."""
+        """Raises CephaloError if it is of no family that can be mixed."""
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.family = checkpoint.family
 
     @cached_property
     def config(self) -> Any:
-        """The configuration. Raises CephaloError where transformers cannot read it."""
+        """The configuration. Raises CephaloError if transformers cannot read it."""
         return read_config(self.checkpoint.folder)
 
     @cached_property

@@ -69,7 +69,7 @@ def read_recipe(name: str) -> tuple[str, DepthRecipe]:
         text = path.read_text(encoding="utf-8")
         return text, DepthRecipe.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{path} is no YAML: {error}") from error
+        raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

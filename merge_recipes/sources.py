@@ -63,13 +63,15 @@ class Checkpoint:
         try:
             return parse_object((self.folder / "config.json").read_bytes())
         except (OSError, ValueError) as error:
-            raise CephaloError(f"{self.name} is no checkpoint: its config.json: {error}") from error
+            raise CephaloError(
+                f"{self.name} is not a checkpoint: its config.json: {error}"
+            ) from error
 
     @cached_property
     def weight_files(self) -> list[Path]:
         """model.safetensors, or the files that model.safetensors.index.json names.
 
-        Raises CephaloError where one is missing.
+        Raises CephaloError if one is missing.
         """
         return weight_files(self.folder, self.name)
 
@@ -85,7 +87,7 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """Its model_type. Raises CephaloError where it is none that can be merged."""
+        """Its model_type. Raises CephaloError if it is none that can be merged."""
         family = self.config.get("model_type")
         if family not in TEXT_LAYERS:
             raise CephaloError(
@@ -127,7 +129,7 @@ class Checkpoint:
 def fetch(name: str) -> Checkpoint:
     """The checkpoint of a folder, or of a Hub id with an optional @REVISION.
 
-    Raises CephaloError where there is none, or where the Hub does not answer.
+    Raises CephaloError if there is none, or where the Hub does not answer.
     """
     folder = Path(name)
     if folder.is_dir():

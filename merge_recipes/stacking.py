@@ -23,7 +23,7 @@ def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, 
     Args:
         found: the checkpoint of each model that the recipe names.
 
-    Raises CephaloError where a source lacks a tensor.
+    Raises CephaloError if a source lacks a tensor.
     """
     register()  # mergekit reads each configuration with AutoConfig
     by_folder = {str(checkpoint.folder): checkpoint for checkpoint in found.values()}

@@ -316,7 +316,7 @@ def parquet_parts(path: Path) -> Iterator[Part]:
                 yield Part("\n".join(strings(row)), where, document=document)
     except (OSError, pa.ArrowException) as error:
         raise CephaloError(
-            f"{path} is no whole Parquet file ({type(error).__name__}); make it again"
+            f"{path} is not a complete Parquet file ({type(error).__name__}); create it again"
         ) from error
 
 

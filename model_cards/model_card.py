@@ -116,12 +116,12 @@ class ModelFacts:
 
 
 def read_facts(folder: Path) -> ModelFacts:
-    """The facts in card.json; where there is none, what the other files of the folder tell.
+    """The facts in card.json; if there is none, what the other files of the folder tell.
 
     Raises CephaloError where `folder` holds no model or a damaged one.
     """
     if not folder.is_dir():
-        raise CephaloError(f"{folder} is no folder; give the folder of a saved model")
+        raise CephaloError(f"{folder} is not a folder; give the folder of a saved model")
     path = folder / FACTS
     if path.exists():
         try:
@@ -129,7 +129,7 @@ def read_facts(folder: Path) -> ModelFacts:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise CephaloError(f"{path}: {place}: {first['msg']}; mend or remove it") from error
+            raise CephaloError(f"{path}: {place}: {first['msg']}; fix or remove it") from error
     config, adapter = (read_json(folder / name) for name in ("config.json", "adapter_config.json"))
     if not config and not adapter:
         raise CephaloError(f"{folder} holds no config.json; give the folder of a saved model")
@@ -146,7 +146,7 @@ def read_facts(folder: Path) -> ModelFacts:
 def write_card(folder: Path, facts: ModelFacts) -> None:
     """Write card.json, README.md and .eval_results/ into a model's folder, each file whole.
 
-    Raises CephaloError where a results.json in it is of another model.
+    Raises CephaloError if a results.json in it is of another model.
     """
     # First: the facts of a run are nowhere else, should the results be refused.
     write_whole(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")

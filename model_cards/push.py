@@ -101,7 +101,7 @@ def push_model(
 ) -> str:
     """Push a model's folder as it is, but for local paths; return the commit's sha.
 
-    `revision` names a branch, made where it is missing. Raises CephaloError if a file holds a
+    `revision` names a branch, made if it is missing. Raises CephaloError if a file holds a
     path of this machine, if the base of an adapter is not on the Hub, if what arrived differs, and
     as `push_folder` does.
     """
@@ -160,7 +160,7 @@ def known_base(folder: Path) -> str | None:
 
 
 def clean(folder: Path, name: str, base: str | None) -> str | None:
-    """The text of a file without what tells of this machine; None where it can go as it is.
+    """The text of a file without what tells of this machine; None if it can go as it is.
 
     `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
     CephaloError for a path that cannot be left out.
@@ -185,7 +185,7 @@ def clean(folder: Path, name: str, base: str | None) -> str | None:
 def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[str, Any]:
     """The JSON of a file with the Hub id `base` of an adapter's base, and without provenance.
 
-    Raises CephaloError where the base is a local folder and `base` is None.
+    Raises CephaloError if the base is a local folder and `base` is None.
     """
     kept = {
         key: value for key, value in found.items() if key not in PROVENANCE or not is_local(value)
@@ -206,7 +206,7 @@ def is_local(value: Any) -> bool:
 
 
 def check_base(api: HfApi, folder: Path) -> None:
-    """Raise CephaloError where the base of an adapter is not on the Hub: nobody could load it."""
+    """Raise CephaloError if the base of an adapter is not on the Hub: nobody could load it."""
     base = read_json(folder / "adapter_config.json").get(BASE)
     try:
         known = base is None or api.repo_exists(base)

@@ -36,7 +36,7 @@ class Source:
 
     @property
     def url(self) -> str | None:
-        """Where it was had, if that is a web address."""
+        """Where it was obtained, if that is a web address."""
         url = self.source_url or (f"https://doi.org/{self.doi}" if self.doi else self.document)
         try:
             return url if urlsplit(url).scheme in ("http", "https") else None
@@ -45,7 +45,7 @@ class Source:
 
     @property
     def host(self) -> str:
-        """The name of the web site it was had from, "" without one."""
+        """The name of the web site it was obtained from, "" without one."""
         return urlsplit(self.url or "").hostname or ""
 
 

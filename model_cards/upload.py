@@ -42,7 +42,7 @@ def check_repo_id(repo_id: str) -> str:
     parts = repo_id.split("/")
     if len(parts) != 2 or not all(NAME.fullmatch(part) for part in parts):
         raise CephaloError(
-            f"{repo_id!r} is no NAMESPACE/NAME of the Hub; give one such as my-lab/nacre-figures"
+            f"{repo_id!r} is not NAMESPACE/NAME of the Hub; give one such as my-lab/nacre-figures"
         )
     return repo_id
 
@@ -50,7 +50,7 @@ def check_repo_id(repo_id: str) -> str:
 def hub_api(token: str | None = None) -> HfApi:
     """A client that can write, with `token`, `HF_TOKEN` or the token of `hf auth login`.
 
-    Raises CephaloError where there is no token.
+    Raises CephaloError if there is no token.
     """
     token = token or get_token()
     if not token:

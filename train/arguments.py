@@ -78,7 +78,7 @@ class CephaloArguments(ScriptArguments):
     tiny_base: bool = field(
         default=False,
         metadata={
-            "help": "Make model_name_or_path on the spot where it is missing: a tiny Idefics2 "
+            "help": "Make model_name_or_path on the spot if it is missing: a tiny Idefics2 "
             "with random weights and a tokenizer trained on the answers."
         },
     )
@@ -99,7 +99,7 @@ def parse_arguments(
 ) -> tuple[CephaloArguments, SFTConfig, ModelConfig]:
     """The arguments of a YAML file, overridden by --field VALUE.
 
-    Raises CephaloError for a file that is no YAML mapping and for an unknown or wrong field.
+    Raises CephaloError for a file that is not valid YAML mapping and for an unknown or wrong field.
     """
 
     class Parser(TrlParser):
@@ -126,7 +126,7 @@ def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     try:
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{config} is no YAML: {error}") from error
+        raise CephaloError(f"{config} is not valid YAML: {error}") from error
     if not isinstance(settings, dict):
         raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
     given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]

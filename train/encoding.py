@@ -40,7 +40,7 @@ def encode_rows(
         `tokens` (their number), `tiles` (pictures that the vision tower sees) and `image_key`
         (hash of the pixels).
 
-    Raises CephaloError where too many rows are broken or none is left.
+    Raises CephaloError if too many rows are broken or none is left.
     """
     from datasets import IterableDataset
 
@@ -158,7 +158,7 @@ def encode_row(
     the chat template gives it, and IGNORED elsewhere. The whole conversation is tokenized as one
     text with the processor's defaults, as each prompt is at inference.
 
-    Raises ValueError where the template or tokenizer makes that impossible.
+    Raises ValueError if the template or tokenizer makes that impossible.
     """
     if (places := sum(part["type"] == "image" for part in parts(prompt))) != len(images):
         raise ValueError(f"{places} places for {len(images)} images")

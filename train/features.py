@@ -35,7 +35,7 @@ class FeatureStore:
         self.used = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
     def read(self, key: str) -> list[torch.Tensor] | None:
-        """The tensors under a key, [tokens, hidden] each, or None where they are not stored."""
+        """The tensors under a key, [tokens, hidden] each, or None if they are not stored."""
         try:
             tensors = load_file(self.path(key))
         except (FileNotFoundError, SafetensorError):
@@ -63,7 +63,7 @@ def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> Fe
     """The store below `folder` for the weights of the model's vision tower and connector, and of
     its embeddings and first `layers` layers.
 
-    Raises CephaloError where vision tower or connector train.
+    Raises CephaloError if vision tower or connector train.
     """
     digest = hashlib.sha256(f"{model.dtype} {layers}".encode())
     for name, parameter in model.named_parameters():

@@ -50,7 +50,7 @@ def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
 def trained_parts(model: Any) -> str:
     """A line that says which parts train, and how many parameters they have.
 
-    Raises CephaloError where nothing trains.
+    Raises CephaloError if nothing trains.
     """
     counts: Counter[str] = Counter()
     layers = set()

@@ -20,7 +20,7 @@ LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
 
 def check_base(script_args: Any, model_args: Any) -> None:
-    """Raise CephaloError where an adapter is to be pushed whose base nobody else has."""
+    """Raise CephaloError if an adapter is to be pushed whose base nobody else has."""
     adapter = model_args.use_peft and not script_args.merge_adapter
     base = model_args.model_name_or_path
     if adapter and (script_args.tiny_base or hub_id(base) is None):
@@ -130,7 +130,7 @@ def push_model(
 ) -> str:
     """Push the model, processor and card of `folder`; return a line that says where.
 
-    `revision` names a branch, made where it is missing.
+    `revision` names a branch, made if it is missing.
     """
     sha = push.push_model(
         api,
@@ -147,7 +147,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     """Push the model as it was after `epoch`: as the repository `repo_id`, and as the branch
     epoch-N of the run's own repository. Returns a line that says where.
 
-    Raises CephaloError where that epoch left no checkpoint.
+    Raises CephaloError if that epoch left no checkpoint.
     """
     folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
@@ -165,7 +165,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
 def epoch_checkpoint(output_dir: Path, epoch: int) -> tuple[Path, Any]:
     """The checkpoint that was written at the end of `epoch`, and its trainer state.
 
-    Raises CephaloError where there is none.
+    Raises CephaloError if there is none.
     """
     for folder in output_dir.glob("checkpoint-*"):
         with suppress(OSError, ValueError):

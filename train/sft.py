@@ -224,7 +224,7 @@ def make_trainer(
 ) -> Any:
     """The trainer of a run, with the parts frozen that do not train.
 
-    Raises CephaloError where nothing trains.
+    Raises CephaloError if nothing trains.
     """
     from trl import get_peft_config, get_quantization_config
 

@@ -57,7 +57,7 @@ class PackedTrainer(SFTTrainer):
         """Compute the features of images once and keep them below `folder`; also the hidden
         states of rows after frozen first layers, where another epoch needs them and all fit.
 
-        Raises CephaloError where vision tower or connector train, or their weights are spread
+        Raises CephaloError if vision tower or connector train, or their weights are spread
         over processes.
         """
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:

@@ -108,7 +108,7 @@ def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) 
 def picture(path: str) -> Image.Image:
     """An uploaded image, scaled down to `MOST_EDGE`.
 
-    Raises CephaloError for what is no picture or too large; it names the file as the user does.
+    Raises CephaloError for what is not an image or too large; it names the file as the user does.
     """
     try:
         with Path(path).open("rb") as file:

@@ -275,7 +275,7 @@ def construct(design: type[Design], out: Path, **values: Any) -> None:
 
 
 def need_packages() -> None:
-    """Raise CephaloError where the packages of the extra `mesh` are missing."""
+    """Raise CephaloError if the packages of the extra `mesh` are missing."""
     if missing := [name for name in ("skimage", "trimesh") if not importlib.util.find_spec(name)]:
         raise CephaloError(f"meshes need {' and '.join(missing)}; run: pip install 'cephalo[mesh]'")
 

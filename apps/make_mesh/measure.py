@@ -17,7 +17,7 @@ LEAST_WALL = 0.4  # mm: one line of the usual nozzle
 
 
 def check(mesh: trimesh.Trimesh) -> None:
-    """Raise CephaloError where a mesh is not one closed surface with normals outward."""
+    """Raise CephaloError if a mesh is not one closed surface with normals outward."""
     faults = {
         "not watertight": not mesh.is_watertight,
         "wound inconsistently": not mesh.is_winding_consistent,

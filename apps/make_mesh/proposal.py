@@ -77,5 +77,5 @@ def propose(
 
 
 def make(proposal: Proposal) -> Surface:
-    """The solid of a proposal. Raises CephaloError where it cannot be made."""
+    """The solid of a proposal. Raises CephaloError if it cannot be made."""
     return surface_with(solid_of(proposal.design), proposal.design.volume_fraction)

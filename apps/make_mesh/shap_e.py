@@ -50,7 +50,7 @@ def generate(design: Generated, image: Image.Image | None) -> Surface:
 
 
 def kind_for(design: Generated) -> str:
-    """The class of the pipeline. Raises CephaloError where it does not read what is given."""
+    """The class of the pipeline. Raises CephaloError if it does not read what is given."""
     kind = pipeline_class(design.generator)
     given = "image" if design.prompt is None else "prompt"
     if kind not in READS:
@@ -94,7 +94,7 @@ def signed_field(renderer: Any, latent: torch.Tensor) -> np.ndarray:
 def body(field: np.ndarray, size: float) -> Surface:
     """The largest body of a field, positive inside, with a longest edge of `size` mm.
 
-    Its volume fraction is of the box around it. Raises CephaloError where there is no surface.
+    Its volume fraction is of the box around it. Raises CephaloError if there is no surface.
     """
     if not np.isfinite(field).all():
         raise CephaloError("the generator's field is not finite; use another --seed or generator")
