@@ -1,7 +1,7 @@
 """A model as judge of answers: asked twice, with the answers in both orders.
 
-A judge prefers what stands first, or last, more often than it should. So a preference counts only
-where it holds in both orders; how often it did is the agreement.
+Judges have a position bias. A preference therefore counts only if it holds in both orders; the
+share of pairs for which it does is the agreement.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ def judge_answers(
     verdicts = asyncio.run(ask_all(questions, first, second, respondent))
     judged = [pair for pair in verdicts if None not in pair]
     if not judged:
-        raise CephaloError("the judge answered no question; look at --judge and --base-url")
+        raise CephaloError("the judge answered no question; check --judge and --base-url")
     table = np.array([row_of(*pair) for pair in judged], dtype=float)
     measures = {
         name: lambda table, number=number: column_mean(table, number)
@@ -105,7 +105,7 @@ def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Pat
     from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
     if not api_key and not base_url:
-        raise CephaloError("OpenAI wants a key; set OPENAI_API_KEY, or give another --base-url")
+        raise CephaloError("OpenAI needs a key; set OPENAI_API_KEY, or give another --base-url")
     usage, limits = Usage(), Limits()
     model = Endpoint(base_url, name, api_key or "-", usage, limits)
     cache = ReplyCache(folder / "judge.sqlite")

@@ -1,4 +1,4 @@
-"""What an answer says: numbers, yes or no, a choice. Answers are a model's and may be anything."""
+"""Parse answers of models: numbers, yes or no, a choice. Any text is valid input."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""The rows of any dataset as questions: a text, its images, the true answer."""
+"""Rows of any dataset as questions: a text, its images, the reference answer."""
 
 import hashlib
 import json
@@ -52,8 +52,8 @@ def load_questions(
 ) -> list[Question]:
     """The rows of a dataset of the Hub or of a folder; columns are found by name if not given.
 
-    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError if the
-    dataset, its split or a column cannot be obtained, or no row is left.
+    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError if the dataset,
+    its split or a column cannot be loaded, or no row is left.
     """
     import datasets
 
@@ -81,7 +81,7 @@ def load_questions(
     if source.max_samples and source.max_samples < len(rows):
         rows = rows.shuffle(seed=0).select(range(source.max_samples))
     if not len(rows):
-        raise CephaloError(f"{source.dataset} has no such rows; look at --split and --where")
+        raise CephaloError(f"{source.dataset} has no such rows; check --split and --where")
     rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
     folders = [Path(datasets.config.HF_CACHE_HOME), Path(source.dataset)]
     return [read_question(row, columns, folders) for row in rows]
@@ -157,7 +157,9 @@ def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
         return b""
     path = Path(picture["path"]).resolve()
     if not any(path.is_relative_to(folder.resolve()) for folder in folders):
-        raise CephaloError(f"a row names the file {path} outside the dataset; do not trust it")
+        raise CephaloError(
+            f"a row names the file {path} outside the dataset; do not trust this dataset"
+        )
     return path.read_bytes() if path.is_file() else b""
 
 

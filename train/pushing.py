@@ -1,4 +1,4 @@
-"""Checkpoints on their way to the Hub while training goes on."""
+"""Push checkpoints to the Hub during training."""
 
 import os
 import shutil
@@ -19,9 +19,9 @@ NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
 class CheckpointPusher(TrainerCallback):
     """Pushes each checkpoint, with all that a run needs to go on, to one branch of its repository.
 
-    One at a time, in the background. One that fails is told and given up, one that is saved while
-    another is on its way is left out: the end of the run pushes the newest, if it is not there.
-    No failure stops the training or costs a file on disk.
+    One at a time, in the background. A failed push is reported and not retried; a checkpoint saved
+    during a push is skipped. At the end of the run the newest checkpoint is pushed if it is
+    missing. No failure stops the training or removes a file.
     """
 
     def __init__(self, api: HfApi, training_args: Any) -> None:

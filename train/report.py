@@ -1,4 +1,4 @@
-"""What a training run tells: the parts that train, the card, the push of the final model."""
+"""The report of a training run: the card, the loss plot, and the push of the final model."""
 
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -20,7 +20,7 @@ LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
 
 def check_base(script_args: Any, model_args: Any) -> None:
-    """Raise CephaloError if an adapter is to be pushed whose base nobody else has."""
+    """Raise CephaloError if an adapter would be pushed whose base is not on the Hub."""
     adapter = model_args.use_peft and not script_args.merge_adapter
     base = model_args.model_name_or_path
     if adapter and (script_args.tiny_base or hub_id(base) is None):
@@ -33,10 +33,10 @@ def check_base(script_args: Any, model_args: Any) -> None:
 def model_facts(
     trainer: Any, eval_loss: float | None, script_args: Any, model_args: Any
 ) -> ModelFacts:
-    """What the model card tells of this run.
+    """The facts about this run for the model card.
 
-    The training loss is the last one logged: unlike the trainer's mean it is the same for a run
-    that was stopped and went on.
+    The training loss is the last one logged: unlike the trainer's mean it is the same for a resumed
+    run.
     """
     arguments, dataset = trainer.args, Path(script_args.dataset_name)
     adapter = model_args.use_peft and not script_args.merge_adapter

@@ -1,4 +1,4 @@
-"""Rows to train on: loaded, checked and mixed."""
+"""Load, check and mix training rows."""
 
 import re
 from pathlib import Path
@@ -22,8 +22,8 @@ def load_rows(script_args: Any) -> dict[str, Any]:
     row's name. With `dataset_streaming` they are streams.
 
     With `text_share`, that share of the train split are rows of the text dataset: a shuffled part
-    of them, or all of them several times.
-    Raises CephaloError if a dataset, its config, split or columns cannot be obtained.
+    of them, or all of them several times. Raises CephaloError if a dataset, its config, split or
+    columns cannot be loaded.
     """
     data = load_splits(
         script_args.dataset_name,
@@ -52,7 +52,7 @@ def load_splits(
     """The splits "train" and, if there is one, "validation" of a dataset, as `COLUMNS` and
     `row`.
 
-    Raises CephaloError if it cannot be obtained.
+    Raises CephaloError if it cannot be loaded.
     """
     from datasets import load_dataset
 

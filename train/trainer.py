@@ -31,8 +31,8 @@ ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not for t
 class PackedTrainer(SFTTrainer):
     """Trains on batches of PackingCollator.
 
-    The rows of a step, their order, their mean loss and the checkpoints are those of SFTTrainer;
-    how rows are laid out in sequences changes none of it.
+    Rows of a step, their order, mean loss and checkpoints are those of SFTTrainer; packing changes
+    none of them.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,7 +88,7 @@ class PackedTrainer(SFTTrainer):
         return (0 if self.steps_before >= steps else epochs, *others, steps)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
-        """As Trainer; the machine's matrix-multiply rate is measured first."""
+        """As Trainer, after measuring the machine's matrix-multiply rate."""
         if resume_from_checkpoint:
             self.steps_before = read_state(Path(resume_from_checkpoint)).global_step
         self.work = Work(self.model)  # which parameters train is known now
@@ -101,7 +101,7 @@ class PackedTrainer(SFTTrainer):
     ) -> torch.Tensor:
         """Forward and backward of each sequence of a batch; the sum of their losses.
 
-        Raises CephaloError that names the rows where the loss is no number.
+        Raises CephaloError with the names of the rows if the loss is not finite.
         """
         items = num_items_in_batch
         if items is None:
@@ -145,7 +145,7 @@ class PackedTrainer(SFTTrainer):
         num_items_in_batch: torch.Tensor | float | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """The cross-entropy of the answers of one sequence, summed and divided by
-        `num_items_in_batch`; logits are computed where there are labels alone."""
+        `num_items_in_batch`; logits are computed only at labels."""
         positions, targets = answer_positions(inputs["labels"])
         inputs = {name: value for name, value in inputs.items() if name not in ROW_FACTS}
         layers = contextlib.nullcontext()
