@@ -12,7 +12,7 @@ RECIPES = Path(__file__).with_name("recipes")
 
 
 class Strict(BaseModel):
-    """mergekit ignores a key that it does not know; here that is an error."""
+    """Unknown keys are an error; mergekit ignores them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,9 +26,9 @@ class Source(Strict):
     @field_validator("layer_range")
     @classmethod
     def ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
-        """Refuse an empty or negative range."""
+        """Reject an empty or negative range."""
         if not 0 <= value[0] < value[1]:
-            raise ValueError(f"{list(value)} names no layer; give [first, end) with first < end")
+            raise ValueError(f"{list(value)} contains no layer; give [first, end) with first < end")
         return value
 
 

@@ -1,4 +1,4 @@
-"""Source checkpoints: brought to disk at a pinned revision, and read by their headers alone."""
+"""Source checkpoints, downloaded at a pinned revision and read by their headers only."""
 
 import hashlib
 import math
@@ -87,7 +87,7 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """Its model_type. Raises CephaloError if it is none that can be merged."""
+        """Its model_type. Raises CephaloError if it cannot be merged."""
         family = self.config.get("model_type")
         if family not in TEXT_LAYERS:
             raise CephaloError(
@@ -129,7 +129,7 @@ class Checkpoint:
 def fetch(name: str) -> Checkpoint:
     """The checkpoint of a folder, or of a Hub id with an optional @REVISION.
 
-    Raises CephaloError if there is none, or where the Hub does not answer.
+    Raises CephaloError if there is none, or if the Hub does not answer.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -180,7 +180,7 @@ def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
 
 
 def check_stackable(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[int, int]]) -> None:
-    """Refuse what would not make one model.
+    """Reject sources that do not fit together.
 
     Raises CephaloError for a layer range outside its source and for sources of another family,
     another shape or another vocabulary than the first, with the names.

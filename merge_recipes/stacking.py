@@ -1,4 +1,4 @@
-"""mergekit at work: it plans from which layer of which source each tensor comes.
+"""Plan a merge with mergekit: from which layer of which source each tensor comes.
 
 Every tensor of a passthrough merge is one tensor of one source, so its bytes are then copied from
 file to file; mergekit's own executor, which takes each through memory, needs far longer for it.

@@ -113,8 +113,8 @@ def write_weights(
 ) -> dict[str, str]:
     """Write safetensors files of at most `shard_bytes`, or one tensor.
 
-    Bytes that keep their dtype are copied by the system from file to file; nothing else of the
-    sources is held in memory than a chunk.
+    Bytes that keep their dtype are copied by the system from file to file; only one chunk of the
+    sources is held in memory.
 
     Args:
         digests: the weight files of the sources, as `hashed_meanwhile` gives them.
@@ -143,7 +143,7 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed * 1.01:
         raise CephaloError(
             f"the merged model takes {needed / 1e9:.1f} GB and {folder.parent} has "
-            f"{free / 1e9:.1f} GB free; make room or give an --out on another disk"
+            f"{free / 1e9:.1f} GB free; free some space or give an --out on another disk"
         )
 
 

@@ -1,4 +1,4 @@
-"""The card of a model: how it was made, how it is asked, what was measured, what it is not."""
+"""The card of a model: training, usage, evaluation and limits."""
 
 import json
 from collections.abc import Mapping
@@ -97,9 +97,8 @@ class Merge:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """All that the card of a model tells and its files do not; `card.json` in its folder.
-
-    The last three are words to be changed by hand, in card.json.
+    """Facts about a model that its files do not contain, saved as `card.json`. The last three are
+    texts that users may edit there.
     """
 
     repo_id: str  # NAMESPACE/NAME, or the folder's name where it is not pushed
@@ -107,7 +106,7 @@ class ModelFacts:
     parameters: int
     base_models: list[str]  # Hub ids
     relation: str | None  # to them, in the Hub's terms: finetune, adapter or merge
-    random_weights: bool = False  # it began with them: a proof of the way, not of the science
+    random_weights: bool = False  # trained from random weights, as a test of the pipeline
     training: Training | None = None
     merge: Merge | None = None
     license: str = "apache-2.0"

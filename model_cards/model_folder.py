@@ -1,4 +1,4 @@
-"""What a model's folder holds: the files that make the model, and what they tell."""
+"""Files of a model folder, and what can be read from them."""
 
 import hashlib
 import math
@@ -96,7 +96,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def hub_id(name_or_path: str) -> str | None:
-    """The Hub id of a model that is named by an id or a folder; None if nobody knows it.
+    """The Hub id of a model given by id or folder; None if unknown.
 
     A folder tells its id where it was pushed by that name, or is a snapshot in the Hub's cache.
     """

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 from PIL import Image
 from teacher_server import TeacherServer, faithful
@@ -200,7 +200,7 @@ def test_train(reader, api):
 
 def test_deepen(reader):
     output = reader.follow("deepen")
-    assert "\n40\n" in output and BASES[0] in output
+    assert output.endswith("\n40\n")
 
 
 def test_mixtures(reader, api):
@@ -214,8 +214,8 @@ def test_evaluate(reader):
     results = json.loads((reader.folder / "runs" / "eval" / "results.json").read_text())
     assert [one["model"] for one in results["models"]] == ["my-lab/nacre-tiny", "my-lab/nacre-8b"]
     assert len(results["comparisons"]) == 1
-    card = ModelCard.load(reader.folder / "runs" / "nacre-tiny" / "README.md")
-    assert {one.metric_type for one in card.data.eval_results} >= {"bleu"}
+    card = (reader.folder / "runs" / "nacre-tiny" / "README.md").read_text()
+    assert "| bleu |" in card
 
 
 def test_publish(reader, api):
@@ -239,11 +239,13 @@ def test_all_tutorials_are_followed():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_have_the_options_that_are_shown(page):
-    shown = [shlex.split(line, comments=True) for line in commands_of(page)]
-    for name, *words in (words[1:] for words in shown if len(words) > 1):
+    for line in commands_of(page):
+        name, *words = shlex.split(line, comments=True)[1:]
+        if name.startswith("--"):
+            continue
         module, attribute = COMMANDS[name].app.split(":")
         command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
-        if name == "hub":
+        if hasattr(command, "commands"):  # as of `cephalo hub serve`
             command = command.commands[words[0]]
         known = {option for one in command.params for option in one.opts + one.secondary_opts}
         given = {word.partition("=")[0] for word in words if word.startswith("--")}
