@@ -180,7 +180,7 @@ def test_a_model_that_fails_is_named_and_the_rest_goes_on(tiny, image, tmp_path,
 def test_nobody_says_anything(image, tmp_path):
     models = {"gone": {"model": "gone", "base_url": "http://127.0.0.1:9/v1"}}
     panel = write_panel(tmp_path, models, [role("Alone", "gone")])
-    with pytest.raises(SystemExit, match="nobody said anything; see why in "):
+    with pytest.raises(SystemExit, match="no model replied; see why in "):
         discuss([image], panel, tmp_path / "out")
     found = Transcript.model_validate_json((tmp_path / "out/transcript.json").read_text())
     assert found.report is None and found.report_error == "nobody said anything"
@@ -302,7 +302,7 @@ def test_one_model_for_every_role_of_the_shipped_panel(image, tmp_path, monkeypa
 
 
 BAD_PANELS = {
-    "roles: [": "is no YAML",
+    "roles: [": "is not valid YAML",
     "[]": "the file: Input should be a valid dictionary",
     "models: {}": "models: Dictionary should have at least 1 item",
     "models: {m: {model: x, api_key: sk-1}}": "models.m.api_key: Extra inputs are not permitted",
@@ -336,8 +336,8 @@ def test_bad_arguments_are_refused_before_anything_is_written(image, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     for arguments, message in (
         ([str(tmp_path / "none.png"), *rest], "no image .*none.png"),
-        ([str(tmp_path / "text.png"), *rest], "is no picture"),
-        ([*[str(image)] * 9, *rest], "9 images; a panel looks at 8 at most"),
+        ([str(tmp_path / "text.png"), *rest], "is not a valid image"),
+        ([*[str(image)] * 9, *rest], "9 images; a panel takes at most 8"),
         ([str(image), *rest, "--base-url", "http://127.0.0.1:9/v1"], "--base-url without --model"),
         ([str(image), *rest, "--model", "m", "--base-url", "h/v1"], "--base-url: .*give an addr"),
         ([str(image), *rest, "--panel", str(tmp_path / "no.yaml")], "cannot read the panel"),

@@ -257,7 +257,7 @@ def test_bad_input_is_one_line(models, dataset, tmp_path, arguments, message):
 
 
 def test_truths_of_another_task_are_refused_before_a_model_is_loaded(dataset, tmp_path, models):
-    with pytest.raises(SystemExit, match="is no vector such as"):
+    with pytest.raises(SystemExit, match="is not a vector such as"):
         run(
             tmp_path,
             dataset,
@@ -332,7 +332,7 @@ def test_a_picture_that_is_not_there_costs_its_row(models, tmp_path, capsys):
     [model] = found["models"]
     assert model["measures"]["accuracy"]["value"] == pytest.approx(2 / 5)
     assert model["unreadable_questions"] == 3
-    assert model["first_error"].startswith("row 1: the image is no picture")
+    assert model["first_error"].startswith("row 1: the image is not a valid image")
     assert "3 could not be read and count as wrong: row 1: the image" in capsys.readouterr().out
 
 
