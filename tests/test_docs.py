@@ -6,6 +6,7 @@ endpoints, and `cephalo` trains on the CPU. A comment before a block says what e
 `not run: REASON`, `server` (it runs until the page ends), or `server stopped`.
 """
 
+import ast
 import importlib
 import io
 import json
@@ -266,9 +267,27 @@ def test_links_lead_to_files(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_dependency_has_its_reason():
+def setup_cfg() -> ConfigParser:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
+    return setup
+
+
+def test_troubleshooting_quotes_messages_that_exist():
+    folders = [line.split()[-1] for line in setup_cfg()["options"]["package_dir"].split("\n")[1:]]
+    modules = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    nodes = (node for path in modules for node in ast.walk(ast.parse(path.read_text())))
+    constants = (node.value for node in nodes if isinstance(node, ast.Constant))
+    texts = "\n".join(text for text in constants if isinstance(text, str)).replace("`", "")
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    quoted = re.findall(r"^\| `(.+?)` \|", page, re.M)
+    assert len(quoted) > 40
+    parts = [part.strip(" ;:,") for message in quoted for part in message.split("…")]
+    assert [part for part in parts if part not in texts] == []
+
+
+def test_every_dependency_has_its_reason():
+    setup = setup_cfg()
     extras = dict(setup["options.extras_require"])
     del extras["dev"]
     lines = "\n".join([setup["options"]["install_requires"], *extras.values()]).split()
@@ -279,8 +298,7 @@ def test_every_dependency_has_its_reason():
 
 
 def test_constraints_pin_every_dependency():
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg")
+    setup = setup_cfg()
     required = setup["options"]["install_requires"] + setup["options.extras_require"]["dev"]
     names = {re.split(r"[\[<>=]", line)[0] for line in required.split() if line[0].isalpha()}
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
