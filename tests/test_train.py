@@ -88,7 +88,7 @@ def test_card_tells_the_run_and_no_path_of_the_machine(trained):
     parameters = sum(tensor.numel() for tensor in weights(trained / "base").values())
     assert f"| parameters trained | {parameters:,} of {parameters:,} |" in text
     assert "learning_rate: 0.001\n" in text and "max_steps: 30\n" in text
-    assert "A proof of the way, not of the science" in text
+    assert "A test of the pipeline, not a usable model" in text
     assert str(trained) not in text and "/tmp" not in text
 
 
