@@ -26,7 +26,7 @@ def write_whole(path: Path, text: str) -> None:
 def check_outside(
     out: Path, inputs: Iterable[str | Path], option: str = "--out", same: bool = False
 ) -> None:
-    """Raise CephaloError if the output folder is one of the input folders or lies in one.
+    """Raise CephaloError if the output folder is, or is inside, one of the input folders.
 
     Links are followed. Inputs that are not folders, such as Hub names, are ignored. With `same` the
     output may be an input: a command that adds to its folder.
@@ -39,7 +39,7 @@ def check_outside(
             raise CephaloError(f"{option} {out} is the input {name}; give another folder")
         if folder in whole.parents:
             raise CephaloError(
-                f"{option} {out} lies in the input {name}; give a folder outside of it"
+                f"{option} {out} is inside the input {name}; give a folder outside of it"
             )
 
 

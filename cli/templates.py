@@ -73,7 +73,7 @@ def render(
 
 
 def placeholder(value: Any) -> str:
-    """What stands for an image in a message: templates only look for its key."""
+    """A placeholder for an image in a message: templates only look for its key."""
     return f"<{type(value).__name__}>"
 
 

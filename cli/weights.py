@@ -17,7 +17,7 @@ ADAPTER = "adapter_model.safetensors"
 
 CHUNK_BYTES = 1 << 20  # fits in the processor's cache
 # For each dtype of floating-point numbers: the unsigned integer of its size, the bits without the
-# sign, and the least of these that stands for infinity or no number (IEEE 754; OCP 8-bit formats).
+# sign, and the smallest of these that encodes infinity or NaN (IEEE 754; OCP 8-bit formats).
 FLOATS = {
     "F64": (np.uint64, 0x7FFF_FFFF_FFFF_FFFF, 0x7FF0_0000_0000_0000),
     "F32": (np.uint32, 0x7FFF_FFFF, 0x7F80_0000),

@@ -70,7 +70,7 @@ def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
 
 
 def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
-    """The answers of whole batches; what a killed run wrote beyond them is cut off the file."""
+    """The answers of complete batches; an incomplete batch of a killed run is removed."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]  # a last line without an end is half a line

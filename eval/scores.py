@@ -95,7 +95,7 @@ def mean_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
 
 
 def r_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """The coefficient of determination; nan where the truths are all the same."""
+    """The coefficient of determination; nan if the references are constant."""
     variance = table[..., truth].var(axis=-1)
     error = mean_squared(table, truth, prediction)
     return 1 - np.divide(error, variance, out=np.full_like(error, np.nan), where=variance > 0)
@@ -112,7 +112,7 @@ def root_mean_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndar
 
 
 def mean_percentage(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """Mean absolute error over the truth, as a fraction, where the truth is not 0."""
+    """Mean absolute error relative to the reference, as a fraction, over nonzero references."""
     size = abs(table[..., truth])
     error = abs(table[..., prediction] - table[..., truth])
     share = np.divide(error, size, out=np.full_like(error, np.nan), where=size > 0)

@@ -33,7 +33,7 @@ class Cards:
         self._parsed = lru_cache(maxsize=256)(self._parse)
 
     def text(self, namespace: str, tree: dict[str, FileEntry]) -> str:
-        """README.md; "" if there is none or where it is too long to be a card."""
+        """README.md; "" if there is none or it is too long to be a card."""
         entry = tree.get("README.md")
         return "" if entry is None else self._read(namespace, entry)
 

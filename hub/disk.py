@@ -38,7 +38,7 @@ SPARE_BYTES = 64 << 20  # stays free for commits and refs, which are small
 
 
 class Staged:
-    """A file written aside. `publish` makes it visible whole; leaving the block drops the rest.
+    """A file written aside. `publish` makes it visible; leaving the block without it deletes it.
 
     `size` counts the bytes written so far and `sha256` is their digest in hex.
     """

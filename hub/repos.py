@@ -68,7 +68,7 @@ def auth_check(request: Request) -> Response:
 
 
 async def create(request: Request) -> Response:
-    """POST /api/repos/create; 409 where the repo exists."""
+    """POST /api/repos/create; 409 if the repo exists."""
     user = need_caller(request)
     body = await json_body(request)
     only(body, "name", "organization", "type", "visibility", "private", "sdk")

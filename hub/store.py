@@ -289,7 +289,7 @@ class Store:
         return sha
 
     def without(self, repo: RepoName, state: RepoState, sha256s: set[str]) -> None:
-        """Write the history anew without some contents; inside `edit`."""
+        """Rewrite the history without some contents; inside `edit`."""
         renamed: dict[str | None, str | None] = {None: None}
         for sha in state.commits:
             commit = self.commit(repo, sha)

@@ -54,7 +54,9 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
     except IsADirectoryError as error:
         raise CephaloError(f"{name} is a folder; give the path of a picture") from error
     except UnidentifiedImageError as error:
-        raise CephaloError(f"{name} is not a valid image; give a PNG, JPEG or another image") from error
+        raise CephaloError(
+            f"{name} is not a valid image; give a PNG, JPEG or another image"
+        ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise CephaloError(
             f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"

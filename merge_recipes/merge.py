@@ -132,8 +132,8 @@ def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
 
 
 def write_code(folder: Path) -> None:
-    """Write this package's code beside the weights of a family that transformers does not have,
-    so that they load with `trust_remote_code` where the package is not."""
+    """Write this package's code beside the weights of a family that transformers does not have, so
+    that they load with `trust_remote_code` where this package is not installed."""
     from transformers.dynamic_module_utils import custom_object_save
 
     from modeling_cephalo.checkpoint import read_config, read_processor

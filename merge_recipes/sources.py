@@ -169,7 +169,7 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
-    """Raise CephaloError if a source is not whole: the first with its tokenizer and processor,
+    """Raise CephaloError if a source is incomplete: the first with its tokenizer and processor,
     which the result takes over, the others with their weights."""
     from modeling_cephalo.checkpoint import check_model, check_weights
 

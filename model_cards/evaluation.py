@@ -51,7 +51,7 @@ class Evaluation:
     split: str
     revision: str  # of the dataset
     where: str | None  # COLUMN=VALUE
-    model_revision: str | None  # commit sha, where the model was measured on the Hub
+    model_revision: str | None  # commit sha, if the model was measured on the Hub
     rows: int
     unreadable: int  # questions that the model could not read; counted as wrong
     measures: list[Measure]

@@ -101,7 +101,7 @@ class ModelFacts:
     texts that users may edit there.
     """
 
-    repo_id: str  # NAMESPACE/NAME, or the folder's name where it is not pushed
+    repo_id: str  # NAMESPACE/NAME, or the folder's name if it is not pushed
     model_type: str | None  # of the config; of an adapter, that of its base
     parameters: int
     base_models: list[str]  # Hub ids
@@ -143,11 +143,11 @@ def read_facts(folder: Path) -> ModelFacts:
 
 
 def write_card(folder: Path, facts: ModelFacts) -> None:
-    """Write card.json, README.md and .eval_results/ into a model's folder, each file whole.
+    """Write card.json, README.md and .eval_results/ into a model folder, each file atomically.
 
     Raises CephaloError if a results.json in it is of another model.
     """
-    # First: the facts of a run are nowhere else, should the results be refused.
+    # First: the facts of a run are nowhere else, in case the results are rejected.
     write_whole(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
     evaluations = read_evaluations(folder, facts.repo_id)
     write_entries(folder, facts.repo_id, evaluations)

@@ -167,7 +167,7 @@ def known_base(folder: Path) -> str | None:
 
 
 def clean(folder: Path, name: str, base: str | None) -> str | None:
-    """The text of a file without what tells of this machine; None if it can go as it is.
+    """The text of a file without paths of this machine; None if it needs no change.
 
     `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
     CephaloError for a path that cannot be left out.

@@ -58,8 +58,7 @@ class Sources:
         self._last: str | None = None  # the document that was cited last
 
     def cite(self, row: dict[str, Any], what: str | None = None) -> None:
-        """Enter the source of a row where it is new, and count one of its "figures" or
-        "passages"."""
+        """Enter the source of a row if it is new, and count one of its "figures" or "passages"."""
         if row["document_sha256"] != self._last:
             self._last = row["document_sha256"]
             self._database.execute("INSERT OR IGNORE INTO cited VALUES (?)", (self._last,))

@@ -183,7 +183,7 @@ def test_nobody_says_anything(image, tmp_path):
     with pytest.raises(SystemExit, match="no model replied; see why in "):
         discuss([image], panel, tmp_path / "out")
     found = Transcript.model_validate_json((tmp_path / "out/transcript.json").read_text())
-    assert found.report is None and found.report_error == "nobody said anything"
+    assert found.report is None and found.report_error == "no model replied"
 
 
 FORM = '{"summary": "...", "claims": [{"text": "...", "turn": 1}]}'
@@ -281,7 +281,7 @@ def test_keys_stay_in_the_environment(image, tmp_path, monkeypatch):
         discuss([image], panel, tmp_path / "out")
         assert fake.headers[0]["authorization"] == "Bearer sk-secret"
         monkeypatch.delenv("MY_KEY")
-        with pytest.raises(SystemExit, match="nobody said anything"):
+        with pytest.raises(SystemExit, match="no model replied"):
             discuss([image], panel, tmp_path / "none")
     assert "sk-secret" not in "".join(
         path.read_text(errors="replace") for path in (tmp_path / "out").iterdir()

@@ -151,7 +151,7 @@ def test_a_failed_push_is_told_and_made_again(hub, base, tmp_path, capsys):
     hub.faults.append(Fault("POST", "/commit/", 403))
     api = train_and_push(hub, base, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "could not push checkpoint-1, training goes on: this token may not write" in said
+    assert "could not push checkpoint-1, training continues: this token may not write" in said
     assert "optimizer.pt" in api.list_repo_files("alice/run", revision=BRANCH)
     state = api.hf_hub_download("alice/run", "trainer_state.json", revision=BRANCH)
     assert json.loads(Path(state).read_text())["global_step"] == 4  # though others were skipped

@@ -76,12 +76,12 @@ def last_whole_checkpoint(output_dir: str) -> str | None:
 
 
 def passed_over(output_dir: str) -> list[str]:
-    """A line for each checkpoint newer than the last whole one: its name and its problem."""
+    """A line for each checkpoint newer than the last complete one: its name and its problem."""
     lines = []
     for path in newest_checkpoints(output_dir):
         if (problem := unreadable(path)) is None:
             break
-        lines.append(f"passed over {path.name}, which is not whole: {problem}")
+        lines.append(f"passed over {path.name}, which is not complete: {problem}")
     return lines
 
 
@@ -107,7 +107,7 @@ def unreadable(checkpoint: Path) -> str | None:
 
 
 def read_state(checkpoint: Path) -> Any:
-    """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is not whole."""
+    """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is incomplete."""
     from transformers import TrainerState
 
     try:

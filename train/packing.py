@@ -31,7 +31,7 @@ class PackingCollator:
     max_tiles: int | None = None
     long_after: int | None = None
     features: Any = None  # a FeatureStore, where vision tower and connector are frozen
-    keep_states: bool = False  # and where the decoder's first layers are
+    keep_states: bool = False  # and if the decoder's first layers are
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """One batch.

@@ -17,7 +17,7 @@ NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
 
 
 class CheckpointPusher(TrainerCallback):
-    """Pushes each checkpoint, with all that a run needs to go on, to one branch of its repository.
+    """Pushes each checkpoint, with everything needed to resume, to one branch of its repository.
 
     One at a time, in the background. A failed push is reported and not retried; a checkpoint saved
     during a push is skipped. At the end of the run the newest checkpoint is pushed if it is
@@ -55,7 +55,7 @@ class CheckpointPusher(TrainerCallback):
         self.running = self.pool.submit(self.push, folder, aside)
 
     def push(self, folder: Path, aside: Path) -> None:
-        """Push `aside`, and tell where it fails."""
+        """Push `aside`, and report a failure."""
         try:
             files = [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]
             push_folder(
@@ -71,7 +71,7 @@ class CheckpointPusher(TrainerCallback):
             )
             self.arrived = folder
         except (CephaloError, OSError) as error:
-            print(f"could not push {folder.name}, training goes on: {error}")
+            print(f"could not push {folder.name}, training continues: {error}")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

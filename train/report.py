@@ -45,7 +45,7 @@ def model_facts(
     parameters = dict(trainer.model.named_parameters())
     training = Training(
         base_revision=cached_commit(model_args),
-        # A folder's name, never its path, which would tell of the machine.
+        # A folder's name, never its path, which would reveal details of the machine.
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,

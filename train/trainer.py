@@ -38,7 +38,7 @@ class PackedTrainer(SFTTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.features: FeatureStore | None = None  # set where images are read from disk
-        self.steps_before = 0  # those of the checkpoint that it goes on from
+        self.steps_before = 0  # those of the checkpoint that it resumes from
         self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
         text = self.model.config.get_text_config()
         if self.args.device.type == "cpu" and text._attn_implementation == "sdpa":

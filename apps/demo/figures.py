@@ -16,7 +16,7 @@ CONFIGS = ("conversations", "figures")
 
 
 class Figure(NamedTuple):
-    """One row; a text is empty where the dataset has none. `source` names the document."""
+    """One row; a text is empty if the dataset has none. `source` names the document."""
 
     image: Image.Image
     label: str

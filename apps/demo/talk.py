@@ -28,7 +28,7 @@ class Turn(NamedTuple):
 
 
 class Talk:
-    """Models that answer one question at a time, whoever asks.
+    """Models that answer one question at a time.
 
     `models` are loaded ones by their names; `settings` are those of `Cephalo.ask`.
     """
@@ -97,7 +97,7 @@ def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) 
             f"the question has {len(question):,} characters; give {LONGEST_QUESTION:,} at most"
         )
     if len(turns) >= MOST_TURNS:
-        raise CephaloError(f"the talk has {MOST_TURNS} turns; clear it to go on")
+        raise CephaloError(f"the talk has {MOST_TURNS} turns; clear it to continue")
     count = len(images) + sum(len(turn.images) for turn in turns)
     if count > MOST_IMAGES:
         raise CephaloError(f"{count} images; a talk has {MOST_IMAGES} at most, so clear it or ask")

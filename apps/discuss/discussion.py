@@ -101,7 +101,7 @@ def report(
 ) -> None:
     """Add the moderator's report to `transcript`, or the error if there is none."""
     if not transcript.said():
-        transcript.report_error = "nobody said anything"
+        transcript.report_error = "no model replied"
         return
     moderator = panel.moderator
     prompt = asked(panel, moderator, transcript, REPORT, pictures, Minutes)

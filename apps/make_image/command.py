@@ -88,7 +88,7 @@ def make_image(
 
 
 def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
-    """Fill `chain` and keep all of it in `out` as it comes. Raises CephaloError."""
+    """Fill `chain` and save each step in `out`. Raises CephaloError."""
     from tqdm import tqdm
 
     from cephalo.apps.chat import quiet
