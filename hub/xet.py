@@ -22,7 +22,7 @@ MAX_XORB_UNPACKED = 64 << 20
 MAX_SHARD_BYTES = 64 << 20
 MAX_SHARD_FILES = 20_000
 MAX_SHARD_TERMS = 262_144  # 128 GB of files, at the client's shortest average term of 512 KiB
-# A short recipe can repeat the same chunks without limit. A file of over REPEATS_FREE bytes is at most
+# A short recipe can repeat the same chunks endlessly. A file of over REPEATS_FREE bytes is at most
 # MAX_REPEATS times as long as the xorbs that it names; real checkpoints stay under 2.
 MAX_REPEATS = 100
 REPEATS_FREE = 1 << 30
