@@ -45,7 +45,8 @@ lint: $(VENV)/installed
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 docs: $(VENV)/installed
-	$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
