@@ -200,7 +200,7 @@ def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[
     if path.name == "adapter_config.json":
         if base is None:
             raise CephaloError(
-                f"{path}: the Hub id of its base is unknown,  {found.get(BASE)}; push that first, "
+                f"{path}: the Hub id of its base is unknown, {found.get(BASE)}; push that first, "
                 "or give --base-model NAMESPACE/NAME"
             )
         kept[BASE] = base

@@ -168,7 +168,7 @@ def test_a_model_that_fails_is_named_and_the_rest_goes_on(tiny, image, tmp_path,
     errors = {turn.role: turn.error for turn in found.turns if turn.error}
     assert "answers 404 to model broken: no such model" in errors["Broken"] and asked == 1
     assert "127.0.0.1:9/v1 cannot be reached" in errors["Gone"]
-    assert "no-model is no checkpoint" in errors["Folder"]
+    assert "no-model is not a checkpoint" in errors["Folder"]
     assert set(found.failed_models()) == {"broken", "gone", str(tmp_path / "no-model")}
     said = capsys.readouterr()
     assert "4 of 10 turns, 0 claims" in said.out and "gone failed: http" in said.err

@@ -161,7 +161,7 @@ def test_one_question_at_a_time(files):
     first.close()  # the visitor left
     assert [*second][-1] == ([talks.Turn(QUESTION, (), ("Only text.",))], "")
     turn = talks.Turn(QUESTION, (), ("Only text.",))
-    with pytest.raises(CephaloError, match="the talk has 20 turns; clear it to go on"):
+    with pytest.raises(CephaloError, match="the talk has 20 turns; clear it to continue"):
         next(talk.ask(QUESTION, [], [turn] * 20))
     assert not talk.busy.locked()
 

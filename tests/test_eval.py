@@ -243,7 +243,7 @@ def test_question_that_cannot_be_read_is_wrong_and_spoils_no_other(models, tmp_p
         (["--task", "nonsense"], "no task 'nonsense'; give one of vector_regression"),
         (["--task", "captions", "--split", "trian"], "cannot load .*split trian"),
         (["--task", "captions", "--where", "colour=red"], "no column colour; name one of"),
-        (["--task", "captions", "--where", "family"], "is no COLUMN=VALUE"),
+        (["--task", "captions", "--where", "family"], "is not COLUMN=VALUE"),
         (["--task", "captions", "--where", "family=green"], "has no such rows"),
         (["--task", "captions", "--image-column", "photo"], "no column photo"),
         (["--task", "captions", "--judge", "gpt"], "a judge compares models; name two"),

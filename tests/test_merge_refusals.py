@@ -39,7 +39,7 @@ def test_wrong_recipes_are_named(tmp_path, changes, message):
 def test_empty_layer_range_broken_yaml_and_missing_recipe_are_named(tmp_path):
     path = tmp_path / "recipe.yml"
     path.write_text(recipe_text(Path("a"), Path("b"), ranges=((0, 2), (2, 2))))
-    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*names no layer"):
+    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*contains no layer"):
         read_recipe(str(path))
     path.write_text("slices: [")
     with pytest.raises(CephaloError, match="is not valid YAML"):
@@ -103,7 +103,7 @@ def test_file_that_is_cut_short_is_refused(sources, tmp_path):
 def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
     (tmp_path / "empty").mkdir()
     text = recipe_text(sources["idefics2"][0], tmp_path / "empty")
-    assert "empty is no checkpoint" in refused(text, tmp_path / "out")
+    assert "empty is not a checkpoint" in refused(text, tmp_path / "out")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert"}')
     assert "empty is of model_type 'bert'; only idefics2" in refused(text, tmp_path / "out")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "idefics2"}')

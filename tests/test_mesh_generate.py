@@ -271,7 +271,7 @@ def test_a_body_is_closed_where_the_cube_cuts_it():
 @pytest.mark.parametrize(
     ("field", "size", "message"),
     [
-        (balls((0, -0.5)), 30, "the generator made nothing"),
+        (balls((0, -0.5)), 30, "the generator made an empty body"),
         (balls((0, 5.0)), 30, "the generator filled its whole cube"),
         (np.where(balls((0, 0.5)) > 0.4, np.nan, balls((0, 0.5))), 30, "is not finite"),
         (balls((-0.5, 0.4), (0.5, 0.3)), 30, "1 loose bodies .*, with 42.1% of its volume, over 1"),

@@ -149,7 +149,7 @@ def test_unreachable_hub_ends_in_one_line(folder, monkeypatch):
 
 def test_private_push_to_a_public_repository_is_refused(push):
     push(files=["README.md"])
-    with pytest.raises(CephaloError, match="exists and is public, but --private was asked"):
+    with pytest.raises(CephaloError, match="exists and is public, but --private was given"):
         push(private=True)
     assert "model.safetensors" not in push.api.list_repo_files(push.name)
 

@@ -95,7 +95,7 @@ def read_panel(path: Path) -> Panel:
     try:
         return Panel.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CephaloError(f"{path} is not valid YAML:  {' '.join(str(error).split())}") from error
+        raise CephaloError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
