@@ -46,7 +46,14 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 # What most blocks import, before any of them runs.
-IMPORTED = ("datasets", "transformers.models.idefics2.modeling_idefics2", "trl.trainer.sft_trainer")
+IMPORTED = (
+    "cv2",
+    "datasets",
+    "datasketch",
+    "peft",
+    "transformers.models.idefics2.modeling_idefics2",
+    "trl.trainer.sft_trainer",
+)
 NEEDS = {
     "papers-to-dataset": (),
     "refine": ("papers-to-dataset",),
@@ -214,7 +221,7 @@ def test_deepen(reader):
 def test_mixtures(reader, api):
     output = reader.follow("mixtures")
     assert re.search(r"CephaloMoe\w+ [\d,]+$", output, re.M)
-    assert "model_gates.safetensors" in api.list_repo_files("my-lab/nacre-2x8b")
+    assert "model-gates.safetensors" in api.list_repo_files("my-lab/nacre-2x8b")
 
 
 def test_evaluate(reader):
