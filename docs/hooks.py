@@ -5,23 +5,30 @@
 follow links.
 """
 
+import atexit
 import shutil
+import tempfile
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
+
+from mkdocs.plugins import event_priority
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ROOT / "build" / "packages"
-"""Named in mkdocs.yml as the search path of mkdocstrings."""
 
 
-def on_startup(**arguments: object) -> None:
-    """Copy the modules of the packages in setup.cfg below PACKAGES, before plugins look there."""
+@event_priority(100)  # before mkdocstrings reads its search paths
+def on_config(config: Any) -> Any:
+    """Copy the modules of the packages in setup.cfg to a temporary folder that is searched."""
+    folder = Path(tempfile.mkdtemp(prefix="cephalo-docs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    shutil.rmtree(PACKAGES, ignore_errors=True)
     for line in setup["options"]["package_dir"].strip().splitlines():
-        name, folder = (part.strip() for part in line.split("="))
-        target = PACKAGES.joinpath(*name.split("."))
+        name, source = (part.strip() for part in line.split("="))
+        target = folder.joinpath(*name.split("."))
         target.mkdir(parents=True)
-        for module in (ROOT / folder).glob("*.py"):
+        for module in (ROOT / source).glob("*.py"):
             shutil.copy(module, target)
+    config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(folder)]
+    return config
