@@ -1,6 +1,6 @@
-"""Images as models, people and programs of this project see them: RGB, 8 bits a channel.
+"""Read images as RGB with 8 bits per channel.
 
-Every path goes through `open_image`, so that a model is asked about the pixels it was trained on.
+All code uses `open_image`, so that training and inference see the same pixels.
 """
 
 import warnings
