@@ -186,7 +186,7 @@ class Cephalo:
         history: Sequence[Message] = (),
         **settings: Any,
     ) -> Iterator[str]:
-        """As `ask`, piece by piece."""
+        """As `ask`, but yields the answer piece by piece."""
         return self.stream_answer([*history, user_message(question, images)], **settings)
 
     def conversation(self, history: Iterable[Message] = ()) -> "Conversation":
@@ -332,7 +332,7 @@ class Conversation:
     def stream(
         self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any
     ) -> Iterator[str]:
-        """As `ask`, piece by piece. The turns are kept when the answer is whole."""
+        """As `ask`, but yields the answer piece by piece. The turns are kept when the answer is whole."""
         asked = [*self.messages, user_message(question, images)]
         pieces = []
         for piece in self.cephalo.stream_answer(asked, **settings):
