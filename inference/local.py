@@ -332,7 +332,7 @@ class Conversation:
     def stream(
         self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any
     ) -> Iterator[str]:
-        """As `ask`, but yields the answer piece by piece. The turns are kept when the answer is whole."""
+        """As `ask`, but yields the answer piece by piece. The turns are added at its end."""
         asked = [*self.messages, user_message(question, images)]
         pieces = []
         for piece in self.cephalo.stream_answer(asked, **settings):
