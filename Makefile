@@ -10,16 +10,18 @@ LAYERS := 8
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
-.PHONY: help demo test lint bench conformance science papers clean
+.PHONY: help demo test lint docs bench conformance science papers constraints clean
 
 help:
 	@echo "make demo                  the whole way on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
+	@echo "make docs                  the documentation site, in build/site"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
 	@echo "make conformance           tests of huggingface_hub, datasets and transformers, on our hub and models"
 	@echo "make science               a model that reads stresses off plates, from nothing (40 minutes)"
 	@echo "make papers                build examples/papers again"
+	@echo "make constraints           resolve constraints.txt again (needs uv)"
 	@echo "make clean                 remove runs/"
 
 # The stamp changes only with what is installed, so nothing is installed twice.
@@ -44,6 +46,10 @@ lint: $(VENV)/installed
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/vulture
 
+docs: $(VENV)/installed
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m benchmarks.bench_phi3_v
@@ -64,6 +70,15 @@ science: $(VENV)/installed
 
 papers: $(VENV)/installed
 	$(BIN)/python examples/make_papers.py
+
+# Versions that are listed already stay, unless setup.cfg excludes them; remove a line to raise one.
+# torch names the exact CUDA packages that it needs, and the CPU build needs none.
+constraints:
+	printf 'pip\nsetuptools\nwheel\n' | uv pip compile setup.cfg - --universal --python-version 3.11 \
+		--extra dev --constraint constraints.txt --no-annotate --no-header --quiet \
+		--output-file constraints.new
+	(grep '^#' constraints.txt; grep -vE '^(nvidia-|cuda-|triton)' constraints.new) > constraints.sorted
+	mv constraints.sorted constraints.txt && rm constraints.new
 
 clean:
 	rm -rf runs

@@ -18,23 +18,27 @@ HELP = "/image FILE adds an image to the next question, /new starts over, Ctrl-D
 def chat(
     model: Annotated[str, typer.Argument(help="A model of the Hub, or a folder.")],
     image: Annotated[
-        list[Path] | None, typer.Option(help="An image for the first question; may be repeated.")
+        list[Path] | None, typer.Option(help="Image for the first question. Repeatable.")
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 512,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, help="Maximum length of an answer, in tokens.")
+    ] = 512,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Sampling temperature; 0 for greedy decoding.")
+    ] = 0,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda:0, ...; by default GPUs where there are any.")
+        str | None, typer.Option(help="Device such as cpu or cuda:0; by default GPUs if available.")
     ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Commit, branch or tag of the model.")
     ] = None,
     trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
+        bool, typer.Option(help="Run code of the model repository; Cephalo models need none.")
     ] = False,
 ) -> None:
-    """Ask a model about images, line by line; it remembers the talk.
+    """Chat with a model about images in the terminal.
 
-    Questions come from the terminal, or from a pipe, one a line.
+    Questions are read from the terminal or from a pipe, one per line.
 
     \b
     Example:
@@ -72,7 +76,7 @@ def chat(
 
 
 def lines(terminal: bool) -> Iterator[str]:
-    """What the user types, without empty lines, until the end of the input."""
+    """Yield the lines that the user types, without empty ones, until the end of the input."""
     while True:
         try:
             line = input("> " if terminal else "").strip()
@@ -83,7 +87,7 @@ def lines(terminal: bool) -> Iterator[str]:
 
 
 def quiet() -> None:
-    """Nothing of transformers on the screen but errors."""
+    """Show only errors of transformers."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()

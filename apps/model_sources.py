@@ -54,7 +54,7 @@ class ModelSource(BaseModel):
     @field_validator("base_url")
     @classmethod
     def without_secrets(cls, value: str | None) -> str | None:
-        """Refuse what is no plain address: it is printed and saved."""
+        """Reject URLs with credentials: the address is printed and saved."""
         if value is not None:
             address = urlsplit(value)
             if address.scheme not in ("http", "https") or not address.hostname:
@@ -64,9 +64,9 @@ class ModelSource(BaseModel):
         return value
 
     def api_key(self) -> str:
-        """The key of the server, "-" where it wants none.
+        """The key of the server, "-" if it needs none.
 
-        Raises CephaloError where the variable is not set.
+        Raises CephaloError if the variable is not set.
         """
         if self.api_key_env is None:
             return "-"
@@ -76,9 +76,8 @@ class ModelSource(BaseModel):
 
 
 def source_of(model: str, base_url: str | None) -> ModelSource:
-    """A checkpoint, or the model of a server with the usual variable of the key, if it is set.
-
-    Raises CephaloError for an address that is none.
+    """A checkpoint, or a server's model with the key of OPENAI_API_KEY if it is set. Raises
+    CephaloError for an invalid address.
     """
     variable = "OPENAI_API_KEY"
     key = variable if base_url and os.environ.get(variable) else None
@@ -112,7 +111,7 @@ class Models:
         self.cache = ReplyCache(cache)
         self.runner, self.stack = asyncio.Runner(), AsyncExitStack()
         self.opened: dict[ModelSource, Model] = {}
-        self.lost: dict[ModelSource, CephaloError] = {}  # of no more use, and why
+        self.lost: dict[ModelSource, CephaloError] = {}  # failed models, with the reason
 
     def __enter__(self) -> "Models":
         self.deadline = time.monotonic() + self.max_seconds
@@ -131,8 +130,8 @@ class Models:
     def ask(self, name: str, question: Question, sampling: Sampling) -> Answer:
         """The answer of the model `name`.
 
-        Raises NoAnswerError where it has none, or none in the form asked for, and CephaloError,
-        each time again, where the model cannot be loaded or its server cannot be used.
+        Raises NoAnswerError if it gives none, or none in the requested form, and CephaloError, on
+        every call, if the model cannot be loaded or its server cannot be used.
         """
         source = self.sources[name]
         if source in self.lost:
@@ -165,7 +164,7 @@ class Models:
             raise NoAnswerError("it was cut off where the time of the run was over") from error
 
     def open(self, source: ModelSource) -> Any:
-        """The model of a source. Raises CephaloError where it cannot be loaded."""
+        """The model of a source. Raises CephaloError if it cannot be loaded."""
         if source.base_url is None and source.api_key_env is None:
             from cephalo.inference import local
             from cephalo.inference.local_model import LocalModel
@@ -194,7 +193,7 @@ def harmless(question: Question, model: Any) -> Question:
 def as_picture(source: str | Path | Image.Image, max_edge: int = 1024) -> Picture:
     """A PNG of an image with its longer edge at most `max_edge` pixels: nothing else of the file.
 
-    Raises CephaloError for what is no picture.
+    Raises CephaloError for what is not an image.
     """
     image = shrunk(open_image(source), max_edge)
     out = io.BytesIO()

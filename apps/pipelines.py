@@ -12,7 +12,7 @@ from cephalo.cli.errors import CephaloError
 def pipeline_class(model: str) -> str:
     """The class that a pipeline of the Hub or a folder names, read without its weights.
 
-    Raises CephaloError for what is no pipeline.
+    Raises CephaloError if it is not a pipeline.
     """
     try:
         return str(diffusers.DiffusionPipeline.load_config(model)["_class_name"])
@@ -24,7 +24,7 @@ def load_pipeline(kind: str, model: str) -> Any:
     """A pipeline by the class `kind` of diffusers, on the GPU in half precision if there is one.
 
     Only safetensors are read, those of the variant fp16 where there are no others (as in
-    openai/shap-e), and no code of the model is run. Raises CephaloError for what is no such
+    openai/shap-e), and no code of the model is run. Raises CephaloError if it is not such a
     pipeline.
     """
     on_gpu = torch.cuda.is_available()

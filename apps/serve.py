@@ -14,16 +14,18 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def serve(
     model: Annotated[str, typer.Argument(help="A model of the Hub, or a folder.")],
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 accepts other machines.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda:0, ...; by default GPUs where there are any.")
+        str | None, typer.Option(help="Device such as cpu or cuda:0; by default GPUs if available.")
     ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Commit, branch or tag of the model.")
     ] = None,
     trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
+        bool, typer.Option(help="Run code of the model repository; Cephalo models need none.")
     ] = False,
     fetch_images: Annotated[
         bool,
@@ -33,9 +35,9 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Answer OpenAI's chat completions, streamed or whole, with images as data URLs.
+    """Serve a model with OpenAI's chat completions API, with images as data URLs.
 
-    Requests are checked and bounded before the model sees them; errors come in OpenAI's form.
+    Requests are validated before they reach the model. Errors have OpenAI's format.
 
     \b
     Example:
@@ -58,7 +60,7 @@ def serve(
 
 
 def check_address(host: str, port: int) -> None:
-    """Raise CephaloError where nothing can listen at host:port; loading takes long."""
+    """Raise CephaloError early, before the model is loaded, if host:port cannot be bound."""
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
@@ -78,7 +80,7 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     """The application of `transformers serve`, put together from its parts as `Serve` does.
 
     It would load models by itself, without the checks of `local.load`; here its loader hands out
-    the loaded one, and what the client can mend is answered with 400.
+    the loaded one, and errors of the client are answered with status 400.
     """
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -125,7 +127,7 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
 
 
 async def answer_error(request: Any, error: Exception) -> Any:
-    """The error in OpenAI's form: 400 for what the client can mend, 500 for a fault of ours."""
+    """The error in OpenAI's form: 400 for errors of the client, 500 for internal errors."""
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
@@ -149,7 +151,7 @@ class ServedProcessor:
         self.tokenizer = cephalo.processor.tokenizer
 
     def apply_chat_template(self, messages: list[dict[str, Any]], **kwargs: Any) -> Any:
-        """The inputs of one request. Raises CephaloError for what the client can mend."""
+        """The inputs of one request. Raises CephaloError for errors of the client."""
         for message in messages:
             for part in message["content"]:
                 if part["type"] == "image" and "url" in part:

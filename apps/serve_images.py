@@ -20,7 +20,7 @@ class FetchError(Exception):
 
 
 class PublicResolver(AbstractResolver):
-    """Finds the addresses of a host, and refuses those that are not of the public internet.
+    """Finds the addresses of a host, and rejects those that are not on the public internet.
 
     The connection is made to the addresses that were looked at, so that a name which changes its
     address in between gains nothing.

@@ -1,8 +1,7 @@
 """What `cephalo serve` lets through to `transformers serve`: requests that are checked and bounded.
 
-The server behind it takes what it is given: it reads a prompt of any length before anybody else is
-answered, loads models and forgets them on request, and fails with status 500 on much of what a
-client can mend.
+`transformers serve` accepts any request: it tokenizes prompts of any length, loads and unloads
+models on request, and answers many errors of the client with status 500.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ MAX_MESSAGES = 1000
 
 
 class RequestError(Exception):
-    """A request that is refused: the message is one line, `status` is HTTP's."""
+    """A rejected request: the message is one line, `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int = 400, param: str | None = None) -> None:
         super().__init__(message)
@@ -97,7 +96,7 @@ class Served:
 
 
 class Gate:
-    """An ASGI application before the server's: it answers what the server is not to see."""
+    """An ASGI application in front of the server that answers invalid requests itself."""
 
     def __init__(self, app: ASGIApp, served: Served) -> None:
         self.app, self.served = app, served
@@ -135,7 +134,7 @@ class Gate:
         except TimeoutError as error:
             raise RequestError("the request did not arrive in time; send it again", 408) from error
         except (ValueError, RecursionError) as error:
-            raise RequestError("the body is no JSON; send a chat completion") from error
+            raise RequestError("the body is not valid JSON; send a chat completion") from error
         asked = chat_request(found)
         self.check_size(asked)
         for message in asked.messages:

@@ -1,4 +1,4 @@
-"""The one error that every room raises for what the user can mend."""
+"""The one exception for errors that the user can fix."""
 
 
 class CephaloError(Exception):
@@ -9,7 +9,7 @@ class CephaloError(Exception):
 
 
 def hub_failure(error: Exception, endpoint: str, name: str) -> CephaloError:
-    """The error for a request about `name` that failed: the Hub's answer, or that there is none."""
+    """The error for a failed request about `name`: the Hub's answer, or that it gave none."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     if status in (401, 403):

@@ -1,4 +1,4 @@
-"""Files that appear whole, folders that one run at a time writes to, databases of one run."""
+"""Atomic writes, locked output folders, and scratch databases."""
 
 import fcntl
 import glob
@@ -47,10 +47,10 @@ def write_whole(path: Path, text: str) -> None:
 def check_outside(
     out: Path, inputs: Iterable[str | Path], option: str = "--out", same: bool = False
 ) -> None:
-    """Raise CephaloError if the output folder is one of the input folders or lies in one.
+    """Raise CephaloError if the output folder is, or is inside, one of the input folders.
 
-    Links are followed. Inputs that are no folders, such as names on the Hub, are passed over. With
-    `same` the output may be an input: a command that adds to its folder.
+    Links are followed. Inputs that are not folders, such as Hub names, are ignored. With `same` the
+    output may be an input: a command that adds to its folder.
     """
     whole = out.resolve()
     for name in inputs:
@@ -60,7 +60,7 @@ def check_outside(
             raise CephaloError(f"{option} {out} is the input {name}; give another folder")
         if folder in whole.parents:
             raise CephaloError(
-                f"{option} {out} lies in the input {name}; give a folder outside of it"
+                f"{option} {out} is inside the input {name}; give a folder outside of it"
             )
 
 
@@ -119,7 +119,7 @@ def _held(path: Path, folder: Path, wait: bool) -> Iterator[None]:
     try:
         file = _lock(path, wait)
     except BlockingIOError as error:
-        raise CephaloError(f"another run is writing to {folder}; wait for its end") from error
+        raise CephaloError(f"another run is writing to {folder}; wait until it ends") from error
     except OSError as error:
         raise _unwritable(folder, error) from error
     _open_locks.add(file)
@@ -174,10 +174,10 @@ def _unwritable(folder: Path, error: OSError) -> CephaloError:
 
 
 def scratch_database(path: Path, schema: str) -> sqlite3.Connection:
-    """A new SQLite database for what a run need not hold in memory; it takes up to 100 MB.
+    """A new SQLite database for data that does not fit in memory; it uses up to 100 MB of memory.
 
-    What it sorts lies in files beside it. It is not kept from harm and nothing is ever committed:
-    a run that ends before its time starts again without it.
+    Sorting spills into files beside it. Not crash-safe: journaling is off and nothing is committed;
+    a run that is killed starts again without it.
     """
     database = sqlite3.connect(path, isolation_level=None)
     folder = str(path.parent.absolute()).replace("'", "''")

@@ -22,8 +22,8 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 def read_object(path: Path, mend: str) -> dict[str, Any]:
     """The object in a JSON file.
 
-    `mend` says what a user can do about a damaged file. Raises FileNotFoundError, and CephaloError
-    if the file is damaged or cannot be read.
+    `mend` tells the user how to fix a damaged file. Raises FileNotFoundError, and CephaloError if
+    the file is damaged or cannot be read.
     """
     try:
         return parse_object(path.read_bytes())

@@ -9,16 +9,17 @@ VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "JUDGE_API_
 
 
 def check_key(key: str, where: str) -> str:
-    """Return `key`, which is from `where`, if a header can hold it.
+    """Return `key`, which comes from `where`, if it is valid in an HTTP header.
 
-    Raises CephaloError for line breaks, blanks and what is not ASCII; it does not repeat the key.
+    Raises CephaloError for line breaks, spaces and non-ASCII characters; its message does not
+    contain the key.
     """
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise CephaloError(f"{where} has a character that no key has; copy it again")
+        raise CephaloError(f"{where} has a character that keys cannot have; copy it again")
     return key
 
 
 def check_environment(environment: Mapping[str, str] = os.environ) -> None:
-    """Raise CephaloError for a key in the environment that no header can hold."""
+    """Raise CephaloError for a key in the environment that is not valid in an HTTP header."""
     for name in VARIABLES:
         check_key(environment.get(name, ""), name)

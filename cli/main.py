@@ -18,7 +18,7 @@ from cephalo.cli.logs import show_notes, take_flags
 class Command(NamedTuple):
     """`app` names a `typer.Typer` as "module:attribute"; `summary` is its line in the help.
 
-    `resumes` is False for servers and conversations, which have nothing to go on with.
+    `resumes` is False for servers and conversations, which have nothing to resume.
     """
 
     app: str
@@ -29,14 +29,14 @@ class Command(NamedTuple):
 COMMANDS = {
     "extract": Command(
         "cephalo.dataset_scripts.extract:app",
-        "Read figures, captions and text from PDF files and wikis.",
+        "Extract figures, captions and text from PDF files and wikis.",
     ),
     "refine": Command(
-        "cephalo.dataset_scripts.refine:app", "Turn figures into conversations that checks passed."
+        "cephalo.dataset_scripts.refine:app", "Turn figures into verified conversations."
     ),
     "plots": Command(
         "cephalo.dataset_scripts.plots.command:app",
-        "Make plots from known data, with questions and true answers.",
+        "Draw plots from known data, with questions and true answers.",
     ),
     "publish": Command(
         "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."
@@ -46,28 +46,23 @@ COMMANDS = {
         "cephalo.merge_recipes.merge:app", "Stack decoder layers into a deeper model."
     ),
     "moe": Command("cephalo.merge_recipes.moe:app", "Mix several models as experts behind gates."),
-    "chat": Command("cephalo.apps.chat:app", "Talk to a model about images.", resumes=False),
-    "serve": Command("cephalo.apps.serve:app", "Put a model behind the OpenAI API.", resumes=False),
-    "demo": Command(
-        "cephalo.apps.demo.command:app", "Open a page to try a model on.", resumes=False
-    ),
-    "discuss": Command(
-        "cephalo.apps.discuss.command:app", "Let a panel of models discuss images and report."
-    ),
+    "chat": Command("cephalo.apps.chat:app", "Chat with a model about images.", resumes=False),
+    "serve": Command("cephalo.apps.serve:app", "Serve a model with the OpenAI API.", resumes=False),
+    "demo": Command("cephalo.apps.demo.command:app", "Try a model in the browser.", resumes=False),
+    "discuss": Command("cephalo.apps.discuss.command:app", "Let a panel of models discuss images."),
     "make-image": Command(
         "cephalo.apps.make_image.command:app", "Design from images, draw and judge the design."
     ),
-    "eval": Command(
-        "cephalo.eval.command:app", "Measure models on a dataset, and compare them in pairs."
-    ),
-    "card": Command("cephalo.model_cards.card:app", "Write a model's card from its folder."),
+    "eval": Command("cephalo.eval.command:app", "Evaluate models on a dataset and compare them."),
+    "card": Command("cephalo.model_cards.card:app", "Write the card of a model folder."),
     "push": Command("cephalo.model_cards.push:app", "Push a model with its card and results."),
     "series": Command("cephalo.series.command:app", "Show, check or run the models of the paper."),
     "make-mesh": Command(
-        "cephalo.apps.make_mesh.command:app", "Make a printable part: parameters, image or model."
+        "cephalo.apps.make_mesh.command:app",
+        "Make printable parts from parameters, images or models.",
     ),
     "hub": Command(
-        "cephalo.hub.server:app", "Serve a Hugging Face Hub on loopback.", resumes=False
+        "cephalo.hub.server:app", "Serve a Hugging Face Hub from a folder.", resumes=False
     ),
 }
 
@@ -115,7 +110,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"cephalo: error: {one_line(error)}{room(error)}")
     except KeyboardInterrupt:
         resumes = argv[0] in COMMANDS and COMMANDS[argv[0]].resumes
-        how = "; the same command goes on from here" if resumes else ""
+        how = "; the same command resumes" if resumes else ""
         print(f"cephalo: stopped{how}", file=sys.stderr)
         sys.exit(130)
 
@@ -130,7 +125,7 @@ def interrupt(number: int, frame: object) -> None:
 def run_command(name: str, arguments: list[str]) -> None:
     """Import the Typer app of `name` and run it on `arguments`.
 
-    Raises CephaloError for an unknown command and for arguments that the command refuses.
+    Raises CephaloError for an unknown command and for arguments that the command rejects.
     """
     if name not in COMMANDS:
         import difflib
@@ -166,11 +161,11 @@ def room(error: BaseException) -> str:
     place = Path(os.fsdecode(error.filename or tempfile.gettempdir())).absolute()
     folder = next(one for one in (place, *place.parents) if one.is_dir())
     free = shutil.disk_usage(folder).free / 1e6
-    return f"; {folder} has {free:.1f} MB left: make room, and the same command goes on from here"
+    return f"; {folder} has {free:.1f} MB left: free some space; the same command resumes"
 
 
 def one_line(error: BaseException) -> str:
-    """The message of `error` with all white space folded, or its type where it has none."""
+    """The message of `error` with all white space folded, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

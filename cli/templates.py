@@ -27,11 +27,11 @@ ENVIRONMENT = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "T
 
 
 class TemplateFailedError(CephaloError):
-    """A template refuses a conversation, or does what its sandbox forbids."""
+    """A template rejects a conversation, or does what its sandbox forbids."""
 
 
 class TemplateUnboundedError(CephaloError):
-    """A template takes too much time or memory: no other conversation is worth a try."""
+    """A template takes too much time or memory; do not try other conversations."""
 
 
 def render(
@@ -40,13 +40,13 @@ def render(
     tokens: Mapping[str, str],
     add_generation_prompt: bool = True,
 ) -> str:
-    """What a template writes for messages.
+    """Render messages with a chat template.
 
     Args:
-        template: in Jinja, as in chat_template.jinja.
-        messages: as in transformers' `apply_chat_template`. Images become placeholders.
-        tokens: the texts of special tokens, "bos_token" and the like.
-        add_generation_prompt: also write what stands before an answer of the assistant.
+        template: in Jinja, as in chat_template.jinja. messages: as in transformers'
+        `apply_chat_template`. Images become placeholders. tokens: the texts of special tokens,
+        "bos_token" and the like. add_generation_prompt: also write the beginning of the assistant's
+        turn.
 
     Raises TemplateFailedError if it refuses them or writes more than `MOST_CHARACTERS`, and
     TemplateUnboundedError if it takes more than `SECONDS` or too much memory.
@@ -73,7 +73,7 @@ def render(
 
 
 def placeholder(value: Any) -> str:
-    """What stands for an image in a message: templates only look for its key."""
+    """A placeholder for an image in a message: templates only look for its key."""
     return f"<{type(value).__name__}>"
 
 
@@ -106,7 +106,7 @@ class _Renderer:
                 f"the chat template takes more than {SECONDS:g} seconds for one conversation; save "
                 "the model with another"
             )
-        if code > 0:  # a fault of ours, whose traceback it has printed
+        if code > 0:  # a bug; its traceback was printed
             raise RuntimeError(f"the process for chat templates ended with exit code {code}")
         raise TemplateUnboundedError(
             "the chat template takes too much memory; save the model with another"
@@ -136,7 +136,7 @@ class _Renderer:
             self.close(process)
 
     def forget(self) -> None:
-        """Leave the process to the parent of a process that was forked."""
+        """Leave the process to the parent after a fork."""
         process, self.process = self.process, None
         self.lock = threading.Lock()
         if process is not None:
@@ -163,7 +163,7 @@ os.register_at_fork(  # between two requests, or the pipes would hold halves of 
 def check_template(template: str, tokens: tuple[tuple[str, str], ...]) -> None:
     """Raise CephaloError if a template cannot write a question, its answer and another one.
 
-    `tokens` are those of `render`, in pairs. What was found well is not tried again.
+    `tokens` are those of `render`, in pairs. Valid templates are cached.
     """
     image, text = {"type": "image"}, {"type": "text", "text": "What is shown?"}
     talk = [

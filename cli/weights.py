@@ -1,4 +1,4 @@
-"""Files of weights, read by their headers and piece by piece: no library of models is loaded."""
+"""Weight files, read by their headers and in pieces, without loading a model library."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ADAPTER = "adapter_model.safetensors"
 
 CHUNK_BYTES = 1 << 20  # fits in the processor's cache
 # For each dtype of floating-point numbers: the unsigned integer of its size, the bits without the
-# sign, and the least of these that stands for infinity or no number (IEEE 754; OCP 8-bit formats).
+# sign, and the smallest of these that encodes infinity or NaN (IEEE 754; OCP 8-bit formats).
 FLOATS = {
     "F64": (np.uint64, 0x7FFF_FFFF_FFFF_FFFF, 0x7FF0_0000_0000_0000),
     "F32": (np.uint32, 0x7FFF_FFFF, 0x7F80_0000),
@@ -40,7 +40,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     for file in names:
         if Path(file).name != file or not (folder / file).is_file():
             raise CephaloError(
-                f"cannot load {name}: it has no {file}; fetch it whole, or convert it"
+                f"cannot load {name}: it has no {file}; download all of it, or convert it"
             )
     return sorted(folder / file for file in names)
 
@@ -69,26 +69,26 @@ def read_header(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return json.loads(file.read(int.from_bytes(file.read(8), "little")))
     except SafetensorError as error:
-        raise CephaloError(f"{path} is no whole safetensors file: {error}") from error
+        raise CephaloError(f"{path} is not a complete safetensors file: {error}") from error
     except OSError as error:
         raise CephaloError(f"cannot read {path}: {error}") from error
 
 
 def check_finite(path: Path) -> None:
-    """Raise CephaloError that names the tensors of a file with values that are no finite numbers.
+    """Raise a CephaloError that names the tensors of a file with non-finite values.
 
     The file is read once, in pieces, at the speed of the disk.
     """
     if wrong := not_finite(path):
         more = f" and {len(wrong) - 5} more" if wrong[5:] else ""
         raise CephaloError(
-            f"{path} holds NaN or infinity in {', '.join(wrong[:5])}{more}; the model is of no "
-            "use, so train, merge or fetch it again"
+            f"{path} holds NaN or infinity in {', '.join(wrong[:5])}{more}; the model is "
+            "unusable; train, merge or fetch it again"
         )
 
 
 def not_finite(path: Path) -> list[str]:
-    """The tensors of a safetensors file in which a value is infinite or no number."""
+    """The tensors of a safetensors file with an infinite or NaN value."""
     header = read_header(path)
     wrong = []
     with path.open("rb") as file:
@@ -103,7 +103,7 @@ def not_finite(path: Path) -> list[str]:
 
 
 def has_infinite(file: int, start: int, end: int, dtype: str) -> bool:
-    """Whether a value between two places of an open file is infinite or no number."""
+    """Whether a value between two offsets of an open file is infinite or NaN."""
     kind, magnitude, infinite = FLOATS[dtype]
     buffer = np.empty(CHUNK_BYTES, np.uint8)
     while start < end:

@@ -1,4 +1,4 @@
-"""A model's answers to questions, kept in a file as they come: a killed run goes on."""
+"""A model's answers to questions, saved as they arrive, so that a killed run resumes."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from cephalo.eval.questions import Question
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said, or the error why it could not read the question."""
+    """What a model answered, or the error if it could not read the question."""
 
     answer: str
     error: str | None = None
@@ -35,9 +35,9 @@ def answer_all(
 ) -> list[Answer]:
     """The answers of a model, greedy, from FOLDER/answers.jsonl as far as they are there.
 
-    `settings` are all that the answers depend on; "batch_size" and "max_new_tokens" are used. The
-    batches of a run that goes on are those of one that was never stopped. Raises CephaloError where
-    FOLDER holds answers of other settings, or the model cannot be had.
+    `settings` are all that the answers depend on; "batch_size" and "max_new_tokens" are used. A
+    resumed run has the same batches as an uninterrupted one. Raises CephaloError where FOLDER holds
+    answers of other settings, or the model cannot be loaded.
     """
     with locked(folder):
         path, size = folder / "answers.jsonl", settings["batch_size"]
@@ -59,7 +59,7 @@ def answer_all(
 
 
 def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
-    """Keep the settings, or raise CephaloError if there are `answers` with others."""
+    """Save the settings, or raise CephaloError if `answers` exist with other settings."""
     if not path.exists() or not answers.exists():
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
@@ -71,7 +71,7 @@ def check_settings(path: Path, settings: dict[str, Any], answers: Path) -> None:
 
 
 def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
-    """The answers of whole batches; what a killed run wrote beyond them is cut off the file."""
+    """The answers of complete batches; an incomplete batch of a killed run is removed."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]  # a last line without an end is half a line
@@ -87,7 +87,7 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
 
 
 def ask(cephalo: Any, batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:
-    """The answers to a batch; a question that the model cannot read spoils no other."""
+    """The answers to a batch; a question that the model cannot read does not affect others."""
     asked = [(question.text, [*map(io.BytesIO, question.images)]) for question in batch]
     try:
         texts = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)

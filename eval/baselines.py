@@ -1,4 +1,4 @@
-"""What simpler readers of plates reach, on the same rows and by the same measures as a model.
+"""Baselines for the plates dataset, on the same rows and with the same measures as a model.
 
     python -m cephalo.eval.baselines --dataset plates/ --out runs/baselines
 
@@ -6,11 +6,10 @@ Rows are the questions of `python -m cephalo.dataset_scripts.plates` about stres
 where yes is 1 and no is 0. Each baseline learns from the train split and writes its answers as
 text, so that it is scored as a model is:
 
-- mean: the mean of train, whatever is shown, which of yes and no is the more frequent;
-- porosity: linear in the share of void;
-- porosity and stiffness: cubic in that and the mean stiffness of the solid;
-- nearest image: the answer of the most similar image of train, which is what memory gains;
-- CNN: a convolutional network trained on the numbers, which is what an image holds.
+- mean: the mean of train, or the more frequent of yes and no, ignoring the image; - porosity:
+linear in the void fraction; - porosity and stiffness: cubic in that and the mean stiffness of the
+solid; - nearest image: the answer of the most similar training image, a measure of memorization; -
+CNN: a convolutional network trained on the numbers directly.
 """
 
 import io
@@ -103,12 +102,12 @@ def mean(train: Arrays, images: np.ndarray) -> np.ndarray:
 
 
 def porosity(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """A line through the share of void."""
+    """A linear fit in the void fraction."""
     return polynomial(train, images, [void_share], degree=1)
 
 
 def porosity_and_stiffness(train: Arrays, images: np.ndarray) -> np.ndarray:
-    """A cubic in the share of void and the mean stiffness of the solid."""
+    """A cubic fit in the void fraction and the mean stiffness of the solid."""
     return polynomial(train, images, [void_share, solid_stiffness], degree=3)
 
 
@@ -118,7 +117,7 @@ def void_share(images: np.ndarray) -> np.ndarray:
 
 
 def solid_stiffness(images: np.ndarray) -> np.ndarray:
-    """The mean relative stiffness where there is material, (n,)."""
+    """The mean relative stiffness of the solid, (n,)."""
     return images.sum(axis=(1, 2)) / (images >= 0.02).sum(axis=(1, 2)).clip(min=1)
 
 
@@ -149,7 +148,7 @@ def nearest_image(train: Arrays, images: np.ndarray) -> np.ndarray:
 
 
 def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
-    """A residual network of 1.2 million parameters, trained on images turned over at random."""
+    """A residual network of 1.2 million parameters, trained with random flips."""
     torch.manual_seed(0)
     pictures = torch.from_numpy(train[0])[:, None]
     centre, spread = train[1].mean(axis=0), train[1].std(axis=0).clip(min=1e-6)
@@ -196,7 +195,7 @@ class Residual(nn.Module):
 
 
 def network(numbers: int) -> nn.Sequential:
-    """Images (n, 1, SIDE, SIDE) to so many standardized numbers, (n, numbers)."""
+    """A network from images (n, 1, SIDE, SIDE) to standardized numbers (n, numbers)."""
     widths = (1, 32, 64, 128, 256)
     blocks = [Residual(*pair) for pair in pairwise(widths)]
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -214,7 +213,7 @@ BASELINES: dict[str, Baseline] = {
 
 @app.command()
 def baselines(
-    dataset: Annotated[str, typer.Option(help="A dataset of plates: of the Hub, or a folder.")],
+    dataset: Annotated[str, typer.Option(help="Dataset of plates: a Hub name or a folder.")],
     out: Annotated[
         Path, typer.Option(help="Folder for results.json and report.html by task and split.")
     ],
@@ -222,7 +221,7 @@ def baselines(
         list[str] | None, typer.Option(help="Splits to answer; test and unseen_families.")
     ] = None,
 ) -> None:
-    """Measure what simpler readers of plates reach.
+    """Measure baselines on a dataset of plates.
 
     \b
     Example:

@@ -18,25 +18,28 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def evaluate(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Names on the Hub, NAME@REVISION, or folders."),
+        typer.Argument(metavar="MODEL...", help="Hub names, NAME@REVISION, or folders."),
     ],
-    dataset: Annotated[str, typer.Option(help="A dataset of the Hub, or a folder.")],
+    dataset: Annotated[str, typer.Option(help="Dataset: a Hub name or a folder.")],
     task: Annotated[
         str,
         typer.Option(help="vector_regression, classification, answer_match or captions."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for answers, results.json and report.html.")],
-    config: Annotated[str | None, typer.Option(help="The dataset's config.")] = None,
-    split: Annotated[str, typer.Option(help="The dataset's split.")] = "test",
-    revision: Annotated[str | None, typer.Option(help="The dataset's branch or commit.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="Output folder for answers, results.json and report.html.")
+    ],
+    config: Annotated[str | None, typer.Option(help="Config of the dataset.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "test",
+    revision: Annotated[str | None, typer.Option(help="Branch or commit of the dataset.")] = None,
     where: Annotated[
-        str | None, typer.Option(metavar="COLUMN=VALUE", help="Ask only these rows.")
+        str | None, typer.Option(metavar="COLUMN=VALUE", help="Evaluate only rows with this value.")
     ] = None,
     group_by: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Measure by the values of a column too.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Also report measures by the values of a column."),
     ] = None,
     max_samples: Annotated[
-        int | None, typer.Option(min=1, help="So many rows, drawn with a fixed seed.")
+        int | None, typer.Option(min=1, help="Maximum number of rows, sampled with a fixed seed.")
     ] = None,
     question_column: Annotated[
         str | None, typer.Option(help="Found by its name if not given.")
@@ -47,24 +50,26 @@ def evaluate(
     image_column: Annotated[
         str | None, typer.Option(help="Found by its name if not given.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions at a time.")] = 8,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of one answer.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions per batch.")] = 8,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, help="Maximum length of an answer, in tokens.")
+    ] = 128,
     judge: Annotated[
         str | None,
-        typer.Option(help="A judge's name at an endpoint; it compares answers in pairs."),
+        typer.Option(help="Model name of a judge that compares answers in pairs."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Address of the judge, with /v1; OpenAI's by default.")
+        str | None, typer.Option(help="Base URL of the judge, with /v1; by default OpenAI's.")
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="OPENAI_API_KEY", help="Key of the judge.")
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="API key of the judge.")
     ] = None,
 ) -> None:
-    """Measure models on the questions of a dataset, with intervals, and compare them in pairs.
+    """Evaluate models on a dataset, with confidence intervals, and compare them in pairs.
 
-    Every answer is kept in OUT when it comes: run it again after an interruption, and nothing is
-    asked twice. Several models answer the same rows and are compared by paired tests, and by a
-    judge, who knows the true answers, where one is given.
+    Answers are saved in OUT as they arrive, so an interrupted run resumes without asking twice.
+    Several models answer the same rows and are compared with paired tests and, with --judge, by a
+    model that knows the reference answers.
 
     \b
     Example:
@@ -86,7 +91,7 @@ def evaluate(
     pinned = None if Path(dataset).is_dir() else dataset_revision
     source = asking.QuestionSource(dataset, config, split, pinned, where, max_samples)
     asked = asking.load_questions(source, question_column, answer_column, image_column, group_by)
-    # Truths of another task are refused before a model is asked.
+    # References of another task are rejected before a model is asked.
     score(task, asked, [question.answer for question in asked])
     rows = asking.rows_sha256(asked)
     settings = {"rows_sha256": rows, "batch_size": batch_size, "max_new_tokens": max_new_tokens}

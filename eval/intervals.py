@@ -17,7 +17,7 @@ BATCH = 100  # resamples at a time, to bound memory
 def intervals(scores: Scores) -> dict[str, dict[str, float | None]]:
     """Each measure as {"value", "low", "high"}: percentile bootstrap over rows, 95 %.
 
-    Numbers that are not defined are None: a bound with fewer than two rows, R² of equal truths.
+    Undefined numbers are None: a bound with fewer than two rows, R² of constant references.
     """
     return {
         name: {"value": finite(scores.measures[name](scores.table)), **bounds(values)}
@@ -89,7 +89,7 @@ def two_sided(differences: np.ndarray) -> float | None:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    """McNemar's exact test: rows that only one of the models has right."""
+    """McNemar's exact test on the rows that exactly one of the models answers correctly."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     discordant = only_first + only_second
     p = binomtest(only_first, discordant).pvalue if discordant else 1.0
@@ -97,5 +97,5 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
 
 
 def finite(value: Any) -> float | None:
-    """A number, None where it is not finite: JSON has no nan."""
+    """A number, None if it is not finite: JSON has no nan."""
     return float(value) if np.isfinite(value) else None

@@ -1,7 +1,7 @@
 """A model as judge of answers: asked twice, with the answers in both orders.
 
-A judge prefers what stands first, or last, more often than it should. So a preference counts only
-where it holds in both orders; how often it did is the agreement.
+Judges have a position bias. A preference therefore counts only if it holds in both orders; the
+share of pairs for which it does is the agreement.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ def judge_answers(
     verdicts = asyncio.run(ask_all(questions, first, second, respondent))
     judged = [pair for pair in verdicts if None not in pair]
     if not judged:
-        raise CephaloError("the judge answered no question; look at --judge and --base-url")
+        raise CephaloError("the judge answered no question; check --judge and --base-url")
     table = np.array([row_of(*pair) for pair in judged], dtype=float)
     measures = {
         name: lambda table, number=number: column_mean(table, number)
@@ -64,7 +64,7 @@ def row_of(straight: str, swapped: str) -> list[bool]:
 async def ask_all(
     questions: Sequence[Question], first: Sequence[str], second: Sequence[str], respondent: Any
 ) -> list[tuple[str | None, str | None]]:
-    """The judge's words for each pair, in both orders; None where it gave none."""
+    """The judge's words for each pair, in both orders; None if it gave none."""
     from cephalo.inference.questions import NoAnswerError
 
     async def ask(question: Question, one: str, other: str) -> str | None:
@@ -99,13 +99,13 @@ def as_question(question: Question, one: str, other: str) -> Any:
 def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Path) -> Any:
     """A judge behind an OpenAI-compatible endpoint, with its replies kept in `folder`.
 
-    Raises CephaloError where OpenAI's own address is asked without a key.
+    Raises CephaloError if OpenAI's own address is asked without a key.
     """
     from cephalo.inference.endpoint import Endpoint, Limits
     from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
     if not api_key and not base_url:
-        raise CephaloError("OpenAI wants a key; set OPENAI_API_KEY, or give another --base-url")
+        raise CephaloError("OpenAI needs a key; set OPENAI_API_KEY, or give another --base-url")
     usage, limits = Usage(), Limits()
     model = Endpoint(base_url, name, api_key or "-", usage, limits)
     cache = ReplyCache(folder / "judge.sqlite")

@@ -1,4 +1,4 @@
-"""What an answer says: numbers, yes or no, a choice. Answers are a model's and may be anything."""
+"""Parse answers of models: numbers, yes or no, a choice. Any text is valid input."""
 
 import re
 import string
@@ -11,7 +11,7 @@ MAX_NUMBER = 1e12  # no answer is larger; a sum of squares stays finite
 
 
 def vector_in(answer: str, length: int) -> list[float] | None:
-    """The first `[a, b, ...]` of `length` numbers in an answer; None where there is none."""
+    """The first `[a, b, ...]` of `length` numbers in an answer; None if there is none."""
     for found in VECTOR.finditer(answer[:MAX_ANSWER]):
         numbers = [float(number) for number in found.group(1).split(",")]
         if len(numbers) == length and all(abs(number) < MAX_NUMBER for number in numbers):
@@ -20,7 +20,7 @@ def vector_in(answer: str, length: int) -> list[float] | None:
 
 
 def choice_in(answer: str, choices: Sequence[str]) -> str | None:
-    """The one of `choices` that an answer names; None where it names none or several.
+    """The one of `choices` that an answer names; None if it names none or several.
 
     Named at the beginning ("Yes, it does", "(b) nacre", "B.") or else, alone of them, as a word
     anywhere ("the answer is B"). Letters are looked for as capitals there, and "A" before a small

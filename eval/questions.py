@@ -1,4 +1,4 @@
-"""The rows of any dataset as questions: a text, its images, the true answer."""
+"""Rows of any dataset as questions: a text, its images, the reference answer."""
 
 import hashlib
 import json
@@ -49,8 +49,8 @@ def load_questions(
 ) -> list[Question]:
     """The rows of a dataset of the Hub or of a folder; columns are found by name if not given.
 
-    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError where the
-    dataset, its split or a column cannot be had, or no row is left.
+    `max_samples` takes as many rows, drawn with a fixed seed. Raises CephaloError if the dataset,
+    its split or a column cannot be loaded, or no row is left.
     """
     import datasets
 
@@ -78,7 +78,7 @@ def load_questions(
     if source.max_samples and source.max_samples < len(rows):
         rows = rows.shuffle(seed=0).select(range(source.max_samples))
     if not len(rows):
-        raise CephaloError(f"{source.dataset} has no such rows; look at --split and --where")
+        raise CephaloError(f"{source.dataset} has no such rows; check --split and --where")
     rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
     folders = [Path(datasets.config.HF_CACHE_HOME), Path(source.dataset)]
     return [read_question(row, columns, folders) for row in rows]
@@ -112,7 +112,7 @@ def chosen(rows: Any, where: str) -> list[int]:
     """The numbers of the rows that COLUMN=VALUE holds for. Raises CephaloError for another form."""
     name, equals, value = where.partition("=")
     if not equals:
-        raise CephaloError(f"--where {where} is no COLUMN=VALUE, such as family=holes")
+        raise CephaloError(f"--where {where} is not COLUMN=VALUE, such as family=holes")
     name = column(rows, name, (), "--where")
     return [number for number, found in enumerate(rows[name]) if str(found) == value]
 
@@ -146,7 +146,7 @@ def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
     """The file of an undecoded image, which stands in the row or beside it; empty if it is not
     there, which costs this row and no other.
 
-    Raises CephaloError where a row names a file outside `folders`: rows are not to be trusted.
+    Raises CephaloError if a row names a file outside `folders`: rows are not to be trusted.
     """
     if picture["bytes"] is not None:
         return picture["bytes"]
@@ -154,7 +154,9 @@ def image_bytes(picture: dict[str, Any], folders: Iterable[Path]) -> bytes:
         return b""
     path = Path(picture["path"]).resolve()
     if not any(path.is_relative_to(folder.resolve()) for folder in folders):
-        raise CephaloError(f"a row names the file {path} outside the dataset; do not trust it")
+        raise CephaloError(
+            f"a row names the file {path} outside the dataset; do not trust this dataset"
+        )
     return path.read_bytes() if path.is_file() else b""
 
 
@@ -172,7 +174,7 @@ def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
 
     That of a model's folder is of what makes the model: results and a card may be put beside it.
 
-    Raises CephaloError where there is neither.
+    Raises CephaloError if there is neither.
     """
     folder = Path(name)
     if folder.is_dir():

@@ -97,7 +97,7 @@ def worst_answers(evaluated: Evaluated, questions: Sequence[Question]) -> list[d
 
 
 def thumbnail(data: bytes) -> str | None:
-    """A small JPEG as a data URI; None for what is no picture."""
+    """A small JPEG as a data URI; None for what is not an image."""
     try:
         image = shrunk(open_image(io.BytesIO(data)), THUMBNAIL)
     except CephaloError:

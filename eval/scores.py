@@ -1,8 +1,8 @@
-"""Scores of answers, as a table with a row an answer and measures over such tables.
+"""Scores of answers: a table with one row per answer, and measures over such tables.
 
-A measure is a function of the table, so an interval is had by drawing rows again, and two models
-are compared on the same draws (intervals.py). No answer is left out: what cannot be read counts
-as wrong, in its place.
+A measure is a function of the table, so intervals come from resampling rows, and two models are
+compared on the same resamples (intervals.py). No answer is left out: one that cannot be parsed
+counts as wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,11 +28,12 @@ class Scores:
 
     table: np.ndarray
     measures: dict[str, Measure]
-    errors: np.ndarray  # (n,): how wrong an answer is, 0 for right; to find the worst
+    errors: np.ndarray  # (n,): error of each answer, 0 for a correct one
     parsed: np.ndarray  # (n,) bool: whether the answer could be read
-    correct: np.ndarray | None = None  # (n,) bool, where an answer is either right or wrong
+    correct: np.ndarray | None = None  # (n,) bool, if answers are either right or wrong
     components: list[str] = field(default_factory=list)
-    """Of vectors: the table's first columns are the truths, the next the predictions."""
+    """Names of vector components. The table's first columns are the references, the next the
+    predictions."""
 
 
 def vector_regression(
@@ -40,10 +41,11 @@ def vector_regression(
 ) -> Scores:
     """R², MAE, MSE, RMSE and MAPE by component, of answers such as "[0.12, 0.34, 0.56]".
 
-    An answer that is no vector of the right length is given, for each component, the end of the
-    range of truths that is farther from its own truth: as wrong as an answer within the range of
-    the data can be. The mean of the truths would cost nothing in R², a number far away all of it.
-    MAPE leaves out truths that are 0. Raises CephaloError where a reference is no vector.
+    An answer that is not a vector of the right length is replaced, for each component, by the end
+    of the range of references that is farther from its own reference: the largest possible error
+    within the range of the data. The mean of the references would cost nothing in R², a distant
+    number all of it. MAPE leaves out references that are 0. Raises CephaloError if a reference is
+    not a vector.
     """
     width = len(components) if components else reference_width(references)
     components = list(components or (f"component_{number}" for number in range(width)))
@@ -51,7 +53,7 @@ def vector_regression(
     if None in truths:
         row = truths.index(None)
         raise CephaloError(
-            f"answer {references[row]!r} of row {row} is no vector of {width} numbers; "
+            f"answer {references[row]!r} of row {row} is not a vector of {width} numbers; "
             "choose rows with --where or another --task"
         )
     truth = np.array(truths, dtype=float).reshape(-1, width)
@@ -77,12 +79,13 @@ def vector_regression(
 
 
 def reference_width(references: Sequence[str]) -> int:
-    """How many numbers the first reference has. Raises CephaloError where it is no vector."""
+    """How many numbers the first reference has. Raises CephaloError if it is not a vector."""
     for width in range(1, 65):
         if vector_in(references[0], width):
             return width
     raise CephaloError(
-        f"the answer {references[0][:80]!r} is no vector such as [0.1, 0.2]; choose another --task"
+        f"the answer {references[0][:80]!r} is not a vector such as [0.1, 0.2]; choose "
+        "another --task"
     )
 
 
@@ -92,7 +95,7 @@ def mean_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
 
 
 def r_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """The coefficient of determination; nan where the truths are all the same."""
+    """The coefficient of determination; nan if the references are constant."""
     variance = table[..., truth].var(axis=-1)
     error = mean_squared(table, truth, prediction)
     return 1 - np.divide(error, variance, out=np.full_like(error, np.nan), where=variance > 0)
@@ -109,7 +112,7 @@ def root_mean_squared(table: np.ndarray, truth: int, prediction: int) -> np.ndar
 
 
 def mean_percentage(table: np.ndarray, truth: int, prediction: int) -> np.ndarray:
-    """Mean absolute error over the truth, as a fraction, where the truth is not 0."""
+    """Mean absolute error relative to the reference, as a fraction, over nonzero references."""
     size = abs(table[..., truth])
     error = abs(table[..., prediction] - table[..., truth])
     share = np.divide(error, size, out=np.full_like(error, np.nan), where=size > 0)
@@ -130,10 +133,10 @@ REGRESSION: dict[str, Callable[..., np.ndarray]] = {
 def classification(
     predictions: Sequence[str], references: Sequence[str], choices: Sequence[str] | None = None
 ) -> Scores:
-    """Accuracy, macro-averaged F1 and, where they can be "yes", F1 of that, of one choice of some.
+    """Accuracy, macro-averaged F1 and, for yes/no questions, F1 of "yes".
 
-    `choices` are yes and no, or letters, as the references say. An answer that names no choice, or
-    several, is wrong: it misses its class and counts for no other.
+    `choices` are yes and no, or letters, depending on the references. An answer that names no
+    choice, or several, is wrong: a false negative of its class and no false positive of another.
     """
     choices = choices or (YES_NO if choice_in(references[0], YES_NO) else LETTERS)
     truths = [choice_in(reference, choices) for reference in references]
@@ -221,7 +224,9 @@ def captions(predictions: Sequence[str], references: Sequence[str]) -> Scores:
         from rouge_score.rouge_scorer import RougeScorer
         from sacrebleu.metrics import BLEU, CHRF
     except ImportError as error:
-        raise CephaloError("captions want more libraries: pip install 'cephalo[eval]'") from error
+        raise CephaloError(
+            "captions need more packages; run: pip install 'cephalo[eval]'"
+        ) from error
     bleu, chrf = BLEU(effective_order=True), CHRF()
     rouge = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
     rows = []

@@ -90,8 +90,8 @@ def print_report(steps: list[tuple[str, str, float]], answer: str, figures: Path
         print(f"{name:{width}}  {seconds:7.1f}  {count[:110]}")
     print(f"{'total':{width}}  {sum(seconds for _, _, seconds in steps):7.1f}")
     print(
-        "\nThe model is tiny and began with random weights: this proves the way from papers to\n"
-        "answers, not the science. Its answer means nothing.\n"
+        "\nThe model is tiny and was trained from random weights: this shows that the pipeline\n"
+        "works, and says nothing about quality. Its answer means nothing.\n"
         f"\nLook at the figures: {figures / 'index.html'}"
         f"\nLook at the conversations: {figures / 'report.html'}"
     )

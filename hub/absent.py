@@ -1,4 +1,4 @@
-"""Routes about what this Hub does not have: unsupported features are named, and missing repos.
+"""Routes for unsupported features and missing repos.
 
 `FIRST` come before all other routes, `ROUTES` after them.
 """
@@ -42,7 +42,7 @@ NOT_HERE = {
 
 
 def not_here(request: Request, what: str) -> Response:
-    """501, which clients do not try again."""
+    """Answer 501, which clients do not retry."""
     raise HubError(501, f"This hub has no {what}")
 
 

@@ -21,7 +21,7 @@ class BadTicket(Exception):
 def load_tokens(disk: Disk, user: str | None) -> dict[str, str]:
     """Read `tokens.json` as {user: token}; at the first start, write it for `user` or "local".
 
-    Raises CephaloError where the file does not read, or does not list `user`.
+    Raises CephaloError if the file cannot be read or does not list `user`.
     """
     path = disk.root / "tokens.json"
     if not path.exists():
@@ -39,13 +39,15 @@ def _read_tokens(path: Path) -> dict[str, str]:
     try:
         tokens = json.loads(path.read_bytes())
     except ValueError as error:
-        raise CephaloError(f"{path} is no JSON ({error}); it should be {{user: token}}") from error
+        raise CephaloError(
+            f"{path} is not valid JSON ({error}); it should be {{user: token}}"
+        ) from error
     if not isinstance(tokens, dict) or not tokens:
         raise CephaloError(f"{path} lists no users; it should be {{user: token}}")
     for user, token in tokens.items():
         _usable_user(user, str(path))
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise CephaloError(f"{path}: the token of {user!r} is no printable ASCII text")
+            raise CephaloError(f"{path}: the token of {user!r} is not printable ASCII text")
         if len(token) < 4 or " " in token:
             raise CephaloError(f"{path}: the token of {user!r} is too short or has a space")
     if len(set(tokens.values())) < len(tokens):
@@ -61,7 +63,7 @@ def _usable_user(name: str, where: str) -> str:
 
 
 def user_of_token(tokens: dict[str, str], token: str) -> str | None:
-    """The user who holds `token`. Takes as long for a near miss as for nonsense."""
+    """The user who holds `token`, compared in constant time."""
     found = None
     for user, known in tokens.items():
         if hmac.compare_digest(known.encode(), token.encode()):

@@ -33,12 +33,12 @@ class Cards:
         self._parsed = lru_cache(maxsize=256)(self._parse)
 
     def text(self, namespace: str, tree: dict[str, FileEntry]) -> str:
-        """README.md; "" where there is none or where it is too long to be a card."""
+        """README.md; "" if there is none or it is too long to be a card."""
         entry = tree.get("README.md")
         return "" if entry is None else self._read(namespace, entry)
 
     def data(self, namespace: str, tree: dict[str, FileEntry]) -> dict[str, Any]:
-        """The metadata in README.md; {} where there are none that parse."""
+        """The metadata in README.md; {} if there are none that parse."""
         entry = tree.get("README.md")
         return {} if entry is None else self._parsed(namespace, entry)
 
@@ -61,7 +61,7 @@ def has_header(text: str) -> bool:
 
 
 def card_data(text: str) -> dict[str, Any]:
-    """The YAML header of a card as JSON values; {} where there is none. Raises BadCard."""
+    """The YAML header of a card as JSON values; {} if there is none. Raises BadCard."""
     match = _HEADER.match(text)
     if match is None:
         return {}

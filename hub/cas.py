@@ -109,7 +109,7 @@ def adopt(
 ) -> str | None:
     """Make a plain file of what was uploaded over Xet, once, and return its Xet hash.
 
-    None where this content did not come over Xet. Raises HubError where the chunks do not add up
+    None if this content did not come over Xet. Raises HubError if the chunks do not add up
     to `size` bytes with this sha256, and ClientDisconnect once `left` says that nobody waits.
     """
     checked = recipe_path(store, namespace, True, sha256)
@@ -275,7 +275,7 @@ def reconstruction(request: Request) -> Response:
     """GET v1/reconstructions/HASH, for a `Range` of the file or for all of it."""
     claims, file_hash = _claims(request, "read"), _hash(request)
     hub, repo = hub_of(request), claims["repo"]
-    # Asked anew each time: the repo may have become private, the branch may have moved.
+    # Checked each time: the repo may have become private, the branch may have moved.
     state = open_for(hub, claims["user"], repo)
     tree = hub.store.commit(repo, state.resolve(claims["revision"])).tree
     sha256 = next((entry.sha256 for entry in tree.values() if entry.xet == file_hash), None)

@@ -51,7 +51,7 @@ def list_collections(request: Request) -> Response:
 
 
 async def create(request: Request) -> Response:
-    """POST /api/collections; 409 with the slug where the owner has one of that title."""
+    """POST /api/collections; 409 with the slug if the owner has one with that title."""
     user, body = need_caller(request), await json_body(request)
     title, owner = value_of(body, "title", str), value_of(body, "namespace", str, user)
     if owner != user:
@@ -255,7 +255,7 @@ def path(hub: Hub, found: dict[str, Any]) -> Path:
 
 
 def save(hub: Hub, found: dict[str, Any]) -> None:
-    """Write the file of a collection, whole."""
+    """Write the file of a collection atomically."""
     hub.store.disk.write(path(hub, found), json.dumps(found).encode())
 
 

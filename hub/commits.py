@@ -56,7 +56,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Change(NamedTuple):
-    """Put `entry` at `path`; where it is None, delete the file or, with `folder`, the folder."""
+    """Put `entry` at `path`; if it is None, delete the file or, with `folder`, the folder."""
 
     path: str
     entry: FileEntry | None = None

@@ -1,4 +1,4 @@
-"""Connections that do not wait for ever: half-sent requests and answers that nobody reads end.
+"""Timeouts for connections: half-sent requests and unread answers are ended.
 
 uvicorn by itself only ends a connection that rests between two requests.
 """

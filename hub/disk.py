@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write aside, fsync, rename; and the lock on a root.
+"""Atomic files (write aside, fsync, rename), and the lock on a root.
 
 Layout of a root:
 
@@ -38,7 +38,7 @@ SPARE_BYTES = 64 << 20  # stays free for commits and refs, which are small
 
 
 class Staged:
-    """A file written aside. `publish` makes it visible whole; leaving the block drops the rest.
+    """A file written aside. `publish` makes it visible; leaving the block without it deletes it.
 
     `size` counts the bytes written so far and `sha256` is their digest in hex.
     """
@@ -135,7 +135,7 @@ class Disk:
         sync_folder(source.parent)
 
     def drop_folder(self, path: Path) -> None:
-        """Make a folder vanish in one step, then delete what was in it."""
+        """Remove a folder in one step, then delete its content."""
         hidden = self.tmp / secrets.token_hex(16)
         self.move_folder(path, hidden)
         shutil.rmtree(hidden)

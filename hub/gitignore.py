@@ -1,4 +1,4 @@
-"""Which files a `.gitignore` keeps out of a repo, by the rules of `git help gitignore`.
+"""The files that a `.gitignore` excludes, by the rules of `git help gitignore`.
 
 Patterns come from strangers: each segment is matched without backtracking, and what all of them
 together may take is bounded.

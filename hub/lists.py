@@ -14,7 +14,7 @@ from cephalo.hub.web import HubError, base_url, caller, hub_of, only, run_costly
 PAGE = 1000
 ASKED = ("author", "search", "filter", "pipeline_tag", "gated")
 SHOWN = ("full", "cardData", "expand", "sort", "direction", "limit", "cursor")
-SORTED_BY = ("createdAt", "lastModified")  # nobody counts downloads or likes here
+SORTED_BY = ("createdAt", "lastModified")  # downloads and likes are not counted here
 
 
 async def list_repos(request: Request) -> Response:

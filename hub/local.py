@@ -1,4 +1,4 @@
-"""A hub for one piece of work: started, used and stopped by the process that needs it."""
+"""A temporary Hub, started and stopped by the process that uses it."""
 
 import contextlib
 import json

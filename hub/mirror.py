@@ -44,7 +44,7 @@ MAX_DESCRIPTION_BYTES = 64 << 20  # of 400,000 files
 MAX_FILES = 400_000
 MAX_README_BYTES = 4 << 20
 ANSWER_SECONDS = 10  # for each step of an answer of upstream
-DESCRIPTION_SECONDS = 60  # for a whole description; that of 400,000 files comes in some seconds
+DESCRIPTION_SECONDS = 60  # for a whole description; one of 400,000 files takes a few seconds
 LEAST_RATE = 10_000  # bytes a second, on average; a gigabyte would take longer than a day
 WAIT_SECONDS = 0.05  # between two looks at a file that arrives
 PIECE_BYTES = 1 << 20
@@ -207,7 +207,7 @@ class Mirror:
                 raise UpstreamError(502, arrival.error)
 
     def _arrival(self, repo: RepoName, sha: str, path: str, entry: FileEntry) -> Arrival:
-        """The arrival of a file, which a thread goes on with whoever waits for it."""
+        """The download of a file, which continues in a thread even if its client leaves."""
         key = repo.namespace, entry.sha256
         with self._arriving:
             if key not in self._arrivals:
@@ -241,7 +241,7 @@ class Mirror:
         except (httpx2.HTTPError, ValueError, OSError) as error:
             arrival.error = f"{url} cannot be fetched: {error}"
         finally:
-            if not arrival.done and not arrival.error:  # a fault of ours: nobody waits for ever
+            if not arrival.done and not arrival.error:  # a bug: let nobody wait forever
                 arrival.error = f"{url} cannot be fetched"
             with self._arriving:
                 del self._arrivals[key]

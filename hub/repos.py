@@ -68,7 +68,7 @@ def auth_check(request: Request) -> Response:
 
 
 async def create(request: Request) -> Response:
-    """POST /api/repos/create; 409 where the repo exists."""
+    """POST /api/repos/create; 409 if the repo exists."""
     user = need_caller(request)
     body = await json_body(request)
     only(body, "name", "organization", "type", "visibility", "private", "sdk")
@@ -168,7 +168,7 @@ def split_id(repo_id: str) -> list[str]:
     """Namespace and name of a repo, or a 400."""
     parts = repo_id.split("/")
     if len(parts) != 2:
-        raise HubError(400, f"{repo_id[:200]!r} is no NAMESPACE/NAME")
+        raise HubError(400, f"{repo_id[:200]!r} is not NAMESPACE/NAME")
     return parts
 
 

@@ -50,7 +50,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.callback()
 def hub() -> None:
-    """A Hugging Face Hub of your own, for laboratories without a network and for tests."""
+    """Run a Hugging Face Hub from a folder, for laboratories without a network and for tests."""
 
 
 def create_app(
@@ -122,12 +122,16 @@ def naming_the_request(request: Request, send: Send) -> Send:
 
 @app.command()
 def serve(
-    root: Annotated[Path, typer.Option(help="Folder of the hub; made where it is missing.")],
+    root: Annotated[Path, typer.Option(help="Folder of the Hub; created if missing.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8931,
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 for any free one.", min=0, max=65535)
+    ] = 8931,
     user: Annotated[
         str | None,
-        typer.Option(help="User to print the token of; the first start makes it ('local')."),
+        typer.Option(
+            help="User whose token command is printed; created at the first start ('local')."
+        ),
     ] = None,
     name: Annotated[
         list[str] | None,
@@ -135,19 +139,19 @@ def serve(
     ] = None,
     upstream: Annotated[
         str,
-        typer.Option(help="Hub to fetch missing public repos from; they are kept."),
+        typer.Option(help="Hub from which missing public repos are fetched and kept."),
     ] = "",
 ) -> None:
     """Serve models and datasets from a folder to huggingface_hub, transformers and datasets.
 
-    Reading public repos needs no token, writing does: each user writes under the own name. The
-    tokens are in ROOT/tokens.json as {"user": "token"}; to add users, edit it and start again.
+    Reading public repos needs no token. Writing does, and each user writes below their own name.
+    The tokens are in ROOT/tokens.json as {"user": "token"}; to add users, edit it and restart.
 
-    Files that come over Xet take twice their size on disk; those that come from a client with
-    HF_HUB_DISABLE_XET=1 take it once. `cephalo hub gc` frees what no repo names any more.
+    Files uploaded over Xet take twice their size on disk, others once (set HF_HUB_DISABLE_XET=1 in
+    the client). `cephalo hub gc` deletes files that no repo uses any more.
 
-    With --upstream https://huggingface.co, missing public repos are fetched from there when a user
-    asks for them, and kept as they were then.
+    With --upstream https://huggingface.co, missing public repos are fetched from there on first use
+    and kept at that revision.
 
     Example:
 
@@ -155,7 +159,9 @@ def serve(
     """
     upstream = upstream.rstrip("/")
     if upstream and not re.fullmatch(r"https?://[^/\s?#]+", upstream):
-        raise CephaloError(f"--upstream {upstream!r} is no address such as https://huggingface.co")
+        raise CephaloError(
+            f"--upstream {upstream!r} is not an address such as https://huggingface.co"
+        )
     disk = Disk(root.resolve())
     tokens = load_tokens(disk, user)
     listener = listen(host, port)
@@ -192,8 +198,8 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
 
 
 @app.command("gc")
-def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
-    """Delete files that no repo uses any more. The hub must not be running.
+def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the Hub.")]) -> None:
+    """Delete files that no repo uses any more. The Hub must not be running.
 
     Example:
 
@@ -205,11 +211,11 @@ def collect_garbage(root: Annotated[Path, typer.Option(help="Folder of the hub."
 
 
 @app.command("check")
-def check_contents(root: Annotated[Path, typer.Option(help="Folder of the hub.")]) -> None:
-    """Read every file of every repo, and mend corrupt ones. The hub must not be running.
+def check_contents(root: Annotated[Path, typer.Option(help="Folder of the Hub.")]) -> None:
+    """Read every file of every repo and repair corrupt ones. The Hub must not be running.
 
-    Files are mended from their Xet chunks or from the same file of another user. Files that cannot
-    be mended are named; push them again.
+    Files are repaired from their Xet chunks or from the same file of another user. Files that
+    cannot be repaired are listed; push them again.
 
     Example:
 
@@ -218,22 +224,26 @@ def check_contents(root: Annotated[Path, typer.Option(help="Folder of the hub.")
     with opened(root) as store:
         checked = check(store)
     for what, places in (
-        ("mended", checked.mended),
-        ("corrupt Xet chunks dropped, the file is whole", checked.chunks),
+        ("repaired", checked.mended),
+        ("corrupt Xet chunks dropped, the file is intact", checked.chunks),
         ("lost", checked.lost),
     ):
         for place in places:
             print(f"{what}: {place}")
-    print(f"Read {checked.contents} files: mended {len(checked.mended)}, lost {len(checked.lost)}")
+    print(
+        f"Read {checked.contents} files: repaired {len(checked.mended)}, lost {len(checked.lost)}"
+    )
     if checked.lost:
         raise CephaloError(f"{len(checked.lost)} files are lost; push them again")
 
 
 @contextlib.contextmanager
 def opened(root: Path) -> Iterator[Store]:
-    """The store of a hub that exists and that nobody serves. Raises CephaloError."""
+    """The store of an existing Hub that is not being served. Raises CephaloError."""
     if not (root / "signing.key").exists():
-        raise CephaloError(f"{root} is no folder of a hub; give the --root of `cephalo hub serve`")
+        raise CephaloError(
+            f"{root} is not the folder of a hub; give the --root of `cephalo hub serve`"
+        )
     disk = Disk(root.resolve())
     try:
         yield Store(disk)
@@ -242,13 +252,13 @@ def opened(root: Path) -> Iterator[Store]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is printed. Raises CephaloError where that fails."""
+    """Bind before anything is printed. Raises CephaloError if that fails."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
-        raise CephaloError(f"{host!r} is no address of this machine; see --host") from error
+        raise CephaloError(f"{host!r} is not an address of this machine; see --host") from error
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

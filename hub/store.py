@@ -208,7 +208,7 @@ class Store:
         first: dict[str, FileEntry],
         title: str = "initial commit",
     ) -> bool:
-        """Make a repo whose branch `main` holds one commit; False where there is one already."""
+        """Make a repo whose branch `main` holds one commit; False if there is one already."""
         with self._lock:
             if self.repo_path(self.spelled(repo)).exists():
                 return False
@@ -229,7 +229,7 @@ class Store:
             self.disk.drop_folder(self.repo_path(repo))
 
     def move(self, repo: RepoName, target: RepoName) -> bool:
-        """Rename a repo within its namespace; False where `target` exists. Raises NotThere."""
+        """Rename a repo within its namespace; False if `target` exists. Raises NotThere."""
         with self._lock:
             self.load(repo)
             taken = self.spelled(target)  # `repo` itself if only its capitals change
@@ -289,7 +289,7 @@ class Store:
         return sha
 
     def without(self, repo: RepoName, state: RepoState, sha256s: set[str]) -> None:
-        """Write the history anew without some contents; inside `edit`."""
+        """Rewrite the history without some contents; inside `edit`."""
         renamed: dict[str | None, str | None] = {None: None}
         for sha in state.commits:
             commit = self.commit(repo, sha)

@@ -33,9 +33,9 @@ def header_of(path: Path) -> dict[str, Any]:
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadWeights("the header is no JSON") from error
+        raise BadWeights("the header is not valid JSON") from error
     if not isinstance(header, dict):
-        raise BadWeights("the header is no JSON object")
+        raise BadWeights("the header is not valid JSON object")
     return header
 
 

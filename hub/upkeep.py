@@ -1,4 +1,4 @@
-"""Upkeep of a root that nobody serves: free what nothing names, find and mend what is corrupt."""
+"""Maintenance of a root that is not being served: garbage collection, checks and repairs."""
 
 import hashlib
 import secrets
@@ -130,7 +130,7 @@ class Checked:
 
 
 def check(store: Store) -> Checked:
-    """Read every content that is named; mend what is missing or not what its name says.
+    """Read every referenced content; repair those that are missing or do not match their hash.
 
     A content is put together anew from its Xet chunks, or taken from another namespace. What
     cannot be mended goes to ROOT/corrupt, so that pushing the file again brings it back. So do Xet
@@ -155,7 +155,7 @@ def check(store: Store) -> Checked:
 def _check_content(
     store: Store, namespace: str, names: Named, key: str, result: Checked, others: list[str]
 ) -> bool:
-    """Check one content, and mend it. Returns False if its Xet chunks do not make it any more."""
+    """Check one content and repair it. Returns False if its Xet chunks no longer produce it."""
     place = names.contents[key]
     path = store.object_path(namespace, key)
     recipe = recipe_path(store, namespace, True, key)

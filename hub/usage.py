@@ -97,7 +97,7 @@ def _list_large(store: Store, repo: RepoName) -> list[dict[str, Any]]:
 
 
 async def delete_large(request: Request) -> Response:
-    """POST lfs-files/batch: write the history anew without some files.
+    """POST lfs-files/batch: rewrite the history without some files.
 
     Their contents stay on disk until `cephalo hub gc`, as other repos may name them.
     """

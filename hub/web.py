@@ -248,7 +248,7 @@ def repo_to_read(request: Request) -> tuple[RepoName, RepoState]:
 
 
 def repo_to_write(request: Request) -> RepoName:
-    """The repo in the address, which the caller may write: it lies in the caller's namespace."""
+    """The repo in the address, which the caller may write: it is in the caller's namespace."""
     repo = named_repo(request)
     follow(request, repo)
     return writable(request, repo)
@@ -335,14 +335,14 @@ def parse_object(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise HubError(400, "The body is no JSON") from error
+        raise HubError(400, "The body is not valid JSON") from error
     if not isinstance(value, dict):
-        raise HubError(400, "The body is no JSON object")
+        raise HubError(400, "The body is not valid JSON object")
     return value
 
 
 def value_of(body: dict[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
-    """`body[key]`, which must be a `kind`; where it is absent or null, `default`, or a 400."""
+    """`body[key]`, which must be a `kind`; if it is absent or null, `default`, or a 400."""
     value = body.get(key)
     if value is None and default is not None:
         return default
@@ -363,7 +363,7 @@ def only(asked: Mapping[str, Any], *kept: str) -> None:
 
 
 async def bounded_body(request: Request, limit: int) -> bytes:
-    """The whole body, or 413 where it is longer than `limit` bytes."""
+    """The whole body, or 413 if it is longer than `limit` bytes."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -373,7 +373,7 @@ async def bounded_body(request: Request, limit: int) -> bytes:
 
 
 async def body_lines(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The lines of the body, or 413 where one is longer than `limit` bytes."""
+    """The lines of the body, or 413 if one is longer than `limit` bytes."""
     line = bytearray()
     async for piece in request.stream():
         first, *rest = piece.split(b"\n")
@@ -387,7 +387,7 @@ async def body_lines(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 async def receive(request: Request, staged: Staged, limit: int) -> None:
-    """Write the body to `staged`, or answer 413 where it is longer than `limit` bytes."""
+    """Write the body to `staged`, or answer 413 if it is longer than `limit` bytes."""
     buffer = bytearray()
     async for piece in request.stream():
         buffer += piece

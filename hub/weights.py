@@ -1,4 +1,4 @@
-"""The route that tells what the shards of a model hold."""
+"""The route for the metadata of a model's shards."""
 
 import json
 

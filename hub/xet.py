@@ -22,7 +22,7 @@ MAX_XORB_UNPACKED = 64 << 20
 MAX_SHARD_BYTES = 64 << 20
 MAX_SHARD_FILES = 20_000
 MAX_SHARD_TERMS = 262_144  # 128 GB of files, at the client's shortest average term of 512 KiB
-# A short recipe can name the same chunks for ever. A file of over REPEATS_FREE bytes is at most
+# A short recipe can repeat the same chunks endlessly. A file of over REPEATS_FREE bytes is at most
 # MAX_REPEATS times as long as the xorbs that it names; real checkpoints stay under 2.
 MAX_REPEATS = 100
 REPEATS_FREE = 1 << 30
@@ -50,7 +50,7 @@ class Term(NamedTuple):
 
 
 class ShardFile(NamedTuple):
-    """The recipe of one file. `sha256` is None where the client did not send it."""
+    """The recipe of one file. `sha256` is None if the client did not send it."""
 
     file_hash: str
     sha256: str | None
@@ -58,7 +58,7 @@ class ShardFile(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Where a chunk lies in its xorb, header included, and how many bytes it unpacks to."""
+    """The position of a chunk in its xorb, header included, and its unpacked size in bytes."""
 
     start: int
     end: int
@@ -153,7 +153,7 @@ def xorb_chunks(data: bytes | memoryview) -> list[Chunk]:
 
 
 def unpack_chunk(data: bytes | memoryview, chunk: Chunk) -> bytes:
-    """The content of a chunk. Raises BadXet where it is not as long as its header says.
+    """The content of a chunk. Raises BadXet if it is not as long as its header says.
 
     Never makes more than MAX_CHUNK_BYTES and one: what a chunk unpacks to is bounded by its
     header, and the decompressor stops there.

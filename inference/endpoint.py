@@ -65,8 +65,8 @@ UNKNOWN_MODEL = re.compile(
 
 @dataclass(frozen=True)
 class Limits:
-    """How a server is asked. `timeout` is in seconds for one request from its first byte to the
-    last one of its reply, `max_image_edge` in pixels of what is sent."""
+    """Limits of requests to a server. `timeout` is in seconds for one request from its first byte
+    to the last one of its reply, `max_image_edge` in pixels of what is sent."""
 
     max_concurrency: int = 64
     max_retries: int = 5
@@ -125,7 +125,7 @@ class Endpoint:
         """One reply of the server.
 
         Raises NoAnswerError if the server refuses the question or `max_retries` did not help,
-        BudgetSpentError, and CephaloError for what no other question would escape.
+        BudgetSpentError, and CephaloError for errors that affect every question.
         """
         # Images are made ready before a place is taken, while others are in flight.
         messages = await self.messages(question)

@@ -1,6 +1,6 @@
-"""Images as models, people and programs of this project see them: RGB, 8 bits a channel.
+"""Read images as RGB with 8 bits per channel.
 
-Every path goes through `open_image`, so that a model is asked about the pixels it was trained on.
+All code uses `open_image`, so that training and inference see the same pixels.
 """
 
 import warnings
@@ -54,14 +54,16 @@ def open_image(source: str | Path | BinaryIO | Image.Image) -> Image.Image:
     except IsADirectoryError as error:
         raise CephaloError(f"{name} is a folder; give the path of a picture") from error
     except UnidentifiedImageError as error:
-        raise CephaloError(f"{name} is no picture; give a PNG, JPEG or another image") from error
+        raise CephaloError(
+            f"{name} is not a valid image; give a PNG, JPEG or another image"
+        ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise CephaloError(
             f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
         ) from error
     except Exception as error:  # Pillow's plugins raise many kinds on bytes that may be anything
         why = " ".join(str(error).split()) or type(error).__name__
-        raise CephaloError(f"{name} is broken: {why}; make it again") from error
+        raise CephaloError(f"{name} is broken: {why}; create it again") from error
 
 
 def shrunk(image: Image.Image, edge: int) -> Image.Image:
@@ -144,7 +146,7 @@ def scaled(values: np.ndarray, transparent: int | None, name: str) -> np.ndarray
         transparent: the value that stands for no pixel; such pixels are white, as what is not a
             number is.
 
-    An image of one value is grey of level 128: nothing tells whether it is bright. Raises
+    An image of one value is grey of level 128: it cannot be known whether it is bright. Raises
     CephaloError if no pixel has a value.
     """
     exact = np.float32 if values.dtype.itemsize <= 2 else np.float64

@@ -1,4 +1,4 @@
-"""One way to talk to every Cephalo: load a model, ask it about images, go on with the talk.
+"""One interface to every Cephalo model: load it, ask about images, and continue the conversation.
 
     from cephalo.inference import local
 
@@ -10,8 +10,8 @@
     for piece in talk.stream("Why is it tough?"):
         print(piece, end="")
 
-The form of the prompt and what ends an answer come from the model's chat template and generation
-config, so this is the same for every family.
+Prompt format and stop tokens come from the model's chat template and generation config, so the
+interface is the same for every family.
 """
 
 import re
@@ -54,8 +54,8 @@ MAX_NEW_TOKENS = 512
 
 
 class Answer(NamedTuple):
-    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole`
-    tells whether something did, or else it was cut at the most that were allowed."""
+    """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole` is
+    False if it was cut at the maximum number of tokens."""
 
     text: str
     prompt_tokens: int
@@ -89,12 +89,12 @@ def load(
 ) -> "Cephalo":
     """Load a model of the Hub or of a folder, with its processor.
 
-    `device` is "cpu", "cuda:1", ... and by default all GPUs, or the CPU where there is none. Only
-    safetensors are read. `trust_remote_code` runs code that comes with the model; no Cephalo
-    needs it.
+    `device` is "cpu", "cuda:1", ... and by default all GPUs, or the CPU if there is none. Only
+    safetensors are read. `trust_remote_code` runs code of the model repository; Cephalo models need
+    none.
 
-    Raises CephaloError for what is no checkpoint, and for one whose weights are not exactly those
-    that its configuration asks for; it names them.
+    Raises CephaloError if it is not a checkpoint, or if its weights are not exactly those that its
+    configuration asks for; it names them.
     """
     name = str(name_or_folder)
     device = checked_device(device)
@@ -129,7 +129,7 @@ def user_message(question: str, images: Picture | Iterable[Picture] = ()) -> Mes
 
 
 def text_message(role: str, text: str) -> Message:
-    """A turn of "assistant", or of "system" where the family has one."""
+    """A turn of "assistant", or of "system" if the family has that role."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
@@ -139,7 +139,7 @@ def pictures(talk: Iterable[Message]) -> list[Image.Image]:
 
 
 class Cephalo:
-    """A loaded model that answers. All methods raise CephaloError for what the user can mend."""
+    """A loaded model. All methods raise CephaloError for errors that the user can fix."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
@@ -167,8 +167,8 @@ class Cephalo:
     ) -> str:
         """The answer to a question about images, after earlier turns.
 
-        `settings` are `max_new_tokens`, 512 by default, `temperature`, 0 by default, which picks
-        the likeliest token, and any other of transformers' `generate`.
+        `settings` are `max_new_tokens` (default: 512), `temperature` (default: 0, greedy decoding)
+        and any other argument of transformers' `generate`.
         """
         return self.answer([*history, user_message(question, images)], **settings)
 
@@ -186,11 +186,11 @@ class Cephalo:
         history: Sequence[Message] = (),
         **settings: Any,
     ) -> Iterator[str]:
-        """As `ask`, piece by piece."""
+        """As `ask`, but yields the answer piece by piece."""
         return self.stream_answer([*history, user_message(question, images)], **settings)
 
     def conversation(self, history: Iterable[Message] = ()) -> "Conversation":
-        """A talk that remembers its turns."""
+        """A new conversation, which keeps its turns."""
         return Conversation(self, list(history))
 
     def answer(self, messages: Sequence[Message], **settings: Any) -> str:
@@ -198,7 +198,7 @@ class Cephalo:
         return self.answer_batch([messages], **settings)[0].text
 
     def answer_batch(self, talks: Sequence[Sequence[Message]], **settings: Any) -> list[Answer]:
-        """The assistant's turns after several talks."""
+        """The assistant's turns after several conversations."""
         inputs = self.prepare(talks)
         with torch.inference_mode():
             ids = self.model.generate(**inputs, **self.generation_settings(inputs, settings))
@@ -223,7 +223,8 @@ class Cephalo:
         return len(row), False
 
     def stream_answer(self, messages: Sequence[Message], **settings: Any) -> Iterator[str]:
-        """The assistant's turn after `messages`, piece by piece. Left early, it stops."""
+        """Yield the assistant's turn after `messages` piece by piece. Closing the iterator stops
+        generation."""
         inputs = self.prepare([messages])
         streamer = TextIteratorStreamer(
             self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
@@ -251,7 +252,7 @@ class Cephalo:
             raise failures[0]
 
     def prepare(self, talks: Sequence[Sequence[Message]]) -> BatchFeature:
-        """What the model reads for an assistant's turn after each talk, padded on the left.
+        """Model inputs for an assistant's turn after each conversation, padded on the left.
 
         Raises CephaloError for texts with control tokens, tags that match no image, images that
         cannot be cut into tiles, and prompts that fill the context.
@@ -283,7 +284,7 @@ class Cephalo:
     def checked(self, message: Message) -> Message:
         """`message` with a list of parts as content and with its images opened.
 
-        Raises CephaloError for text that would end a turn or stand for an image.
+        Raises CephaloError for text that would end a turn or represent an image.
         """
         content = message["content"]
         if isinstance(content, str):
@@ -318,20 +319,20 @@ class Cephalo:
 
 
 class Conversation:
-    """A talk: each question sees the turns before it."""
+    """A conversation: each question sees the turns before it."""
 
     def __init__(self, cephalo: Cephalo, messages: list[Message]) -> None:
         self.cephalo = cephalo
         self.messages = messages
 
     def ask(self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any) -> str:
-        """The answer, which is kept with the question. See `Cephalo.ask`."""
+        """The answer, which is added to the conversation. See `Cephalo.ask`."""
         return "".join(self.stream(question, images, **settings)).strip()
 
     def stream(
         self, question: str, images: Picture | Iterable[Picture] = (), **settings: Any
     ) -> Iterator[str]:
-        """As `ask`, piece by piece. The turns are kept when the answer is whole."""
+        """As `ask`, but yields the answer piece by piece. The turns are added at its end."""
         asked = [*self.messages, user_message(question, images)]
         pieces = []
         for piece in self.cephalo.stream_answer(asked, **settings):

@@ -85,7 +85,7 @@ class LocalModel:
         return [reply for one in batch for reply in self.answer([one])]
 
     def generate(self, questions: list[Question], sampling: Sampling) -> list[Reply]:
-        """The replies to several questions. Raises CephaloError where one cannot be read."""
+        """The replies to several questions. Raises CephaloError if one cannot be read."""
         talks = [[self.message(question)] for question in questions]
         torch.manual_seed(sampling.seed)
         answers = self.cephalo.answer_batch(

@@ -1,4 +1,4 @@
-"""Questions to a model and its answers: every reply is kept on disk, under all that determines it.
+"""Questions to a model, with a reply cache on disk that is keyed by all inputs of a request.
 
 `Endpoint` (endpoint.py) and `LocalModel` (local_model.py) send a question; `Respondent` asks one
 of them, looks into the cache first, and asks again where a reply is not in the form asked for.
@@ -50,8 +50,8 @@ class Reply:
 
 @dataclass(frozen=True)
 class Answer:
-    """The last reply to a question: its parsed `value`, where JSON was asked for, or the `error`
-    why it is of no use."""
+    """The last reply to a question: its parsed `value`, where JSON was asked for, or the `error` if
+    it is unusable."""
 
     reply: Reply
     round: int
@@ -61,7 +61,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a model is to answer; part of what a reply is kept under."""
+    """Sampling parameters of a question; part of the cache key."""
 
     temperature: float = 0.7
     max_tokens: int = 1024
@@ -69,16 +69,16 @@ class Sampling:
 
 
 class NoAnswerError(Exception):
-    """One question has no answer, and the others can have one. The message is one line."""
+    """A single question has no answer; others may have one. The message is one line."""
 
 
 class BudgetSpentError(Exception):
-    """The requests or tokens that were allowed are used up. The message is one line."""
+    """The budget of requests or tokens is used up. The message is one line."""
 
 
 @dataclass
 class Usage:
-    """What was asked in this run, and how much may be. Shared by teacher and judge."""
+    """Usage and budget of this run, shared by teacher and judge."""
 
     max_requests: int | None = None
     max_total_tokens: int | None = None
@@ -90,7 +90,7 @@ class Usage:
     completion_tokens: int = 0
 
     def take_request(self) -> None:
-        """Count one request. Raises BudgetSpentError where none is left.
+        """Count one request. Raises BudgetSpentError if none is left.
 
         Tokens are known when a reply is there, so requests in flight can go past their limit.
         """
@@ -109,7 +109,8 @@ class Usage:
 
 
 class Model(Protocol):
-    """What can be asked. `settings` are all that its replies depend on besides the question."""
+    """A model that answers questions. `settings` are all inputs of its replies besides the
+    question."""
 
     settings: dict[str, Any]
 
@@ -140,12 +141,12 @@ class ReplyCache:
             raise CephaloError(f"cannot open {path}: {error}; move it away") from error
 
     def last_round(self, key: str) -> int:
-        """The latest round of a question, 0 where it was never asked."""
+        """The latest round of a question, 0 if it was never asked."""
         query = "SELECT max(round) FROM replies WHERE key = ?"
         return self.database.execute(query, [key]).fetchone()[0] or 0
 
     def get(self, key: str, round: int, attempt: int) -> Reply | None:
-        """A reply, None where it is not there."""
+        """A reply, None if it is not there."""
         row = self.database.execute(
             "SELECT text, finish_reason, prompt_tokens, completion_tokens FROM replies"
             " WHERE key = ? AND round = ? AND attempt = ?",
@@ -154,7 +155,7 @@ class ReplyCache:
         return Reply(*row) if row else None
 
     def put(self, key: str, round: int, attempt: int, reply: Reply) -> None:
-        """Keep a reply. Raises CephaloError where the disk does not take it."""
+        """Store a reply. Raises CephaloError if it cannot be written."""
         row = [key, round, attempt, in_utf8(reply.text), in_utf8(reply.finish_reason)]
         row += [reply.prompt_tokens, reply.completion_tokens]
         try:
@@ -187,7 +188,7 @@ class Respondent:
         self.usage, self.max_retries = usage, max_retries
 
     def key(self, question: Question) -> str:
-        """What replies to a question are kept under: the SHA-256 of all that determines them."""
+        """The cache key of a question: the SHA-256 of all inputs of its replies."""
         parts = [part if isinstance(part, str) else [part.sha256] for part in question.parts]
         settings = self.model.settings | vars(self.sampling)
         form = schema_text(question.schema) if question.schema else "null"
@@ -204,11 +205,10 @@ class Respondent:
     async def ask(
         self, question: Question, rejected_rounds: Sequence[int] = (), advice: str = ""
     ) -> Answer:
-        """The answer to a question, from the cache where it is there.
-
-        Where the latest round is among `rejected_rounds`, the question is asked in a new one, with
-        `advice` after it; replies are kept under the question without it.
-        Raises NoAnswerError, BudgetSpentError or, to end the run, CephaloError.
+        """The answer to a question, from the cache if possible. If the latest round is among
+        `rejected_rounds`, the question is asked in a new one, with `advice` after it; replies are
+        kept under the question without it. Raises NoAnswerError, BudgetSpentError or, to end the
+        run, CephaloError.
         """
         key = self.key(question)
         round = self.cache.last_round(key)
@@ -251,7 +251,7 @@ def in_utf8(text: str) -> str:
 
 
 def read_answer(schema: type[BaseModel] | None, text: str) -> BaseModel | None:
-    """What `text` holds in the form of `schema`; None where any text will do.
+    """What `text` holds in the form of `schema`; None if any text will do.
 
     Raises ValueError, one line, for what is not in the form, and for text that is empty.
     """
@@ -266,7 +266,7 @@ def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
     """The first JSON object in `text` that has the form of `schema`.
 
     Servers without structured output wrap it into prose or a Markdown fence.
-    Raises ValueError, one line, where there is none.
+    Raises ValueError, one line, if there is none.
     """
     if len(text) > MAX_REPLY:
         raise ValueError(f"the reply has {len(text):,} characters")

@@ -1,9 +1,9 @@
-"""The gates of a mixture, trained from example prompts on what they see at run time.
+"""Train the gates of a mixture from example prompts, on the activations that they see at run time.
 
-A router sees the output of the norm after the attention, in the running mixture. What that is
-depends on where the layers before sent the tokens, so the gates are trained twice: first on the
-activations of each expert's prompts while all tokens go to that expert, as they would with perfect
-gates; then on those and on the activations under the gates just trained.
+A router sees the output of the norm after the attention, in the running mixture. These depend on
+the routing in the layers before, so the gates are trained twice: first on the activations of each
+expert's prompts with all tokens sent to that expert, as perfect gates would; then on those and on
+the activations under the gates just trained.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +55,7 @@ def train_gates(
         training: steps, learning rate and seed.
 
     By layer, multinomial logistic regression of the expert's index on the activations of single
-    tokens, each expert with the same total weight. Raises ValueError where the prompts are not for
+    tokens, each expert with the same total weight. Raises ValueError if the prompts are not for
     as many experts as the model has.
     """
     count = model.config.get_text_config().num_experts

@@ -1,4 +1,4 @@
-"""`cephalo merge`: decoder layers stacked by mergekit, with nothing dropped on the way."""
+"""`cephalo merge`: stack decoder layers with mergekit, keeping all other weights."""
 
 import json
 import shutil
@@ -41,13 +41,15 @@ VOCABULARIES = ("tokenizer.json", "added_tokens.json")  # token texts, of any na
 @app.command()
 def merge(
     recipe: Annotated[
-        str, typer.Argument(help="A YAML file, or the name of a shipped one such as 10b.yml.")
+        str, typer.Argument(help="YAML file, or the name of a shipped one such as 10b.yml.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the merged checkpoint; made whole.")],
+    out: Annotated[
+        Path, typer.Option(help="Output folder of the merged checkpoint; written atomically.")
+    ],
 ) -> None:
-    """Stack decoder layers of checkpoints into a deeper one, by a recipe in mergekit's YAML.
+    """Stack decoder layers of checkpoints into a deeper model, following a mergekit recipe.
 
-    Sources are folders or Hub ids, NAME@REVISION for a pinned one. All weights outside the decoder
+    Sources are folders or Hub ids; NAME@REVISION pins a revision. All weights outside the decoder
     layers, the processor and the tokenizer come from the first source. The result is loaded on the
     meta device before it appears: no key may be missing, unexpected or of another shape.
 
@@ -61,11 +63,10 @@ def merge(
 
 
 def run_merge(text: str, recipe: DepthRecipe, out: Path) -> bool:
-    """Merge into `out`, which appears whole: it is written beside and renamed.
-
-    Returns False if `out` is what an earlier run made of the same. Raises CephaloError before a
-    byte is written if `out` is something else, the sources do not fit each other or the recipe, or
-    the disk has no room; and after, if the result does not load whole.
+    """Merge into `out`, which is written atomically. Returns False if `out` is the result of an
+    earlier identical run. Raises CephaloError before anything is written if `out` is something
+    else, if the sources do not match each other or the recipe, or if the disk is too small; and
+    afterwards if the result does not load completely.
     """
     check_outside(out, [source.model for source in recipe.sources])
     with locked_name(out):
@@ -131,8 +132,8 @@ def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
 
 
 def write_code(folder: Path) -> None:
-    """Write this package's code beside the weights of a family that transformers does not have,
-    so that they load with `trust_remote_code` where the package is not."""
+    """Write this package's code beside the weights of a family that transformers does not have, so
+    that they load with `trust_remote_code` where this package is not installed."""
     from transformers.dynamic_module_utils import custom_object_save
 
     from modeling_cephalo.checkpoint import read_config, read_processor

@@ -23,15 +23,16 @@ GATES_FILE = "model-gates.safetensors"
 def moe(
     recipe: Annotated[
         str,
-        typer.Argument(help="A YAML file, or the name of a shipped one such as moe-3x8b.yml."),
+        typer.Argument(help="YAML file, or the name of a shipped one such as moe-3x8b.yml."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the mixture; made whole.")],
+    out: Annotated[Path, typer.Option(help="Output folder of the mixture; written atomically.")],
 ) -> None:
-    """Put the decoder MLPs of several models into one, and train gates that choose among them.
+    """Combine the decoder MLPs of several models as experts, and train gates that choose among
+    them.
 
-    Sources are folders or Hub ids, NAME@REVISION for a pinned one, that differ in their weights
-    only. Weights are copied from file to file, so memory stays small; then the mixture is loaded,
-    on a GPU where there is one, and its gates learn from each expert's example prompts.
+    Sources are folders or Hub ids (NAME@REVISION pins a revision) that differ only in their
+    weights. Weights are copied from file to file with little memory. Then the mixture is loaded, on
+    a GPU if available, and its gates are trained on each expert's example prompts.
 
     \b
     Example:
@@ -44,11 +45,11 @@ def moe(
 
 
 def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
-    """Build the mixture of `recipe`, whose YAML is `text`, in `out`, which appears whole.
+    """Build the mixture of `recipe`, whose YAML is `text`, in `out`, written atomically.
 
-    Returns whether it did, False if `out` is what an earlier run made of the same, and the gates.
-    Raises CephaloError before a byte is written if `out` is something else, an expert differs from
-    the base in more than weights, or the disk has no room.
+    Returns False if `out` is the result of an earlier identical run, else True, and the gates.
+    Raises CephaloError before anything is written if `out` is something else, if an expert differs
+    from the base in more than weights, or if the disk is too small.
     """
     names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
     check_outside(out, names)

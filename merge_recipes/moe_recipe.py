@@ -26,8 +26,8 @@ class Prompt(Strict):
 class Expert(Strict):
     """`source_model` is a Hub id, NAME@REVISION, or a folder.
 
-    The gates learn to send prompts like `positive_prompts` to it; `test_prompts`, which they do not
-    see, tell how well they do.
+    The gates learn to send prompts like `positive_prompts` to it; `test_prompts`, which are not
+    trained on, measure their accuracy.
     """
 
     source_model: str
@@ -54,7 +54,7 @@ class MoeRecipe(Strict):
 
     @model_validator(mode="after")
     def enough_experts(self) -> "MoeRecipe":
-        """Refuse more experts for a token than there are."""
+        """Reject more experts per token than there are."""
         if self.experts_per_token > len(self.experts):
             raise ValueError(
                 f"experts_per_token is {self.experts_per_token} of {len(self.experts)} experts"
@@ -76,7 +76,7 @@ def read_moe_recipe(name: str) -> tuple[str, MoeRecipe]:
         text = path.read_text(encoding="utf-8")
         recipe = MoeRecipe.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{path} is no YAML: {error}") from error
+        raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         found = [
             f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}"

@@ -1,4 +1,4 @@
-"""What goes into a mixture: base and experts that differ in nothing but their weights."""
+"""Sources of a mixture: a base and experts that differ only in their weights."""
 
 import hashlib
 import json
@@ -39,14 +39,14 @@ class Dense:
     """A checkpoint, and its tensors under the names of the modules of transformers' model."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises CephaloError where it is of no family that can be mixed."""
+        """Raises CephaloError if its family cannot be mixed."""
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.family = checkpoint.family
 
     @cached_property
     def config(self) -> Any:
-        """The configuration. Raises CephaloError where transformers cannot read it."""
+        """The configuration. Raises CephaloError if transformers cannot read it."""
         return read_config(self.checkpoint.folder)
 
     @cached_property
@@ -110,7 +110,7 @@ class Dense:
 def plan_mixture(
     shapes: dict[str, tuple[int, ...]], base: Dense, experts: list[Dense], dtype: str
 ) -> dict[str, Planned]:
-    """What to write for each tensor of a mixture but its gates.
+    """The tensors to write for a mixture, without its gates.
 
     Args:
         shapes: of all tensors of the mixture, by name.
@@ -133,7 +133,7 @@ def plan_mixture(
 
 
 def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
-    """Refuse an expert that differs from the base in anything but weights.
+    """Reject an expert that differs from the base in anything but weights.
 
     Raises CephaloError with the names: of another family, a key of the configuration, a tensor's
     shape, a part of the tokenizer, the chat template.

@@ -1,4 +1,4 @@
-"""What a merged model was made from: told on its card, and compared when it is asked for again."""
+"""Provenance of a merged model, for its card and for repeated runs."""
 
 import re
 from concurrent.futures import Future
@@ -11,7 +11,7 @@ from cephalo.model_cards.model_folder import FACTS
 
 
 def read_merge(out: Path) -> Merge | None:
-    """What the model in `out` was merged from; None if there is nothing yet.
+    """The provenance of the model in `out`; None if there is no model yet.
 
     Raises CephaloError if `out` is something else.
     """
@@ -46,7 +46,7 @@ def merge_of(
     layers: int,
     gates: Gates | None = None,
 ) -> Merge:
-    """What the card tells of a merge of the checkpoints in `found`.
+    """Facts for the card about a merge of the checkpoints in `found`.
 
     Args:
         text: the recipe.
@@ -72,7 +72,7 @@ def named_sources(text: str, found: dict[str, Checkpoint]) -> str:
 
 
 def merged_facts(name: str, model_type: str, parameters: int, merge: Merge) -> ModelFacts:
-    """What the card of a freshly merged model says; sources that are on the Hub are its bases."""
+    """Facts for the card of a newly merged model; sources on the Hub are its bases."""
     bases = [source.name for source in merge.sources if source.revision]
     return ModelFacts(
         repo_id=name,

@@ -12,7 +12,7 @@ RECIPES = Path(__file__).with_name("recipes")
 
 
 class Strict(BaseModel):
-    """mergekit ignores a key that it does not know; here that is an error."""
+    """Unknown keys are an error; mergekit ignores them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,9 +26,9 @@ class LayerSource(Strict):
     @field_validator("layer_range")
     @classmethod
     def ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
-        """Refuse an empty or negative range."""
+        """Reject an empty or negative range."""
         if not 0 <= value[0] < value[1]:
-            raise ValueError(f"{list(value)} names no layer; give [first, end) with first < end")
+            raise ValueError(f"{list(value)} contains no layer; give [first, end) with first < end")
         return value
 
 
@@ -69,7 +69,7 @@ def read_recipe(name: str) -> tuple[str, DepthRecipe]:
         text = path.read_text(encoding="utf-8")
         return text, DepthRecipe.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{path} is no YAML: {error}") from error
+        raise CephaloError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

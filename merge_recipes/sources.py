@@ -1,4 +1,4 @@
-"""Source checkpoints: brought to disk at a pinned revision, and read by their headers alone."""
+"""Source checkpoints, downloaded at a pinned revision and read by their headers only."""
 
 import hashlib
 import math
@@ -59,13 +59,15 @@ class Checkpoint:
         try:
             return parse_object((self.folder / "config.json").read_bytes())
         except (OSError, ValueError) as error:
-            raise CephaloError(f"{self.name} is no checkpoint: its config.json: {error}") from error
+            raise CephaloError(
+                f"{self.name} is not a checkpoint: its config.json: {error}"
+            ) from error
 
     @cached_property
     def weight_files(self) -> list[Path]:
         """model.safetensors, or the files that model.safetensors.index.json names.
 
-        Raises CephaloError where one is missing.
+        Raises CephaloError if one is missing.
         """
         return weight_files(self.folder, self.name)
 
@@ -81,7 +83,7 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """Its model_type. Raises CephaloError where it is none that can be merged."""
+        """Its model_type. Raises CephaloError if it cannot be merged."""
         family = self.config.get("model_type")
         if family not in TEXT_LAYERS:
             raise CephaloError(
@@ -123,7 +125,7 @@ class Checkpoint:
 def fetch(name: str) -> Checkpoint:
     """The checkpoint of a folder, or of a Hub id with an optional @REVISION.
 
-    Raises CephaloError where there is none, or where the Hub does not answer.
+    Raises CephaloError if there is none, or if the Hub does not answer.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -158,7 +160,7 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
-    """Raise CephaloError if a source is not whole: the first with its tokenizer and processor,
+    """Raise CephaloError if a source is incomplete: the first with its tokenizer and processor,
     which the result takes over, the others with their weights."""
     from modeling_cephalo.checkpoint import check_model, check_weights
 
@@ -169,7 +171,7 @@ def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
 
 
 def check_stackable(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[int, int]]) -> None:
-    """Refuse what would not make one model.
+    """Reject sources that do not fit together.
 
     Raises CephaloError for a layer range outside its source and for sources of another family,
     another shape or another vocabulary than the first, with the names.

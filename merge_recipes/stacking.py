@@ -1,4 +1,4 @@
-"""mergekit at work: it plans from which layer of which source each tensor comes.
+"""Plan a merge with mergekit: from which layer of which source each tensor comes.
 
 Every tensor of a passthrough merge is one tensor of one source, so its bytes are then copied from
 file to file; mergekit's own executor, which takes each through memory, needs far longer for it.
@@ -23,7 +23,7 @@ def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, 
     Args:
         found: the checkpoint of each model that the recipe names.
 
-    Raises CephaloError where a source lacks a tensor.
+    Raises CephaloError if a source lacks a tensor.
     """
     register()  # mergekit reads each configuration with AutoConfig
     by_folder = {str(checkpoint.folder): checkpoint for checkpoint in found.values()}

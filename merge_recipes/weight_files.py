@@ -113,8 +113,8 @@ def write_weights(
 ) -> dict[str, str]:
     """Write safetensors files of at most `shard_bytes`, or one tensor.
 
-    Bytes that keep their dtype are copied by the system from file to file; nothing else of the
-    sources is held in memory than a chunk.
+    Bytes that keep their dtype are copied by the system from file to file; only one chunk of the
+    sources is held in memory.
 
     Args:
         digests: the weight files of the sources, as `hashed_meanwhile` gives them.
@@ -143,7 +143,7 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed * 1.01:
         raise CephaloError(
             f"the merged model takes {needed / 1e9:.1f} GB and {folder.parent} has "
-            f"{free / 1e9:.1f} GB free; make room or give an --out on another disk"
+            f"{free / 1e9:.1f} GB free; free some space or give an --out on another disk"
         )
 
 
@@ -198,7 +198,7 @@ def distribute(
     path: Path, targets: dict[Piece, list[Target]], digest: Future[str], bar: tqdm
 ) -> None:
     """Write each piece of a file to its targets; then the system need not keep it in memory, once
-    it is hashed too. Raises EOFError where the file ends too early."""
+    it is hashed too. Raises EOFError if the file ends too early."""
     with path.open("rb") as source:
         for piece in sorted(targets, key=lambda piece: piece.start):
             for target in targets[piece]:
@@ -212,7 +212,7 @@ def distribute(
 def copy_piece(source: BinaryIO, piece: Piece, target: Target) -> None:
     """Write a piece of an open file to its target, in the dtype there.
 
-    Raises EOFError where the file ends before the piece does.
+    Raises EOFError if the file ends before the piece does.
     """
     done = copy_in_kernel(source, piece, target) if piece.dtype == target.dtype else 0
     buffer = memoryview(bytearray(min(CHUNK_BYTES, piece.size - done)))

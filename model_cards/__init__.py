@@ -1,1 +1,1 @@
-"""Cards, uploads, downloads and the embedded hub."""
+"""Cards of models and datasets, uploads, credentials and licences."""

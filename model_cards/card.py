@@ -1,4 +1,4 @@
-"""`cephalo card`: the card of a model's folder, made anew from what the folder holds."""
+"""`cephalo card`: the card of a model folder, rebuilt from the content of the folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,11 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def card(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.")],
 ) -> None:
-    """Rebuild README.md of a model: how it was made, how it is asked, what was measured.
+    """Rebuild the card (README.md) of a model folder.
 
-    It tells what `cephalo train`, `merge` and `moe` wrote to DIR/card.json, where licence, intended
-    use and limits can be changed by hand, and the numbers of every results.json of `cephalo eval`
-    in or below DIR that are of these weights.
+    The card combines DIR/card.json, written by `cephalo train`, `merge` and `moe`, with every
+    results.json of `cephalo eval` in or below DIR that measured these weights. Licence, intended
+    use and limits can be edited in card.json.
 
     \b
     Example:

@@ -1,6 +1,6 @@
-"""Credentials in what goes to the Hub: keys and tokens of known form, and those in use here.
+"""Find credentials before an upload: keys and tokens of known formats, and those in use here.
 
-Where detect-secrets has a form that few other texts share, its form is used.
+Formats of detect-secrets are used where they are specific enough.
 """
 
 import os
@@ -77,7 +77,7 @@ def is_password(address: str) -> bool:
 class Form:
     """The form of a kind of credential: what `pattern` matches from one of `starts` on.
 
-    `is_real` is False for texts of the same form that are no credentials. If `alone` is False, it
+    `is_real` is False for texts of the same form that are not credentials. If `alone` is False, it
     may directly follow a letter or digit.
     """
 
@@ -318,5 +318,5 @@ def parquet_parts(path: Path) -> Iterator[Part]:
                 yield Part("\n".join(strings(row)), where, document=document)
     except (OSError, pa.ArrowException) as error:
         raise CephaloError(
-            f"{path} is no whole Parquet file ({type(error).__name__}); make it again"
+            f"{path} is not a complete Parquet file ({type(error).__name__}); create it again"
         ) from error

@@ -41,7 +41,7 @@ REASONS = {
 }
 
 
-UNREAD = ("schema", "no_answer")  # replies that no check could look at
+UNREAD = ("schema", "no_answer")  # replies that could not be checked
 MAIN_LANGUAGE = 0.02  # of the rows; a language of fewer is a guess from a few words
 
 
@@ -57,7 +57,7 @@ class Sample:
 
 @dataclass
 class DatasetFacts:
-    """What the card tells. The first seven fields are given; `count` fills in the others."""
+    """The facts on the card. The first seven fields are given; `count` fills in the others."""
 
     repo_id: str
     documents: Counter[str]  # by split
@@ -124,7 +124,7 @@ class DatasetFacts:
 
     @property
     def read(self) -> int:
-        """The answers that could be read, and so were checked."""
+        """The answers that could be parsed and were checked."""
         return self.answers.total() - sum(self.failed[name] for name in UNREAD)
 
     @property
@@ -138,7 +138,7 @@ class DatasetFacts:
 
 
 def read_reports(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """What `cephalo refine` wrote to `report.json` in these folders."""
+    """The `report.json` files that `cephalo refine` wrote in these folders."""
     reports = []
     for path in (folder / "report.json" for folder in folders):
         with suppress(FileNotFoundError):

@@ -51,9 +51,9 @@ class Evaluation:
     split: str
     revision: str  # of the dataset
     where: str | None  # COLUMN=VALUE
-    model_revision: str | None  # commit sha, where the model was measured on the Hub
+    model_revision: str | None  # commit sha, if the model was measured on the Hub
     rows: int
-    unreadable: int  # questions that the model could not read; they count as wrong
+    unreadable: int  # questions that the model could not read; counted as wrong
     measures: list[Measure]
     groups: dict[str, list[Measure]]  # headlines
 
@@ -65,11 +65,10 @@ class Evaluation:
 
 
 def read_evaluations(folder: Path, repo_id: str) -> list[Evaluation]:
-    """What every results.json in or below `folder` says of the model in it.
-
-    Numbers are the model's where they were measured in a folder of the same weights, config and
-    tokenizer, or on the Hub by the name `repo_id` or with the same weights. Raises CephaloError for
-    a results.json without such numbers, and for one that is damaged.
+    """The results of every results.json in or below `folder` for the model in it. Results belong to
+    the model if they were measured in a folder with the same weights, config and tokenizer, or on
+    the Hub under the name `repo_id` or with the same weights. Raises CephaloError for a
+    results.json without such results, and for a damaged one.
     """
     paths = results_files(folder)
     sha256 = model_sha256(folder) if paths else ""
@@ -86,7 +85,7 @@ def read_evaluation(folder: Path, path: Path, repo_id: str, sha256: str) -> Eval
             named = ", ".join(one["model"] for one in results["models"])
             raise CephaloError(
                 f"{path} measured {named}, not the weights that are in {folder}; "
-                "run `cephalo eval` on them, or move the file away"
+                "run `cephalo eval` on them, or remove the file"
             )
         source, task = results["dataset"], results["task"]
         measures = read_measures(found[0]["measures"])

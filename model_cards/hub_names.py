@@ -23,7 +23,7 @@ def check_repo_id(repo_id: str) -> str:
     parts = repo_id.split("/")
     if len(parts) != 2 or not all(NAME.fullmatch(part) for part in parts):
         raise CephaloError(
-            f"{repo_id!r} is no NAMESPACE/NAME of the Hub; give one such as my-lab/nacre-figures"
+            f"{repo_id!r} is not NAMESPACE/NAME of the Hub; give one such as my-lab/nacre-figures"
         )
     return repo_id
 

@@ -26,12 +26,12 @@ _LONG = re.compile(
 
 
 def is_open(license: str | None) -> bool:
-    """Whether anyone may publish crops of what carries this licence."""
+    """Whether anyone may publish crops of a work under this licence."""
     return bool(OPEN.fullmatch(license or ""))
 
 
 def is_non_commercial(license: str | None) -> bool:
-    """Whether anyone may publish crops of what carries this licence, but not commercially."""
+    """Whether anyone may publish crops of a work under this licence, non-commercially only."""
     return bool(NON_COMMERCIAL.fullmatch(license or ""))
 
 

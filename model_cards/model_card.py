@@ -1,4 +1,4 @@
-"""The card of a model: how it was made, how it is asked, what was measured, what it is not."""
+"""The card of a model: training, usage, evaluation and limits."""
 
 import json
 from collections.abc import Mapping
@@ -97,17 +97,16 @@ class Merge:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """All that the card of a model tells and its files do not; `card.json` in its folder.
-
-    The last three are words to be changed by hand, in card.json.
+    """Facts about a model that its files do not contain, saved as `card.json`. The last three are
+    texts that users may edit there.
     """
 
-    repo_id: str  # NAMESPACE/NAME, or the folder's name where it is not pushed
+    repo_id: str  # NAMESPACE/NAME, or the folder's name if it is not pushed
     model_type: str | None  # of the config; of an adapter, that of its base
     parameters: int
     base_models: list[str]  # Hub ids
     relation: str | None  # to them, in the Hub's terms: finetune, adapter or merge
-    random_weights: bool = False  # it began with them: a proof of the way, not of the science
+    random_weights: bool = False  # trained from random weights, as a test of the pipeline
     training: Training | None = None
     merge: Merge | None = None
     license: str = "apache-2.0"
@@ -116,12 +115,12 @@ class ModelFacts:
 
 
 def read_facts(folder: Path) -> ModelFacts:
-    """The facts in card.json; where there is none, what the other files of the folder tell.
+    """The facts in card.json; if there is none, what the other files of the folder tell.
 
     Raises CephaloError where `folder` holds no model or a damaged one.
     """
     if not folder.is_dir():
-        raise CephaloError(f"{folder} is no folder; give the folder of a saved model")
+        raise CephaloError(f"{folder} is not a folder; give the folder of a saved model")
     path = folder / FACTS
     if path.exists():
         try:
@@ -129,7 +128,7 @@ def read_facts(folder: Path) -> ModelFacts:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise CephaloError(f"{path}: {place}: {first['msg']}; mend or remove it") from error
+            raise CephaloError(f"{path}: {place}: {first['msg']}; fix or remove it") from error
     config, adapter = (read_json(folder / name) for name in ("config.json", "adapter_config.json"))
     if not config and not adapter:
         raise CephaloError(f"{folder} holds no config.json; give the folder of a saved model")
@@ -144,11 +143,11 @@ def read_facts(folder: Path) -> ModelFacts:
 
 
 def write_card(folder: Path, facts: ModelFacts) -> None:
-    """Write card.json, README.md and .eval_results/ into a model's folder, each file whole.
+    """Write card.json, README.md and .eval_results/ into a model folder, each file atomically.
 
-    Raises CephaloError where a results.json in it is of another model.
+    Raises CephaloError if a results.json in it is of another model.
     """
-    # First: the facts of a run are nowhere else, should the results be refused.
+    # First: the facts of a run are nowhere else, in case the results are rejected.
     write_whole(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
     evaluations = read_evaluations(folder, facts.repo_id)
     write_entries(folder, facts.repo_id, evaluations)

@@ -1,4 +1,4 @@
-"""What a model's folder holds: the files that make the model, and what they tell."""
+"""Files of a model folder, and what can be read from them."""
 
 import hashlib
 import math
@@ -74,7 +74,7 @@ def file_sha256(path: Path) -> str:
 def count_parameters(folder: Path) -> int:
     """The values of all tensors, by the headers of the safetensors files.
 
-    Raises CephaloError where there is none, or one is damaged.
+    Raises CephaloError if there is none, or one is damaged.
     """
     paths = sorted(folder.glob("*.safetensors"))
     if not paths:
@@ -89,7 +89,7 @@ def count_parameters(folder: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, {} where there is none. Raises CephaloError for a damaged one."""
+    """The object in a JSON file, {} if there is none. Raises CephaloError for a damaged one."""
     try:
         return read_object(path, "save the model again")
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def hub_id(name_or_path: str) -> str | None:
-    """The Hub id of a model that is named by an id or a folder; None where nobody knows it.
+    """The Hub id of a model given by id or folder; None if unknown.
 
     A folder tells its id where it was pushed by that name, or is a snapshot in the Hub's cache.
     """

@@ -43,25 +43,32 @@ TEXTS = (".json", ".md", ".py", ".jinja", ".yaml", ".txt")
 @app.command()
 def push(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a saved model.")],
-    repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The model's name.")],
-    private: Annotated[bool, typer.Option("--private", help="Make it a private model.")] = False,
+    repo_id: Annotated[
+        str, typer.Argument(metavar="NAMESPACE/NAME", help="Name of the model on the Hub.")
+    ],
+    private: Annotated[bool, typer.Option("--private", help="Create a private model.")] = False,
     collection: Annotated[
         str | None,
-        typer.Option(metavar="TITLE", help="Add it to this collection of NAMESPACE; made if new."),
+        typer.Option(
+            metavar="TITLE",
+            help="Add the model to this collection of NAMESPACE; created if missing.",
+        ),
     ] = None,
     base_model: Annotated[
         str | None,
-        typer.Option(metavar="NAMESPACE/NAME", help="The base of an adapter, if not known."),
+        typer.Option(
+            metavar="NAMESPACE/NAME", help="Base model of an adapter, if it cannot be determined."
+        ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(help="A Hub token; by default the one of `hf auth login`.")
+        str | None, typer.Option(help="Hub token; by default that of `hf auth login`.")
     ] = None,
 ) -> None:
     """Push a model, its processor, code, card and results to the Hub in one commit.
 
-    The card is made anew in DIR for NAMESPACE/NAME, so one push of a folder runs at a time.
-    Checkpoints, optimizer states and whatever else lies in DIR stay here; so do local paths in its
-    JSON. What arrived is compared by hash. Pushing again what is there makes no commit.
+    The card in DIR is rebuilt for NAMESPACE/NAME, so a folder can be pushed once at a time.
+    Checkpoints, optimizer states, other files in DIR and local paths in its JSON are not uploaded.
+    Uploaded files are compared by hash. Pushing an unchanged model makes no commit.
 
     \b
     Example:
@@ -101,7 +108,7 @@ def push_model(
 ) -> str:
     """Push a model's folder as it is, but for local paths; return the commit's sha.
 
-    `revision` names a branch, made where it is missing. Raises CephaloError if a file holds a
+    `revision` names a branch, made if it is missing. Raises CephaloError if a file holds a
     path of this machine, if the base of an adapter is not on the Hub, if what arrived differs, and
     as `push_folder` does.
     """
@@ -124,8 +131,8 @@ def push_model(
             raise refusal(error, api.endpoint, repo_id) from error
     if wrong:
         raise CephaloError(
-            f"{', '.join(wrong)} of {repo_id} at {sha} differ from those in {folder}; did the "
-            "folder change meanwhile? push again"
+            f"{', '.join(wrong)} of {repo_id} at {sha} differ from those in {folder}; did "
+            "the folder change during the push? push again"
         )
     return sha
 
@@ -160,7 +167,7 @@ def known_base(folder: Path) -> str | None:
 
 
 def clean(folder: Path, name: str, base: str | None) -> str | None:
-    """The text of a file without what tells of this machine; None where it can go as it is.
+    """The text of a file without paths of this machine; None if it needs no change.
 
     `name` is the file's path in the folder, `base` the Hub id of an adapter's base. Raises
     CephaloError for a path that cannot be left out.
@@ -185,7 +192,7 @@ def clean(folder: Path, name: str, base: str | None) -> str | None:
 def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[str, Any]:
     """The JSON of a file with the Hub id `base` of an adapter's base, and without provenance.
 
-    Raises CephaloError where the base is a local folder and `base` is None.
+    Raises CephaloError if the base is a local folder and `base` is None.
     """
     kept = {
         key: value for key, value in found.items() if key not in PROVENANCE or not is_local(value)
@@ -193,7 +200,7 @@ def with_hub_names(path: Path, found: dict[str, Any], base: str | None) -> dict[
     if path.name == "adapter_config.json":
         if base is None:
             raise CephaloError(
-                f"{path}: nobody knows the Hub id of its base, {found.get(BASE)}; push that first, "
+                f"{path}: the Hub id of its base is unknown, {found.get(BASE)}; push that first, "
                 "or give --base-model NAMESPACE/NAME"
             )
         kept[BASE] = base
@@ -206,7 +213,7 @@ def is_local(value: Any) -> bool:
 
 
 def check_base(api: HfApi, folder: Path) -> None:
-    """Raise CephaloError where the base of an adapter is not on the Hub: nobody could load it."""
+    """Raise CephaloError if the base of an adapter is not on the Hub, where others need it."""
     base = read_json(folder / "adapter_config.json").get(BASE)
     try:
         known = base is None or api.repo_exists(base)
@@ -214,8 +221,8 @@ def check_base(api: HfApi, folder: Path) -> None:
         raise refusal(error, api.endpoint, base) from error
     if not known:
         raise CephaloError(
-            f"no model {base} on {api.endpoint} that this token may read, and the adapter wants "
-            "it; push it first, or give --base-model NAMESPACE/NAME"
+            f"no model {base} on {api.endpoint} that this token may read, and the adapter "
+            "needs it; push it first, or give --base-model NAMESPACE/NAME"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a dataset is from: documents and images, on disk, each with author, licence and address."""
+"""Sources of a dataset, stored on disk: documents and images with author, licence and URL."""
 
 import hashlib
 from collections import Counter
@@ -36,7 +36,7 @@ class Attribution:
 
     @property
     def url(self) -> str | None:
-        """Where it was had, if that is a web address."""
+        """The URL of the source, if it has one."""
         url = self.source_url or (f"https://doi.org/{self.doi}" if self.doi else self.document)
         try:
             return url if urlsplit(url).scheme in ("http", "https") else None
@@ -45,7 +45,7 @@ class Attribution:
 
     @property
     def host(self) -> str:
-        """The name of the web site it was had from, "" without one."""
+        """The host of the source's URL, "" if it has none."""
         return urlsplit(self.url or "").hostname or ""
 
 
@@ -58,8 +58,7 @@ class Sources:
         self._last: str | None = None  # the document that was cited last
 
     def cite(self, row: dict[str, Any], what: str | None = None) -> None:
-        """Enter the source of a row where it is new, and count one of its "figures" or
-        "passages"."""
+        """Enter the source of a row if it is new, and count one of its "figures" or "passages"."""
         if row["document_sha256"] != self._last:
             self._last = row["document_sha256"]
             self._database.execute("INSERT OR IGNORE INTO cited VALUES (?)", (self._last,))

@@ -1,4 +1,4 @@
-"""The terms under which providers of models let their answers be used."""
+"""Terms of model providers for the use of generated answers."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ TERMS = (
 )
 
 
-# Teachers that are no model: the authors' captions, and plots whose data is known.
+# Teachers that are not models: the authors' captions, and plots of known data.
 NO_MODEL = frozenset({"caption", "plot-data"})
 
 

@@ -1,4 +1,4 @@
-"""Every upload: one commit for a whole folder, retried, and compared with what arrived."""
+"""Uploads: one commit per folder, with retries, verified after arrival."""
 
 import os
 import random
@@ -34,7 +34,7 @@ LONGEST_WAIT = 300  # seconds between two attempts, whatever the Hub asks for
 def hub_api(token: str | None = None) -> HfApi:
     """A client that can write, with `token`, `HF_TOKEN` or the token of `hf auth login`.
 
-    Raises CephaloError where there is no token.
+    Raises CephaloError if there is no token.
     """
     token = token or get_token()
     if not token:
@@ -84,8 +84,8 @@ def push_folder(
             info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
             if private and not info.private:
                 raise CephaloError(
-                    f"{repo_id} exists and is public, but --private was asked; "
-                    "choose another name or make it private first"
+                    f"{repo_id} exists and is public, but --private was given; choose "
+                    "another name or make it private first"
                 )
             for sha in landed(api, repo_id, repo_type, info.sha, parents):
                 if arrived(api, folder, repo_id, repo_type, files, delete_patterns, sha):
@@ -210,7 +210,8 @@ def refusal(error: Exception, endpoint: str, repo_id: str) -> CephaloError:
         )
     if status is None:
         return CephaloError(
-            f"{endpoint} cannot be reached or broke off ({type(error).__name__}); nothing is lost, "
+            f"{endpoint} cannot be reached or closed the connection "
+            f"({type(error).__name__}); nothing is lost, "
             "try again when it answers"
         )
     return CephaloError(

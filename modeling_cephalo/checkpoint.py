@@ -102,7 +102,7 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
     folder, name = Path(name_or_folder), str(name_or_folder)
     if folder.is_dir():
         if not any((folder / file).exists() for file in (CONFIG, ADAPTER_CONFIG)):
-            raise CephaloError(f"{name} is no checkpoint: it has no {CONFIG}")
+            raise CephaloError(f"{name} is not a checkpoint: it has no {CONFIG}")
         return folder
     try:
         snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*SMALL_FILES]))

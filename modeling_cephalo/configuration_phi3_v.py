@@ -122,7 +122,7 @@ class Phi3VConfig(Phi3Config):
         return self.vision_config.image_size // self.vision_config.patch_size // 2
 
     def check_vision(self) -> None:
-        """Raise ValueError where the parts of the image path do not fit each other."""
+        """Raise ValueError if the parts of the image path do not fit each other."""
         width = self.img_processor["image_dim_out"]
         if self.img_processor.get("name") != "clip_vision_model":
             raise ValueError(f"phi3_v needs a clip_vision_model, not {self.img_processor}")

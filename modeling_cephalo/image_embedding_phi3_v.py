@@ -61,7 +61,7 @@ class Phi3VImageEmbedding(nn.Module):
         Returns:
             The embeddings, [n, hidden], and the number of tokens of each image, int [images].
 
-        Raises ValueError where the two do not fit each other.
+        Raises ValueError if the two do not fit each other.
         """
         if not self.use_hd_transform:
             tokens = self.img_projection(self.encode_tiles(pixel_values))

@@ -130,7 +130,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
                 embedding of `image_token_id`.
             image_features: [tokens, hidden], to be checked against the positions.
 
-        Raises ValueError where tags are out of order, or positions and features do not fit.
+        Raises ValueError if tags are out of order, or positions and features do not fit.
         """
         if input_ids is None:
             token = torch.tensor(self.config.image_token_id, device=inputs_embeds.device)
@@ -184,7 +184,7 @@ def is_image_token(input_ids: torch.LongTensor, image_token_id: int) -> torch.Te
 
 
 def check_order(input_ids: torch.LongTensor) -> None:
-    """Raise ValueError where tags, negative ids, count down in a row: images are attached in list
+    """Raise ValueError if tags, negative ids, count down in a row: images are attached in list
     order, whatever their tags say."""
     tags = input_ids.clamp(max=0).neg()
     late = (tags > 0) & (tags < tags.cummax(1).values)
@@ -272,7 +272,7 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
 
         The other arguments are those of transformers' `Phi3ForCausalLM`.
 
-        Raises ValueError where image positions, their order and the images do not fit.
+        Raises ValueError if image positions, their order and the images do not fit.
         """
         if labels is not None:
             labels = labels.masked_fill(labels < 0, -100)

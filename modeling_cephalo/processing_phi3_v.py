@@ -141,7 +141,7 @@ class Phi3VProcessor(ProcessorMixin):
             1 at images; offset_mapping, [batch, length, 2], the characters of each token in its
             prompt, for an image those of its tag.
 
-        Raises ValueError where tags and images do not match, and where truncation would cut an
+        Raises ValueError if tags and images do not match, and where truncation would cut an
         image; TypeError for an option that is not known.
         """
         if any(kwargs.pop(other, None) is not None for other in ("videos", "audio")):
@@ -180,7 +180,7 @@ class Phi3VProcessor(ProcessorMixin):
     def images_of_rows(
         self, images: ImageInput | None, tags: list[list[int]], single: bool
     ) -> list[list[Any]]:
-        """The images of each prompt. Raises ValueError where a flat list has another number."""
+        """The images of each prompt. Raises ValueError if a flat list has another number."""
         if images is None or (isinstance(images, list | tuple) and not len(images)):
             return [[] for _ in tags]
         if isinstance(images, list | tuple):  # None for a prompt without images
@@ -209,7 +209,7 @@ class Phi3VProcessor(ProcessorMixin):
     ) -> list[Token]:
         """The tokens of one prompt whose image i becomes `lengths[i - 1]` tokens.
 
-        Raises ValueError where truncation would cut an image.
+        Raises ValueError if truncation would cut an image.
         """
         tokens: list[Token] = []
         start, special = 0, options.get("add_special_tokens", True)
@@ -356,7 +356,7 @@ def check_options(given: dict[str, Any]) -> None:
 def number_tags(text: str) -> list[int]:
     """The numbers of the image tags of a prompt in order; one without a number is the next image.
 
-    Raises ValueError where both kinds are mixed.
+    Raises ValueError if both kinds are mixed.
     """
     tags = IMAGE_TAG.findall(text)
     if "" in tags and any(tags):

@@ -1,1 +1,1 @@
-"""The models of the paper, each a row of a table, a script of commands, and a run at tiny scale."""
+"""The models of the paper: a table, a script of commands for each, and runs at tiny scale."""

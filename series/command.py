@@ -24,12 +24,17 @@ class Scale(StrEnum):
 @app.command()
 def series(
     name: Annotated[
-        str | None, typer.Argument(help="A model of the series; without one, the table.")
+        str | None, typer.Argument(help="Model of the series; without one, print the table.")
     ] = None,
-    scale: Annotated[Scale | None, typer.Option(help="What to do with it.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the tiny runs.")] = Path("runs/series"),
+    scale: Annotated[
+        Scale | None,
+        typer.Option(help="Scale at which to check or run it; full prints the script."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Output folder of the tiny runs.")] = Path(
+        "runs/series"
+    ),
 ) -> None:
-    """Show the series; check a model's real configuration; or make it at tiny scale.
+    """Show the series, check a model's real configuration, or run it at tiny scale.
 
     tiny runs every stage of the model's own script on the CPU, from bases made on the spot to a
     pushed, reloaded, answering model; check builds the real configuration without weights and
@@ -44,7 +49,7 @@ def series(
         return
     row = find_row(name)
     if scale is None:
-        raise CephaloError(f"say what to do with {row.name}: --scale tiny, check or full")
+        raise CephaloError(f"no --scale for {row.name}; give --scale tiny, check or full")
     if scale is Scale.full:
         print(row.script_path.read_text(encoding="utf-8"), end="")
     elif scale is Scale.check:

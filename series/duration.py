@@ -1,4 +1,4 @@
-"""How long a model trains at scale `full`, roughly: its operations over those of a card."""
+"""Estimate the training time at scale `full`, from floating-point operations."""
 
 from cephalo.series.table import Row, train_settings
 

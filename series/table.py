@@ -71,7 +71,7 @@ def read_series() -> list[Row]:
 def find_row(name: str) -> Row:
     """The row of a model, by its name with or without "Cephalo-".
 
-    Raises CephaloError where there is none.
+    Raises CephaloError if there is none.
     """
     rows = {row.name: row for row in read_series()}
     for full in (name, f"Cephalo-{name}"):

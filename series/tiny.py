@@ -51,7 +51,7 @@ def run_tiny(row: Row, folder: Path) -> dict[str, Any]:
     """Run all stages of `row` in `folder`, then ask the pushed model in a fresh process.
 
     Returns what that process found: `layers`, `parameters` and `answer`.
-    Raises CephaloError where a stage fails; its own error is on stderr then.
+    Raises CephaloError if a stage fails; its own error is on stderr then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with local_hub(folder / "hub", USERS) as hub:

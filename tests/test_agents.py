@@ -168,7 +168,7 @@ def test_a_model_that_fails_is_named_and_the_rest_goes_on(tiny, image, tmp_path,
     errors = {turn.role: turn.error for turn in found.turns if turn.error}
     assert "answers 404 to model broken: no such model" in errors["Broken"] and asked == 1
     assert "127.0.0.1:9/v1 cannot be reached" in errors["Gone"]
-    assert "no-model is no checkpoint" in errors["Folder"]
+    assert "no-model is not a checkpoint" in errors["Folder"]
     assert set(found.failed_models()) == {"broken", "gone", str(tmp_path / "no-model")}
     said = capsys.readouterr()
     assert "4 of 10 turns, 0 claims" in said.out and "gone failed: http" in said.err
@@ -180,10 +180,10 @@ def test_a_model_that_fails_is_named_and_the_rest_goes_on(tiny, image, tmp_path,
 def test_nobody_says_anything(image, tmp_path):
     models = {"gone": {"model": "gone", "base_url": "http://127.0.0.1:9/v1"}}
     panel = write_panel(tmp_path, models, [role("Alone", "gone")])
-    with pytest.raises(SystemExit, match="nobody said anything; see why in "):
+    with pytest.raises(SystemExit, match="no model replied; see why in "):
         discuss([image], panel, tmp_path / "out")
     found = Transcript.model_validate_json((tmp_path / "out/transcript.json").read_text())
-    assert found.report is None and found.report_error == "nobody said anything"
+    assert found.report is None and found.report_error == "no model replied"
 
 
 FORM = '{"summary": "...", "claims": [{"text": "...", "turn": 1}]}'
@@ -281,7 +281,7 @@ def test_keys_stay_in_the_environment(image, tmp_path, monkeypatch):
         discuss([image], panel, tmp_path / "out")
         assert fake.headers[0]["authorization"] == "Bearer sk-secret"
         monkeypatch.delenv("MY_KEY")
-        with pytest.raises(SystemExit, match="nobody said anything"):
+        with pytest.raises(SystemExit, match="no model replied"):
             discuss([image], panel, tmp_path / "none")
     assert "sk-secret" not in "".join(
         path.read_text(errors="replace") for path in (tmp_path / "out").iterdir()
@@ -302,7 +302,7 @@ def test_one_model_for_every_role_of_the_shipped_panel(image, tmp_path, monkeypa
 
 
 BAD_PANELS = {
-    "roles: [": "is no YAML",
+    "roles: [": "is not valid YAML",
     "[]": "the file: Input should be a valid dictionary",
     "models: {}": "models: Dictionary should have at least 1 item",
     "models: {m: {model: x, api_key: sk-1}}": "models.m.api_key: Extra inputs are not permitted",
@@ -336,8 +336,8 @@ def test_bad_arguments_are_refused_before_anything_is_written(image, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     for arguments, message in (
         ([str(tmp_path / "none.png"), *rest], "no image .*none.png"),
-        ([str(tmp_path / "text.png"), *rest], "is no picture"),
-        ([*[str(image)] * 9, *rest], "9 images; a panel looks at 8 at most"),
+        ([str(tmp_path / "text.png"), *rest], "is not a valid image"),
+        ([*[str(image)] * 9, *rest], "9 images; a panel takes at most 8"),
         ([str(image), *rest, "--base-url", "http://127.0.0.1:9/v1"], "--base-url without --model"),
         ([str(image), *rest, "--model", "m", "--base-url", "h/v1"], "--base-url: .*give an addr"),
         ([str(image), *rest, "--panel", str(tmp_path / "no.yaml")], "cannot read the panel"),

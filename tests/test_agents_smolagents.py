@@ -132,7 +132,7 @@ def test_an_eye_that_fails_is_named_to_the_mind(tmp_path):
         with Models(sources) as models:
             question = Question("Be brief.", ("What?",))
             text, [look] = ask_with_tool(models, "mind", "eye", question, [PICTURE], SHORT)
-    assert look.answer.startswith(f"{tmp_path} failed: {tmp_path} is no checkpoint")
+    assert look.answer.startswith(f"{tmp_path} failed: {tmp_path} is not a checkpoint")
     assert text == f"Heard: {tmp_path}"
 
 

@@ -77,7 +77,7 @@ def test_binary_files_are_no_yaml(tmp_path):
     path = tmp_path / "bin.yml"
     path.write_bytes(bytes(range(256)))
     for read in (read_recipe, read_moe_recipe, lambda name: parse_arguments(path, [])):
-        with pytest.raises(CephaloError, match=r"bin\.yml is no YAML"):
+        with pytest.raises(CephaloError, match=r"bin\.yml is not valid YAML"):
             read(str(path))
 
 
@@ -86,7 +86,7 @@ def test_keys_that_no_header_holds(capsys, monkeypatch):
         with pytest.raises(CephaloError, match=r"^the Hub token has a character") as refused:
             hub_api(key)
         assert key not in str(refused.value)
-        with pytest.raises(CephaloError, match=r"^HF_TOKEN has a character that no key has"):
+        with pytest.raises(CephaloError, match=r"^HF_TOKEN has a character that keys cannot have"):
             check_environment({"HF_TOKEN": key})
     check_environment({"HF_TOKEN": "hf_abc"})
     monkeypatch.setenv("OPENAI_API_KEY", "sk-\u2026")
@@ -123,7 +123,7 @@ def test_answers_are_texts_or_numbers():
 
 def test_a_full_disk_says_where_and_how_much_is_left(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "deep" / "file"))
-    assert f"; {tmp_path} has " in room(full) and "MB left: make room" in room(full)
+    assert f"; {tmp_path} has " in room(full) and "MB left: free some space" in room(full)
     assert room(OSError(errno.EACCES, "no")) == room(CephaloError("x")) == ""
 
 

@@ -286,14 +286,12 @@ def test_damaged_results_are_one_line(folder, text):
 
 
 def test_damaged_folders_are_one_line(folder, tmp_path):
-    assert "is no folder" in refused("card", str(tmp_path / "none"))
+    assert "is not a folder" in refused("card", str(tmp_path / "none"))
     (folder / "card.json").write_text('{"repo_id": "a"}')
-    assert "card.json: model_type: Field required; mend or remove it" in refused(
-        "card", str(folder)
-    )
+    assert "card.json: model_type: Field required; fix or remove it" in refused("card", str(folder))
     (folder / "card.json").unlink()
     (folder / "model.safetensors").write_bytes(b"\xff" * 40)
-    assert "is no whole safetensors file" in refused("card", str(folder))
+    assert "is not a complete safetensors file" in refused("card", str(folder))
     (folder / "model.safetensors").unlink()
     assert "holds no *.safetensors" in refused("card", str(folder))
     (folder / "config.json").unlink()

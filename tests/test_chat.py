@@ -48,7 +48,7 @@ def refused(capsys, monkeypatch, *arguments: object, typed: str = "") -> str:
 def test_bad_input_is_refused_in_one_line(taught, tmp_path, capsys, monkeypatch):
     model = taught / "model"
     found = refused(capsys, monkeypatch, tmp_path)
-    assert found.endswith(f"{tmp_path} is no checkpoint: it has no config.json")
+    assert found.endswith(f"{tmp_path} is not a checkpoint: it has no config.json")
     found = refused(capsys, monkeypatch, model, "--image", tmp_path / "none.png")
     assert "none.png; give the path of a picture" in found
     found = refused(capsys, monkeypatch, model, typed="<|image_1|> what?")

@@ -103,7 +103,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "cut short": (
         lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:9999]),
-        "is no whole safetensors file",
+        "is not a complete safetensors file",
     ),
     "no weights": (without(WEIGHTS), r"it has no model\.safetensors"),
     "an index of elsewhere": (

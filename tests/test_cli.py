@@ -1,4 +1,4 @@
-"""The command table: quick, lazy, and one line for what the user can mend."""
+"""The command table: quick, lazy, and one line for errors that the user can fix."""
 
 import logging
 import resource
@@ -80,13 +80,13 @@ def test_operating_system_errors_are_one_line(monkeypatch):
     with pytest.raises(SystemExit) as stop:
         main(["extract"])
     said = "cephalo: error: [Errno 28] No space left on device: '/data/x'; / has "
-    assert stop.value.code.startswith(said) and "MB left: make room" in stop.value.code
+    assert stop.value.code.startswith(said) and "MB left: free some space" in stop.value.code
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("extract", "cephalo: stopped; the same command goes on from here\n"),
+        ("extract", "cephalo: stopped; the same command resumes\n"),
         *((name, "cephalo: stopped\n") for name in ("serve", "demo", "hub", "chat")),
     ],
 )

@@ -124,10 +124,10 @@ def test_two_models_stream_and_remember(client, files):
 @pytest.mark.parametrize(
     ("text", "images", "words"),
     [
-        (QUESTION, ["text.png"], "text.png: the image is no picture; give a PNG"),
+        (QUESTION, ["text.png"], "text.png: the image is not a valid image; give a PNG"),
         (QUESTION, ["huge.png"], "huge.png: the image has more than 89,478,485 pixels; scale"),
         (QUESTION, ["bright.png"] * 9, "9 images; a talk has 8 at most"),
-        (" ", ["bright.png"], "the question is empty; type one"),
+        (" ", ["bright.png"], "the question is empty; enter one"),
         ("Go.<|end|>", [], "the text holds the control token <|end|>; take it out"),
         ("steel " * 1400, [], "the question has 8,400 characters; give 8,000 at most"),
     ],
@@ -161,7 +161,7 @@ def test_one_question_at_a_time(files):
     first.close()  # the visitor left
     assert [*second][-1] == ([talks.Turn(QUESTION, (), ("Only text.",))], "")
     turn = talks.Turn(QUESTION, (), ("Only text.",))
-    with pytest.raises(CephaloError, match="the talk has 20 turns; clear it to go on"):
+    with pytest.raises(CephaloError, match="the talk has 20 turns; clear it to continue"):
         next(talk.ask(QUESTION, [], [turn] * 20))
     assert not talk.busy.locked()
 
@@ -182,7 +182,9 @@ def test_a_broken_figure_is_named(tmp_path):
     image = {"bytes": b"no picture", "path": None}
     write_figures(tmp_path, documents=1, figures=1, image=image)
     found = load_figures(str(tmp_path)).figure(0)
-    assert found.caption.startswith("the image is no picture; give a PNG, JPEG or another image.")
+    assert found.caption.startswith(
+        "the image is not a valid image; give a PNG, JPEG or another image."
+    )
     secret = tmp_path / "secret.png"
     BRIGHT.save(secret)
     other = tmp_path / "paths"
@@ -213,9 +215,9 @@ def refused(*arguments: object) -> str:
 
 def test_bad_input_is_refused_before_the_server_starts(files, tmp_path):
     model = files / "model"
-    assert "is no checkpoint: it has no config.json" in refused(tmp_path)
-    assert "give one model, or two different ones" in refused(model, model)
-    assert "give one model, or two different ones" in refused(*"abc")
+    assert "is not a checkpoint: it has no config.json" in refused(tmp_path)
+    assert "give one model or two different ones" in refused(model, model)
+    assert "give one model or two different ones" in refused(*"abc")
     assert f"cannot load dataset {tmp_path}" in refused(model, "--dataset", tmp_path)
     assert "cannot load dataset" in refused(model, "--dataset", tmp_path / "none")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -290,7 +292,7 @@ def test_in_a_browser(demo, files):
         ask.fill(QUESTION)
         page.wait_for_timeout(300)
         ask.press("Enter")
-        expect(page.locator("#status")).to_contain_text("text.png: the image is no picture")
+        expect(page.locator("#status")).to_contain_text("text.png: the image is not a valid image")
 
         page.get_by_role("tab", name="Figures").click()
         page.get_by_role("button", name="Thumbnail 2 of 12").click()

@@ -243,7 +243,7 @@ def test_question_that_cannot_be_read_is_wrong_and_spoils_no_other(models, tmp_p
         (["--task", "nonsense"], "no task 'nonsense'; give one of vector_regression"),
         (["--task", "captions", "--split", "trian"], "cannot load .*split trian"),
         (["--task", "captions", "--where", "colour=red"], "no column colour; name one of"),
-        (["--task", "captions", "--where", "family"], "is no COLUMN=VALUE"),
+        (["--task", "captions", "--where", "family"], "is not COLUMN=VALUE"),
         (["--task", "captions", "--where", "family=green"], "has no such rows"),
         (["--task", "captions", "--image-column", "photo"], "no column photo"),
         (["--task", "captions", "--judge", "gpt"], "a judge compares models; name two"),
@@ -257,7 +257,7 @@ def test_bad_input_is_one_line(models, dataset, tmp_path, arguments, message):
 
 
 def test_truths_of_another_task_are_refused_before_a_model_is_loaded(dataset, tmp_path, models):
-    with pytest.raises(SystemExit, match="is no vector such as"):
+    with pytest.raises(SystemExit, match="is not a vector such as"):
         run(
             tmp_path,
             dataset,
@@ -332,7 +332,7 @@ def test_a_picture_that_is_not_there_costs_its_row(models, tmp_path, capsys):
     [model] = found["models"]
     assert model["measures"]["accuracy"]["value"] == pytest.approx(2 / 5)
     assert model["unreadable_questions"] == 3
-    assert model["first_error"].startswith("row 1: the image is no picture")
+    assert model["first_error"].startswith("row 1: the image is not a valid image")
     assert "3 could not be read and count as wrong: row 1: the image" in capsys.readouterr().out
 
 

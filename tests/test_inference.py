@@ -203,7 +203,7 @@ def test_weights_that_are_not_those_asked_for_are_named(folder, tmp_path):
 
 
 def test_folders_that_are_no_checkpoint_are_refused(folder, tmp_path):
-    with pytest.raises(CephaloError, match=r"is no checkpoint: it has no config\.json"):
+    with pytest.raises(CephaloError, match=r"is not a checkpoint: it has no config\.json"):
         local.load(tmp_path)
     shutil.copytree(folder, tmp_path / "pickle")
     (tmp_path / "pickle/model.safetensors").unlink()
@@ -234,7 +234,7 @@ def test_broken_and_giant_images_are_refused(tmp_path, monkeypatch):
     with pytest.raises(CephaloError, match=r"no image .*none\.png; give the path"):
         open_image(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("words")
-    with pytest.raises(CephaloError, match=r"text\.png is no picture"):
+    with pytest.raises(CephaloError, match=r"text\.png is not a valid image"):
         open_image(tmp_path / "text.png")
     picture(60, 50).save(tmp_path / "whole.png")
     data = (tmp_path / "whole.png").read_bytes()

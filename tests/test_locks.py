@@ -153,7 +153,7 @@ def test_a_second_run_is_refused_before_it_touches_anything(command, tmp_path, m
         with pytest.raises(SystemExit) as ended:
             main(command.split())
         assert ended.value.code == (
-            f"cephalo: error: another run is writing to {folder}; wait for its end"
+            f"cephalo: error: another run is writing to {folder}; wait until it ends"
         )
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
@@ -190,7 +190,7 @@ def test_sigterm_ends_as_ctrl_c_does(wait, ignore):
     assert process.stdout.readline() == "began\n"
     process.terminate()
     said = process.communicate(timeout=60)[1]
-    assert said == "cephalo: stopped; the same command goes on from here\n"
+    assert said == "cephalo: stopped; the same command resumes\n"
     assert process.returncode == 130
 
 

@@ -100,7 +100,7 @@ exec(block)
 @pytest.mark.parametrize(
     ("name", "user", "message"),
     [
-        ("nacre", "alice", "'nacre' is no NAMESPACE/NAME"),
+        ("nacre", "alice", "'nacre' is not NAMESPACE/NAME"),
         ("alice/nacre", None, "no Hub token; run `hf auth login`"),
         ("bob/nacre", "alice", "this token may not write to bob/nacre"),
     ],

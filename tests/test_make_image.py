@@ -187,7 +187,7 @@ def test_bad_arguments_are_refused_in_one_line(image, generator, tmp_path):
         ("m", generator, ["--tries", "21"], "--tries"),
         ("m", generator, ["--base-url", "h/v1"], "--base-url: .*give an address"),
         ("m", tmp_path / "empty", [], "cannot load .*empty as a pipeline of diffusers"),
-        (str(tmp_path / "empty"), generator, [], "empty is no checkpoint"),
+        (str(tmp_path / "empty"), generator, [], "empty is not a checkpoint"),
     ):
         with pytest.raises(SystemExit, match=message):
             make_image(image, model, drawer, tmp_path / "out", *more)

@@ -39,10 +39,10 @@ def test_wrong_recipes_are_named(tmp_path, changes, message):
 def test_empty_layer_range_broken_yaml_and_missing_recipe_are_named(tmp_path):
     path = tmp_path / "recipe.yml"
     path.write_text(recipe_text(Path("a"), Path("b"), ranges=((0, 2), (2, 2))))
-    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*names no layer"):
+    with pytest.raises(CephaloError, match=r"slices.1.sources.0.layer_range: .*contains no layer"):
         read_recipe(str(path))
     path.write_text("slices: [")
-    with pytest.raises(CephaloError, match="is no YAML"):
+    with pytest.raises(CephaloError, match="is not valid YAML"):
         read_recipe(str(path))
     with pytest.raises(CephaloError, match=r"no recipe none.yml; .*10b.yml, 12b.yml"):
         read_recipe("none.yml")
@@ -97,13 +97,13 @@ def test_file_that_is_cut_short_is_refused(sources, tmp_path):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     message = refused(recipe_text(sources["phi3_v"][0], folder), tmp_path / "out")
-    assert "short/model.safetensors is no whole safetensors file: " in message
+    assert "short/model.safetensors is not a complete safetensors file: " in message
 
 
 def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
     (tmp_path / "empty").mkdir()
     text = recipe_text(sources["idefics2"][0], tmp_path / "empty")
-    assert "empty is no checkpoint" in refused(text, tmp_path / "out")
+    assert "empty is not a checkpoint" in refused(text, tmp_path / "out")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert"}')
     assert "empty is of model_type 'bert'; only idefics2" in refused(text, tmp_path / "out")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "idefics2"}')
@@ -114,4 +114,4 @@ def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypat
     usage = namedtuple("usage", "total used free")(10**12, 0, 5_000_000)
     monkeypatch.setattr(weight_files.shutil, "disk_usage", lambda path: usage)
     message = refused(recipe_text(*sources["idefics2"]), tmp_path / "out")
-    assert "0.0 GB free; make room" in message
+    assert "0.0 GB free; free some space" in message

@@ -271,13 +271,13 @@ def test_a_body_is_closed_where_the_cube_cuts_it():
 @pytest.mark.parametrize(
     ("field", "size", "message"),
     [
-        (balls((0, -0.5)), 30, "the generator made nothing"),
+        (balls((0, -0.5)), 30, "the generator made an empty body"),
         (balls((0, 5.0)), 30, "the generator filled its whole cube"),
         (np.where(balls((0, 0.5)) > 0.4, np.nan, balls((0, 0.5))), 30, "is not finite"),
         (balls((-0.5, 0.4), (0.5, 0.3)), 30, "1 loose bodies .*, with 42.1% of its volume, over 1"),
         (balls((0, 0.8), (0, -0.4)), 30, "1 closed hollows, with 12.5% of its volume, over 1%"),
         (plate(1.2), 300, "walls of 2.[78]. mm where its grid shows none under 4.7. mm"),
-        (plate(12.0), 3, "walls of 0.28 mm, under the 0.4 mm that a printer lays; .* --size"),
+        (plate(12.0), 3, "walls of 0.28 mm, under the 0.4 mm that a printer can print; .* --size"),
     ],
     ids=["empty", "full", "not finite", "two bodies", "hollow", "fine", "small"],
 )

@@ -123,6 +123,6 @@ def test_a_model_that_gives_no_design_ends_in_one_line(tmp_path, capsys):
             *("--base-url", server.url, "--out", tmp_path / "part"),
         )
         assert len(server.requests) == 2
-    assert found.startswith("fake gave no design in 2 tries, the last time because design")
+    assert found.startswith("fake gave no design in 2 tries, the last one because design")
     assert "million grid points" in found
     assert not (tmp_path / "part" / "part.stl").exists()

@@ -130,8 +130,8 @@ def test_measures_that_are_not_defined_are_none():
 @pytest.mark.parametrize(
     ("metric", "references", "message"),
     [
-        (vector_regression, ["nacre"], "is no vector such as"),
-        (vector_regression, ["[1, 2]", "[1]"], "'\\[1\\]' of row 1 is no vector of 2 numbers"),
+        (vector_regression, ["nacre"], "is not a vector such as"),
+        (vector_regression, ["[1, 2]", "[1]"], "'\\[1\\]' of row 1 is not a vector of 2 numbers"),
         (classification, ["yes", "maybe"], "'maybe' of row 1 is none of yes, no"),
     ],
 )

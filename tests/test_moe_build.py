@@ -348,7 +348,7 @@ def test_files_that_are_no_recipe_are_refused(tmp_path):
     with pytest.raises(CephaloError, match=r"no recipe none.yml; .*moe-3x4b.yml, moe-3x8b.yml"):
         read_moe_recipe("none.yml")
     (tmp_path / "r.yml").write_text("a: [")
-    with pytest.raises(CephaloError, match="is no YAML"):
+    with pytest.raises(CephaloError, match="is not valid YAML"):
         read_moe_recipe(str(tmp_path / "r.yml"))
 
 
@@ -369,7 +369,7 @@ def test_full_disk_is_seen_before_a_byte_is_written(sources, tmp_path, monkeypat
     usage = namedtuple("usage", "total used free")(10**12, 0, 4_000_000)
     monkeypatch.setattr(weight_files.shutil, "disk_usage", lambda path: usage)
     recipe = write_recipe(tmp_path / "r.yml", sources["phi3_v"])
-    assert "0.0 GB free; make room" in refused(recipe, tmp_path / "out")
+    assert "0.0 GB free; free some space" in refused(recipe, tmp_path / "out")
 
 
 def test_failure_leaves_nothing_and_what_a_kill_left_is_no_model(sources, tmp_path, monkeypatch):

@@ -28,12 +28,12 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("refine figures --teacher caption --out figures/figures", "--out .* lies in the input"),
-        ("publish figures figures/figures lab/nacre", "the input .* lies in the input figures"),
+        ("refine figures --teacher caption --out figures/figures", "--out .* is inside the input"),
+        ("publish figures figures/figures lab/nacre", "the input .* is inside the input figures"),
         ("plots plots --share 0.1 --beside plots", "OUT plots is the input plots"),
         ("merge merge.yml --out model", "--out model is the input model"),
-        ("merge merge.yml --out link/deep/er", "--out link/deep/er lies in the input model"),
-        ("moe moe.yml --out other/moe", "--out other/moe lies in the input other"),
+        ("merge merge.yml --out link/deep/er", "--out link/deep/er is inside the input model"),
+        ("moe moe.yml --out other/moe", "--out other/moe is inside the input other"),
         ("eval model --task captions --dataset figures --out figures", "figures is the input"),
         ("train --dataset_name figures --output_dir figures/new", "output_dir .* lies in the"),
         ("train --dataset_name a/b --model_name_or_path model --output_dir model", "is the input"),
@@ -53,5 +53,5 @@ def test_what_is_outside(here):
     check_outside(Path("other"), ["model", "figures", "no/folder"])
     check_outside(Path("figures"), ["figures/figures"])  # extraction and refinement share one
     check_outside(Path("figures"), ["figures"], same=True)
-    with pytest.raises(CephaloError, match="lies in the input figures; give a folder outside"):
+    with pytest.raises(CephaloError, match="is inside the input figures; give a folder outside"):
         check_outside(Path("figures/new"), ["figures"], same=True)

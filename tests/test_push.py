@@ -229,7 +229,7 @@ def test_paths_and_tokens_are_refused_before_anything_is_made(api, folder, file,
 def test_base_of_an_adapter_has_to_be_on_the_hub(api, folder, tmp_path):
     name, base = f"alice/{folder.name}", f"alice/base-{folder.name}"
     as_adapter(folder, "/home/me/runs/base")
-    with pytest.raises(CephaloError, match="nobody knows the Hub id of its base, /home/me/runs/"):
+    with pytest.raises(CephaloError, match="the Hub id of its base is unknown, /home/me/runs/"):
         push_model(api, folder, name)
     with pytest.raises(CephaloError, match=f"no model {base} on .* push it first"):
         push_model(api, folder, name, base_model=base)
@@ -268,9 +268,9 @@ def test_collections_are_filled_once(api, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none", "alice/x"], "none is no folder"),
-        ([".", "x"], "'x' is no NAMESPACE/NAME"),
-        ([".", "alice/x", "--base-model", "runs"], "'runs' is no NAMESPACE/NAME"),
+        (["none", "alice/x"], "none is not a folder"),
+        ([".", "x"], "'x' is not NAMESPACE/NAME"),
+        ([".", "alice/x", "--base-model", "runs"], "'runs' is not NAMESPACE/NAME"),
         ([".", "alice/x"], ". holds no config.json; give the folder of a saved model"),
     ],
 )

@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_a_report_of_what_arrived(figures, tmp_path, capsys, monke
         assert ended.value.code == 130
         said = capsys.readouterr()
         assert "\n2 of 6 questions, " in said.err and "\n4 of 6 questions, " in said.err
-        assert said.err.endswith("cephalo: stopped; the same command goes on from here\n")
+        assert said.err.endswith("cephalo: stopped; the same command resumes\n")
         report = json.loads((tmp_path / "out" / "report.json").read_text())
         assert report["run"]["stopped"] == "Ctrl-C" and report["run"]["answered"] == 4
         assert report["tasks"]["describe"]["accepted"] == 4

@@ -88,7 +88,7 @@ def test_card_tells_the_run_and_no_path_of_the_machine(trained):
     parameters = sum(tensor.numel() for tensor in weights(trained / "base").values())
     assert f"| parameters trained | {parameters:,} of {parameters:,} |" in text
     assert "learning_rate: 0.001\n" in text and "max_steps: 30\n" in text
-    assert "A proof of the way, not of the science" in text
+    assert "A test of the pipeline, not a usable model" in text
     assert str(trained) not in text and "/tmp" not in text
 
 
@@ -268,7 +268,7 @@ def test_unknown_key_and_broken_yaml_name_the_file(tmp_path):
             "learning_ratte: 1\n",
             r"mine.yaml has no field learning_ratte; did you mean learning_rate\?",
         ),
-        ("a: [", "mine.yaml is no YAML: "),
+        ("a: [", "mine.yaml is not valid YAML: "),
         ("just words\n", "mine.yaml holds no fields"),
         ("use_cpu: true\nbf16: false\nbatch_tokens: 0\n", "batch_tokens 0: give a number above 0"),
     ):
@@ -288,7 +288,7 @@ def test_wrong_datasets_are_refused_before_any_work(tmp_path, dataset):
     )
     assert "cannot load dataset" in refused(dataset, "--dataset_config", "none")
     assert "has no split 'dev'" in refused(dataset, "--dataset_train_split", "dev")
-    assert "is no NAMESPACE/NAME" in refused(
+    assert "is not NAMESPACE/NAME" in refused(
         dataset, "--push_to_hub", "--hub_model_id", "one/two/three"
     )
     assert not (tmp_path / "base").exists()
@@ -311,6 +311,6 @@ def test_full_disk_says_how_to_go_on(monkeypatch, error):
     with pytest.raises(SystemExit) as stop:
         main(["train", "--config", "tiny.yaml"])
     assert stop.value.code == (
-        "cephalo: error: the disk of runs/tiny is full; make room, then the same command goes on "
-        "from the last whole checkpoint"
+        "cephalo: error: the disk of runs/tiny is full; free some space, then the same command "
+        "resumes from the last complete checkpoint"
     )

@@ -158,7 +158,7 @@ def test_rows_left_out_of_a_stream_are_told_as_they_come(processors, caplog):
     kept = encode_rows(stream, processors["idefics2"], max_length=200, max_broken_rows=1)
     assert [row["row"][-3:] for row in kept] == ["[0]", "[2]", "[3]"]
     said = caplog.messages
-    assert said[0].startswith("left out lab/nacre train[1]: the image is no picture")
+    assert said[0].startswith("left out lab/nacre train[1]: the image is not a valid image")
     assert said[1].startswith("left out lab/nacre train[4]: ") and "tokens, above 200" in said[1]
     with pytest.raises(CephaloError, match="raise max_broken_rows, 0 now"):
         list(encode_rows(stream, processors["idefics2"]))

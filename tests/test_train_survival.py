@@ -95,7 +95,7 @@ def test_full_disk_costs_no_checkpoint(tmp_path, dataset):
     full = stopped / "out" / "checkpoint-4" / "optimizer.pt"
     full.parent.mkdir(parents=True)
     full.symlink_to("/dev/full")
-    with pytest.raises(SystemExit, match=r"full; make room, .* goes on .*\(one takes 0.0"):
+    with pytest.raises(SystemExit, match=r"full; free some space, .* resumes .*\(one takes 0.0"):
         main(command(stopped, dataset, *more))
     assert last_whole_checkpoint(str(stopped / "out")) == str(stopped / "out" / "checkpoint-2")
     shutil.rmtree(full.parent)
@@ -151,7 +151,7 @@ def test_a_failed_push_is_told_and_made_again(hub, base, tmp_path, caplog):
     hub.faults.append(Fault("POST", "/commit/", 403))
     api = train_and_push(hub, base, tmp_path / "out")
     said = caplog.text
-    assert "could not push checkpoint-1, training goes on: this token may not write" in said
+    assert "could not push checkpoint-1, training continues: this token may not write" in said
     assert "optimizer.pt" in api.list_repo_files("alice/run", revision=BRANCH)
     state = api.hf_hub_download("alice/run", "trainer_state.json", revision=BRANCH)
     assert json.loads(Path(state).read_text())["global_step"] == 4  # though others were skipped

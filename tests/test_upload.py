@@ -150,7 +150,7 @@ def test_unreachable_hub_ends_in_one_line(folder, monkeypatch):
 
 def test_private_push_to_a_public_repository_is_refused(push):
     push(files=["README.md"])
-    with pytest.raises(CephaloError, match="exists and is public, but --private was asked"):
+    with pytest.raises(CephaloError, match="exists and is public, but --private was given"):
         push(private=True)
     assert "model.safetensors" not in push.api.list_repo_files(push.name)
 
@@ -166,7 +166,7 @@ def test_private_push_makes_a_private_repository(push, hub):
     ["nacre", "a/b/c", "/b", "a/", "a/..", "../b", "a/b c", "a/b--c", "a/-b", "", "a/é", "a/b."],
 )
 def test_names_that_the_hub_would_refuse(name):
-    with pytest.raises(CephaloError, match="is no NAMESPACE/NAME"):
+    with pytest.raises(CephaloError, match="is not NAMESPACE/NAME"):
         check_repo_id(name)
     assert check_repo_id("my-lab/Cephalo.v1_2") == "my-lab/Cephalo.v1_2"
 

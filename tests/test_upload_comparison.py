@@ -135,7 +135,7 @@ def test_waits_grow_unless_the_hub_asks_for_one(monkeypatch):
     [
         (401, "does not accept the token; run `hf auth login`"),
         (403, "this token may not write to a/b on https://hub"),
-        (None, "cannot be reached or broke off (ConnectError)"),
+        (None, "cannot be reached or closed the connection (ConnectError)"),
         (400, "answered 400 while pushing to a/b; nothing is lost"),
     ],
 )

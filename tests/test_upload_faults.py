@@ -155,7 +155,7 @@ def test_a_transfer_that_hf_xet_gave_up_is_tried_once_more(folder, monkeypatch, 
     monkeypatch.setattr(HfApi, "list_repo_commits", lambda *_, **__: [])
     monkeypatch.setattr(HfApi, "upload_folder", give_up)
     api = HfApi(endpoint="http://127.0.0.1:9", token="hf_x")
-    with pytest.raises(CephaloError, match=r"broke off \(RuntimeError\)"):
+    with pytest.raises(CephaloError, match=r"closed the connection \(RuntimeError\)"):
         push_folder(api, folder, "a/b", repo_type="dataset", private=False, files=["README.md"])
     assert len(tries) == 2
 

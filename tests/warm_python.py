@@ -1,7 +1,7 @@
 """A Python that starts at once: a fork of a process that has imported torch and the like.
 
-Those imports are most of what a process of a test takes, and no test is about them. Nothing of this
-package is imported before the fork, and nothing that reads HF_... when it is imported
+Those imports are most of what a process of a test takes, and no test is about them. By default
+nothing of this package is imported before the fork, and nothing that reads HF_... on import
 (huggingface_hub, transformers, datasets). For `-m MODULE`, `-c CODE` and scripts, without options
 of Python. Where the start itself is what a test is about, take `sys.executable`.
 """
@@ -54,8 +54,12 @@ os._exit(code)
 
 
 @cache
-def warm_python() -> str:
-    """The path of a command to use in place of `sys.executable`; `cephalo` lies beside it."""
+def warm_python(more: tuple[str, ...] = (), hub: tuple[tuple[str, str], ...] = ()) -> str:
+    """The path of a command to use in place of `sys.executable`; `cephalo` lies beside it.
+
+    `more` are modules to import too. `hub` are the variables HF_..., which such modules read once:
+    they hold for all who use the command.
+    """
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address = folder / "socket"
@@ -63,7 +67,8 @@ def warm_python() -> str:
         listener.bind(str(address))
         listener.listen(64)
         server = subprocess.Popen(
-            [sys.executable, __file__, str(listener.fileno())],
+            [sys.executable, __file__, str(listener.fileno()), *more],
+            env=os.environ | dict(hub),
             stdin=subprocess.PIPE,  # which ends the server with this process
             stdout=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
@@ -83,12 +88,12 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, more: list[str]) -> None:
     """Run what is asked for, each in a fork, until the run of the tests ends.
 
     Returns in a fork too, which then ends as any Python does.
     """
-    for name in MODULES:
+    for name in (*MODULES, *more):
         importlib.import_module(name)
     gc.freeze()  # so that forks share its pages
     while True:
@@ -153,4 +158,4 @@ def run(how: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

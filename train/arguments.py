@@ -1,4 +1,4 @@
-"""What `cephalo train` takes: the fields of TRL's arguments, and a few of its own."""
+"""Arguments of `cephalo train`: the fields of TRL's arguments, and a few of its own."""
 
 import difflib
 from dataclasses import dataclass, field
@@ -78,13 +78,13 @@ class CephaloArguments(ScriptArguments):
     tiny_base: bool = field(
         default=False,
         metadata={
-            "help": "Make model_name_or_path on the spot where it is missing: a tiny Idefics2 "
+            "help": "Make model_name_or_path on the spot if it is missing: a tiny Idefics2 "
             "with random weights and a tokenizer trained on the answers."
         },
     )
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Reject values out of range."""
         if not 0 <= self.text_share <= 0.95:
             raise ValueError(f"text_share {self.text_share}: give a share from 0 to 0.95")
         if bool(self.text_share) != bool(self.text_dataset_name):
@@ -99,7 +99,7 @@ def parse_arguments(
 ) -> tuple[CephaloArguments, SFTConfig, ModelConfig]:
     """The arguments of a YAML file, overridden by --field VALUE.
 
-    Raises CephaloError for a file that is no YAML mapping and for an unknown or wrong field.
+    Raises CephaloError for a file that is not a YAML mapping and for an unknown or wrong field.
     """
 
     class Parser(TrlParser):
@@ -121,12 +121,12 @@ def parse_arguments(
 def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     """Raise CephaloError that names the first unknown field and the nearest one there is.
 
-    TRL looks at unknown fields only after it has judged the values of the others.
+    TRL reports unknown fields only after validating the values of the others.
     """
     try:
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CephaloError(f"{config} is no YAML: {error}") from error
+        raise CephaloError(f"{config} is not valid YAML: {error}") from error
     if not isinstance(settings, dict):
         raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
     given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]

@@ -1,4 +1,4 @@
-"""Rows to token ids, as at inference, and to labels that are on the answers alone."""
+"""Encode rows: token ids as at inference, and labels for the answers only."""
 
 import hashlib
 import io
@@ -29,14 +29,14 @@ def encode_rows(
     max_broken_rows: int = 0,
     workers: int | None = None,
 ) -> Any:
-    """Rows with what training reads in the place of their messages.
+    """Rows with model inputs in place of their messages.
 
     Args:
-        rows: a Dataset or IterableDataset of `COLUMNS` and `row`.
-        max_length: rows with more tokens are left out: a cut could lose image tokens.
-        max_image_edge: images are shrunk to it first, in pixels.
-        max_broken_rows: how many rows that cannot be read are left out before that is an error.
-        workers: processes that read, where the rows are no stream and enough for each.
+        rows: a Dataset or IterableDataset of `COLUMNS` and `row`. max_length: rows with more tokens
+        are left out: a cut could lose image tokens. max_image_edge: images are shrunk to it first,
+        in pixels. max_broken_rows: how many rows that cannot be read are left out before that is an
+        error. workers: number of processes, if the rows are not a stream and there are enough for
+        each.
 
     Returns:
         The rows with `images` (not decoded), `row`, `input_ids` and `labels` (of equal length),
@@ -44,7 +44,7 @@ def encode_rows(
         of each image along time, height and width, of models that read images at their own
         size) and `image_key` (hash of the pixels).
 
-    Raises CephaloError where too many rows are broken or none is left.
+    Raises CephaloError if too many rows are broken or none is left.
     """
     from datasets import IterableDataset
 
@@ -69,7 +69,7 @@ def encode_rows(
     kept = [index for index, fact in enumerate(facts) if left_out.keep(*fact)]
     left_out.tell()
     if not kept:
-        raise CephaloError("no row is left to train on; look at the rows that were left out")
+        raise CephaloError("no row is left to train on; check the rows that were left out")
     return encoded if len(kept) == len(encoded) else encoded.select(kept)
 
 
@@ -88,15 +88,15 @@ class LeftOut:
             if len(self.broken) > self.max_broken_rows:
                 raise CephaloError(
                     f"{len(self.broken)} rows cannot be read: {some(self.broken)}; mend the "
-                    f"dataset, or raise max_broken_rows, {self.max_broken_rows} now, to go on "
-                    "without them"
+                    f"dataset, or raise max_broken_rows, {self.max_broken_rows} now, to "
+                    "continue without them"
                 )
         elif self.max_length is not None and tokens > self.max_length:
             self.long.append(f"{row} ({tokens} tokens)")
         return not problem and (self.max_length is None or tokens <= self.max_length)
 
     def keep_aloud(self, row: str, tokens: int, problem: str) -> bool:
-        """As `keep`, and tell at once: a stream has no end at which to."""
+        """As `keep`, but report at once, since a stream has no end."""
         if kept := self.keep(row, tokens, problem):
             return kept
         why = problem or f"{tokens} tokens, above {self.max_length}"
@@ -104,7 +104,7 @@ class LeftOut:
         return False
 
     def tell(self) -> None:
-        """Tell what was left out and what to do."""
+        """Report the rows that were left out and what to do."""
         if self.broken:
             logger.warning(
                 "left out %d rows that cannot be read: %s", len(self.broken), some(self.broken)
@@ -166,7 +166,7 @@ def encode_row(
     the chat template gives it, and IGNORED elsewhere. The whole conversation is tokenized as one
     text with the processor's defaults, as each prompt is at inference.
 
-    Raises ValueError where the template or tokenizer makes that impossible.
+    Raises ValueError if the template or tokenizer makes that impossible.
     """
     if (places := sum(part["type"] == "image" for part in parts(prompt))) != len(images):
         raise ValueError(f"{places} places for {len(images)} images")
@@ -232,7 +232,7 @@ def parts(messages: list[Message]) -> list[dict[str, Any]]:
 
 def open_images(images: list[Any], max_edge: int | None) -> list[Image.Image]:
     """RGB images of a row, none longer than `max_edge` pixels: the pixels that models are asked
-    about. Raises CephaloError for what is no image."""
+    about. Raises CephaloError if one is not an image."""
     opened = [open_encoded(image) for image in images]
     return [shrunk(image, max_edge) if max_edge else image for image in opened]
 

@@ -1,4 +1,4 @@
-"""What frozen parts make of images and rows: computed once, then read from disk.
+"""Outputs of frozen parts, computed once and then read from disk.
 
 A frozen vision tower and connector give each image the same features in every epoch. Where the
 first layers of the decoder are frozen too, as in the published notebook that trains the last ones,
@@ -28,7 +28,8 @@ IMAGE_PARTS = ("vision", "connector")
 class FeatureStore:
     """Features of a row's images, and a row's hidden states, in files up to a total size.
 
-    A folder belongs to one state of the weights. What no longer fits is computed each time.
+    A folder belongs to one state of the weights. Once it is full, further features are recomputed
+    each time.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -37,7 +38,7 @@ class FeatureStore:
         self.used = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
     def read(self, key: str) -> list[torch.Tensor] | None:
-        """The tensors under a key, [tokens, hidden] each, or None where they are not stored."""
+        """The tensors under a key, [tokens, hidden] each, or None if they are not stored."""
         try:
             tensors = load_file(self.path(key))
         except (FileNotFoundError, SafetensorError):
@@ -63,7 +64,7 @@ def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> Fe
     """The store below `folder` for the weights of the model's vision tower and connector, and of
     its embeddings and first `layers` layers.
 
-    Raises CephaloError where vision tower or connector train.
+    Raises CephaloError if vision tower or connector train.
     """
     digest = hashlib.sha256(f"{model.dtype} {layers}".encode())
     for name, parameter in model.named_parameters():
@@ -124,7 +125,7 @@ def some_layers(model: Any, first: int, last: int | None) -> Iterator[None]:
 
 @torch.no_grad()
 def hidden_states(model: Any, layers: int, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """What the first `layers` layers make of one row, [tokens, hidden].
+    """The output of the first `layers` layers for one row, [tokens, hidden].
 
     One row at a time, so that it does not depend on which rows come together.
     """

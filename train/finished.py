@@ -1,4 +1,4 @@
-"""What a folder holds of a run: what is trained on what, and whether that came to its end."""
+"""The record of a run in its folder: model, data and settings, and whether it finished."""
 
 import json
 from dataclasses import asdict
@@ -22,11 +22,10 @@ def settings_of(script_args: Any, training_args: Any, model_args: Any) -> dict[s
 
 
 def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
-    """Write down in `folder` what is trained on what, so that another run does not go on there.
-
-    A run that left no checkpoint and no model, as it failed, keeps no other away. What is written
-    already is not written again: the other processes of a run come here all at once. Raises
-    CephaloError if `folder` holds the checkpoints of another model or dataset.
+    """Record the model, data and settings in `folder`, so that another run does not resume there. A
+    failed run that left no checkpoint and no model does not block others. An existing record is
+    kept: all processes of a run call this at once. Raises CephaloError if `folder` holds the
+    checkpoints of another model or dataset.
     """
     run = {
         "model": model_args.model_name_or_path,
@@ -77,12 +76,12 @@ def last_whole_checkpoint(output_dir: str) -> str | None:
 
 
 def passed_over(output_dir: str) -> list[str]:
-    """A line for each checkpoint newer than the last whole one: its name and its problem."""
+    """A line for each checkpoint newer than the last complete one: its name and its problem."""
     lines = []
     for path in newest_checkpoints(output_dir):
         if (problem := unreadable(path)) is None:
             break
-        lines.append(f"passed over {path.name}, which is not whole: {problem}")
+        lines.append(f"passed over {path.name}, which is not complete: {problem}")
     return lines
 
 
@@ -108,7 +107,7 @@ def unreadable(checkpoint: Path) -> str | None:
 
 
 def read_state(checkpoint: Path) -> Any:
-    """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is not whole."""
+    """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is incomplete."""
     from transformers import TrainerState
 
     try:

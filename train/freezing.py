@@ -1,4 +1,4 @@
-"""Which parameters train: by part of the model, and by the last layers of its decoder."""
+"""Freeze parts of the model, or all but the last layers of its decoder."""
 
 import re
 from collections import Counter
@@ -51,7 +51,7 @@ def freeze(model: Any, parts: list[str], last_layers: int | None) -> None:
 def trained_parts(model: Any) -> str:
     """A line that says which parts train, and how many parameters they have.
 
-    Raises CephaloError where nothing trains.
+    Raises CephaloError if nothing trains.
     """
     counts: Counter[str] = Counter()
     layers = set()
@@ -63,7 +63,7 @@ def trained_parts(model: Any) -> str:
                 layers.add(int(layer[1]))
     if not counts:
         raise CephaloError(
-            "nothing trains: every parameter is frozen; look at freeze_parts, train_last_layers "
+            "nothing trains: every parameter is frozen; check freeze_parts, train_last_layers "
             "and the LoRA settings"
         )
     total = sum(parameter.numel() for parameter in model.parameters())

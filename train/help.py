@@ -1,4 +1,4 @@
-"""What `cephalo train --help` lists: the shipped configs, and the fields that runs mostly set."""
+"""The epilog of `cephalo train --help`: the shipped configs, and the most used fields."""
 
 from pathlib import Path
 

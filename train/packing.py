@@ -1,4 +1,4 @@
-"""Several conversations in one sequence, each apart from the others, images included."""
+"""Pack several conversations, with their images, into one sequence without cross-attention."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,7 +18,7 @@ PACKED_SDPA = "packed_sdpa"
 
 @dataclass
 class PackingCollator:
-    """Lays the encoded rows of one batch out in as few sequences as the limits allow.
+    """Packs the encoded rows of one batch into as few sequences as the limits allow.
 
     A row is never cut: one above a limit is a sequence of its own. Without a `family` each is.
     `long_after` is the length in tokens at which phi3_v changes the RoPE factors of a whole
@@ -33,7 +33,7 @@ class PackingCollator:
     max_tiles: int | None = None
     long_after: int | None = None
     features: Any = None  # a FeatureStore, where vision tower and connector are frozen
-    keep_states: bool = False  # and where the decoder's first layers are
+    keep_states: bool = False  # and if the decoder's first layers are
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """One batch.

@@ -1,4 +1,4 @@
-"""Checkpoints on their way to the Hub while training goes on."""
+"""Push checkpoints to the Hub during training."""
 
 import logging
 import os
@@ -20,11 +20,11 @@ NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
 
 
 class CheckpointPusher(TrainerCallback):
-    """Pushes each checkpoint, with all that a run needs to go on, to one branch of its repository.
+    """Pushes each checkpoint, with everything needed to resume, to one branch of its repository.
 
-    One at a time, in the background. One that fails is told and given up, one that is saved while
-    another is on its way is left out: the end of the run pushes the newest, if it is not there.
-    No failure stops the training or costs a file on disk.
+    One at a time, in the background. A failed push is reported and not retried; a checkpoint saved
+    during a push is skipped. At the end of the run the newest checkpoint is pushed if it is
+    missing. No failure stops the training or removes a file.
     """
 
     def __init__(self, api: HfApi, training_args: Any) -> None:
@@ -58,7 +58,7 @@ class CheckpointPusher(TrainerCallback):
         self.running = self.pool.submit(self.push, folder, aside)
 
     def push(self, folder: Path, aside: Path) -> None:
-        """Push `aside`, and tell where it fails."""
+        """Push `aside`, and report a failure."""
         try:
             files = [str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file()]
             push_folder(
@@ -74,7 +74,7 @@ class CheckpointPusher(TrainerCallback):
             )
             self.arrived = folder
         except (CephaloError, OSError) as error:
-            logger.warning("could not push %s, training goes on: %s", folder.name, error)
+            logger.warning("could not push %s, training continues: %s", folder.name, error)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

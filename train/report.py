@@ -1,4 +1,4 @@
-"""What a training run tells: the parts that train, the card, the push of the final model."""
+"""The report of a training run: the card, the loss plot, and the push of the final model."""
 
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -21,7 +21,7 @@ LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
 
 def check_base(script_args: Any, model_args: Any) -> None:
-    """Raise CephaloError where an adapter is to be pushed whose base nobody else has."""
+    """Raise CephaloError if an adapter would be pushed whose base is not on the Hub."""
     adapter = model_args.use_peft and not script_args.merge_adapter
     base = model_args.model_name_or_path
     if adapter and (script_args.tiny_base or hub_id(base) is None):
@@ -34,10 +34,10 @@ def check_base(script_args: Any, model_args: Any) -> None:
 def model_facts(
     trainer: Any, eval_loss: float | None, script_args: Any, model_args: Any
 ) -> ModelFacts:
-    """What the model card tells of this run.
+    """The facts about this run for the model card.
 
-    The training loss is the last one logged: unlike the trainer's mean it is the same for a run
-    that was stopped and went on.
+    The training loss is the last one logged: unlike the trainer's mean it is the same for a resumed
+    run.
     """
     arguments, dataset = trainer.args, Path(script_args.dataset_name)
     adapter = model_args.use_peft and not script_args.merge_adapter
@@ -46,7 +46,7 @@ def model_facts(
     parameters = dict(trainer.model.named_parameters())
     training = Training(
         base_revision=cached_commit(model_args),
-        # A folder's name, never its path, which would tell of the machine.
+        # A folder's name, never its path, which would reveal details of the machine.
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
@@ -130,7 +130,7 @@ def push_model(
 ) -> str:
     """Push the model, processor and card of `folder`; return a line that says where.
 
-    `revision` names a branch, made where it is missing.
+    `revision` names a branch, made if it is missing.
     """
     sha = push.push_model(
         api,
@@ -147,7 +147,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     """Push the model as it was after `epoch`: as the repository `repo_id`, and as the branch
     epoch-N of the run's own repository. Returns a line that says where.
 
-    Raises CephaloError where that epoch left no checkpoint.
+    Raises CephaloError if that epoch left no checkpoint.
     """
     folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
@@ -165,7 +165,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
 def epoch_checkpoint(output_dir: Path, epoch: int) -> tuple[Path, Any]:
     """The checkpoint that was written at the end of `epoch`, and its trainer state.
 
-    Raises CephaloError where there is none.
+    Raises CephaloError if there is none.
     """
     for folder in output_dir.glob("checkpoint-*"):
         with suppress(OSError, ValueError):

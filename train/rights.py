@@ -1,4 +1,4 @@
-"""Whether a model may be made public: what its datasets say of licences, and which are private."""
+"""Whether a model may be made public: licences and visibility of its datasets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ OWN = "apache-2.0"  # the licence of a model whose data asks for no other
 
 @dataclass(frozen=True)
 class Rights:
-    """What a dataset says of itself; `licenses` as the Hub writes them, none if it has none."""
+    """Licences and visibility of a dataset; `licenses` are Hub identifiers, empty if it has
+    none."""
 
     name: str
     private: bool
@@ -62,7 +63,7 @@ def as_licenses(data: Any) -> tuple[str, ...]:
 
 def check_publishable(api: HfApi, rights: Sequence[Rights], training_args: Any) -> None:
     """Raise CephaloError if a public model would be made of data that is private or has unknown
-    licences, unless `hub_private_repo` says that this is meant."""
+    licences, unless `hub_private_repo` is set."""
     name = training_args.hub_model_id
     if training_args.hub_private_repo is not None or is_private(api, name):
         return

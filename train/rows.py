@@ -1,4 +1,4 @@
-"""Rows to train on: loaded, checked and mixed."""
+"""Load, check and mix training rows."""
 
 import logging
 import re
@@ -14,12 +14,12 @@ COLUMNS = ["images", "prompt", "completion"]
 
 
 def load_rows(script_args: Any) -> dict[str, Any]:
-    """The train split, and the validation split where there is one, with `COLUMNS` and `row`, the
+    """The train split, and the validation split if there is one, with `COLUMNS` and `row`, the
     row's name. With `dataset_streaming` they are streams.
 
     With `text_share`, that share of the train split are rows of the text dataset: a shuffled part
-    of them, or all of them several times.
-    Raises CephaloError where a dataset, its config, split or columns cannot be had.
+    of them, or all of them several times. Raises CephaloError if a dataset, its config, split or
+    columns cannot be loaded.
     """
     data = load_splits(
         script_args.dataset_name,
@@ -45,10 +45,10 @@ def load_splits(
     train_split: str = "train",
     streaming: bool = False,
 ) -> dict[str, Any]:
-    """The splits "train" and, where there is one, "validation" of a dataset, as `COLUMNS` and
+    """The splits "train" and, if there is one, "validation" of a dataset, as `COLUMNS` and
     `row`.
 
-    Raises CephaloError where it cannot be had.
+    Raises CephaloError if it cannot be loaded.
     """
     from datasets import load_dataset
 
@@ -70,7 +70,7 @@ def to_conversations(rows: Any, name: str) -> Any:
     """`rows` as `COLUMNS`: as they are, or from the columns of the original Cephalo datasets
     (query, answer, and an image or none).
 
-    Raises CephaloError where they are neither.
+    Raises CephaloError if they are neither.
     """
     columns = set(rows.column_names)
     if set(COLUMNS) <= columns:
@@ -145,7 +145,7 @@ def mix(rows: Any, text: Any, share: float) -> Any:
 def dataset_revision(script_args: Any) -> str | None:
     """The commit to train on, for a dataset of the Hub; None for a folder.
 
-    Raises CephaloError where the Hub has no such dataset or revision, or does not answer.
+    Raises CephaloError if the Hub has no such dataset or revision, or does not answer.
     """
     name = script_args.dataset_name
     if not name:

@@ -55,14 +55,14 @@ FULL_DISK = ("No space left", "failed writing file", "inline_container", "iostre
 def train(
     context: typer.Context,
     config: Annotated[
-        str, typer.Option(help="A YAML file, or the name of a shipped one such as tiny.yaml.")
+        str, typer.Option(help="YAML file, or the name of a shipped one such as tiny.yaml.")
     ],
 ) -> None:
     """Fine-tune a model on image, prompt and completion rows; save it, with a card, and push it.
 
-    The YAML file holds the fields of TRL's ScriptArguments, SFTConfig and ModelConfig, as for
-    `trl sft`; each can be given as --field VALUE too. Stopped at any moment, the same command goes
-    on from the last whole checkpoint in output_dir.
+    The YAML file holds the fields of TRL's ScriptArguments, SFTConfig and ModelConfig, as for `trl
+    sft`; each can also be given as --field VALUE. An interrupted run resumes from the last complete
+    checkpoint in output_dir when the same command is given again.
 
     \b
     Example:
@@ -83,8 +83,8 @@ def train(
             raise
         folder = Path(training_args.output_dir)
         raise CephaloError(
-            f"the disk of {folder} is full; make room, then the same command goes on from the last "
-            f"whole checkpoint{checkpoint_size(folder)}"
+            f"the disk of {folder} is full; free some space, then the same command resumes "
+            f"from the last complete checkpoint{checkpoint_size(folder)}"
         ) from error
 
 
@@ -109,7 +109,7 @@ def find_config(config: str) -> Path:
 
 
 def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
-    """Train and save with a card, unless that is done, and push if `push_to_hub` is set.
+    """Train, save with a card, and push if `push_to_hub` is set; skip what is done.
 
     The arguments are left as they are.
 
@@ -172,8 +172,8 @@ def check_arguments(script_args: Any, training_args: Any, model_args: Any) -> No
     check_outside(Path(training_args.output_dir), filter(None, read), "output_dir")
     if training_args.resume_from_checkpoint:
         raise CephaloError(
-            "resume_from_checkpoint: leave it out; a run goes on by itself from the last whole "
-            "checkpoint in output_dir"
+            "resume_from_checkpoint: leave it out; a run resumes by itself from the last "
+            "complete checkpoint in output_dir"
         )
 
 
@@ -194,7 +194,7 @@ def train_model(
     )
 
     folder = Path(training_args.output_dir)
-    # What one process writes to disk, the others read.
+    # What one process writes, the others read.
     with training_args.main_process_first(desc="reading rows"):
         data = load_rows(script_args)
         keep_run(folder, script_args, model_args)
@@ -255,7 +255,7 @@ def make_trainer(
 ) -> Any:
     """The trainer of a run, with the parts frozen that do not train.
 
-    Raises CephaloError where nothing trains.
+    Raises CephaloError if nothing trains.
     """
     from trl import get_peft_config, get_quantization_config
 
@@ -323,7 +323,7 @@ def image_settings(processor: Any) -> dict[str, Any]:
 
 
 def make_savable(generation: Any) -> None:
-    """Mend the generation settings of a base that transformers loads and would not save again.
+    """Fix the generation settings of a base that transformers loads but would not save.
 
     Bases such as Vicuna set a temperature and not `do_sample`: they sample from here on. Raises
     CephaloError for what stays wrong, which would end the run at its first checkpoint.
@@ -352,7 +352,7 @@ def save(trainer: Any, merge_adapter: bool) -> None:
 
 
 def make_base(folder: Path, rows: Any) -> None:
-    """Make the tiny base in `folder` unless it is there whole already."""
+    """Make the tiny base in `folder` unless it is complete already."""
     from modeling_cephalo.tiny import make_tiny_idefics2
 
     texts = (

@@ -42,8 +42,8 @@ PACKING = ("position_ids", "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "ma
 class PackedTrainer(SFTTrainer):
     """Trains on batches of PackingCollator.
 
-    The rows of a step, their order, their mean loss and the checkpoints are those of SFTTrainer;
-    how rows are laid out in sequences changes none of it.
+    Rows of a step, their order, mean loss and checkpoints are those of SFTTrainer; packing changes
+    none of them.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -52,7 +52,7 @@ class PackedTrainer(SFTTrainer):
         # for a model whose loss does not, Trainer would divide once more.
         self.model_accepts_loss_kwargs = True
         self.features: FeatureStore | None = None  # set where images are read from disk
-        self.steps_before = 0  # those of the checkpoint that it goes on from
+        self.steps_before = 0  # those of the checkpoint that it resumes from
         self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
         config = self.plain_model.config
         text = config.get_text_config()
@@ -81,7 +81,7 @@ class PackedTrainer(SFTTrainer):
         """Compute the features of images once and keep them below `folder`; also the hidden
         states of rows after frozen first layers, where another epoch needs them and all fit.
 
-        Raises CephaloError where vision tower or connector train, or their weights are spread
+        Raises CephaloError if vision tower or connector train, or their weights are spread
         over processes.
         """
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -112,7 +112,7 @@ class PackedTrainer(SFTTrainer):
         return (0 if self.steps_before >= steps else epochs, *others, steps)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
-        """As Trainer; the machine's matrix-multiply rate is measured first."""
+        """As Trainer, after measuring the machine's matrix-multiply rate."""
         if resume_from_checkpoint:
             self.steps_before = read_state(Path(resume_from_checkpoint)).global_step
         self.work = Work(self.model)  # which parameters train is known now
@@ -143,7 +143,7 @@ class PackedTrainer(SFTTrainer):
     ) -> torch.Tensor:
         """Forward and backward of each sequence of a batch; the sum of their losses.
 
-        Raises CephaloError that names the rows where the loss is no number.
+        Raises CephaloError with the names of the rows if the loss is not finite.
         """
         items = num_items_in_batch
         if items is None:
@@ -187,7 +187,7 @@ class PackedTrainer(SFTTrainer):
         num_items_in_batch: torch.Tensor | float | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """The cross-entropy of the answers of one sequence, summed and divided by
-        `num_items_in_batch`; logits are computed where there are labels alone."""
+        `num_items_in_batch`; logits are computed only at labels."""
         positions, targets = answer_positions(inputs["labels"])
         inputs = self.model_inputs(inputs)
         layers = contextlib.nullcontext()

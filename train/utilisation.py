@@ -96,7 +96,7 @@ def used_share(name: str, model: Any) -> float:
 
 
 def depth(name: str) -> float:
-    """How late a parameter's matrix comes in the forward."""
+    """The position of a parameter's matrix in the forward pass."""
     part = part_of(name)
     if part == "text" and (layer := LAYER.search(name)):
         return depth_of_layer(int(layer[1]))

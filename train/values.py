@@ -1,4 +1,4 @@
-"""Values of arguments that TRL takes and no training can go with."""
+"""Values that TRL accepts but with which training cannot work."""
 
 import importlib.util
 import math
@@ -85,7 +85,7 @@ def trackers(training_args: Any) -> list[str]:
 
 
 def check_installed(training_args: Any, model_args: Any) -> None:
-    """Raise CephaloError for what a run asks for and this machine does not have."""
+    """Raise CephaloError if the run needs a package that is not installed."""
     from transformers.integrations import get_available_reporting_integrations
     from transformers.utils import is_flash_attn_2_available
 

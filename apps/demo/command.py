@@ -24,29 +24,34 @@ POLICY = (
 @app.command()
 def demo(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="One or two: of the Hub, or folders.")
+        list[str],
+        typer.Argument(metavar="MODEL...", help="One or two models: Hub names or folders."),
     ],
     dataset: Annotated[
-        str | None, typer.Option(help="Figures to look through: a folder, or of the Hub.")
+        str | None, typer.Option(help="Figures to browse: a folder or a Hub dataset.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 7860,
-    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="The longest answer.")] = 512,
-    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, max=4096, help="Maximum length of an answer, in tokens.")
+    ] = 512,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Sampling temperature; 0 for greedy decoding.")
+    ] = 0,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda:0, ...; by default GPUs where there are any.")
+        str | None, typer.Option(help="Device such as cpu or cuda:0; by default GPUs if available.")
     ] = None,
     trust_remote_code: Annotated[
-        bool, typer.Option(help="Run code that comes with the model; no Cephalo needs it.")
+        bool, typer.Option(help="Run code of the model repository; Cephalo models need none.")
     ] = False,
     space: Annotated[
-        Path | None, typer.Option(help="Write the demo as a Space into this folder, and stop.")
+        Path | None, typer.Option(help="Write the demo as a Space into this folder and exit.")
     ] = None,
 ) -> None:
-    """A page to talk with a model about images, look through figures and make printable parts.
+    """Serve a page to chat with a model about images, browse figures and make printable parts.
 
-    Two models answer side by side. The page needs no network. Uploads lie in a temporary folder
-    that is removed at the end.
+    Two models answer side by side. The page needs no network. Uploads are stored in a temporary
+    folder that is removed at the end.
 
     \b
     Example:
@@ -57,7 +62,7 @@ def demo(
     """
     need_packages("the demo", "demo", "gradio")
     if len(models) > 2 or len({*models}) < len(models):
-        raise CephaloError("give one model, or two different ones")
+        raise CephaloError("give one model or two different ones")
     if space:
         from cephalo.apps.demo.space import write_space
 
@@ -86,7 +91,7 @@ def demo(
 
 
 def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> None:
-    """Serve the page until it is stopped; everything temporary lies in `folder`."""
+    """Serve the page until it is stopped; temporary files go to `folder`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     from starlette.middleware import Middleware

@@ -11,12 +11,12 @@ from cephalo.inference.images import open_image
 
 PAGE = 12  # figures
 THUMBNAIL = 320  # pixels
-# Where both are there, conversations: they hold the figures again, with answers.
+# Conversations first: they hold the figures again, with answers.
 CONFIGS = ("conversations", "figures")
 
 
 class Figure(NamedTuple):
-    """One row; a text is empty where the dataset has none. `source` names the document."""
+    """One row; a text is empty if the dataset has none. `source` names the document."""
 
     image: Image.Image
     label: str
@@ -71,8 +71,8 @@ class Figures:
 def load_figures(name: str) -> Figures:
     """A dataset of `cephalo extract`, `refine` or `publish`, or one like Cephalo's original ones.
 
-    `name` is a folder or one of the Hub. Raises CephaloError where it cannot be had, and where it
-    has no images.
+    `name` is a folder or one of the Hub. Raises CephaloError if it cannot be loaded or has no
+    images.
     """
     from datasets import Image as Undecoded
     from datasets import List, get_dataset_config_names, load_dataset
@@ -106,7 +106,7 @@ def shards_of(folder: Path) -> list[str]:
 
 
 def rows_with_image(column: Any) -> list[int]:
-    """The rows of an Arrow column of images, or of lists of them, that are not empty."""
+    """Indices of the non-empty rows of an Arrow column of images or lists of images."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -118,7 +118,7 @@ def rows_with_image(column: Any) -> list[int]:
 def image_of(row: dict[str, Any]) -> Image.Image:
     """The first image of a row, from its bytes: a path in a row is not to be trusted.
 
-    Raises CephaloError where it is broken or not there.
+    Raises CephaloError if it is broken or missing.
     """
     value = row["image"] if "image" in row else row["images"][0]
     if not value["bytes"]:

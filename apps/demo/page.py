@@ -69,7 +69,7 @@ def gyroid_section() -> Image.Image:
 
 
 def talk_tab(talk: Talk, shown_examples: list[dict[str, Any]]) -> gr.MultimodalTextbox:
-    """The talk with every model, and one box for questions, which is returned."""
+    """A chat with each model and one input box, which is returned."""
     turns = gr.State([])
     with gr.Row():
         chats = [
@@ -189,7 +189,7 @@ def figures_tab(figures: Figures, folder: Path, box: gr.MultimodalTextbox, tabs:
 
 
 def parts_tab(folder: Path) -> None:
-    """A form for each design, and the part that was made last, to turn around and to download."""
+    """A form for each design, and the latest part to rotate and download."""
     with gr.Row():
         with gr.Column(min_width=440), gr.Tabs():
             forms = [design_form(design) for design in MAKERS]

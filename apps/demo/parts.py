@@ -34,7 +34,7 @@ def make_part(folder: Path, design: type[Design], values: dict[str, Any]) -> tup
 
     The `KEPT` folders of the latest parts stay.
 
-    Raises CephaloError for values that the design refuses.
+    Raises CephaloError for values that the design rejects.
     """
     from cephalo.apps.make_mesh.fields import solid_of
     from cephalo.apps.make_mesh.files import write_part

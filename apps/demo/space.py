@@ -1,4 +1,4 @@
-"""The demo as a Space of the Hub: the files that one needs."""
+"""The files of a Gradio Space with the demo."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -20,7 +20,8 @@ main({arguments})
 def write_space(folder: Path, models: Sequence[str], dataset: str | None) -> None:
     """Write app.py, requirements.txt and README.md of a Gradio Space into `folder`.
 
-    Raises CephaloError for a model or dataset that is no NAMESPACE/NAME: a Space sees no folders.
+    Raises CephaloError for a model or dataset that is not NAMESPACE/NAME: a Space cannot read local
+    folders.
     """
     for name in filter(None, (*models, dataset)):
         if Path(name).exists() or name.count("/") != 1:

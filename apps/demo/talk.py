@@ -1,4 +1,4 @@
-"""A talk about images with one or two models: what is asked, in which bounds, what is answered."""
+"""A chat about images with one or two models, within limits."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ class Turn(NamedTuple):
 
 
 class Talk:
-    """Models that answer one question at a time, whoever asks.
+    """Models that answer one question at a time.
 
     `models` are loaded ones by their names; `settings` are those of `Cephalo.ask`.
     """
@@ -44,7 +44,7 @@ class Talk:
         """The turns with the answers as they grow, and a line about what is going on, empty at the
         end.
 
-        Raises CephaloError for a question or an image that is refused.
+        Raises CephaloError if a question or an image is rejected.
         """
         check_question(question, images, turns)
         turn = Turn(question.strip(), tuple(images))
@@ -89,15 +89,15 @@ def messages(turn: Turn, number: int) -> list[Message]:
 
 
 def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) -> None:
-    """Raise CephaloError for what goes beyond the bounds of a talk, and for a bad image."""
+    """Raise CephaloError if a question exceeds the limits of a chat or an image is bad."""
     if not question.strip():
-        raise CephaloError("the question is empty; type one")
+        raise CephaloError("the question is empty; enter one")
     if len(question) > LONGEST_QUESTION:
         raise CephaloError(
             f"the question has {len(question):,} characters; give {LONGEST_QUESTION:,} at most"
         )
     if len(turns) >= MOST_TURNS:
-        raise CephaloError(f"the talk has {MOST_TURNS} turns; clear it to go on")
+        raise CephaloError(f"the talk has {MOST_TURNS} turns; clear it to continue")
     count = len(images) + sum(len(turn.images) for turn in turns)
     if count > MOST_IMAGES:
         raise CephaloError(f"{count} images; a talk has {MOST_IMAGES} at most, so clear it or ask")
@@ -108,7 +108,7 @@ def check_question(question: str, images: Sequence[str], turns: Sequence[Turn]) 
 def picture(path: str) -> Image.Image:
     """An uploaded image, scaled down to `MOST_EDGE`.
 
-    Raises CephaloError for what is no picture or too large; it names the file as the user does.
+    Raises CephaloError for what is not an image or too large; it names the file as the user does.
     """
     try:
         with Path(path).open("rb") as file:

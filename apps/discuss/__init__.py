@@ -1,1 +1,1 @@
-"""Models that talk about images with each other: a panel of roles, and Cephalo for smolagents."""
+"""Models that discuss images: a panel of roles, and Cephalo for smolagents."""

@@ -21,28 +21,37 @@ LONGEST_QUESTION = 8000  # characters
 
 @app.command()
 def discuss(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="What is discussed.")],
-    question: Annotated[str, typer.Option(help="What the panel is to find out.")],
-    out: Annotated[Path, typer.Option(help="Folder for the transcript and the page.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images to discuss.")],
+    question: Annotated[str, typer.Option(help="Question that the panel discusses.")],
+    out: Annotated[
+        Path, typer.Option(help="Output folder for the transcript and the report page.")
+    ],
     panel: Annotated[
-        Path | None, typer.Option(help="YAML of roles and models; by default the shipped one.")
+        Path | None,
+        typer.Option(help="YAML file of roles and models; by default the shipped panel."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="One model for all roles: of the Hub, a folder or a server.")
+        str | None,
+        typer.Option(
+            help="One model for all roles: a Hub name, a folder, or a server's model name."
+        ),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Address of the server of --model, with /v1.")
+        str | None, typer.Option(help="Base URL of the server of --model, with /v1.")
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(min=1, max=10, help="By default as the panel says.")
+        int | None,
+        typer.Option(min=1, max=10, help="Number of rounds; by default that of the panel."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed and models say the same.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed; the same seed and models give the same discussion.")
+    ] = 0,
 ) -> None:
     """Let a panel of models discuss images, and report with each claim tied to a turn.
 
-    Writes OUT/transcript.json and OUT/transcript.html. Every answer is kept in OUT/replies.sqlite
-    when it arrives: run it again after an interruption, and nothing is asked twice. No code that a
-    model writes is run.
+    Writes OUT/transcript.json and OUT/transcript.html. Replies are cached in OUT/replies.sqlite as
+    they arrive, so an interrupted run resumes without asking twice. Code written by a model is
+    never executed.
 
     \b
     Example:
@@ -57,7 +66,7 @@ def discuss(
     if not question.strip() or len(question) > LONGEST_QUESTION:
         raise CephaloError(f"--question: give 1 to {LONGEST_QUESTION:,} characters")
     if len(images) > MOST_IMAGES:
-        raise CephaloError(f"{len(images)} images; a panel looks at {MOST_IMAGES} at most")
+        raise CephaloError(f"{len(images)} images; a panel takes at most {MOST_IMAGES}")
     if base_url and not model:
         raise CephaloError("--base-url without --model; give the server's name of the model")
     chosen = read_panel(panel or SHIPPED)
@@ -70,7 +79,7 @@ def discuss(
 def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> None:
     """Discuss, with progress, and write the transcript and its page into `out`.
 
-    Raises CephaloError for what is no picture, and at the end where nobody said anything.
+    Raises CephaloError if an input is not an image, and at the end if no model replied.
     """
     from tqdm import tqdm
 
@@ -97,4 +106,4 @@ def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> 
     for name, error in transcript.failed_models().items():
         logger.warning("%s failed: %s", name, error)
     if not transcript.said():
-        raise CephaloError(f"nobody said anything; see why in {out / 'transcript.html'}")
+        raise CephaloError(f"no model replied; see why in {out / 'transcript.html'}")

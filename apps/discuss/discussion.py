@@ -99,9 +99,9 @@ def speak(
 def report(
     transcript: Transcript, panel: Panel, models: Models, pictures: Sequence[Picture]
 ) -> None:
-    """Add the moderator's report to `transcript`, or the error why there is none."""
+    """Add the moderator's report to `transcript`, or the error if there is none."""
     if not transcript.said():
-        transcript.report_error = "nobody said anything"
+        transcript.report_error = "no model replied"
         return
     moderator = panel.moderator
     prompt = asked(panel, moderator, transcript, REPORT, pictures, Minutes)

@@ -24,7 +24,7 @@ Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 
 
 class Strict(BaseModel):
-    """A key that is not known is an error."""
+    """Unknown keys are an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -95,7 +95,7 @@ def read_panel(path: Path) -> Panel:
     try:
         return Panel.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CephaloError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise CephaloError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

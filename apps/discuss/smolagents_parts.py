@@ -1,4 +1,4 @@
-"""Cephalo in agents of smolagents: as a model that thinks, and as a tool that sees.
+"""Cephalo in agents of smolagents: as the agent's model, and as a tool that answers about images.
 
     from smolagents import ToolCallingAgent
 
@@ -44,7 +44,7 @@ PROMPTS = EMPTY_PROMPT_TEMPLATES | {
 
 class CephaloModel(smolagents.Model):
     """One of `models` as the model of an agent. Tools are called in the text of the answer, so any
-    checkpoint and any server will do. `failure` is the last error why there was no answer."""
+    checkpoint and any server will do. `failure` is the last error if there was no answer."""
 
     def __init__(self, models: Models, name: str, sampling: Sampling) -> None:
         super().__init__(model_id=models.sources[name].model)
@@ -102,8 +102,8 @@ def as_question(messages: Sequence[Any]) -> Question:
 class ImageTool(smolagents.Tool):
     """Cephalo as a tool: answers questions about the images that it was made with.
 
-    It takes no path and no address, so an agent can look at nothing else. `looks` are the
-    questions that were put to it, with their answers.
+    It takes no path or URL, so an agent can see no other image. `looks` are the questions that were
+    put to it, with their answers.
     """
 
     name = "look_at_images"
@@ -124,7 +124,7 @@ class ImageTool(smolagents.Tool):
         self.looks: list[Look] = []
 
     def forward(self, question: str) -> str:
-        """The answer, or why there is none: the agent can ask otherwise."""
+        """The answer, or the reason for its absence, so that the agent can rephrase."""
         question = clean(str(question))[:LONGEST_QUESTION]
         asked = Question("You read images of materials.", (*self.pictures, question))
         try:

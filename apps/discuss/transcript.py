@@ -13,7 +13,7 @@ LONGEST_TURN = 20_000  # characters that are kept of what a model says
 
 
 def with_words(text: str) -> str:
-    """`text`. Raises ValueError where it is only signs, as in the form that models copy."""
+    """`text`. Raises ValueError if it holds no letters, as in the template that models copy."""
     if not any(map(str.isalnum, text)):
         raise ValueError("it has no words")
     return text
@@ -23,14 +23,14 @@ Words = Annotated[str, AfterValidator(with_words)]
 
 
 class Look(BaseModel):
-    """A question that a role put to the image tool, and what it heard."""
+    """A question that a role asked the image tool, with the answer."""
 
     question: str
     answer: str
 
 
 class Turn(BaseModel):
-    """What one role said, or the `error` why it said nothing. Numbers begin at 1."""
+    """What one role said, or the `error` if it failed. Numbers start at 1."""
 
     number: int
     round: int
@@ -45,7 +45,7 @@ class Turn(BaseModel):
 
 
 class Claim(BaseModel):
-    """One thing that the discussion found, with words copied from the turn that says it."""
+    """One finding of the discussion, with a quote from the turn that states it."""
 
     text: Words = Field(max_length=2000)
     turn: int
@@ -61,7 +61,7 @@ class Minutes(BaseModel):
 
 
 class CheckedClaim(Claim):
-    """`quote_found` tells whether the quoted words are in the turn."""
+    """`quote_found` is whether the quoted words are in the turn."""
 
     quote_found: bool
 
@@ -85,7 +85,7 @@ class SeenImage(BaseModel):
 
 
 class Transcript(BaseModel):
-    """A whole discussion. `panel` is all of the panel's file."""
+    """A whole discussion. `panel` is the content of the panel's file."""
 
     question: str
     seed: int
@@ -108,7 +108,7 @@ class Transcript(BaseModel):
         return failed
 
     def summary(self) -> str:
-        """What came of the discussion, in one line."""
+        """The outcome of the discussion, in one line."""
         said = f"{len(self.said())} of {len(self.turns)} turns"
         if self.report is None:
             return f"{said}, no report: {self.report_error}"

@@ -52,7 +52,7 @@ class Verdict(BaseModel):
 
 
 class Try(BaseModel):
-    """One image, with the seed and the prompt it was drawn from. Numbers begin at 1."""
+    """One image, with the seed and prompt that it was drawn from. Numbers start at 1."""
 
     number: int
     seed: int
@@ -63,7 +63,7 @@ class Try(BaseModel):
 
 
 class Chain(BaseModel):
-    """All that was said and drawn on the way to the goal."""
+    """All replies and images of a run."""
 
     goal: str
     model: ModelSource
@@ -96,9 +96,9 @@ def make_chain(
 ) -> None:
     """Fill `chain` from `pictures`; the model is called "cephalo" among `models`.
 
-    `keep` is called after each step, with the new image where there is one. A judgement that
-    cannot be read is noted, and the same prompt is tried with another seed. Raises CephaloError
-    where the model or the generator fails, NoAnswerError where the model has nothing to say.
+    `keep` is called after each step, with the new image if there is one. A judgement that cannot be
+    parsed is recorded, and the same prompt is tried with another seed. Raises CephaloError if the
+    model or the generator fails, NoAnswerError if the model gives no answer.
     """
     seen = tuple(pictures)
     goal = chain.goal

@@ -18,30 +18,38 @@ LONGEST_GOAL = 4000  # characters
 
 @app.command()
 def make_image(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="What it starts from.")],
-    goal: Annotated[str, typer.Option(help="What the new structure is to do or to be.")],
-    model: Annotated[str, typer.Option(help="The Cephalo: of the Hub, a folder or a server.")],
-    generator: Annotated[str, typer.Option(help="A diffusers pipeline: of the Hub or a folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for images, chain.json and chain.html.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Input images.")],
+    goal: Annotated[str, typer.Option(help="What the new structure should do or be.")],
+    model: Annotated[
+        str,
+        typer.Option(help="Vision-language model: a Hub name, a folder, or a server's model name."),
+    ],
+    generator: Annotated[str, typer.Option(help="diffusers pipeline: a Hub name or a folder.")],
+    out: Annotated[Path, typer.Option(help="Output folder for images, chain.json and chain.html.")],
     base_url: Annotated[
-        str | None, typer.Option(help="Address of the server of --model, with /v1.")
+        str | None, typer.Option(help="Base URL of the server of --model, with /v1.")
     ] = None,
-    tries: Annotated[int, typer.Option(min=1, max=20, help="Images at most.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Of the texts and of the first image.")] = 0,
+    tries: Annotated[int, typer.Option(min=1, max=20, help="Maximum number of images.")] = 3,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the texts and of the first image.")
+    ] = 0,
     strength: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1, help="Start from the first IMAGE, and change it so much."),
+        typer.Option(
+            min=0.01, max=1, help="Image-to-image from the first IMAGE: 0 keeps it, 1 ignores it."
+        ),
     ] = None,
     num_inference_steps: Annotated[int | None, typer.Option(min=1, max=1000)] = None,
     guidance_scale: Annotated[float | None, typer.Option(min=0, max=100)] = None,
     width: Annotated[int | None, typer.Option(min=8, max=2048, help="Pixels.")] = None,
     height: Annotated[int | None, typer.Option(min=8, max=2048, help="Pixels.")] = None,
 ) -> None:
-    """Let Cephalo design from images, a diffusers pipeline draw, and Cephalo judge.
+    """Design from images with a Cephalo model, draw with a diffusers pipeline, and judge the
+    drawing.
 
-    Cephalo describes the images, proposes a design for the goal and writes the prompt; what is
-    drawn it judges, and asks again, up to --tries images. OUT has all of it as it comes: the
-    images, chain.json and chain.html. The same seed and models draw the same.
+    The model describes the images, proposes a design for the goal and writes a prompt; then it
+    judges each drawing and revises the prompt, for up to --tries images. Images, chain.json and
+    chain.html appear in OUT as they are made. The same seed and models give the same images.
 
     \b
     Example:
@@ -82,7 +90,7 @@ def make_image(
 
 
 def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
-    """Fill `chain` and keep all of it in `out` as it comes. Raises CephaloError."""
+    """Fill `chain` and save each step in `out`. Raises CephaloError."""
     from tqdm import tqdm
 
     from cephalo.apps.chat import quiet

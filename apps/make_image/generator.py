@@ -29,7 +29,7 @@ class GeneratorSettings(BaseModel):
 
 
 class Generator:
-    """A loaded pipeline. Raises CephaloError for what is none that draws images."""
+    """A loaded pipeline. Raises CephaloError if it does not generate images."""
 
     def __init__(self, settings: GeneratorSettings) -> None:
         self.settings = settings
@@ -39,8 +39,8 @@ class Generator:
     def draw(self, prompt: str, seed: int, start: Image.Image) -> Image.Image:
         """An RGB image for `prompt`; `start` is where image-to-image begins.
 
-        The noise is drawn on the CPU, so a seed means the same on every device. Raises
-        CephaloError where the pipeline refuses its settings.
+        The noise is drawn on the CPU, so a seed means the same on every device. Raises CephaloError
+        if the pipeline rejects its settings.
         """
         given = self.settings.model_dump(exclude={"model"}, exclude_none=True)
         if self.settings.strength:

@@ -41,7 +41,7 @@ def flag(design: type[BaseModel], field: str, more: str = "") -> Any:
     return typer.Option(min=least, max=greatest, help=f"{described}.".capitalize())
 
 
-Out = Annotated[Path, typer.Option(help="Folder for the files of the part.")]
+Out = Annotated[Path, typer.Option(help="Output folder for the files of the part.")]
 ImageFile = Annotated[Path, typer.Argument(metavar="IMAGE", help="A micrograph or drawing.")]
 Size = Annotated[float, flag(Gyroid, "size")]
 Cells = Annotated[int, flag(Gyroid, "cells")]
@@ -182,19 +182,21 @@ def extrude(
 def propose(
     image: ImageFile,
     out: Out,
-    goal: Annotated[str, typer.Option(help="What the part is for.")],
-    model: Annotated[str, typer.Option(help="A model of the Hub, a folder, or a server's.")],
+    goal: Annotated[str, typer.Option(help="Purpose of the part.")],
+    model: Annotated[str, typer.Option(help="A Hub name, a folder, or a server's model name.")],
     base_url: Annotated[
-        str | None, typer.Option(help="Address of the server of --model, with /v1.")
+        str | None, typer.Option(help="Base URL of the server of --model, with /v1.")
     ] = None,
-    tries: Annotated[int, typer.Option(min=1, max=20, help="Answers to ask for.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the answers.")] = 0,
+    tries: Annotated[
+        int, typer.Option(min=1, max=20, help="Maximum number of answers to request.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Random seed of the answers.")] = 0,
 ) -> None:
-    """A part whose architecture a model proposes for a goal, from what an image shows.
+    """Let a model propose an architecture for a goal, based on an image.
 
     The model answers with JSON, which is checked against the bounds of the other commands. A
-    server's key is read from OPENAI_API_KEY. Answers are kept in OUT/replies.sqlite: run it again
-    after an interruption, and nothing is asked twice.
+    server's key is read from OPENAI_API_KEY. Replies are cached in OUT/replies.sqlite, so an
+    interrupted run resumes without asking twice.
 
     \b
     Example:
@@ -219,22 +221,22 @@ def propose(
 
 @app.command()
 def generate(
-    generator: Annotated[str, typer.Option(help="A Shap-E pipeline: of the Hub or a folder.")],
+    generator: Annotated[str, typer.Option(help="Shap-E pipeline: a Hub name or a folder.")],
     out: Out,
-    prompt: Annotated[str | None, typer.Option(help="What to make, in words.")] = None,
-    image: Annotated[Path | None, typer.Option(metavar="FILE", help="What to make.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Text prompt.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="Image prompt.")] = None,
     size: Annotated[float, flag(Generated, "size")] = 40,
     num_inference_steps: Annotated[int, flag(Generated, "num_inference_steps")] = 64,
     guidance_scale: Annotated[
         float | None,
         flag(Generated, "guidance_scale", "by default 15 with --prompt, 3 with --image"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the generator's noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the generator's noise.")] = 0,
 ) -> None:
     """A body that Shap-E draws from words (openai/shap-e) or an image (openai/shap-e-img2img).
 
-    The volume fraction is of the box around the part. What cannot be printed is refused by name:
-    loose bodies or hollows of more than 1 % of the volume, walls under 0.4 mm or two cells of the
+    The volume fraction is relative to the bounding box. Shapes that cannot be printed are rejected:
+    loose bodies or cavities of more than 1 % of the volume, walls under 0.4 mm or two cells of the
     128³ grid. The same seed makes the same part.
 
     \b
@@ -284,7 +286,7 @@ def need_mesh_packages() -> None:
 
 
 def checked(design: type[BaseModel], **values: Any) -> Any:
-    """A design with these values. Raises CephaloError for what it refuses."""
+    """A design with these values. Raises CephaloError if it rejects them."""
     try:
         return design(**values)
     except ValidationError as error:

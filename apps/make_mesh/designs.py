@@ -1,4 +1,4 @@
-"""What can be made: one pydantic model for each architecture. Lengths are in millimetres."""
+"""The designs: one pydantic model for each architecture. Lengths are in millimetres."""
 
 import math
 from typing import Annotated, ClassVar, Literal, Self

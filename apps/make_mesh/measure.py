@@ -1,4 +1,4 @@
-"""What a slicer wants to know of a part: that it is closed and one body, and how thick it is."""
+"""Checks and measures for slicers: a part is closed, one body, and thick enough."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ LEAST_WALL = 0.4  # mm: one line of the usual nozzle
 
 
 def check(mesh: trimesh.Trimesh) -> None:
-    """Raise CephaloError where a mesh is not one closed surface with normals outward."""
+    """Raise CephaloError if a mesh is not one closed surface with normals outward."""
     faults = {
         "not watertight": not mesh.is_watertight,
         "wound inconsistently": not mesh.is_winding_consistent,
@@ -48,8 +48,8 @@ def measures(surface: Surface) -> dict[str, Any]:
 def wall_thickness(surface: Surface) -> float | None:
     """The minimum wall thickness in mm: the first percentile over rays from the surface inward.
 
-    A ray counts where it leaves the solid through a face that looks the other way, so that the
-    edges of a cut, where two faces meet, are no walls. None where no face looks at another.
+    A ray counts if it leaves the solid through a face with the opposite normal, so that the edges
+    of a cut, where two faces meet, are not walls. None if no two faces oppose each other.
     """
     field, spacing = surface.solid.at(surface.level), surface.solid.spacing
     points, faces = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)

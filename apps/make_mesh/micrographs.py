@@ -142,7 +142,7 @@ def grey_values(image: Image.Image, edge: int) -> np.ndarray:
         )
     grey = ndimage.gaussian_filter(np.asarray(small, np.float32).T[:, ::-1], SMOOTHING)
     if np.ptp(grey) < LEAST_CONTRAST:
-        raise CephaloError("the image has no two phases: its greys are all alike")
+        raise CephaloError("the image has no two phases: its grey values are all alike")
     return grey
 
 

@@ -47,9 +47,9 @@ def propose(
 ) -> tuple[Proposal, Surface]:
     """A model's design for `goal`, and the solid that it makes.
 
-    A wrong answer is named on the terminal and to the model, which is asked again. Replies are
-    kept in the SQLite file `replies`. Raises CephaloError where none of `tries` answers can be
-    made, for what is no picture, and where the model cannot be used at all.
+    The error of an invalid answer is printed and fed back to the model, which is asked again.
+    Replies are cached in the SQLite file `replies`. Raises CephaloError if none of `tries` answers
+    is valid, if the input is not an image, and if the model cannot be used.
     """
     if not goal.strip() or len(goal) > LONGEST_GOAL:
         raise CephaloError(f"--goal: give 1 to {LONGEST_GOAL:,} characters")
@@ -73,11 +73,11 @@ def propose(
                     wrong = in_one_line(error)
             logger.warning("answer %d of %d cannot be used: %s", number, tries, wrong)
     raise CephaloError(
-        f"{model} gave no design in {tries} tries, the last time because {wrong}; "
-        "ask a larger model or raise --tries"
+        f"{model} gave no design in {tries} tries, the last one because {wrong}; use a "
+        "larger model or raise --tries"
     )
 
 
 def make(proposal: Proposal) -> Surface:
-    """The solid of a proposal. Raises CephaloError where it cannot be made."""
+    """The solid of a proposal. Raises CephaloError if it cannot be made."""
     return surface_with(solid_of(proposal.design), proposal.design.volume_fraction)

@@ -1,4 +1,4 @@
-"""From a field to one closed surface with the volume that was asked for."""
+"""From a field to one closed surface with the requested volume."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
 
 TOLERANCE = 0.002  # of the volume fraction, relative
-REACHED = 0.02  # what a result may be off by where no level comes nearer
+REACHED = 0.02  # accepted error if no level comes closer
 MOST_STEPS = 20
 MOST_TRIANGLES = 3_000_000
 CLEARANCE = 0.02  # of the spacing: how near a vertex may come to a grid point
@@ -47,7 +47,7 @@ def surface_at(solid: Solid, level: float) -> Surface:
 def surface_with(solid: Solid, volume_fraction: float) -> Surface:
     """The largest body at the level that gives it a volume fraction, within 2 % of that.
 
-    The volume is that of the mesh. Raises CephaloError where no level comes so near.
+    The volume is that of the mesh. Raises CephaloError if no level comes that close.
     """
     whole = whole_volume(solid)
     ordered = np.sort(solid.distance[solid.envelope < 0])
@@ -69,7 +69,7 @@ def surface_with(solid: Solid, volume_fraction: float) -> Surface:
         share -= off * points
     if abs(best.volume_fraction - volume_fraction) > REACHED * volume_fraction:
         raise CephaloError(
-            f"a volume fraction of {volume_fraction:g} cannot be had in one body; the nearest is "
+            f"a volume fraction of {volume_fraction:g} is not possible in one body; the nearest is "
             f"{best.volume_fraction:.3g}: ask for that, or for other cells"
         )
     return best
@@ -107,13 +107,13 @@ def largest_body(solid: Solid, level: float, whole: float) -> Surface:
 def closed_surface(field: np.ndarray, solid: Solid) -> trimesh.Trimesh:
     """All surfaces of a field by marching cubes (Lewiner 2003), in mm, with normals outward.
 
-    Raises CephaloError where there is nothing inside, and where there are too many triangles.
+    Raises CephaloError if the solid is empty, and if there are too many triangles.
     """
     # Vertices away from the grid's points: no triangle vanishes when coordinates are rounded.
     least = np.float32(CLEARANCE * solid.spacing.min())
     field = np.where(field < 0, np.minimum(field, -least), np.maximum(field, least))
     if not (field < 0).any():
-        raise CephaloError("nothing is left of the solid; ask for more volume")
+        raise CephaloError("the solid is empty; increase the volume fraction")
     vertices, faces, _, _ = marching_cubes(field, 0.0, spacing=tuple(solid.spacing))
     if len(faces) > MOST_TRIANGLES:
         raise CephaloError(
