@@ -2,11 +2,19 @@
 
 import socket
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+
+    from cephalo.inference.local import Cephalo
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -65,7 +73,9 @@ def check_address(host: str, port: int) -> None:
         raise CephaloError(f"cannot listen at {host}:{port}: {error}") from error
 
 
-def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool = False) -> None:
+def run_server(
+    cephalo: "Cephalo", name: str, host: str, port: int, fetch_images: bool = False
+) -> None:
     """Run `transformers serve` on a loaded model until it is stopped.
 
     The server would load models by itself, without the checks of `local.load`; here its
@@ -105,7 +115,7 @@ def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool
     transformers_serve.Serve(force_model=name, host=host, port=port)
 
 
-async def answer_error(request: Any, error: Exception) -> Any:
+async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
     """The error in OpenAI's form: 400 for what the client can mend, 500 for a fault of ours."""
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -125,7 +135,7 @@ async def answer_error(request: Any, error: Exception) -> Any:
 class ServedProcessor:
     """What `transformers serve` asks of a processor, answered by `inference`."""
 
-    def __init__(self, cephalo: Any) -> None:
+    def __init__(self, cephalo: "Cephalo") -> None:
         self.cephalo = cephalo
         self.tokenizer = cephalo.processor.tokenizer
 
@@ -150,7 +160,7 @@ class ServedProcessor:
         return getattr(self.tokenizer, name)
 
 
-def image_of_url(url: str) -> Any:
+def image_of_url(url: str) -> "Image":
     """The image of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 from huggingface_hub import HfApi
@@ -14,6 +14,10 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, R
 from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.inference.replies import one_line
 from cephalo.model_cards.model_folder import model_sha256
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 
 # Column names that are known: Cephalo's, and those of most visual benchmarks.
 QUESTION = ("query", "question")
@@ -56,12 +60,14 @@ def load_questions(
     dataset, its split or a column cannot be had, or no row is left.
     """
     import datasets
+    from datasets.config import HF_CACHE_HOME
+    from datasets.exceptions import DatasetsError
 
     try:
         rows = datasets.load_dataset(
             source.dataset, source.config, split=source.split, revision=source.revision
         )
-    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, KeyError, DatasetsError) as error:
         name = source.dataset if source.config is None else f"{source.dataset} {source.config}"
         reason = one_line(str(error.__cause__ or error))
         raise CephaloError(f"cannot load {name}, split {source.split}: {reason}") from error
@@ -83,11 +89,11 @@ def load_questions(
     if not len(rows):
         raise CephaloError(f"{source.dataset} has no such rows; look at --split and --where")
     rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
-    folders = [Path(datasets.config.HF_CACHE_HOME), Path(source.dataset)]
+    folders = [Path(HF_CACHE_HOME), Path(source.dataset)]
     return [read_question(row, columns, folders) for row in rows]
 
 
-def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> str:
+def column(rows: "Dataset", wanted: str | None, known: Iterable[str], option: str) -> str:
     """A column that is there: the one that is wanted, or the first known one."""
     names = [wanted] if wanted else known
     found = next((name for name in names if name in rows.column_names), None)
@@ -99,7 +105,7 @@ def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> 
     return found
 
 
-def check_plain(rows: Any, name: str, option: str) -> None:
+def check_plain(rows: "Dataset", name: str, option: str) -> None:
     """Raise CephaloError for a column that holds neither texts nor numbers nor lists of them."""
     from datasets import ClassLabel, Value
 
@@ -111,7 +117,7 @@ def check_plain(rows: Any, name: str, option: str) -> None:
         )
 
 
-def chosen(rows: Any, where: str) -> list[int]:
+def chosen(rows: "Dataset", where: str) -> list[int]:
     """The numbers of the rows that COLUMN=VALUE holds for. Raises CephaloError for another form."""
     name, equals, value = where.partition("=")
     if not equals:
@@ -120,7 +126,7 @@ def chosen(rows: Any, where: str) -> list[int]:
     return [number for number, found in enumerate(rows[name]) if str(found) == value]
 
 
-def undecoded(rows: Any) -> Any:
+def undecoded(rows: "Dataset") -> "Dataset":
     """`rows` with images as bytes."""
     from datasets import Image, List
 
@@ -182,13 +188,15 @@ def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
         return model_sha256(folder) if repo_type == "model" else folder_sha256(folder)
     api = HfApi()
     try:
-        return api.repo_info(name, revision=revision, repo_type=repo_type).sha
+        commit = api.repo_info(name, revision=revision, repo_type=repo_type).sha
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise CephaloError(
             f"no folder and no {repo_type} {name} on {api.endpoint} that this token may read"
         ) from error
     except (httpx2.HTTPError, ConnectionError, ValueError) as error:
         raise hub_failure(error, api.endpoint, name) from error
+    assert commit  # a repository begins with one
+    return commit
 
 
 def folder_sha256(folder: Path) -> str:

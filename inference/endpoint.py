@@ -128,6 +128,7 @@ class Endpoint:
         """
         # Images are made ready before a place is taken, while others are in flight.
         messages = await self.messages(question)
+        failure: Exception = ValueError("no request was sent")
         async with self.slots:
             if self.fatal:  # of a question before, whose slot this is
                 raise CephaloError(self.fatal)
@@ -159,7 +160,7 @@ class Endpoint:
             f"no answer after {self.limits.max_retries + 1} tries: {self.say(failure)}"
         )
 
-    async def request(self, messages: bytes, question: Question, sampling: Sampling) -> Reply:
+    async def request(self, messages: list[bytes], question: Question, sampling: Sampling) -> Reply:
         """Send one request, and again at once without the optional fields that it refuses.
 
         Raises RefusedError, aiohttp.ClientError or TimeoutError if no reply came, and ValueError
@@ -287,8 +288,8 @@ class Endpoint:
         """An error in one line."""
         if isinstance(error, TimeoutError):
             return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
-        if isinstance(error, aiohttp.ClientConnectorError) and (error.errno or 0) > 0:
-            return os.strerror(error.errno)
+        if isinstance(error, aiohttp.ClientConnectorError) and (number := error.errno or 0) > 0:
+            return os.strerror(number)
         return self.without_key(str(error) or type(error).__name__)
 
     def without_key(self, text: str) -> str:

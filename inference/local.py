@@ -105,7 +105,7 @@ def load(
     for own in dict.fromkeys((base, folder)):
         check_values(own)
     with told(f"cannot load {name}"):
-        model, loading = AutoModelForImageTextToText.from_pretrained(
+        pair: Any = AutoModelForImageTextToText.from_pretrained(
             folder,  # what was checked, though a branch of the Hub has moved since
             config=config,
             device_map=device,
@@ -116,6 +116,7 @@ def load(
             ignore_mismatched_sizes=True,  # or they would not be named
             trust_remote_code=trust_remote_code,
         )
+    model, loading = pair
     check_loading(name, loading)
     with told(f"{name} cannot answer"):
         return Cephalo(model.eval(), processor)
@@ -347,8 +348,8 @@ class WhenSet(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self.event = event
 
-    def __call__(
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # no BoolTensor ever exists
+        self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: Any
     ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 

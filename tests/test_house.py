@@ -4,6 +4,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -142,6 +143,15 @@ def test_src_links_every_import_name_to_its_folder():
     for link, room in expected.items():
         assert not link.readlink().is_absolute()
         assert link.resolve() == (ROOT / room).resolve()
+
+
+def test_every_room_is_type_checked():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pyright"]
+    assert sorted(settings["include"]) == sorted(
+        f"src/{import_name(room).replace('.', '/')}" for room in MAY_IMPORT
+    )
+    for ignored in settings["ignore"]:
+        assert (ROOT / ignored).is_file(), f"{ignored} is listed in pyproject.toml and not there"
 
 
 def test_editable_install_is_a_path_that_static_tools_follow(tmp_path):

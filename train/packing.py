@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, BaseImageProcessor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask
 
 from cephalo.train.encoding import IGNORED, count_tiles, open_images, state_key
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from cephalo.train.features import FeatureStore
 
 VISION_INPUTS = ("pixel_values", "pixel_attention_mask", "image_sizes")
 PACKED_SDPA = "packed_sdpa"
@@ -25,12 +30,12 @@ class PackingCollator:
     it do not meet.
     """
 
-    image_processor: Any
+    image_processor: BaseImageProcessor
     max_image_edge: int | None = None
     max_tokens: int | None = None  # in one sequence
     max_tiles: int | None = None
     long_after: int | None = None
-    features: Any = None  # a FeatureStore, where vision tower and connector are frozen
+    features: "FeatureStore | None" = None  # where vision tower and connector are frozen
     keep_states: bool = False  # and where the decoder's first layers are
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -61,6 +66,7 @@ class PackingCollator:
 
     def read_or_prepare(self, row: dict[str, Any]) -> dict[str, Any]:
         """The stored hidden states of a row, or what they are made from and kept under."""
+        assert self.features is not None
         key = state_key(row)
         if (stored := self.features.read(key)) is not None:
             return {"states": stored[0]}
@@ -76,7 +82,7 @@ class PackingCollator:
             return {}
         return self.process([image for row in pictured for image in row["images"]])
 
-    def process(self, images: list[Any]) -> dict[str, torch.Tensor]:
+    def process(self, images: list[Any]) -> dict[str, torch.Tensor | int]:
         """What the vision tower reads of `images`, as those of one sequence."""
         opened = open_images(images, self.max_image_edge)
         inputs = self.image_processor([opened], return_tensors="pt")
@@ -85,13 +91,14 @@ class PackingCollator:
 
     def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
         """The stored features of a row's images, or what they are made from and kept under."""
+        assert self.features is not None
         key = row["image_key"]
         if (features := self.features.read(key)) is not None:
             return {"features": features}
         return {"key": key, **self.process(row["images"])}
 
 
-def long_context(config: Any) -> int | None:
+def long_context(config: "PreTrainedConfig") -> int | None:
     """The length in tokens above which LongRoPE (arXiv 2402.13753) uses its long factors for a
     whole forward; None for a model without."""
     rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
@@ -186,9 +193,10 @@ def packed_sdpa(
     window = kwargs.get("sliding_window")
     outputs = []
     for start, end in pairwise(bounds.tolist()):
-        own = [tensor[:, :, start:end] for tensor in (query, key, value)]
+        own_query, own_key, own_value = (one[:, :, start:end] for one in (query, key, value))
         mask = banded_mask(end - start, window) if window and end - start > window else None
-        outputs.append(sdpa_attention_forward(module, *own, mask, **kwargs)[0])
+        output, _ = sdpa_attention_forward(module, own_query, own_key, own_value, mask, **kwargs)
+        outputs.append(output)
     return torch.cat(outputs, dim=1), None
 
 

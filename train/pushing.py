@@ -4,13 +4,17 @@ import os
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.upload import push_folder
+
+if TYPE_CHECKING:
+    from cephalo.train.arguments import TrainingSettings
+
 
 BRANCH = "checkpoints"
 NEVER_PUSHED = {"training_args.bin"}  # a pickle, with paths of this machine
@@ -24,7 +28,7 @@ class CheckpointPusher(TrainerCallback):
     No failure stops the training or costs a file on disk.
     """
 
-    def __init__(self, api: HfApi, training_args: Any) -> None:
+    def __init__(self, api: HfApi, training_args: "TrainingSettings") -> None:
         self.api = api
         self.repo_id, self.private = training_args.hub_model_id, training_args.hub_private_repo
         self.output_dir = Path(training_args.output_dir)
@@ -33,7 +37,9 @@ class CheckpointPusher(TrainerCallback):
         self.newest: Path | None = None
         self.arrived: Path | None = None
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Push the checkpoint of this step, unless the one before is still on its way."""
         if not state.is_world_process_zero:
             return

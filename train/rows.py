@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 from huggingface_hub import HfApi
@@ -14,10 +14,14 @@ from huggingface_hub.errors import (
 
 from cephalo.cli.errors import CephaloError, hub_failure
 
+if TYPE_CHECKING:
+    from cephalo.train.arguments import CephaloArguments
+
+
 COLUMNS = ["images", "prompt", "completion"]
 
 
-def load_rows(script_args: Any) -> dict[str, Any]:
+def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
     """The train split, and the validation split where there is one, with `COLUMNS` and `row`, the
     row's name. With `dataset_streaming` they are streams.
 
@@ -146,7 +150,7 @@ def mix(rows: Any, text: Any, share: float) -> Any:
     return concatenate_datasets([rows, *repeated]).shuffle(seed=0)
 
 
-def dataset_revision(script_args: Any) -> str | None:
+def dataset_revision(script_args: "CephaloArguments") -> str | None:
     """The commit to train on, for a dataset of the Hub; None for a folder.
 
     Raises CephaloError where the Hub has no such dataset or revision, or does not answer.

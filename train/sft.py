@@ -4,7 +4,7 @@ import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from safetensors import SafetensorError
@@ -34,6 +34,14 @@ from cephalo.train.rows import (
     without_special_tokens,
 )
 from cephalo.train.values import check_installed
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from transformers import GenerationConfig, PreTrainedConfig
+
+    from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
+    from cephalo.train.trainer import PackedTrainer
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -100,7 +108,9 @@ def find_config(config: str) -> Path:
     raise CephaloError(f"no config {config}; give a YAML file or one of: {', '.join(shipped())}")
 
 
-def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
+def run_training(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> None:
     """Train and save with a card, unless that is done, and push if `push_to_hub` is set.
 
     Raises CephaloError before any work if the push could not succeed or the dataset cannot train.
@@ -147,7 +157,11 @@ def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
 
 
 def train_model(
-    script_args: Any, training_args: Any, model_args: Any, api: Any, license: str
+    script_args: "CephaloArguments",
+    training_args: "TrainingSettings",
+    model_args: "BaseSettings",
+    api: "HfApi | None",
+    license: str,
 ) -> None:
     """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
     are pushed meanwhile.
@@ -208,20 +222,20 @@ def train_model(
             checkpoints.finish()
 
 
-def length_limit(training_args: Any, config: Any) -> int:
+def length_limit(training_args: "TrainingSettings", config: "PreTrainedConfig") -> int:
     """The longest row that is trained on, in tokens: max_length, and what the model can read."""
     readable = config.get_text_config().max_position_embeddings
     return min(training_args.max_length or readable, readable)
 
 
 def make_trainer(
-    script_args: Any,
-    training_args: Any,
-    model_args: Any,
-    config: Any,
+    script_args: "CephaloArguments",
+    training_args: "TrainingSettings",
+    model_args: "BaseSettings",
+    config: "PreTrainedConfig",
     processor: Any,
     data: dict[str, Any],
-) -> Any:
+) -> "PackedTrainer":
     """The trainer of a run, with the parts frozen that do not train.
 
     Raises CephaloError where nothing trains.
@@ -281,7 +295,7 @@ def make_trainer(
     return trainer
 
 
-def make_savable(generation: Any) -> None:
+def make_savable(generation: "GenerationConfig") -> None:
     """Mend the generation settings of a base that transformers loads and would not save again.
 
     Bases such as Vicuna set a temperature and not `do_sample`: they sample from here on. Raises
@@ -300,7 +314,7 @@ def make_savable(generation: Any) -> None:
             ) from error
 
 
-def save(trainer: Any, merge_adapter: bool) -> None:
+def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
     """Save the final model and its processor into output_dir, the adapter alone or merged."""
     if not merge_adapter:
         trainer.save_model(trainer.args.output_dir)

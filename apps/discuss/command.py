@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, write_whole
+
+if TYPE_CHECKING:
+    from cephalo.apps.discuss.panel import Panel
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -63,7 +67,7 @@ def discuss(
     run(chosen.model_copy(update=changes), images, question, out, seed)
 
 
-def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> None:
+def run(panel: "Panel", images: list[Path], question: str, out: Path, seed: int) -> None:
     """Discuss, with progress, and write the transcript and its page into `out`.
 
     Raises CephaloError for what is no picture, and at the end where nobody said anything.

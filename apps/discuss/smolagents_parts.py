@@ -80,7 +80,7 @@ class CephaloModel(smolagents.Model):
     def parse_tool_calls(self, message: smolagents.ChatMessage) -> smolagents.ChatMessage:
         """As smolagents does it, with numbers for its random ids: they stand in later prompts."""
         message = super().parse_tool_calls(message)
-        for call in message.tool_calls:
+        for call in message.tool_calls or ():
             self.calls += 1
             call.id = f"call_{self.calls}"
         return message

@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -23,6 +23,10 @@ from cephalo.apps.make_mesh.designs import (
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.inference.images import open_image
+
+if TYPE_CHECKING:
+    from cephalo.apps.make_mesh.surface import Surface
+
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -278,7 +282,10 @@ def need_packages() -> None:
         raise CephaloError(f"meshes need {' and '.join(missing)}; run: pip install 'cephalo[mesh]'")
 
 
-def checked(design: type[BaseModel], **values: Any) -> Any:
+D = TypeVar("D", bound=BaseModel)
+
+
+def checked(design: type[D], **values: Any) -> D:
     """A design with these values. Raises CephaloError for what it refuses."""
     try:
         return design(**values)
@@ -288,7 +295,7 @@ def checked(design: type[BaseModel], **values: Any) -> Any:
         raise CephaloError(where + first["msg"].removeprefix("Value error, ")) from error
 
 
-def finish(surface: Any, design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
+def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
     """Check a part, write its files into `out`, which is held, and print its measures."""
     from cephalo.apps.make_mesh.files import write_part
     from cephalo.apps.make_mesh.measure import LEAST_WALL, check, measures

@@ -113,7 +113,7 @@ def nearest_pair(piece: np.ndarray, rest: np.ndarray) -> tuple[tuple[int, ...], 
     """The pixel of `rest` that is nearest to `piece`, and the pixel of `piece` nearest to it."""
     distance, nearest = ndimage.distance_transform_edt(~piece, return_indices=True)
     start = np.unravel_index(np.where(rest, distance, np.inf).argmin(), piece.shape)
-    return start, tuple(nearest[(slice(None), *start)])
+    return tuple(map(int, start)), tuple(map(int, nearest[(slice(None), *start)]))
 
 
 def bridge(shape: tuple[int, int], start: tuple[int, ...], end: tuple[int, ...]) -> np.ndarray:

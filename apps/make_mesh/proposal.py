@@ -65,6 +65,7 @@ def propose(
                 wrong = in_one_line(error)
             else:
                 proposal = answer.value
+                assert isinstance(proposal, Proposal)  # as asked
                 try:
                     return proposal, make(proposal)
                 except CephaloError as error:

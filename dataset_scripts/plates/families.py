@@ -6,7 +6,7 @@ right and `y` down, both (n, n) on [0, 1]. It returns (n, n): 1 for solid, less 
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
@@ -156,7 +156,7 @@ def voronoi_foam(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
 
 
 def turned(
-    x: np.ndarray, y: np.ndarray, centre: tuple[float, float], angle: float
+    x: np.ndarray, y: np.ndarray, centre: Sequence[float] | np.ndarray, angle: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates about `centre`, turned by `angle` in radians."""
     u, v = x - centre[0], y - centre[1]

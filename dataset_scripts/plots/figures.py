@@ -98,8 +98,11 @@ def make_plot(seed: int, number: int) -> Plot:
         if len(panels) > 1:
             print_letters(grid, style)
         figure.canvas.draw()
+    assert isinstance(figure.canvas, FigureCanvasAgg)
     canvas = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
-    left, top, right, bottom = ink_box(canvas)
+    ink = ink_box(canvas)
+    assert ink is not None
+    left, top, right, bottom = ink
     height, width = canvas.shape[:2]
     left, top = max(0, left - EDGE), max(0, top - EDGE)
     right, bottom = min(width, right + EDGE), min(height, bottom + EDGE)

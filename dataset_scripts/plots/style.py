@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import (
     AutoMinorLocator,
     FuncFormatter,
@@ -16,6 +17,9 @@ from matplotlib.ticker import (
 )
 
 from cephalo.dataset_scripts.plots.truth import Scale, Series, power_of_ten
+
+if TYPE_CHECKING:
+    from matplotlib.typing import LegendLocType
 
 # Fonts that come with matplotlib, so that a plot is the same on every machine; the later ones
 # of each have the signs that the first lacks.
@@ -171,6 +175,7 @@ def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
 
 def inches(axes: Axes) -> tuple[float, float]:
     """Width and height of the figure of a pair of axes."""
+    assert isinstance(axes.figure, Figure)
     width, height = axes.figure.get_size_inches()
     return float(width), float(height)
 
@@ -182,7 +187,7 @@ def log_tick(value: float, _: int) -> str:
 
 def legend_place(
     axes: Axes, style: Style, x: Scale, y: Scale, series: list[Series], columns: int = 1
-) -> tuple[str, Scale]:
+) -> tuple["LegendLocType", Scale]:
     """Where a legend hides no data, and the y axis, which is longer where all corners are taken."""
     width, height = legend_size(axes, style, [one.name for one in series], columns)
     u = np.concatenate([dense(x.fraction(one.x)) for one in series])
