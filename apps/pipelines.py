@@ -9,6 +9,7 @@ from cephalo.cli.errors import CephaloError
 
 try:
     import diffusers
+    from diffusers.utils import logging
 except ImportError as error:
     raise CephaloError(
         "drawing needs one more package; run: pip install 'cephalo[image]'"
@@ -21,7 +22,8 @@ def pipeline_class(model: str) -> str:
     Raises CephaloError for what is no pipeline.
     """
     try:
-        return str(diffusers.DiffusionPipeline.load_config(model)["_class_name"])
+        config: Any = diffusers.DiffusionPipeline.load_config(model)
+        return str(config["_class_name"])
     except Exception as error:  # diffusers raises what its parts raise
         raise no_pipeline(model, error) from error
 
@@ -36,8 +38,8 @@ def load_pipeline(kind: str, model: str) -> Any:
     on_gpu = torch.cuda.is_available()
     dtype = torch.float16 if on_gpu else torch.float32
     load = getattr(diffusers, kind).from_pretrained
-    verbosity = diffusers.logging.get_verbosity()
-    diffusers.logging.set_verbosity(diffusers.logging.CRITICAL)  # it raises what it logs
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # it raises what it logs
     try:
         pipeline = load(model, use_safetensors=True, dtype=dtype)
     except Exception as error:  # diffusers raises what its parts raise
@@ -46,7 +48,7 @@ def load_pipeline(kind: str, model: str) -> Any:
         except Exception:
             raise no_pipeline(model, error) from error
     finally:
-        diffusers.logging.set_verbosity(verbosity)
+        logging.set_verbosity(verbosity)
     return pipeline.to("cuda" if on_gpu else "cpu")
 
 

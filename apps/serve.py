@@ -89,7 +89,7 @@ def run_server(
     from cephalo.apps.serve_requests import Gate, Served
 
     class LoadedModel(model_manager.ModelManager):
-        def _load_processor(self, *args: Any, **kwargs: Any) -> ServedProcessor:
+        def _load_processor(self, *args: Any, **kwargs: Any) -> Any:
             return ServedProcessor(cephalo)
 
         def _load_model(self, *args: Any, **kwargs: Any) -> Any:

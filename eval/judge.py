@@ -89,7 +89,8 @@ async def ask_all(
             return None
         return answer.value.better if isinstance(answer.value, Verdict) else None
 
-    async with respondent.model:
+    model: Any = respondent.model  # opened as an endpoint
+    async with model:
         tasks = []
         for question, one, other in zip(questions, first, second, strict=True):
             tasks += [ask(question, one, other), ask(question, other, one)]

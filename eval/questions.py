@@ -138,9 +138,7 @@ def undecoded(rows: "Dataset") -> "Dataset":
     return rows
 
 
-def read_question(
-    row: dict[str, Any], columns: dict[str, str], folders: Iterable[Path]
-) -> Question:
+def read_question(row: Any, columns: dict[str, str], folders: Iterable[Path]) -> Question:
     """One row. Several right answers: the first one. `folders` are those that may be read."""
     answer = row[columns["answer"]]
     answer = (answer or [""])[0] if isinstance(answer, list) else answer

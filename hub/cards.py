@@ -122,7 +122,7 @@ class _Metadata(_Parser):
         if self.merged > MAX_NODES:
             raise BadCard(f"the metadata has more than {MAX_NODES} values")
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """The text of a node; that of a number is short."""
         text = super().construct_scalar(node)
         number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")

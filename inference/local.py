@@ -18,7 +18,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from PIL import Image
@@ -49,6 +49,7 @@ from modeling_cephalo.generation import answering_settings, checked_temperature
 # {"type": "image", "image": ...}.
 Message = dict[str, Any]
 Picture = str | Path | Image.Image
+Readable = Picture | BinaryIO  # in a list of images
 
 MAX_NEW_TOKENS = 512
 
@@ -122,7 +123,7 @@ def load(
         return Cephalo(model.eval(), processor)
 
 
-def user_message(question: str, images: Picture | Iterable[Picture] = ()) -> Message:
+def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Message:
     """A user's turn: its image or images, then the question. Raises CephaloError for a bad one."""
     images = [images] if isinstance(images, Picture) else images
     content = [{"type": "image", "image": open_image(image)} for image in images]
@@ -174,7 +175,7 @@ class Cephalo:
         return self.answer([*history, user_message(question, images)], **settings)
 
     def ask_batch(
-        self, questions: Iterable[tuple[str, Iterable[Picture]]], **settings: Any
+        self, questions: Iterable[tuple[str, Iterable[Readable]]], **settings: Any
     ) -> list[str]:
         """The answers to several (question, images) at once; a question may have no images."""
         talks = [[user_message(question, images)] for question, images in questions]

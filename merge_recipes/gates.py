@@ -136,6 +136,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
 def to_model(model: RoutedGeneration, batch: BatchFeature) -> dict[str, torch.Tensor]:
     """The tensors of a batch on the device of the embeddings, images in the model's dtype."""
     weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
     return {
         name: value.to(weight.device, weight.dtype if value.is_floating_point() else None)
         for name, value in batch.items()

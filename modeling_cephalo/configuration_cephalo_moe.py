@@ -25,7 +25,7 @@ EXPERTS_TP_PLAN = {
     "layers.*.mlp.experts.down_proj": "rowwise",
     "layers.*.mlp.experts": "moe_tp_experts",
 }
-EXPERTS_EP_PLAN = {
+EXPERTS_EP_PLAN: Any = {  # declared in another form by transformers, and read in this one
     "layers.*.mlp.experts.gate_up_proj": "grouped_gemm",
     "layers.*.mlp.experts.down_proj": "grouped_gemm",
     "layers.*.mlp.experts": "ep_dispatch_experts",
@@ -78,7 +78,7 @@ class CephaloMoeTextConfig(Routing, MistralConfig):
     def to_dict(self) -> dict[str, Any]:
         """As every configuration, with `rope_theta`, for which other programs look here."""
         rope = self.rope_parameters
-        assert rope is not None
+        assert rope is not None and "rope_theta" in rope
         return super().to_dict() | {"rope_theta": rope["rope_theta"]}
 
 

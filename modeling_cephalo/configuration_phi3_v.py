@@ -61,16 +61,16 @@ class Phi3VConfig(Phi3Config):
     max_position_embeddings: int = 131072
     sliding_window: int | None = 131072
     image_token_id: int = 32044
-    img_processor: dict[str, Any] | None = None
-    embd_layer: dict[str, Any] | None = None
-    vision_config: dict | CLIPVisionConfig | None = None
-
     if TYPE_CHECKING:  # what `__post_init__` makes of them, and what it takes besides
-        img_processor: dict[str, Any]
-        embd_layer: dict[str, Any]
-        vision_config: CLIPVisionConfig
+        img_processor: dict[str, Any] = {}
+        embd_layer: dict[str, Any] = {}
+        vision_config: CLIPVisionConfig = CLIPVisionConfig()
 
         def __init__(self, **kwargs: Any) -> None: ...
+    else:
+        img_processor: dict[str, Any] | None = None
+        embd_layer: dict[str, Any] | None = None
+        vision_config: dict | CLIPVisionConfig | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.img_processor = self.img_processor or dict(IMG_PROCESSOR)

@@ -201,7 +201,7 @@ def balanced(forward: Callable) -> Callable:
         outputs = dict(forward(self, **kwargs, return_dict=True))
         if wanted or balance:
             outputs["aux_loss"] = load_balancing_loss_func(
-                found.layers,
+                found.layers,  # pyright: ignore[reportArgumentType]  # one of each layer
                 text.num_experts,
                 text.num_experts_per_tok,
                 mask_of_last(kwargs.get("attention_mask"), len(found.layers[0])),

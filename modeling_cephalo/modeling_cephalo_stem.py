@@ -47,12 +47,12 @@ class CephaloStemConfig(Idefics2Config):
 
     model_type = "cephalo_stem"
 
-    stem_channels: list[int] | tuple[int, ...] | None = None
-
     if TYPE_CHECKING:  # what `__post_init__` makes of them
-        stem_channels: list[int] | tuple[int, ...]
-        text_config: MistralConfig
-        vision_config: Idefics2VisionConfig
+        stem_channels: list[int] | tuple[int, ...] = ()
+        text_config: MistralConfig = MistralConfig()
+        vision_config: Idefics2VisionConfig = Idefics2VisionConfig()
+    else:
+        stem_channels: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -71,7 +71,7 @@ class CephaloStemConfig(Idefics2Config):
         there."""
         output = super().to_diff_dict()
         rope = self.text_config.rope_parameters
-        assert rope is not None
+        assert rope is not None and "rope_theta" in rope
         output["text_config"]["rope_theta"] = rope["rope_theta"]
         return output
 

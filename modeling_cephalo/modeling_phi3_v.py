@@ -235,7 +235,8 @@ class LoadsWhole(_Model):
 
         Raises ValueError that names the parameters that the checkpoint lacks or has too many.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        pair: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = pair
         told = partial or output_loading_info
         for kind in () if told else ("missing_keys", "unexpected_keys"):
             if names := sorted(info[kind]):
@@ -314,7 +315,9 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         return self.model.get_image_features(pixel_values, image_sizes, **kwargs)
 
     # Phi-3's own runs over the whole prompt again at the RoPE switch.
-    prepare_inputs_for_generation = GenerationMixin.prepare_inputs_for_generation
+    prepare_inputs_for_generation = (
+        GenerationMixin.prepare_inputs_for_generation  # pyright: ignore[reportAttributeAccessIssue]  # its `self` is a protocol
+    )
 
     def _prepare_model_inputs(
         self,
@@ -327,9 +330,8 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         Streamers, logits processors and transformers' own handling of images then need to know
         nothing of negative ids. Images that a kept cache has already seen are left out.
         """
-        inputs, name, model_kwargs = super()._prepare_model_inputs(
-            inputs, bos_token_id, model_kwargs
-        )
+        prepare: Any = super()._prepare_model_inputs  # pyright: ignore[reportAttributeAccessIssue]  # its `self` is a protocol
+        inputs, name, model_kwargs = prepare(inputs, bos_token_id, model_kwargs)
         assert inputs is not None
         if name != "input_ids":
             return inputs, name, model_kwargs

@@ -16,6 +16,9 @@ from cephalo.train.values import check_values
 class CephaloArguments(ScriptArguments):
     """Data, parts and names of one training stage."""
 
+    if TYPE_CHECKING:
+        dataset_name: str = ""  # or a run is refused
+
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the dataset."}
     )
@@ -98,9 +101,11 @@ class CephaloArguments(ScriptArguments):
 if TYPE_CHECKING:
 
     class TrainingSettings(SFTConfig):
-        """With a folder, which transformers fills in."""
+        """With a folder, which transformers fills in, and a repository: where a model is pushed,
+        its name was checked."""
 
         output_dir: str
+        hub_model_id: str
 
     class BaseSettings(ModelConfig):
         """With a model, without which a run is refused."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import AttentionInterface, AttentionMaskInterface, BaseImageProcessor
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import flash_attention_mask
 
@@ -30,7 +30,7 @@ class PackingCollator:
     it do not meet.
     """
 
-    image_processor: BaseImageProcessor
+    image_processor: Any  # of several types, whose images are lists or lists of lists
     max_image_edge: int | None = None
     max_tokens: int | None = None  # in one sequence
     max_tiles: int | None = None

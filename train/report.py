@@ -1,5 +1,6 @@
 """What a training run tells: the parts that train, the card, the push of the final model."""
 
+from collections.abc import Sized
 from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -59,7 +60,7 @@ def model_facts(
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
-        rows=len(trainer.train_dataset) if hasattr(trainer.train_dataset, "__len__") else None,
+        rows=len(trainer.train_dataset) if isinstance(trainer.train_dataset, Sized) else None,
         steps=trainer.state.global_step,
         trained_parameters=sum(
             parameter.numel() for parameter in parameters.values() if parameter.requires_grad

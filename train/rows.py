@@ -15,6 +15,8 @@ from huggingface_hub.errors import (
 from cephalo.cli.errors import CephaloError, hub_failure
 
 if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
     from cephalo.train.arguments import CephaloArguments
 
 
@@ -37,6 +39,7 @@ def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
         script_args.dataset_streaming,
     )
     if script_args.text_share:
+        assert script_args.text_dataset_name  # they go together
         text = load_splits(
             script_args.text_dataset_name,
             script_args.text_dataset_config,
@@ -95,7 +98,7 @@ def to_conversations(rows: Any, name: str) -> Any:
     )
 
 
-def named(rows: Any, split: str) -> Any:
+def named(rows: "Dataset | IterableDataset", split: str) -> "Dataset | IterableDataset":
     """`rows` with `row`, a name for each to be found by: "lab/nacre train[17]"; images stay
     undecoded."""
     from datasets import Features, Image, IterableDataset, List, Value
@@ -107,6 +110,7 @@ def named(rows: Any, split: str) -> Any:
     def with_name(row: dict[str, Any], index: int) -> dict[str, Any]:
         return {**row, "row": f"{split}[{index}]"}
 
+    assert rows.features is not None  # after the cast
     features = Features(rows.features | {"row": Value("string")})
     return rows.map(with_name, with_indices=True, features=features)
 

@@ -247,13 +247,14 @@ def make_trainer(
     from modeling_cephalo.generation import answering_settings
 
     training_args.remove_unused_columns = False  # they are the collator's
+    others: Any = training_args.model_init_kwargs  # a mapping: the text of one was read by trl
     training_args.model_init_kwargs = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
         "attn_implementation": model_args.attn_implementation,
         "dtype": model_args.dtype,
         "config": config,
-        **(training_args.model_init_kwargs or {}),
+        **(others or {}),
     }
     collator = PackingCollator(
         processor.image_processor,
@@ -321,6 +322,7 @@ def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
     elif trainer.accelerator.is_main_process:
         merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
         merged.save_pretrained(trainer.args.output_dir)
+        assert trainer.processing_class is not None
         trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -29,6 +29,10 @@ from cephalo.train.finished import read_state
 from cephalo.train.packing import PACKED_SDPA, VISION_INPUTS, PackingCollator, answer_positions
 from cephalo.train.utilisation import Work, matmul_rate
 
+if TYPE_CHECKING:
+    from cephalo.train.arguments import TrainingSettings
+
+
 ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not for the model
 
 
@@ -39,6 +43,7 @@ class PackedTrainer(SFTTrainer):
     how rows are laid out in sequences changes none of it.
     """
 
+    args: "TrainingSettings"
     model: PreTrainedModel
     data_collator: PackingCollator
     accelerator: Accelerator
@@ -86,7 +91,8 @@ class PackedTrainer(SFTTrainer):
         if single or isinstance(self.train_dataset, IterableDataset):
             return float("inf")
         config = self.plain_model.config.get_text_config()
-        tokens = sum(self.train_dataset["tokens"])
+        rows: Any = self.train_dataset
+        tokens = sum(rows["tokens"])
         return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
     def set_initial_training_values(
@@ -217,7 +223,8 @@ class PackedTrainer(SFTTrainer):
             features += [tensor.to(self.args.device) for tensor in own]
         if not features:
             return {}
-        output = BaseModelOutputWithPooling(pooler_output=features)
+        split: Any = features  # no tensor: they differ in length
+        output = BaseModelOutputWithPooling(pooler_output=split)
         return {"mm_encoder_outputs": {"image": output}}
 
     def prediction_step(

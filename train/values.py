@@ -47,7 +47,12 @@ FLASH = "flash_attention_2"
 
 
 def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") -> None:
-    """Raise CephaloError for the first value that is out of range or unknown."""
+    """Raise CephaloError for the first value that is missing, out of range or unknown."""
+    if not model_args.model_name_or_path:
+        raise CephaloError(
+            "no model; set model_name_or_path in the config or give --model_name_or_path "
+            "NAMESPACE/NAME"
+        )
     for arguments, ranges in ((training_args, TRAINING), (model_args, LORA)):
         for name, wanted in ranges.items():
             value = getattr(arguments, name)

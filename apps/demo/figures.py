@@ -116,8 +116,11 @@ def rows_with_image(column: "pa.ChunkedArray") -> list[int]:
     import pyarrow.compute as pc
 
     lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    filled = pc.greater(pc.list_value_length(column), 0) if lists else pc.is_valid(column)
-    return pc.indices_nonzero(filled.combine_chunks()).to_pylist()
+    compute: Any = pc  # its functions are made at import
+    filled = (
+        compute.greater(compute.list_value_length(column), 0) if lists else compute.is_valid(column)
+    )
+    return compute.indices_nonzero(filled.combine_chunks()).to_pylist()
 
 
 def image_of(row: dict[str, Any]) -> Image.Image:

@@ -20,8 +20,9 @@ from cephalo.inference.questions import NoAnswerError, Picture, Question, Sampli
 
 try:
     import smolagents
-    from smolagents.agents import EMPTY_PROMPT_TEMPLATES
-    from smolagents.models import remove_content_after_stop_sequences
+    from smolagents.agents import EMPTY_PROMPT_TEMPLATES, ToolCallingAgent
+    from smolagents.models import Model, remove_content_after_stop_sequences
+    from smolagents.tools import Tool
 except ImportError as error:
     raise CephaloError(
         "agents need one more package; run: pip install 'cephalo[agents]'"
@@ -47,7 +48,7 @@ PROMPTS = EMPTY_PROMPT_TEMPLATES | {
 }
 
 
-class CephaloModel(smolagents.Model):
+class CephaloModel(Model):
     """One of `models` as the model of an agent. Tools are called in the text of the answer, so any
     checkpoint and any server will do. `failure` is the last error why there was no answer."""
 
@@ -62,7 +63,7 @@ class CephaloModel(smolagents.Model):
         messages: list[Any],
         stop_sequences: list[str] | None = None,
         response_format: dict[str, str] | None = None,
-        tools_to_call_from: list[smolagents.Tool] | None = None,
+        tools_to_call_from: list[Tool] | None = None,
         **kwargs: Any,
     ) -> smolagents.ChatMessage:
         """The next message. Raises NoAnswerError and CephaloError."""
@@ -104,7 +105,7 @@ def as_question(messages: Sequence[Any]) -> Question:
     return Question("\n".join(system), tuple(parts))
 
 
-class ImageTool(smolagents.Tool):
+class ImageTool(Tool):
     """Cephalo as a tool: answers questions about the images that it was made with.
 
     It takes no path and no address, so an agent can look at nothing else. `looks` are the
@@ -153,7 +154,7 @@ def ask_with_tool(
     it asked. Raises NoAnswerError and CephaloError."""
     tool = ImageTool(models, eye, pictures, sampling)
     model = CephaloModel(models, mind, sampling)
-    agent = smolagents.ToolCallingAgent(
+    agent = ToolCallingAgent(
         tools=[tool],
         model=model,
         prompt_templates=PROMPTS,

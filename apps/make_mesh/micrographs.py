@@ -120,7 +120,7 @@ def bridge(shape: tuple[int, int], start: tuple[int, ...], end: tuple[int, ...])
     """A straight bar between two pixels."""
     bar = np.zeros(shape, bool)
     bar[line(*start, *end)] = True
-    return ndimage.binary_dilation(bar, np.ones((3, 3)), iterations=BRIDGE // 2)
+    return ndimage.binary_dilation(bar, np.ones((3, 3), int), iterations=BRIDGE // 2)
 
 
 def pixels(design: ImagePart, height: float) -> int:

@@ -152,6 +152,7 @@ def voronoi_foam(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
     """An open foam: the walls between the cells of random points."""
     points = rng.uniform(-0.2, 1.2, (rng.integers(25, 70), 2))
     distance, _ = KDTree(points).query(np.stack([x, y], axis=-1), k=2)
+    assert isinstance(distance, np.ndarray)
     return (distance[..., 1] - distance[..., 0] < rng.uniform(0.05, 0.12)).astype(float)
 
 

@@ -142,7 +142,8 @@ def pull(
             facets = facets[symmetric_nodes[mesh.facets[:, facets]].all(axis=0)]
         held.append(basis.get_dofs(facets).all(f"u^{side + 1}"))
     stiffness = elastic_energy.assemble(basis)
-    found: Any = solve(*condense(stiffness, load, D=np.unique(np.concatenate(held))))
+    condensed: Any = condense(stiffness, load, D=np.unique(np.concatenate(held)))
+    found: Any = solve(*condensed)
     return found
 
 

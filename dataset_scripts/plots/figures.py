@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -80,7 +81,8 @@ def make_plot(seed: int, number: int) -> Plot:
     """The plot of a seed with a number."""
     rng = generator(seed, number)
     style = draw_style(rng)
-    with matplotlib.rc_context(style.rc):
+    settings: dict[Any, Any] = style.rc  # matplotlib lists all keys in their type
+    with matplotlib.rc_context(settings):
         if rng.random() < MANY:
             rows, columns = LAYOUTS[int(rng.integers(len(LAYOUTS)))]
             style = replace(
