@@ -10,12 +10,13 @@ LAYERS := 8
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 \
 	-o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
-.PHONY: help demo test lint docs bench conformance science papers constraints clean
+.PHONY: help demo test lint types docs bench conformance science papers constraints clean
 
 help:
 	@echo "make demo                  the whole way on the shipped sample papers"
 	@echo "make demo PAPERS=folder    the same on your own papers"
 	@echo "make test                  lint and the test suite"
+	@echo "make types                 the type checker"
 	@echo "make docs                  the documentation site, in build/site"
 	@echo "make bench                 slow tests and measurements (LAYERS=32: merges at 8b size, 40 GB)"
 	@echo "make conformance           tests of huggingface_hub, datasets and transformers, on our hub and models"
@@ -49,6 +50,10 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
+
+# Apart from `test`: it reads all of torch and transformers, which takes minutes where others work.
+types: $(VENV)/installed
+	@$(BIN)/basedpyright
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

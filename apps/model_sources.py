@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -34,6 +34,11 @@ from cephalo.inference.questions import (
     Sampling,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from cephalo.inference.endpoint import Endpoint
+    from cephalo.inference.local_model import LocalModel
+
 
 LONGEST_ERROR = 300  # characters
 UNSEEN = {"Cc", "Cf", "Cs"}  # categories of Unicode
@@ -85,7 +90,7 @@ def source_of(model: str, base_url: str | None) -> ModelSource:
         return ModelSource(model=model, base_url=base_url, api_key_env=key)
     except ValidationError as error:
         first = error.errors()[0]
-        raise CephaloError(f"--{first['loc'][0].replace('_', '-')}: {first['msg']}") from error
+        raise CephaloError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
 
 
 class Models:
@@ -163,7 +168,7 @@ class Models:
         except TimeoutError as error:
             raise NoAnswerError("it was cut off where the time of the run was over") from error
 
-    def open(self, source: ModelSource) -> Any:
+    def open(self, source: ModelSource) -> "Endpoint | LocalModel":
         """The model of a source. Raises CephaloError if it cannot be loaded."""
         if source.base_url is None and source.api_key_env is None:
             from cephalo.inference import local
@@ -177,7 +182,7 @@ class Models:
         return Endpoint(source.base_url, source.model, source.api_key(), self.usage, limits)
 
 
-def harmless(question: Question, model: Any) -> Question:
+def harmless(question: Question, model: Model) -> Question:
     """`question` with the control tokens of a local `model` broken by a space: one model's words
     must not end another's turn. A server does this for itself."""
     if not (cephalo := getattr(model, "cephalo", None)):

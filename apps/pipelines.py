@@ -4,6 +4,7 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers.utils import logging
 
 from cephalo.apps.model_sources import in_one_line
 from cephalo.cli.errors import CephaloError
@@ -15,7 +16,8 @@ def pipeline_class(model: str) -> str:
     Raises CephaloError if it is not a pipeline.
     """
     try:
-        return str(diffusers.DiffusionPipeline.load_config(model)["_class_name"])
+        config: Any = diffusers.DiffusionPipeline.load_config(model)
+        return str(config["_class_name"])
     except Exception as error:  # diffusers raises what its parts raise
         raise no_pipeline(model, error) from error
 
@@ -30,8 +32,8 @@ def load_pipeline(kind: str, model: str) -> Any:
     on_gpu = torch.cuda.is_available()
     dtype = torch.float16 if on_gpu else torch.float32
     load = getattr(diffusers, kind).from_pretrained
-    verbosity = diffusers.logging.get_verbosity()
-    diffusers.logging.set_verbosity(diffusers.logging.CRITICAL)  # it raises what it logs
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)  # it raises what it logs
     try:
         pipeline = load(model, use_safetensors=True, dtype=dtype)
     except Exception as error:  # diffusers raises what its parts raise
@@ -40,7 +42,7 @@ def load_pipeline(kind: str, model: str) -> Any:
         except Exception:
             raise no_pipeline(model, error) from error
     finally:
-        diffusers.logging.set_verbosity(verbosity)
+        logging.set_verbosity(verbosity)
     return pipeline.to("cuda" if on_gpu else "cpu")
 
 

@@ -2,11 +2,19 @@
 
 import socket
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+
+    from cephalo.inference.local import Cephalo
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -67,7 +75,9 @@ def check_address(host: str, port: int) -> None:
         raise CephaloError(f"cannot listen at {host}:{port}: {error}") from error
 
 
-def run_server(cephalo: Any, name: str, host: str, port: int, fetch_images: bool = False) -> None:
+def run_server(
+    cephalo: "Cephalo", name: str, host: str, port: int, fetch_images: bool = False
+) -> None:
     """Run the server of `transformers serve` on a loaded model until it is stopped."""
     import uvicorn
 
@@ -126,7 +136,7 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     return app
 
 
-async def answer_error(request: Any, error: Exception) -> Any:
+async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
     """The error in OpenAI's form: 400 for errors of the client, 500 for internal errors."""
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -146,7 +156,7 @@ async def answer_error(request: Any, error: Exception) -> Any:
 class ServedProcessor:
     """What `transformers serve` asks of a processor, answered by `inference`."""
 
-    def __init__(self, cephalo: Any) -> None:
+    def __init__(self, cephalo: "Cephalo") -> None:
         self.cephalo = cephalo
         self.tokenizer = cephalo.processor.tokenizer
 
@@ -171,7 +181,7 @@ class ServedProcessor:
         return getattr(self.tokenizer, name)
 
 
-def image_of_url(url: str) -> Any:
+def image_of_url(url: str) -> "Image":
     """The image of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii

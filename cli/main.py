@@ -145,9 +145,10 @@ def run_command(name: str, arguments: list[str]) -> None:
         raise KeyboardInterrupt from error
     except Exception as error:
         # Typer's usage errors (a missing option, a wrong type) carry `format_message`.
-        if not hasattr(error, "format_message"):
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
             raise
-        raise CephaloError(f"{error.format_message()} See `cephalo {name} --help`.") from error
+        raise CephaloError(f"{format_message()} See `cephalo {name} --help`.") from error
     if code == 130:  # what Typer makes of Ctrl-C
         raise KeyboardInterrupt
     if code:

@@ -72,7 +72,7 @@ def render(
     return reply["text"]
 
 
-def placeholder(value: Any) -> str:
+def placeholder(value: object) -> str:
     """A placeholder for an image in a message: templates only look for its key."""
     return f"<{type(value).__name__}>"
 
@@ -88,6 +88,7 @@ class _Renderer:
         """The reply to a request. Raises TemplateUnboundedError if the process ends over it."""
         with self.lock:
             process = self.started()
+            assert process.stdin and process.stdout  # both are pipes
             try:
                 process.stdin.write(request + "\n")
                 process.stdin.flush()
@@ -145,7 +146,7 @@ class _Renderer:
 
     @staticmethod
     def close(process: subprocess.Popen[str]) -> None:
-        for pipe in (process.stdin, process.stdout):
+        for pipe in filter(None, (process.stdin, process.stdout)):
             with suppress(OSError):
                 pipe.close()
 

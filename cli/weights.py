@@ -108,7 +108,7 @@ def has_infinite(file: int, start: int, end: int, dtype: str) -> bool:
     buffer = np.empty(CHUNK_BYTES, np.uint8)
     while start < end:
         piece = buffer[: min(CHUNK_BYTES, end - start)]
-        if os.preadv(file, [piece], start) < len(piece):
+        if os.preadv(file, [piece.data], start) < len(piece):
             raise CephaloError("a file of weights became shorter while it was read; try again")
         values = piece.view(kind)
         values &= kind(magnitude)

@@ -23,7 +23,6 @@ from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
 
 DPI = 50  # enough to tell a figure from text
 DOUBT = 2.0  # log-odds; nearer to 0 a decision is expected to be wrong once in eight times or more
-BLOCKS = {"trim_blocks": True, "lstrip_blocks": True}  # of the template: no blank lines
 COLUMNS = ["document", "document_sha256", "label", "kind", "caption", "page"]
 COLUMNS += ["bbox", "caption_bbox", "panels", "text_faults"]
 
@@ -83,8 +82,9 @@ class ReviewPage:
 
     def caption_box(self, entry: Entry) -> list[float] | None:
         """The box of an entry's caption on this page, in points; None where it has none here."""
-        if self.shows(entry) and entry.row["caption"] and entry.row["caption_bbox"]:
-            return entry.row["caption_bbox"]
+        row = entry.row if self.shows(entry) else None
+        if row is not None and row["caption"] and row["caption_bbox"]:
+            return row["caption_bbox"]
         return list(entry.why.box) if entry.why and entry.why.page == self.number else None
 
 
@@ -97,7 +97,10 @@ def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> 
     paths = {file_sha256(path): path for path in files if path.is_file()}
     # Labels, captions and file names are untrusted: everything is escaped.
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, **BLOCKS
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,  # no blank lines
+        lstrip_blocks=True,
     )
     template = environment.get_template("review.html.jinja")
     page = out / "review.html"

@@ -1,14 +1,11 @@
 """mkdocs hook: copies the packages to where griffe finds `cephalo.train` and the others.
 
-`cephalo` is a namespace package whose parts are folders of the repository (`cephalo.train` is
-`train/`), mapped in setup.cfg. Static analysis needs them below one folder `cephalo`, and does not
-follow links.
+The parts of `cephalo` are links in `src/`, which griffe does not follow.
 """
 
 import atexit
 import shutil
 import tempfile
-from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,11 @@ def on_config(config: Any) -> Any:
     """Copy the modules of the packages in setup.cfg to a temporary folder that is searched."""
     folder = Path(tempfile.mkdtemp(prefix="cephalo-docs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg")
-    for line in setup["options"]["package_dir"].strip().splitlines():
-        name, source = (part.strip() for part in line.split("="))
-        target = folder.joinpath(*name.split("."))
-        target.mkdir(parents=True)
-        for module in (ROOT / source).glob("*.py"):
-            shutil.copy(module, target)
+    shutil.copytree(
+        ROOT / "src",
+        folder,
+        ignore=lambda _, names: [one for one in names if "." in one and not one.endswith(".py")],
+        dirs_exist_ok=True,
+    )
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(folder)]
     return config

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -16,6 +16,9 @@ from cephalo.cli.json_files import parse_object, read_object
 from cephalo.cli.logs import no_bars
 from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.eval.questions import Question
+
+if TYPE_CHECKING:
+    from cephalo.inference.local import Cephalo
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
         raise CephaloError(f"{path} is damaged; remove it and run again") from error
 
 
-def ask(cephalo: Any, batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:
+def ask(cephalo: "Cephalo", batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:
     """The answers to a batch; a question that the model cannot read does not affect others."""
     asked = [(question.text, [*map(io.BytesIO, question.images)]) for question in batch]
     try:

@@ -63,7 +63,7 @@ class PlateTask:
     where: str
     metric: str
     scores: Callable[[Sequence[str], Sequence[str]], Scores]
-    read: Callable[[str], Sequence[float]]
+    read: Callable[[str], Sequence[float] | None]
     write: Callable[[np.ndarray], str]
 
 
@@ -157,6 +157,7 @@ def cnn(train: Arrays, images: np.ndarray, epochs: int = 6) -> np.ndarray:
     steps = epochs * (len(pictures) // size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=max(steps, 1))
+    order = torch.empty(0, dtype=torch.long)
     for step in tqdm(range(steps), desc="CNN", unit=" steps", disable=no_bars()):
         if step % (len(pictures) // size) == 0:
             order = torch.randperm(len(pictures))

@@ -4,12 +4,18 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside, locked, write_whole
+
+if TYPE_CHECKING:
+    from cephalo.eval.questions import Question
+    from cephalo.eval.results import Evaluated
+    from cephalo.eval.scores import Scores
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -108,8 +114,8 @@ def evaluate(
 
 
 def measure(
-    name: str, shown: str, task: str, asked: list[Any], out: Path, settings: dict[str, Any]
-) -> Any:
+    name: str, shown: str, task: str, asked: "list[Question]", out: Path, settings: dict[str, Any]
+) -> "Evaluated":
     """One model's answers and scores. `name` can carry @REVISION; results call it `shown`."""
     from cephalo.eval.answers import answer_all
     from cephalo.eval.questions import hub_revision
@@ -129,7 +135,7 @@ def measure(
     return Evaluated(shown, commit, answers, score(task, asked, [one.answer for one in answers]))
 
 
-def score(task: str, asked: list[Any], answers: list[str]) -> Any:
+def score(task: str, asked: "list[Question]", answers: list[str]) -> "Scores":
     """The scores of answers. Components of vectors have the names that the question gives them."""
     from cephalo.eval.scores import METRICS
 
@@ -155,8 +161,8 @@ def judged(
     judge: str,
     base_url: str | None,
     api_key: str | None,
-    asked: list[Any],
-    evaluated: list[Any],
+    asked: "list[Question]",
+    evaluated: "list[Evaluated]",
     out: Path,
 ) -> dict[str, Any]:
     """What the judge says of every later model against the first."""

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel
@@ -17,6 +17,11 @@ from cephalo.cli.errors import CephaloError
 from cephalo.eval.intervals import intervals
 from cephalo.eval.questions import Question
 from cephalo.eval.scores import Scores, column_mean
+
+if TYPE_CHECKING:
+    from cephalo.inference import questions as asking
+    from cephalo.inference.questions import Respondent
+
 
 SYSTEM = (
     "You compare two answers to a question about images. Judge by what is right and by what the "
@@ -33,7 +38,10 @@ class Verdict(BaseModel):
 
 
 def judge_answers(
-    questions: Sequence[Question], first: Sequence[str], second: Sequence[str], respondent: Any
+    questions: Sequence[Question],
+    first: Sequence[str],
+    second: Sequence[str],
+    respondent: "Respondent",
 ) -> dict[str, Any]:
     """How often the second answers win over the first, by the judge behind a `Respondent`.
 
@@ -42,7 +50,11 @@ def judge_answers(
     pair on which the judge disagrees with itself is a tie.
     """
     verdicts = asyncio.run(ask_all(questions, first, second, respondent))
-    judged = [pair for pair in verdicts if None not in pair]
+    judged = [
+        (straight, swapped)
+        for straight, swapped in verdicts
+        if straight is not None and swapped is not None
+    ]
     if not judged:
         raise CephaloError("the judge answered no question; check --judge and --base-url")
     table = np.array([row_of(*pair) for pair in judged], dtype=float)
@@ -62,7 +74,10 @@ def row_of(straight: str, swapped: str) -> list[bool]:
 
 
 async def ask_all(
-    questions: Sequence[Question], first: Sequence[str], second: Sequence[str], respondent: Any
+    questions: Sequence[Question],
+    first: Sequence[str],
+    second: Sequence[str],
+    respondent: "Respondent",
 ) -> list[tuple[str | None, str | None]]:
     """The judge's words for each pair, in both orders; None if it gave none."""
     from cephalo.inference.questions import NoAnswerError
@@ -72,9 +87,10 @@ async def ask_all(
             answer = await respondent.ask(as_question(question, one, other))
         except NoAnswerError:
             return None
-        return answer.value.better if answer.value else None
+        return answer.value.better if isinstance(answer.value, Verdict) else None
 
-    async with respondent.model:
+    model: Any = respondent.model  # opened as an endpoint
+    async with model:
         tasks = []
         for question, one, other in zip(questions, first, second, strict=True):
             tasks += [ask(question, one, other), ask(question, other, one)]
@@ -82,7 +98,7 @@ async def ask_all(
     return list(zip(said[::2], said[1::2], strict=True))
 
 
-def as_question(question: Question, one: str, other: str) -> Any:
+def as_question(question: Question, one: str, other: str) -> "asking.Question":
     """What the judge is asked."""
     from cephalo.inference import questions as asking
 
@@ -96,7 +112,7 @@ def as_question(question: Question, one: str, other: str) -> Any:
     return asking.Question(SYSTEM, (*pictures, text), Verdict)
 
 
-def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Path) -> Any:
+def open_judge(name: str, base_url: str | None, api_key: str | None, folder: Path) -> "Respondent":
     """A judge behind an OpenAI-compatible endpoint, with its replies kept in `folder`.
 
     Raises CephaloError if OpenAI's own address is asked without a key.

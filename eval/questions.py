@@ -5,12 +5,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.replies import one_line
 from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.model_folder import model_sha256
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 
 # Column names that are known: Cephalo's, and those of most visual benchmarks.
 QUESTION = ("query", "question")
@@ -53,12 +57,14 @@ def load_questions(
     its split or a column cannot be loaded, or no row is left.
     """
     import datasets
+    from datasets.config import HF_CACHE_HOME
+    from datasets.exceptions import DatasetsError
 
     try:
         rows = datasets.load_dataset(
             source.dataset, source.config, split=source.split, revision=source.revision
         )
-    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, KeyError, DatasetsError) as error:
         name = source.dataset if source.config is None else f"{source.dataset} {source.config}"
         reason = one_line(str(error.__cause__ or error))
         raise CephaloError(f"cannot load {name}, split {source.split}: {reason}") from error
@@ -80,11 +86,11 @@ def load_questions(
     if not len(rows):
         raise CephaloError(f"{source.dataset} has no such rows; check --split and --where")
     rows = undecoded(rows.select_columns(sorted(set(columns.values()))))
-    folders = [Path(datasets.config.HF_CACHE_HOME), Path(source.dataset)]
+    folders = [Path(HF_CACHE_HOME), Path(source.dataset)]
     return [read_question(row, columns, folders) for row in rows]
 
 
-def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> str:
+def column(rows: "Dataset", wanted: str | None, known: Iterable[str], option: str) -> str:
     """A column that is there: the one that is wanted, or the first known one."""
     names = [wanted] if wanted else known
     found = next((name for name in names if name in rows.column_names), None)
@@ -96,7 +102,7 @@ def column(rows: Any, wanted: str | None, known: Iterable[str], option: str) -> 
     return found
 
 
-def check_plain(rows: Any, name: str, option: str) -> None:
+def check_plain(rows: "Dataset", name: str, option: str) -> None:
     """Raise CephaloError for a column that holds neither texts nor numbers nor lists of them."""
     from datasets import ClassLabel, Value
 
@@ -108,7 +114,7 @@ def check_plain(rows: Any, name: str, option: str) -> None:
         )
 
 
-def chosen(rows: Any, where: str) -> list[int]:
+def chosen(rows: "Dataset", where: str) -> list[int]:
     """The numbers of the rows that COLUMN=VALUE holds for. Raises CephaloError for another form."""
     name, equals, value = where.partition("=")
     if not equals:
@@ -117,7 +123,7 @@ def chosen(rows: Any, where: str) -> list[int]:
     return [number for number, found in enumerate(rows[name]) if str(found) == value]
 
 
-def undecoded(rows: Any) -> Any:
+def undecoded(rows: "Dataset") -> "Dataset":
     """`rows` with images as bytes."""
     from datasets import Image, List
 
@@ -129,9 +135,7 @@ def undecoded(rows: Any) -> Any:
     return rows
 
 
-def read_question(
-    row: dict[str, Any], columns: dict[str, str], folders: Iterable[Path]
-) -> Question:
+def read_question(row: Any, columns: dict[str, str], folders: Iterable[Path]) -> Question:
     """One row. Several right answers: the first one. `folders` are those that may be read."""
     answer = row[columns["answer"]]
     answer = (answer or [""])[0] if isinstance(answer, list) else answer
@@ -179,7 +183,9 @@ def hub_revision(name: str, revision: str | None, repo_type: str) -> str:
     folder = Path(name)
     if folder.is_dir():
         return model_sha256(folder) if repo_type == "model" else folder_sha256(folder)
-    return resolve(name, revision, repo_type).sha
+    commit = resolve(name, revision, repo_type).sha
+    assert commit  # a repository begins with one
+    return commit
 
 
 def folder_sha256(folder: Path) -> str:

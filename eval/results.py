@@ -19,7 +19,7 @@ class Evaluated:
     """A model with its answers and their scores, row by row."""
 
     model: str
-    revision: str
+    revision: str | None
     answers: list[Answer]
     scores: Scores
 
@@ -41,7 +41,7 @@ def shown_names(names: Sequence[str]) -> dict[str, str]:
 def build_results(
     task: str,
     source: QuestionSource,
-    dataset_revision: str,
+    dataset_revision: str | None,
     rows_sha256: str,
     questions: Sequence[Question],
     models: Sequence[Evaluated],

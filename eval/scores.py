@@ -205,9 +205,11 @@ def answer_match(predictions: Sequence[str], references: Sequence[str]) -> Score
     for prediction, reference in zip(predictions, references, strict=True):
         said, true = normal(prediction), normal(reference)
         same = said == true
-        numbers = number_in(prediction), number_in(reference)
-        close = None not in numbers and (
-            abs(numbers[0] - numbers[1]) <= RELATIVE_TOLERANCE * abs(numbers[1])
+        value, truth = number_in(prediction), number_in(reference)
+        close = (
+            value is not None
+            and truth is not None
+            and abs(value - truth) <= RELATIVE_TOLERANCE * abs(truth)
         )
         alike = Levenshtein.normalized_similarity(said, true)
         rows.append([same, same or close, alike if alike >= ANLS_LIMIT else 0.0])

@@ -79,7 +79,7 @@ class Tickets:
     and base64 of its HMAC-SHA256. A ticket says exactly what it opens, so nothing is looked up.
     """
 
-    def __init__(self, key: bytes, generation: bytes = b""):
+    def __init__(self, key: bytes, generation: bytes = b"") -> None:
         self._key = key
         self._generation = generation
 

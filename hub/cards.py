@@ -3,7 +3,7 @@
 import json
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -17,7 +17,10 @@ MAX_DEPTH = 64
 MAX_NUMBER_CHARS = 400  # a number in base 60 takes time by the square of its length
 MAX_JSON_CHARS = 4 << 20
 
-_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Parser
+else:
+    _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEADER = re.compile(r"\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 
 
@@ -28,7 +31,7 @@ class BadCard(ValueError):
 class Cards:
     """The cards of a store; parsed ones are kept, since lists of repos ask for all of them."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._parsed = lru_cache(maxsize=256)(self._parse)
 
@@ -89,7 +92,7 @@ def _check_size(text: str) -> None:
     The loader in C, which is 10 times as fast, overflows its stack on deep nesting.
     """
     nodes, depth = 0, 0
-    for event in yaml.parse(text, Loader=_PARSER):
+    for event in yaml.parse(text, Loader=_Parser):
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -99,7 +102,7 @@ def _check_size(text: str) -> None:
             )
 
 
-class _Metadata(_PARSER):
+class _Metadata(_Parser):
     """The safe loader, with a budget for what it builds out of short texts."""
 
     merged = 0
@@ -119,7 +122,7 @@ class _Metadata(_PARSER):
         if self.merged > MAX_NODES:
             raise BadCard(f"the metadata has more than {MAX_NODES} values")
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         """The text of a node; that of a number is short."""
         text = super().construct_scalar(node)
         number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")

@@ -46,11 +46,11 @@ class Connection(H11Protocol):
         self._expect_request()
         super().on_response_complete()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._check_task.cancel()
         self.by_silence.pop(self, None)
-        super().connection_lost(error)
+        super().connection_lost(exc)
 
     def waits(self) -> bool:
         """Whether the next step is the client's: to send a request, or to read the answer."""

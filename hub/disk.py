@@ -43,7 +43,7 @@ class Staged:
     `size` counts the bytes written so far and `sha256` is their digest in hex.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
         self._digest = hashlib.sha256()
@@ -90,7 +90,7 @@ class Staged:
 class Disk:
     """The root folder of one server: holds its lock and writes its files."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path) -> None:
         """Create and lock `root` and sweep what a killed server left half-written.
 
         Raises CephaloError where `root` cannot be written or another server holds it.

@@ -57,7 +57,7 @@ def local_hub(root: Path, users: list[str]) -> Iterator[LocalHub]:
 
 def endpoint_of(server: subprocess.Popen) -> str:
     """The address that a starting server prints; it listens by then."""
-    for line in server.stdout:
+    for line in server.stdout or ():
         if line.startswith("export HF_ENDPOINT="):
             return line.strip().partition("=")[2]
     raise CephaloError(f"the hub did not start (exit code {server.wait()})")

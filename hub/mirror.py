@@ -53,7 +53,7 @@ PIECE_BYTES = 1 << 20
 class UpstreamError(Exception):
     """Upstream cannot be reached, or answers what cannot be kept. `status` is for the client."""
 
-    def __init__(self, status: int, message: str):
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 

@@ -30,7 +30,7 @@ GIT_KEY = "git-"  # before the git hash of a content whose sha256 an upstream Hu
 class NotThere(LookupError):
     """`code` is the Hub's `X-Error-Code`: RepoNotFound, RevisionNotFound or EntryNotFound."""
 
-    def __init__(self, code: str, message: str):
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -118,7 +118,7 @@ class RepoState:
 class Store:
     """Every repo and every content of one root."""
 
-    def __init__(self, disk: Disk):
+    def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self._lock = threading.Lock()
         # A tree can hold thousands of files and is asked for once a file: keep the last few.
@@ -296,7 +296,7 @@ class Store:
             kept = {
                 path: entry for path, entry in commit.tree.items() if entry.sha256 not in sha256s
             }
-            parent = renamed[commit.parent]
+            parent = None if commit.parent is None else renamed[commit.parent]
             if len(kept) < len(commit.tree) or parent != commit.parent:
                 written = commit.title, commit.message, commit.author, commit.date
                 sha = self._write_commit(self.repo_path(repo), parent, kept, *written)

@@ -59,7 +59,7 @@ def shards_of(store: Store, namespace: str, tree: dict[str, FileEntry], index: s
 class Weights:
     """The parameters of models, counted once for each content."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._count = lru_cache(maxsize=1024)(self._count_file)
 

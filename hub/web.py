@@ -57,7 +57,7 @@ class Hub:
 class HubError(Exception):
     """An answer other than success. `code` becomes the `X-Error-Code` that the client reads."""
 
-    def __init__(self, status: int, message: str, code: str = "", commit: str = ""):
+    def __init__(self, status: int, message: str, code: str = "", commit: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -68,7 +68,7 @@ class HubError(Exception):
 class Moved(Exception):
     """The request belongs to another address of this hub, given without the host."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str) -> None:
         super().__init__(address)
         self.address = address
 
@@ -81,7 +81,7 @@ class BigFile(FileResponse):
 
     chunk_size = 1 << 20
 
-    def __init__(self, path: Path, headers: dict[str, str]):
+    def __init__(self, path: Path, headers: dict[str, str]) -> None:
         super().__init__(path, headers=headers, media_type="application/octet-stream")
 
 

@@ -129,6 +129,7 @@ class Endpoint:
         """
         # Images are made ready before a place is taken, while others are in flight.
         messages = await self.messages(question)
+        failure: Exception = ValueError("no request was sent")
         async with self.slots:
             if self.fatal:  # of a question before, whose slot this is
                 raise CephaloError(self.fatal)
@@ -288,8 +289,8 @@ class Endpoint:
         """An error in one line."""
         if isinstance(error, TimeoutError):
             return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
-        if isinstance(error, aiohttp.ClientConnectorError) and (error.errno or 0) > 0:
-            return os.strerror(error.errno)
+        if isinstance(error, aiohttp.ClientConnectorError) and (number := error.errno or 0) > 0:
+            return os.strerror(number)
         return self.without_key(str(error) or type(error).__name__)
 
     def without_key(self, text: str) -> str:

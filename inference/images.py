@@ -103,7 +103,8 @@ def check_single(image: Image.Image, name: str) -> None:
         image.seek(1)
     except EOFError:
         return
-    same = image.size == size and not image.tag_v2.get(SUBFILE_TYPE, 0) & REDUCED_COPY
+    tags = getattr(image, "tag_v2", {})
+    same = image.size == size and not tags.get(SUBFILE_TYPE, 0) & REDUCED_COPY
     image.seek(0)
     if same:
         raise CephaloError(
@@ -131,7 +132,7 @@ def as_rgb(image: Image.Image, name: str = "the image") -> Image.Image:
         clear = upright.convert("LA" if upright.mode == "La" else "RGBA").convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
     rgb = upright.convert("RGB")
-    if deep and 0 < max(high for _, high in rgb.getextrema()) <= LEAST_LEVEL:
+    if deep and 0 < np.asarray(rgb.getextrema()).max() <= LEAST_LEVEL:
         raise CephaloError(
             f"{name} has colours of 16 bits of which only the lower are used; save it with 8 bits"
         )

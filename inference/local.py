@@ -18,7 +18,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from PIL import Image
@@ -49,6 +49,7 @@ from modeling_cephalo.generation import answering_settings, checked_temperature
 # {"type": "image", "image": ...}.
 Message = dict[str, Any]
 Picture = str | Path | Image.Image
+Readable = Picture | BinaryIO  # in a list of images
 
 MAX_NEW_TOKENS = 512
 
@@ -105,7 +106,7 @@ def load(
     for own in dict.fromkeys((base, folder)):
         check_values(own)
     with told(f"cannot load {name}"):
-        model, loading = AutoModelForImageTextToText.from_pretrained(
+        pair: Any = AutoModelForImageTextToText.from_pretrained(
             folder,  # what was checked, though a branch of the Hub has moved since
             config=config,
             device_map=device,
@@ -116,12 +117,13 @@ def load(
             ignore_mismatched_sizes=True,  # or they would not be named
             trust_remote_code=trust_remote_code,
         )
+    model, loading = pair
     check_loading(name, loading)
     with told(f"{name} cannot answer"):
         return Cephalo(model.eval(), processor)
 
 
-def user_message(question: str, images: Picture | Iterable[Picture] = ()) -> Message:
+def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Message:
     """A user's turn: its image or images, then the question. Raises CephaloError for a bad one."""
     images = [images] if isinstance(images, Picture) else images
     content = [{"type": "image", "image": open_image(image)} for image in images]
@@ -173,7 +175,7 @@ class Cephalo:
         return self.answer([*history, user_message(question, images)], **settings)
 
     def ask_batch(
-        self, questions: Iterable[tuple[str, Iterable[Picture]]], **settings: Any
+        self, questions: Iterable[tuple[str, Iterable[Readable]]], **settings: Any
     ) -> list[str]:
         """The answers to several (question, images) at once; a question may have no images."""
         talks = [[user_message(question, images)] for question, images in questions]
@@ -348,8 +350,8 @@ class WhenSet(StoppingCriteria):
     def __init__(self, event: threading.Event) -> None:
         self.event = event
 
-    def __call__(
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # no BoolTensor ever exists
+        self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: Any
     ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
 

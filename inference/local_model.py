@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -58,6 +59,7 @@ class LocalModel:
             batch = [await self.waiting.get()]
             while len(batch) < self.batch_size and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
+            replies: Sequence[Reply | Exception]
             try:
                 replies = await asyncio.to_thread(self.answer, batch)
             except torch.OutOfMemoryError:
@@ -73,7 +75,7 @@ class LocalModel:
                 else:
                     future.set_result(reply)
 
-    def answer(self, batch: list[Waiting]) -> list[Reply | NoAnswerError]:
+    def answer(self, batch: list[Waiting]) -> Sequence[Reply | NoAnswerError]:
         """The replies to a batch; where it cannot be read as one, question by question."""
         try:
             return self.generate([question for question, _, _ in batch], batch[0][1])

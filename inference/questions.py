@@ -116,6 +116,7 @@ class Model(Protocol):
 
     async def send(self, question: Question, sampling: Sampling) -> Reply:
         """One reply. Raises NoAnswerError, BudgetSpentError or, to end the run, CephaloError."""
+        ...
 
 
 class ReplyCache:
@@ -215,6 +216,7 @@ class Respondent:
         if round in rejected_rounds:
             round += 1
             question = replace(question, parts=(*question.parts, *filter(None, [advice])))
+        failed: Answer | None = None
         for attempt in range(self.max_retries + 1):
             reply = self.cache.get(key, round, attempt)
             if reply is None:
@@ -230,6 +232,7 @@ class Respondent:
                 failed = Answer(reply, round, error=str(error))
             if reply.finish_reason == "length":  # another one would be cut too
                 break
+        assert failed is not None  # there is at least one attempt
         return failed
 
 
@@ -272,7 +275,7 @@ def parse_reply(schema: type[BaseModel], text: str) -> BaseModel:
         raise ValueError(f"the reply has {len(text):,} characters")
     text = in_utf8(text)
     errors: list[str] = []
-    decoder, place = json.JSONDecoder(), text.find("{")
+    decoder, place, end = json.JSONDecoder(), text.find("{"), 0
     while place >= 0:
         try:
             value, end = decoder.raw_decode(text, place)

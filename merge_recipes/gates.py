@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
+from transformers import BatchFeature
 
 from cephalo.cli.templates import render_with
 from cephalo.inference.images import open_image
@@ -79,7 +80,7 @@ def train_gates(
             fit_router(router, torch.cat(layer), torch.cat(experts), training)
 
 
-def encode(processor: Any, prompt: Prompt) -> Any:
+def encode(processor: Any, prompt: Prompt) -> BatchFeature:
     """The model's inputs for one prompt, as a user would ask it."""
     content = [{"type": "image"}] if prompt.image else []
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
@@ -89,14 +90,16 @@ def encode(processor: Any, prompt: Prompt) -> Any:
 
 
 @torch.no_grad()
-def router_inputs(model: RoutedGeneration, batch: Any, expert: int | None) -> list[torch.Tensor]:
+def router_inputs(
+    model: RoutedGeneration, batch: BatchFeature, expert: int | None
+) -> list[torch.Tensor]:
     """What the router of each layer sees, [tokens, hidden], with all tokens sent to `expert`.
 
     With None the routers choose.
     """
     seen: list[torch.Tensor] = []
 
-    def look(_: Any, args: tuple, output: tuple) -> tuple | None:
+    def look(_: torch.nn.Module, args: tuple, output: tuple) -> tuple | None:
         seen.append(args[0])
         if expert is None:
             return None
@@ -130,9 +133,10 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def to_model(model: RoutedGeneration, batch: Any) -> dict[str, torch.Tensor]:
+def to_model(model: RoutedGeneration, batch: BatchFeature) -> dict[str, torch.Tensor]:
     """The tensors of a batch on the device of the embeddings, images in the model's dtype."""
     weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
     return {
         name: value.to(weight.device, weight.dtype if value.is_floating_point() else None)
         for name, value in batch.items()

@@ -3,7 +3,7 @@
 import shutil
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,11 @@ from cephalo.merge_recipes.moe_recipe import MoeRecipe, read_moe_recipe
 from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.sources import check_sources, fetch, hashed_meanwhile
 from cephalo.model_cards.model_card import Gates, write_card
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -103,7 +108,7 @@ def mix(
     return gates
 
 
-def empty_mixture(base_config: Any, recipe: MoeRecipe) -> Any:
+def empty_mixture(base_config: "PreTrainedConfig", recipe: MoeRecipe) -> Any:
     """The mixture on the meta device."""
     from modeling_cephalo import mixture_config
     from modeling_cephalo.published import on_meta
@@ -154,7 +159,7 @@ def build(
     return model, processor
 
 
-def save_gates(model: Any, folder: Path) -> list[str]:
+def save_gates(model: "torch.nn.Module", folder: Path) -> list[str]:
     """Write the gates, float32, into a file of their own; return their names."""
     from safetensors.torch import save_file
 

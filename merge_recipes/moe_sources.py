@@ -92,7 +92,7 @@ class Dense:
 
     def is_ignored(self, name: str) -> bool:
         """Whether transformers drops this tensor when it loads the model."""
-        patterns = {*self.model._keys_to_ignore_on_load_unexpected, STALE_BUFFERS}
+        patterns = {*(self.model._keys_to_ignore_on_load_unexpected or ()), STALE_BUFFERS}
         return any(re.search(pattern, name) for pattern in patterns)
 
     def mlp_parts(self, name: str) -> list[str]:

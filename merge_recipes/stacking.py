@@ -4,8 +4,14 @@ Every tensor of a passthrough merge is one tensor of one source, so its bytes ar
 file to file; mergekit's own executor, which takes each through memory, needs far longer for it.
 """
 
-from mergekit.architecture.base import ModelArchitecture, ModuleDefinition
-from mergekit.architecture.json_definitions import JsonModuleArchDef, JsonModuleArchitecture
+from typing import Any
+
+from mergekit.architecture.base import ModelArchitecture, ModuleDefinition, WeightInfo
+from mergekit.architecture.json_definitions import (
+    JsonLayerTemplates,
+    JsonModuleArchDef,
+    JsonModuleArchitecture,
+)
 from mergekit.config import MergeConfiguration
 from mergekit.options import MergeOptions
 from mergekit.plan import MergePlanner
@@ -40,7 +46,8 @@ def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, 
         configuration.referenced_models()[0].config(trust_remote_code=False),
     )
     planned = {}
-    *tasks, _ = planner.plan_to_disk(out_path="")  # the last would close mergekit's own files
+    # The last would close mergekit's own files. The types of the others are made as it runs.
+    tasks: list[Any] = planner.plan_to_disk(out_path="")[:-1]
     for task in tasks:
         [(model, source)] = task.tensor_task.gather_tensors.weight_info.items()
         checkpoint, piece = by_folder[model.model.path], places[model.model.path].get(source.name)
@@ -61,8 +68,10 @@ def architecture(checkpoint: Checkpoint) -> ModelArchitecture:
     definition = JsonModuleArchDef(
         model_type=checkpoint.family,
         architectures=names,
-        pre_weights=[{"name": name} for name in checkpoint.other_tensors()],
-        layer_templates={"weights": [{"name": name} for name in checkpoint.layer_template()]},
+        pre_weights=[WeightInfo(name=name) for name in checkpoint.other_tensors()],
+        layer_templates=JsonLayerTemplates(
+            weights=[WeightInfo(name=name) for name in checkpoint.layer_template()]
+        ),
         post_weights=[],
         num_layers_config_key=TEXT_LAYERS[checkpoint.family][1],
     )

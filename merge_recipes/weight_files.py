@@ -7,6 +7,7 @@ from collections import defaultdict
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -209,7 +210,7 @@ def distribute(
             os.posix_fadvise(source.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def copy_piece(source: BinaryIO, piece: Piece, target: Target) -> None:
+def copy_piece(source: BufferedReader, piece: Piece, target: Target) -> None:
     """Write a piece of an open file to its target, in the dtype there.
 
     Raises EOFError if the file ends before the piece does.
@@ -225,7 +226,7 @@ def copy_piece(source: BinaryIO, piece: Piece, target: Target) -> None:
         done += len(chunk)
 
 
-def copy_in_kernel(source: BinaryIO, piece: Piece, target: Target) -> int:
+def copy_in_kernel(source: BufferedReader, piece: Piece, target: Target) -> int:
     """Have the system copy the bytes of a piece, which costs less than to read and write them;
     returns how many it did. Not every system and pair of disks can."""
     done = 0

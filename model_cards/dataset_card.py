@@ -173,7 +173,7 @@ def add_configs(data: DatasetCardData, infos: dict[str, DatasetInfo]) -> None:
             config: {
                 **({"default": True} if config == default else {}),
                 "data_files": [
-                    {"split": split, "path": f"{config}/{split}-*"} for split in info.splits
+                    {"split": split, "path": f"{config}/{split}-*"} for split in info.splits or ()
                 ],
             }
             for config, info in infos.items()
@@ -192,7 +192,7 @@ def dataset_card(facts: DatasetFacts, infos: dict[str, DatasetInfo]) -> DatasetC
         source_datasets=["original"],
         task_categories=["image-text-to-text", "visual-question-answering"],
         size_categories=size_category(
-            max(info.splits.total_num_examples for info in infos.values())
+            max(info.splits.total_num_examples for info in infos.values() if info.splits)
         ),
         tags=["materials science", "scientific figures", "cephalo"],
         pretty_name=facts.repo_id.split("/")[1],

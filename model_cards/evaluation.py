@@ -131,7 +131,7 @@ def has_weights_of(folder: Path, name: str, commit: str) -> bool:
         return False
     theirs = {
         file.rfilename: file.lfs.sha256
-        for file in info.siblings
+        for file in info.siblings or ()
         if file.lfs and file.rfilename.endswith(".safetensors")
     }
     paths = {path.name: path for path in folder.glob("*.safetensors")}

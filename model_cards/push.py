@@ -218,7 +218,7 @@ def check_base(api: HfApi, folder: Path) -> None:
     try:
         known = base is None or api.repo_exists(base)
     except httpx2.HTTPError as error:
-        raise refusal(error, api.endpoint, base) from error
+        raise refusal(error, api.endpoint, str(base)) from error
     if not known:
         raise CephaloError(
             f"no model {base} on {api.endpoint} that this token may read, and the adapter "

@@ -82,6 +82,7 @@ def push_folder(
             if revision:
                 api.create_branch(repo_id, repo_type=repo_type, branch=revision, exist_ok=True)
             info = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
+            assert info.sha  # a repository begins with a commit
             if private and not info.private:
                 raise CephaloError(
                     f"{repo_id} exists and is public, but --private was given; choose "

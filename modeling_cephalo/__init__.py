@@ -43,4 +43,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f".{MODULES[name]}", __name__), name)
 
 
-__all__ = ["register", *MODULES]
+__all__ = ["register", *MODULES]  # pyright: ignore[reportUnsupportedDunderAll]  # of a table

@@ -11,6 +11,7 @@ so that importing the package costs nothing.
 """
 
 from functools import cache
+from typing import Any
 
 from transformers import (
     AutoConfig,
@@ -111,7 +112,8 @@ def register_model(
     AutoModel.register(config, headless)
     for auto in WITH_HEAD:
         auto.register(config, model)
-    for table in CAPABILITIES:
+    tables: Any = CAPABILITIES  # whose types list the models of transformers
+    for table in tables:
         table[config.model_type] = model.__name__
     TOKENIZERS[config.model_type] = "TokenizersBackend"
     if issubclass(config, Phi3VConfig):

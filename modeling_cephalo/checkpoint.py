@@ -80,7 +80,7 @@ def check_weights(
             "transformers does not have; save the model again"
         )
     with told(f"cannot load {name_or_folder}"), silent():
-        _, loading = AutoModelForImageTextToText.from_pretrained(
+        pair: Any = AutoModelForImageTextToText.from_pretrained(
             folder,
             config=config,
             device_map="meta",
@@ -90,6 +90,7 @@ def check_weights(
             ignore_mismatched_sizes=True,  # or they would not be named
             trust_remote_code=trust_remote_code,
         )
+    _, loading = pair
     check_loading(str(name_or_folder), loading)
     return folder
 

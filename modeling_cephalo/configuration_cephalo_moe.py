@@ -7,12 +7,17 @@ A mixture has the configuration of its dense family and, in that of its decoder,
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import Idefics2Config, LlavaNextConfig, MistralConfig, PreTrainedConfig
 
 from .configuration_phi3_v import Phi3VConfig
+
+if TYPE_CHECKING:  # what the classes here come before
+    _Config = PreTrainedConfig
+else:
+    _Config = object
 
 # How transformers splits the experts of a decoder over devices, in tensor and in expert parallel.
 EXPERTS_TP_PLAN = {
@@ -20,20 +25,22 @@ EXPERTS_TP_PLAN = {
     "layers.*.mlp.experts.down_proj": "rowwise",
     "layers.*.mlp.experts": "moe_tp_experts",
 }
-EXPERTS_EP_PLAN = {
+EXPERTS_EP_PLAN: Any = {  # declared in another form by transformers, and read in this one
     "layers.*.mlp.experts.gate_up_proj": "grouped_gemm",
     "layers.*.mlp.experts.down_proj": "grouped_gemm",
     "layers.*.mlp.experts": "ep_dispatch_experts",
 }
 
 
-def experts_plan(dense: dict[str, str]) -> dict[str, str]:
+def experts_plan(dense: dict[str, Any] | None) -> dict[str, Any]:
     """The tensor-parallel plan of a dense decoder with experts in the place of its MLPs."""
-    return {name: how for name, how in dense.items() if ".mlp." not in name} | EXPERTS_TP_PLAN
+    return {
+        name: how for name, how in (dense or {}).items() if ".mlp." not in name
+    } | EXPERTS_TP_PLAN
 
 
 @dataclass(kw_only=True)
-class Routing:
+class Routing(_Config):
     """What a decoder with experts has beside the configuration of the dense one.
 
     Each token goes to `num_experts_per_tok` of `num_experts` experts. `routing` says how they are
@@ -70,10 +77,16 @@ class CephaloMoeTextConfig(Routing, MistralConfig):
 
     def to_dict(self) -> dict[str, Any]:
         """As every configuration, with `rope_theta`, for which other programs look here."""
-        return super().to_dict() | {"rope_theta": self.rope_parameters["rope_theta"]}
+        rope = self.rope_parameters
+        assert rope is not None and "rope_theta" in rope
+        return super().to_dict() | {"rope_theta": rope["rope_theta"]}
 
 
-class Mixture:
+# A property, which its descriptor hides from type checkers.
+_IMPLEMENTATION: Any = vars(PreTrainedConfig)["_experts_implementation"]
+
+
+class Mixture(_Config):
     """Comes before the configuration of a family; its code is saved beside the weights."""
 
     model_class = ""
@@ -81,14 +94,14 @@ class Mixture:
 
     @property
     def _experts_implementation(self) -> str | None:
-        return PreTrainedConfig._experts_implementation.fget(self)
+        return _IMPLEMENTATION.fget(self)
 
     @_experts_implementation.setter
     def _experts_implementation(self, value: str | dict | None) -> None:
         """Leave out the vision tower: it has no experts, and its class would refuse."""
         if isinstance(value, str):
             value = {"": value, "text_config": value}
-        PreTrainedConfig._experts_implementation.fset(self, value)
+        _IMPLEMENTATION.fset(self, value)
 
     def to_dict(self) -> dict[str, Any]:
         """As every configuration, with the places of the classes in a saved folder."""
@@ -105,6 +118,9 @@ class Mixture:
 
 class RoutedText(Mixture):
     """Comes before the configuration of a family whose decoder has a configuration of its own."""
+
+    if TYPE_CHECKING:  # what `__post_init__` makes of it
+        text_config: CephaloMoeTextConfig
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.text_config is None or isinstance(self.text_config, dict):
@@ -187,7 +203,7 @@ def without_dtype(keys: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class Published:
+class Published(_Config):
     """Comes before the configuration of a family that reads config.json of a published mixture."""
 
     _auto_class = None  # read by this package only

@@ -1,6 +1,6 @@
 """Configuration of `phi3_v`, Phi-3-vision, in the published form of config.json."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import CLIPVisionConfig, Phi3Config
@@ -61,16 +61,25 @@ class Phi3VConfig(Phi3Config):
     max_position_embeddings: int = 131072
     sliding_window: int | None = 131072
     image_token_id: int = 32044
-    img_processor: dict[str, Any] | None = None
-    embd_layer: dict[str, Any] | None = None
-    vision_config: dict | CLIPVisionConfig | None = None
+    if TYPE_CHECKING:  # what `__post_init__` makes of them, and what it takes besides
+        img_processor: dict[str, Any] = {}
+        embd_layer: dict[str, Any] = {}
+        vision_config: CLIPVisionConfig = CLIPVisionConfig()
+
+        def __init__(self, **kwargs: Any) -> None: ...
+    else:
+        img_processor: dict[str, Any] | None = None
+        embd_layer: dict[str, Any] | None = None
+        vision_config: dict | CLIPVisionConfig | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.img_processor = self.img_processor or dict(IMG_PROCESSOR)
         self.embd_layer = self.embd_layer or dict(EMBD_LAYER)
         super().__post_init__(**kwargs)
 
-    def convert_rope_params_to_dict(self, **kwargs: Any) -> dict[str, Any]:
+    def convert_rope_params_to_dict(  # pyright: ignore[reportIncompatibleMethodOverride]  # as called
+        self, **kwargs: Any
+    ) -> dict[str, Any]:
         """Translate the published `rope_scaling` of type "su" into transformers' "longrope".
 
         The two are the same: factors divide the inverse frequencies, cos and sin are scaled by
@@ -119,7 +128,9 @@ class Phi3VConfig(Phi3Config):
     @property
     def tile_tokens(self) -> int:
         """Tokens along one edge of a tile: two by two patches become one token."""
-        return self.vision_config.image_size // self.vision_config.patch_size // 2
+        image_size, patch_size = self.vision_config.image_size, self.vision_config.patch_size
+        assert isinstance(image_size, int) and isinstance(patch_size, int)
+        return image_size // patch_size // 2
 
     def check_vision(self) -> None:
         """Raise ValueError if the parts of the image path do not fit each other."""

@@ -1,5 +1,7 @@
 """The experts of a mixture and what sends tokens to them, in the place of a decoder's MLPs."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -31,7 +33,11 @@ IMPLEMENTATIONS = ExpertsInterface()
 IMPLEMENTATIONS[BY_DEVICE] = by_device  # here only, not for other models
 
 
-@use_experts_implementation(experts_interface=IMPLEMENTATIONS)
+# Declared to return a module, and not the class.
+implemented: Any = use_experts_implementation(experts_interface=IMPLEMENTATIONS)
+
+
+@implemented
 class CephaloMoeExperts(nn.Module):
     """The MLPs of all experts: `gate_up_proj` [experts, 2 inner, hidden], gate first, and
     `down_proj` [experts, hidden, inner]."""
@@ -84,7 +90,8 @@ class CephaloMoeExperts(nn.Module):
     def mlp(self, expert: int, hidden_states: torch.Tensor) -> torch.Tensor:
         """[tokens, hidden] through one expert to the same."""
         gate_up = functional.linear(hidden_states, self.gate_up_proj[expert])
-        return functional.linear(self._apply_gate(gate_up), self.down_proj[expert])
+        gate: Any = self._apply_gate  # of the decorator
+        return functional.linear(gate(gate_up), self.down_proj[expert])
 
 
 class CephaloMoeRouter(nn.Module):

@@ -1,5 +1,7 @@
 """Images to embeddings for `phi3_v`: a CLIP tower, a layout of its patches and a projection."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import CLIPVisionModel
@@ -22,6 +24,7 @@ class Phi3VImageEmbedding(nn.Module):
             config.vision_config.hidden_size,
             config.hidden_size,
         )
+        assert isinstance(config.vision_config.image_size, int)
         self.tile_size = config.vision_config.image_size
         self.side = config.tile_tokens
         self.use_hd_transform = layer.get("use_hd_transform", False)
@@ -150,7 +153,7 @@ class Phi3VImageEmbedding(nn.Module):
 
     def encode_tiles(self, tiles: torch.Tensor) -> torch.Tensor:
         """CLIP's patch features [tiles, patches, width] of an inner layer, class token dropped."""
-        clip = self.img_processor["vision_model"]
+        clip: Any = self.img_processor["vision_model"]
         hidden = clip.pre_layrnorm(clip.embeddings(tiles))
         for layer in clip.encoder.layers[: self.clip_layers]:
             hidden = layer(hidden, attention_mask=None)

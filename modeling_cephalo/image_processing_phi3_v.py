@@ -6,7 +6,7 @@ batches by torch on any device, with the same result; neither needs torchvision.
 """
 
 import math
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ class Phi3VImageProcessor(PilBackend):
     def __init__(self, **kwargs: Unpack[Phi3VImageProcessorKwargs]) -> None:
         super().__init__(**kwargs)
 
-    def _validate_preprocess_kwargs(self, **kwargs: object) -> None:
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
         """Raise ValueError for options that cannot be followed."""
         for switch, names in {
             "do_resize": ["resample"],
@@ -92,13 +92,13 @@ class Phi3VImageProcessor(PilBackend):
         if kwargs["num_crops"] < 1:
             raise ValueError(f"num_crops is {kwargs['num_crops']}; an image needs one tile")
 
-    def process_image(
+    def process_image(  # pyright: ignore[reportIncompatibleMethodOverride]  # more than pixels
         self,
         image: ImageInput,
         do_convert_rgb: bool | None = None,
         input_data_format: str | ChannelDimension | None = None,
         device: str | torch.device | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> tuple[Image.Image | torch.Tensor, bool]:
         """One image of any kind as an RGB picture, on a device as uint8 [3, height, width], and
         whether its values went from 0 to 1.
@@ -122,7 +122,7 @@ class Phi3VImageProcessor(PilBackend):
             return image.to(device), unit
         return Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy()), unit
 
-    def _preprocess(
+    def _preprocess(  # pyright: ignore[reportIncompatibleMethodOverride]  # as each of its kind
         self,
         images: list[tuple[Image.Image | torch.Tensor, bool]],
         num_img_tokens: int,
@@ -133,7 +133,7 @@ class Phi3VImageProcessor(PilBackend):
         image_mean: tuple[float, ...],
         image_std: tuple[float, ...],
         return_tensors: str | TensorType | None = None,
-        **kwargs: object,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Tiles of all images.
 
@@ -168,7 +168,9 @@ class Phi3VImageProcessor(PilBackend):
         data = {
             "pixel_values": pixels,
             "image_sizes": [[rows * tile_size, columns * tile_size] for rows, columns in grids],
-            "num_img_tokens": [count_tokens(*grid, num_img_tokens) for grid in grids],
+            "num_img_tokens": [
+                count_tokens(rows, columns, num_img_tokens) for rows, columns in grids
+            ],
         }
         return BatchFeature(data=data, tensor_type=return_tensors)
 
@@ -202,7 +204,10 @@ def channels_first(
     Transparency is left out, as in the published image processor. Raises ValueError for others.
     """
     if data_format is None:
-        data_format = infer_channel_dimension_format(image, num_channels=(1, 3, 4))
+        data_format = infer_channel_dimension_format(
+            image,  # pyright: ignore[reportArgumentType]  # only its shape is looked at
+            num_channels=(1, 3, 4),
+        )
     if data_format == ChannelDimension.LAST:
         image = image.permute(2, 0, 1)
     channels = len(image)
@@ -256,7 +261,7 @@ def tile_grid(
         return (width, height), (rows, columns)
     if width < height:
         scaled, grid = tile_grid(height, width, num_crops, tile_size)
-        return scaled[::-1], grid[::-1]
+        return (scaled[1], scaled[0]), (grid[1], grid[0])
     ratio = width / height
     scale = 1
     while (scale + 1) * math.ceil((scale + 1) / ratio) <= num_crops:
@@ -281,15 +286,17 @@ def fit_all(
     options = {"num_crops": num_crops, "tile_size": tile_size, "do_resize": do_resize}
     fitted: dict[int, torch.Tensor] = {}
     alike: dict[tuple[int, ...], list[int]] = {}
+    tensors: dict[int, torch.Tensor] = {}
     for index, image in enumerate(images):
         if isinstance(image, Image.Image):
             picture = fit_to_tiles(image, **options, resample=resample)
             fitted[index] = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
         else:
+            tensors[index] = image
             alike.setdefault(tuple(image.shape), []).append(index)
     for (_, height, width), own in alike.items():
         (new_width, new_height), grid = tile_grid(width, height, **options)
-        batch = torch.stack([images[index] for index in own])
+        batch = torch.stack([tensors[index] for index in own])
         if width < height:  # scaled lying down: PIL rounds between the two axes
             lying = resize_as_pil(batch.transpose(2, 3), new_width, new_height, resample)
             batch = lying.transpose(2, 3)
@@ -313,7 +320,7 @@ def fit_to_tiles(
     scaled, (rows, columns) = tile_grid(*image.size, num_crops, tile_size, do_resize)
     if image.width < image.height:  # scaled lying down: PIL rounds between the two axes
         turn = Image.Transpose.TRANSPOSE
-        picture = image.transpose(turn).resize(scaled[::-1], resample).transpose(turn)
+        picture = image.transpose(turn).resize((scaled[1], scaled[0]), resample).transpose(turn)
     else:
         picture = image.resize(scaled, resample)
     tiles = Image.new("RGB", (columns * tile_size, rows * tile_size), "white")

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -39,6 +39,11 @@ from .configuration_cephalo_moe import (
 from .experts_cephalo_moe import BY_DEVICE, CephaloMoeExperts, CephaloMoeMLP, CephaloMoeRouter
 from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
 
+if TYPE_CHECKING:  # what the classes here come before
+    _Model = PreTrainedModel
+else:
+    _Model = object
+
 # Decoders
 
 
@@ -50,7 +55,7 @@ class RouterLogits:
     layers: tuple[torch.Tensor, ...] = ()
 
 
-class WithExperts:
+class WithExperts(_Model):
     """Comes before a family's class, whose answer to this question would be inherited: no."""
 
     @classmethod
@@ -74,7 +79,8 @@ class RoutedDecoder(WithExperts):
 
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
-        for layer in self.layers:
+        layers: Any = self.layers
+        for layer in layers:
             layer.mlp = CephaloMoeMLP(config)
         self.post_init()
 
@@ -107,7 +113,7 @@ def filling(forward: Callable) -> Callable:
 class CephaloMoeTextModel(RoutedDecoder, MistralModel):
     config: CephaloMoeTextConfig
     _can_record_outputs = {  # noqa: RUF012
-        **MistralPreTrainedModel._can_record_outputs,
+        **(MistralPreTrainedModel._can_record_outputs or {}),
         "router_logits": OutputRecorder(CephaloMoeRouter, index=0),
     }
     forward = filling(MistralModel.forward)
@@ -116,7 +122,7 @@ class CephaloMoeTextModel(RoutedDecoder, MistralModel):
 class CephaloMoePhi3VModel(RoutedDecoder, Phi3VModel):
     config: CephaloMoePhi3VConfig
     _can_record_outputs = {  # noqa: RUF012
-        **Phi3PreTrainedModel._can_record_outputs,
+        **(Phi3PreTrainedModel._can_record_outputs or {}),
         "router_logits": OutputRecorder(CephaloMoeRouter, index=0),
     }
     forward = filling(Phi3VModel.forward)
@@ -166,7 +172,8 @@ class RoutedGeneration(WithExperts, LoadsWhole):
     @property
     def routers(self) -> list[CephaloMoeRouter]:
         """The router of each layer, in order."""
-        return [layer.mlp.gate for layer in self.get_decoder().layers]
+        decoder: Any = self.get_decoder()
+        return [layer.mlp.gate for layer in decoder.layers]
 
 
 def balanced(forward: Callable) -> Callable:
@@ -194,15 +201,14 @@ def balanced(forward: Callable) -> Callable:
         outputs = dict(forward(self, **kwargs, return_dict=True))
         if wanted or balance:
             outputs["aux_loss"] = load_balancing_loss_func(
-                found.layers,
+                found.layers,  # pyright: ignore[reportArgumentType]  # one of each layer
                 text.num_experts,
                 text.num_experts_per_tok,
                 mask_of_last(kwargs.get("attention_mask"), len(found.layers[0])),
             )
         if balance:
-            weight = text.router_aux_loss_coef * batch_share(
-                labels, kwargs.get("num_items_in_batch")
-            )
+            share = batch_share(kwargs["labels"], kwargs.get("num_items_in_batch"))
+            weight = text.router_aux_loss_coef * share
             outputs["loss"] = outputs["loss"] + weight * outputs["aux_loss"]
         if wanted:
             outputs["router_logits"] = found.layers

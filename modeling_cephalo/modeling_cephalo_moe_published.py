@@ -48,7 +48,7 @@ class Idefics2MoeForCausalLM(CephaloMoeIdefics2ForConditionalGeneration):
 class TakeUsedHead(ConversionOps):
     """Of the two heads in the files, the one of the dense model."""
 
-    def convert(
+    def convert(  # pyright: ignore[reportIncompatibleMethodOverride]  # as transformers' own do
         self, input_dict: dict[str, Any], target_patterns: list[str], **kwargs: Any
     ) -> dict[str, Any]:
         """The head by its name in the model; that of the first pattern, if it is there."""

@@ -6,7 +6,7 @@ their place (arXiv 2106.14881) see it early. All else is Idefics2: configuration
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -20,6 +20,9 @@ from transformers import (
 from transformers import initialization as init
 from transformers.models.idefics2.configuration_idefics2 import Idefics2VisionConfig
 from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
+
+if TYPE_CHECKING:
+    from transformers import MistralConfig
 
 GROUPS = 8  # of channels that are normalised together
 # Where the classes are in a saved folder, for `trust_remote_code=True` without this package.
@@ -44,12 +47,18 @@ class CephaloStemConfig(Idefics2Config):
 
     model_type = "cephalo_stem"
 
-    stem_channels: list[int] | tuple[int, ...] | None = None
+    if TYPE_CHECKING:  # what `__post_init__` makes of them
+        stem_channels: list[int] | tuple[int, ...] = ()
+        text_config: MistralConfig = MistralConfig()
+        vision_config: Idefics2VisionConfig = Idefics2VisionConfig()
+    else:
+        stem_channels: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
         if self.stem_channels is None:
             vision = self.vision_config
+            assert isinstance(vision.patch_size, int)
             halvings = vision.patch_size.bit_length() - 1
             self.stem_channels = [vision.hidden_size >> n for n in reversed(range(halvings))]
 
@@ -61,7 +70,9 @@ class CephaloStemConfig(Idefics2Config):
         """What config.json holds, with the decoder's `rope_theta`, for which other programs look
         there."""
         output = super().to_diff_dict()
-        output["text_config"]["rope_theta"] = self.text_config.rope_parameters["rope_theta"]
+        rope = self.text_config.rope_parameters
+        assert rope is not None and "rope_theta" in rope
+        output["text_config"]["rope_theta"] = rope["rope_theta"]
         return output
 
     def validate_architecture(self) -> None:
@@ -104,7 +115,8 @@ class CephaloStemVisionTransformer(Idefics2VisionTransformer):
     def __init__(self, config: Idefics2VisionConfig, channels: Sequence[int]) -> None:
         super().__init__(config)
         pairs = pairwise((config.num_channels, *channels))
-        self.embeddings.patch_embedding = nn.Sequential(*(StemBlock(*pair) for pair in pairs))
+        stem = nn.Sequential(*(StemBlock(*pair) for pair in pairs))
+        self.embeddings.register_module("patch_embedding", stem)
         self.post_init()
 
     @torch.no_grad()

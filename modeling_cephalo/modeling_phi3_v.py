@@ -12,18 +12,19 @@ set. A prompt is one forward, so it gets the set for its length. While generatin
 new tokens get the long set and the keys in the cache stay as they are, as in the published code.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from transformers import (
     Cache,
-    GenerationMixin,
     Phi3ForCausalLM,
     Phi3Model,
     Phi3PreTrainedModel,
+    PreTrainedModel,
 )
 from transformers import initialization as init
+from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import (
     BaseModelOutputWithPast,
     BaseModelOutputWithPooling,
@@ -36,13 +37,18 @@ from transformers.utils.import_utils import torch_compilable_check
 from .configuration_phi3_v import Phi3VConfig
 from .image_embedding_phi3_v import Phi3VImageEmbedding
 
+if TYPE_CHECKING:  # what `LoadsWhole` comes before
+    _Model = PreTrainedModel
+else:
+    _Model = object
+
 # The arguments of `forward` that hold images.
 IMAGES = ("pixel_values", "image_sizes", "mm_encoder_outputs")
 
 
 class Phi3VPreTrainedModel(Phi3PreTrainedModel):
     config: Phi3VConfig
-    input_modalities = ("image", "text")
+    input_modalities = ("image", "text")  # pyright: ignore[reportAssignmentType]  # read as a list
     _no_split_modules = ["Phi3DecoderLayer", "Phi3VImageEmbedding"]  # noqa: RUF012
     # The published code keeps a second name for the token embeddings.
     _keys_to_ignore_on_load_unexpected = [r"vision_embed_tokens\.wte\."]  # noqa: RUF012
@@ -63,7 +69,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         self.vision_embed_tokens = Phi3VImageEmbedding(config)
         self.post_init()
 
-    def forward(
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  # images come second
         self,
         input_ids: torch.LongTensor | None = None,
         pixel_values: torch.Tensor | None = None,
@@ -73,7 +79,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[TransformersKwargs],  # pyright: ignore[reportGeneralTypeIssues]  # as all have
     ) -> BaseModelOutputWithPast:
         """As `Phi3VForCausalLM.forward`, without the head."""
         if (input_ids is None) == (inputs_embeds is None):
@@ -86,13 +92,14 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
                 input_ids, inputs_embeds, pixel_values, image_sizes, encoded
             )
         elif inputs_embeds is None:
+            assert input_ids is not None
             inputs_embeds = self.embed_text(input_ids)
         return super().forward(
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            **kwargs,
+            **kwargs,  # pyright: ignore[reportCallIssue]  # names that all arguments may have
         )
 
     @can_return_tuple
@@ -109,7 +116,8 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         `last_hidden_state`: CLIP's last layer is not run for images alone.
         """
         features, counts = self.vision_embed_tokens(pixel_values, image_sizes)
-        outputs = BaseModelOutputWithPooling(pooler_output=list(features.split(counts.tolist())))
+        split: Any = list(features.split(counts.tolist()))  # no tensor: they differ in length
+        outputs = BaseModelOutputWithPooling(pooler_output=split)
         asked = ("output_hidden_states", "output_attentions")
         if any(kwargs.get(name, getattr(self.config.vision_config, name)) for name in asked):
             tower = self.vision_embed_tokens.tower_outputs(pixel_values, image_sizes, **kwargs)
@@ -133,6 +141,7 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         Raises ValueError if tags are out of order, or positions and features do not fit.
         """
         if input_ids is None:
+            assert inputs_embeds is not None
             token = torch.tensor(self.config.image_token_id, device=inputs_embeds.device)
             mask = (inputs_embeds == self.embed_tokens(token)).all(-1)
         else:
@@ -164,26 +173,30 @@ class Phi3VModel(Phi3VPreTrainedModel, Phi3Model):
         """
         mask = self.get_placeholder_mask(input_ids, inputs_embeds)
         if inputs_embeds is None:
-            inputs_embeds = self.embed_tokens(input_ids.masked_fill(mask, 0))
+            assert input_ids is not None
+            embedded: torch.Tensor = self.embed_tokens(input_ids.masked_fill(mask, 0))
+        else:
+            embedded = inputs_embeds
         # The image token at each position, counted over the batch; text goes with the last.
         numbers = (mask.flatten().cumsum(0) - 1).clamp(min=0)
         if encoded is None:
             features, counts = self.vision_embed_tokens(pixel_values, image_sizes, numbers)
             check_places(mask, counts.sum())
         else:
+            assert encoded.pooler_output is not None
             features = torch.cat(list(encoded.pooler_output))
             check_places(mask, len(features))
             features = features[numbers.to(features.device)]
-        features = features.to(inputs_embeds.device, inputs_embeds.dtype).view_as(inputs_embeds)
-        return torch.where(mask[..., None].to(features.device), features, inputs_embeds)
+        features = features.to(embedded.device, embedded.dtype).view_as(embedded)
+        return torch.where(mask[..., None].to(features.device), features, embedded)
 
 
-def is_image_token(input_ids: torch.LongTensor, image_token_id: int) -> torch.Tensor:
+def is_image_token(input_ids: torch.Tensor, image_token_id: int) -> torch.Tensor:
     """Whether an id is the image token or a published tag, minus the number of an image."""
     return (input_ids < 0) | (input_ids == image_token_id)
 
 
-def check_order(input_ids: torch.LongTensor) -> None:
+def check_order(input_ids: torch.Tensor) -> None:
     """Raise ValueError if tags, negative ids, count down in a row: images are attached in list
     order, whatever their tags say."""
     tags = input_ids.clamp(max=0).neg()
@@ -207,7 +220,7 @@ def check_places(mask: torch.Tensor, tokens: int | torch.Tensor) -> None:
     )
 
 
-class LoadsWhole:
+class LoadsWhole(_Model):
     """Comes before a model's other bases and refuses checkpoints that do not fit it."""
 
     @classmethod
@@ -222,7 +235,8 @@ class LoadsWhole:
 
         Raises ValueError that names the parameters that the checkpoint lacks or has too many.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        pair: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = pair
         told = partial or output_loading_info
         for kind in () if told else ("missing_keys", "unexpected_keys"):
             if names := sorted(info[kind]):
@@ -243,7 +257,7 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    def forward(
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  # images come second
         self,
         input_ids: torch.LongTensor | None = None,
         pixel_values: torch.Tensor | None = None,
@@ -252,11 +266,11 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         position_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        labels: torch.LongTensor | None = None,
+        labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[TransformersKwargs],  # pyright: ignore[reportGeneralTypeIssues]  # as all have
     ) -> CausalLMOutputWithPast:
         """Predict the next tokens.
 
@@ -278,17 +292,17 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
             labels = labels.masked_fill(labels < 0, -100)
         return super().forward(
             input_ids=input_ids,
-            pixel_values=pixel_values,
-            image_sizes=image_sizes,
+            pixel_values=pixel_values,  # pyright: ignore[reportCallIssue]  # goes on to Phi3VModel
+            image_sizes=image_sizes,  # pyright: ignore[reportCallIssue]
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            labels=labels,
+            labels=labels,  # pyright: ignore[reportArgumentType]  # any integers
             use_cache=use_cache,
             logits_to_keep=logits_to_keep,
-            mm_encoder_outputs=mm_encoder_outputs,
-            **kwargs,
+            mm_encoder_outputs=mm_encoder_outputs,  # pyright: ignore[reportCallIssue]
+            **kwargs,  # pyright: ignore[reportCallIssue]  # names that all arguments may have
         )
 
     def get_image_features(
@@ -301,7 +315,9 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         return self.model.get_image_features(pixel_values, image_sizes, **kwargs)
 
     # Phi-3's own runs over the whole prompt again at the RoPE switch.
-    prepare_inputs_for_generation = GenerationMixin.prepare_inputs_for_generation
+    prepare_inputs_for_generation = (
+        GenerationMixin.prepare_inputs_for_generation  # pyright: ignore[reportAttributeAccessIssue]  # its `self` is a protocol
+    )
 
     def _prepare_model_inputs(
         self,
@@ -314,9 +330,9 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
         Streamers, logits processors and transformers' own handling of images then need to know
         nothing of negative ids. Images that a kept cache has already seen are left out.
         """
-        inputs, name, model_kwargs = super()._prepare_model_inputs(
-            inputs, bos_token_id, model_kwargs
-        )
+        prepare: Any = super()._prepare_model_inputs  # pyright: ignore[reportAttributeAccessIssue]  # its `self` is a protocol
+        inputs, name, model_kwargs = prepare(inputs, bos_token_id, model_kwargs)
+        assert inputs is not None
         if name != "input_ids":
             return inputs, name, model_kwargs
         check_order(inputs)
@@ -356,7 +372,7 @@ class Phi3VForCausalLM(LoadsWhole, Phi3VPreTrainedModel, Phi3ForCausalLM):
             return {}
         if encoded is not None:
             features = [encoded.pooler_output[index] for index in new.tolist()]
-            encoded = BaseModelOutputWithPooling(pooler_output=features)
+            encoded = BaseModelOutputWithPooling(pooler_output=features)  # pyright: ignore[reportArgumentType]  # a list
             return {"mm_encoder_outputs": {"image": encoded}}
         return {name: tensor[new.to(tensor.device)] for name, tensor in images.items()}
 

@@ -1,7 +1,7 @@
 """Prompts and images to what `phi3_v` reads, with the ids of the published processor."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os.path import isfile
 from pathlib import Path
 from typing import Any, TypedDict
@@ -88,7 +88,10 @@ class Phi3VProcessorKwargs(ProcessingKwargs, total=False):
     text_kwargs: Phi3VTextKwargs
     images_kwargs: Phi3VImageProcessorKwargs
     # Here and not in the processor, where transformers 5.20 does not look.
-    _defaults = {"text_kwargs": {"padding_side": "left"}}  # noqa: RUF012
+    _defaults = {"text_kwargs": {"padding_side": "left"}}  # noqa: RUF012  # pyright: ignore[reportGeneralTypeIssues]
+
+
+OPTIONS: Any = Phi3VProcessorKwargs  # of which transformers' annotations ask for an instance
 
 
 class Phi3VProcessor(ProcessorMixin):
@@ -119,7 +122,7 @@ class Phi3VProcessor(ProcessorMixin):
         """The tags of the first images of a prompt, under the published name."""
         return [f"<|image_{number}|>" for number in range(1, MOST_IMAGES + 1)]
 
-    def __call__(
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]  # text may come first
         self,
         images: ImageInput | None = None,
         text: str | Sequence[str] | None = None,
@@ -147,12 +150,15 @@ class Phi3VProcessor(ProcessorMixin):
         if any(kwargs.pop(other, None) is not None for other in ("videos", "audio")):
             raise ValueError("phi3_v reads text and images only")
         if is_text(images) and not is_text(text):
-            images, text = text, images
+            swapped: Any = text, images
+            images, text = swapped
         if images is None and text is None:
             raise ValueError("give text, images or both")
         check_options(kwargs)
-        options = self._merge_kwargs(Phi3VProcessorKwargs, self.tokenizer_defaults(), **kwargs)
-        texts = [text] if isinstance(text, str) else text
+        options = self._merge_kwargs(OPTIONS, self.tokenizer_defaults(), **kwargs)
+        texts = [text] if isinstance(text, str) else list(text or ())
+        numbered: list[list[int]] = []
+        rows: list[list[Any]] = []
         if text is not None:
             numbered = [number_tags(one) for one in texts]
             rows = self.images_of_rows(images, numbered, single=isinstance(text, str))
@@ -177,9 +183,7 @@ class Phi3VProcessor(ProcessorMixin):
         """Of the tokenizer, but for the side it pads on: nothing can be generated after padding."""
         return {k: v for k, v in self.tokenizer.init_kwargs.items() if k != "padding_side"}
 
-    def images_of_rows(
-        self, images: ImageInput | None, tags: list[list[int]], single: bool
-    ) -> list[list[Any]]:
+    def images_of_rows(self, images: Any, tags: list[list[int]], single: bool) -> list[list[Any]]:
         """The images of each prompt. Raises ValueError if a flat list has another number."""
         if images is None or (isinstance(images, list | tuple) and not len(images)):
             return [[] for _ in tags]
@@ -282,7 +286,7 @@ class Phi3VProcessor(ProcessorMixin):
         """The tokens of images of (height, width) pixels, for servers that plan with them."""
         if image_sizes is None:
             return MultiModalData()
-        options = self._merge_kwargs(Phi3VProcessorKwargs, **kwargs)["images_kwargs"]
+        options = self._merge_kwargs(OPTIONS, **kwargs)["images_kwargs"]
         count = self.image_processor.calc_num_image_tokens_from_image_size
         tokens = [count(width, height, **options) for height, width in image_sizes]
         return MultiModalData(num_image_tokens=tokens, num_image_patches=[1] * len(tokens))
@@ -335,7 +339,7 @@ def check_tags(tags: list[int], images: int) -> None:
         )
 
 
-def check_options(given: dict[str, Any]) -> None:
+def check_options(given: Mapping[str, Any]) -> None:
     """Raise TypeError for options that would not be followed."""
     known = {
         "text_kwargs": set(Phi3VTextKwargs.__annotations__),

@@ -1,6 +1,7 @@
 """PIL's resampling of 8-bit images in torch: batched, on any device, the same bits."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from PIL import Image
@@ -24,7 +25,10 @@ def cubic(x: float) -> float:
 
 
 # Each filter and how far it reaches, in pixels of the smaller of the two images.
-FILTERS = {Image.Resampling.BILINEAR: (triangle, 1.0), Image.Resampling.BICUBIC: (cubic, 2.0)}
+FILTERS: dict[int, tuple[Callable[[float], float], float]] = {
+    Image.Resampling.BILINEAR: (triangle, 1.0),
+    Image.Resampling.BICUBIC: (cubic, 2.0),
+}
 
 
 def resize_as_pil(images: torch.Tensor, height: int, width: int, resample: int) -> torch.Tensor:

@@ -63,10 +63,17 @@ def make_tiny_idefics2(folder: Path, texts: Iterable[str], seed: int = 0, layers
     processor.save_pretrained(folder)
 
 
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of one token."""
+    number = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(number, int)
+    return number
+
+
 def tiny_idefics2_config(tokenizer: PreTrainedTokenizerFast, layers: int = 2) -> Idefics2Config:
     """Idefics2 at a hidden size of 128, with `layers` decoder and two vision layers."""
     return Idefics2Config(
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_id=token_id(tokenizer, "<image>"),
         text_config={
             "model_type": "mistral",
             "vocab_size": len(tokenizer),

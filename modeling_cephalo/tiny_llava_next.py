@@ -15,7 +15,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import (
 )
 
 from .checkpoint import keep_rope_theta
-from .tiny import train_bpe, weights_of
+from .tiny import token_id, train_bpe, weights_of
 
 EDGE, PATCH = 56, 14  # pixels
 GRIDS = [[56, 112], [112, 56], [112, 112]]
@@ -55,7 +55,7 @@ def make_tiny_llava_next(folder: Path, texts: Iterable[str], seed: int = 0) -> N
 def tiny_llava_next_config(tokenizer: PreTrainedTokenizerFast) -> LlavaNextConfig:
     """LLaVA-NeXT at a hidden size of 128, with two Mistral and three CLIP layers."""
     return LlavaNextConfig(
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=token_id(tokenizer, "<image>"),
         image_grid_pinpoints=GRIDS,
         text_config={
             "model_type": "mistral",

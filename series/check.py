@@ -1,6 +1,6 @@
 """A row at scale `check`: the real configuration, with shapes and names and no weights."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.table import Row, train_settings
@@ -12,8 +12,11 @@ from modeling_cephalo.published import (
     phi3_vision_128k,
 )
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
-def real_config(row: Row) -> Any:
+
+def real_config(row: Row) -> "PreTrainedConfig":
     """The configuration of the published model."""
     if row.family == "idefics2":
         config = idefics2_8b(row.layers)

@@ -48,6 +48,7 @@ class Row(BaseModel):
 
 def train_settings(row: Row) -> dict[str, Any]:
     """The train config of `row`, which must have one."""
+    assert row.config is not None
     text = resources.files("cephalo.train").joinpath("configs", row.config).read_text("utf-8")
     return yaml.safe_load(text)
 

@@ -48,6 +48,13 @@ def test_values_of_training(words, message):
         parsed(*words.split())
 
 
+def test_a_run_without_a_model(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("dataset_name: rows\noutput_dir: unused\n", encoding="utf-8")
+    with pytest.raises(CephaloError, match="no model; set model_name_or_path in the config"):
+        parse_arguments(config, [])
+
+
 def test_the_help_lists_shipped_configs_and_fields_that_there_are(capsys):
     main(["train", "--help"])
     said = capsys.readouterr().out

@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,7 @@ import pytest
 from cephalo.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-SETUP = ConfigParser()
-SETUP.read(ROOT / "setup.cfg")
-FOLDERS = [line.split(" = ")[1] for line in SETUP["options"]["package_dir"].split("\n") if line]
-ROOMS = [folder for folder in FOLDERS if "/" not in folder]
+ROOMS = sorted(link.resolve().name for link in (ROOT / "src").rglob("*") if link.is_symlink())
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 IGNORED = shutil.ignore_patterns("__pycache__")
 LOADED_BY_PATH = {"metrics", "tasks"}  # of eval, by evaluate and lm-eval, and no modules
@@ -116,21 +113,62 @@ def test_no_module_is_named_after_a_library():
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from a copy of what is tracked, so that no build folder is left here."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in tracked_files():
-        target = source / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
+    copy_repository(source)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", out, source], check=True)
     [path] = out.glob("*.whl")
     return path
 
 
+def copy_repository(to: Path) -> None:
+    """Copy what is tracked, links as links."""
+    for name in tracked_files():
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, to / name, follow_symlinks=False)
+
+
 def tracked_files() -> list[str]:
     listing = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    return [name for name in listing.stdout.splitlines() if (ROOT / name).is_file()]
+    names = listing.stdout.splitlines()
+    return [name for name in names if (ROOT / name).is_file() or (ROOT / name).is_symlink()]
+
+
+def test_src_links_every_import_name_to_its_folder():
+    links = {path for path in (ROOT / "src").rglob("*") if path.is_symlink()}
+    expected = {ROOT / "src" / import_name(room).replace(".", "/"): room for room in ROOMS}
+    assert links == expected.keys()
+    for link, room in expected.items():
+        assert not link.readlink().is_absolute()
+        assert link.resolve() == (ROOT / room).resolve()
+
+
+def test_every_room_is_type_checked():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pyright"]
+    assert sorted(settings["include"]) == sorted(
+        f"src/{import_name(room).replace('.', '/')}" for room in ROOMS
+    )
+    for ignored in settings["ignore"]:
+        assert (ROOT / ignored).is_file(), f"{ignored} is listed in pyproject.toml and not there"
+
+
+def test_editable_install_is_a_path_that_static_tools_follow(tmp_path):
+    """A `.pth` of one folder: no finder hook, and files added later are found."""
+    source = tmp_path / "source"
+    copy_repository(source)
+    code = "import sys; from setuptools.build_meta import build_editable as b; b(sys.argv[1])"
+    command = [sys.executable, "-c", code, tmp_path]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        [path] = names
+        assert path.endswith(".pth")
+        folder = Path(archive.read(path).decode().strip())
+    assert folder.samefile(source / "src")
+    (source / "hub" / "added_later.py").write_text("VALUE = 1\n", encoding="utf-8")
+    assert (folder / "cephalo" / "hub" / "added_later.py").is_file()
 
 
 def test_wheel_holds_every_file_of_every_room(wheel):

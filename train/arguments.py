@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 from trl import ModelConfig, ScriptArguments, SFTConfig, TrlParser
@@ -14,6 +15,9 @@ from cephalo.train.values import check_values
 @dataclass
 class CephaloArguments(ScriptArguments):
     """Data, parts and names of one training stage."""
+
+    if TYPE_CHECKING:
+        dataset_name: str = ""  # or a run is refused
 
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the dataset."}
@@ -94,24 +98,40 @@ class CephaloArguments(ScriptArguments):
                 raise ValueError(f"{name} {limit}: give a number above 0, or null for no limit")
 
 
+if TYPE_CHECKING:
+
+    class TrainingSettings(SFTConfig):
+        """With a folder, which transformers fills in, and a repository: where a model is pushed,
+        its name was checked."""
+
+        output_dir: str
+        hub_model_id: str
+
+    class BaseSettings(ModelConfig):
+        """With a model, without which a run is refused."""
+
+        model_name_or_path: str
+
+
 def parse_arguments(
     config: Path, overrides: list[str]
-) -> tuple[CephaloArguments, SFTConfig, ModelConfig]:
+) -> tuple[CephaloArguments, "TrainingSettings", "BaseSettings"]:
     """The arguments of a YAML file, overridden by --field VALUE.
 
     Raises CephaloError for a file that is not a YAML mapping and for an unknown or wrong field.
     """
 
     class Parser(TrlParser):
-        def error(self, message: str) -> None:
+        def error(self, message: str) -> NoReturn:
             raise CephaloError(f"{config}: {message}")
 
-    parser = Parser((CephaloArguments, SFTConfig, ModelConfig), prog="cephalo train")
+    kinds: Any = (CephaloArguments, SFTConfig, ModelConfig)  # trl wants its own name for them
+    parser = Parser(kinds, prog="cephalo train")
     options = {option for action in parser._actions for option in action.option_strings}
     known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
     check_keys(config, overrides, known)
     try:
-        parsed = parser.parse_args_and_config(["--config", str(config), *overrides])
+        parsed: Any = parser.parse_args_and_config(["--config", str(config), *overrides])
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise CephaloError(f"{config}: {error}") from error
     check_values(*parsed[1:])

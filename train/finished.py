@@ -3,25 +3,33 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import write_whole
 from cephalo.cli.json_files import parse_object, read_object
+
+if TYPE_CHECKING:
+    from transformers import TrainerState
+
+    from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
+
 
 # Where a model is kept and sent, how fast it is read and what is told meanwhile: not what it is.
 IMMATERIAL = ("output_dir", "hub_", "push_", "logging_", "log_", "report_to", "run_name")
 IMMATERIAL += ("dataloader_", "disable_tqdm", "project", "trackio", "epoch_models", "feature_cache")
 
 
-def settings_of(script_args: Any, training_args: Any, model_args: Any) -> dict[str, Any]:
+def settings_of(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> dict[str, Any]:
     """The arguments that decide which model a run ends with, as JSON has them."""
     given = asdict(script_args) | asdict(model_args) | training_args.to_dict()
     deciding = {name: value for name, value in given.items() if not name.startswith(IMMATERIAL)}
     return json.loads(json.dumps(deciding, default=str))
 
 
-def keep_run(folder: Path, script_args: Any, model_args: Any) -> None:
+def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSettings") -> None:
     """Record the model, data and settings in `folder`, so that another run does not resume there. A
     failed run that left no checkpoint and no model does not block others. An existing record is
     kept: all processes of a run call this at once. Raises CephaloError if `folder` holds the
@@ -106,7 +114,7 @@ def unreadable(checkpoint: Path) -> str | None:
     return None
 
 
-def read_state(checkpoint: Path) -> Any:
+def read_state(checkpoint: Path) -> "TrainerState":
     """The state of a checkpoint. Raises OSError or ValueError if the checkpoint is incomplete."""
     from transformers import TrainerState
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
@@ -12,6 +12,11 @@ from transformers.masking_utils import flash_attention_mask
 
 from cephalo.train.encoding import IGNORED, count_tiles, open_images, state_key
 from cephalo.train.families import PLAIN, VISION_INPUTS, Family
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from cephalo.train.features import FeatureStore
 
 PACKED_SDPA = "packed_sdpa"
 
@@ -25,14 +30,14 @@ class PackingCollator:
     forward: rows on either side of it do not meet.
     """
 
-    image_processor: Any
+    image_processor: Any  # of several types, whose images are lists or lists of lists
     family: Family | None = PLAIN
     image_settings: dict[str, Any] = field(default_factory=dict)  # of the processor for its images
     max_image_edge: int | None = None
     max_tokens: int | None = None  # in one sequence
     max_tiles: int | None = None
     long_after: int | None = None
-    features: Any = None  # a FeatureStore, where vision tower and connector are frozen
+    features: "FeatureStore | None" = None  # where vision tower and connector are frozen
     keep_states: bool = False  # and if the decoder's first layers are
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,6 +69,7 @@ class PackingCollator:
 
     def read_or_prepare(self, row: dict[str, Any]) -> dict[str, Any]:
         """The stored hidden states of a row, or what they are made from and kept under."""
+        assert self.features is not None
         key = state_key(row)
         if (stored := self.features.read(key)) is not None:
             return {"states": stored[0]}
@@ -87,13 +93,14 @@ class PackingCollator:
 
     def read_or_process(self, row: dict[str, Any]) -> dict[str, Any]:
         """The stored features of a row's images, or what they are made from and kept under."""
+        assert self.features is not None
         key = row["image_key"]
         if (features := self.features.read(key)) is not None:
             return {"features": features}
         return {"key": key, **self.process([row["images"]])}
 
 
-def long_context(config: Any) -> int | None:
+def long_context(config: "PreTrainedConfig") -> int | None:
     """The length in tokens above which LongRoPE (arXiv 2402.13753) uses its long factors for a
     whole forward; None for a model without."""
     rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
@@ -197,12 +204,13 @@ def packed_sdpa(
     window = kwargs.get("sliding_window")
     outputs = []
     for start, end in pairwise(bounds.tolist()):
-        own = [tensor[:, :, start:end] for tensor in (query, key, value)]
+        own_query, own_key, own_value = (one[:, :, start:end] for one in (query, key, value))
         if attention_mask is not None:
             mask = attention_mask[:, :, start:end, start:end]
         else:
             mask = banded_mask(end - start, window) if window and end - start > window else None
-        outputs.append(sdpa_attention_forward(module, *own, mask, **kwargs)[0])
+        output, _ = sdpa_attention_forward(module, own_query, own_key, own_value, mask, **kwargs)
+        outputs.append(output)
     return torch.cat(outputs, dim=1), None
 
 

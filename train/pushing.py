@@ -5,13 +5,16 @@ import os
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.upload import push_folder
+
+if TYPE_CHECKING:
+    from cephalo.train.arguments import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ class CheckpointPusher(TrainerCallback):
     missing. No failure stops the training or removes a file.
     """
 
-    def __init__(self, api: HfApi, training_args: Any) -> None:
+    def __init__(self, api: HfApi, training_args: "TrainingSettings") -> None:
         self.api = api
         self.repo_id, self.private = training_args.hub_model_id, training_args.hub_private_repo
         self.output_dir = Path(training_args.output_dir)
@@ -36,7 +39,9 @@ class CheckpointPusher(TrainerCallback):
         self.newest: Path | None = None
         self.arrived: Path | None = None
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Push the checkpoint of this step, unless the one before is still on its way."""
         if not state.is_world_process_zero:
             return

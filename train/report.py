@@ -1,11 +1,12 @@
 """The report of a training run: the card, the loss plot, and the push of the final model."""
 
+from collections.abc import Sized
 from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from platform import machine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi, try_to_load_from_cache
 
@@ -17,10 +18,17 @@ from cephalo.model_cards.model_folder import hub_id
 from cephalo.train.finished import read_state
 from cephalo.train.freezing import trained_parts
 
+if TYPE_CHECKING:
+    from transformers import TrainerState
+
+    from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
+    from cephalo.train.trainer import PackedTrainer
+
+
 LIBRARIES = ("cephalo", "torch", "transformers", "trl", "peft", "datasets")
 
 
-def check_base(script_args: Any, model_args: Any) -> None:
+def check_base(script_args: "CephaloArguments", model_args: "BaseSettings") -> None:
     """Raise CephaloError if an adapter would be pushed whose base is not on the Hub."""
     adapter = model_args.use_peft and not script_args.merge_adapter
     base = model_args.model_name_or_path
@@ -32,7 +40,10 @@ def check_base(script_args: Any, model_args: Any) -> None:
 
 
 def model_facts(
-    trainer: Any, eval_loss: float | None, script_args: Any, model_args: Any
+    trainer: "PackedTrainer",
+    eval_loss: float | None,
+    script_args: "CephaloArguments",
+    model_args: "BaseSettings",
 ) -> ModelFacts:
     """The facts about this run for the model card.
 
@@ -50,7 +61,7 @@ def model_facts(
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
-        rows=len(trainer.train_dataset) if hasattr(trainer.train_dataset, "__len__") else None,
+        rows=len(trainer.train_dataset) if isinstance(trainer.train_dataset, Sized) else None,
         steps=trainer.state.global_step,
         trained_parameters=sum(
             parameter.numel() for parameter in parameters.values() if parameter.requires_grad
@@ -73,7 +84,7 @@ def model_facts(
     )
 
 
-def cached_commit(model_args: Any) -> str | None:
+def cached_commit(model_args: "BaseSettings") -> str | None:
     """The commit of the base, as the Hub's cache has it; None for a folder."""
     name, revision = model_args.model_name_or_path, model_args.model_revision
     if Path(name).is_dir() or hub_id(name) is None:
@@ -126,7 +137,11 @@ def plot_losses(history: list[dict[str, float]], path: Path) -> None:
 
 
 def push_model(
-    api: HfApi, folder: Path, repo_id: str, training_args: Any, revision: str | None = None
+    api: HfApi,
+    folder: Path,
+    repo_id: str,
+    training_args: "TrainingSettings",
+    revision: str | None = None,
 ) -> str:
     """Push the model, processor and card of `folder`; return a line that says where.
 
@@ -143,7 +158,9 @@ def push_model(
     return f"pushed {api.endpoint}/{repo_id} at {sha}"
 
 
-def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training_args: Any) -> str:
+def push_epoch(
+    api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training_args: "TrainingSettings"
+) -> str:
     """Push the model as it was after `epoch`: as the repository `repo_id`, and as the branch
     epoch-N of the run's own repository. Returns a line that says where.
 
@@ -151,6 +168,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     """
     folder, state = epoch_checkpoint(Path(training_args.output_dir), epoch)
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    assert facts.training is not None
     training = replace(
         facts.training,
         steps=state.global_step,
@@ -162,7 +180,7 @@ def push_epoch(api: HfApi, facts: ModelFacts, epoch: int, repo_id: str, training
     return push_model(api, folder, repo_id, training_args)
 
 
-def epoch_checkpoint(output_dir: Path, epoch: int) -> tuple[Path, Any]:
+def epoch_checkpoint(output_dir: Path, epoch: int) -> "tuple[Path, TrainerState]":
     """The checkpoint that was written at the end of `epoch`, and its trainer state.
 
     Raises CephaloError if there is none.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import yaml
@@ -13,6 +13,10 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.model_cards.hub_names import resolve
 from cephalo.model_cards.licenses import is_non_commercial
+
+if TYPE_CHECKING:
+    from cephalo.train.arguments import CephaloArguments, TrainingSettings
+
 
 OWN = "apache-2.0"  # the licence of a model whose data asks for no other
 
@@ -32,7 +36,7 @@ class Rights:
         return bool(self.licenses) and not {"unknown", "other"} & set(self.licenses)
 
 
-def read_rights(script_args: Any) -> list[Rights]:
+def read_rights(script_args: "CephaloArguments") -> list[Rights]:
     """The rights to the datasets of a run. Raises CephaloError if the Hub does not answer."""
     return [
         rights_of(name)
@@ -61,7 +65,9 @@ def as_licenses(data: Any) -> tuple[str, ...]:
     return (found,) if isinstance(found, str) else tuple(map(str, found))
 
 
-def check_publishable(api: HfApi, rights: Sequence[Rights], training_args: Any) -> None:
+def check_publishable(
+    api: HfApi, rights: Sequence[Rights], training_args: "TrainingSettings"
+) -> None:
     """Raise CephaloError if a public model would be made of data that is private or has unknown
     licences, unless `hub_private_repo` is set."""
     name = training_args.hub_model_id

@@ -3,17 +3,23 @@
 import logging
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.model_cards.hub_names import resolve
 
 logger = logging.getLogger(__name__)
 
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+    from cephalo.train.arguments import CephaloArguments
+
+
 COLUMNS = ["images", "prompt", "completion"]
 
 
-def load_rows(script_args: Any) -> dict[str, Any]:
+def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
     """The train split, and the validation split if there is one, with `COLUMNS` and `row`, the
     row's name. With `dataset_streaming` they are streams.
 
@@ -29,6 +35,7 @@ def load_rows(script_args: Any) -> dict[str, Any]:
         script_args.dataset_streaming,
     )
     if script_args.text_share:
+        assert script_args.text_dataset_name  # they go together
         text = load_splits(
             script_args.text_dataset_name,
             script_args.text_dataset_config,
@@ -87,7 +94,7 @@ def to_conversations(rows: Any, name: str) -> Any:
     )
 
 
-def named(rows: Any, split: str) -> Any:
+def named(rows: "Dataset | IterableDataset", split: str) -> "Dataset | IterableDataset":
     """`rows` with `row`, a name for each to be found by: "lab/nacre train[17]"; images stay
     undecoded."""
     from datasets import Features, Image, IterableDataset, List, Value
@@ -99,6 +106,7 @@ def named(rows: Any, split: str) -> Any:
     def with_name(row: dict[str, Any], index: int) -> dict[str, Any]:
         return {**row, "row": f"{split}[{index}]"}
 
+    assert rows.features is not None  # after the cast
     features = Features(rows.features | {"row": Value("string")})
     return rows.map(with_name, with_indices=True, features=features)
 
@@ -142,7 +150,7 @@ def mix(rows: Any, text: Any, share: float) -> Any:
     return concatenate_datasets([rows, *repeated]).shuffle(seed=0)
 
 
-def dataset_revision(script_args: Any) -> str | None:
+def dataset_revision(script_args: "CephaloArguments") -> str | None:
     """The commit to train on, for a dataset of the Hub; None for a folder.
 
     Raises CephaloError if the Hub has no such dataset or revision, or does not answer.

@@ -38,10 +38,14 @@ from cephalo.train.rows import (
 )
 from cephalo.train.values import check_installed
 
-logger = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from transformers import GenerationConfig, PreTrainedConfig
+
+    from cephalo.train.arguments import BaseSettings, CephaloArguments, TrainingSettings
+    from cephalo.train.trainer import PackedTrainer
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -108,7 +112,9 @@ def find_config(config: str) -> Path:
     raise CephaloError(f"no config {config}; give a YAML file or one of: {', '.join(shipped())}")
 
 
-def run_training(script_args: Any, training_args: Any, model_args: Any) -> None:
+def run_training(
+    script_args: "CephaloArguments", training_args: "TrainingSettings", model_args: "BaseSettings"
+) -> None:
     """Train, save with a card, and push if `push_to_hub` is set; skip what is done.
 
     The arguments are left as they are.
@@ -178,7 +184,11 @@ def check_arguments(script_args: Any, training_args: Any, model_args: Any) -> No
 
 
 def train_model(
-    script_args: Any, training_args: Any, model_args: Any, api: "HfApi | None", license: str
+    script_args: "CephaloArguments",
+    training_args: "TrainingSettings",
+    model_args: "BaseSettings",
+    api: "HfApi | None",
+    license: str,
 ) -> None:
     """Train, and save the model with its card, which names `license`; `api` is for checkpoints that
     are pushed meanwhile.
@@ -239,20 +249,20 @@ def train_model(
             checkpoints.finish()
 
 
-def length_limit(training_args: Any, config: Any) -> int:
+def length_limit(training_args: "TrainingSettings", config: "PreTrainedConfig") -> int:
     """The longest row that is trained on, in tokens: max_length, and what the model can read."""
     readable = config.get_text_config().max_position_embeddings
     return min(training_args.max_length or readable, readable)
 
 
 def make_trainer(
-    script_args: Any,
-    training_args: Any,
-    model_args: Any,
-    config: Any,
+    script_args: "CephaloArguments",
+    training_args: "TrainingSettings",
+    model_args: "BaseSettings",
+    config: "PreTrainedConfig",
     processor: Any,
     data: dict[str, Any],
-) -> Any:
+) -> "PackedTrainer":
     """The trainer of a run, with the parts frozen that do not train.
 
     Raises CephaloError if nothing trains.
@@ -273,13 +283,14 @@ def make_trainer(
         max_tiles=script_args.batch_tiles,
         long_after=long_context(config),
     )
+    others: Any = training_args.model_init_kwargs  # a mapping: the text of one was read by trl
     loading = {
         "revision": model_args.model_revision,
         "trust_remote_code": training_args.trust_remote_code,
         "attn_implementation": model_args.attn_implementation,
         "dtype": model_args.dtype,
         "config": config,
-        **(training_args.model_init_kwargs or {}),
+        **(others or {}),
     }
     try:
         trainer = PackedTrainer(
@@ -322,7 +333,7 @@ def image_settings(processor: Any) -> dict[str, Any]:
     return dict(getattr(processor, "images_kwargs", {}))
 
 
-def make_savable(generation: Any) -> None:
+def make_savable(generation: "GenerationConfig") -> None:
     """Fix the generation settings of a base that transformers loads but would not save.
 
     Bases such as Vicuna set a temperature and not `do_sample`: they sample from here on. Raises
@@ -341,13 +352,14 @@ def make_savable(generation: Any) -> None:
             ) from error
 
 
-def save(trainer: Any, merge_adapter: bool) -> None:
+def save(trainer: "PackedTrainer", merge_adapter: bool) -> None:
     """Save the final model and its processor into output_dir, the adapter alone or merged."""
     if not merge_adapter:
         trainer.save_model(trainer.args.output_dir)
     elif trainer.accelerator.is_main_process:
         merged = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
         merged.save_pretrained(trainer.args.output_dir)
+        assert trainer.processing_class is not None
         trainer.processing_class.save_pretrained(trainer.args.output_dir)
 
 

@@ -3,11 +3,15 @@
 import contextlib
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import Accelerator
 from datasets import IterableDataset
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.trainer_utils import TrainOutput
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from trl import SFTTrainer
 
@@ -31,8 +35,12 @@ from cephalo.train.features import (
     some_layers,
 )
 from cephalo.train.finished import read_state
-from cephalo.train.packing import PACKED_SDPA, answer_positions
+from cephalo.train.packing import PACKED_SDPA, PackingCollator, answer_positions
 from cephalo.train.utilisation import Work, matmul_rate
+
+if TYPE_CHECKING:
+    from cephalo.train.arguments import TrainingSettings
+
 
 ROW_FACTS = ("labels", "rows", "tiles", "state_key")  # of a sequence, not for the model
 # Where rows begin: not for a model that reads one row at a time.
@@ -45,6 +53,11 @@ class PackedTrainer(SFTTrainer):
     Rows of a step, their order, mean loss and checkpoints are those of SFTTrainer; packing changes
     none of them.
     """
+
+    args: "TrainingSettings"
+    model: PreTrainedModel
+    data_collator: PackingCollator
+    accelerator: Accelerator
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +85,7 @@ class PackedTrainer(SFTTrainer):
         self.log_time = 0.0
 
     @property
-    def plain_model(self) -> Any:
+    def plain_model(self) -> PreTrainedModel:
         """The model of transformers, without adapters and wrappers."""
         model = self.accelerator.unwrap_model(self.model)
         return model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -102,23 +115,29 @@ class PackedTrainer(SFTTrainer):
         if single or isinstance(self.train_dataset, IterableDataset):
             return float("inf")
         config = self.plain_model.config.get_text_config()
-        tokens = sum(self.train_dataset["tokens"])
+        rows: Any = self.train_dataset
+        tokens = sum(rows["tokens"])
         return tokens * config.hidden_size * self.plain_model.dtype.itemsize
 
-    def set_initial_training_values(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
+    def set_initial_training_values(
+        self, args: TrainingArguments, dataloader: DataLoader
+    ) -> tuple[int, int, int, int, int, int | None, int]:
         """As Trainer; without epochs if the checkpoint has all steps. Trainer would take one
         more of them, since it looks at the number after a step."""
-        epochs, *others, steps = super().set_initial_training_values(*args, **kwargs)
-        return (0 if self.steps_before >= steps else epochs, *others, steps)
+        found = super().set_initial_training_values(args, dataloader)
+        steps = found[-1]
+        return (0, *found[1:]) if self.steps_before >= steps else found
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
+    ) -> TrainOutput:
         """As Trainer, after measuring the machine's matrix-multiply rate."""
         if resume_from_checkpoint:
             self.steps_before = read_state(Path(resume_from_checkpoint)).global_step
         self.work = Work(self.model)  # which parameters train is known now
         self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)
         self.log_time = time.perf_counter()
-        return super().train(resume_from_checkpoint, **kwargs)
+        return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: torch.nn.Module | None = None
@@ -139,7 +158,10 @@ class PackedTrainer(SFTTrainer):
         own.load_state_dict(saved.state_dict())
 
     def training_step(
-        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Forward and backward of each sequence of a batch; the sum of their losses.
 
@@ -174,14 +196,16 @@ class PackedTrainer(SFTTrainer):
         if self.accelerator.num_processes == 1:
             return sequences
         count = torch.tensor([len(sequences)], device=self.args.device)
-        missing = int(self.accelerator.gather(count).max()) - len(sequences)
+        gathered = self.accelerator.gather(count)
+        assert isinstance(gathered, torch.Tensor)
+        missing = int(gathered.max()) - len(sequences)
         least = min(sequences, key=lambda sequence: sequence["labels"].shape[1])
         spare = {**least, "labels": torch.full_like(least["labels"], IGNORED)}
         return [dict(spare) for _ in range(missing)] + sequences
 
     def compute_loss(
         self,
-        model: Any,
+        model: torch.nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | float | None = None,
@@ -204,6 +228,7 @@ class PackedTrainer(SFTTrainer):
         if balanced:
             loss = loss + self.router_aux_loss_coef * len(targets) * outputs.aux_loss
             self._metrics["train"]["aux_loss"].append(outputs.aux_loss.item())
+        assert num_items_in_batch is not None
         loss = loss / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
 
@@ -227,6 +252,7 @@ class PackedTrainer(SFTTrainer):
 
     def stored_states(self, rows: list[dict[str, Any]]) -> torch.Tensor:
         """The hidden states, [1, tokens, hidden], of rows whose own are stored, or are now."""
+        assert self.features is not None
         states = []
         for row in rows:
             own = row.get("states")
@@ -240,6 +266,7 @@ class PackedTrainer(SFTTrainer):
 
     def stored_images(self, images: list[dict[str, Any]]) -> dict[str, Any]:
         """The model's input for images whose features are stored, or are now."""
+        assert self.features is not None
         features = []
         for image in images:
             own = image.get("features")
@@ -256,18 +283,20 @@ class PackedTrainer(SFTTrainer):
         return {"mm_encoder_outputs": {"image": encoder_output(self.plain_model, features)}}
 
     def prediction_step(
-        self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, None, None]:
         """The mean loss of a batch's answers; no logits are kept."""
         items = answer_positions(inputs["labels"])[0].numel()
+        total = torch.zeros((), device=self.args.device)
         with torch.no_grad(), self.compute_loss_context_manager():
-            losses = [
-                self.compute_loss(model, self._prepare_inputs(sequence), num_items_in_batch=items)
-                for sequence in inputs["sequences"]
-            ]
-        return sum(losses), None, None
+            for sequence in inputs["sequences"]:
+                own = self._prepare_inputs(sequence)
+                loss = self.compute_loss(model, own, num_items_in_batch=items)
+                assert isinstance(loss, torch.Tensor)  # no outputs were asked for
+                total += loss
+        return total, None, None
 
-    def get_train_dataloader(self) -> Any:
+    def get_train_dataloader(self) -> DataLoader:
         """As Trainer; of a stream each process reads its own part, again and again."""
         from datasets.distributed import split_dataset_by_node
 
@@ -276,15 +305,17 @@ class PackedTrainer(SFTTrainer):
         own = split_dataset_by_node(
             self.train_dataset, self.args.process_index, self.args.world_size
         )
-        return torch.utils.data.DataLoader(
-            own.repeat(None),
+        return DataLoader(
+            own.repeat(None),  # pyright: ignore[reportArgumentType]  # DataLoader takes what iterates
             batch_size=self.args.per_device_train_batch_size,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
             prefetch_factor=self.args.dataloader_prefetch_factor,
         )
 
-    def floating_point_ops(self, inputs: dict[str, Any]) -> float:
+    def floating_point_ops(  # pyright: ignore[reportIncompatibleMethodOverride]  # only summed
+        self, inputs: dict[str, Any]
+    ) -> float:
         """The operations of a batch, forward and backward; see `utilisation.Work`."""
         return sum(self.work.of_sequence(sequence) for sequence in inputs["sequences"])
 

@@ -27,7 +27,8 @@ class Work:
     def __init__(self, model: Any) -> None:
         text = model.config.get_text_config()
         self.patch = patch_size(model)
-        self.per_token = dict.fromkeys(("vision", "connector", "frozen", "text", "head"), 0.0)
+        parts = ("vision", "connector", "frozen", "text", "head")
+        self.per_token: dict[str, float] = dict.fromkeys(parts, 0.0)
         first = first_trained(model)
         for name, parameter in model.named_parameters():
             part = part_of(name)

@@ -2,9 +2,12 @@
 
 import importlib.util
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from cephalo.train.arguments import BaseSettings, TrainingSettings
 
 
 class Range(NamedTuple):
@@ -43,8 +46,13 @@ LORA = {
 FLASH = "flash_attention_2"
 
 
-def check_values(training_args: Any, model_args: Any) -> None:
-    """Raise CephaloError for the first value that is out of range or unknown."""
+def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") -> None:
+    """Raise CephaloError for the first value that is missing, out of range or unknown."""
+    if not model_args.model_name_or_path:
+        raise CephaloError(
+            "no model; set model_name_or_path in the config or give --model_name_or_path "
+            "NAMESPACE/NAME"
+        )
     for arguments, ranges in ((training_args, TRAINING), (model_args, LORA)):
         for name, wanted in ranges.items():
             value = getattr(arguments, name)
@@ -77,14 +85,14 @@ def check_length(epochs: float, steps: int) -> None:
         )
 
 
-def trackers(training_args: Any) -> list[str]:
+def trackers(training_args: "TrainingSettings") -> list[str]:
     """The names of what a run is reported to, as they were given."""
     names = training_args.report_to or []
     names = [names] if isinstance(names, str) else names
     return [name for name in names if name not in ("none", "all")]
 
 
-def check_installed(training_args: Any, model_args: Any) -> None:
+def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings") -> None:
     """Raise CephaloError if the run needs a package that is not installed."""
     from transformers.integrations import get_available_reporting_integrations
     from transformers.utils import is_flash_attn_2_available

@@ -4,12 +4,19 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.packages import need_packages
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from cephalo.apps.demo.figures import Figures
+    from cephalo.apps.demo.talk import Talk
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -90,7 +97,7 @@ def demo(
         run_server(talk, figures, Path(folder), host, port)
 
 
-def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> None:
+def run_server(talk: "Talk", figures: "Figures | None", folder: Path, host: str, port: int) -> None:
     """Serve the page until it is stopped; temporary files go to `folder`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -122,11 +129,11 @@ def run_server(talk: Any, figures: Any, folder: Path, host: str, port: int) -> N
 class WithPolicy:
     """An ASGI application whose answers carry `POLICY`."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: "ASGIApp") -> None:
         self.app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def send_with_policy(message: Any) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def send_with_policy(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 header = (b"content-security-policy", POLICY.encode())
                 message["headers"] = [*message["headers"], header]

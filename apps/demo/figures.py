@@ -2,12 +2,17 @@
 
 import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
 from cephalo.inference.images import open_image
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
 
 PAGE = 12  # figures
 THUMBNAIL = 320  # pixels
@@ -29,7 +34,7 @@ class Figure(NamedTuple):
 class Figures:
     """The rows of a dataset that have an image."""
 
-    def __init__(self, rows: Any) -> None:
+    def __init__(self, rows: "Dataset") -> None:
         self.rows = rows
 
     def __len__(self) -> int:
@@ -105,14 +110,17 @@ def shards_of(folder: Path) -> list[str]:
     return next(filter(None, found), [])
 
 
-def rows_with_image(column: Any) -> list[int]:
+def rows_with_image(column: "pa.ChunkedArray") -> list[int]:
     """Indices of the non-empty rows of an Arrow column of images or lists of images."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    filled = pc.greater(pc.list_value_length(column), 0) if lists else pc.is_valid(column)
-    return pc.indices_nonzero(filled.combine_chunks()).to_pylist()
+    compute: Any = pc  # its functions are made at import
+    filled = (
+        compute.greater(compute.list_value_length(column), 0) if lists else compute.is_valid(column)
+    )
+    return compute.indices_nonzero(filled.combine_chunks()).to_pylist()
 
 
 def image_of(row: dict[str, Any]) -> Image.Image:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
@@ -16,18 +16,21 @@ from cephalo.apps.demo.talk import MOST_IMAGES, Talk, Turn
 from cephalo.apps.make_mesh.designs import Design, bounds
 from cephalo.cli.errors import CephaloError
 
+if TYPE_CHECKING:
+    from gradio.components.chatbot import ExampleMessage
+
 QUESTIONS = (
     "What is shown?",
     "Which structures do you see, and how would they carry a load?",
     "How would you make a material like this?",
 )
 WAITING = 16  # questions; more are refused
-SYSTEM_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+SYSTEM_FONT, SYSTEM_MONOSPACED = ["system-ui", "sans-serif"], ["ui-monospace", "monospace"]
 
 
 def theme() -> gr.Theme:
     """Gradio's own look with the fonts of the user's system; nothing comes from the network."""
-    return gr.themes.Default(**SYSTEM_FONTS)
+    return gr.themes.Default(font=SYSTEM_FONT, font_mono=SYSTEM_MONOSPACED)
 
 
 def build_page(talk: Talk, figures: Figures | None, folder: Path) -> gr.Blocks:
@@ -48,11 +51,12 @@ def build_page(talk: Talk, figures: Figures | None, folder: Path) -> gr.Blocks:
     return page.queue(max_size=WAITING)
 
 
-def examples(figures: Figures | None, folder: Path) -> list[dict[str, Any]]:
+def examples(figures: Figures | None, folder: Path) -> "list[ExampleMessage]":
     """Questions about the first figures, or about a drawn section of a gyroid."""
     count = min(len(QUESTIONS), len(figures)) if figures else 0
-    pictures = [figures.figure(index).image for index in range(count)] or [gyroid_section()]
-    found = []
+    shown = [figures.figure(index).image for index in range(count)] if figures else []
+    pictures = shown or [gyroid_section()]
+    found: list[ExampleMessage] = []
     for number, question in enumerate(QUESTIONS):
         path = str(folder / f"example-{number + 1}.png")
         pictures[number % len(pictures)].save(path)
@@ -68,7 +72,7 @@ def gyroid_section() -> Image.Image:
     return Image.fromarray(np.where(level > 0, 225, 60).astype(np.uint8))
 
 
-def talk_tab(talk: Talk, shown_examples: list[dict[str, Any]]) -> gr.MultimodalTextbox:
+def talk_tab(talk: Talk, shown_examples: "list[ExampleMessage]") -> gr.MultimodalTextbox:
     """A chat with each model and one input box, which is returned."""
     turns = gr.State([])
     with gr.Row():
@@ -217,6 +221,7 @@ def design_form(design: type[Design]) -> tuple[type[Design], gr.Button, dict[str
         fields = {}
         for name, value in defaults(design).items():
             least, greatest = bounds(design, name)
+            assert least is not None and greatest is not None  # of every value of a design
             whole = design.model_fields[name].annotation is int
             fields[name] = gr.Slider(
                 least,

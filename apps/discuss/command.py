@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from cephalo.cli.logs import no_bars
 from cephalo.cli.packages import need_packages
 
 logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from cephalo.apps.discuss.panel import Panel
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -76,7 +80,7 @@ def discuss(
     run(chosen.model_copy(update=changes), images, question, out, seed)
 
 
-def run(panel: Any, images: list[Path], question: str, out: Path, seed: int) -> None:
+def run(panel: "Panel", images: list[Path], question: str, out: Path, seed: int) -> None:
     """Discuss, with progress, and write the transcript and its page into `out`.
 
     Raises CephaloError if an input is not an image, and at the end if no model replied.

@@ -108,6 +108,7 @@ def report(
     sampling = Sampling(moderator.temperature, panel.max_report_tokens, transcript.seed)
     try:
         minutes = models.ask(moderator.model, prompt, sampling).value
+        assert isinstance(minutes, Minutes)  # as asked
         transcript.report = checked(minutes, transcript.said())
     except (NoAnswerError, CephaloError) as error:
         name = panel.models[moderator.model].model

@@ -13,9 +13,9 @@ No agent here runs code: tools are called by name, with arguments in JSON.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import smolagents
-from smolagents.agents import EMPTY_PROMPT_TEMPLATES
-from smolagents.models import remove_content_after_stop_sequences
+from smolagents.agents import EMPTY_PROMPT_TEMPLATES, ToolCallingAgent
+from smolagents.models import Model, remove_content_after_stop_sequences
+from smolagents.tools import Tool
 
 from cephalo.apps.discuss.transcript import LONGEST_TURN, Look
 from cephalo.apps.model_sources import Models, as_picture, clean, in_one_line
@@ -42,7 +42,7 @@ PROMPTS = EMPTY_PROMPT_TEMPLATES | {
 }
 
 
-class CephaloModel(smolagents.Model):
+class CephaloModel(Model):
     """One of `models` as the model of an agent. Tools are called in the text of the answer, so any
     checkpoint and any server will do. `failure` is the last error if there was no answer."""
 
@@ -57,7 +57,7 @@ class CephaloModel(smolagents.Model):
         messages: list[Any],
         stop_sequences: list[str] | None = None,
         response_format: dict[str, str] | None = None,
-        tools_to_call_from: list[smolagents.Tool] | None = None,
+        tools_to_call_from: list[Tool] | None = None,
         **kwargs: Any,
     ) -> smolagents.ChatMessage:
         """The next message. Raises NoAnswerError and CephaloError."""
@@ -75,7 +75,7 @@ class CephaloModel(smolagents.Model):
     def parse_tool_calls(self, message: smolagents.ChatMessage) -> smolagents.ChatMessage:
         """As smolagents does it, with numbers for its random ids: they stand in later prompts."""
         message = super().parse_tool_calls(message)
-        for call in message.tool_calls:
+        for call in message.tool_calls or ():
             self.calls += 1
             call.id = f"call_{self.calls}"
         return message
@@ -99,7 +99,7 @@ def as_question(messages: Sequence[Any]) -> Question:
     return Question("\n".join(system), tuple(parts))
 
 
-class ImageTool(smolagents.Tool):
+class ImageTool(Tool):
     """Cephalo as a tool: answers questions about the images that it was made with.
 
     It takes no path or URL, so an agent can see no other image. `looks` are the questions that were
@@ -148,7 +148,7 @@ def ask_with_tool(
     it asked. Raises NoAnswerError and CephaloError."""
     tool = ImageTool(models, eye, pictures, sampling)
     model = CephaloModel(models, mind, sampling)
-    agent = smolagents.ToolCallingAgent(
+    agent = ToolCallingAgent(
         tools=[tool],
         model=model,
         prompt_templates=PROMPTS,

@@ -140,6 +140,7 @@ def judge(one: Try, chain: Chain, models: Models, image: Image.Image) -> None:
     except NoAnswerError as error:
         one.verdict_error = in_one_line(error)
     else:
+        assert isinstance(verdict, Verdict)  # as asked
         one.verdict = Verdict(
             reason=clean(verdict.reason), score=verdict.score, prompt=clean(verdict.prompt)
         )

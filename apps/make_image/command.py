@@ -1,7 +1,7 @@
 """`cephalo make-image`: from images and a goal to a new image, drawn and judged."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,13 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked, replacing, write_whole
 from cephalo.cli.logs import no_bars
 from cephalo.cli.packages import need_packages
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cephalo.apps.make_image.chain import Chain
+    from cephalo.inference.questions import Picture
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -89,7 +96,7 @@ def make_image(
     print(f"{len(chain.tries)} images, the best {score} → {out / best.image}")
 
 
-def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
+def run(chain: "Chain", pictures: "list[Picture]", out: Path, tries: int) -> None:
     """Fill `chain` and save each step in `out`. Raises CephaloError."""
     from tqdm import tqdm
 
@@ -107,7 +114,7 @@ def run(chain: Any, pictures: list[Any], out: Path, tries: int) -> None:
         for number, picture in enumerate(pictures, 1):
             (out / f"input-{number}.png").write_bytes(picture.data)
 
-        def keep(chain: Any, image: Any) -> None:
+        def keep(chain: "Chain", image: "Image | None") -> None:
             if image is not None:
                 name = chain.tries[-1].image
                 with replacing(out / name) as aside:

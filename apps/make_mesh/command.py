@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -24,6 +24,9 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.packages import need_packages
 from cephalo.inference.images import open_image
+
+if TYPE_CHECKING:
+    from cephalo.apps.make_mesh.surface import Surface
 
 logger = logging.getLogger(__name__)
 
@@ -285,7 +288,10 @@ def need_mesh_packages() -> None:
     need_packages("making a mesh", "mesh", "skimage", "trimesh")
 
 
-def checked(design: type[BaseModel], **values: Any) -> Any:
+D = TypeVar("D", bound=BaseModel)
+
+
+def checked(design: type[D], **values: Any) -> D:
     """A design with these values. Raises CephaloError if it rejects them."""
     try:
         return design(**values)
@@ -295,7 +301,7 @@ def checked(design: type[BaseModel], **values: Any) -> Any:
         raise CephaloError(where + first["msg"].removeprefix("Value error, ")) from error
 
 
-def finish(surface: Any, design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
+def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
     """Check a part, write its files into `out`, which is held, and print its measures."""
     from cephalo.apps.make_mesh.files import write_part
     from cephalo.apps.make_mesh.measure import LEAST_WALL, check, measures

@@ -1,7 +1,7 @@
 """The designs: one pydantic model for each architecture. Lengths are in millimetres."""
 
 import math
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,8 @@ class Design(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     size: Edge = Field(description="edge of the part in mm")
+    if TYPE_CHECKING:
+        volume_fraction: float  # of every design, with limits of its own
 
     @property
     def extent(self) -> tuple[float, float, float]:

@@ -86,8 +86,9 @@ def schwarz_p(design: SchwarzP) -> Solid:
     """Distance to cos x + cos y + cos z = 0, one period for each cell."""
     axes, spacing = grid(design.extent, design.voxel)
     wave = np.float32(2 * np.pi * design.cells / design.size)
-    value = sum(np.cos(wave * axis) for axis in axes)
-    slopes = tuple(np.sin(wave * axis) for axis in axes)
+    cx, cy, cz = (np.cos(wave * axis) for axis in axes)
+    sx, sy, sz = (np.sin(wave * axis) for axis in axes)
+    value, slopes = cx + cy + cz, (sx, sy, sz)
     return Solid(sheet(value, slopes, wave), box(axes, design.extent), spacing)
 
 

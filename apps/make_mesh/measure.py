@@ -52,7 +52,8 @@ def wall_thickness(surface: Surface) -> float | None:
     of a cut, where two faces meet, are not walls. None if no two faces oppose each other.
     """
     field, spacing = surface.solid.at(surface.level), surface.solid.spacing
-    points, faces = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)
+    sampled: Any = trimesh.sample.sample_surface(surface.mesh, RAYS, seed=0)
+    points, faces = sampled  # without colours, which it could add
     normals = surface.mesh.face_normals[faces]
 
     def values(places: np.ndarray) -> np.ndarray:

@@ -113,14 +113,14 @@ def nearest_pair(piece: np.ndarray, rest: np.ndarray) -> tuple[tuple[int, ...], 
     """The pixel of `rest` that is nearest to `piece`, and the pixel of `piece` nearest to it."""
     distance, nearest = ndimage.distance_transform_edt(~piece, return_indices=True)
     start = np.unravel_index(np.where(rest, distance, np.inf).argmin(), piece.shape)
-    return start, tuple(nearest[(slice(None), *start)])
+    return tuple(map(int, start)), tuple(map(int, nearest[(slice(None), *start)]))
 
 
 def bridge(shape: tuple[int, int], start: tuple[int, ...], end: tuple[int, ...]) -> np.ndarray:
     """A straight bar between two pixels."""
     bar = np.zeros(shape, bool)
     bar[line(*start, *end)] = True
-    return ndimage.binary_dilation(bar, np.ones((3, 3)), iterations=BRIDGE // 2)
+    return ndimage.binary_dilation(bar, np.ones((3, 3), int), iterations=BRIDGE // 2)
 
 
 def pixels(design: ImagePart, height: float) -> int:

@@ -67,6 +67,7 @@ def propose(
                 wrong = in_one_line(error)
             else:
                 proposal = answer.value
+                assert isinstance(proposal, Proposal)  # as asked
                 try:
                     return proposal, make(proposal)
                 except CephaloError as error:

@@ -67,6 +67,7 @@ def surface_with(solid: Solid, volume_fraction: float) -> Surface:
             return found
         low, high = (level, high) if off < 0 else (low, level)
         share -= off * points
+    assert best is not None
     if abs(best.volume_fraction - volume_fraction) > REACHED * volume_fraction:
         raise CephaloError(
             f"a volume fraction of {volume_fraction:g} is not possible in one body; the nearest is "

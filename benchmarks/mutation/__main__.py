@@ -23,7 +23,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -90,22 +89,16 @@ def copy_repository(out: Path) -> Path:
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], text=True
     )
     for name in filter(None, listed.split("\0")):
-        if Path(name).is_file():
+        if Path(name).is_file() or Path(name).is_symlink():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(name, tree / name)
-    setup = ConfigParser()
-    setup.read("setup.cfg")
-    (tree / "cephalo").mkdir()
-    for line in setup["options"]["package_dir"].split("\n"):
-        package, _, folder = (part.strip() for part in line.partition("="))
-        if package.count(".") == 1 and package.startswith("cephalo."):
-            (tree / package.replace(".", "/")).symlink_to(tree / folder)
+            shutil.copy2(name, tree / name, follow_symlinks=False)
+    (tree / "cephalo").symlink_to("src/cephalo")
     return tree
 
 
 def digest(tree: Path) -> str:
     """A hash of all that decides whether a mutant is caught."""
-    paths = sorted(path for path in tree.rglob("*.py") if not path.is_relative_to(tree / "cephalo"))
+    paths = sorted({path.resolve() for path in tree.rglob("*.py")})
     found = hashlib.sha256(b"".join(path.read_bytes() for path in paths))
     return found.hexdigest()[:16]
 

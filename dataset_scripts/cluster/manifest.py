@@ -5,10 +5,13 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.cluster.store import Store, is_remote, open_filesystem, reached
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 class File(NamedTuple):
@@ -51,7 +54,7 @@ def stamp(entry: dict) -> str:
     return str(next(filter(None, known), ""))
 
 
-def walk(fs, folder: str, suffix: str, ours: str | None) -> Iterator[dict]:
+def walk(fs: "AbstractFileSystem", folder: str, suffix: str, ours: str | None) -> Iterator[dict]:
     """The entries of files below a folder; a folder of a saved web page holds its parts."""
     with reached(fs.unstrip_protocol(folder)):
         entries = sorted(fs.ls(folder, detail=True), key=lambda entry: entry["name"])

@@ -186,6 +186,7 @@ def sum_up(run: Run, figures: Path, out: Path, asking: Asking) -> str:
         spending.usage = Usage(**{name: counts[name] for name in USAGE})
     tasks = CaptionTeacher.tasks if captions else tuple(asking.wanted())
     teacher = Told(facts["teacher"], facts["params"], tasks)
-    outcome = Outcome(**{name: counts[name] for name in OUTCOME})
+    numbers: dict[str, Any] = {name: counts[name] for name in OUTCOME}
+    outcome = Outcome(**numbers)
     checks = load_checks(asking.checks)
     return write_report(figures, out, teacher, outcome, spending, counts["seconds"], checks)

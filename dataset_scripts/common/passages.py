@@ -57,7 +57,8 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
     """
     ready: tuple[Place, list[str]] | None = None
     parts: list[str] = []
-    place, words = None, 0
+    place: Place | None = None
+    words = 0
     for where, paragraph in paragraphs:
         for piece in _pieces(paragraph):
             more = count_words(piece)
@@ -66,6 +67,7 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
                 if words >= MIN_WORDS:
                     if ready:
                         yield ready[0], "\n\n".join(ready[1])
+                    assert place is not None  # of the first of the parts
                     ready = place, parts
                 parts, words = [], 0
             if not parts:
@@ -78,6 +80,7 @@ def pack(paragraphs: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, str]]
     if ready:
         yield ready[0], "\n\n".join(ready[1])
     if words >= MIN_WORDS:
+        assert place is not None
         yield place, "\n\n".join(parts)
 
 

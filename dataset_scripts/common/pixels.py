@@ -97,7 +97,7 @@ def thin(pixels: np.ndarray, step: int) -> np.ndarray:
 def pixel_hash(pixels: np.ndarray) -> str:
     """SHA-256, in hexadecimal, of the size ("640x480") and the RGB values or grey levels."""
     digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

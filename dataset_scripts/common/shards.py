@@ -68,7 +68,7 @@ class ShardWriter:
     `rows` and `bytes` (of the files) count what has been written.
     """
 
-    def __init__(self, folder: Path, split: str, features: Features):
+    def __init__(self, folder: Path, split: str, features: Features) -> None:
         self.folder, self.split, self.schema = folder, split, features.arrow_schema
         self.rows = self.bytes = self.shards = 0
         self._group: list[dict[str, Any]] = []
@@ -101,13 +101,14 @@ class ShardWriter:
                 self._path, self.schema, use_content_defined_chunking=True
             )
             self.shards += 1
+        assert self._path is not None
         self._writer.write_table(pa.Table.from_pylist(self._group, schema=self.schema))
         self._group, self._group_bytes = [], 0
         if self._path.stat().st_size >= MAX_SHARD_BYTES:
             self._close_shard()
 
     def _close_shard(self) -> None:
-        if self._writer is not None:
+        if self._writer is not None and self._path is not None:
             self._writer.close()
             self._writer = None
             self.bytes += self._path.stat().st_size

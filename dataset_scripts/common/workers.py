@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import ForkServerContext
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 TASKS_A_WORKER = 100  # then it is replaced, so that nothing it leaks adds up
 
@@ -27,8 +30,11 @@ def use_one_core_each() -> None:
 def end_with_parent() -> None:
     """End this process when its parent is killed, rather than wait for work."""
 
+    parent = parent_process()
+    assert parent is not None  # called in a process that another has started
+
     def watch() -> None:
-        parent_process().join()
+        parent.join()
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()
@@ -46,7 +52,7 @@ def quick_context() -> ForkServerContext:
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[Any]:
+def worker_pool(workers: int) -> "Iterator[ProcessPool]":
     """A `pebble.ProcessPool` of `workers` processes with limited memory, stopped at the end."""
     from pebble import ProcessPool
 
@@ -59,7 +65,7 @@ def worker_pool(workers: int) -> Iterator[Any]:
         max_tasks=TASKS_A_WORKER,
         initializer=start_worker,
         initargs=[table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)],
-        context=quick_context(),
+        context=quick_context(),  # pyright: ignore[reportArgumentType]  # pebble knows the base class alone
     )
     try:
         yield pool

@@ -54,7 +54,7 @@ def fields(
     with locked(out):
         files = build(out, Plan(samples, notched, cracks, seed, pixels), name, workers)
         print(f"{len(files)} files in {out}")
-        if api:
+        if api and push:
             revision = push_folder(
                 api,
                 out,

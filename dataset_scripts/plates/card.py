@@ -28,7 +28,7 @@ def write_card(
         for config, features in configs.items()
         if (info := dataset_info(folder / config, features)).splits
     }
-    rows = max(info.splits.total_num_examples for info in infos.values())
+    rows = max(info.splits.total_num_examples for info in infos.values() if info.splits)
     data = DatasetCardData(
         language="en",
         license="cc0-1.0",

@@ -7,10 +7,12 @@ matrices are scikit-fem's; the grid makes the global one a band, which LAPACK fa
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solveh_banded
 from skfem import Basis, BilinearForm, ElementQuad1, ElementVector, MeshQuad
+from skfem.element import DiscreteField
 from skfem.helpers import ddot, sym_grad
 
 YOUNG = 1000.0  # MPa, of the solid at relative stiffness 1
@@ -46,7 +48,7 @@ def stress_of(strain: np.ndarray) -> np.ndarray:
 
 
 @BilinearForm
-def elastic_energy(u, v, w):
+def elastic_energy(u: DiscreteField, v: DiscreteField, w: Any) -> np.ndarray:
     """Twice the strain energy, as a form of scikit-fem."""
     return ddot(stress_of(np.asarray(sym_grad(u))), sym_grad(v))
 
@@ -58,13 +60,15 @@ def unit_element() -> Element:
     basis = Basis(square, element, intorder=2)
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
     places = [tuple(point) for point in square.p.T.astype(int)]
-    order = np.concatenate([basis.nodal_dofs[:, places.index(corner)] for corner in corners])
+    nodal: Any = basis.nodal_dofs
+    order = np.concatenate([nodal[:, places.index(corner)] for corner in corners])
     centre = Basis(square, element, quadrature=(np.array([[0.5], [0.5]]), np.array([1.0])))
     strain = []
     for dof in order:
         unit = np.zeros(basis.N)
         unit[dof] = 1.0
-        e = np.asarray(sym_grad(centre.interpolate(unit)))[:, :, 0, 0]
+        field: Any = centre.interpolate(unit)
+        e = np.asarray(sym_grad(field))[:, :, 0, 0]
         strain.append([e[0, 0], e[1, 1], e[0, 1]])
     stiffness = elastic_energy.assemble(basis).toarray()[np.ix_(order, order)]
     return Element(stiffness, np.array(strain).T)

@@ -6,7 +6,7 @@ right and `y` down, both (n, n) on [0, 1]. It returns (n, n): 1 for solid, less 
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
@@ -152,11 +152,12 @@ def voronoi_foam(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
     """An open foam: the walls between the cells of random points."""
     points = rng.uniform(-0.2, 1.2, (rng.integers(25, 70), 2))
     distance, _ = KDTree(points).query(np.stack([x, y], axis=-1), k=2)
+    assert isinstance(distance, np.ndarray)
     return (distance[..., 1] - distance[..., 0] < rng.uniform(0.05, 0.12)).astype(float)
 
 
 def turned(
-    x: np.ndarray, y: np.ndarray, centre: tuple[float, float], angle: float
+    x: np.ndarray, y: np.ndarray, centre: Sequence[float] | np.ndarray, angle: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates about `centre`, turned by `angle` in radians."""
     u, v = x - centre[0], y - centre[1]

@@ -6,10 +6,12 @@ prints the table. Young's modulus, Poisson's ratio and Hooke's law are those of 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from skfem import Basis, ElementQuad2, ElementVector, Functional, MeshQuad, condense, solve
 from skfem.assembly import LinearForm
+from skfem.element import DiscreteField
 from skfem.helpers import grad, sym_grad
 
 from cephalo.dataset_scripts.plates.elasticity import YOUNG, elastic_energy, stress_of
@@ -32,7 +34,8 @@ def hole_concentration(a: float, b: float, around: int = 24) -> float:
         basis.elem,
         quadrature=(np.array([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]]), np.ones(4)),
     )
-    stress = stress_of(np.asarray(sym_grad(corner.interpolate(u))))[0, 0]
+    field: Any = corner.interpolate(u)
+    stress = stress_of(np.asarray(sym_grad(field)))[0, 0]
     place = np.asarray(corner.global_coordinates())
     at_peak = np.hypot(place[0], place[1] - a) < 1e-9 * a
     return float(stress[at_peak].mean())
@@ -89,7 +92,7 @@ def energy_release(basis: Basis, u: np.ndarray, tip: tuple[float, float], radius
     """
 
     @Functional
-    def integrand(w):
+    def integrand(w: Any) -> np.ndarray:
         du = np.asarray(grad(w["u"]))
         strain = (du + du.swapaxes(0, 1)) / 2
         stress = stress_of(strain)
@@ -127,7 +130,7 @@ def pull(
     loaded = mesh.facets_satisfying(lambda x: np.isclose(x[axis], end), boundaries_only=True)
 
     @LinearForm
-    def traction(v, w):
+    def traction(v: DiscreteField, w: Any) -> np.ndarray:
         return v[axis]
 
     load = traction.assemble(basis.boundary(loaded))
@@ -135,10 +138,13 @@ def pull(
     for side in (0, 1):
         facets = np.flatnonzero(np.isclose(middles[side], 0))
         if side == axis and symmetric_nodes is not None:
+            assert mesh.facets is not None
             facets = facets[symmetric_nodes[mesh.facets[:, facets]].all(axis=0)]
         held.append(basis.get_dofs(facets).all(f"u^{side + 1}"))
     stiffness = elastic_energy.assemble(basis)
-    return solve(*condense(stiffness, load, D=np.unique(np.concatenate(held))))
+    condensed: Any = condense(stiffness, load, D=np.unique(np.concatenate(held)))
+    found: Any = solve(*condensed)
+    return found
 
 
 def main() -> None:

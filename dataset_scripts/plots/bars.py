@@ -1,5 +1,7 @@
 """Bars with error bars: a property of several samples, alone or in groups."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -84,7 +86,7 @@ def bars(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
     return Panel("bars", f"bars of {y.name}", caption, None, y, questions, series, axes)
 
 
-def bar_look(rng: np.random.Generator, style: Style, number: int) -> dict[str, object]:
+def bar_look(rng: np.random.Generator, style: Style, number: int) -> dict[str, Any]:
     """How the bars of a series are drawn."""
     colour = style.palette[number + 1]
     if style.dashed:

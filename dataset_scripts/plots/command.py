@@ -55,6 +55,7 @@ def plots(
         raise CephaloError("give --rows, or --share together with --beside")
     check_outside(out, beside or [], "OUT")
     if rows is None:
+        assert share is not None and beside
         rows = rows_for(share, beside)
     plan = Plan(rows, seed)
     build(out, plan, workers)

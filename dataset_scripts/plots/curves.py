@@ -5,6 +5,7 @@ Forms are drawn as shares of the axes, so a form is straight, or peaks, on a log
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -304,7 +305,7 @@ def inset(rng: np.random.Generator, axes: Axes, style: Style) -> Panel:
     return Panel("inset", subject, caption, x, y, [enlarged, range_shown, *questions], series, axes)
 
 
-def look(style: Style, number: int, dense: bool) -> dict[str, object]:
+def look(style: Style, number: int, dense: bool) -> dict[str, Any]:
     """How a series is drawn; dense ones have no marks."""
     marks = style.marks(number)
     return {**marks, "marker": ""} if dense else marks

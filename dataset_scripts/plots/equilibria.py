@@ -154,7 +154,7 @@ def lens(rng: np.random.Generator) -> Diagram:
     solid = b * liquid
     phases = ("L", "α") if melts[1] > melts[0] else ("α", "L")
     sides = (liquid, solid) if melts[1] > melts[0] else (solid, liquid)
-    region = Region(phases, *(100 * side for side in sides), kelvin)
+    region = Region(phases, 100 * sides[0], 100 * sides[1], kelvin)
     low, high = 0.88 * float(melts.min()), 1.08 * float(melts.max())
     left_higher = melts[0] > melts[1]
     single = (

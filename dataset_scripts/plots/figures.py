@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -80,7 +81,8 @@ def make_plot(seed: int, number: int) -> Plot:
     """The plot of a seed with a number."""
     rng = generator(seed, number)
     style = draw_style(rng)
-    with matplotlib.rc_context(style.rc):
+    settings: dict[Any, Any] = style.rc  # matplotlib lists all keys in their type
+    with matplotlib.rc_context(settings):
         if rng.random() < MANY:
             rows, columns = LAYOUTS[int(rng.integers(len(LAYOUTS)))]
             style = replace(
@@ -98,8 +100,11 @@ def make_plot(seed: int, number: int) -> Plot:
         if len(panels) > 1:
             print_letters(grid, style)
         figure.canvas.draw()
+    assert isinstance(figure.canvas, FigureCanvasAgg)
     canvas = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
-    left, top, right, bottom = ink_box(canvas)
+    ink = ink_box(canvas)
+    assert ink is not None
+    left, top, right, bottom = ink
     height, width = canvas.shape[:2]
     left, top = max(0, left - EDGE), max(0, top - EDGE)
     right, bottom = min(width, right + EDGE), min(height, bottom + EDGE)

@@ -152,7 +152,9 @@ def lever(
         return None
     place, height = found
     region = region_at(diagram, place, height + zero)
-    left, right = region.ends(height + zero)
+    ends = region.ends(height + zero) if region else None
+    assert region is not None and ends is not None  # the spot is in an area of two phases
+    left, right = ends
     said = x.rounded(left), x.rounded(right)
     number = int(rng.integers(2))
     asked = region.phases[number]
@@ -184,8 +186,10 @@ def composition(
         return None
     place, height = found
     region = region_at(diagram, place, height + zero)
+    ends = region.ends(height + zero) if region else None
+    assert region is not None and ends is not None  # the spot is in an area of two phases
     number = int(rng.integers(2))
-    value, phase = region.ends(height + zero)[number], region.phases[number]
+    value, phase = ends[number], region.phases[number]
     text = f"What is the composition of {phase} in {alloy(rng, x, place)} at {y.say(height)}?"
     answer = (
         f"At {y.say(height)} the tie line through {place:g} at.% B meets the boundary of the "

@@ -4,6 +4,7 @@ Positions are those of real lattices and bands; widths and intensities are made.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -131,7 +132,7 @@ def vibrations(
     style: Style,
     kind: str,
     material: str,
-    bands: dict[str, tuple[float, float]],
+    bands: Mapping[str, tuple[float, float]],
     axis: str,
     width: float,
 ) -> Panel:
@@ -139,7 +140,7 @@ def vibrations(
     low = max(50, min(place for place, _ in bands.values()) - 200)
     high = max(place for place, _ in bands.values()) + 250
     ends = (4000, 600) if kind == "FTIR" else (100 * math.floor(low / 100), high)
-    x = Scale(axis, "cm⁻¹", *map(float, ends))
+    x = Scale(axis, "cm⁻¹", float(ends[0]), float(ends[1]))
     patterns = []
     for name in names(rng, drawn_count(rng, axes)):
         shift = width / 4

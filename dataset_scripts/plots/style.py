@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import (
     AutoMinorLocator,
     FuncFormatter,
@@ -16,6 +17,8 @@ from matplotlib.ticker import (
 )
 
 from cephalo.dataset_scripts.plots.truth import Scale, Series, power_of_ten
+
+Corner = Literal["upper right", "upper left", "lower right", "lower left"]
 
 # Fonts that come with matplotlib, so that a plot is the same on every machine; the later ones
 # of each have the signs that the first lacks.
@@ -171,6 +174,7 @@ def set_axis(axes: Axes, which: str, scale: Scale, style: Style) -> None:
 
 def inches(axes: Axes) -> tuple[float, float]:
     """Width and height of the figure of a pair of axes."""
+    assert isinstance(axes.figure, Figure)
     width, height = axes.figure.get_size_inches()
     return float(width), float(height)
 
@@ -182,18 +186,19 @@ def log_tick(value: float, _: int) -> str:
 
 def legend_place(
     axes: Axes, style: Style, x: Scale, y: Scale, series: list[Series], columns: int = 1
-) -> tuple[str, Scale]:
+) -> tuple[Corner, Scale]:
     """Where a legend hides no data, and the y axis, which is longer where all corners are taken."""
     width, height = legend_size(axes, style, [one.name for one in series], columns)
     u = np.concatenate([dense(x.fraction(one.x)) for one in series])
     v = np.concatenate([dense(y.fraction(one.y)) for one in series])
-    for place in ("upper right", "upper left", "lower right", "lower left"):
+    corners: tuple[Corner, ...] = ("upper right", "upper left", "lower right", "lower left")
+    for place in corners:
         row, column = place.split()
         over = v > 1 - height if row == "upper" else v < height
         beside = u > 1 - width if column == "right" else u < width
         if not (over & beside).any():
             return place, y
-    beside = {"upper left": u < width, "upper right": u > 1 - width}
+    beside: dict[Corner, np.ndarray] = {"upper left": u < width, "upper right": u > 1 - width}
     tops = {place: float(v[some].max(initial=0.0)) for place, some in beside.items()}
     place = min(tops, key=tops.__getitem__)
     return place, y.with_high(float(y.at(max(1.0, tops[place] / max(0.4, 1 - height)))))

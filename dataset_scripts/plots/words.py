@@ -79,7 +79,7 @@ def the_samples(labels: Sequence[str]) -> str:
 
 def sample(rng: np.random.Generator, choices: Sequence[str], count: int) -> list[str]:
     """As many different choices, in random order."""
-    return [choices[number] for number in rng.choice(len(choices), count, replace=False)]
+    return [choices[int(number)] for number in rng.choice(len(choices), count, replace=False)]
 
 
 def listed(words: Sequence[str]) -> str:

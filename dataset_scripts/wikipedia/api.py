@@ -134,7 +134,7 @@ class Wiki:
             if not isinstance(answer, dict) or "error" in answer:
                 raise PageError(f"{self.address}/w/api.php refuses: {str(answer)[:200]}")
             yield answer.get("query", {})
-            more = answer.get("continue")
+            more = answer.get("continue") or {}
             if not more:
                 return
         raise PageError(f"{self.address}/w/api.php goes on without end")

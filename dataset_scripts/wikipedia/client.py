@@ -89,6 +89,7 @@ class Client:
             raise PageError(f"{address} answered no JSON") from error
 
     def _ask(self, address: str, limit: int) -> bytes:
+        reason = ""
         for attempt in range(ATTEMPTS):
             try:
                 return self._ask_once(address, limit)

@@ -109,6 +109,7 @@ def find_pictures(
             else:
                 missing[figure.name or figure.source[:200]] = "its image was not saved"
         return pictures, missing
+    assert wiki is not None  # there is a folder or a wiki
     named = {figure.name: figure for figure in figures if figure.name}
     files = wiki.files(list(named), width)
     for figure in figures:

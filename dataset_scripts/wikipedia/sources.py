@@ -146,14 +146,14 @@ def _lines(path: Path) -> Iterator[bytes]:
     if path.name.endswith(".tar.gz"):
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
-                if member.isfile():
-                    yield from _lines_of(archive.extractfile(member))
+                if member.isfile() and (file := archive.extractfile(member)):
+                    yield from _lines_of(file)
     else:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield from _lines_of(file)
 
 
-def _lines_of(file: IO[bytes]) -> Iterator[bytes]:
+def _lines_of(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     while line := file.readline(MAX_ANSWER):
         rest = line
         while not rest.endswith(b"\n") and (rest := file.readline(MAX_ANSWER)):

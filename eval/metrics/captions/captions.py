@@ -14,7 +14,7 @@ from cephalo.eval.intervals import intervals
 from cephalo.eval.scores import captions
 
 CITATION = "Cephalo, arXiv 2405.19076"
-DESCRIPTION, INPUTS = __doc__.split("\n\n", 1)
+DESCRIPTION, _, INPUTS = (__doc__ or "").partition("\n\n")
 
 
 class Captions(evaluate.Metric):
@@ -29,5 +29,7 @@ class Captions(evaluate.Metric):
             features=datasets.Features({"predictions": text, "references": text}),
         )
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, Any]:
+    def _compute(  # pyright: ignore[reportIncompatibleMethodOverride]  # as metrics of evaluate do
+        self, predictions: list[str], references: list[str]
+    ) -> dict[str, Any]:
         return intervals(captions(predictions, references))

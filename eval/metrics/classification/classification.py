@@ -14,7 +14,7 @@ from cephalo.eval.intervals import intervals
 from cephalo.eval.scores import classification
 
 CITATION = "Cephalo, arXiv 2405.19076"
-DESCRIPTION, INPUTS = __doc__.split("\n\n", 1)
+DESCRIPTION, _, INPUTS = (__doc__ or "").partition("\n\n")
 
 
 class Classification(evaluate.Metric):
@@ -29,7 +29,7 @@ class Classification(evaluate.Metric):
             features=datasets.Features({"predictions": text, "references": text}),
         )
 
-    def _compute(
+    def _compute(  # pyright: ignore[reportIncompatibleMethodOverride]  # as metrics of evaluate do
         self,
         predictions: list[str],
         references: list[str],
