@@ -13,6 +13,7 @@ No agent here runs code: tools are called by name, with arguments in JSON.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import smolagents
 from smolagents.agents import EMPTY_PROMPT_TEMPLATES, ToolCallingAgent
 from smolagents.models import Model, remove_content_after_stop_sequences
 from smolagents.tools import Tool
