@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
         ("merge merge.yml --out link/deep/er", "--out link/deep/er is inside the input model"),
         ("moe moe.yml --out other/moe", "--out other/moe is inside the input other"),
         ("eval model --task captions --dataset figures --out figures", "figures is the input"),
-        ("train --dataset_name figures --output_dir figures/new", "output_dir .* lies in the"),
+        ("train --dataset_name figures --output_dir figures/new", "output_dir .* is inside the"),
         ("train --dataset_name a/b --model_name_or_path model --output_dir model", "is the input"),
     ],
 )
