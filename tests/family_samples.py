@@ -14,6 +14,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
     LlavaOnevisionImageProcessorPil,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.smolvlm import processing_smolvlm
 
 from modeling_cephalo.tiny import train_bpe, weights_of
 
@@ -41,6 +42,7 @@ for _kind in (
     transformers.SmolVLMProcessor,
 ):
     _kind.get_attributes = classmethod(lambda cls: ["image_processor", "tokenizer"])
+processing_smolvlm.num2words = str  # writes the length of a video
 transformers.SmolVLMProcessor.video_processor = SimpleNamespace(num_frames=1, fps=1)
 transformers.SmolVLMProcessor.__init__.__defaults__ = (None, 169, None)  # the first, for videos
 

@@ -6,9 +6,9 @@ box. So each place is compared with a window of a few pixels, without shifts, an
 is drawn that differs decides: a curve that lies a pixel elsewhere differs along its length.
 
 The numbers are fitted on 500 copies of 70 figures of the papers in `wide` and of made papers, on 35
-such copies with another letter drawn on them, and on plots of one curve and block diagrams of
-seeds that `benchmarks.copies` does not draw. Of the copies, 99 % differ in less than 1.5 %. Of plots
-that agree in their tiles, the nearest one differs in 1.8 % and the next ones in 3 %; block diagrams
+such copies with another letter drawn on them, and on plots of one curve and block diagrams of seeds
+that `benchmarks.copies` does not draw. Of the copies, 99 % differ in less than 1.5 %. Of plots that
+agree in their tiles, the nearest one differs in 1.8 % and the next ones in 3 %; block diagrams
 differ in 10 %.
 """
 
@@ -22,7 +22,7 @@ WINDOW = 7  # pixels of the square in which grey levels are compared: about a le
 BLUR = 1.2  # pixels, of both pictures: levels what compression and resampling change
 DRAWN = 20.0  # standard deviation of the grey levels of a window that holds a line or a letter
 MIN_CORRELATION = 0.9  # of two windows that agree
-LETTER = 24  # pixels of the sides of one place that may differ: another panel's letter, with a window
+LETTER = 24  # pixels of the sides of one place that may differ: a panel's letter, with a window
 MAX_DIFFERENT = 0.016  # of the windows that hold something, besides that place
 # Pixels from the edge of the common area where a window and the blur reach beyond it.
 EDGE = WINDOW // 2 + 3
