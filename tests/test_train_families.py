@@ -1,6 +1,8 @@
 """`cephalo train` on families of transformers beyond the three of the paper."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +28,12 @@ from cephalo.train.sft import find_config, image_settings, run_training
 from cephalo.train.trainer import PackedTrainer
 
 LIMITS = [{}, {"max_tokens": 250}, {"max_tiles": 2}]
+
+
+def quick(families: Iterable[str], *names: str) -> list[Any]:
+    """Some families, of which those that are not named are tested by `make bench` alone."""
+    slow = pytest.mark.slow
+    return [name if name in names else pytest.param(name, marks=slow) for name in families]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +64,12 @@ def step_gradients(trainer) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     return loss, {name: own.grad for name, own in named if own.grad is not None}
 
 
-@pytest.mark.parametrize("limits", LIMITS, ids=str)
-@pytest.mark.parametrize("family", MAKERS)
+@pytest.mark.parametrize(
+    ("family", "limits"),
+    [(name, LIMITS[1]) for name in MAKERS]
+    + [pytest.param(name, LIMITS[n], marks=pytest.mark.slow) for name in MAKERS for n in (0, 2)],
+    ids=str,
+)
 def test_loss_and_gradients_are_those_of_rows_one_by_one(family, limits, bases, tmp_path):
     base = bases[family]
     model = AutoModelForImageTextToText.from_pretrained(base)
@@ -71,7 +83,7 @@ def test_loss_and_gradients_are_those_of_rows_one_by_one(family, limits, bases, 
         )
 
 
-@pytest.mark.parametrize("family", MAKERS)
+@pytest.mark.parametrize("family", quick(MAKERS, "qwen3_vl", "gemma3", "internvl"))
 @pytest.mark.parametrize("layers", [None, 1])
 def test_what_frozen_parts_make_is_stored_and_changes_no_run(layers, family, bases, tmp_path):
     """Features of images, or the states of rows after all layers but the last."""
@@ -142,7 +154,7 @@ def test_accumulation_of_batches_changes_the_run_only_by_rounding(family, bases,
     assert runs[0] == pytest.approx(runs[1], abs=3e-4)
 
 
-@pytest.mark.parametrize("family", [*MAKERS, *PAPER])
+@pytest.mark.parametrize("family", quick([*MAKERS, *PAPER], "gemma3", "llava_next"))
 def test_a_run_goes_on_from_the_weights_of_its_checkpoint(family, bases, tmp_path):
     """Also where transformers saves weights under other names than the model's own."""
     if family in PAPER:
@@ -221,13 +233,12 @@ def test_masks_of_packed_rows():
 
 SETTINGS = {
     "tiny_base": "false",
-    "max_steps": "60",
+    "max_steps": "120",
     "learning_rate": "4.0e-3",
     "per_device_train_batch_size": "4",
     "save_steps": "20",
     "batch_tokens": "300",
 }
-QUICK = ("qwen3_vl", "gemma3")  # the others are in `make bench`
 
 
 @pytest.fixture(scope="module")
@@ -247,10 +258,7 @@ def run_of(base: Path, data: Path, out: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "family",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MAKERS],
-)
+@pytest.mark.parametrize("family", quick(MAKERS, "qwen3_vl", "gemma3"))
 def test_a_stopped_run_goes_on_and_its_model_is_pushed_and_remembers(
     family, bases, data, hub, tmp_path, monkeypatch
 ):
