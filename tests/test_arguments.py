@@ -50,7 +50,8 @@ def test_values_of_training(words, message):
 
 def test_a_run_without_a_model(tmp_path):
     config = tmp_path / "mine.yaml"
-    config.write_text("dataset_name: rows\noutput_dir: unused\n", encoding="utf-8")
+    text = "dataset_name: rows\noutput_dir: unused\nuse_cpu: true\nbf16: false\n"
+    config.write_text(text, encoding="utf-8")
     with pytest.raises(CephaloError, match="no model; set model_name_or_path in the config"):
         parse_arguments(config, [])
 

@@ -79,10 +79,11 @@ def lay_over(
 
     They are compared at the resolution of the one that shows less of it.
     """
-    first = one
-    one, other, transform, scale = at_one_scale(one, other, transform)
-    if one is not first:
-        inliers = inliers @ transform[:, :2].T + transform[:, 2]
+    scale = abs(np.linalg.det(transform[:, :2])) ** 0.5
+    if scale > 1:
+        inverse = cv2.invertAffineTransform(transform)
+        inliers = inliers @ inverse[:, :2].T + inverse[:, 2]
+        one, other, transform, scale = other, one, inverse, 1 / scale
     spans = np.ptp(inliers, axis=0)
     if spread(inliers / np.maximum(spans, 1)) < MIN_SPREAD:
         return None
@@ -107,17 +108,6 @@ def lay_over(
     )
     share = agreeing / max(int(seen.sum()), 1)
     return Agreement(len(inliers), share, agreeing, apart, max(covers))
-
-
-def at_one_scale(
-    one: Local, other: Local, transform: np.ndarray
-) -> tuple[Local, Local, np.ndarray, float]:
-    """Two pictures in the order in which the affine transform (2, 3) from the first to the second
-    makes it no larger, that transform, and how many times as large it makes it."""
-    scale = abs(np.linalg.det(transform[:, :2])) ** 0.5
-    if scale > 1:
-        return other, one, cv2.invertAffineTransform(transform), 1 / scale
-    return one, other, transform, scale
 
 
 def spread(places: np.ndarray) -> float:
