@@ -297,7 +297,8 @@ def test_troubleshooting_quotes_messages_that_exist():
     quoted = re.findall(r"^\| `(.+?)` \|", page, re.M)
     assert len(quoted) > 40
     parts = [part.strip(" ;:,") for message in quoted for part in message.split("…")]
-    assert [part for part in parts if part not in texts] == []
+    missing = [part for part in parts if part not in texts]
+    assert missing == []
 
 
 def test_every_dependency_has_its_reason():

@@ -99,7 +99,10 @@ def test_streamed_answers_and_stop_words(client, taught):
     [
         ([{"type": "image_url", "image_url": {"url": __file__}}], "must be a data URL"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,!"}}], "base64"),
-        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}], "no picture"),
+        (
+            [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}],
+            "not a valid image",
+        ),
         ([part(Image.new("RGB", (1, 10_000)))], "too thin"),
         ("Go.<|end|>", "control token <|end|>"),
         ("steel " * 9000, "the model reads 8,192"),
