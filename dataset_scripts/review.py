@@ -40,7 +40,7 @@ class PagePicture:
 class Entry:
     """What the list beside a page says of one caption or figure.
 
-    `row`: the row of the `figures` table, None where there is none. `why`: why the line is a
+    `row`: the row of the `figures` table, or None. `why`: why the line is a
     caption or is none, None where that is not known. `key` is shared by all of one figure.
     """
 

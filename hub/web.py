@@ -181,7 +181,7 @@ def check_host(host: str, names: Collection[str]) -> None:
     """Refuse a Host header that is none of `names`, "localhost" or an IP address.
 
     A page in a browser can make its own name stand for this machine's address (DNS rebinding);
-    then it may read what the hub answers, but the Host header still tells that name.
+    then it may read what the hub answers, but the Host header still has that name.
     """
     name = re.sub(r":[0-9]*$", "", host).strip("[]").lower()
     if name in ("localhost", *names):

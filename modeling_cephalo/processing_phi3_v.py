@@ -61,9 +61,7 @@ CHAT_TEMPLATE = (
     "{% endif %}"
 )
 
-
-# An id and where its characters begin and end in the prompt.
-Token = tuple[int, int, int]
+Token = tuple[int, int, int]  # an id, and where its characters begin and end in the prompt
 
 
 class Phi3VTextKwargs(TypedDict, total=False):

@@ -14,7 +14,7 @@ from moe_samples import MAKERS as PAPER
 from moe_samples import TEXTS, make_dense
 from peft import LoraConfig
 from phi3_v_samples import picture
-from trainer_samples import as_rows, losses, make_trainer
+from trainer_samples import as_rows, losses, make_trainer, step_gradients
 from training_samples import MIXED, mixed_talks, reference, talk
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 
@@ -52,16 +52,6 @@ def family_trainer(base: Path, out: Path, talks, model=None, **settings):
         **settings.pop("collator", {}),
     }
     return make_trainer(model, base, out, as_rows(talks), collator=own, **settings)
-
-
-def step_gradients(trainer) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss and gradients of the first batch, before any step."""
-    [batch] = list(trainer.get_train_dataloader())
-    trainer.accelerator.gradient_accumulation_steps = 1
-    items = trainer._get_num_items_in_batch([batch], torch.device("cpu"))
-    loss = trainer.training_step(trainer.model, batch, items)
-    named = trainer.model.named_parameters()
-    return loss, {name: own.grad for name, own in named if own.grad is not None}
 
 
 @pytest.mark.parametrize(

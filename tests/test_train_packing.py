@@ -6,7 +6,7 @@ import pytest
 import torch
 from moe_samples import MAKERS, load_dense, make_dense, make_mixture
 from phi3_v_samples import picture
-from trainer_samples import as_rows, losses, make_trainer
+from trainer_samples import as_rows, losses, make_trainer, step_gradients
 from training_samples import mixed_talks, reference, talk
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -35,16 +35,6 @@ def bases(tmp_path_factory) -> dict[str, Path]:
     mixture.save_pretrained(folders["cephalo_moe"])
     AutoProcessor.from_pretrained(root / "e0").save_pretrained(folders["cephalo_moe"])
     return folders
-
-
-def step_gradients(trainer) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Loss and gradients of the first batch, before any step."""
-    [batch] = list(trainer.get_train_dataloader())
-    trainer.accelerator.gradient_accumulation_steps = 1
-    items = trainer._get_num_items_in_batch([batch], torch.device("cpu"))
-    loss = trainer.training_step(trainer.model, batch, items)
-    named = trainer.model.named_parameters()
-    return loss, {name: own.grad for name, own in named if own.grad is not None}
 
 
 @pytest.mark.parametrize("limits", LIMITS, ids=str)

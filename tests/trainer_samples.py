@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset, Features, IterableDataset
 from transformers import AutoProcessor
 from trl import SFTConfig
@@ -75,3 +76,13 @@ def make_stream_trainer(base: Path, out: Path, rows: IterableDataset, batch: int
 def losses(trainer: PackedTrainer) -> list[float]:
     """The losses that were logged."""
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def step_gradients(trainer: PackedTrainer) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Loss and gradients of the first batch, before any step."""
+    [batch] = list(trainer.get_train_dataloader())
+    trainer.accelerator.gradient_accumulation_steps = 1
+    items = trainer._get_num_items_in_batch([batch], torch.device("cpu"))
+    loss = trainer.training_step(trainer.model, batch, items)
+    named = trainer.model.named_parameters()
+    return loss, {name: own.grad for name, own in named if own.grad is not None}

@@ -114,7 +114,7 @@ class Store:
 
     def _aside(self, name: str) -> str | None:
         """Where a file is written before it gets its name; None in object stores, whose files
-        appear whole. Machines share the folder, so the name tells which one writes."""
+        appear whole. Machines share the folder, so the name identifies the writer."""
         if is_remote(self.url):
             return None
         folder, _, file = name.rpartition("/")

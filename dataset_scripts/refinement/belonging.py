@@ -69,7 +69,7 @@ def nearest(
 def features(
     said: frozenset[str], asked: frozenset[str], own: dict[str, float], other: dict[str, float]
 ) -> dict[str, float]:
-    """What tells whether the stems of an answer and its question are another figure's.
+    """Evidence that the stems of an answer and its question are another figure's.
 
     `margin` is by how much the other figure's words weigh more, for the square root of the number
     of words; `ratio` the logarithm of how many times more; `asked` how many words of the question

@@ -143,7 +143,7 @@ def molar_mass(claim: Quantity, text: str) -> str | None:
 
 
 def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | None:
-    """The fact that a claim in `text` states, with its source; None where there is none.
+    """The fact that a claim in `text` states, with its source, or None.
 
     Where the `sentences` of the source give the property a value of their own, the text has to say
     that it speaks of another one: "ideal graphite".

@@ -35,7 +35,7 @@ class NearEqual:
         )
 
     def match(self, answer: str) -> str | None:
-        """An answer added before that is nearly equal to this one, None where there is none."""
+        """An answer added before that is nearly equal to this one, or None."""
         text = folded(answer)
         if len(text.split()) < FEWEST_WORDS:
             return None

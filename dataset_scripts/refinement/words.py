@@ -271,7 +271,7 @@ def folded(text: str) -> str:
 
 
 def found_in(pattern: re.Pattern, texts: Iterable[str]) -> str | None:
-    """The first match of `pattern`, None where there is none."""
+    """The first match of `pattern`, or None."""
     return first(match.group()[:80] for text in texts if (match := pattern.search(text)))
 
 

@@ -73,7 +73,7 @@ class Wiki:
         return f"{self.address}/wiki/{quote(title.strip().replace(' ', '_'), safe='/:,()')}"
 
     def page(self, title: str) -> Page:
-        """A page by its title, redirects followed. Raises PageError where there is none."""
+        """A page by its title, redirects followed. Raises PageError if it does not exist."""
         key = quote(title.strip().replace(" ", "_"), safe="")
         answer = self.client.get_json(f"{self.address}/w/rest.php/v1/page/{key}/with_html")
         with _documented(self.address):

@@ -65,7 +65,7 @@ class Client:
     def fetch(self, address: str, limit: int = MAX_ANSWER) -> Path:
         """A file with what is at an address, of at most `limit` bytes.
 
-        Raises PageError where there is none, and CephaloError where the server stays busy or
+        Raises PageError if it does not exist, and CephaloError where the server stays busy or
         cannot be reached at all: what was had so far is kept.
         """
         kept = self.folder / hashlib.sha256(address.encode()).hexdigest()
@@ -166,7 +166,7 @@ def retry_after(response: httpx2.Response) -> float | None:
 
 
 def checked_contact(contact: str | None) -> str:
-    """The mail or web address of who runs this. Raises CephaloError where there is none."""
+    """The mail or web address of who runs this. Raises CephaloError if it is missing."""
     contact = (contact or "").strip()
     if not contact or not contact.isascii() or not contact.isprintable():
         raise CephaloError(
