@@ -17,9 +17,9 @@ def split_documents(
 ) -> np.ndarray:
     """The split of every document as its number in `SPLITS`, (n,) int8; -1 of one not published.
 
-    `places` (n,) float64 has the `place` of each document, `published` (n,) bool marks those
-    that have a split. Documents that `links` join, directly or through others (also through one that is not
-    published), are one group and share a split. A group's place is the highest of its published
+    `places` (n,) float64 has the `place` of each document, `published` (n,) bool marks those that
+    have a split. Documents that `links` join, directly or through others (also through one that is
+    not published), are one group and share a split. A group's place is the highest of its published
     documents'. So a paper that is added moves another only where it joins its group to one of a
     higher place, from test towards train: what was trained on is never tested on later. Only a
     corpus too small for the shares differs: two groups give one for testing, three give one for
