@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 from test_dedup import plot, row, write
 
 from benchmarks.copies.__main__ import kept_out
@@ -15,6 +15,7 @@ from benchmarks.copies.strangers import plot as framed_plot
 from benchmarks.copies.templates import TEMPLATES
 from cephalo.dataset_scripts.common.tables import find_tables
 from cephalo.dataset_scripts.publication.dedup import select_rows
+from cephalo.dataset_scripts.publication.local_differences import different_share
 from cephalo.dataset_scripts.publication.local_features import KEY_BYTES, keys_of, local_features
 from cephalo.dataset_scripts.publication.local_index import (
     CANDIDATES,
@@ -24,8 +25,19 @@ from cephalo.dataset_scripts.publication.local_index import (
     decode,
     encode,
 )
-from cephalo.dataset_scripts.publication.local_match import likely_transforms, match, shows_part
+from cephalo.dataset_scripts.publication.local_match import (
+    likely_transforms,
+    match,
+    same_picture,
+    shows_part,
+)
 from cephalo.dataset_scripts.publication.local_overlay import ROUGH, lay_over
+
+# Drawings whose tiles agree under a transform: what differs is a part of each tile.
+PAIRS_ALIKE = {
+    "one curve": (128, 185, 3, 58, 70, 115, 21, 50),
+    "block diagrams": (18, 175, 70, 149),
+}
 
 
 def linked(folder: Path, images: list[Image.Image], workers: int = 1) -> list[tuple[int, int]]:
@@ -69,6 +81,34 @@ def test_pictures_of_one_template_show_no_part_of_each_other(name):
         for seed in (501, 502, 503)
     )
     assert not any(shows_part(*pair, [False]) for pair in ((one, other), (other, third)))
+
+
+def test_curves_a_pixel_apart_are_no_copies():
+    """The nearest of 200 plots of one curve: less than a pixel lies between the curves."""
+    plots = (TEMPLATES["one curve"](np.random.default_rng((3000, seed))) for seed in (15, 74))
+    one, other = (local_features(image.convert("L")) for image in plots)
+    assert different_share(one, other, np.eye(2, 3)) > 0.018
+    assert not shows_part(one, other) and not same_picture(one, other)
+
+
+@pytest.mark.parametrize("size, share", [(10, 0.0), (60, 0.02)])
+def test_one_letter_may_differ_and_no_more(figure, size, share):
+    changed = figure.copy()
+    ImageDraw.Draw(changed).rectangle([300, 200, 300 + size, 200 + size], "white", "black", 3)
+    one, other = (local_features(image.convert("L")) for image in (figure, changed))
+    found = different_share(one, other, np.eye(2, 3))
+    assert found == 0 if share == 0 else found > share
+    assert same_picture(one, other) == (share == 0)
+
+
+@pytest.mark.parametrize("name", ["one curve", "block diagrams"])
+def test_drawings_of_one_template_link_no_documents(name, tmp_path):
+    drawn = [TEMPLATES[name](np.random.default_rng((3000, seed))) for seed in PAIRS_ALIKE[name]]
+    assert linked(tmp_path, drawn) == []
+
+
+def test_a_crop_of_a_fifth_is_linked(figure, tmp_path):
+    assert linked(tmp_path, [figure, ALTERATIONS["cropped by 20 %"](figure)]) == [(0, 1)]
 
 
 def test_parts_link_their_documents_in_any_number_of_processes(figure, tmp_path):
@@ -121,7 +161,7 @@ def test_both_ways_are_compared_where_their_votes_are_near():
     votes = np.zeros(5, VOTE)
     votes["pair"] = [(1 << 32) + other for other in (2, 2, 3, 3, 4)]
     votes["transform"] = [7, 1 << 15, 7, 1 << 15, 1 << 15]
-    votes["weight"] = [5, 9, 9, 3, 2]
+    votes["weight"] = [5, 9, 9, 1, 2]
     keypoints = np.full(5, 100)
     assert best_of(votes, keypoints, 1).tolist() == [[1, 2, EITHER], [1, 3, 0], [1, 4, 1]]
     assert best_of(votes, keypoints, 3).tolist() == [[1, 2, EITHER], [1, 3, 0]]

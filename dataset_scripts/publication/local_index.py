@@ -30,8 +30,9 @@ MIN_BITS, MIN_BITS_GROWTH, SCORE_GROWTH = 18, 1, 2
 SMALL_CORPUS = 256
 CANDIDATES = 8  # with which a picture is compared, at most, of those that come later
 FEW_KEYPOINTS = 10  # added to a picture's, by whose root its votes are divided: one vote is chance
-# A pair may be mirrored or not where the other way has so large a share of the best one's votes.
-AS_LIKELY, EITHER = 0.34, 2
+# A pair may be mirrored or not where the other way has so large a share of the best one's votes: of
+# 185 crops by 20 % a share of 0.34 lost one more, and saved no time.
+AS_LIKELY, EITHER = 0.2, 2
 TURNS, OCTAVES = 16, 8  # intervals of the rotation; the largest change of scale
 PICTURES_A_RANGE = 100_000  # whose votes are counted at a time
 JPEG_QUALITY = 80

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from cephalo.dataset_scripts.publication.local_differences import differs
 from cephalo.dataset_scripts.publication.local_features import Local, mirror_mask
 from cephalo.dataset_scripts.publication.local_overlay import EXACT, ROUGH, agrees, lay_over
 from cephalo.dataset_scripts.publication.local_pairs import fit, transforms_of_pairs
@@ -79,7 +80,10 @@ def fits(one: Local, other: Local, transform: np.ndarray) -> bool:
     corners = (np.array(one.picture.shape[::-1]) - 1) * CORNERS
     for fitted in fit(transform, one.picture, other.picture):
         moved = corners @ fitted[:, :2].T + fitted[:, 2]
-        if is_likely(fitted) and agrees(lay_over(one, other, fitted, moved, EXACT), EXACT):
+        if not is_likely(fitted):
+            continue
+        exact = lay_over(one, other, fitted, moved, EXACT)
+        if agrees(exact, EXACT) and not differs(one, other, fitted):
             return True
     return False
 
