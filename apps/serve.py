@@ -107,7 +107,7 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     from cephalo.apps.serve_requests import Gate, Served
 
     class LoadedModel(ModelManager):
-        def _load_processor(self, *args: Any, **kwargs: Any) -> ServedProcessor:
+        def _load_processor(self, *args: Any, **kwargs: Any) -> Any:
             return ServedProcessor(cephalo)
 
         def _load_model(self, *args: Any, **kwargs: Any) -> Any:

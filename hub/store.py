@@ -290,7 +290,7 @@ class Store:
 
     def without(self, repo: RepoName, state: RepoState, sha256s: set[str]) -> None:
         """Rewrite the history without some contents; inside `edit`."""
-        renamed: dict[str | None, str | None] = {None: None}
+        renamed: dict[str, str] = {}
         for sha in state.commits:
             commit = self.commit(repo, sha)
             kept = {

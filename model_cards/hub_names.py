@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError, hub_failure
 
@@ -61,7 +61,8 @@ def resolve(
 
     api = HfApi()
     try:
-        return api.repo_info(name, revision=revision, repo_type=repo_type)
+        found: Any = api.repo_info(name, revision=revision, repo_type=repo_type)
+        return found  # of a kernel in no case: it is of another type
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         at = f"{name}@{revision}" if revision else name
         raise CephaloError(

@@ -80,7 +80,9 @@ class Phi3VImageProcessor(PilBackend):
     def __init__(self, **kwargs: Unpack[Phi3VImageProcessorKwargs]) -> None:
         super().__init__(**kwargs)
 
-    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+    def _validate_preprocess_kwargs(  # pyright: ignore[reportIncompatibleMethodOverride]  # by name
+        self, **kwargs: Any
+    ) -> None:
         """Raise ValueError for options that cannot be followed."""
         for switch, names in {
             "do_resize": ["resample"],

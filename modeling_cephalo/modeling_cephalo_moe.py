@@ -88,8 +88,9 @@ class RoutedDecoder(WithExperts):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, CephaloMoeExperts):
-            init.normal_(module.gate_up_proj, std=self.config.initializer_range)
-            init.normal_(module.down_proj, std=self.config.initializer_range)
+            for weight in (module.gate_up_proj, module.down_proj):
+                assert isinstance(weight, torch.Tensor)
+                init.normal_(weight, std=self.config.initializer_range)
         elif isinstance(module, CephaloMoeRouter):
             init.normal_(module.weight, std=self.config.initializer_range)
             init.zeros_(module.bias)

@@ -195,7 +195,7 @@ class Phi3VProcessor(ProcessorMixin):
             return [list(own) for own in images]
         if nested and not any(images):
             return [[]]
-        flat = make_flat_list_of_images(images)
+        flat: Any = make_flat_list_of_images(images)
         wanted = [len(found) for found in tags]
         if single:
             wanted = [len(flat)]

@@ -106,7 +106,7 @@ def positions_of_rows(model: Any, sequence: dict[str, Any], types: torch.Tensor)
         int64 [4, 1, tokens]: those of the text, by which rows are told apart, then time, height
         and width.
     """
-    grids = sequence.get("image_grid_thw")
+    grids: Any = sequence.get("image_grid_thw")
     first, parts = 0, []
     for start, end in pairwise(sequence["cu_seq_lens_q"].tolist()):
         own = types[:, start:end]

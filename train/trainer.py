@@ -132,7 +132,7 @@ class PackedTrainer(SFTTrainer):
         self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
     ) -> TrainOutput:
         """As Trainer, after measuring the machine's matrix-multiply rate."""
-        if resume_from_checkpoint:
+        if isinstance(resume_from_checkpoint, str):
             self.steps_before = read_state(Path(resume_from_checkpoint)).global_step
         self.work = Work(self.model)  # which parameters train is known now
         self.matmul_rate = matmul_rate(self.args.device, self.model.dtype)

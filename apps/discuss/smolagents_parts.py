@@ -34,7 +34,7 @@ You work in steps. Each step is one JSON object and nothing else, a call of one 
 {%- endfor %}
 For example {"name": "look_at_images", "arguments": {"question": "What is shown?"}}
 End with {"name": "final_answer", "arguments": {"answer": "..."}}"""
-PROMPTS = EMPTY_PROMPT_TEMPLATES | {
+PROMPTS: Any = EMPTY_PROMPT_TEMPLATES | {
     "system_prompt": STEPS,
     "final_answer": {
         "pre_messages": "These are the steps so far:",

@@ -1,6 +1,7 @@
 """The microstructure of an image as a signed field: Otsu's phase on a plate, or as walls."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -87,7 +88,8 @@ def in_one_piece(phase: np.ndarray) -> Joined:
 
     The piece is tied to all four sides as well, so that mirrored copies meet.
     """
-    labels, count = ndimage.label(phase)
+    labelled: Any = ndimage.label(phase)  # scipy is not annotated: what it returns is guessed
+    labels, count = labelled
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     areas[0] = 0
     small = areas < SPECK * phase.size
@@ -111,7 +113,8 @@ def in_one_piece(phase: np.ndarray) -> Joined:
 
 def nearest_pair(piece: np.ndarray, rest: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The pixel of `rest` that is nearest to `piece`, and the pixel of `piece` nearest to it."""
-    distance, nearest = ndimage.distance_transform_edt(~piece, return_indices=True)
+    found: Any = ndimage.distance_transform_edt(~piece, return_indices=True)
+    distance, nearest = found
     start = np.unravel_index(np.where(rest, distance, np.inf).argmin(), piece.shape)
     return tuple(map(int, start)), tuple(map(int, nearest[(slice(None), *start)]))
 
@@ -154,7 +157,8 @@ def phase_of(grey: np.ndarray, name: str) -> np.ndarray:
 
 def outline_distance(phase: np.ndarray) -> np.ndarray:
     """Distance in pixels to the other phase, negative inside."""
-    inside, outside = (ndimage.distance_transform_edt(one) for one in (phase, ~phase))
+    inside: Any = ndimage.distance_transform_edt(phase)
+    outside: Any = ndimage.distance_transform_edt(~phase)
     return outside - inside
 
 

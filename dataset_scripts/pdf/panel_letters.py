@@ -8,6 +8,7 @@ one size does.
 import ctypes
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -157,7 +158,8 @@ def _likely(
 ) -> list[Found]:
     """What stands alone in one range of grey levels and looks like one of the letters."""
     ink = grey < high if not low else grey >= low
-    labels, count = ndimage.label(ink, np.ones((3, 3)))
+    labelled: Any = ndimage.label(ink, np.ones((3, 3)))
+    labels, count = labelled
     if not count or count > rules.most_components:
         return []
     least = max(rules.least_height / scale, rules.least_pixels)

@@ -7,6 +7,7 @@ right and `y` down, both (n, n) on [0, 1]. It returns (n, n): 1 for solid, less 
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, label
@@ -43,7 +44,8 @@ def load_path(solid: np.ndarray) -> np.ndarray:
 
     Pixels hang together by their edges: a corner alone is a hinge of the grid, not of the plate.
     """
-    pieces, _ = label(solid)
+    labelled: Any = label(solid)
+    pieces, _ = labelled
     through = np.intersect1d(pieces[:, 0], pieces[:, -1])
     return np.isin(pieces, through[through > 0])
 

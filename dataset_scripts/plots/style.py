@@ -195,11 +195,13 @@ def legend_place(
     for place in corners:
         row, column = place.split()
         over = v > 1 - height if row == "upper" else v < height
-        beside = u > 1 - width if column == "right" else u < width
-        if not (over & beside).any():
+        near = u > 1 - width if column == "right" else u < width
+        if not (over & near).any():
             return place, y
     beside: dict[Corner, np.ndarray] = {"upper left": u < width, "upper right": u > 1 - width}
-    tops = {place: float(v[some].max(initial=0.0)) for place, some in beside.items()}
+    tops: dict[Corner, float] = {
+        place: float(v[some].max(initial=0.0)) for place, some in beside.items()
+    }
     place = min(tops, key=tops.__getitem__)
     return place, y.with_high(float(y.at(max(1.0, tops[place] / max(0.4, 1 - height)))))
 

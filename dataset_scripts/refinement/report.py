@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader
 
@@ -16,7 +16,7 @@ from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Check
 from cephalo.dataset_scripts.refinement.documents import OTHER_CHECKS, read_figures, read_lines
 from cephalo.dataset_scripts.refinement.run import Outcome
-from cephalo.dataset_scripts.refinement.teachers import Teacher
+from cephalo.dataset_scripts.refinement.tasks import Task
 from cephalo.inference.questions import ReplyCache, Usage
 
 SAMPLES = 3  # of each task, and of each check
@@ -67,10 +67,22 @@ class Sample:
     look: str | None  # what judges found
 
 
+class Described(Protocol):
+    """What a report says of a teacher."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tasks(self) -> tuple[Task, ...]: ...
+
+    def params(self) -> dict[str, Any]: ...
+
+
 def write_report(
     figures: Path,
     out: Path,
-    teacher: Teacher,
+    teacher: Described,
     outcome: Outcome,
     spending: Spending,
     seconds: float,
