@@ -75,6 +75,7 @@ def test_every_token_gets_the_weighted_sum_of_its_experts(implementation, k, den
 def test_groups_of_transformers_give_what_one_expert_after_the_other_gives(tokens, k, mixtures):
     """By default the latter is used on the CPU, on other devices the former."""
     assert mixtures["phi3_v"].config._experts_implementation == "by_device"
+    torch.manual_seed(0)
     mlp = mixtures["phi3_v"].get_decoder().layers[0].mlp
     hidden = torch.randn(tokens, 128)
     with torch.inference_mode():
