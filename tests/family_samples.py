@@ -37,6 +37,7 @@ CHAT_TEMPLATE = (
 for _kind in (
     transformers.InternVLProcessor,
     transformers.LlavaOnevisionProcessor,
+    transformers.Qwen2VLProcessor,
     transformers.Qwen2_5_VLProcessor,
     transformers.Qwen3VLProcessor,
     transformers.SmolVLMProcessor,
@@ -113,44 +114,31 @@ def qwen_ids(processor: Any) -> dict[str, int]:
     return {f"{name}_id": ids(getattr(processor.tokenizer, name)) for name in names}
 
 
-def qwen3_vl(texts: Iterable[str]) -> tuple[Any, Any]:
-    processor = qwen_processor("Qwen3VLProcessor", texts)
+def qwen(kind: str, texts: Iterable[str], **vision: Any) -> tuple[Any, Any]:
+    """A configuration of Qwen's, "Qwen3VL" and the like, and its processor."""
+    processor = qwen_processor(f"{kind}Processor", texts)
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
-    config = transformers.Qwen3VLConfig(
+    config = getattr(transformers, f"{kind}Config")(
         text_config=text_config(processor.tokenizer, rope_parameters=rope),
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "depth": 3,
-            "num_heads": 4,
-            "patch_size": PATCH,
-            "out_hidden_size": 64,
-            "deepstack_visual_indexes": [0, 1],
-            "num_position_embeddings": 64,
-        },
+        vision_config={"depth": 2, "num_heads": 4, "patch_size": PATCH, **vision},
         **qwen_ids(processor),
     )
     return config, processor
+
+
+def qwen2_vl(texts: Iterable[str]) -> tuple[Any, Any]:
+    return qwen("Qwen2VL", texts, embed_dim=32, hidden_size=64, mlp_ratio=2)
 
 
 def qwen2_5_vl(texts: Iterable[str]) -> tuple[Any, Any]:
-    processor = qwen_processor("Qwen2_5_VLProcessor", texts)
-    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
-    config = transformers.Qwen2_5_VLConfig(
-        text_config=text_config(processor.tokenizer, rope_parameters=rope),
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "depth": 2,
-            "num_heads": 4,
-            "patch_size": PATCH,
-            "out_hidden_size": 64,
-            "window_size": 56,
-            "fullatt_block_indexes": [1],
-        },
-        **qwen_ids(processor),
-    )
-    return config, processor
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 64}
+    return qwen("Qwen2_5_VL", texts, **sizes, window_size=56, fullatt_block_indexes=[1])
+
+
+def qwen3_vl(texts: Iterable[str]) -> tuple[Any, Any]:
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 64}
+    added = {"deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64}
+    return qwen("Qwen3VL", texts, **sizes, **added)
 
 
 def gemma3(texts: Iterable[str]) -> tuple[Any, Any]:
@@ -261,7 +249,16 @@ def internvl(texts: Iterable[str]) -> tuple[Any, Any]:
 
 FAMILIES = {
     maker.__name__: maker
-    for maker in (qwen2_5_vl, qwen3_vl, gemma3, idefics3, smolvlm, llava_onevision, internvl)
+    for maker in (
+        qwen2_vl,
+        qwen2_5_vl,
+        qwen3_vl,
+        gemma3,
+        idefics3,
+        smolvlm,
+        llava_onevision,
+        internvl,
+    )
 }
 
 

@@ -66,12 +66,12 @@ TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 
 
 def why_unpacked(config: Any) -> str | None:
-    """Why conversations of this model do not share sequences; None where they do."""
+    """Why conversations of this model do not share sequences, or None if they do."""
     if config.model_type in FAMILIES:
         return None
     return (
-        f"one conversation in each sequence: how those of {config.model_type} share one was not "
-        "tried, so training is slower"
+        f"one conversation in each sequence, since packing was not tested for {config.model_type}; "
+        "training is slower"
     )
 
 
