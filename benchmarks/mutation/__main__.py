@@ -191,7 +191,8 @@ def run_tests(tests: tuple[str, ...]) -> None:
         os.dup2(silence, stream)
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(Path.cwd()))
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+    files = [f"tests/{test}" for test in tests]
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files]))
 
 
 def difference(mutation: MutationSpec, before: str, after: str) -> str:

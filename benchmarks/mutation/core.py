@@ -7,16 +7,20 @@ class Core(NamedTuple):
     """Functions of a module, methods as "Class.method", and the test files that are for them."""
 
     functions: tuple[str, ...]
-    tests: tuple[str, ...]
+    tests: tuple[str, ...]  # within tests/
 
 
 CORE = {
     "dataset_scripts/pdf/captions.py": Core(
         ("find_captions", "_bare_labels", "_cited_figures", "_sentences"),
-        ("tests/test_pdf_choosing.py",),
+        ("dataset_scripts/pdf/test_pdf_choosing.py",),
     ),
-    "dataset_scripts/pdf/document.py": Core(("keep_jpeg",), ("tests/test_pdf_keep_jpeg.py",)),
-    "dataset_scripts/pdf/embedded.py": Core(("lone_picture",), ("tests/test_pdf_keep_jpeg.py",)),
+    "dataset_scripts/pdf/document.py": Core(
+        ("keep_jpeg",), ("dataset_scripts/pdf/test_pdf_keep_jpeg.py",)
+    ),
+    "dataset_scripts/pdf/embedded.py": Core(
+        ("lone_picture",), ("dataset_scripts/pdf/test_pdf_keep_jpeg.py",)
+    ),
     "dataset_scripts/pdf/geometry.py": Core(
         (
             "intersection",
@@ -29,7 +33,7 @@ CORE = {
             "hits",
             "turn",
         ),
-        ("tests/test_pdf_geometry.py",),
+        ("dataset_scripts/pdf/test_pdf_geometry.py",),
     ),
     "dataset_scripts/refinement/checks.py": Core(
         (
@@ -44,32 +48,34 @@ CORE = {
             "runs",
             "shingles",
         ),
-        ("tests/test_refine_check_bounds.py",),
+        ("dataset_scripts/refinement/test_refine_check_bounds.py",),
     ),
     "dataset_scripts/refinement/near_equal.py": Core(
         ("NearEqual.match", "NearEqual.add", "same_question", "share", "bands"),
-        ("tests/test_near_equal.py",),
+        ("dataset_scripts/refinement/test_near_equal.py",),
     ),
     "dataset_scripts/common/groups.py": Core(
-        ("Groups.find", "Groups.merge", "Groups.roots"), ("tests/test_splits.py",)
+        ("Groups.find", "Groups.merge", "Groups.roots"),
+        ("dataset_scripts/common/test_splits.py",),
     ),
     "dataset_scripts/common/splits.py": Core(
-        ("split_documents", "place"), ("tests/test_splits.py",)
+        ("split_documents", "place"), ("dataset_scripts/common/test_splits.py",)
     ),
     "dataset_scripts/publication/dedup_text.py": Core(
         ("words", "shingles", "same", "KeptTexts.add", "KeptTexts.near", "KeptTexts._prefix"),
-        ("tests/test_dedup_agreement.py",),
+        ("dataset_scripts/publication/test_dedup_agreement.py",),
     ),
     "dataset_scripts/publication/dedup_images.py": Core(
-        ("agree", "alike", "tiles_of", "without_margins"), ("tests/test_dedup_agreement.py",)
+        ("agree", "alike", "tiles_of", "without_margins"),
+        ("dataset_scripts/publication/test_dedup_agreement.py",),
     ),
     "eval/intervals.py": Core(
         ("intervals", "compare", "bounds", "two_sided", "mcnemar", "finite"),
-        ("tests/test_intervals.py",),
+        ("eval/test_intervals.py",),
     ),
     "model_cards/upload.py": Core(
         ("arrived", "remote_files", "differing", "same_content", "worth_retrying", "wait_seconds"),
-        ("tests/test_upload_comparison.py",),
+        ("model_cards/test_upload_comparison.py",),
     ),
     "model_cards/credentials.py": Core(
         (
@@ -86,6 +92,6 @@ CORE = {
             "blocks",
             "parquet_parts",
         ),
-        ("tests/test_credentials.py",),
+        ("model_cards/test_credentials.py",),
     ),
 }

@@ -19,6 +19,22 @@ SENTENCE = (
     "The samples were heated in air and cooled in the furnace before their hardness was read at "
     "five places, and the mean of the five readings is given with its standard deviation here. "
 )
+# Three paragraphs of running text.
+FIRST = (
+    "The fibre mats were pressed at four pressures and dried in air for two days before any test "
+    "was made of them. Their strength rose with the pressure up to the third of the four, and "
+    "then fell, because the fibres began to break where they cross."
+)
+SECOND = (
+    "Fracture began at the edge of every specimen and ran along the crossings. The surface showed "
+    "pulled fibres near the edge and cut ones in the middle, which agrees with the loss of "
+    "strength at the highest pressure."
+)
+THIRD = (
+    "We conclude that mats of this kind are best pressed at the third pressure. A model that "
+    "counts the crossings of the fibres gives the same order of the four mats without any "
+    "parameter that was fitted to the tests."
+)
 
 
 class Sheet:

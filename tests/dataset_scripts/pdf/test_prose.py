@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from pdf_samples import COLUMN, GUTTER, LEFT, Sheet
-from test_extract import run
+from extract_samples import run
+from pdf_samples import COLUMN, FIRST, GUTTER, LEFT, SECOND, THIRD, Sheet
 
 from cephalo.dataset_scripts.common.passages import (
     MAX_WORDS,
@@ -22,21 +22,6 @@ from cephalo.dataset_scripts.pdf.prose import is_prose, whole_sentences, without
 from cephalo.dataset_scripts.pdf.settings import Settings
 
 RIGHT = LEFT + COLUMN + GUTTER
-FIRST = (
-    "The fibre mats were pressed at four pressures and dried in air for two days before any test "
-    "was made of them. Their strength rose with the pressure up to the third of the four, and "
-    "then fell, because the fibres began to break where they cross."
-)
-SECOND = (
-    "Fracture began at the edge of every specimen and ran along the crossings. The surface showed "
-    "pulled fibres near the edge and cut ones in the middle, which agrees with the loss of "
-    "strength at the highest pressure."
-)
-THIRD = (
-    "We conclude that mats of this kind are best pressed at the third pressure. A model that "
-    "counts the crossings of the fibres gives the same order of the four mats without any "
-    "parameter that was fitted to the tests."
-)
 REFERENCE = "[{0}] J. Doe and R. Roe. Mats of fibre under load. J. Mater. {0} (1999) 12-19."
 THANKS = "We thank the workshop of the institute for the press and for much help with the mats."
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import modeling_cephalo
 from modeling_cephalo.image_processing_phi3_v import fit_to_tiles
 
-GOLDEN = Path(__file__).parents[1].parent / "shared" / "golden" / "phi3_v"
+GOLDEN = Path(__file__).parents[2].parent / "shared" / "golden" / "phi3_v"
 if not GOLDEN.exists():
     pytest.skip("the recorded outputs are not on this machine", allow_module_level=True)
 

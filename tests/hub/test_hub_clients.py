@@ -8,7 +8,7 @@ from hub_fixture import TOKENS, HubServer, hub_in_process
 from warm_python import warm_python
 
 OPERATIONS = [
-    Path(__file__).with_name(name)
+    Path(__file__).parents[1] / "samples" / name
     for name in ("hub_client_operations.py", "hub_library_operations.py")
 ]
 

@@ -5,8 +5,8 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from pdf_samples import COLUMN, LEFT, RIGHT, Sheet
-from test_prose import FIRST, SECOND, THIRD, passages
+from pdf_samples import COLUMN, FIRST, LEFT, RIGHT, SECOND, THIRD, Sheet
+from test_prose import passages
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.furniture import part_furniture

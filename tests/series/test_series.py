@@ -22,7 +22,7 @@ from cephalo.series.table import Row, find_row, markdown_table, read_series
 from cephalo.series.tiny import noise, question_rows, run_tiny
 from cephalo.train.freezing import part_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROWS = read_series()
 SCRIPTS = {row.script: row for row in ROWS}  # alpha and beta of the 10b are one run
 

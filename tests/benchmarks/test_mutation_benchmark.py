@@ -10,14 +10,14 @@ from cosmic_ray.work_db import WorkDB
 from benchmarks.mutation import __main__ as mutation
 from benchmarks.mutation.core import CORE, Core
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_function_of_the_core_and_its_tests_are_there():
     for module, core in CORE.items():
         bodies = list(mutation.bodies_of(ROOT / module, core.functions))
         assert len(bodies) == len(core.functions) and all(bodies)
-        assert all((ROOT / test).is_file() for test in core.tests)
+        assert all((ROOT / "tests" / test).is_file() for test in core.tests)
 
 
 MODULE = '''

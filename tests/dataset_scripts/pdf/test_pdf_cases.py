@@ -6,7 +6,7 @@ import pytest
 
 from cephalo.dataset_scripts.pdf.document import extract_document
 
-CASES = Path(__file__).parents[2] / "shared" / "cases" / "extract"
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "extract"
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/cases")

@@ -21,7 +21,7 @@ from cephalo.dataset_scripts.pdf.explain import explain_document
 from cephalo.dataset_scripts.review import draw_pages, write_review
 
 CAPTION = "Hardness of the samples after heating in air for an hour, and as they were at first."
-PAPERS = Path(__file__).parents[1] / "examples" / "papers"
+PAPERS = Path(__file__).parents[3] / "examples" / "papers"
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def said_of(material: str, more: str = "") -> str:
     return f"Tablets of {material} bend at layered borders: {words}.{more}"
 
 
-BENCH = Path(__file__).parents[2] / "shared" / "bench"
+BENCH = Path(__file__).parents[4] / "shared" / "bench"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from figure_samples import write_figures
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
 from pydantic import BaseModel
-from test_serve import free_port, wait_until_healthy
+from served_model import free_port, wait_until_healthy
 from warm_python import warm_python
 
 from cephalo.cli.main import main

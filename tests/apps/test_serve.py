@@ -2,12 +2,9 @@
 
 import base64
 import io
-import json
 import signal
 import socket
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +12,10 @@ import openai
 import pytest
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image
+from served_model import free_port, wait_until_healthy
 from warm_python import warm_python
 
 from cephalo.cli.main import main
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +36,6 @@ def client(taught) -> Iterator[openai.OpenAI]:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-
-
-def wait_until_healthy(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read().decode()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-                assert json.load(answer) == {"status": "ok"}
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError
 
 
 def part(image: Image.Image) -> dict:

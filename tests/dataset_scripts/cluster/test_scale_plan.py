@@ -110,7 +110,7 @@ def test_chunks_are_drawn_from_the_seconds_of_documents():
 
 
 def test_the_document_holds_what_the_command_prints():
-    document = (Path(__file__).parents[1] / "docs" / "scale.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[3] / "docs" / "scale.md").read_text(encoding="utf-8")
     for table in plan.tables(plan.load_ground()):
         assert table in document
 

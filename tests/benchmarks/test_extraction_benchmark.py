@@ -28,7 +28,7 @@ from benchmarks.extraction.remembering import remembering
 from benchmarks.extraction.score import Document, choose, make_folds, table
 from cephalo.dataset_scripts.pdf import gutters, pairing
 
-SHARED = Path(__file__).parents[2] / "shared" / "bench"
+SHARED = Path(__file__).parents[3] / "shared" / "bench"
 FROZEN = ("BioMed Central", "Open Journals", "Veterinary World")
 OPEN = ("Elsevier", "MDPI", "Nature Publishing Group")
 

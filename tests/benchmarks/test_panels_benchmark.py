@@ -26,7 +26,7 @@ from benchmarks.panels.truth import (
 from cephalo.dataset_scripts.pdf import panel_boxes, panel_rules
 from cephalo.dataset_scripts.pdf.panels import Panel
 
-SHARED = Path(__file__).parents[2] / "shared" / "bench"
+SHARED = Path(__file__).parents[3] / "shared" / "bench"
 CAPTION = "(a) A rod. (b) A wire."
 FIGURE = LabelledFigure(
     "real",

@@ -23,7 +23,7 @@ from cephalo.eval.baselines import (
     porosity_and_stiffness,
 )
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture

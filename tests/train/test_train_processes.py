@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import trainer_samples
 import yaml
 from datasets import Dataset
 from figure_samples import write_figures
@@ -108,7 +109,7 @@ def test_a_stream_is_split_without_loss_or_repetition(tmp_path):
         tmp_path / "rows.parquet"
     )
     (tmp_path / "script.py").write_text(SCRIPT)
-    folder = str(Path(__file__).parent)
+    folder = str(Path(trainer_samples.__file__).parent)
     in_two_processes(str(tmp_path / "script.py"), folder, str(tmp_path))
     mine, theirs = ((tmp_path / f"names-{rank}").read_text().splitlines() for rank in (0, 1))
     # Five rows each; the sixth is the first again.

@@ -8,7 +8,7 @@ import pytest
 from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 _spec = importlib.util.spec_from_file_location("make_papers", EXAMPLES / "make_papers.py")
 make_papers = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make_papers)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from extract_samples import failures, rows, run
 from mediawiki_server import MediaWiki, WikiFile, picture
 from PIL import Image
-from test_extract import failures, rows, run
 from test_wikipedia_article import gallery_item, page, thumb
 
 from cephalo.cli.errors import CephaloError

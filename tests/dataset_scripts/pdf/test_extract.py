@@ -1,6 +1,5 @@
 """`cephalo extract` as a user meets it: shards, resuming, failures, the page."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from extract_samples import failures, rows, run
 from pdf_samples import one_figure, text_only
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.common.document_shards import ShardError, start_worker
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.common.workers import use_one_core_each
@@ -23,21 +22,7 @@ from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
-SHARED = Path(__file__).parents[1].parent / "shared"
-
-
-def run(*arguments) -> None:
-    run_command("extract", [str(argument) for argument in arguments])
-
-
-def failures(out: Path) -> dict[str, str]:
-    lines = (out / "failures.jsonl").read_text().splitlines()
-    return {Path(row["file"]).name: row["reason"] for row in map(json.loads, lines)}
-
-
-def rows(out: Path) -> list[dict]:
-    shards = sorted((out / "figures").glob("*.parquet"))
-    return [row for shard in shards for row in pq.read_table(shard).to_pylist()]
+SHARED = Path(__file__).parents[3].parent / "shared"
 
 
 @pytest.fixture(scope="module")

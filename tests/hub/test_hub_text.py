@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 from hub_fixture import hub as hub
-from test_prose import FIRST, SECOND, THIRD
+from pdf_samples import FIRST, SECOND, THIRD
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
