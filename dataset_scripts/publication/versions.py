@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from cephalo.dataset_scripts.publication.dedup_text import bands_of, words
+from cephalo.dataset_scripts.common.near_text import bands_of, words
 
 # Jaccard index of the sets of terms of two titles, and of two texts that say the same. Of captions
 # that `benchmarks.copies.versions` rewrites 90 % reach 0.67; of 5,253 pairs of different papers two
