@@ -273,7 +273,7 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
         if reason is None:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
-        if original != document:
+        if number is not None and original != document:
             selection.drop("conversations", number, "duplicate")
 
 

@@ -79,8 +79,8 @@ def find_bytes(value: Any) -> Iterator[bytes]:
     """The bytes of all undecoded images, {"bytes", "path"}, inside a value."""
     if isinstance(value, dict):
         if set(value) == {"bytes", "path"} and value["bytes"] is None:
-            with fsspec.open(value["path"], "rb") as file:
-                yield file.read()
+            filesystem, path = fsspec.url_to_fs(value["path"])
+            yield filesystem.cat_file(path)
         elif set(value) == {"bytes", "path"}:
             yield value["bytes"]
         else:

@@ -175,7 +175,7 @@ async def refine_all(
     async with AsyncExitStack() as stack:
         for model in models:
             await stack.enter_async_context(model)
-        if models:
+        if isinstance(teacher, ModelTeacher):
             told = estimate(teacher, run.unfinished(shards), asking.max_tokens, spending)
             logger.info(told)
         total = count_items(shards, teacher.tasks)

@@ -24,7 +24,7 @@ from cephalo.dataset_scripts.refinement.decisions import (
     conversation_id,
     facts_of,
 )
-from cephalo.dataset_scripts.refinement.forms import Turn
+from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
 from cephalo.dataset_scripts.refinement.planning import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.shard_images import Images
@@ -123,7 +123,8 @@ class Run:
             await order.put(document)
             for _, about in groupby(document.items or (), key=lambda item: item.places):
                 same = list(about)
-                filled = await asyncio.to_thread(self.images.filled, shard, same[0].figures)
+                figures = same[0].figures or []
+                filled = await asyncio.to_thread(self.images.filled, shard, figures)
                 for item in same:
                     item.figures = filled
                     await items.put((document, item))
@@ -170,7 +171,7 @@ class Run:
         while (work := await items.get()) is not None:
             document, item = work
             item.answered = await self.teacher.ask(
-                item.figures, item.task, document.rejected, item.others
+                item.figures or [], item.task, document.rejected, item.others
             )
             item.figures, item.others = None, []
             self.outcome.stopped = self.outcome.stopped or item.answered.stopped
@@ -207,26 +208,26 @@ class Run:
                 self.near_equal.add(answer)
             self.on_item(count_items([document.shard], self.teacher.tasks))
             return
-        asked = [item for item in document.items if not item.answered.stopped]
+        asked = [item for item in document.items if not item.answer.stopped]
         if document.items and not asked:  # the budget was spent before
             return
         figures, sorted_out = document.figures, SortedOut()
         for item in asked:
             shown = [figures[place] for place in item.places]
-            if failure := item.answered.failure:
+            if failure := item.answer.failure:
                 self.outcome.unanswered += 1
                 self.outcome.reason = self.outcome.reason or failure
                 line = aside(shown, item, Verified(None, failed={"no_answer": failure}))
                 sorted_out.rejected.append(line)
             else:
                 self.outcome.answered += 1
-            for one in item.answered.found:
+            for one in item.answer.found:
                 self.outcome.read += one.talk is not None
                 if one.talk is None:
                     why = "; ".join(f"{name}: {detail}" for name, detail in one.failed.items())
                     self.outcome.reason = self.outcome.reason or why
                 self.sort_out(document.shard, shown, item, one, sorted_out)
-        whole = all(item.answered.whole for item in document.items)
+        whole = all(item.answer.whole for item in document.items)
         unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided
         self.outcome.unmatched += len(unmatched) if whole else 0
         for kind in documents.ASIDE:
@@ -258,29 +259,31 @@ class Run:
             elif one.undecided:
                 into.undecided.append(aside(figures, item, one))
                 return
-        row = self.row(figures, item, one) if not one.failed else None
+        row = self.row(figures, item, one.talk, one.scores) if one.talk and not one.failed else None
         before = into.questions[tuple(item.places)]
         if row and (other := self.near_equal.match(row["answer"])):
             one.failed["near_equal"] = other[:80]
-        elif row and (asked_before := asked_already(one, before)):
+        elif one.talk and row and (asked_before := asked_already(one.talk, before)):
             one.failed["same_question"] = asked_before[:80]
-        if row is None or one.failed:
+        if row is None or one.talk is None or one.failed:
             into.rejected.append(aside(figures, item, one))
         else:
             self.near_equal.add(row["answer"])
             before.extend(one.talk.turns)
             into.rows.append((row, item.places))
 
-    def row(self, figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
+    def row(
+        self, figures: list[dict[str, Any]], item: Item, talk: Talk, scores: dict[str, Any]
+    ) -> dict[str, Any]:
         """The CONVERSATIONS row of a verified conversation."""
         return conversation(
             figures,
-            one.talk.turns,
+            talk.turns,
             teacher=self.teacher.name,
             task=item.task.name,
             task_version=item.task.version,
-            teacher_params=self.teacher.params() | item.answered.params(),
-            scores=one.scores,
+            teacher_params=self.teacher.params() | item.answer.params(),
+            scores=scores,
         )
 
     def images_of(self, shard: Path, figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -318,15 +321,16 @@ def decide(one: Verified, decided: Decision) -> None:
         one.failed = {"person": decided.note or "rejected"}
         return
     one.failed = {}
+    assert one.talk is not None  # people decide on conversations, by their ids
     one.talk = decided.applied_to(one.talk)
     one.scores["person"] = "edited" if decided.decision == "edit" else "accepted"
 
 
-def asked_already(one: Verified, before: list[tuple[str, str]]) -> str | None:
+def asked_already(talk: Talk, before: list[Turn]) -> str | None:
     """A question about the same figures, kept before, that asks for the same as this single one."""
-    if len(one.talk.turns) > 1 or one.talk.turns[0].question == QUERY:
+    [turn, *later] = talk.turns
+    if later or turn.question == QUERY:
         return None
-    turn = one.talk.turns[0]
     return next((other[0] for other in before if same_question(turn, other)), None)
 
 
@@ -355,6 +359,6 @@ def aside(figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str,
         "turns": [turn._asdict() for turn in one.talk.turns] if one.talk else None,
         "text": one.text or None,
         "scores": one.scores,
-        "key": item.answered.key,
-        "round": item.answered.round,
+        "key": item.answer.key,
+        "round": item.answer.round,
     }

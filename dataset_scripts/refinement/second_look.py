@@ -96,7 +96,7 @@ class Look:
 def majority(votes: Sequence[Vote]) -> Word:
     """What more than half of the judges whose replies could be read say, "undecided" where there is
     no such majority, "unread" where no reply could be read."""
-    counts = Counter(vote.verdict for vote in votes if vote.verdict != "unread")
+    counts = Counter[Word](vote.verdict for vote in votes if vote.verdict != "unread")
     if not counts:
         return "unread"
     verdict, count = counts.most_common(1)[0]
@@ -151,7 +151,7 @@ class SecondLook:
         text = comparison(subject, own.reply.text)
         judged = await judge.ask(Question(self.verdict_prompt.text, (text,), Verdict))
         kept = own.reply.text[:MAX_KEPT]
-        if judged.value is None:
+        if not isinstance(judged.value, Verdict):
             return Vote(name, "unread", judged.error or "", kept)
         return self.read(name, judged.value, kept)
 

@@ -61,7 +61,7 @@ def direct_support(claim: Claim, told: list[Quantity], source: Source) -> Suppor
         return Support(quantity.text, "known", "an equation that is balanced")
     if claim.is_small_count:
         basis = count_basis(quantity, claim.things, text, claim.sentence, turn, source)
-        return basis and Support(quantity.text, "counted", basis)
+        return Support(quantity.text, "counted", basis) if basis else None
     often = quantity.kind == "times" and quantity.value % 1 == 0 and _HOW_OFTEN.search(turn)
     words = tuple(LETTERS.findall(turn.lower()))
     if often and same_count(int(quantity.value), source.text, words):

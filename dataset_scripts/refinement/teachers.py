@@ -83,6 +83,7 @@ class Teacher(Protocol):
 
     def params(self) -> dict[str, Any]:
         """What determines the answers besides figures and tasks."""
+        ...
 
     async def ask(
         self, figures: Figures, task: Task, rejected: Rejections, others: Figures
@@ -93,6 +94,7 @@ class Teacher(Protocol):
         the other figures of the document.
         Raises CephaloError where asking anything is of no use.
         """
+        ...
 
 
 # A caption is the source itself, in the words, the length and the language of its authors.
