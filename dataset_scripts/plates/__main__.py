@@ -1,4 +1,4 @@
-"""Make the data set of plates: `python -m cephalo.dataset_scripts.plates --out DIR`."""
+"""Build the dataset of plates: `python -m cephalo.dataset_scripts.plates --out DIR`."""
 
 import os
 import sys

@@ -12,7 +12,7 @@ A row is dropped for the first of these reasons that holds:
 - "duplicate": an earlier row shows the same with the same text;
 - "figure": a conversation about a figure that is not published.
 
-What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
+Deduplication runs out of core. Memory grows by 4 bytes per image and about 40 bytes per document.
 """
 
 from collections import deque
