@@ -1,4 +1,4 @@
-"""What a refinement asks, and of whom: the settings of a run, its models, and the run itself."""
+"""A refinement run: its settings, its models, and their use."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes aga
 
 @dataclass
 class Asked:
-    """What a run did, and whom it asked."""
+    """The outcome of a run, its teacher and its usage."""
 
     teacher: Any
     outcome: Outcome
@@ -48,9 +48,9 @@ def refine_shards(
     shards: list[Path], out: Path, asking: Asking, keys: Keys, replies: Path
 ) -> Asked:
     """Refine shards of figures into OUT/conversations and OUT/rejected; `replies` is the file that
-    keeps every answer.
+    caches every answer.
 
-    Raises CephaloError where a model cannot be asked at all.
+    Raises CephaloError if a model cannot be used at all.
     """
     keep_small()
     spending = Spending(asking.price_in, asking.price_out)
@@ -75,7 +75,7 @@ def make_teacher(
     replies: Path,
     checks: dict[str, Check],
 ) -> ModelTeacher:
-    """A teacher that asks models, which are added to `models`, those of judges after its own."""
+    """Build a teacher that queries models, and append them to `models`, those of judges last."""
     limits = Limits(
         asking.max_concurrency, asking.max_retries, asking.timeout, asking.max_image_edge
     )
@@ -121,7 +121,7 @@ def make_teacher(
 def connect(
     url: str | None, name: str | None, key: str | None, usage: Usage, limits: Limits
 ) -> Endpoint:
-    """An endpoint. Raises CephaloError where its name or key is missing."""
+    """Connect to an endpoint. Raises CephaloError if its model name or key is missing."""
     if not name:
         raise CephaloError("no --model; give the name that the endpoint has for the teacher")
     if not key and not url:
@@ -130,7 +130,7 @@ def connect(
 
 
 def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
-    """A model in this process. Raises CephaloError where it cannot be loaded."""
+    """Load a model into this process. Raises CephaloError if that fails."""
     from cephalo.inference.local_model import LocalModel
 
     return LocalModel(loaded(name), name, usage, batch_size, max_image_edge)
@@ -138,14 +138,14 @@ def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
 
 @cache
 def loaded(name: str) -> Any:
-    """A model and its processor, loaded once a process."""
+    """Return a model and its processor, loaded once per process."""
     from cephalo.inference import local
 
     return local.load(name)
 
 
 def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
-    """The run of a teacher into a folder."""
+    """Build the run of a teacher into a folder."""
     settings = {
         "version": VERSION,
         "teacher": teacher.name,
@@ -167,8 +167,8 @@ def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
 async def refine_all(
     run: Run, models: list[Any], shards: list[Path], asking: Asking, spending: Spending
 ) -> None:
-    """Refine all shards, with progress: a bar on a terminal, and lines in the file of a log.
-    `models` are opened for the time of it."""
+    """Refine all shards with progress: a bar on a terminal, lines in a log file. `models` are open
+    meanwhile."""
     from tqdm import tqdm
 
     teacher, done = run.teacher, 0

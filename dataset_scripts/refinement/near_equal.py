@@ -1,4 +1,4 @@
-"""Whether an answer is nearly equal to one before it, over a whole corpus in bounded memory."""
+"""Nearly equal answers and questions, over a whole corpus in bounded memory."""
 
 from itertools import islice
 
@@ -60,10 +60,10 @@ _ASKING = frozenset(
 
 
 def same_question(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether two questions about one figure, each with its answer, ask for the same.
+    """Return whether two questions about one figure, each with its answer, ask for the same.
 
-    "What do the red circles mark?" and "What do the yellow circles mark?" each have a word of
-    their own, and are two unless their answers are one.
+    "What do the red circles mark?" and "What do the yellow circles mark?" each have a word of their
+    own, and count as two unless their answers are the same.
     """
     (asked, said), (asked_too, said_too) = one, other
     first, second = stems(asked) - _ASKING, stems(asked_too) - _ASKING
@@ -76,5 +76,5 @@ def same_question(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 
 def share(one: frozenset[str], other: frozenset[str]) -> float:
-    """The share of all stems that both have."""
+    """Return the Jaccard index of two sets of stems."""
     return len(one & other) / max(1, len(one | other))
