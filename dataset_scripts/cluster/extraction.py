@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from datasets import Features
@@ -37,6 +37,9 @@ from cephalo.dataset_scripts.pdf.jobs import (
     schedule,
 )
 from cephalo.dataset_scripts.pdf.settings import Settings
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +130,7 @@ class ExtractChunks:
         return counts
 
     def read_alone(
-        self, run: Run, attempts: str, pool: Any, job: Job, strikes: dict[str, int]
+        self, run: Run, attempts: str, pool: "ProcessPool", job: Job, strikes: dict[str, int]
     ) -> DocumentOutcome:
         """What became of one document, which the record names while it is read."""
         reason: str | None = "its task did not come to its end"

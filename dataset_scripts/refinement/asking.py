@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
@@ -21,12 +21,19 @@ from cephalo.dataset_scripts.refinement.planning import count_items
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Outcome, Run
 from cephalo.dataset_scripts.refinement.second_look import SecondLook
-from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
+from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher, Teacher
 from cephalo.dataset_scripts.refinement.without_image import WithoutImage
 from cephalo.inference.endpoint import Endpoint, Limits
 from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
+if TYPE_CHECKING:
+    from cephalo.inference.local import Cephalo
+    from cephalo.inference.local_model import LocalModel
+
 logger = logging.getLogger(__name__)
+
+Opened: TypeAlias = "Endpoint | LocalModel"
+"""A model that is open for the time of a run."""
 
 VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
 JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
@@ -39,7 +46,7 @@ JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes aga
 class Asked:
     """The outcome of a run, its teacher and its usage."""
 
-    teacher: Any
+    teacher: Teacher
     outcome: Outcome
     spending: Spending
 
@@ -54,9 +61,9 @@ def refine_shards(
     """
     keep_small()
     spending = Spending(asking.price_in, asking.price_out)
-    models: list[Any] = []
+    models: list[Opened] = []
     checks = load_checks(asking.checks)
-    teacher: Any = CaptionTeacher(checks)
+    teacher: Teacher = CaptionTeacher(checks)
     if asking.teacher != "caption":
         teacher = make_teacher(asking, keys, models, spending, replies, checks)
     run = make_run(teacher, out, asking)
@@ -70,7 +77,7 @@ def refine_shards(
 def make_teacher(
     asking: Asking,
     keys: Keys,
-    models: list[Any],
+    models: list[Opened],
     spending: Spending,
     replies: Path,
     checks: dict[str, Check],
@@ -83,7 +90,7 @@ def make_teacher(
     usage = spending.usage = Usage(asking.max_requests, asking.max_total_tokens)
     cache = spending.cache = ReplyCache(replies)
 
-    def respondent(model: Any, temperature: float, retries: int) -> Respondent:
+    def respondent(model: Opened, temperature: float, retries: int) -> Respondent:
         sampling = Sampling(temperature, asking.max_tokens, asking.seed)
         return Respondent(model, sampling, cache, usage, retries)
 
@@ -129,7 +136,7 @@ def connect(
     return Endpoint(url, name, key or "-", usage, limits)
 
 
-def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
+def load(name: str, usage: Usage, batch_size: int, max_image_edge: int) -> "LocalModel":
     """Load a model into this process. Raises CephaloError if that fails."""
     from cephalo.inference.local_model import LocalModel
 
@@ -137,14 +144,14 @@ def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
 
 
 @cache
-def loaded(name: str) -> Any:
+def loaded(name: str) -> "Cephalo":
     """Return a model and its processor, loaded once per process."""
     from cephalo.inference import local
 
     return local.load(name)
 
 
-def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
+def make_run(teacher: Teacher, out: Path, asking: Asking) -> Run:
     """Build the run of a teacher into a folder."""
     settings = {
         "version": VERSION,
@@ -165,7 +172,7 @@ def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
 
 
 async def refine_all(
-    run: Run, models: list[Any], shards: list[Path], asking: Asking, spending: Spending
+    run: Run, models: list[Opened], shards: list[Path], asking: Asking, spending: Spending
 ) -> None:
     """Refine all shards with progress: a bar on a terminal, lines in a log file. `models` are open
     meanwhile."""

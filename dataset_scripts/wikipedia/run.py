@@ -1,9 +1,9 @@
 """Extraction of pages in turn: fetched in this process, parsed and decoded in a worker process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, shard_name
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
@@ -22,6 +22,9 @@ from cephalo.dataset_scripts.wikipedia.sources import (
     from_titles,
     local_image,
 )
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 
 def is_web_file(path: Path) -> bool:
@@ -67,7 +70,7 @@ def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterato
 
 
 def _read(
-    source: PageSource, wiki: Wiki | None, folder: Path, pool: Any, settings: WebSettings
+    source: PageSource, wiki: Wiki | None, folder: Path, pool: "ProcessPool", settings: WebSettings
 ) -> DocumentOutcome | None:
     try:
         page = source.load()
@@ -89,7 +92,7 @@ def _read(
     return outcome
 
 
-def _run(pool: Any, timeout: float, function: Any, *arguments: Any) -> Any:
+def _run(pool: "ProcessPool", timeout: float, function: Callable[..., Any], *arguments: Any) -> Any:
     return result_of(pool.schedule(function, args=arguments, timeout=timeout), timeout)
 
 
