@@ -27,7 +27,7 @@ class Choice:
         typer.Option(
             "--only-open-licenses",
             rich_help_panel=RIGHTS,
-            help="Leave out what is not under CC0, CC BY or CC BY-SA.",
+            help="Exclude rows that are not under CC0, CC BY or CC BY-SA.",
         ),
     ] = False
     allow_unknown_license: Annotated[
@@ -35,7 +35,7 @@ class Choice:
         typer.Option(
             "--allow-unknown-license",
             rich_help_panel=RIGHTS,
-            help="Publish what has no known open licence too; you answer for the rights.",
+            help="Also publish rows without a known open licence, at your responsibility.",
         ),
     ] = False
     allow_third_party: Annotated[
@@ -72,11 +72,15 @@ class Choice:
 def publish(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER", help="Folders of `cephalo extract` and `cephalo refine`."),
+        typer.Argument(
+            metavar="FOLDER", help="Output folders of `cephalo extract` and `cephalo refine`."
+        ),
     ],
-    repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The dataset's name.")],
+    repo_id: Annotated[
+        str, typer.Argument(metavar="NAMESPACE/NAME", help="Name of the dataset on the Hub.")
+    ],
     choice: Choice,
-    private: Annotated[bool, typer.Option("--private", help="Make it a private dataset.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create a private dataset.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(

@@ -1,6 +1,6 @@
 """A row at scale `check`: the real configuration, with shapes and names and no weights."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
 from cephalo.series.table import Row, train_settings
@@ -13,7 +13,7 @@ from modeling_cephalo.published import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def real_config(row: Row) -> "PreTrainedConfig":
@@ -45,7 +45,7 @@ def check(row: Row) -> dict[str, int]:
     return found
 
 
-def trained_parameters(model: Any, row: Row) -> int:
+def trained_parameters(model: "PreTrainedModel", row: Row) -> int:
     """How many parameters of `model` are trained: gates, a LoRA (which it then has), or layers."""
     if row.config is None:
         return sum(p.numel() for name, p in model.named_parameters() if ".mlp.gate." in name)

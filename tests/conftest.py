@@ -1,6 +1,7 @@
 """The order of the files, and faults of extraction that are open: tests that fail today."""
 
 import pytest
+from hub_fixture import hub as hub  # one for all test files of a worker
 from hypothesis import settings
 
 # No example fails because the machine is busy.

@@ -122,7 +122,7 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
         logger.info("left out %d rows of %s: %s", count, config, REASONS[reason])
     split_of = selection.splits()
     counts = np.bincount(split_of[split_of >= 0], minlength=len(SPLITS)).tolist()
-    documents = +Counter(dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
+    documents = +Counter[str](dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
     if not documents:
         raise CephaloError(
             f"{folders[0]}: no figures to publish, {dropped.total()} were left out; "
@@ -180,8 +180,9 @@ def summary(
         f"pair{'' if links == 1 else 's'}; near-copies left out: {copies}"
     ]
     for name, info in infos.items():
-        splits = ", ".join(f"{split} {one.num_examples}" for split, one in info.splits.items())
-        lines.append(f"{name}: {info.splits.total_num_examples} rows ({splits})")
+        rows = {split: one.num_examples for split, one in (info.splits or {}).items()}
+        splits = ", ".join(f"{split} {count}" for split, count in rows.items())
+        lines.append(f"{name}: {sum(rows.values())} rows ({splits})")
     return lines
 
 

@@ -12,7 +12,7 @@ A row is dropped for the first of these reasons that holds:
 - "duplicate": an earlier row shows the same with the same text;
 - "figure": a conversation about a figure that is not published.
 
-What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
+Deduplication runs out of core. Memory grows by 4 bytes per image and about 40 bytes per document.
 """
 
 from collections import deque
@@ -26,12 +26,13 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.dataset_scripts.common.near_text import TextIndex, words
 from cephalo.dataset_scripts.common.processes import Processes
 from cephalo.dataset_scripts.common.shards import count_rows
 from cephalo.dataset_scripts.common.tables import Tables, config_rows, source
 from cephalo.dataset_scripts.publication import rights
 from cephalo.dataset_scripts.publication.dedup_images import NearCopies
-from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, TextCopies, words
+from cephalo.dataset_scripts.publication.dedup_text import TextCopies
 from cephalo.dataset_scripts.publication.local_index import LocalIndex
 from cephalo.dataset_scripts.publication.parts import (
     Described,
@@ -218,7 +219,7 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
     Within a document only equal pixels are duplicates: a series of like plots is no copy.
     """
     recurring = recurs(map(selection.figure, numbers))
-    kept = KeptTexts()
+    kept = TextIndex()
     last = None
     for number in numbers:
         figure = selection.figure(number)
@@ -230,11 +231,11 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
         last = figure.document
         if any(
             figure.document != earlier.document or figure.image == earlier.image
-            for earlier in kept.near(figure.caption)
+            for earlier in map(selection.figure, kept.near(figure.caption))
         ):
             selection.drop("figures", number, "duplicate")
         else:
-            kept.add(figure.caption, figure)
+            kept.add(figure.caption, number)
 
 
 def recurs(figures: Iterable[Figure]) -> bool:
@@ -272,7 +273,7 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
         if reason is None:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
-        if original != document:
+        if number is not None and original != document:
             selection.drop("conversations", number, "duplicate")
 
 

@@ -148,7 +148,9 @@ class Selection:
         `content` is the hash of what it says (`content_hash`).
         """
         statement = f"INSERT INTO {config} (document, reason, content) VALUES (?, ?, ?)"
-        return self.database.execute(statement, (document, reason, content)).lastrowid
+        number = self.database.execute(statement, (document, reason, content)).lastrowid
+        assert number is not None  # of an INSERT
+        return number
 
     def has_row(self, config: str, document: int, content: int) -> bool:
         """Whether a conversation or passage of a document says the same."""

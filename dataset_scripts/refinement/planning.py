@@ -28,6 +28,12 @@ class Item:
     answered: Answered | None = None
     others: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def answer(self) -> Answered:
+        """The answer, of a question that was asked or that the run was stopped before."""
+        assert self.answered is not None
+        return self.answered
+
 
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
     """The questions about the figures of a shard, those about one figure together; figures of one

@@ -20,7 +20,6 @@ import trimesh
 from figure_samples import write_figures
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from hub_fixture import hub as hub
 from huggingface_hub import HfApi, ModelCard
 from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
 from PIL import Image

@@ -25,6 +25,13 @@ from cephalo.train.freezing import part_of
 ROOT = Path(__file__).parents[2]
 ROWS = read_series()
 SCRIPTS = {row.script: row for row in ROWS}  # alpha and beta of the 10b are one run
+# Scripts that run in slow tests alone, with those beside them that take all of their way.
+ALIKE = {
+    "idefics2-8b-alpha.sh": "idefics2-8b-beta.sh",
+    "phi3-4b-alpha.sh": "phi3-4b-beta.sh",
+    "idefics2-12b-alpha.sh": "idefics2-10b.sh",
+    "moe-3x4b.sh": "moe-3x8b.sh",
+}
 
 
 def test_table_is_that_of_the_readme():
@@ -78,6 +85,33 @@ def test_duration_is_that_of_the_operations_and_stands_in_the_scripts():
             assert duration(row) in text, script
 
 
+def scripts(mixtures: bool) -> list[Any]:
+    """The scripts that make mixtures, or those that train."""
+    found = [name for name, row in SCRIPTS.items() if (row.experts > 1) == mixtures]
+    return [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in found]
+
+
+@pytest.mark.parametrize(("slow", "quick"), ALIKE.items())
+def test_what_runs_in_slow_tests_alone_goes_another_scripts_way(slow, quick):
+    """The same commands with the same options, and settings of the same names and kinds."""
+    rows = [SCRIPTS[slow], SCRIPTS[quick]]
+    texts = [row.script_path.read_text(encoding="utf-8") for row in rows]
+    commands = [re.findall(r"^[^#\n]*?\bcephalo (\w+)", text, re.M) for text in texts]
+    options = [set(re.findall(r" --[\w-]+", text)) for text in texts]
+    assert commands[0] == commands[1] and options[0] <= options[1]
+    if rows[0].config:
+        one, other = (
+            yaml.safe_load((ROOT / "train" / "configs" / row.config).read_text()) for row in rows
+        )
+        assert one.keys() <= other.keys()
+        assert one.keys() ^ other.keys() <= {"text_dataset_name", "text_share"}
+        assert {type(value) for value in one.values()} <= {type(value) for value in other.values()}
+        differ = {name for name in one if one[name] != other[name]}
+        assert differ <= {
+            *("output_dir", "model_name_or_path", "train_last_layers", "num_train_epochs"),
+        }
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors of a model, of one file or several."""
     return {
@@ -103,7 +137,7 @@ def run_quickly(row: Row, folder: Path) -> dict[str, Any]:
         return run_tiny(row, folder)
 
 
-@pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts > 1])
+@pytest.mark.parametrize("script", scripts(mixtures=True))
 def test_mixtures_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
     found = run_quickly(row, tmp_path)
@@ -128,7 +162,7 @@ def test_mixtures_at_tiny_scale(script, tmp_path):
             assert torch.equal(down[expert], own.bfloat16())
 
 
-@pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts == 1])
+@pytest.mark.parametrize("script", scripts(mixtures=False))
 def test_all_stages_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
     found = run_quickly(row, tmp_path)

@@ -12,7 +12,6 @@ from pathlib import Path
 import cluster_samples
 import pytest
 from cluster_samples import SETTINGS, begin, read_alone, rows
-from hub_fixture import hub as hub  # the fixture
 from hypothesis import given
 from hypothesis import strategies as st
 from pdf_samples import one_figure

@@ -9,7 +9,6 @@ import time
 import numpy as np
 import pytest
 from datasets import load_dataset
-from hub_fixture import hub as hub
 from huggingface_hub import DatasetCard
 
 from cephalo.cli.errors import CephaloError
