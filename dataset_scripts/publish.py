@@ -100,6 +100,7 @@ def publish(
     """
     from cephalo.dataset_scripts.common.inputs import told
     from cephalo.dataset_scripts.common.tables import conversations_of_gone, find_tables
+    from cephalo.dataset_scripts.pdf.crops import prepare_corrections
     from cephalo.dataset_scripts.publication.dataset_folder import (
         PUBLISHED,
         build_dataset,
@@ -119,6 +120,8 @@ def publish(
     if gone := conversations_of_gone(folders):
         logger.warning(told(gone))
     with locked(folders[0]):
+        for one in folders:
+            prepare_corrections(one)
         folder = build_dataset(
             folders,
             repo_id,

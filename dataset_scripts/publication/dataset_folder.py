@@ -156,6 +156,8 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
                 writers[f"{config}{apart}"][split].add(row)
                 text = row[{"figures": "caption", "text": "text"}.get(config, "answer")]
                 facts.count(config, row, split, language_of(text or ""))
+                verdict = row.get("verdict")
+                facts.seen += bool(verdict and verdict.person)
         for name, own in writers.items():
             for writer in own.values():
                 writer.close()

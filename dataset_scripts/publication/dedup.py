@@ -5,12 +5,15 @@ A row is dropped for the first of these reasons that holds:
 - "repeated": an earlier shard of the same folder has it, of the same document;
 - "named": it is of a document that is left out by its name;
 - "licence": its licence is not open, where only open ones are asked for;
+- "person": a person rejected it;
+- "uncropped": a person corrected its box, and there is no image of that;
 - "third_party": its caption names a third party's rights, where such are not asked for;
 - "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
   shows a part of it;
 - "recurring": it is a publisher's logo or a licence's badge;
 - "duplicate": an earlier row shows the same with the same text;
-- "figure": a conversation about a figure that is not published.
+- "figure": a conversation about a figure that is not published;
+- "corrected": a conversation that quotes a caption which a person corrected since.
 
 What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
 """
@@ -26,6 +29,7 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.dataset_scripts.common.corrected import left_out
 from cephalo.dataset_scripts.common.processes import Processes
 from cephalo.dataset_scripts.common.shards import count_rows
 from cephalo.dataset_scripts.common.tables import Tables, config_rows, source
@@ -57,8 +61,9 @@ SHARED_TEXT = 0.2
 EncodedImages = Iterable[tuple[bytes, str]]
 """Encoded images, each with its place, which an error names."""
 
-Refuse = Callable[[Mapping[str, Any]], str | None]
-"""Takes a row and returns the reason for which its document or licence keeps it out, or None."""
+Refuse = Callable[[dict[str, Any]], str | None]
+"""Takes a row and returns the reason for which its document, its licence or a person keeps it out,
+or None."""
 
 
 def select_rows(
@@ -93,12 +98,14 @@ def select_rows(
     return selection
 
 
-def refused(row: Mapping[str, Any], only_open: bool, leave_out: Collection[str]) -> str | None:
-    """The reason for which the row of a document in `leave_out`, or one that is not open where
-    `only_open` are asked for, is kept out; None for others."""
+def refused(row: dict[str, Any], only_open: bool, leave_out: Collection[str]) -> str | None:
+    """The reason for which the row of a document in `leave_out`, one that is not open where
+    `only_open` are asked for, or one that a person rejected, is kept out; None for others."""
     if row["document"] in leave_out:
         return "named"
-    return "licence" if only_open and not is_open(row["license"]) else None
+    if only_open and not is_open(row["license"]):
+        return "licence"
+    return left_out(row)
 
 
 # --- figures
@@ -192,6 +199,8 @@ def compared_figures(
                 row["page"],
                 inches < SMALL_INCHES,
             )
+            if row["verdict"] and "caption" in row["verdict"].values:
+                selection.corrected[figure.document, figure.image] = figure.caption
             yield shard, figure, refuse(row), row["image"]["bytes"]
         return
     of, met = -1, set()
@@ -268,6 +277,11 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
             selection.has_figure(document, image, published=True) for image in images
         ):
             reason = "figure"
+        elif not reason and any(
+            selection.corrected.get((document, image), "") not in (row["orig_caption"] or "")
+            for image in images
+        ):
+            reason = "corrected"
         number = selection.enter("conversations", document, reason, content)
         if reason is None:
             answers.add(document, row["answer"], number)
