@@ -115,7 +115,7 @@ def apply(row: dict[str, Any], found: Verdict | None) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=10_000)
-def _crop_facts(path: Path, modified: int, bbox: tuple[float, ...]) -> dict[str, Any]:
+def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str, Any]:
     """The columns of FIGURES that depend on the image of a crop."""
     try:
         with Image.open(io.BytesIO(path.read_bytes())) as image:

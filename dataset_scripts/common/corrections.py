@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cephalo.cli.errors import CephaloError
 
@@ -79,9 +79,10 @@ class Correction(BaseModel):
     before: Any = None
     after: Any
 
-    def model_post_init(self, context: Any) -> None:
-        """Raise ValueError for a value that the field cannot have."""
+    @model_validator(mode="after")
+    def _check(self) -> "Correction":
         check_value(self.what, self.after)
+        return self
 
 
 def check_value(what: str, value: Any) -> None:
@@ -165,7 +166,7 @@ class CorrectionsFile:
     def _mend_tail(self) -> None:
         """Cut off a last line that was written in part, and end one that lacks its end."""
         data = self.path.read_bytes()
-        whole, _, tail = data.rpartition(b"\n")
+        tail = data.rpartition(b"\n")[2]
         if not tail:
             return
         try:
@@ -299,8 +300,12 @@ class Corrections:
     def __init__(self, lines: Iterable[Correction]) -> None:
         self.by_document: dict[str, dict[Key, list[Correction]]] = {}
         for line in lines:
-            keys = self.by_document.setdefault(line.key.document_sha256, {})
-            keys.setdefault(line.key, []).append(line)
+            self.add(line)
+
+    def add(self, line: Correction) -> None:
+        """Add a decision, made after all before it."""
+        keys = self.by_document.setdefault(line.key.document_sha256, {})
+        keys.setdefault(line.key, []).append(line)
 
     def of_rows(self, rows: list[dict[str, Any]]) -> tuple[dict[int, list[Correction]], set[Key]]:
         """The decisions about the rows of a shard, which have `KEY`, by the place of the row, and
@@ -327,7 +332,7 @@ def corrections_of(folder: Path) -> Corrections:
 
 
 @lru_cache(maxsize=8)
-def _corrections(path: Path, modified: int, size: int) -> Corrections:
+def _corrections(path: Path, _modified: int, _size: int) -> Corrections:
     return Corrections(read_corrections(path))
 
 

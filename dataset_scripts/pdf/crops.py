@@ -15,7 +15,6 @@ from cephalo.cli.files import replacing
 from cephalo.cli.json_files import parse_object
 from cephalo.dataset_scripts.common.corrected import (
     COLUMNS,
-    CROPS,
     FIGURE_TEXT,
     dpi_of,
     tell_lost,
@@ -24,7 +23,7 @@ from cephalo.dataset_scripts.common.corrected import (
 from cephalo.dataset_scripts.common.corrections import Verdict, corrections_of
 from cephalo.dataset_scripts.common.inputs import DIGITS, RECORD, file_sha256
 from cephalo.dataset_scripts.common.shards import read_rows
-from cephalo.dataset_scripts.common.workers import worker_pool
+from cephalo.dataset_scripts.common.workers import looking_pool
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -50,10 +49,10 @@ def make_crops(folder: Path) -> None:
     missing = list(_missing(folder))
     if not missing:
         return
-    with worker_pool(1) as pool:
+    with looking_pool() as pool:
         for row, found in missing:
             try:
-                make_crop(pool, folder, row, found)
+                crop_to_file(pool, folder, row, found)
             except CephaloError as error:
                 logger.warning("%s; the figure is left out", error)
 
@@ -73,7 +72,7 @@ def _missing(folder: Path) -> Iterator[tuple[dict[str, Any], Verdict]]:
                 yield row, wanted[place]
 
 
-def make_crop(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: Verdict) -> None:
+def crop_to_file(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: Verdict) -> None:
     """Write the image of a corrected box, cut from the page of the row in a process of `pool`.
 
     Raises CephaloError where that cannot be had.
@@ -118,7 +117,7 @@ def find_document(folder: Path, sha256: str) -> Path | None:
 
 
 @lru_cache(maxsize=4096)
-def _sha256(path: Path, modified: int, size: int) -> str:
+def _sha256(path: Path, _modified: int, _size: int) -> str:
     return file_sha256(path)
 
 

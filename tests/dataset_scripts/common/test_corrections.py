@@ -1,4 +1,4 @@
-"""What people decided about figures is what refine and publish read, whatever extraction did since."""
+"""What people decided about figures is what refine and publish read, whatever extraction does."""
 
 import io
 import json
