@@ -85,8 +85,8 @@ def crop_to_file(pool: "ProcessPool", folder: Path, row: dict[str, Any], found: 
             "run `cephalo extract` on it again"
         )
     box = tuple(found.values["bbox"])
-    job = pool.schedule(crop_page, args=[path, row["page"], box, dpi_of(row)], timeout=TIMEOUT)
     try:
+        job = pool.schedule(crop_page, args=[path, row["page"], box, dpi_of(row)], timeout=TIMEOUT)
         data = job.result()
     except FutureTimeoutError as error:
         raise CephaloError(f"{name} took longer than {TIMEOUT:g} s to crop") from error

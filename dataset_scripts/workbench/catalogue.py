@@ -1,4 +1,4 @@
-"""The figures of a folder as the workbench has them in memory: all columns that it shows but images.
+"""The figures of a folder as the workbench has them in memory, without their images.
 
 Shards are read in the background, those that extraction adds too. A figure keeps its number as long
 as the server runs.
@@ -29,11 +29,9 @@ from cephalo.dataset_scripts.common.corrections import (
 )
 from cephalo.dataset_scripts.common.shards import read_rows
 
-COLUMNS = tuple(
-    dict.fromkeys(
-        (*KEY, "caption", "kind", "panels", "caption_bbox", "width", "height", "dpi")
-        + ("title", "doi", "license", "text_faults")
-    )
+COLUMNS = (
+    *(*KEY, "caption", "kind", "panels", "caption_bbox", "width", "height", "dpi"),
+    *("title", "doi", "license", "text_faults"),
 )
 UNDECIDED, EDITED = "undecided", "edited"
 STATES = (UNDECIDED, ACCEPTED, REJECTED, EDITED)

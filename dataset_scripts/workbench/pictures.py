@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,8 @@ class Pictures:
         return path
 
     def _drawn(self, path: Path, page: int) -> bytes:
-        job = self.pool().schedule(draw_page, args=[path, page, PAGE_DPI], timeout=TIMEOUT)
         try:
+            job = self.pool().schedule(draw_page, args=[path, page, PAGE_DPI], timeout=TIMEOUT)
             return job.result()
         except FutureTimeoutError as error:
             raise CephaloError(f"page {page + 1} took longer than {TIMEOUT:g} s") from error
@@ -124,8 +124,12 @@ class Pictures:
         with self._pool_lock:
             if self._pool is None:
                 self._pool = self._open.enter_context(looking_pool())
-                self._pool.schedule(ready)
             return self._pool
+
+    def warm_up(self) -> None:
+        """Start the process before it is wanted. A failure shows where a page is asked for."""
+        with suppress(Exception):  # among them that the server is stopped meanwhile
+            self.pool().schedule(ready)
 
     def close(self) -> None:
         """End the process."""

@@ -255,7 +255,7 @@ def serve(folder: Path, by: str, port: int) -> None:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/{bench.token}/"
     print(f"look at {folder} at {address} ; Ctrl-C stops", flush=True)
     reader.start()
-    threading.Thread(target=bench.pictures.pool, daemon=True).start()  # ready for the first page
+    threading.Thread(target=bench.pictures.warm_up, daemon=True).start()  # ready for the first page
     config = uvicorn.Config(
         bench.app(), log_level="warning", access_log=False, server_header=False, lifespan="off"
     )
