@@ -35,6 +35,7 @@ REASONS = {
     "licence": "no known open licence",
     "person": "a person rejected it",
     "uncropped": "a person corrected its box, and its page was not there to be cropped again",
+    "where": "not chosen by the condition `--where`",
     "third_party": "the caption names a third party's rights",
     "excluded": "shows an image of a dataset that is kept out, or a part of one",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",

@@ -53,6 +53,7 @@ class Training:
     settings: dict[str, Any]  # the arguments that differ from their defaults
     hardware: str
     versions: dict[str, str]  # of the libraries
+    where: str | None = None  # the condition on the rows
 
 
 @dataclass(frozen=True)

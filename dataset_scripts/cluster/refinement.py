@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 # What decides the conversations; servers may move, and be asked faster or slower.
 DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
-DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "text_judge", "checks")
+DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "text_judge", "checks", "where")
 OUTCOME = ("documents", "answered", "unanswered")
 USAGE = ("requests", "retries", "replies", "cached", "prompt_tokens", "completion_tokens")
 KEYS = {"api": "OPENAI_API_KEY", "judge": "JUDGE_API_KEY"}

@@ -55,6 +55,15 @@ def corrected_rows(
         yield apply(row, verdicts.get(place))
 
 
+def read_corrected(
+    shards: Iterable[Path], columns: Iterable[str], batch_rows: int = 1
+) -> Iterator[dict[str, Any]]:
+    """`corrected_rows` of one shard after the other."""
+    columns = list(columns)
+    for shard in shards:
+        yield from corrected_rows(shard, columns, batch_rows)
+
+
 def left_out(row: dict[str, Any]) -> str | None:
     """The reason for which a row of `corrected_rows` is no figure: "person" (rejected it), or
     "uncropped" (there is no image of its corrected box); None if it is one."""

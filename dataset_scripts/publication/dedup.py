@@ -7,6 +7,7 @@ A row is dropped for the first of these reasons that holds:
 - "licence": its licence is not open, where only open ones are asked for;
 - "person": a person rejected it;
 - "uncropped": a person corrected its box, and there is no image of that;
+- "where": the condition on the rows that are published does not hold for it;
 - "third_party": its caption names a third party's rights, where such are not asked for;
 - "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
   shows a part of it;
@@ -29,6 +30,8 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.cli.where import Where
+from cephalo.dataset_scripts.common.chosen import takes
 from cephalo.dataset_scripts.common.corrected import left_out
 from cephalo.dataset_scripts.common.processes import Processes
 from cephalo.dataset_scripts.common.shards import count_rows
@@ -61,9 +64,9 @@ SHARED_TEXT = 0.2
 EncodedImages = Iterable[tuple[bytes, str]]
 """Encoded images, each with its place, which an error names."""
 
-Refuse = Callable[[dict[str, Any]], str | None]
-"""Takes a row and returns the reason for which its document, its licence or a person keeps it out,
-or None."""
+Refuse = Callable[[str, dict[str, Any]], str | None]
+"""Takes a config and a row of it and returns the reason for which its document, its licence, a
+person or a condition keeps it out, or None."""
 
 
 def select_rows(
@@ -73,19 +76,23 @@ def select_rows(
     only_open: bool = False,
     third_party: bool = True,
     leave_out: Collection[str] = (),
+    where: Mapping[str, Where] | None = None,
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
     Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
-    third party's rights. `leave_out`: names of documents of which no row is kept. `folder`, which
-    is made, takes what is compared: about 40 KB a figure, and 1 KB beside its own length for a
-    passage or an answer. Images are compared in `workers` processes, with the same result for any
-    number. Raises CephaloError for a shard or an image that cannot be read.
+    third party's rights. `leave_out`: names of documents of which no row is kept. `where`: by
+    config, a condition for the rows that are kept. `folder`, which is made, takes what is compared:
+    about 40 KB a figure, and 1 KB beside its own length for a passage or an answer. Images are
+    compared in `workers` processes, with the same result for any number. Raises CephaloError for a
+    shard or an image that cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
-    refuse = partial(refused, only_open=only_open, leave_out=frozenset(leave_out))
+    refuse = partial(
+        refused, only_open=only_open, leave_out=frozenset(leave_out), where=where or {}
+    )
     with closing(Processes(workers)) as processes:
         copies = NearCopies(selection.folder, selection.database)
         parts = LocalIndex(selection.folder)
@@ -98,14 +105,21 @@ def select_rows(
     return selection
 
 
-def refused(row: dict[str, Any], only_open: bool, leave_out: Collection[str]) -> str | None:
+def refused(
+    config: str,
+    row: dict[str, Any],
+    only_open: bool,
+    leave_out: Collection[str],
+    where: Mapping[str, Where],
+) -> str | None:
     """The reason for which the row of a document in `leave_out`, one that is not open where
-    `only_open` are asked for, or one that a person rejected, is kept out; None for others."""
+    `only_open` are asked for, one that a person rejected, or one for which the condition of its
+    config does not hold, is kept out; None for others."""
     if row["document"] in leave_out:
         return "named"
     if only_open and not is_open(row["license"]):
         return "licence"
-    return left_out(row)
+    return left_out(row) or (None if takes(where.get(config), row) else "where")
 
 
 # --- figures
@@ -201,7 +215,7 @@ def compared_figures(
             )
             if row["verdict"] and "caption" in row["verdict"].values:
                 selection.corrected[figure.document, figure.image] = figure.caption
-            yield shard, figure, refuse(row), row["image"]["bytes"]
+            yield shard, figure, refuse("figures", row), row["image"]["bytes"]
         return
     of, met = -1, set()
     for shard, row in read_with_progress("conversations", selection.tables):
@@ -218,7 +232,7 @@ def compared_figures(
                 met.add(key["image_sha256"])
                 caption = row["orig_caption"] or ""
                 figure = Figure(document, key["image_sha256"], caption, key["page"], small=False)
-                yield shard, figure, refuse(row), image["bytes"]
+                yield shard, figure, refuse("conversations", row), image["bytes"]
 
 
 def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
@@ -268,7 +282,7 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
         document = selection.document(row)
         images = [key["image_sha256"] for key in row["figures"]]
         content = content_hash(*images, row["query"], row["answer"])
-        reason = refuse(row)
+        reason = refuse("conversations", row)
         if selection.in_earlier_shard(made_from, document, shard) and selection.has_row(
             "conversations", document, content
         ):
@@ -300,7 +314,7 @@ def select_text(selection: Selection, refuse: Refuse) -> None:
     for shard, row in read_with_progress("text", selection.tables):
         document = selection.document(row)
         content = content_hash(row["text"])
-        reason = refuse(row)
+        reason = refuse("text", row)
         if selection.in_earlier_shard("text", document, shard) and selection.has_row(
             "text", document, content
         ):

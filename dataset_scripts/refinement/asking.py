@@ -154,6 +154,8 @@ def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
         "tasks": {task.name: task.version for task in teacher.tasks},
         "checks": checks_digest(asking.checks),
     }
+    if asking.where is not None:
+        settings["where"] = asking.where
     return Run(
         teacher,
         out,
@@ -161,6 +163,7 @@ def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
         asking.max_concurrency,
         asking.retry_rejected,
         take_decisions(out),
+        asking.condition(),
     )
 
 
@@ -176,7 +179,8 @@ async def refine_all(
         for model in models:
             await stack.enter_async_context(model)
         if models:
-            told = estimate(teacher, run.unfinished(shards), asking.max_tokens, spending)
+            left = run.unfinished(shards)
+            told = estimate(teacher, left, asking.max_tokens, spending, run.where)
             logger.info(told)
         total = count_items(shards, teacher.tasks)
         bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=no_bars()))

@@ -19,6 +19,8 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import parse_object
+from cephalo.cli.where import Where
+from cephalo.dataset_scripts.common.chosen import columns_of, takes
 from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
 from cephalo.dataset_scripts.common.corrections import facts_of
 from cephalo.dataset_scripts.common.inputs import REMOVED, move
@@ -68,11 +70,15 @@ def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def part_figures(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of `read_figures` without the bytes of their images, which `Images` has by their
-    "row" in the shard, or their "crop", and a line for each row whose image cannot be read."""
+def part_figures(shard: Path, where: Where | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of `read_figures` for which a condition holds, without the bytes of their images,
+    which `Images` has by their "row" in the shard, or their "crop"; and a line for each row whose
+    image cannot be read."""
     kept, unread = [], []
-    for number, row in enumerate(corrected_rows(shard, COLUMNS)):
+    columns = dict.fromkeys([*COLUMNS, *columns_of(where)])
+    for number, row in enumerate(corrected_rows(shard, columns)):
+        if not takes(where, row):
+            continue
         verdict = row.pop("verdict")
         reason = left_out({"verdict": verdict})
         if reason == "uncropped":

@@ -1,5 +1,6 @@
 """The page of `cephalo review` in a browser, by the keyboard: what is pressed is recorded."""
 
+import os
 import re
 import statistics
 from collections.abc import Iterator
@@ -260,21 +261,27 @@ def test_a_hundred_keys_at_ten_thousand_figures(browser, tmp_path, capsys):
         page = opened(browser, review, 10_000)
         page.wait_for_timeout(1000)
         page.evaluate(TIMES)
+        meter = page.context.new_cdp_session(page)
+        meter.send("Performance.enable", {"timeDomain": "threadTicks"})
         for view in ("grid", "single"):
             page.evaluate("() => { shown.length = saved.length = 0; }")
+            idle = os.getloadavg()[0] < (os.cpu_count() or 1)
+            before = processor_time(meter, review.process.pid)
             for number in range(PRESSES):
                 page.keyboard.press("r" if number % 7 == 0 else "a")
                 while not page.evaluate(f"shown.length > {number} && saved.length > {number}"):
                     pass
+            spent = (processor_time(meter, review.process.pid) - before) / PRESSES
             shown, saved = page.evaluate("[shown, saved]")
             with capsys.disabled():
                 print(
                     f"\n{view}: shown in {statistics.median(shown):.0f} ms (at most "
                     f"{max(shown):.0f}), on disk in {statistics.median(saved):.0f} ms (at most "
-                    f"{max(saved):.0f})"
+                    f"{max(saved):.0f}); processor time {spent:.0f} ms a key"
                 )
-            assert statistics.median(shown) < MOST_MILLISECONDS
-            assert statistics.quantiles(shown, n=20)[-1] < MOST_MILLISECONDS
+            assert statistics.median(shown) < MOST_MILLISECONDS and spent < MOST_MILLISECONDS
+            # Where others keep all cores busy, some keys wait for their turn.
+            assert max(shown) < MOST_MILLISECONDS or not idle
             page.keyboard.press("Enter")
         assert len(read_corrections(folder / NAME)) == 2 * PRESSES
         memory = proportional_memory(review.process.pid)
@@ -282,6 +289,14 @@ def test_a_hundred_keys_at_ten_thousand_figures(browser, tmp_path, capsys):
             print(f"memory of the server and its processes: {memory / 1e6:.0f} MB")
         assert memory < MOST_MEMORY
         page.close()
+
+
+def processor_time(meter, pid: int) -> float:
+    """Milliseconds that the page and the server have computed."""
+    metrics = {one["name"]: one["value"] for one in meter.send("Performance.getMetrics")["metrics"]}
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    server = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return 1000 * (metrics["TaskDuration"] + server)
 
 
 def proportional_memory(pid: int) -> int:
