@@ -8,7 +8,6 @@ time, so that the files of two people merge by concatenation.
 
 import json
 import logging
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ MAX_LINE = 200_000  # characters
 SAME_BOX = 0.5  # intersection over union from which boxes are of one figure
 SURELY_SAME_BOX = 0.8  # and where the labels differ
 DECIMALS = 2  # of a corrected box, in points
+FARTHEST = 1e6  # points from the corner of a page; those of PDF end at 14,400
 
 What = Literal["state", "caption", "label", "kind", "bbox"]
 ACCEPTED, REJECTED = "accepted", "rejected"
@@ -48,9 +48,10 @@ class Key(BaseModel):
 
     @property
     def name(self) -> str:
-        """The figure in words."""
+        """The figure in words, on one line."""
         page = "" if self.page is None else f", page {self.page + 1}"
-        return f"{self.label or 'a figure without a label'} of {self.document}{page}"
+        name = f"{self.label or 'a figure without a label'} of {self.document}{page}"
+        return "".join(one if one.isprintable() else " " for one in name)
 
 
 KEY = ("document_sha256", "document", "page", "label", "bbox", "image_sha256")
@@ -93,7 +94,7 @@ def check_value(what: str, value: Any) -> None:
     elif what == "bbox":
         numbers = isinstance(value, list | tuple) and len(value) == 4
         if not numbers or not all(
-            isinstance(one, int | float) and math.isfinite(one) for one in value
+            isinstance(one, int | float) and abs(one) < FARTHEST for one in value
         ):
             raise ValueError("bbox is not four numbers")
         if value[0] >= value[2] or value[1] >= value[3]:

@@ -158,15 +158,18 @@ class Catalogue:
         return [one for one in same if (one.row["document_sha256"], one.row["page"]) == place]
 
     def find(self, wanted: dict[str, str]) -> list[int]:
-        """The numbers of the figures with these values of `FACETS`, "state" and "text"."""
+        """The numbers of the figures of a "kind", "license" and "state", whose file name has a
+        "document", and whose texts all words of "text"."""
         words = wanted.get("text", "").casefold().split()
-        facets = {name: wanted[name] for name in FACETS if wanted.get(name)}
+        facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
+        document = wanted.get("document", "").casefold()
         state = wanted.get("state", "")
         return [
             entry.number
             for entry in self.all()
             if (not state or entry.is_in(state))
             and all(facet(entry, name) == value for name, value in facets.items())
+            and document in entry.row["document"].casefold()
             and has_words(entry, words)
         ]
 

@@ -6,6 +6,7 @@ import { byId, element, get, post } from "./server.js";
 
 const POLL = 3000; // milliseconds between looks for figures that extraction added
 const TOGETHER = 100; // figures asked for in one request
+const AHEAD = 20; // figures that are known before they are reached
 const COUNTING = 400; // milliseconds after a decision until its counts are asked for
 
 const KEYS = [
@@ -111,6 +112,7 @@ class App {
     this.filled = true;
     this.ids = ids;
     this.index = Math.max(0, ids.indexOf(current));
+    if (!ids.length && this.isSingle) this.toggle();
     this.grid.layout();
     this.show();
   }
@@ -181,7 +183,7 @@ class App {
   }
 
   show() {
-    this.need(this.ids.slice(Math.max(0, this.index - 1), this.index + 4));
+    this.need(this.ids.slice(Math.max(0, this.index - 1), this.index + AHEAD));
     this.single.draw();
     for (const id of this.isSingle ? this.ids.slice(this.index + 1, this.index + 3) : []) {
       const next = this.figures.get(id); // into the browser's cache
@@ -215,7 +217,7 @@ class App {
   }
 
   toggle() {
-    if (!this.figure) return;
+    if (!this.figure && !this.isSingle) return;
     byId("grid").hidden = !this.isSingle;
     byId("single").hidden = !this.isSingle ? false : true;
     this.focus();

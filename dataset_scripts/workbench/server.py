@@ -38,6 +38,7 @@ MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
 MOST_FIGURES = 500  # in one answer
 TOKEN_BYTES = 18
 SCAN_SECONDS = 2.0  # between looks for new shards
+PATIENCE = 3  # seconds for requests that are under way when the server is stopped
 HEADERS = {
     # Nothing is loaded from elsewhere, and no text of a paper can run or send anything.
     "Content-Security-Policy": (
@@ -257,7 +258,12 @@ def serve(folder: Path, by: str, port: int) -> None:
     reader.start()
     threading.Thread(target=bench.pictures.warm_up, daemon=True).start()  # ready for the first page
     config = uvicorn.Config(
-        bench.app(), log_level="warning", access_log=False, server_header=False, lifespan="off"
+        bench.app(),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=PATIENCE,
     )
     try:
         uvicorn.Server(config).run(sockets=[listener])
