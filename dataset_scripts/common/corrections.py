@@ -251,7 +251,7 @@ def rounded(bbox: Iterable[float]) -> list[float]:
 
 def key_of_row(row: dict[str, Any]) -> Key:
     """The key of a row of FIGURES, as extracted."""
-    values = {name: row.get(name) for name in KEY}
+    values: dict[str, Any] = {name: row.get(name) for name in KEY}
     if values["bbox"] is not None:
         values["bbox"] = tuple(rounded(values["bbox"]))
     values["document"] = (values["document"] or "")[:2000]

@@ -24,6 +24,7 @@ from cephalo.dataset_scripts.common.corrections import Verdict, corrections_of
 from cephalo.dataset_scripts.common.inputs import DIGITS, RECORD, file_sha256
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.common.workers import looking_pool
+from cephalo.dataset_scripts.pdf.geometry import Box, intersection, turn
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -121,7 +122,7 @@ def _sha256(path: Path, _modified: int, _size: int) -> str:
     return file_sha256(path)
 
 
-def crop_page(path: Path, number: int, box: tuple[float, ...], dpi: int) -> bytes:
+def crop_page(path: Path, number: int, box: Box, dpi: int) -> bytes:
     """The image of a box of a page as PNG, with the lines of text in it; run in a worker process.
 
     Args:
@@ -140,7 +141,6 @@ def crop_page(path: Path, number: int, box: tuple[float, ...], dpi: int) -> byte
     from cephalo.dataset_scripts.common.pixels import compact
     from cephalo.dataset_scripts.pdf import pdfium as fast
     from cephalo.dataset_scripts.pdf import rendering
-    from cephalo.dataset_scripts.pdf.geometry import intersection
 
     with fast.open_document(path) as document, fast.open_page(document, number) as page:
         shown = intersection(box, fast.page_box(page))
@@ -158,10 +158,9 @@ def crop_page(path: Path, number: int, box: tuple[float, ...], dpi: int) -> byte
     return out.getvalue()
 
 
-def _lines_in(page: Any, box: tuple[float, ...]) -> list[str]:
+def _lines_in(page: Any, box: Box) -> list[str]:
     """The lines of text whose centres lie in a box of the displayed page, from top to bottom."""
     from cephalo.dataset_scripts.pdf.document import MAX_FIGURE_LINES
-    from cephalo.dataset_scripts.pdf.geometry import turn
     from cephalo.dataset_scripts.pdf.text import read_lines
 
     found = []

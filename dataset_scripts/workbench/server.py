@@ -195,7 +195,8 @@ class Workbench:
     async def decide(self, request: Request) -> Response:
         """Record a decision: {"id", "what", "after"}. It is on disk when this answers."""
         body = await read_body(request)
-        number, what, after = body.get("id"), body.get("what"), body.get("after")
+        number, what = body.get("id"), body.get("what")
+        after: Any = body.get("after")
         if not isinstance(number, int) or what not in ("state", "caption", "label", "kind", "bbox"):
             return failure("no decision about a figure", 400)
         if what == "bbox":
