@@ -54,6 +54,7 @@ class Training:
     hardware: str
     versions: dict[str, str]  # of the libraries
     base_folder: str | None = None  # the name of a base that is not on the Hub
+    where: str | None = None  # the condition on the rows
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ class CephaloArguments(ScriptArguments):
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the dataset."}
     )
+    where: str | None = field(
+        default=None,
+        metadata={
+            "help": "Train on the rows of the dataset for which this condition on columns holds, "
+            "in SQL, such as \"task = 'describe'\"."
+        },
+    )
     text_dataset_name: str | None = field(
         default=None, metadata={"help": "A dataset of text-only rows to mix in."}
     )

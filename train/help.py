@@ -11,6 +11,7 @@ GROUPS = {
         "dataset_revision": "its commit, branch or tag",
         "dataset_train_split": "its split (train)",
         "dataset_streaming": "read it as a stream; needs max_steps",
+        "where": "condition on its columns, such as \"task = 'read'\"",
         "text_dataset_name": "dataset of text-only rows to mix in",
         "text_dataset_config": "its config",
         "text_share": "share of text-only rows among all, 0 to 0.95",

@@ -62,6 +62,7 @@ def model_facts(
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
+        where=script_args.where,
         rows=len(trainer.train_dataset) if isinstance(trainer.train_dataset, Sized) else None,
         steps=trainer.state.global_step,
         trained_parameters=sum(

@@ -161,6 +161,8 @@ def make_run(teacher: Teacher, out: Path, asking: Asking) -> Run:
         "tasks": {task.name: task.version for task in teacher.tasks},
         "checks": checks_digest(asking.checks),
     }
+    if asking.where is not None:
+        settings["where"] = asking.where
     return Run(
         teacher,
         out,
@@ -168,6 +170,7 @@ def make_run(teacher: Teacher, out: Path, asking: Asking) -> Run:
         asking.max_concurrency,
         asking.retry_rejected,
         take_decisions(out),
+        asking.condition(),
     )
 
 
@@ -183,7 +186,8 @@ async def refine_all(
         for model in models:
             await stack.enter_async_context(model)
         if isinstance(teacher, ModelTeacher):
-            told = estimate(teacher, run.unfinished(shards), asking.max_tokens, spending)
+            left = run.unfinished(shards)
+            told = estimate(teacher, left, asking.max_tokens, spending, run.where)
             logger.info(told)
         total = count_items(shards, teacher.tasks)
         bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=no_bars()))

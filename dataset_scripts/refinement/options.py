@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.where import HELP
 
 if TYPE_CHECKING:
+    from cephalo.cli.where import Where
     from cephalo.dataset_scripts.refinement.tasks import Task
 
 HOTTEST = 100.0  # temperature; far above what any server takes, and infinity is no JSON
@@ -53,6 +55,7 @@ class Asking:
             help="Maximum edge of images sent to the teacher, in pixels.",
         ),
     ] = 1024
+    where: Annotated[str | None, Option(metavar="CONDITION", help=HELP)] = None
     text_only: Annotated[
         bool, Option("--text-only", help="Send no images, for a teacher without vision.")
     ] = False
@@ -202,7 +205,14 @@ class Asking:
                 "--text-judge looks at what a model wrote; leave out --teacher caption"
             )
         self.wanted()
+        self.condition()
         load_checks(self.checks)
+
+    def condition(self) -> Where | None:
+        """The condition on figures. Raises CephaloError where it cannot be evaluated."""
+        from cephalo.dataset_scripts.common.chosen import condition_on
+
+        return condition_on("figures", self.where) if self.where is not None else None
 
     @property
     def asked_again(self) -> tuple[str, ...]:

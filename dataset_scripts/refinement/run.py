@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
 from cephalo.dataset_scripts.refinement.decisions import (
@@ -81,14 +82,17 @@ class Run:
         max_concurrency: int,
         retry_rejected: bool = False,
         decisions: Decisions | None = None,
+        where: Where | None = None,
     ) -> None:
-        """`settings`, the figures and the `decisions` of people determine the output.
+        """`settings`, the figures for which `where` holds, and the `decisions` of people determine
+        the output.
 
         `on_item`, which may be set, is called with the number of questions answered or skipped.
         """
         self.teacher, self.out, self.settings = teacher, out, settings
         self.max_concurrency, self.retry_rejected = max_concurrency, retry_rejected
         self.decisions = decisions or {}
+        self.where = where
         self.on_item: Callable[[int], None] = lambda items: None
         self.near_equal = NearEqual()
         self.images = Images()
@@ -155,7 +159,7 @@ class Run:
         if not again and documents.is_finished(self.conversations_path(shard), document.made_from):
             document.ready.set()
             return document
-        document.figures, unread = documents.part_figures(shard)
+        document.figures, unread = documents.part_figures(shard, self.where)
         for line in unread:
             logger.warning(line)
         if again:
