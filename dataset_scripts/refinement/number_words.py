@@ -56,8 +56,6 @@ _FIRST |= {stem + end for stem in _MULTIPLES for end in ("e", "es", "ed", "ing")
 
 def written(text: str) -> Iterator[re.Match]:
     """The numbers in words in a text, to be read by `read_written`."""
-    if _FIRST.isdisjoint(word.lower().removesuffix("fold") for word in _WORD.findall(text)):
-        return  # as in most texts
     end = 0
     for word in _WORD.finditer(text):  # faster than a search for the whole pattern
         if word.start() < end or word.group().lower().removesuffix("fold") not in _FIRST:
