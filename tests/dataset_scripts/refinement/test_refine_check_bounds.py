@@ -125,6 +125,12 @@ def test_an_answer_repeats_the_source_from_half_of_its_words_on(words, taken, co
     assert found == (answer[:80] if copied else None)
 
 
+@pytest.mark.parametrize(("extra", "copied"), [("ab", True), ("a", False), ("12", False)])
+def test_nine_words_of_two_letters_or_more_can_be_a_copy(extra, copied):
+    answer = " ".join([*WORDS[:8], extra])
+    assert (detail("repeats_source", answer, given=source(answer)) == answer) == copied
+
+
 def test_a_part_is_repeated_from_the_likeness_on_that_rapidfuzz_finds():
     # Letters are left out, or put between, at all rates around the limit.
     chance = random.Random(0)
