@@ -39,6 +39,7 @@ CORE = {
         (
             "length",
             "repeats_source",
+            "repeats_part",
             "off_topic",
             "obeys_source",
             "leaks_prompt",

@@ -103,11 +103,11 @@ def wrong_language(text: str, wanted: str) -> str | None:
         return None
     words = re.findall(r"[^\W\d_]+", text.lower())
     distinct = frozenset(words)
-    own = sum(word in _SETS[wanted] for word in words)
     for language, stops in _others_of(wanted).items():
         if len(stops & distinct) < FEWEST:
             continue
         others = [word for word in words if word in stops]
+        own = sum(word in _SETS[wanted] for word in words)
         if len(others) > 2 * own:
             return f"{', '.join(others[:4])}: words of {language}, the language wanted is {wanted}"
     return None

@@ -1,6 +1,9 @@
 """Where each check of a teacher's answer begins and ends, on texts of counted words."""
 
+import random
+
 import pytest
+from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement import checks
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Context, failed_checks
@@ -120,6 +123,27 @@ def test_an_answer_repeats_the_source_from_half_of_its_words_on(words, taken, co
     answer = " ".join([*WORDS[:taken], *(f"q{word}" for word in WORDS[taken:words])])
     found = detail("repeats_source", answer, given=source("Another one.", passage))
     assert found == (answer[:80] if copied else None)
+
+
+@pytest.mark.parametrize(("extra", "copied"), [("ab", True), ("a", False), ("12", False)])
+def test_nine_words_of_two_letters_or_more_can_be_a_copy(extra, copied):
+    answer = " ".join([*WORDS[:8], extra])
+    assert (detail("repeats_source", answer, given=source(answer)) == answer) == copied
+
+
+def test_a_part_is_repeated_from_the_likeness_on_that_rapidfuzz_finds():
+    # Letters are left out, or put between, at all rates around the limit.
+    chance = random.Random(0)
+    passage = " ".join(chance.choices(WORDS, k=80))
+    found = []
+    for rate in [*range(0, 40)] * 4:
+        start, size = chance.randrange(200), chance.randrange(40, 200)
+        kept = [one for one in passage[start : start + size] if chance.random() > rate / 200]
+        answer = "".join(one + "z" * (chance.random() < rate / 400) for one in kept)
+        found.append(checks.repeats_part(answer, passage))
+        assert found[-1] == bool(fuzz.partial_ratio(answer, passage, score_cutoff=90))
+    assert 40 < sum(found) < 120
+    assert not checks.repeats_part(passage, passage)
 
 
 def test_copied_runs_have_five_words_and_count_letters_only():
