@@ -45,12 +45,6 @@ OPEN_FAULTS = {
             "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
         ],
     },
-    "test_pdf_label_kinds.py": {
-        "caption empty, or running text": [
-            "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[regular-fill0-two-columns-sans]",
-            "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[italic-fill1-two-columns-sans]",
-        ],
-    },
     "test_pdf_text_figures.py": {
         "figure of text beside running text lost": [
             "test_a_program_wrapped_by_the_text_of_one_column[left]",

@@ -10,6 +10,7 @@ from cephalo.dataset_scripts.pdf.caption_features import (
 )
 from cephalo.dataset_scripts.pdf.text import Line
 
+_FLUSH = 0.7  # font sizes between left edges; a label in a bar is set off by as much
 _PARAGRAPH = 1.8  # font sizes; rows of one paragraph do not stand farther apart
 _COLUMN_ENDS = 2.8  # font sizes by which the last column of a caption may be shorter: two rows
 # What is looked at where a caption may go on in another place, by the name of the model.
@@ -81,7 +82,7 @@ def resume_features(
         "same_face": face_of(head) in {face_of(line) for line in caption.lines},
         "same_lead": head.lead == caption.lines[0].lead,
         "all_bold": all(line.bold for line in row) and not caption.last.bold,
-        "flush": abs(head.box[0] - left) < 0.5 * size,
+        "flush": abs(head.box[0] - left) < _FLUSH * size,
         "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
         "body_follows": sum(text.fills_column(line) for line in following) > 2,
         "capital": head.text[:1].isupper(),

@@ -544,7 +544,7 @@ def test_a_raised_sign_in_the_first_row_does_not_end_it(draw, look):
     paper = draw(LOOKS[look])
     look = paper.look
     x0 = look.column()[0]
-    box = figure(paper)
+    figure(paper)
     size, name = look.caption_size, face(look.caption_family)
     head, rest = "Figure 1: The Acme", "furnace that was used."
     end = paper.legend((x0, x0 + 400), 222, head)
@@ -558,18 +558,18 @@ def test_a_raised_sign_in_the_first_row_does_not_end_it(draw, look):
 
 def test_a_caption_beside_running_text_of_a_larger_size_is_its_own(draw):
     """A margin with captions stands closer to the text than its words to each other."""
-    look = with_type(LETTER, columns=1, gutter=0, left=198, measure=234, size=8.5, leading=12)
+    look = with_type(LETTER, columns=1, gutter=0, left=198, measure=234, size=9.5, leading=12)
     paper = draw(look)
-    box = [41, 60, 190, 200]
+    box = [60, 60, 190, 200]
     paper.plot(box)
     rows = [
         "Figure 1. Samples as they were",
-        "held in air; the mean of the five",
-        "readings is given for each one.",
+        "held in air; the mean of the five readings",
+        "is given for each one.",
     ]
+    x = 194 - paper.canvas.stringWidth(rows[1], "Helvetica", 7)
     for number, row in enumerate(rows):
-        wide = paper.canvas.stringWidth(row, "Helvetica", 9)
-        paper.set(194 - 149 * wide / wide, 210 + 12 * number, row, 200, 9.7, family="helvetica")
+        paper.set(x, 206 + 0.8 * (9.5 - 7) + 12 * number, row, 200, 7, family="helvetica")
     paper.fill((198, 432), 60, 730)
     (row,) = rows_of(paper)
     assert row["caption"] == " ".join(rows).removeprefix("Figure 1. ")
