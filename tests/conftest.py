@@ -46,26 +46,6 @@ OPEN_FAULTS = {
             "test_a_caption_with_a_larger_leading_than_the_body[air.-20.0]",
         ],
     },
-    "test_pdf_elsewhere.py": {
-        "a figure is lost": [
-            "test_a_list_of_captions_and_figures_with_bare_labels[Fig. {}-head]",
-        ],
-    },
-    "test_pdf_label_kinds.py": {
-        "the tree is lost: no pair": [
-            "test_small_capitals_over_a_tree_of_thousands_of_tiny_labels",
-        ],
-        "caption empty, or running text": [
-            "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[regular-fill0-one-column-serif]",
-            "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[regular-fill0-two-columns-sans]",
-            "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[italic-fill1-one-column-serif]",
-            "test_a_label_in_a_bar_over_its_figure_with_the_text_under_it[italic-fill1-two-columns-sans]",
-        ],
-        "lost or wrong since weights are fitted": [
-            "test_a_label_above_its_figure_with_the_text_under_it[italic--two-columns-sans]",
-            "test_a_label_above_its_figure_with_the_text_under_it[regular--two-columns-sans]",
-        ],
-    },
     "test_pdf_text_figures.py": {
         "figure of text beside running text lost": [
             "test_a_program_wrapped_by_the_text_of_one_column[left]",
