@@ -111,11 +111,10 @@ def reduce_sizes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, l
         text.rope_parameters["mrope_section"] = [8, 4, 4]  # of HEAD_DIM / 2
     elif config.model_type == "gemma3":
         text.layer_types = ["sliding_attention", "full_attention"] * (layers // 2)
-        text.sliding_window = 64
-        text.query_pre_attn_scalar = HEAD_DIM
-        config.mm_tokens_per_image = 4
+        set_all(text, sliding_window=64, query_pre_attn_scalar=HEAD_DIM)
+        set_all(config, mm_tokens_per_image=4)
     else:
-        config.scale_factor = 2
+        set_all(config, scale_factor=2)
     for name in TOKEN_IDS:
         if hasattr(config, f"{name}_id") and hasattr(tokenizer, f"{name}_id"):
             setattr(config, f"{name}_id", getattr(tokenizer, f"{name}_id"))
