@@ -18,6 +18,7 @@ INSEPARABLE = {
     "is_heterogeneous": "its layers are set apart by their numbers",
     "deepstack_layer_map": "features of images enter at layers that are listed by number",
 }
+HEAD = "lm_head.weight"
 BETWEEN = "layers stack between models of the same shape and vocabulary only"
 
 
@@ -73,15 +74,24 @@ def read_source(checkpoint: Checkpoint) -> Source:
 def spelled_as(first: Checkpoint, other: Checkpoint) -> Checkpoint:
     """`other` with the names of its tensors as `first` spells them.
 
-    Raises CephaloError if their tensors outside the layers differ in name or shape.
+    Raises CephaloError if their tensors outside the layers differ in name or shape; a head that is
+    the embeddings' weights need not be there.
     """
     ours, theirs = other.other_tensors(), first.other_tensors()
     if ours.keys() != theirs.keys() or other.layer_prefix != first.layer_prefix:
         other = replace(other, spelling=spelling(first, other))
         ours = other.other_tensors()
     for name in sorted(ours.keys() | theirs.keys()):
-        check_shapes(name, ours.get(name), other, theirs.get(name), first)
+        if name in ours.keys() & theirs.keys() or not (name.endswith(HEAD) and is_tied(first)):
+            check_shapes(name, ours.get(name), other, theirs.get(name), first)
     return other
+
+
+def is_tied(checkpoint: Checkpoint) -> bool:
+    """Whether the head has the weights of the embeddings."""
+    from modeling_cephalo.checkpoint import read_config
+
+    return bool(read_config(checkpoint.folder).tie_word_embeddings)
 
 
 def spelling(first: Checkpoint, other: Checkpoint) -> dict[str, str]:
