@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
 from cephalo.inference import local
+from cephalo.inference.endings import until_stop
 from cephalo.inference.images import open_image
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
@@ -273,6 +274,6 @@ def test_turns_that_end_in_plain_text_give_stop_strings(folder):
     assert again.measure([9, 9, 9], "nacre ##") == (3, False)
     assert len(again.ask("What is nacre?", **SHORT)) > 0
     pieces = ["na", "cre #", "## user", ": no"]
-    assert "".join(local.until_stop(pieces, ["###"])) == "nacre "
-    assert "".join(local.until_stop(["a #", "# b"], ["###"])) == "a ## b"
-    assert list(local.until_stop(["a", "b"], [])) == ["a", "b"]
+    assert "".join(until_stop(pieces, ["###"])) == "nacre "
+    assert "".join(until_stop(["a #", "# b"], ["###"])) == "a ## b"
+    assert list(until_stop(["a", "b"], [])) == ["a", "b"]

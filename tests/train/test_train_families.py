@@ -29,9 +29,14 @@ from cephalo.cli.errors import CephaloError
 from cephalo.inference import local
 from cephalo.model_cards.push import push_model
 from cephalo.train.arguments import parse_arguments
-from cephalo.train.families import FAMILIES, masks_of_rows, why_unpacked
+from cephalo.train.families import (
+    FAMILIES,
+    image_settings,
+    masks_of_rows,
+    why_unpacked,
+)
 from cephalo.train.freezing import freeze, part_of, trained_parts
-from cephalo.train.sft import find_config, image_settings, run_training
+from cephalo.train.sft import find_config, run_training
 from cephalo.train.trainer import PackedTrainer
 
 LIMITS = [{}, {"max_tokens": 250}, {"max_tiles": 2}]
@@ -85,6 +90,8 @@ def test_loss_and_gradients_are_those_of_rows_one_by_one(family, limits, bases, 
 def test_what_frozen_parts_make_is_stored_and_changes_no_run(layers, family, bases, tmp_path):
     """Features of images, or the states of rows after all layers but the last."""
     talks = [*mixed_talks(), talk(["Again."], picture(60, 50))]
+    # The last layers of Gemma 4's smaller models read tokens and keys of earlier ones too.
+    frozen = 3 if layers and family != "gemma4" else 0
     runs = []
     for stored in (False, True):
         model = AutoModelForImageTextToText.from_pretrained(bases[family])
@@ -100,12 +107,12 @@ def test_what_frozen_parts_make_is_stored_and_changes_no_run(layers, family, bas
         )
         if stored:
             trainer.keep_features(tmp_path / "features", 1.0)
-            assert trainer.frozen_layers == (3 if layers else 0)
+            assert trainer.frozen_layers == frozen
         trainer.train()
         runs.append(losses(trainer))
     # A row of text has states too; the same picture is asked about twice.
     kept = len(list((tmp_path / "features").rglob("*.safetensors")))
-    assert kept == (3 + len(talks) if layers else 3)
+    assert kept == (3 + len(talks) if frozen else 3)
     assert runs[0] == pytest.approx(runs[1], abs=2e-5) and runs[1][-1] < runs[1][0]
 
 
@@ -232,8 +239,8 @@ def test_bounds_of_rows_do_not_reach_a_vision_tower_with_flash_attention(family,
 
 def test_masks_of_packed_rows():
     """Two rows: text and an image of two tokens; an image of two, then text."""
-    types = torch.tensor([[0, 1, 1, 1, 1, 0]])
-    masks = masks_of_rows(torch.tensor([0, 3, 6]), types, window=2)
+    types, bounds = torch.tensor([[0, 1, 1, 1, 1, 0]]), torch.tensor([0, 3, 6])
+    masks = masks_of_rows(bounds, types, 2, ("full_attention", "sliding_attention"))
     assert masks["full_attention"][0, 0].int().tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0],
@@ -250,6 +257,16 @@ def test_masks_of_packed_rows():
         [0, 0, 0, 1, 1, 0],
         [0, 0, 0, 0, 1, 1],
     ]
+    near = masks_of_rows(bounds, types, 2, ("sliding_attention",))
+    assert near["full_attention"][0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 1],
+    ]
+    assert torch.equal(near["sliding_attention"], masks["sliding_attention"])
 
 
 SETTINGS = {
