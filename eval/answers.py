@@ -93,13 +93,9 @@ def read_answers(path: Path, batch_size: int, questions: int) -> list[Answer]:
 
 def ask(cephalo: "Cephalo", batch: Sequence[Question], max_new_tokens: int) -> list[Answer]:
     """The answers to a batch; a question that the model cannot read does not affect others."""
-    from cephalo.inference.local import user_message
-
+    asked = [(question.text, [*map(io.BytesIO, question.images)]) for question in batch]
     try:
-        talks = [
-            [user_message(question.text, [*map(io.BytesIO, question.images)])] for question in batch
-        ]
-        answers = cephalo.answer_batch(talks, max_new_tokens=max_new_tokens)
+        answers = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
         return [
             Answer(answer.text, UNFINISHED if answer.cut_in_thoughts else None)
             for answer in answers

@@ -188,10 +188,10 @@ class Cephalo:
 
     def ask_batch(
         self, questions: Iterable[tuple[str, Iterable[Readable]]], **settings: Any
-    ) -> list[str]:
+    ) -> list[Answer]:
         """The answers to several (question, images) at once; a question may have no images."""
         talks = [[user_message(question, images)] for question, images in questions]
-        return [answer.text for answer in self.answer_batch(talks, **settings)]
+        return self.answer_batch(talks, **settings)
 
     def stream(
         self,

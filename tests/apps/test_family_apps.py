@@ -33,7 +33,7 @@ from cephalo.inference.local_model import LocalModel
 from cephalo.inference.questions import Picture, Question, Sampling, Usage
 from cephalo.inference.thoughts import UNFINISHED
 
-QUICK = ("qwen3_vl", "gemma4")
+QUICK = ("qwen3_vl", "mistral3")
 FAMILIES = [
     name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
     for name in FAMILIES_AND_PAPER
@@ -64,13 +64,15 @@ def command(*words: object) -> list[str]:
     return [warm_python(("family_samples",)), "-m", "cephalo.cli.main", *map(str, words)]
 
 
-def test_chat(taught):
+@pytest.mark.shows("chat", "reloaded")
+def test_chat(family, taught):
     typed = "".join(f"/image {taught.parent / f'{n}.png'}\n" for n in range(len(PICTURES)))
     typed += "".join(f"{question}\n" for question in QUESTIONS)
     found = subprocess.run(command("chat", taught), input=typed, capture_output=True, text=True)
     assert (found.stdout.splitlines(), found.stderr) == (list(ANSWERS), "")
 
 
+@pytest.mark.shows("serve")
 def test_serve(family, taught):
     with served(taught) as chat:
         for turn, answer in enumerate(ANSWERS):

@@ -185,13 +185,13 @@ def test_killed_run_goes_on_with_the_same_answers(models, dataset, tmp_path, mon
     whole, results = path.read_bytes(), (tmp_path / "results.json").read_bytes()
     path.write_bytes(b"\n".join(whole.split(b"\n")[:4]) + b'\n{"answer": "[0.')
     asked = []
-    answer_batch = local.Cephalo.answer_batch
+    ask_batch = local.Cephalo.ask_batch
 
     def counted(self, questions, **settings):
         asked.append(len(questions))
-        return answer_batch(self, questions, **settings)
+        return ask_batch(self, questions, **settings)
 
-    monkeypatch.setattr(local.Cephalo, "answer_batch", counted)
+    monkeypatch.setattr(local.Cephalo, "ask_batch", counted)
     run(tmp_path, dataset, *flags)
     assert asked == [3, 3, 1]  # the first batch was whole, the second was not
     assert path.read_bytes() == whole

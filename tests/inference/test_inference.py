@@ -57,7 +57,8 @@ def test_one_answer_in_every_way(cephalo, image_file):
         ("What is nacre?", []),
         ("Compare.", [image_file, picture(100, 50)]),
     ]
-    assert cephalo.ask_batch(batch, **SHORT) == [answer, text, two]
+    found = cephalo.ask_batch(batch, **SHORT)
+    assert [own.text for own in found] == [answer, text, two]
     assert len({answer, two, text}) == 3
 
 
@@ -110,9 +111,9 @@ def test_answers_tell_whether_they_were_cut_and_count_what_was_generated(cephalo
     end = cephalo.processor.tokenizer.eos_token_id
     whole = cephalo.answer_batch(talks, max_new_tokens=5, forced_eos_token_id=end)
     assert [(answer.tokens, answer.whole) for answer in whole] == [(5, True)] * 2
-    assert [answer.text for answer in whole] == cephalo.ask_batch(
-        [("What is shown?", [picture(60, 50)]), ("Why?", [])], max_new_tokens=4
-    )
+    batch = [("What is shown?", [picture(60, 50)]), ("Why?", [])]
+    short = cephalo.ask_batch(batch, max_new_tokens=4)
+    assert [answer.text for answer in whole] == [answer.text for answer in short]
     assert cephalo.measure([9, 9, end, 9], "any") == (3, True)
 
 

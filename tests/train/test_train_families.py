@@ -50,9 +50,18 @@ def quick(families: Iterable[str], *names: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory) -> dict[str, Path]:
-    """A lively model of each family."""
-    root = tmp_path_factory.mktemp("families")
-    return {family: make_family(root / family, family, TEXTS) for family in MAKERS}
+    """A lively model of each family, made when it is asked for."""
+
+    class Bases(dict):
+        def __missing__(self, family: str) -> Path:
+            folder = tmp_path_factory.mktemp(family)
+            if family in PAPER:
+                self[family] = make_dense(folder, family, seed=0)
+            else:
+                self[family] = make_family(folder, family, TEXTS)
+            return self[family]
+
+    return Bases()
 
 
 def family_trainer(base: Path, out: Path, talks, model=None, **settings):
@@ -66,9 +75,11 @@ def family_trainer(base: Path, out: Path, talks, model=None, **settings):
     return make_trainer(model, base, out, as_rows(talks), collator=own, **settings)
 
 
+@pytest.mark.shows("packing")
 @pytest.mark.parametrize(
     ("family", "limits"),
     [(name, LIMITS[1]) for name in MAKERS]
+    + [pytest.param(name, LIMITS[1], marks=pytest.mark.slow) for name in PAPER]
     + [pytest.param(name, LIMITS[n], marks=pytest.mark.slow) for name in MAKERS for n in (0, 2)],
     ids=str,
 )
@@ -161,8 +172,6 @@ def test_accumulation_of_batches_changes_the_run_only_by_rounding(family, bases,
 @pytest.mark.parametrize("family", quick([*MAKERS, *PAPER], "gemma3", "llava_next"))
 def test_a_run_goes_on_from_the_weights_of_its_checkpoint(family, bases, tmp_path):
     """Also where transformers saves weights under other names than the model's own."""
-    if family in PAPER:
-        bases = {family: make_dense(tmp_path / family, family, seed=0)}
     weights = []
     for stopped in (False, True):
         out = tmp_path / f"out-{stopped}"
@@ -300,7 +309,8 @@ def run_of(base: Path, data: Path, out: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("family", quick(MAKERS, "qwen3_vl", "gemma3"))
+@pytest.mark.shows("trained", "pushed")
+@pytest.mark.parametrize("family", quick([*MAKERS, *PAPER], "qwen3_vl", "gemma3"))
 def test_a_stopped_run_goes_on_and_its_model_is_pushed_and_remembers(
     family, bases, data, hub, tmp_path, monkeypatch
 ):
