@@ -31,9 +31,11 @@ FAMILIES = (
     "idefics3",
     "internvl",
     "llava_onevision",
+    "mistral3",
     "qwen2_vl",
     "qwen2_5_vl",
     "qwen3_vl",
+    "qwen3_5",
     "smolvlm",
 )
 DECODERS = (
@@ -45,6 +47,7 @@ DECODERS = (
     "qwen2_5_vl_text",
     "qwen3",
     "qwen3_vl_text",
+    "qwen3_5_text",
 )
 
 # How transformers splits the experts of a decoder over devices, in tensor and in expert parallel.

@@ -20,21 +20,14 @@ MAKERS = {
     "llava_next": make_tiny_llava_next,
     "phi3_v": make_tiny_phi3_v,
 }
+IN_LANGUAGE_MODEL = (
+    *("llava_next", "gemma3", "internvl", "llava_onevision", "mistral3"),
+    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"),
+)
 DECODERS = {
     "phi3_v": "model",
     **dict.fromkeys(("idefics2", "idefics3", "smolvlm"), "model.text_model"),
-    **dict.fromkeys(
-        (
-            "llava_next",
-            "gemma3",
-            "internvl",
-            "llava_onevision",
-            "qwen2_vl",
-            "qwen2_5_vl",
-            "qwen3_vl",
-        ),
-        "model.language_model",
-    ),
+    **dict.fromkeys(IN_LANGUAGE_MODEL, "model.language_model"),
 }
 QUESTIONS = ("What is shown in this image?", "Is the nacre in rows?")
 IMPLEMENTATIONS = ("by_device", "grouped_mm", "batched_mm", "eager")
