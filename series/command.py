@@ -1,4 +1,5 @@
-"""`cephalo series`: the models of the series as a table, checked, or run at tiny scale."""
+"""`cephalo series`: the models of the series as a table, checked, or run at tiny scale; and the
+families of models with what works with them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +9,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.series.families import families_table
 from cephalo.series.table import find_row, terminal_table, train_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -33,6 +35,10 @@ def series(
     out: Annotated[Path, typer.Option(help="Output folder of the tiny runs.")] = Path(
         "runs/series"
     ),
+    families: Annotated[
+        bool,
+        typer.Option("--families", help="Print what the tests show of each family of models."),
+    ] = False,
 ) -> None:
     """Show the series, check a model's real configuration, or run it at tiny scale.
 
@@ -44,6 +50,11 @@ def series(
     Example:
       cephalo series Idefics-2-vision-10b-beta --scale tiny
     """
+    if families:
+        if name is not None or scale is not None:
+            raise CephaloError("--families prints a table of its own; leave out the rest")
+        print(families_table())
+        return
     if name is None:
         print(terminal_table())
         return
