@@ -157,8 +157,14 @@ class ServedProcessor:
     """What `transformers serve` asks of a processor, answered by `inference`."""
 
     def __init__(self, cephalo: "Cephalo") -> None:
+        from transformers.cli.serving.utils import get_response_template
+
         self.cephalo = cephalo
         self.tokenizer = cephalo.processor.tokenizer
+        # `reasoning_content` of an answer. Otherwise models of some types would be read by a
+        # template for other tokens.
+        if cephalo.thinks or get_response_template(self, cephalo.model):
+            self.tokenizer.response_template = cephalo.response_template
 
     def apply_chat_template(self, messages: list[dict[str, Any]], **kwargs: Any) -> Any:
         """The inputs of one request. Raises CephaloError for errors of the client."""

@@ -1,6 +1,7 @@
 """What each switch of training gains: samples a second, memory and loss, side by side in one run.
 
     OMP_NUM_THREADS=1 python -m benchmarks.bench_train
+    OMP_NUM_THREADS=1 python -m benchmarks.bench_train --family qwen3_vl --switches
 
 All ways train the same model from the same weights on the same rows, in the same order, at the
 same learning rate. As in the published notebook of the 10b, images are split, the last fifth of
@@ -12,10 +13,8 @@ to 1,400 pixels, as one or two columns at 200 dpi are; each is asked about in th
 are of 8 to 120 words.
 """
 
-import io
 import json
 import multiprocessing
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,71 +24,10 @@ from typing import Annotated, Any
 
 import typer
 
-TEXT = (
-    "nacre aragonite tablets slide under tension and the crack is deflected along soft protein "
-    "layers so that stress strain curves show a long plateau of hardening before failure at high "
-    "toughness while silk collagen bone and wood differ in hierarchy modulus strength energy"
-)
-WORDS = TEXT.split(" ")
+from benchmarks.train_models import MODELS, make_model, make_rows
+
 SEED = 0
-LAYERS, TRAINED_LAYERS = 10, 2
-
-
-def make_rows(count: int) -> Any:
-    """Conversations with PNG figures."""
-    import numpy as np
-    from datasets import Dataset
-    from PIL import Image
-
-    from cephalo.train.rows import named, row_features
-
-    random.seed(SEED)
-
-    def words(least: int, most: int) -> str:
-        return " ".join(random.choices(WORDS, k=round(least * (most / least) ** random.random())))
-
-    def figure() -> dict[str, Any]:
-        size = random.randrange(700, 1400), random.randrange(500, 1000)
-        noise = np.random.default_rng(random.randrange(10**6)).integers(0, 255, (24, 32, 3))
-        png = io.BytesIO()
-        Image.fromarray(noise.astype(np.uint8)).resize(size).save(png, "PNG")
-        return {"bytes": png.getvalue(), "path": None}
-
-    rows = []
-    for index in range(count):
-        if index % 3 == 0:
-            images = [figure() for _ in range(index // 3 % 3)]
-        asked = [{"type": "image", "text": None} for _ in images]
-        asked.append({"type": "text", "text": words(5, 40)})
-        answer = [{"type": "text", "text": words(8, 120)}]
-        rows.append(
-            {
-                "images": images,
-                "prompt": [{"role": "user", "content": asked}],
-                "completion": [{"role": "assistant", "content": answer}],
-            }
-        )
-    return named(Dataset.from_list(rows, features=row_features()), "bench")
-
-
-def make_model(folder: Path) -> None:
-    """The model and processor that all ways begin with."""
-    from transformers import Idefics2Config, Idefics2ForConditionalGeneration
-
-    from modeling_cephalo.tiny import tiny_idefics2_config, tiny_idefics2_processor, weights_of
-
-    processor = tiny_idefics2_processor([TEXT] * 20)
-    processor.image_processor.size = {"longest_edge": 140, "shortest_edge": 70}
-    processor.image_processor.do_image_splitting = True
-    config = tiny_idefics2_config(processor.tokenizer, layers=LAYERS).to_dict()
-    config["text_config"] |= {"hidden_size": 192, "intermediate_size": 640}
-    config["vision_config"] |= {"hidden_size": 256, "intermediate_size": 1024, "image_size": 140}
-    config["vision_config"]["num_hidden_layers"] = 5
-    config["perceiver_config"]["hidden_size"] = 192
-    with weights_of(SEED):
-        model = Idefics2ForConditionalGeneration(Idefics2Config(**config))
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+TRAINED_LAYERS = 2
 
 
 def load_model(folder: Path) -> Any:
@@ -126,21 +64,24 @@ class Clock:
         self.losses.append(self.judge(model))
 
 
-def answer_loss(model: Any, encoded: Any, collator: Any) -> float:
-    """The mean loss of the tokens of held-out answers."""
+def answer_loss(model: Any, rows: Any, processor: Any) -> float:
+    """The mean loss of the tokens of held-out answers, each conversation by itself."""
     import torch
     from torch.nn.functional import cross_entropy
 
+    from cephalo.train.encoding import encode_row, open_images
     from cephalo.train.packing import answer_positions
 
     model.eval()
     total, count = 0.0, 0
     with torch.inference_mode():
-        for row in encoded:
-            [sequence] = collator([row])["sequences"]
-            positions, targets = answer_positions(sequence.pop("labels"))
-            inputs = {name: own for name, own in sequence.items() if name not in ("rows", "tiles")}
-            logits = model(**inputs, logits_to_keep=positions, use_cache=False).logits[0]
+        for row in rows:
+            images = open_images(row["images"], None)
+            labels = encode_row(images, row["prompt"], row["completion"], processor)["labels"]
+            positions, targets = answer_positions(torch.tensor([labels]))
+            text = processor.apply_chat_template(row["prompt"] + row["completion"], tokenize=False)
+            batch = processor(text=[text], images=[images] if images else None, return_tensors="pt")
+            logits = model(**batch, logits_to_keep=positions, use_cache=False).logits[0]
             total += cross_entropy(logits, targets, reduction="sum").item()
             count += len(targets)
     model.train()
@@ -216,8 +157,11 @@ def timed(trainer: Any, clock_of: Callable) -> Clock:
     return judge.clock
 
 
-def plain_trl(rows: Any, folder: Path, epochs: int, clock_of: Callable, rate: float) -> Clock:
-    """SFTTrainer with its defaults: eight rows a step, padded, activations computed again."""
+def plain_trl(
+    rows: Any, folder: Path, epochs: int, clock_of: Callable, rate: float, **changes: Any
+) -> Clock:
+    """SFTTrainer with its defaults: eight rows a step, padded to the longest, since it refuses to
+    pack rows with images, and activations computed again."""
     from datasets import Image, List
     from transformers import AutoProcessor
     from trl import SFTTrainer
@@ -225,7 +169,7 @@ def plain_trl(rows: Any, folder: Path, epochs: int, clock_of: Callable, rate: fl
     with tempfile.TemporaryDirectory() as out:
         trainer = SFTTrainer(
             model=load_model(folder),
-            args=settings(out, epochs, rate),
+            args=settings(out, epochs, rate, **changes),
             train_dataset=rows.cast_column("images", List(Image())),
             processing_class=AutoProcessor.from_pretrained(folder),
         )
@@ -249,26 +193,33 @@ def packed(
     from transformers import AutoProcessor
 
     from cephalo.train.encoding import encode_rows
+    from cephalo.train.families import FAMILIES, image_settings
     from cephalo.train.packing import PackingCollator
     from cephalo.train.trainer import PackedTrainer
 
-    processor = AutoProcessor.from_pretrained(folder)
+    model, processor = load_model(folder), AutoProcessor.from_pretrained(folder)
     changes = {"activation_checkpointing": False, "remove_unused_columns": False, **changes}
     with tempfile.TemporaryDirectory() as out:
         trainer = PackedTrainer(
-            model=load_model(folder),
+            model=model,
             args=settings(out, epochs, rate, per_device_train_batch_size=batch, **changes),
             train_dataset=encode_rows(rows, processor),
             processing_class=processor,
-            data_collator=PackingCollator(processor.image_processor, max_tokens=tokens),
+            data_collator=PackingCollator(
+                processor.image_processor,
+                family=FAMILIES[model.config.model_type],
+                image_settings=image_settings(processor),
+                max_tokens=tokens,
+            ),
         )
         if attention:
-            trainer.model.config.text_config._attn_implementation = attention
+            model.config.get_text_config()._attn_implementation = attention
         if stored:
             trainer.keep_features(Path(out) / "features", 1.0)
         return timed(trainer, clock_of)
 
 
+KEPT = "TRL's defaults, activations kept"  # as one trains a model that fits
 # Of each way: its name, the function, and what it is given.
 BUDGET = 512  # tokens a sequence
 WORKER = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
@@ -285,6 +236,7 @@ WAYS: list[tuple[str, Callable, dict[str, Any]]] = [
         {"batch": 4, "tokens": BUDGET, "stored": True, **WORKER},
     ),
     ("TRL's defaults, 8 rows a step", plain_trl, {}),
+    (KEPT, plain_trl, {"activation_checkpointing": False}),
     ("logits on answers, row by row", packed, {"tokens": 1, "activation_checkpointing": True}),
     ("+ activations kept", packed, {"tokens": 1}),
     ("+ packed, one mask for all", packed, {"tokens": BUDGET, "attention": "sdpa"}),
@@ -293,15 +245,27 @@ WAYS: list[tuple[str, Callable, dict[str, Any]]] = [
     ("+ a worker that reads ahead", packed, {"tokens": BUDGET, "stored": True, **WORKER}),
 ]
 
+ALL = {"tokens": BUDGET, "stored": True, **WORKER}
+# All switches, and all but one of them.
+SWITCHES: list[tuple[str, Callable, dict[str, Any]]] = [
+    ("TRL's defaults, 8 rows a step", plain_trl, {}),
+    (KEPT, plain_trl, {"activation_checkpointing": False}),
+    ("all switches", packed, ALL),
+    ("- activations kept", packed, {**ALL, "activation_checkpointing": True}),
+    ("- packed", packed, {**ALL, "tokens": 1}),
+    ("- attention row by row", packed, {**ALL, "attention": "sdpa"}),
+    ("- features of frozen parts stored", packed, {**ALL, "stored": False}),
+    ("- a worker that reads ahead", packed, {"tokens": BUDGET, "stored": True}),
+]
 
-def measure(way: int, folder: Path, rows: int, epochs: int, rate: float) -> dict[str, Any]:
+
+def measure(
+    switches: bool, way: int, folder: Path, rows: int, epochs: int, rate: float
+) -> dict[str, Any]:
     """Train in one way; called in a process of its own, whose memory is its alone."""
     import torch
     from datasets import disable_progress_bars
     from transformers import AutoProcessor, logging
-
-    from cephalo.train.encoding import encode_rows
-    from cephalo.train.packing import PackingCollator
 
     disable_progress_bars()
     logging.set_verbosity_error()
@@ -309,12 +273,11 @@ def measure(way: int, folder: Path, rows: int, epochs: int, rate: float) -> dict
     torch.set_num_threads(1)
     made = make_rows(rows + 12)
     processor = AutoProcessor.from_pretrained(folder)
-    held_out = encode_rows(made.select(range(rows, rows + 12)), processor)
-    collator = PackingCollator(processor.image_processor)
-    _, run, options = WAYS[way]
+    held_out = made.select(range(rows, rows + 12))
+    _, run, options = (SWITCHES if switches else WAYS)[way]
 
     def clock_of() -> Clock:
-        return Clock(lambda model: answer_loss(model, held_out, collator))
+        return Clock(lambda model: answer_loss(model, held_out, processor))
 
     clock = run(made.select(range(rows)), folder, epochs, clock_of, rate, **options)
     return {name: getattr(clock, name) for name in ("wall", "cpu", "losses", "memory")}
@@ -335,24 +298,28 @@ def best(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {**results[0], **times}
 
 
-def table(results: list[dict[str, Any]], rows: int) -> str:
-    """The measurements as a Markdown table. Gains are in the main process's CPU seconds, over the
-    first line of the same step size, after two epochs and after all."""
+def table(results: list[dict[str, Any]], rows: int, ways: list[Any]) -> str:
+    """The measurements as a Markdown table. Gains are over the first line of the same step size, in
+    the main process's CPU seconds, after two epochs and after all; then over TRL with activations
+    kept, in CPU seconds and on the clock."""
     epochs = len(results[0]["cpu"])
     lines = [
-        f"| | samples / s | samples / CPU s | gain, 2 epochs | gain, {epochs} epochs | MB | loss |",
-        "|---|--:|--:|--:|--:|--:|---|",
+        f"| | samples / s | samples / CPU s | gain, 2 epochs | gain, {epochs} epochs | over TRL, "
+        "activations kept | the same, on the clock | MB | loss |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
-    for (name, _, _), result in zip(WAYS, results, strict=True):
-        if name.startswith(("notebook", "TRL")):
-            start = result["cpu"]
+    [kept] = [own for (name, _, _), own in zip(ways, results, strict=True) if name == KEPT]
+    over_trl = False
+    for (name, _, _), result in zip(ways, results, strict=True):
+        if name.startswith("notebook") or (name.startswith("TRL") and name != KEPT):
+            start, over_trl = result["cpu"], name.startswith("TRL")
         gains = [sum(start[:count]) / sum(result["cpu"][:count]) for count in (2, epochs)]
+        cells = [f"{rows * epochs / sum(result[key]):.2f}" for key in ("wall", "cpu")]
+        cells += [f"{gain:.2f}" for gain in gains]
+        for key in ("cpu", "wall"):
+            cells.append(f"{sum(kept[key]) / sum(result[key]):.2f}" if over_trl else "")
         losses = " ".join(f"{loss:.4f}" for loss in result["losses"])
-        speeds = [rows * epochs / sum(result[key]) for key in ("wall", "cpu")]
-        lines.append(
-            f"| {name} | {speeds[0]:.2f} | {speeds[1]:.2f} | {gains[0]:.2f} | {gains[1]:.2f} | "
-            f"{result['memory']:.0f} | {losses} |"
-        )
+        lines.append(f"| {name} | {' | '.join(cells)} | {result['memory']:.0f} | {losses} |")
     return "\n".join(lines)
 
 
@@ -361,21 +328,27 @@ def main(
     epochs: Annotated[int, typer.Option(help="Epochs, two at least.", min=2)] = 4,
     repeats: Annotated[int, typer.Option(help="Runs of each way, in turns; the best counts.")] = 2,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    family: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "idefics2",
+    switches: Annotated[
+        bool,
+        typer.Option("--switches", help="All switches and all but one, for one after another."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON there too.")] = None,
 ) -> None:
     """Measure each way of training and print a table."""
-    found: list[list[dict[str, Any]]] = [[] for _ in WAYS]
+    ways = SWITCHES if switches else WAYS
+    found: list[list[dict[str, Any]]] = [[] for _ in ways]
     with tempfile.TemporaryDirectory() as folder:
-        make_model(Path(folder))
+        make_model(family, Path(folder), SEED)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
             for _ in range(repeats):
                 for way, results in enumerate(found):
-                    task = pool.submit(measure, way, Path(folder), rows, epochs, rate)
+                    task = pool.submit(measure, switches, way, Path(folder), rows, epochs, rate)
                     results.append(task.result())
-                    print(f"{WAYS[way][0]}: {sum(results[-1]['wall']):.1f} s", flush=True)
+                    print(f"{ways[way][0]}: {sum(results[-1]['wall']):.1f} s", flush=True)
     results = [best(runs) for runs in found]
-    print(table(results, rows))
+    print(table(results, rows, ways))
     if out:
         out.write_text(json.dumps(results, indent=2), encoding="utf-8")
 

@@ -16,6 +16,7 @@ from cephalo.cli.json_files import parse_object, read_object
 from cephalo.cli.logs import no_bars
 from cephalo.cli.templates import TemplateUnboundedError
 from cephalo.eval.questions import Question
+from cephalo.inference.thoughts import UNFINISHED
 
 if TYPE_CHECKING:
     from cephalo.inference.local import Cephalo
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, or the error if it could not read the question."""
+    """What a model answered, or the error if it could not read the question, or if it was cut
+    before it answered."""
 
     answer: str
     error: str | None = None
@@ -93,8 +95,11 @@ def ask(cephalo: "Cephalo", batch: Sequence[Question], max_new_tokens: int) -> l
     """The answers to a batch; a question that the model cannot read does not affect others."""
     asked = [(question.text, [*map(io.BytesIO, question.images)]) for question in batch]
     try:
-        texts = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
-        return [Answer(text) for text in texts]
+        answers = cephalo.ask_batch(asked, max_new_tokens=max_new_tokens)
+        return [
+            Answer(answer.text, UNFINISHED if answer.cut_in_thoughts else None)
+            for answer in answers
+        ]
     except TemplateUnboundedError:  # as every other question would cost as much
         raise
     except CephaloError as error:

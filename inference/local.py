@@ -14,7 +14,6 @@ Prompt format and stop tokens come from the model's chat template and generation
 interface is the same for every family.
 """
 
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,10 +28,13 @@ from transformers import (
     StoppingCriteriaList,
     TextIteratorStreamer,
 )
+from transformers.utils.chat_parsing import ResponseParser
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.templates import render_with
+from cephalo.inference.endings import control_tokens, end_of_turn, until_stop
 from cephalo.inference.images import open_image
+from cephalo.inference.thoughts import ANSWER, THOUGHTS, answer_pieces, response_template
 from modeling_cephalo.checkpoint import (
     base_of,
     check_loading,
@@ -56,12 +58,19 @@ MAX_NEW_TOKENS = 512
 
 class Answer(NamedTuple):
     """An assistant's turn. `tokens` are those that were generated, with what ended it; `whole` is
-    False if it was cut at the maximum number of tokens."""
+    False if it was cut at the maximum number of tokens. `thoughts`, None for a model that writes
+    none, came before the `text`."""
 
     text: str
     prompt_tokens: int
     tokens: int
     whole: bool
+    thoughts: str | None = None
+
+    @property
+    def cut_in_thoughts(self) -> bool:
+        """Whether the text is empty since the thoughts took all tokens."""
+        return self.thoughts is not None and not (self.text or self.whole)
 
 
 def checked_device(device: str | None) -> str:
@@ -159,6 +168,9 @@ class Cephalo:
         if settings.pad_token_id is None:
             settings.pad_token_id = processor.tokenizer.pad_token_id
         model.generation_config = settings
+        ends = processor.tokenizer.convert_ids_to_tokens(settings.eos_token_id)
+        self.response_template = response_template(processor, [*ends, *self.stop_strings])
+        self.thinks = THOUGHTS in self.response_template["fields"]
 
     def ask(
         self,
@@ -176,10 +188,10 @@ class Cephalo:
 
     def ask_batch(
         self, questions: Iterable[tuple[str, Iterable[Readable]]], **settings: Any
-    ) -> list[str]:
+    ) -> list[Answer]:
         """The answers to several (question, images) at once; a question may have no images."""
         talks = [[user_message(question, images)] for question, images in questions]
-        return [answer.text for answer in self.answer_batch(talks, **settings)]
+        return self.answer_batch(talks, **settings)
 
     def stream(
         self,
@@ -207,10 +219,27 @@ class Cephalo:
         new = ids[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(new, skip_special_tokens=True)
         prompts = inputs["attention_mask"].sum(1).tolist()
-        return [
-            Answer(self.without_stop(text), prompt_tokens, *self.measure(row, text))
-            for text, prompt_tokens, row in zip(texts, prompts, new.tolist(), strict=True)
-        ]
+        answers = []
+        for number, (text, row) in enumerate(zip(texts, new.tolist(), strict=True)):
+            tokens, whole = self.measure(row, text)
+            text, thoughts = self.without_stop(text), None
+            if self.thinks:
+                text, thoughts = self.parted(row[:tokens], inputs["input_ids"][number])
+            answers.append(Answer(text, prompts[number], tokens, whole, thoughts))
+        return answers
+
+    def parted(self, row: list[int], prompt: torch.Tensor) -> tuple[str, str]:
+        """The answer and the thoughts in new ids that follow those of a prompt."""
+        parser = self.parser(prompt)
+        parser.feed(self.processor.tokenizer.decode(row))
+        message, _ = parser.finalize()
+        answer, thoughts = (message.get(name, "") for name in (ANSWER, THOUGHTS))
+        return self.control.sub("", answer).strip(), thoughts
+
+    def parser(self, prompt: torch.Tensor) -> ResponseParser:
+        """What tells thoughts and answer apart after a prompt, which can begin the thoughts."""
+        prefix = self.processor.tokenizer.decode(prompt)
+        return ResponseParser(self.response_template, prefix=prefix)
 
     def measure(self, row: list[int], text: str) -> tuple[int, bool]:
         """`tokens` and `whole` of an Answer, from a row of new ids and its text."""
@@ -225,11 +254,11 @@ class Cephalo:
         return len(row), False
 
     def stream_answer(self, messages: Sequence[Message], **settings: Any) -> Iterator[str]:
-        """Yield the assistant's turn after `messages` piece by piece. Closing the iterator stops
-        generation."""
+        """Yield the assistant's turn after `messages` piece by piece, without thoughts before it.
+        Closing the iterator stops generation."""
         inputs = self.prepare([messages])
         streamer = TextIteratorStreamer(
-            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True
+            self.processor.tokenizer, skip_prompt=True, skip_special_tokens=not self.thinks
         )
         left, failures = threading.Event(), []
         settings = self.generation_settings(inputs, settings)
@@ -245,8 +274,12 @@ class Cephalo:
 
         thread = threading.Thread(target=generate, daemon=True)
         thread.start()
+        pieces = until_stop(streamer, self.stop_strings)
+        if self.thinks:
+            spoken = answer_pieces(pieces, self.parser(inputs["input_ids"][0]))
+            pieces = (self.control.sub("", piece) for piece in spoken)
         try:
-            yield from until_stop(streamer, self.stop_strings)
+            yield from pieces
         finally:
             left.set()
             thread.join()
@@ -354,47 +387,3 @@ class WhenSet(StoppingCriteria):
         self, input_ids: torch.LongTensor, scores: tuple[torch.Tensor] | None, **kwargs: Any
     ) -> torch.Tensor:
         return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
-
-
-def control_tokens(processor: Any) -> re.Pattern:
-    """What no text of a user may hold: special tokens, and image tags that are no tokens."""
-    added = processor.tokenizer.added_tokens_decoder.values()
-    patterns = [re.escape(token.content) for token in added if token.special]
-    if tag := getattr(processor, "image_tag", None):
-        patterns.append(tag.pattern)
-    return re.compile("|".join(patterns) or r"(?!)")
-
-
-def until_stop(pieces: Iterable[str], stops: list[str]) -> Iterator[str]:
-    """`pieces` up to the first stop string; what may be its beginning is held back."""
-    held, longest = "", max(map(len, stops), default=1) - 1
-    for piece in pieces:
-        held += piece
-        ends = [place for stop in stops if (place := held.find(stop)) >= 0]
-        if ends:
-            held = held[: min(ends)]
-            break
-        ready = len(held) - longest
-        if ready > 0:
-            yield held[:ready]
-            held = held[ready:]
-    if held:
-        yield held
-
-
-def end_of_turn(processor: Any) -> tuple[list[int], list[str]]:
-    """What the chat template writes after an assistant's text: ids of control tokens that end an
-    answer, or else strings that do."""
-    marker = "the answer"
-    talk = [user_message("a question"), text_message("assistant", marker)]
-    rendered = render_with(processor, talk)
-    ending = rendered.rpartition(marker)[2].strip()
-    if not ending:
-        return [], []
-    controls = processor.tokenizer.all_special_ids + [
-        number
-        for number, token in processor.tokenizer.added_tokens_decoder.items()
-        if token.special
-    ]
-    first = processor.tokenizer(ending, add_special_tokens=False).input_ids[0]
-    return ([first], []) if first in controls else ([], [ending])

@@ -94,8 +94,13 @@ class LocalModel:
             talks, max_new_tokens=sampling.max_tokens, temperature=sampling.temperature
         )
         return [
-            Reply(text, "stop" if whole else "length", prompt_tokens, tokens)
-            for text, prompt_tokens, tokens, whole in answers
+            Reply(
+                answer.text,
+                "stop" if answer.whole else "length",
+                answer.prompt_tokens,
+                answer.tokens,
+            )
+            for answer in answers
         ]
 
     def message(self, question: Question) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cephalo.inference.questions import Reply, in_utf8
+from cephalo.inference.thoughts import without_thoughts
 
 LONGEST_REASON = 300  # characters of what a server says
 SHOWN = 10_000  # bytes of a body that are looked through for what to say
@@ -108,9 +109,9 @@ def said(message: dict[str, Any], finish_reason: str) -> str:
     """The text of a message: its content, a string or a list of parts, or the refusal.
 
     A parser of thoughts that found no end of them leaves the answer among them. In a reply that
-    was cut there is none.
+    was cut there is none. A server without such a parser leaves the thoughts before the answer.
     """
-    text = text_of(message.get("content")) or text_of(message.get("refusal"))
+    text = without_thoughts(text_of(message.get("content"))) or text_of(message.get("refusal"))
     if not text.strip() and finish_reason != "length":
         text = next(filter(None, (text_of(message.get(key)) for key in THOUGHTS)), text)
     return text

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside, locked_name, written_aside
 from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import (
-    TEXT_LAYERS,
     Checkpoint,
+    check_ranges,
     check_sources,
-    check_stackable,
     fetch,
     hashed_meanwhile,
 )
@@ -73,7 +73,7 @@ def run_merge(text: str, recipe: DepthRecipe, out: Path) -> bool:
         kept = read_merge(out)
         found = {name: fetch(name) for name in dict.fromkeys(s.model for s in recipe.sources)}
         checkpoints = [found[source.model] for source in recipe.sources]
-        check_stackable(checkpoints, [source.layer_range for source in recipe.sources])
+        check_ranges(checkpoints, [source.layer_range for source in recipe.sources])
         with hashed_meanwhile(found.values()) as digests:
             if kept:
                 check_same(kept, text, found, digests, out)
@@ -91,15 +91,23 @@ def merge_checkpoints(
     digests: dict[Path, Future[str]],
 ) -> None:
     """Merge the checkpoints in `found`, by the names in the recipe, into `out`; see `run_merge`."""
+    from cephalo.merge_recipes.depth import read_source, spelled_as, stack
     from cephalo.merge_recipes.stacking import plan_layers
     from cephalo.merge_recipes.weight_files import write_index, write_weights
     from modeling_cephalo.checkpoint import check_model
 
-    planned = plan_layers(recipe, found)
     first = found[recipe.sources[0].model]
+    alike = {name: spelled_as(first, checkpoint) for name, checkpoint in found.items()}
+    sources = {name: read_source(checkpoint) for name, checkpoint in alike.items()}
+    period, lists = stack(
+        [sources[source.model] for source in recipe.sources],
+        [source.layer_range for source in recipe.sources],
+    )
+    config = merged_config(first, recipe, lists)
+    planned = plan_layers(recipe, alike, period)
     with written_aside(out) as aside:
         write_index(write_weights(planned, digests, aside), aside)
-        write_config(first, recipe, aside)
+        write_json(config, aside / "config.json")
         copy_companions(first.folder, aside)
         write_code(aside)
         check_model(aside)
@@ -107,28 +115,52 @@ def merge_checkpoints(
         write_card(aside, merged_facts(out.name, first.family, count_parameters(aside), merge))
 
 
-def write_config(first: Checkpoint, recipe: DepthRecipe, folder: Path) -> None:
-    """Write config.json as the first source has it, with the new depth and dtype.
+def merged_config(
+    first: Checkpoint, recipe: DepthRecipe, lists: dict[str, list[Any]]
+) -> dict[str, Any]:
+    """config.json as the first source has it, with the new depth, lists by layer and dtype.
 
     Where its code comes from is left out: none of another repository, at no fixed revision, is to
-    be run. So is the attention, which is the choice of the machine that it runs on.
+    be run. So is the attention, which is the choice of the machine that it runs on. Raises
+    CephaloError if transformers makes other lists of it.
     """
     config = without_code(json.loads(json.dumps(first.config)))
     for name in ("_attn_implementation", "attn_implementation"):
         config.pop(name, None)
-    *parents, key = TEXT_LAYERS[first.family][1].split(".")
-    part = config
-    for parent in parents:
-        part = part.setdefault(parent, {})
-    part[key] = recipe.layers
-    part.pop("layer_types", None)  # a list by layer, which transformers makes anew
+    # Older checkpoints have the decoder's settings beside those of the other parts.
+    part = config.get("text_config", config)
+    part["num_hidden_layers"] = recipe.layers
+    for name, values in lists.items():
+        if name in part or any(value != values[0] for value in values):
+            part[name] = values
     if theta := (part.get("rope_parameters") or {}).get("rope_theta"):
         part.setdefault("rope_theta", theta)  # where other programs look for it
     for name in ("dtype", "torch_dtype"):
         config.pop(name, None)
     config["dtype"] = recipe.dtype
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
+    check_lists(config, lists)
+    return config
+
+
+def check_lists(config: dict[str, Any], lists: dict[str, list[Any]]) -> None:
+    """Raise CephaloError if transformers makes other lists by layer of a configuration."""
+    from transformers import CONFIG_MAPPING
+
+    read = CONFIG_MAPPING[config["model_type"]].from_dict(json.loads(json.dumps(config)))
+    for name, values in lists.items():
+        found = getattr(read.get_text_config(), name)
+        for place, (own, wanted) in enumerate(zip(found, values, strict=True)):
+            if own != wanted:
+                raise CephaloError(
+                    f"layer {place} of the merged model would be {wanted}, and is {own} in every "
+                    f"{read.model_type} model of {len(values)} layers ({name}); end with another"
+                )
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write a JSON file as transformers does."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
 
 
 def write_code(folder: Path) -> None:
@@ -146,8 +178,7 @@ def write_code(folder: Path) -> None:
     custom_object_save(model, folder, config=config)
     read_processor(folder, config).save_pretrained(folder)
     stored = read_json(folder / "config.json") | {"auto_map": config.to_dict()["auto_map"]}
-    text = json.dumps(stored, indent=2, ensure_ascii=False) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
+    write_json(stored, folder / "config.json")
 
 
 def copy_companions(source: Path, folder: Path) -> None:
@@ -157,8 +188,7 @@ def copy_companions(source: Path, folder: Path) -> None:
         if path.suffix != ".json" or path.name in VOCABULARIES:
             continue
         if (kept := without_code(found := read_json(path))) != found:
-            text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
-            (folder / path.name).write_text(text, encoding="utf-8")
+            write_json(kept, folder / path.name)
 
 
 def without_code(found: Any) -> Any:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig
 
+    from cephalo.merge_recipes.moe_sources import Dense
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -53,8 +55,9 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
     """Build the mixture of `recipe`, whose YAML is `text`, in `out`, written atomically.
 
     Returns False if `out` is the result of an earlier identical run, else True, and the gates.
-    Raises CephaloError before anything is written if `out` is something else, if an expert differs
-    from the base in more than weights, or if the disk is too small.
+    Raises CephaloError before anything is written if `out` is something else, if no mixture is made
+    of the base's family, if an expert differs from it in more than weights, or if the disk is too
+    small.
     """
     names = [recipe.base_model, *(expert.source_model for expert in recipe.experts)]
     check_outside(out, names)
@@ -64,6 +67,7 @@ def run_moe(text: str, recipe: MoeRecipe, out: Path) -> tuple[bool, Gates]:
 
         found = {name: Dense(fetch(name)) for name in dict.fromkeys(names)}
         base, *experts = (found[name] for name in names)
+        config_of_mixture(base, recipe)
         check_same_but_weights(base, experts)
         checkpoints = {name: dense.checkpoint for name, dense in found.items()}
         with hashed_meanwhile(checkpoints.values()) as digests:
@@ -90,7 +94,7 @@ def mix(
 
     base, experts = found[recipe.base_model], [found[one.source_model] for one in recipe.experts]
     checkpoints = {name: dense.checkpoint for name, dense in found.items()}
-    skeleton = empty_mixture(base.config, recipe)
+    skeleton = empty_mixture(config_of_mixture(base, recipe))
     shapes = {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
     planned = plan_mixture(shapes, base, experts, recipe.dtype)
     with written_aside(out) as aside:
@@ -108,17 +112,28 @@ def mix(
     return gates
 
 
-def empty_mixture(base_config: "PreTrainedConfig", recipe: MoeRecipe) -> Any:
-    """The mixture on the meta device."""
+def config_of_mixture(base: "Dense", recipe: MoeRecipe) -> "PreTrainedConfig":
+    """The configuration of a mixture around `base`.
+
+    Raises CephaloError, with the reason, for a family or a decoder that no mixture is made of.
+    """
     from modeling_cephalo import mixture_config
+
+    try:
+        return mixture_config(
+            base.config,
+            dtype=recipe.dtype,
+            num_experts=len(recipe.experts),
+            num_experts_per_tok=recipe.experts_per_token,
+        )
+    except ValueError as error:
+        raise CephaloError(f"no mixture of {base.name}: {error}") from error
+
+
+def empty_mixture(config: "PreTrainedConfig") -> Any:
+    """The mixture on the meta device."""
     from modeling_cephalo.published import on_meta
 
-    config = mixture_config(
-        base_config,
-        dtype=recipe.dtype,
-        num_experts=len(recipe.experts),
-        num_experts_per_tok=recipe.experts_per_token,
-    )
     model = on_meta(config)
     config.architectures = [type(model).__name__]
     return model

@@ -39,7 +39,7 @@ class Dense:
     """A checkpoint, and its tensors under the names of the modules of transformers' model."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises CephaloError if its family cannot be mixed."""
+        """Raises CephaloError if its configuration names no family."""
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.family = checkpoint.family

@@ -3,10 +3,10 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,11 @@ from cephalo.cli.json_files import parse_object
 from cephalo.cli.weights import read_header, weight_files
 from cephalo.model_cards.hub_names import resolve, split_revision
 
-# Where a family keeps its decoder layers, and the key of its config that counts them. LLaVA-Next
-# has two spellings: that of the published checkpoints and that of a fresh save.
-TEXT_LAYERS = {
-    "idefics2": (r"model\.text_model\.layers\.", "text_config.num_hidden_layers"),
-    "llava_next": (
-        r"(?:language_model\.model|model\.language_model)\.layers\.",
-        "text_config.num_hidden_layers",
-    ),
-    "phi3_v": (r"model\.layers\.", "num_hidden_layers"),
-}
+# The name of a tensor of a decoder layer: what comes before its number, the number, the rest. There
+# are several spellings: of checkpoints as they were published, and of those saved today.
+DECODER_LAYER = re.compile(
+    r"((?:model\.|(?:model\.)?(?:language_model|text_model)\.(?:model\.)?)layers\.)(\d+)(\..+)"
+)
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 
@@ -47,11 +42,17 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with config.json and safetensors; `name` and `revision` say where it is from."""
+    """A folder with config.json and safetensors.
+
+    Attributes:
+        name, revision: where it is from; the revision is a commit's sha, None for a folder.
+        spelling: names for its tensors to be used instead of those in its files.
+    """
 
     name: str
-    revision: str | None  # a commit sha; None for a folder
+    revision: str | None
     folder: Path
+    spelling: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -75,7 +76,7 @@ class Checkpoint:
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor, from the headers of the files."""
         return {
-            name: Tensor(entry["dtype"], tuple(entry["shape"]))
+            self.spelling.get(name, name): Tensor(entry["dtype"], tuple(entry["shape"]))
             for path in self.weight_files
             for name, entry in read_header(path).items()
             if name != "__metadata__"
@@ -83,42 +84,46 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """Its model_type. Raises CephaloError if it cannot be merged."""
+        """Its model_type. Raises CephaloError if it has none."""
         family = self.config.get("model_type")
-        if family not in TEXT_LAYERS:
+        if not isinstance(family, str):
             raise CephaloError(
-                f"{self.name} is of model_type {family!r}; only {', '.join(TEXT_LAYERS)} can merge"
+                f"{self.name} is not a checkpoint: its config.json has no model_type"
             )
         return family
 
     @cached_property
-    def layer_pattern(self) -> re.Pattern[str]:
-        """Matches the name of a decoder-layer tensor: prefix, layer number, rest."""
-        return re.compile(rf"({TEXT_LAYERS[self.family][0]})(\d+)(\..+)")
+    def layer_prefix(self) -> str:
+        """What stands before the number of a decoder layer in the names of its tensors.
+
+        Raises CephaloError if there is no layer, or if several stacks of layers are there.
+        """
+        prefixes = sorted({match[1] for match, _ in self.layer_tensors()})
+        if len(prefixes) == 1:
+            return prefixes[0]
+        found = f"decoder layers as {' and '.join(prefixes)}N" if prefixes else "no decoder layers"
+        raise CephaloError(f"{self.name} is a {self.family} model with {found}; it cannot merge")
 
     @cached_property
-    def layers(self) -> int:
-        """The decoder layers that are in the files."""
-        numbers = {
-            int(match[2]) for name in self.tensors if (match := self.layer_pattern.fullmatch(name))
-        }
-        return max(numbers, default=-1) + 1
+    def layers(self) -> list[dict[str, Tensor]]:
+        """The decoder layers in the files: the tensors of each, by their names after its number."""
+        found: dict[int, dict[str, Tensor]] = {}
+        for match, tensor in self.layer_tensors():
+            found.setdefault(int(match[2]), {})[match[3]] = tensor
+        return [found.get(number, {}) for number in range(max(found, default=-1) + 1)]
 
-    def layer_template(self) -> dict[str, Tensor]:
-        """The tensors of one decoder layer, named with "${layer_index}" for its number."""
-        matches = ((self.layer_pattern.fullmatch(name), name) for name in self.tensors)
-        return {
-            f"{match[1]}${{layer_index}}{match[3]}": self.tensors[name]
-            for match, name in matches
-            if match and match[2] == "0"
-        }
+    def layer_tensors(self) -> Iterator[tuple[re.Match[str], Tensor]]:
+        """The tensors of decoder layers, with the parts of their names."""
+        for name, tensor in self.tensors.items():
+            if match := DECODER_LAYER.fullmatch(name):
+                yield match, tensor
 
     def other_tensors(self) -> dict[str, Tensor]:
         """All tensors outside the decoder layers."""
         return {
             name: tensor
             for name, tensor in self.tensors.items()
-            if not self.layer_pattern.fullmatch(name)
+            if not DECODER_LAYER.fullmatch(name)
         }
 
 
@@ -170,12 +175,9 @@ def check_sources(checkpoints: Iterable[Checkpoint]) -> None:
         check_weights(folder)
 
 
-def check_stackable(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[int, int]]) -> None:
-    """Reject sources that do not fit together.
-
-    Raises CephaloError for a layer range outside its source and for sources of another family,
-    another shape or another vocabulary than the first, with the names.
-    """
+def check_ranges(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[int, int]]) -> None:
+    """Raise CephaloError for a layer range outside its source and for sources of another family
+    than the first, with the names."""
     checkpoints = list(checkpoints)
     first = checkpoints[0]
     for checkpoint, (start, end) in zip(checkpoints, ranges, strict=True):
@@ -184,16 +186,8 @@ def check_stackable(checkpoints: Iterable[Checkpoint], ranges: Iterable[tuple[in
                 f"{checkpoint.name} is {checkpoint.family}, {first.name} is {first.family}; "
                 "layers stack within one family only"
             )
-        if end > checkpoint.layers:
+        if checkpoint.layer_prefix and end > len(checkpoint.layers):
             raise CephaloError(
-                f"layers [{start}, {end}) of {checkpoint.name}: it has only {checkpoint.layers}"
+                f"layers [{start}, {end}) of {checkpoint.name}: it has only "
+                f"{len(checkpoint.layers)}"
             )
-        ours = checkpoint.layer_template() | checkpoint.other_tensors()
-        theirs = first.layer_template() | first.other_tensors()
-        for name in sorted(ours.keys() | theirs.keys()):
-            shapes = [part[name].shape if name in part else None for part in (ours, theirs)]
-            if shapes[0] != shapes[1]:
-                raise CephaloError(
-                    f"{name} is {shapes[0]} in {checkpoint.name} and {shapes[1]} in {first.name}; "
-                    "layers stack between models of the same shape and vocabulary only"
-                )

@@ -6,30 +6,30 @@ file to file; mergekit's own executor, which takes each through memory, needs fa
 
 from typing import Any
 
-from mergekit.architecture.base import ModelArchitecture, ModuleDefinition, WeightInfo
-from mergekit.architecture.json_definitions import (
-    JsonLayerTemplates,
-    JsonModuleArchDef,
-    JsonModuleArchitecture,
+from mergekit.architecture.base import (
+    ModelArchitecture,
+    ModuleArchitecture,
+    ModuleDefinition,
+    WeightInfo,
 )
 from mergekit.config import MergeConfiguration
 from mergekit.options import MergeOptions
 from mergekit.plan import MergePlanner
 
-from cephalo.cli.errors import CephaloError
 from cephalo.merge_recipes.recipe import DepthRecipe
-from cephalo.merge_recipes.sources import TEXT_LAYERS, Checkpoint
+from cephalo.merge_recipes.sources import Checkpoint
 from cephalo.merge_recipes.weight_files import Planned, locate, plan_tensor
 from modeling_cephalo import register
 
 
-def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, Planned]:
+def plan_layers(
+    recipe: DepthRecipe, found: dict[str, Checkpoint], period: int = 1
+) -> dict[str, Planned]:
     """What to write for each tensor of the merged model, by mergekit's plan of `recipe`.
 
     Args:
-        found: the checkpoint of each model that the recipe names.
-
-    Raises CephaloError if a source lacks a tensor.
+        found: the checkpoint of each model that the recipe names, all spelled as the first.
+        period: after how many layers their tensors repeat.
     """
     register()  # mergekit reads each configuration with AutoConfig
     by_folder = {str(checkpoint.folder): checkpoint for checkpoint in found.values()}
@@ -41,7 +41,7 @@ def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, 
     configuration = MergeConfiguration.model_validate(plain)
     planner = MergePlanner(
         configuration,
-        architecture(found[recipe.sources[0].model]),
+        architecture(found[recipe.sources[0].model], period),
         MergeOptions(trust_remote_code=False),
         configuration.referenced_models()[0].config(trust_remote_code=False),
     )
@@ -50,32 +50,40 @@ def plan_layers(recipe: DepthRecipe, found: dict[str, Checkpoint]) -> dict[str, 
     tasks: list[Any] = planner.plan_to_disk(out_path="")[:-1]
     for task in tasks:
         [(model, source)] = task.tensor_task.gather_tensors.weight_info.items()
-        checkpoint, piece = by_folder[model.model.path], places[model.model.path].get(source.name)
-        if piece is None:
-            raise CephaloError(f"{checkpoint.name} lacks {source.name}")
-        shape = checkpoint.tensors[source.name].shape
+        shape = by_folder[model.model.path].tensors[source.name].shape
+        piece = places[model.model.path][source.name]
         planned[task.tensor_name] = plan_tensor(shape, [piece], recipe.dtype)
     return planned
 
 
-def architecture(checkpoint: Checkpoint) -> ModelArchitecture:
-    """The architecture of `checkpoint` for mergekit, which knows none of the families.
+class Layers(ModuleArchitecture):
+    """A decoder for mergekit, which knows none of the families.
 
-    It is built from the checkpoint's own keys, so no tensor can be forgotten. All that is not in a
-    layer is listed as `pre_weights`, which mergekit takes from the first slice's model.
+    It is made of the keys of the first checkpoint, so no tensor can be forgotten. All that is not
+    in a layer is listed before the layers, as mergekit takes that from the first slice's model.
     """
-    names = checkpoint.config["architectures"]
-    definition = JsonModuleArchDef(
-        model_type=checkpoint.family,
-        architectures=names,
-        pre_weights=[WeightInfo(name=name) for name in checkpoint.other_tensors()],
-        layer_templates=JsonLayerTemplates(
-            weights=[WeightInfo(name=name) for name in checkpoint.layer_template()]
-        ),
-        post_weights=[],
-        num_layers_config_key=TEXT_LAYERS[checkpoint.family][1],
-    )
-    module = ModuleDefinition(architecture=JsonModuleArchitecture(definition=definition))
+
+    def __init__(self, first: Checkpoint, period: int) -> None:
+        self.first, self.period = first, period
+
+    def pre_weights(self, config: Any) -> list[WeightInfo]:
+        """All tensors outside the layers."""
+        return [WeightInfo(name=name) for name in self.first.other_tensors()]
+
+    def post_weights(self, config: Any) -> list[WeightInfo]:
+        """None."""
+        return []
+
+    def layer_weights(self, index: int, config: Any) -> list[WeightInfo]:
+        """The tensors of a layer, in the same order for all of a kind."""
+        names = sorted(self.first.layers[index % self.period])
+        return [WeightInfo(name=f"{self.first.layer_prefix}{index}{name}") for name in names]
+
+
+def architecture(first: Checkpoint, period: int) -> ModelArchitecture:
+    """The architecture of `first` for mergekit."""
     return ModelArchitecture(
-        modules={"default": module}, architectures=names, model_type=checkpoint.family
+        modules={"default": ModuleDefinition(architecture=Layers(first, period))},
+        architectures=first.config["architectures"],
+        model_type=first.family,
     )

@@ -76,7 +76,7 @@ class Planned:
 
 
 def locate(checkpoint: Checkpoint) -> dict[str, Piece]:
-    """Where each tensor of a checkpoint lies.
+    """Where each tensor of a checkpoint lies, by the name that it goes by.
 
     Raises CephaloError for a dtype that is not in DTYPES, such as those of quantised weights.
     """
@@ -93,7 +93,8 @@ def locate(checkpoint: Checkpoint) -> dict[str, Piece]:
                     f"only {', '.join(DTYPES)} can be merged"
                 )
             start, end = entry["data_offsets"]
-            places[name] = Piece(path, DTYPES[entry["dtype"]], data + start, end - start)
+            own = checkpoint.spelling.get(name, name)
+            places[own] = Piece(path, DTYPES[entry["dtype"]], data + start, end - start)
     return places
 
 

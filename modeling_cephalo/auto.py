@@ -56,21 +56,7 @@ from .processing_phi3_v import Phi3VProcessor
 MODELS = (
     (Phi3VConfig, Phi3VModel, Phi3VForCausalLM),
     (CephaloStemConfig, CephaloStemModel, CephaloStemForConditionalGeneration),
-    (
-        moe_configs.CephaloMoePhi3VConfig,
-        moe.CephaloMoePhi3VModel,
-        moe.CephaloMoePhi3VForCausalLM,
-    ),
-    (
-        moe_configs.CephaloMoeIdefics2Config,
-        moe.CephaloMoeIdefics2Model,
-        moe.CephaloMoeIdefics2ForConditionalGeneration,
-    ),
-    (
-        moe_configs.CephaloMoeLlavaNextConfig,
-        moe.CephaloMoeLlavaNextModel,
-        moe.CephaloMoeLlavaNextForConditionalGeneration,
-    ),
+    *((config, *moe.MODELS[family]) for family, config in moe_configs.FAMILY_CONFIGS.items()),
     (moe_configs.Phi3VMoeConfig, Phi3VMoeModel, Phi3VMoeForCausalLM),
     (moe_configs.Idefics2MoeConfig, Idefics2MoeModel, Idefics2MoeForCausalLM),
 )
@@ -89,8 +75,8 @@ def register_all() -> None:
     """Register all models and processors of this package; once is enough."""
     for config, headless, model in MODELS:
         register_model(config, headless, model)
-    text = moe_configs.CephaloMoeTextConfig
-    AutoConfig.register(text.model_type, text)
+    for text in moe_configs.TEXT_CONFIGS.values():
+        AutoConfig.register(text.model_type, text)
     AutoImageProcessor.register(
         Phi3VConfig,
         image_processor_classes={"pil": Phi3VImageProcessor, "torchvision": Phi3VImageProcessor},

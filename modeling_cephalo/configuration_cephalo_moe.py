@@ -1,16 +1,19 @@
-"""Configurations of mixtures of experts around Idefics2, LLaVA-NeXT and Phi-3-vision.
+"""Configurations of mixtures of experts around models that read images and texts.
 
 A mixture has the configuration of its dense family and, in that of its decoder, what routes:
 
     config = mixture_config(dense.config, num_experts=3, num_experts_per_tok=1)
     config.get_text_config().num_experts
+
+Those of the families and decoders of transformers are made of its classes: of `Qwen3VLConfig` comes
+`CephaloMoeQwen3VLConfig`, of `Qwen3VLTextConfig` comes `CephaloMoeQwen3VLTextConfig`, and so on.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from huggingface_hub.dataclasses import strict
-from transformers import Idefics2Config, LlavaNextConfig, MistralConfig, PreTrainedConfig
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from .configuration_phi3_v import Phi3VConfig
 
@@ -18,6 +21,34 @@ if TYPE_CHECKING:  # what the classes here come before
     _Config = PreTrainedConfig
 else:
     _Config = object
+
+# The families of transformers that a mixture is made of, and the decoders that they may have: each
+# layer has one gated MLP without biases, the tensors `gate_proj`, `up_proj` and `down_proj`.
+FAMILIES = (
+    "idefics2",
+    "llava_next",
+    "gemma3",
+    "idefics3",
+    "internvl",
+    "llava_onevision",
+    "mistral3",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "qwen3_5",
+    "smolvlm",
+)
+DECODERS = (
+    "mistral",
+    "gemma3_text",
+    "llama",
+    "qwen2",
+    "qwen2_vl_text",
+    "qwen2_5_vl_text",
+    "qwen3",
+    "qwen3_vl_text",
+    "qwen3_5_text",
+)
 
 # How transformers splits the experts of a decoder over devices, in tensor and in expert parallel.
 EXPERTS_TP_PLAN = {
@@ -66,21 +97,34 @@ class Routing(_Config):
             )
 
 
-@strict
-class CephaloMoeTextConfig(Routing, MistralConfig):
-    """Mistral with experts, the decoder of mixtures of Idefics2 and LLaVA-NeXT."""
-
-    model_type = "cephalo_moe_text"
-    base_config_key = "text_config"
-    base_model_tp_plan = experts_plan(MistralConfig.base_model_tp_plan)
-    base_model_ep_plan = EXPERTS_EP_PLAN
+class RoutedText(Routing):
+    """Comes before the configuration of a decoder that is a part of a family's."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As every configuration, with `rope_theta`, for which other programs look here."""
-        rope = self.rope_parameters
-        assert rope is not None and "rope_theta" in rope
-        return super().to_dict() | {"rope_theta": rope["rope_theta"]}
+        """As every configuration, with `rope_theta`, for which other programs look here, where it
+        is the same in all layers."""
+        rope: Any = self.rope_parameters or {}
+        own = {"rope_theta": rope["rope_theta"]} if "rope_theta" in rope else {}
+        return super().to_dict() | own
 
+
+def routed_text(decoder: str) -> type[PreTrainedConfig]:
+    """The configuration of a decoder with experts, by the model type of the dense one."""
+    dense = CONFIG_MAPPING[decoder]
+    # Without a name in the first that was made, by which saved mixtures are known.
+    name, own = (dense.__name__, decoder) if decoder != "mistral" else ("TextConfig", "text")
+    parts = {
+        "__module__": __name__,
+        "__doc__": f"{dense.__name__} with experts, the decoder of mixtures.",
+        "model_type": f"cephalo_moe_{own}",
+        "base_config_key": "text_config",
+        "base_model_tp_plan": experts_plan(dense.base_model_tp_plan),
+        "base_model_ep_plan": EXPERTS_EP_PLAN,
+    }
+    return strict(type(f"CephaloMoe{name}", (RoutedText, dense), parts))
+
+
+TEXT_CONFIGS: dict[str, Any] = {decoder: routed_text(decoder) for decoder in DECODERS}
 
 # A property, which its descriptor hides from type checkers.
 _IMPLEMENTATION: Any = vars(PreTrainedConfig)["_experts_implementation"]
@@ -116,34 +160,41 @@ class Mixture(_Config):
         return super().to_dict() | {"auto_map": places}
 
 
-class RoutedText(Mixture):
+class MixtureOfFamily(Mixture):
     """Comes before the configuration of a family whose decoder has a configuration of its own."""
 
+    default_decoder = ""  # the model type of a decoder with experts
+
     if TYPE_CHECKING:  # what `__post_init__` makes of it
-        text_config: CephaloMoeTextConfig
+        text_config: Any
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.text_config is None or isinstance(self.text_config, dict):
-            self.text_config = CephaloMoeTextConfig(**(self.text_config or {}))
+            known = {own.model_type: own for own in TEXT_CONFIGS.values()}
+            keys = dict(self.text_config or {})
+            kind = keys.pop("model_type", self.default_decoder)
+            if kind not in known:
+                raise ValueError(f"text_config is of type {kind!r}, not of {', '.join(known)}")
+            self.text_config = known[kind](**keys)
         super().__post_init__(**kwargs)
 
 
-@strict
-class CephaloMoeIdefics2Config(RoutedText, Idefics2Config):
-    """Idefics2 with experts; `text_config` is a `CephaloMoeTextConfig`."""
-
-    model_type = "cephalo_moe_idefics2"
-    model_class = "CephaloMoeIdefics2ForConditionalGeneration"
-    headless_class = "CephaloMoeIdefics2Model"
-
-
-@strict
-class CephaloMoeLlavaNextConfig(RoutedText, LlavaNextConfig):
-    """LLaVA-NeXT with experts; `text_config` is a `CephaloMoeTextConfig`."""
-
-    model_type = "cephalo_moe_llava_next"
-    model_class = "CephaloMoeLlavaNextForConditionalGeneration"
-    headless_class = "CephaloMoeLlavaNextModel"
+def mixture_of_family(family: str) -> type[PreTrainedConfig]:
+    """The configuration of a mixture, by the model type of its dense family."""
+    dense = CONFIG_MAPPING[family]
+    name = f"CephaloMoe{dense.__name__}"
+    decoder = TEXT_CONFIGS[dense.sub_configs_defaults["text_config"].model_type]
+    parts = {
+        "__module__": __name__,
+        "__doc__": f"{dense.__name__} with experts in its decoder.",
+        "model_type": f"cephalo_moe_{family}",
+        "model_class": f"{name.removesuffix('Config')}ForConditionalGeneration",
+        "headless_class": f"{name.removesuffix('Config')}Model",
+        "default_decoder": decoder.model_type,
+        # Or transformers would make a text_config of the dense type.
+        "sub_configs_defaults": {**dense.sub_configs_defaults, "text_config": decoder},
+    }
+    return strict(type(name, (MixtureOfFamily, dense), parts))
 
 
 @strict
@@ -157,11 +208,17 @@ class CephaloMoePhi3VConfig(Mixture, Routing, Phi3VConfig):
     base_model_ep_plan = EXPERTS_EP_PLAN
 
 
-FAMILIES = {
-    "idefics2": CephaloMoeIdefics2Config,
-    "llava_next": CephaloMoeLlavaNextConfig,
+FAMILY_CONFIGS: dict[str, Any] = {
+    **{family: mixture_of_family(family) for family in FAMILIES},
     "phi3_v": CephaloMoePhi3VConfig,
 }
+MADE = {own.__name__: own for own in (*TEXT_CONFIGS.values(), *FAMILY_CONFIGS.values())}
+globals().update(MADE)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
 # Of the dense model's configuration alone.
 OWN_KEYS = ("model_type", "architectures", "auto_map", "transformers_version", "_name_or_path")
 
@@ -170,7 +227,7 @@ def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) ->
     """The configuration of a mixture around a dense model.
 
     Args:
-        base: the dense model's configuration, of type idefics2, llava_next or phi3_v; it is copied.
+        base: the dense model's configuration, of a type in `FAMILIES` or phi3_v; it is copied.
         dtype: of the mixture's weights; that of `base` by default.
         routing: the fields of `Routing`.
 
@@ -178,20 +235,27 @@ def mixture_config(base: PreTrainedConfig, dtype: Any = None, **routing: Any) ->
     not fit.
     """
     family = getattr(base, "model_type", None)
-    if family not in FAMILIES:
-        raise ValueError(f"the base is of type {family!r}; give one of {', '.join(FAMILIES)}")
-    decoder = base.get_text_config().model_type
-    if decoder not in ("mistral", "phi3_v"):
-        raise ValueError(f"a mixture is made of mistral or phi3_v decoders, not of {decoder}")
+    if family not in FAMILY_CONFIGS:
+        raise ValueError(
+            f"the base is of type {family!r}; a mixture is made of {', '.join(FAMILY_CONFIGS)}"
+        )
     keys = {name: value for name, value in base.to_dict().items() if name not in OWN_KEYS}
     if dtype is not None:
         keys = without_dtype(keys) | {"dtype": dtype}
-    if "text_config" in keys:
-        text = {name: value for name, value in keys["text_config"].items() if name not in OWN_KEYS}
-        keys["text_config"] = text | routing
-    else:
-        keys |= routing
-    return FAMILIES[family](**keys)
+    if family == "phi3_v":
+        return CephaloMoePhi3VConfig(**keys, **routing)
+    decoder = base.get_text_config()
+    if decoder.model_type not in TEXT_CONFIGS:
+        raise ValueError(
+            f"the decoder is of type {decoder.model_type!r}; experts are made of the MLPs of "
+            f"{', '.join(TEXT_CONFIGS)}"
+        )
+    if getattr(decoder, "mlp_bias", False):
+        raise ValueError("the MLPs of the decoder have biases (mlp_bias), and experts have none")
+    text = {name: value for name, value in keys["text_config"].items() if name not in OWN_KEYS}
+    kind = TEXT_CONFIGS[decoder.model_type].model_type
+    keys["text_config"] = {**text, **routing, "model_type": kind}
+    return FAMILY_CONFIGS[family](**keys)
 
 
 def without_dtype(keys: dict[str, Any]) -> dict[str, Any]:
@@ -243,18 +307,18 @@ class Phi3VMoeConfig(Published, CephaloMoePhi3VConfig):
     model_type = "phi3_v_moe"
 
 
+Idefics2Mixture: Any = FAMILY_CONFIGS["idefics2"]
+
+
 @strict
-class Idefics2MoeConfig(Published, CephaloMoeIdefics2Config):
+class Idefics2MoeConfig(Published, Idefics2Mixture):
     """lamm-mit/Cephalo-Idefics2-vision-3x8b-beta and its like."""
 
     model_type = "idefics2_moe"
 
 
-__all__ = [
-    "CephaloMoeIdefics2Config",
-    "CephaloMoeLlavaNextConfig",
-    "CephaloMoePhi3VConfig",
-    "CephaloMoeTextConfig",
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]  # of a table
+    *MADE,
     "Idefics2MoeConfig",
     "Phi3VMoeConfig",
     "mixture_config",

@@ -48,7 +48,8 @@ class CephaloMoeExperts(nn.Module):
         hidden, inner = config.hidden_size, config.intermediate_size
         self.gate_up_proj = nn.Parameter(torch.empty(self.num_experts, 2 * inner, hidden))
         self.down_proj = nn.Parameter(torch.empty(self.num_experts, hidden, inner))
-        self.act_fn = ACT2FN[config.hidden_act]
+        # Gemma's name for it is another.
+        self.act_fn = ACT2FN[getattr(config, "hidden_act", None) or config.hidden_activation]
 
     def forward(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor

@@ -1,40 +1,41 @@
-"""Mixtures of experts around phi3_v, Idefics2 and LLaVA-NeXT.
+"""Mixtures of experts around models that read images and texts.
 
-Each is its family's own class, so that images, attention, caches and generation are those of the
-dense model; only the `mlp` of each decoder layer is experts and a router. Tokens go to their own
-experts alone, through transformers' grouped experts.
+Each is its family's own class, so that images, positions, attention, caches and generation are
+those of the dense model; only the `mlp` of each decoder layer is experts and a router. Tokens go to
+their own experts alone, through transformers' grouped experts.
+
+Those of the families and decoders of transformers are made of its classes, as the configurations
+are: of `Qwen3VLModel` comes `CephaloMoeQwen3VLModel`, and so on.
 """
 
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_MAPPING,
     AutoModel,
-    Idefics2ForConditionalGeneration,
-    Idefics2Model,
-    LlavaNextForConditionalGeneration,
-    LlavaNextModel,
-    MistralModel,
     PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers import initialization as init
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast
-from transformers.models.mistral.modeling_mistral import MistralPreTrainedModel
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 from transformers.models.phi3.modeling_phi3 import Phi3PreTrainedModel
 from transformers.utils.output_capturing import OutputRecorder
 
 from .configuration_cephalo_moe import (
-    CephaloMoeIdefics2Config,
-    CephaloMoeLlavaNextConfig,
+    FAMILIES,
+    FAMILY_CONFIGS,
+    TEXT_CONFIGS,
     CephaloMoePhi3VConfig,
-    CephaloMoeTextConfig,
 )
 from .experts_cephalo_moe import BY_DEVICE, CephaloMoeExperts, CephaloMoeMLP, CephaloMoeRouter
 from .modeling_phi3_v import LoadsWhole, Phi3VForCausalLM, Phi3VModel
@@ -50,7 +51,7 @@ else:
 @dataclass
 class RouterLogits:
     """Filled by the decoder: what it returns besides hidden states does not get past the headless
-    models of Idefics2 and LLaVA-NeXT. No list, as accelerate hands copies of lists to modules."""
+    models of most families. No list, as accelerate hands copies of lists to modules."""
 
     layers: tuple[torch.Tensor, ...] = ()
 
@@ -111,39 +112,47 @@ def filling(forward: Callable) -> Callable:
     return filled
 
 
-class CephaloMoeTextModel(RoutedDecoder, MistralModel):
-    config: CephaloMoeTextConfig
-    _can_record_outputs = {  # noqa: RUF012
-        **(MistralPreTrainedModel._can_record_outputs or {}),
-        "router_logits": OutputRecorder(CephaloMoeRouter, index=0),
-    }
-    forward = filling(MistralModel.forward)
+def recorded(outputs: dict[str, Any] | None) -> dict[str, Any]:
+    """What of a decoder's parts may be recorded, with the logits of the routers."""
+    return {**(outputs or {}), "router_logits": OutputRecorder(CephaloMoeRouter, index=0)}
 
 
 class CephaloMoePhi3VModel(RoutedDecoder, Phi3VModel):
     config: CephaloMoePhi3VConfig
-    _can_record_outputs = {  # noqa: RUF012
-        **(Phi3PreTrainedModel._can_record_outputs or {}),
-        "router_logits": OutputRecorder(CephaloMoeRouter, index=0),
-    }
+    _can_record_outputs = recorded(Phi3PreTrainedModel._can_record_outputs)
     forward = filling(Phi3VModel.forward)
 
 
-class RoutedText(WithExperts):
-    """Comes before a headless model that makes its decoder through AutoModel."""
+def routed_decoder(decoder: str, config: type[PreTrainedConfig]) -> type[PreTrainedModel]:
+    """The class of a decoder with experts, by the model type of the dense one."""
+    dense: Any = MODEL_MAPPING[CONFIG_MAPPING[decoder]]
+    parts = {
+        "__module__": __name__,
+        "config_class": config,
+        "_can_record_outputs": recorded(dense._can_record_outputs),
+        "forward": filling(dense.forward),
+    }
+    return type(f"{config.__name__.removesuffix('Config')}Model", (RoutedDecoder, dense), parts)
+
+
+DECODERS: dict[str, type[PreTrainedModel]] = {
+    config.model_type: routed_decoder(decoder, config) for decoder, config in TEXT_CONFIGS.items()
+}
+
+
+class RoutedHeadless(WithExperts):
+    """Comes before a headless model that has a decoder with a configuration of its own."""
 
     def __init__(self, config: PreTrainedConfig) -> None:
+        text: Any = config.get_text_config()
+        routed = DECODERS[text.model_type]
         # Here and not once: remote code may be loaded twice, with two classes of one configuration.
-        AutoModel.register(type(config.text_config), CephaloMoeTextModel, exist_ok=True)
+        AutoModel.register(type(text), routed, exist_ok=True)
         super().__init__(config)
-
-
-class CephaloMoeIdefics2Model(RoutedText, Idefics2Model):
-    config: CephaloMoeIdefics2Config
-
-
-class CephaloMoeLlavaNextModel(RoutedText, LlavaNextModel):
-    config: CephaloMoeLlavaNextConfig
+        decoder = self.get_decoder()
+        if not isinstance(decoder, routed):  # made by name, and not through AutoModel
+            [place] = (name for name, child in self.named_children() if child is decoder)
+            setattr(self, place, routed._from_config(text))
 
 
 # Models with a language modelling head
@@ -155,6 +164,7 @@ class CephaloMoeCausalLMOutputWithPast(MoeCausalLMOutputWithPast):
     layer, and `aux_loss`, the load-balancing loss."""
 
     image_hidden_states: Any = None
+    video_hidden_states: Any = None
 
 
 class RoutedGeneration(WithExperts, LoadsWhole):
@@ -225,26 +235,32 @@ def balanced(forward: Callable) -> Callable:
     return routed
 
 
-class CephaloMoeIdefics2ForConditionalGeneration(
-    RoutedGeneration, Idefics2ForConditionalGeneration
-):
-    config: CephaloMoeIdefics2Config
-    headless = CephaloMoeIdefics2Model
-    forward = balanced(Idefics2ForConditionalGeneration.forward)
-
-
-class CephaloMoeLlavaNextForConditionalGeneration(
-    RoutedGeneration, LlavaNextForConditionalGeneration
-):
-    config: CephaloMoeLlavaNextConfig
-    headless = CephaloMoeLlavaNextModel
-    forward = balanced(LlavaNextForConditionalGeneration.forward)
-
-
 class CephaloMoePhi3VForCausalLM(RoutedGeneration, Phi3VForCausalLM):
     config: CephaloMoePhi3VConfig
     headless = CephaloMoePhi3VModel
     forward = balanced(Phi3VForCausalLM.forward)
+
+
+def of_family(family: str) -> tuple[type[PreTrainedModel], type[PreTrainedModel]]:
+    """The classes of a family's mixture, headless and with a head, by the dense model type."""
+    config, dense = FAMILY_CONFIGS[family], CONFIG_MAPPING[family]
+    parts = {"__module__": __name__, "config_class": config}
+    model: Any = MODEL_MAPPING[dense]
+    with_head: Any = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[dense]
+    headless = type(config.headless_class, (RoutedHeadless, model), parts)
+    parts |= {"headless": headless, "forward": balanced(with_head.forward)}
+    return headless, type(config.model_class, (RoutedGeneration, with_head), parts)
+
+
+MODELS: dict[str, Any] = {
+    **{family: of_family(family) for family in FAMILIES},
+    "phi3_v": (CephaloMoePhi3VModel, CephaloMoePhi3VForCausalLM),
+}
+MADE = {own.__name__: own for own in (*DECODERS.values(), *chain(*MODELS.values()))}
+globals().update(MADE)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
 
 
 def mask_of_last(mask: torch.Tensor | None, tokens: int) -> torch.Tensor | None:
@@ -283,13 +299,4 @@ def expert_shares(
     return torch.stack(shares)
 
 
-__all__ = [
-    "CephaloMoeIdefics2ForConditionalGeneration",
-    "CephaloMoeIdefics2Model",
-    "CephaloMoeLlavaNextForConditionalGeneration",
-    "CephaloMoeLlavaNextModel",
-    "CephaloMoePhi3VForCausalLM",
-    "CephaloMoePhi3VModel",
-    "CephaloMoeTextModel",
-    "expert_shares",
-]
+__all__ = [*MADE, "expert_shares"]  # pyright: ignore[reportUnsupportedDunderAll]  # of a table

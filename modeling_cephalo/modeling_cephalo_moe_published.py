@@ -17,13 +17,11 @@ from transformers.core_model_loading import (
 )
 
 from .configuration_cephalo_moe import Idefics2MoeConfig, Phi3VMoeConfig
-from .modeling_cephalo_moe import (
-    CephaloMoeIdefics2ForConditionalGeneration,
-    CephaloMoeIdefics2Model,
-    CephaloMoePhi3VForCausalLM,
-    CephaloMoePhi3VModel,
-)
+from .modeling_cephalo_moe import MODELS, CephaloMoePhi3VForCausalLM, CephaloMoePhi3VModel
 
+Idefics2Headless: Any
+Idefics2WithHead: Any
+Idefics2Headless, Idefics2WithHead = MODELS["idefics2"]
 USED_HEAD = "model.lm_head.weight"
 
 
@@ -31,7 +29,7 @@ class Phi3VMoeModel(CephaloMoePhi3VModel):
     config: Phi3VMoeConfig
 
 
-class Idefics2MoeModel(CephaloMoeIdefics2Model):
+class Idefics2MoeModel(Idefics2Headless):
     config: Idefics2MoeConfig
 
 
@@ -40,7 +38,7 @@ class Phi3VMoeForCausalLM(CephaloMoePhi3VForCausalLM):
     _auto_class = None
 
 
-class Idefics2MoeForCausalLM(CephaloMoeIdefics2ForConditionalGeneration):
+class Idefics2MoeForCausalLM(Idefics2WithHead):
     config: Idefics2MoeConfig
     _auto_class = None
 

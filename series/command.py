@@ -1,4 +1,5 @@
-"""`cephalo series`: the models of the paper as a table, checked, or run at tiny scale."""
+"""`cephalo series`: the models of the series as a table, checked, or run at tiny scale; and the
+families of models with what works with them."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +9,8 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
-from cephalo.series.table import find_row, terminal_table
+from cephalo.series.families import families_table
+from cephalo.series.table import find_row, terminal_table, train_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -33,17 +35,26 @@ def series(
     out: Annotated[Path, typer.Option(help="Output folder of the tiny runs.")] = Path(
         "runs/series"
     ),
+    families: Annotated[
+        bool,
+        typer.Option("--families", help="Print what the tests show of each family of models."),
+    ] = False,
 ) -> None:
     """Show the series, check a model's real configuration, or run it at tiny scale.
 
     tiny runs every stage of the model's own script on the CPU, from bases made on the spot to a
     pushed, reloaded, answering model; check builds the real configuration without weights and
-    estimates how long it trains; full prints the script.
+    estimates memory, operations and duration of its training; full prints the script.
 
     \b
     Example:
       cephalo series Idefics-2-vision-10b-beta --scale tiny
     """
+    if families:
+        if name is not None or scale is not None:
+            raise CephaloError("--families prints a table of its own; leave out the rest")
+        print(families_table())
+        return
     if name is None:
         print(terminal_table())
         return
@@ -53,13 +64,20 @@ def series(
     if scale is Scale.full:
         print(row.script_path.read_text(encoding="utf-8"), end="")
     elif scale is Scale.check:
-        from cephalo.series.check import check
+        from cephalo.series.check import check, real_config
         from cephalo.series.duration import duration
+        from cephalo.series.estimate import estimate, gates_estimate
+        from modeling_cephalo.published import on_meta
 
         found = check(row)
         print(f"{row.name}: " + ", ".join(f"{key} {value:,}" for key, value in found.items()))
+        model = on_meta(real_config(row))
         if row.config:
+            settings = train_settings(row)
+            print("\n".join(estimate(model, settings).lines(settings)))
             print(duration(row))
+        else:
+            print(gates_estimate(model))
     else:
         from cephalo.series.tiny import run_tiny
 

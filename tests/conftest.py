@@ -1,5 +1,6 @@
 """The order of the files, and faults of extraction that are open: tests that fail today."""
 
+import family_table
 import pytest
 from hub_fixture import hub as hub  # one for all test files of a worker
 from hypothesis import settings
@@ -55,9 +56,34 @@ OPEN_FAULTS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-families",
+        action="store_true",
+        help="write what tests show of families into the table of `cephalo series --families`",
+    )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    family_table.note_report(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table of families, or fail the run where it differs."""
+    if hasattr(session.config, "workerinput"):  # of xdist, whose reports go to the main process
+        return
+    if session.config.getoption("--write-families"):
+        family_table.write_table()
+    elif found := family_table.differences():
+        print("\n" + "\n".join(found))
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are deselected
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the files, and mark the tests of open faults: one that passes fails the run, so that its
     line goes."""
+    family_table.note_cells(config, items)
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
     for item in items:

@@ -249,8 +249,9 @@ def open_encoded(image: Any) -> Image.Image:
 def count_tiles(inputs: Any) -> int:
     """The pictures that the vision tower sees: images where it reads them at their own size, and
     otherwise the tiles in `pixel_values` [..., 3, height, width] that are no padding."""
-    if "image_grid_thw" in inputs:
-        return len(inputs["image_grid_thw"])
+    for places in ("image_grid_thw", "image_position_ids"):  # an entry an image
+        if places in inputs:
+            return len(inputs[places])
     return int((inputs["pixel_values"].flatten(-3) != 0).any(-1).sum())
 
 

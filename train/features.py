@@ -84,8 +84,9 @@ def feature_store(model: Any, folder: Path, gigabytes: float, layers: int) -> Fe
 def frozen_layers(model: Any) -> int:
     """How many of the decoder's first layers give a row the same states in every epoch.
 
-    0 where anything before them trains, where they have dropout, and for mixtures of experts,
-    whose balancing loss asks every layer.
+    0 where anything before them trains, where they have dropout, for mixtures of experts, whose
+    balancing loss asks every layer, and where later layers read more than the states: the tokens
+    (Gemma 4's embeddings for each layer), or keys of earlier layers.
     """
     config = model.config.get_text_config()
     vision = getattr(model.config, "vision_config", None)
@@ -94,7 +95,9 @@ def frozen_layers(model: Any) -> int:
         for name, value in config.to_dict().items()
         if name.endswith(("dropout", "pdrop"))
     )
-    if dropout or hasattr(model.config, "num_experts"):
+    read_later = ("hidden_size_per_layer_input", "num_kv_shared_layers", "enable_moe_block")
+    more = any(getattr(config, name, 0) for name in read_later)
+    if dropout or more or hasattr(model.config, "num_experts"):
         return 0
     first = first_trained(model)
     layers = sum(depth_of_layer(layer) < first for layer in range(config.num_hidden_layers))

@@ -9,10 +9,11 @@ from cephalo.cli.errors import CephaloError
 # The first pattern that a parameter's name holds says its part; the names are those of the families
 # of `families.py`. What matches none is the text decoder.
 PARTS = {
-    "vision": r"vision_model\.|vision_tower\.|img_processor\.|visual\.(?!merger|deepstack_merger)",
+    "vision": r"vision_model\.|vision_tower\.|audio_tower\.|img_processor\."
+    r"|visual\.(?!merger|deepstack_merger)",
     "connector": r"connector\.|multi_modal_projector\.|image_newline|img_projection\.|_GN$"
-    r"|visual\.(merger|deepstack_merger_list)\.",
-    "embeddings": r"embed_tokens\.",
+    r"|visual\.(merger|deepstack_merger_list)\.|embed_vision\.|embed_audio\.",
+    "embeddings": r"embed_tokens(_per_layer)?\.",
     "head": r"lm_head\.",
     "text": "",
 }

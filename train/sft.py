@@ -269,7 +269,7 @@ def make_trainer(
     """
     from trl import get_peft_config, get_quantization_config
 
-    from cephalo.train.families import FAMILIES, why_unpacked
+    from cephalo.train.families import FAMILIES, image_settings, why_unpacked
     from cephalo.train.packing import PackingCollator, long_context
     from cephalo.train.trainer import PackedTrainer
     from modeling_cephalo.generation import answering_settings
@@ -326,11 +326,6 @@ def make_trainer(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb
         )
     return trainer
-
-
-def image_settings(processor: Any) -> dict[str, Any]:
-    """What a processor sets for its image processor, beyond the settings of that."""
-    return dict(getattr(processor, "images_kwargs", {}))
 
 
 def make_savable(generation: "GenerationConfig") -> None:

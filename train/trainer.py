@@ -20,9 +20,11 @@ from cephalo.train.encoding import IGNORED
 from cephalo.train.families import (
     FAMILIES,
     VISION_INPUTS,
+    image_layers,
     image_token_of,
     masks_of_rows,
     positions_of_rows,
+    read_rows_apart,
     token_types_of,
 )
 from cephalo.train.features import (
@@ -71,11 +73,13 @@ class PackedTrainer(SFTTrainer):
         text = config.get_text_config()
         self.family = FAMILIES.get(config.model_type)
         self.token_types = token_types_of(self.plain_model)
-        masked = self.family is not None and self.family.image_blocks
+        self.image_layers = image_layers(config)
+        if self.family and self.family.linear_attention:
+            read_rows_apart(self.plain_model)
         if text._attn_implementation == "sdpa" and self.family:
-            if masked or self.args.device.type == "cpu":
+            if self.image_layers or self.args.device.type == "cpu":
                 text._attn_implementation = PACKED_SDPA
-        elif masked:
+        elif self.image_layers:
             raise CephaloError(
                 f"attn_implementation {text._attn_implementation}: images of {config.model_type} "
                 "see their later tokens too, which sdpa alone is given; set it to sdpa"
@@ -241,9 +245,11 @@ class PackedTrainer(SFTTrainer):
             if self.family and self.family.mrope:
                 model = self.plain_model.base_model
                 inputs["position_ids"] = positions_of_rows(model, inputs, types)
-            if self.family and self.family.image_blocks:
+            if self.image_layers:
                 window = self.plain_model.config.get_text_config().sliding_window
-                inputs["attention_mask"] = masks_of_rows(inputs["cu_seq_lens_q"], types, window)
+                inputs["attention_mask"] = masks_of_rows(
+                    inputs["cu_seq_lens_q"], types, window, self.image_layers
+                )
         if self.family is None:
             inputs = {name: value for name, value in inputs.items() if name not in PACKING}
         if "images" in inputs:

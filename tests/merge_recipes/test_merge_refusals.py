@@ -105,7 +105,11 @@ def test_folder_that_is_no_checkpoint_is_refused(sources, tmp_path):
     text = recipe_text(sources["idefics2"][0], tmp_path / "empty")
     assert "empty is not a checkpoint" in refused(text, tmp_path / "out")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert"}')
-    assert "empty is of model_type 'bert'; only idefics2" in refused(text, tmp_path / "out")
+    weights = tmp_path / "empty" / "model.safetensors"
+    save_file({"encoder.layer.0.weight": torch.ones(1)}, weights)
+    message = refused(recipe_text(tmp_path / "empty", tmp_path / "empty"), tmp_path / "out")
+    assert message == "empty is a bert model with no decoder layers; it cannot merge"
+    weights.unlink()
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "idefics2"}')
     assert "has no model.safetensors" in refused(text, tmp_path / "out")
 

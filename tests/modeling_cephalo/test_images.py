@@ -122,7 +122,12 @@ def seen_on_every_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     question = Question("", (Picture("", data), "What is shown?"))
     [taught, _] = LocalModel(None, "tiny", Usage()).message(question)["content"]
     asked, parts = [], []
-    model = SimpleNamespace(ask_batch=lambda batch, **_: [asked.extend(batch), ""][1:])
+    model = SimpleNamespace(
+        ask_batch=lambda batch, **_: [
+            asked.extend(batch),
+            SimpleNamespace(text="", cut_in_thoughts=False),
+        ][1:]
+    )
     answers.ask(model, [Row("What is shown?", (data,), "")], 8)
     monkeypatch.setattr(micrographs, "relief", lambda design, image: parts.append(image))
     monkeypatch.setattr(command, "finish", lambda *_: None)

@@ -1,5 +1,7 @@
 """Tiny models of the families of transformers that `cephalo train` packs, with their processors."""
 
+import importlib
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,13 +10,16 @@ from typing import Any
 import transformers
 from transformers import PreTrainedTokenizerFast
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
 )
+from transformers.models.pixtral import image_processing_pil_pixtral
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm import processing_smolvlm
+from transformers.processing_utils import ProcessorMixin
 
 from modeling_cephalo.tiny import train_bpe, weights_of
 
@@ -46,6 +51,27 @@ for _kind in (
 processing_smolvlm.num2words = str  # writes the length of a video
 transformers.SmolVLMProcessor.video_processor = SimpleNamespace(num_frames=1, fps=1)
 transformers.SmolVLMProcessor.__init__.__defaults__ = (None, 169, None)  # the first, for videos
+
+
+class WithoutVideos(ProcessorMixin):
+    """What Gemma 4's processor is, less its part for videos."""
+
+    def __init__(self, *parts: Any, video_processor: None = None, **named: Any) -> None:
+        super().__init__(*parts, **named)
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return ["feature_extractor", "image_processor", "tokenizer"]
+
+
+transformers.Gemma4Processor.__bases__ = (WithoutVideos,)
+transformers.Gemma4Processor.__init__.__defaults__ = (None, None, 280, 750, 40)
+
+# Reads images of Pixtral with torchvision alone, and looks for it where it is imported.
+sys.modules["transformers.models.pixtral.image_processing_pixtral"] = image_processing_pil_pixtral
+_pixtral = importlib.import_module("transformers.models.pixtral.processing_pixtral")
+for _module in (transformers, transformers.models.pixtral):
+    _module.PixtralProcessor = _pixtral.PixtralProcessor
 
 
 def text_config(tokenizer: PreTrainedTokenizerFast, **own: Any) -> dict[str, Any]:
@@ -96,6 +122,7 @@ def qwen_processor(kind: str, texts: Iterable[str]) -> Any:
         vision_start_token="<|vision_start|>",
         vision_end_token="<|vision_end|>",
     )
+    tokenizer.add_tokens(["<think>", "</think>"])  # which are not special
     images = Qwen2VLImageProcessorPil(
         size={"shortest_edge": 28 * 28, "longest_edge": 112 * 112},
         patch_size=PATCH,
@@ -141,6 +168,26 @@ def qwen3_vl(texts: Iterable[str]) -> tuple[Any, Any]:
     return qwen("Qwen3VL", texts, **sizes, **added)
 
 
+def qwen3_5(texts: Iterable[str]) -> tuple[Any, Any]:
+    """Three layers of linear attention before each of full attention."""
+    processor = qwen_processor("Qwen3VLProcessor", texts)
+    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
+    linear = {"key_head_dim": 16, "value_head_dim": 16, "num_key_heads": 2, "num_value_heads": 4}
+    config = transformers.Qwen3_5Config(
+        text_config=text_config(
+            processor.tokenizer,
+            rope_parameters=rope | {"partial_rotary_factor": 1.0},
+            **{f"linear_{name}": size for name, size in linear.items()},
+        ),
+        vision_config={
+            **{"depth": 2, "num_heads": 4, "patch_size": PATCH, "hidden_size": 32},
+            **{"intermediate_size": 64, "out_hidden_size": 64, "num_position_embeddings": 64},
+        },
+        **qwen_ids(processor),
+    )
+    return config, processor
+
+
 def gemma3(texts: Iterable[str]) -> tuple[Any, Any]:
     tokenizer = make_tokenizer(
         texts,
@@ -167,6 +214,75 @@ def gemma3(texts: Iterable[str]) -> tuple[Any, Any]:
 
 
 GEMMA_LAYERS = ["sliding_attention", "full_attention"] * 2
+
+
+def gemma4(texts: Iterable[str]) -> tuple[Any, Any]:
+    """As the smaller ones: embeddings for each layer, and keys that later layers share."""
+    return gemma4_like(texts, hidden_size_per_layer_input=8, num_kv_shared_layers=2)
+
+
+def gemma4_dense(texts: Iterable[str]) -> tuple[Any, Any]:
+    """As the larger ones: tokens of an image see each other in sliding attention."""
+    own = {"use_bidirectional_attention": "vision", "attention_k_eq_v": True}
+    return gemma4_like(texts, hidden_size_per_layer_input=0, **own)
+
+
+def gemma4_like(texts: Iterable[str], **own: Any) -> tuple[Any, Any]:
+    tokenizer = make_tokenizer(
+        texts,
+        **{"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>"},
+        **{"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"},
+        **{"video_token": "<|video|>", "soc_token": "<|channel>", "eoc_token": "<channel|>"},
+    )
+    processor = transformers.Gemma4Processor(
+        transformers.Gemma4AudioFeatureExtractor(),
+        Gemma4ImageProcessorPil(patch_size=4, max_soft_tokens=70),
+        tokenizer,
+        chat_template=CHAT_TEMPLATE.replace("IMAGE", "'<|image|>'"),
+    )
+    text = text_config(
+        tokenizer,
+        sliding_window=32,
+        layer_types=GEMMA_LAYERS,
+        global_head_dim=16,
+        vocab_size_per_layer_input=len(tokenizer),
+        **own,
+    )
+    vision = tower(patch_size=4, head_dim=8, num_key_value_heads=4, position_embedding_size=256)
+    del vision["image_size"]
+    config = transformers.Gemma4Config(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=tokenizer.image_token_id,
+        video_token_id=tokenizer.video_token_id,
+        audio_token_id=tokenizer.audio_token_id,
+        boi_token_id=tokenizer.boi_token_id,
+        eoi_token_id=tokenizer.eoi_token_id,
+    )
+    return config, processor
+
+
+def mistral3(texts: Iterable[str]) -> tuple[Any, Any]:
+    """Images at their own size, with a token that ends each line."""
+    own = {"image": "[IMG]", "line": "[IMG_BREAK]", "end": "[IMG_END]"}
+    tokenizer = make_tokenizer(texts, **own, think="[THINK]", thought="[/THINK]")
+    images = image_processing_pil_pixtral.PixtralImageProcessorPil(
+        size={"longest_edge": 2 * EDGE}, patch_size={"height": PATCH, "width": PATCH}
+    )
+    processor = transformers.PixtralProcessor(
+        images,
+        tokenizer,
+        patch_size=PATCH,
+        spatial_merge_size=2,
+        chat_template=CHAT_TEMPLATE.replace("IMAGE", "'[IMG]'"),
+    )
+    config = transformers.Mistral3Config(
+        text_config={"model_type": "mistral", **text_config(tokenizer, sliding_window=None)},
+        vision_config={"model_type": "pixtral", **tower(image_size=4 * EDGE, head_dim=8)},
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
+        tie_word_embeddings=False,
+    )
+    return config, processor
 
 
 def idefics3(texts: Iterable[str]) -> tuple[Any, Any]:
@@ -253,7 +369,11 @@ FAMILIES = {
         qwen2_vl,
         qwen2_5_vl,
         qwen3_vl,
+        qwen3_5,
         gemma3,
+        gemma4,
+        gemma4_dense,
+        mistral3,
         idefics3,
         smolvlm,
         llava_onevision,

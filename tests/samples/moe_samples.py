@@ -1,4 +1,4 @@
-"""Dense models of the three families and mixtures of them, put together in torch; as fixtures."""
+"""Dense models of the paper's families and mixtures of any, put together in torch; as fixtures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,15 @@ MAKERS = {
     "llava_next": make_tiny_llava_next,
     "phi3_v": make_tiny_phi3_v,
 }
-DECODERS = {"idefics2": "model.text_model", "llava_next": "model.language_model", "phi3_v": "model"}
+IN_LANGUAGE_MODEL = (
+    *("llava_next", "gemma3", "internvl", "llava_onevision", "mistral3"),
+    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5"),
+)
+DECODERS = {
+    "phi3_v": "model",
+    **dict.fromkeys(("idefics2", "idefics3", "smolvlm"), "model.text_model"),
+    **dict.fromkeys(IN_LANGUAGE_MODEL, "model.language_model"),
+}
 QUESTIONS = ("What is shown in this image?", "Is the nacre in rows?")
 IMPLEMENTATIONS = ("by_device", "grouped_mm", "batched_mm", "eager")
 

@@ -1,0 +1,177 @@
+"""What a deeper model must keep of its sources: the kinds of its layers, and their order.
+
+All facts are those of the sources' configurations and files. A layer has a kind: its tensors and
+what the lists of the configuration that go by layer, such as `layer_types`, say of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.sources import DECODER_LAYER, Checkpoint, Tensor
+
+# Why a decoder whose configuration has one of these cannot be cut into layers.
+INSEPARABLE = {
+    "num_kv_shared_layers": "its last layers use keys and values of earlier ones",
+    "hidden_size_per_layer_input": "its embeddings have a part for each layer",
+    "is_heterogeneous": "its layers are set apart by their numbers",
+    "deepstack_layer_map": "features of images enter at layers that are listed by number",
+}
+HEAD = "lm_head.weight"
+BETWEEN = "layers stack between models of the same shape and vocabulary only"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint to take layers of.
+
+    Attributes:
+        lists: the lists of its decoder's configuration that have an entry for each layer.
+        first_layers: how many of its first layers get features of images added to what they give.
+    """
+
+    checkpoint: Checkpoint
+    lists: dict[str, list[Any]]
+    first_layers: int
+
+    def settings(self, layer: int) -> dict[str, Any]:
+        """What the configuration's lists say of a layer."""
+        return {name: values[layer] for name, values in self.lists.items()}
+
+
+def read_source(checkpoint: Checkpoint) -> Source:
+    """Read of a configuration what stacking its layers depends on.
+
+    Raises CephaloError, with the reason, for a decoder that cannot be cut into layers.
+    """
+    from modeling_cephalo.checkpoint import read_config
+    from modeling_cephalo.configuration_cephalo_moe import Mixture
+
+    config = read_config(checkpoint.folder)
+    text = config.get_text_config()
+    if isinstance(config, Mixture):
+        raise CephaloError(f"{checkpoint.name} is a mixture; stack dense models, then mix them")
+    for name, reason in INSEPARABLE.items():
+        if getattr(text, name, None) or getattr(config, name, None):
+            raise CephaloError(f"{checkpoint.name} cannot be stacked: {reason} ({name})")
+    lists = {}
+    for name, values in vars(text).items():
+        if "layer" not in name or name[0] == "_" or not isinstance(values, list | tuple):
+            continue
+        if len(values) == text.num_hidden_layers:
+            lists[name] = list(values)
+        elif any(isinstance(value, int) for value in values):
+            raise CephaloError(
+                f"{checkpoint.name} cannot be stacked: its layers are set apart by their numbers "
+                f"({name})"
+            )
+    vision = getattr(config, "vision_config", None)
+    first_layers = len(getattr(vision, "deepstack_visual_indexes", None) or ())
+    return Source(checkpoint, lists, first_layers)
+
+
+def spelled_as(first: Checkpoint, other: Checkpoint) -> Checkpoint:
+    """`other` with the names of its tensors as `first` spells them.
+
+    Raises CephaloError if their tensors outside the layers differ in name or shape; a head that is
+    the embeddings' weights need not be there.
+    """
+    ours, theirs = other.other_tensors(), first.other_tensors()
+    if ours.keys() != theirs.keys() or other.layer_prefix != first.layer_prefix:
+        other = replace(other, spelling=spelling(first, other))
+        ours = other.other_tensors()
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name in ours.keys() & theirs.keys() or not (name.endswith(HEAD) and is_tied(first)):
+            check_shapes(name, ours.get(name), other, theirs.get(name), first)
+    return other
+
+
+def is_tied(checkpoint: Checkpoint) -> bool:
+    """Whether the head has the weights of the embeddings."""
+    from modeling_cephalo.checkpoint import read_config
+
+    return bool(read_config(checkpoint.folder).tie_word_embeddings)
+
+
+def spelling(first: Checkpoint, other: Checkpoint) -> dict[str, str]:
+    """The names that `first` has for tensors of `other`, by those in its files, where transformers
+    takes both for the same."""
+    from cephalo.merge_recipes.moe_sources import Dense
+
+    known, names = Dense(first).files, {}
+    for name, file in Dense(other).files.items():
+        match = DECODER_LAYER.fullmatch(file)
+        layer = f"{first.layer_prefix}{match[2]}{match[3]}" if match else None
+        names[file] = layer or known.get(name, file)
+    return names
+
+
+def check_shapes(
+    name: str, ours: Tensor | None, own: Checkpoint, theirs: Tensor | None, first: Checkpoint
+) -> None:
+    """Raise CephaloError if a tensor is of another shape in a source than in the first."""
+    shapes = [tensor and tensor.shape for tensor in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        raise CephaloError(
+            f"{name} is {shapes[0]} in {own.name} and {shapes[1]} in {first.name}; {BETWEEN}"
+        )
+
+
+def stack(
+    sources: Sequence[Source], ranges: Sequence[tuple[int, int]]
+) -> tuple[int, dict[str, list[Any]]]:
+    """How the layers in `ranges` of `sources` follow each other in one model.
+
+    Returns after how many layers their kinds repeat, and the lists of its configuration that have
+    an entry for each layer. Raises CephaloError if the kinds do not go on as in the first source,
+    and if its first layers are not where features of images are added.
+    """
+    first = sources[0]
+    period = period_of(first)
+    placed = [
+        (source, layer)
+        for source, (start, end) in zip(sources, ranges, strict=True)
+        for layer in range(start, end)
+    ]
+    if [layer for _, layer in placed[: first.first_layers]] != list(range(first.first_layers)):
+        raise CephaloError(
+            f"features of images are added after layers 0 to {first.first_layers - 1} of "
+            f"{first.checkpoint.name} (deepstack_visual_indexes), so a stack must begin with these "
+            "and have them in this order"
+        )
+    for place, (source, layer) in enumerate(placed):
+        check_kind(first, period, place, source, layer)
+    lists = {name: [source.lists[name][layer] for source, layer in placed] for name in first.lists}
+    return period, lists
+
+
+def period_of(source: Source) -> int:
+    """After how many layers their kinds repeat: 1 where all are of one kind."""
+    kinds = [
+        (source.settings(number), {name: tensor.shape for name, tensor in layer.items()})
+        for number, layer in enumerate(source.checkpoint.layers)
+    ]
+    return next(
+        period
+        for period in range(1, len(kinds) + 1)
+        if all(kind == kinds[number % period] for number, kind in enumerate(kinds))
+    )
+
+
+def check_kind(first: Source, period: int, place: int, source: Source, layer: int) -> None:
+    """Raise CephaloError if a layer is not of the kind that layers at a place are of."""
+    own, model = source.checkpoint, first.checkpoint
+    settings, wanted = source.settings(layer), first.settings(place % period)
+    for name in sorted(settings.keys() | wanted.keys()):
+        if settings.get(name) != wanted.get(name):
+            raise CephaloError(
+                f"layer {layer} of {own.name} would be layer {place}: it is {settings.get(name)} "
+                f"where the {name} of {model.name}, which repeat every {period} layers, have "
+                f"{wanted.get(name)}; stack whole periods: ranges that begin and end at multiples "
+                f"of {period}, or where the one before ended"
+            )
+    ours, theirs = own.layers[layer], model.layers[place % period]
+    for name in sorted(ours.keys() | theirs.keys()):
+        full = f"{model.layer_prefix}{layer}{name}"
+        check_shapes(full, ours.get(name), own, theirs.get(name), model)

@@ -1,0 +1,37 @@
+"""Families of models against what works with them, as the tests showed it.
+
+`families.json` is written by the tests (`pytest --write-families`), and a run of the tests fails
+where it says what one of them does not show.
+"""
+
+import json
+from pathlib import Path
+
+SHOWN = Path(__file__).with_name("families.json")
+FEATURES = {
+    "packing": "conversations share a sequence; loss and gradients are those row by row",
+    "trained": "a run, stopped and resumed, remembers its answers",
+    "reloaded": "saved, and loaded in another process",
+    "pushed": "pushed to a Hub and pulled from it",
+    "merged": "layers of two models stacked, saved and loaded",
+    "mixture": "a mixture of experts, saved and loaded",
+    "chat": "`cephalo chat`: several images, several turns, thoughts apart",
+    "serve": "`cephalo serve`: the same",
+}
+
+
+def read_shown() -> dict[str, list[str]]:
+    """The features that the tests showed, by family."""
+    return json.loads(SHOWN.read_text(encoding="utf-8"))
+
+
+def families_table() -> str:
+    """A table for the terminal: a line a family, a column a feature; then what these are."""
+    shown = read_shown()
+    width = max(map(len, shown))
+    lines = [" " * width + "".join(f"  {feature}" for feature in FEATURES)]
+    for family, features in shown.items():
+        cells = (("yes" if name in features else "-").center(len(name)) for name in FEATURES)
+        lines.append((family.ljust(width) + "".join(f"  {cell}" for cell in cells)).rstrip())
+    lines += ["", *(f"{name}: {meaning}" for name, meaning in FEATURES.items())]
+    return "\n".join(lines)

@@ -1,0 +1,241 @@
+"""Depth merges of families of transformers beyond the three of the paper."""
+
+import copy
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from family_samples import FAMILIES as MAKERS
+from family_samples import make_family
+from merge_samples import TEXTS, recipe_text, run, weights
+from moe_samples import ask
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText
+
+from cephalo.cli.errors import CephaloError
+from cephalo.merge_recipes.merge import check_lists
+from cephalo.merge_recipes.moe_sources import Dense
+from cephalo.merge_recipes.sources import fetch
+
+FAMILIES = [family for family in MAKERS if not family.startswith("gemma4")]  # which is refused
+RANGES = ((0, 4), (0, 4))  # whole periods of every family
+QUESTIONS = ("What is shown in this image?", "Is it in rows?")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> dict[str, list[Path]]:
+    """Two checkpoints of each family, of four layers, with different weights."""
+    root = tmp_path_factory.mktemp("sources")
+    return {
+        family: [make_family(root / f"{family}-{seed}", family, TEXTS, seed) for seed in (0, 1)]
+        for family in FAMILIES
+    }
+
+
+@pytest.fixture(scope="module")
+def merged(sources, tmp_path_factory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("merged")
+    return {
+        family: run(recipe_text(*pair, ranges=RANGES), root / family)
+        for family, pair in sources.items()
+    }
+
+
+def load(folder: Path) -> torch.nn.Module:
+    model, loading = AutoModelForImageTextToText.from_pretrained(folder, output_loading_info=True)
+    assert not any(loading.values())
+    return model.eval()
+
+
+def stacked(first: Path, second: Path) -> torch.nn.Module:
+    """The first model with the layers of the second on top, put together in torch."""
+    model = load(first)
+    text = model.config.get_text_config()
+    layers = model.get_decoder().layers
+    layers.extend(copy.deepcopy(load(second).get_decoder().layers))
+    for index, layer in enumerate(layers):
+        for part in layer.modules():
+            if hasattr(part, "layer_idx"):
+                part.layer_idx = index
+    text.num_hidden_layers = len(layers)
+    if getattr(text, "layer_types", None):
+        text.layer_types = [*text.layer_types, *text.layer_types]
+    return model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_those_of_concatenated_layers(family, sources, merged):
+    """With images, and of answers written with and without a cache."""
+    model, expected = load(merged[family]), stacked(*sources[family])
+    batch = ask(sources[family][0], *QUESTIONS)
+    with torch.inference_mode():
+        found = model(**batch).logits
+        assert torch.equal(found, expected(**batch).logits)
+        assert not torch.allclose(found, load(sources[family][0])(**batch).logits, atol=1e-3)
+    settings = {"max_new_tokens": 5, "do_sample": False, "eos_token_id": None}
+    settings["suppress_tokens"] = [model.config.image_token_id]
+    answers = [
+        one.generate(**batch, **settings, use_cache=cached).tolist()
+        for one, cached in ((model, True), (model, False), (expected, True))
+    ]
+    assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_tensor_is_placed(family, sources, merged):
+    """Under the names of the first source, of which all but the layers comes."""
+    first, second = (load_file(source / "model.safetensors") for source in sources[family])
+    found = weights(merged[family])
+    layer = re.compile(r"(.*(?:model)\.layers\.)(\d+)(\..*)")
+    decoder = [name for name in first if (match := layer.fullmatch(name)) and "vis" not in name]
+    assert len(decoder) >= 4 * 9 and len(found) == len(first) + len(decoder)
+    for name, tensor in found.items():
+        match = layer.fullmatch(name) if "vis" not in name else None
+        number = int(match[2]) if match else 0
+        own = f"{match[1]}{number - 4}{match[3]}" if number > 3 else name
+        assert torch.equal(tensor, (second if number > 3 else first)[own]), name
+
+
+# Kinds of layers
+
+
+def refused(text: str, out: Path) -> str:
+    with pytest.raises(CephaloError) as refusal:
+        run(text, out)
+    assert not list(out.parent.glob(f"{out.name}*")) and "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def copied(source: Path, folder: Path, **changes: object) -> Path:
+    """A copy of a checkpoint with other keys in its decoder's configuration; None removes one."""
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    text = {**config["text_config"], **changes}
+    config["text_config"] = {name: value for name, value in text.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_windows_follow_their_layers(sources, merged, tmp_path):
+    """Also of a configuration that has the pattern alone, as the published ones do."""
+    text = json.loads((merged["gemma3"] / "config.json").read_text())["text_config"]
+    assert text["layer_types"] == ["sliding_attention", "full_attention"] * 4
+    older = [
+        copied(source, tmp_path / source.name, layer_types=None, sliding_window_pattern=2)
+        for source in sources["gemma3"]
+    ]
+    out = run(recipe_text(*older, ranges=RANGES), tmp_path / "out")
+    assert load(out).config.text_config.layer_types == text["layer_types"]
+    assert all(map(torch.equal, weights(out).values(), weights(merged["gemma3"]).values()))
+
+
+@pytest.mark.parametrize(
+    ("ranges", "layer"),
+    [(((0, 4), (1, 4)), (1, 4)), (((1, 3), (0, 4)), (1, 0)), (((0, 3), (2, 4)), (2, 3))],
+)
+def test_ranges_that_break_a_period_are_refused(ranges, layer, sources, tmp_path):
+    message = refused(recipe_text(*sources["gemma3"], ranges=ranges), tmp_path / "out")
+    assert f"layer {layer[0]} of gemma3-" in message and f"would be layer {layer[1]}:" in message
+    assert "the layer_types of gemma3-0, which repeat every 2 layers, have" in message
+    assert "ranges that begin and end at multiples of 2, or where the one before ended" in message
+
+
+def test_a_range_may_begin_where_the_one_before_ended(sources, tmp_path):
+    out = run(recipe_text(*sources["gemma3"], ranges=((0, 3), (1, 4))), tmp_path / "out")
+    kinds = load(out).config.text_config.layer_types
+    assert kinds == ["sliding_attention", "full_attention"] * 3
+
+
+def test_layers_that_get_features_of_images_stay_first(sources, tmp_path):
+    """Qwen3-VL adds features of two vision layers after layers 0 and 1."""
+    for ranges in (((1, 4), (0, 4)), ((0, 1), (2, 4)), ((0, 1), (0, 4))):
+        message = refused(recipe_text(*sources["qwen3_vl"], ranges=ranges), tmp_path / "out")
+        assert message.startswith("features of images are added after layers 0 to 1 of qwen3_vl-0")
+    out = run(recipe_text(*sources["qwen3_vl"], ranges=((0, 1), (1, 4))), tmp_path / "out")
+    batch = ask(sources["qwen3_vl"][0], *QUESTIONS)
+    model, expected = load(out), load(sources["qwen3_vl"][0])
+    for place, layer in enumerate(load(sources["qwen3_vl"][1]).get_decoder().layers[1:], 1):
+        expected.get_decoder().layers[place] = layer
+    with torch.inference_mode():
+        assert torch.equal(model(**batch).logits, expected(**batch).logits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"num_kv_shared_layers": 2}, "its last layers use keys and values of earlier ones"),
+        ({"hidden_size_per_layer_input": 8}, "its embeddings have a part for each layer"),
+        ({"cross_attention_layers": [1, 3, 5]}, "its layers are set apart by their numbers"),
+    ],
+)
+def test_decoders_that_cannot_be_cut_are_refused_with_the_reason(
+    changes, reason, sources, tmp_path
+):
+    folder = copied(sources["internvl"][0], tmp_path / "other", **changes)
+    message = refused(recipe_text(folder, folder, ranges=RANGES), tmp_path / "out")
+    assert message == f"other cannot be stacked: {reason} ({next(iter(changes))})"
+
+
+def test_a_list_that_a_family_makes_otherwise_is_refused():
+    """The last layer of Gemma 4 has full attention, whatever its configuration says."""
+    kinds = ["sliding_attention"] * 5 + ["full_attention", "sliding_attention"]
+    text = {"num_hidden_layers": 7, "layer_types": kinds, "num_kv_shared_layers": 0}
+    with pytest.raises(CephaloError, match=r"layer 6 of the merged model would be sliding_attent"):
+        check_lists({"model_type": "gemma4", "text_config": text}, {"layer_types": kinds})
+    text["layer_types"] = kinds[:6]
+    check_lists(
+        {"model_type": "gemma4", "text_config": {**text, "num_hidden_layers": 6}},
+        {"layer_types": kinds[:6]},
+    )
+
+
+# Spellings
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "gemma3", "llava_onevision"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_sources_may_spell_their_tensors_in_two_ways(which, family, sources, merged, tmp_path):
+    """As published and as the modules are called; the result has the names of the first."""
+    pair = list(sources[family])
+    dense = Dense(fetch(str(pair[which])))
+    tensors = load_file(pair[which] / "model.safetensors")
+    renamed = {name: tensors[file] for name, file in dense.files.items()}
+    assert renamed.keys() != tensors.keys() and len(renamed) == len(tensors)
+    pair[which] = tmp_path / "renamed"
+    shutil.copytree(sources[family][which], pair[which])
+    save_file(renamed, pair[which] / "model.safetensors", metadata={"format": "pt"})
+    out = run(recipe_text(*pair, ranges=RANGES), tmp_path / "out")
+    found, expected = weights(out), weights(merged[family])
+    assert len(found) == len(expected) and (found.keys() == expected.keys()) == (which == 1)
+    batch = ask(sources[family][0], *QUESTIONS)
+    with torch.inference_mode():
+        assert torch.equal(load(out)(**batch).logits, load(merged[family])(**batch).logits)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "idefics3"])
+def test_a_head_that_is_the_embeddings_stays_so(family, sources, tmp_path):
+    """Its weights are in the files of one of the sources only."""
+    pair = []
+    for source in sources[family]:
+        folder = copied(source, tmp_path / source.name, tie_word_embeddings=True)
+        config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": True}
+        (folder / "config.json").write_text(json.dumps(config))
+        tensors = load_file(folder / "model.safetensors")
+        [head] = (name for name in tensors if name.endswith("lm_head.weight"))
+        if source is sources[family][1]:
+            [words] = (name for name in tensors if name.endswith("embed_tokens.weight"))
+            tensors[head] = tensors[words].clone()
+        else:
+            del tensors[head]
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        pair.append(folder)
+    out = run(recipe_text(*pair, ranges=RANGES), tmp_path / "out")
+    model, expected = load(out), stacked(*pair)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    assert not any("lm_head" in name for name in weights(out))
+    batch = ask(pair[0], *QUESTIONS)
+    with torch.inference_mode():
+        assert torch.equal(model(**batch).logits, expected(**batch).logits)
