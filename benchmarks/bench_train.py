@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.train_models import MODELS, make_model, make_rows
+from benchmarks.train_models import MODELS, make_model, make_rows, tiny_families
 
 SEED = 0
 TRAINED_LAYERS = 2
@@ -271,6 +271,7 @@ def measure(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(1)
+    tiny_families()
     made = make_rows(rows + 12)
     processor = AutoProcessor.from_pretrained(folder)
     held_out = made.select(range(rows, rows + 12))

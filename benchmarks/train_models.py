@@ -71,13 +71,21 @@ def idefics2() -> tuple[Any, Any]:
     return Idefics2Config(**config), processor
 
 
-def family(name: str) -> tuple[dict[str, Any], Any]:
-    """The configuration of a family that the tests know, as a dictionary with a larger decoder, and
-    its processor."""
+def tiny_families() -> dict[str, Any]:
+    """The makers of the tests' tiny families.
+
+    With them transformers reads their processors without torchvision, which these need for videos.
+    """
     sys.path.append(str(Path(__file__).parents[1] / "tests" / "samples"))
     from family_samples import FAMILIES  # pyright: ignore[reportMissingImports]
 
-    config, processor = FAMILIES[name]([TEXT] * 20)
+    return FAMILIES
+
+
+def family(name: str) -> tuple[dict[str, Any], Any]:
+    """The configuration of a family that the tests know, as a dictionary with a larger decoder, and
+    its processor."""
+    config, processor = tiny_families()[name]([TEXT] * 20)
     found = config.to_dict()
     found["text_config"] |= {"hidden_size": 192, "intermediate_size": 640, "head_dim": 32}
     found["text_config"] |= {"num_hidden_layers": LAYERS, "num_attention_heads": 6}

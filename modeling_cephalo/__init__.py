@@ -12,12 +12,6 @@ import importlib
 from typing import Any
 
 MODULES = {
-    "CephaloMoeIdefics2Config": "configuration_cephalo_moe",
-    "CephaloMoeIdefics2ForConditionalGeneration": "modeling_cephalo_moe",
-    "CephaloMoeLlavaNextConfig": "configuration_cephalo_moe",
-    "CephaloMoeLlavaNextForConditionalGeneration": "modeling_cephalo_moe",
-    "CephaloMoePhi3VConfig": "configuration_cephalo_moe",
-    "CephaloMoePhi3VForCausalLM": "modeling_cephalo_moe",
     "CephaloStemConfig": "modeling_cephalo_stem",
     "CephaloStemForConditionalGeneration": "modeling_cephalo_stem",
     "Phi3VConfig": "configuration_phi3_v",
@@ -37,10 +31,14 @@ def register() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in MODULES:
+    module = MODULES.get(name)
+    if module is None and name.startswith("CephaloMoe"):  # of each family, see there
+        parts = "configuration" if name.endswith("Config") else "modeling"
+        module = f"{parts}_cephalo_moe"
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     register()
-    return getattr(importlib.import_module(f".{MODULES[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{module}", __name__), name)
 
 
 __all__ = ["register", *MODULES]  # pyright: ignore[reportUnsupportedDunderAll]  # of a table

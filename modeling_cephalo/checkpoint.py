@@ -7,6 +7,7 @@ be there and fit each other. All that the check raises is a CephaloError of one 
 come from everywhere.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from transformers import (
     AutoProcessor,
 )
 from transformers.utils import is_flash_attn_2_available, logging
+from transformers.utils.versions import require_version
 
 from cephalo.cli.errors import CephaloError, hub_failure
 from cephalo.cli.json_files import parse_object
@@ -155,7 +157,8 @@ def read_config(
     if not isinstance(kind, str) or (kind not in CONFIG_MAPPING and not trust_remote_code):
         own = "; its own code runs with trust_remote_code" if "auto_map" in stored else ""
         raise CephaloError(
-            f"cannot load {folder}: transformers and Cephalo know no model_type {kind!r}{own}"
+            f"cannot load {folder}: transformers and Cephalo know no model_type {kind!r}"
+            f"{newer(stored.get('transformers_version'))}{own}"
         )
     with told(f"cannot load {folder}: its {CONFIG}"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -173,6 +176,20 @@ def read_config(
     config._attn_implementation = attn_implementation or (wanted if usable else None)
     keep_rope_theta(config)
     return config
+
+
+def newer(saved_with: Any) -> str:
+    """What to do about a model that a later transformers saved than is here; "" if none did."""
+    if not isinstance(saved_with, str) or not re.fullmatch(r"\d+(\.\w+)+", saved_with):
+        return ""
+    try:
+        require_version(f"transformers>={saved_with}")
+    except ImportError:
+        return (
+            f"; transformers {saved_with} saved it, {transformers.__version__} is here; run: "
+            f"pip install 'transformers>={saved_with}'"
+        )
+    return ""
 
 
 def keep_rope_theta(config: Any) -> None:
@@ -265,6 +282,8 @@ def told(what: str) -> Iterator[None]:
         yield
     except CephaloError:
         raise
+    except ImportError as error:
+        raise CephaloError(f"{what}: {missing(error)}") from error
     except Exception as error:  # each family and file format raises in its own way
         name = what.removeprefix("cannot load ")
         raise CephaloError(f"{what}: {in_one_line(error).removeprefix(f'{name}: ')}") from error
@@ -282,6 +301,15 @@ def silent() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+def missing(error: ImportError) -> str:
+    """What to install where a part of a family needs a package that is not there."""
+    text = in_one_line(error)
+    named = re.search(r"requires the (\S+) library", text) or re.search(
+        r"No module named '(\w+)", text
+    )
+    return f"it needs {named[1]}; run: pip install {named[1].lower()}" if named else text
 
 
 def in_one_line(error: BaseException) -> str:

@@ -117,6 +117,24 @@ class LeftOut:
             )
 
 
+def tell_oversized(rows: Any, batch_tokens: int | None) -> None:
+    """Report the rows of a dataset that have more tokens than a packed sequence may have.
+
+    They are trained on, each as a sequence of its own, and take the memory of their length.
+    """
+    from datasets import IterableDataset
+
+    if batch_tokens is None or isinstance(rows, IterableDataset):
+        return
+    facts = zip(rows["row"], rows["tokens"], strict=True)
+    if over := [f"{row} ({tokens} tokens)" for row, tokens in facts if tokens > batch_tokens]:
+        logger.warning(
+            f"{len(over)} rows have more than the {batch_tokens} tokens of batch_tokens: "
+            f"{some(over)}; each is a sequence of its own; if memory does not suffice, make their "
+            "images smaller with max_image_edge, or leave the rows out with max_length"
+        )
+
+
 def some(names: list[str]) -> str:
     """The first names of a list that may be long."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

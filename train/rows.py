@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.templates import render_with
 from cephalo.model_cards.hub_names import resolve
 
 logger = logging.getLogger(__name__)
@@ -233,3 +234,42 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
     if not len(kept):
         raise CephaloError("the dataset has no rows to train on; publish more figures first")
     return kept
+
+
+def answers_apart(rows: Any, processor: Any) -> Any:
+    """`rows`, or, where the chat template rewrites earlier turns, a row for each of their answers.
+
+    Templates of models that think leave thoughts out of all turns but the last: what stands before
+    an answer is not what stands there before the next one.
+    """
+    if not rewrites_turns(processor):
+        return rows
+    logger.warning(
+        "the chat template rewrites earlier turns, so each answer of a conversation trains in a "
+        "row of its own, as it is asked for; training is slower"
+    )
+    return rows.map(split_answers, batched=True, features=rows.features)
+
+
+def rewrites_turns(processor: Any) -> bool:
+    """Whether the chat template writes a turn otherwise once others follow."""
+    talk = [
+        {"role": role, "content": [{"type": "text", "text": "nacre"}]}
+        for role in ("user", "assistant") * 2
+    ]
+    return not render_with(processor, talk).startswith(render_with(processor, talk[:2]))
+
+
+def split_answers(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Rows with one answer each, what was before it in the prompt; named by row and answer."""
+    split: dict[str, list[Any]] = {name: [] for name in batch}
+    for images, prompt, completion, row in zip(
+        *(batch[name] for name in (*COLUMNS, "row")), strict=True
+    ):
+        ends = [place for place, turn in enumerate(completion) if turn["role"] == "assistant"]
+        for number, end in enumerate(ends, start=1):
+            split["images"].append(images)
+            split["prompt"].append([*prompt, *completion[:end]])
+            split["completion"].append([completion[end]])
+            split["row"].append(f"{row} answer {number}" if len(ends) > 1 else row)
+    return split

@@ -17,7 +17,7 @@ from cephalo.model_cards.hub_names import check_repo_id
 from cephalo.model_cards.model_card import read_facts, write_card
 from cephalo.model_cards.model_folder import LOSS_PLOT
 from cephalo.model_cards.upload import hub_api
-from cephalo.train.encoding import encode_rows
+from cephalo.train.encoding import encode_rows, tell_oversized
 from cephalo.train.finished import (
     is_finished,
     keep_finished,
@@ -31,6 +31,7 @@ from cephalo.train.help import CONFIGS, epilog, shipped
 from cephalo.train.report import check_base, model_facts, plot_losses, push_epoch, push_model
 from cephalo.train.rights import check_publishable, model_license, read_rights
 from cephalo.train.rows import (
+    answers_apart,
     dataset_revision,
     load_rows,
     message_texts,
@@ -217,7 +218,7 @@ def train_model(
         processor = read_processor(base, config, training_args.trust_remote_code)
         data = {
             split: encode_rows(
-                without_special_tokens(rows, processor),
+                answers_apart(without_special_tokens(rows, processor), processor),
                 processor,
                 max_length=length_limit(training_args, config),
                 max_image_edge=script_args.max_image_edge,
@@ -228,6 +229,8 @@ def train_model(
         }
     trainer = make_trainer(script_args, training_args, model_args, config, processor, data)
     main_process = trainer.accelerator.is_main_process
+    if main_process:
+        tell_oversized(data["train"], script_args.batch_tokens)
     checkpoints = None
     if api and script_args.push_checkpoints and main_process:
         from cephalo.train.pushing import CheckpointPusher

@@ -28,7 +28,7 @@ from cephalo.train.arguments import parse_arguments
 from cephalo.train.finished import keep_run
 from cephalo.train.sft import find_config, run_training
 from modeling_cephalo import checkpoint
-from modeling_cephalo.checkpoint import check_model, check_weights, local_folder
+from modeling_cephalo.checkpoint import check_model, check_weights, local_folder, told
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
@@ -124,6 +124,14 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "broken settings": (text("config.json", "{"), "config.json is not a valid JSON file"),
     "settings of no object": (text("config.json", "[]"), "not a JSON object"),
     "an unknown type": (settings("config.json", model_type="new"), "know no model_type 'new'"),
+    "of a later transformers": (
+        settings("config.json", model_type="new", transformers_version="99.1.0"),
+        r"'new'; transformers 99\.1\.0 saved it, 5.* run: pip install 'transformers>=99\.1\.0'",
+    ),
+    "a version that is none": (
+        settings("config.json", model_type="new", transformers_version="1; rm"),
+        "know no model_type 'new'$",
+    ),
     "a model of texts": (settings("config.json", model_type="llama"), "no model that reads images"),
     "a part that is no object": (settings("config.json", text_config="x"), "its config.json: "),
     "no class": (settings("config.json", architectures=None), "names the class None"),
@@ -140,6 +148,19 @@ def test_a_broken_model_is_refused_in_one_line(fault, model):
     if fault != "no class":  # nobody who asks a model needs its name
         with pytest.raises(CephaloError, match=message):
             local.load(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "told_of"),
+    [
+        ("\nA requires the Torchvision library but it was not\nfound.", "torchvision"),
+        ("No module named 'timm'", "timm"),
+    ],
+)
+def test_a_part_that_needs_another_package_names_it(text, told_of):
+    line = f"cannot load model: it needs {told_of}; run: pip install {told_of}"
+    with pytest.raises(CephaloError, match=f"(?i)^{line}$"), told("cannot load model"):
+        raise ImportError(text)
 
 
 def test_every_command_checks_the_models_that_it_is_given(good, model, tmp_path, monkeypatch):

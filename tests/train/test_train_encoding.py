@@ -1,19 +1,21 @@
 """Labels are on every answer and on nothing else; rows that cannot train are named."""
 
 import io
+from copy import copy
 
 import pytest
 from datasets import Dataset
 from moe_samples import MAKERS, TEXTS
 from PIL import Image
 from trainer_samples import as_rows
-from training_samples import mixed_talks, talk
+from training_samples import MIXED, mixed_talks, talk
 from transformers import AutoProcessor
 
 from cephalo.cli.errors import CephaloError
 from cephalo.train import encoding
-from cephalo.train.encoding import IGNORED, encode_rows, open_images
+from cephalo.train.encoding import IGNORED, encode_rows, open_images, tell_oversized
 from cephalo.train.packing import PackingCollator
+from cephalo.train.rows import answers_apart
 
 END = {"idefics2": "<end_of_utterance>\n", "llava_next": "</s>", "phi3_v": "<|end|>\n"}
 
@@ -111,6 +113,16 @@ def test_rows_that_are_too_long_are_named_and_left_out_whole(processors, caplog)
     said = caplog.text
     assert f"left out 1 rows of more than {tokens[3]} tokens: lab/nacre train[4]" in said
     assert "raise max_length" in said
+    tell_oversized(kept, tokens[3] - 1)
+    over = [
+        f"lab/nacre train[{n}] ({tokens[n]} tokens)" for n in range(4) if tokens[n] >= tokens[3]
+    ]
+    said = f"{len(over)} rows have more than the {tokens[3] - 1} tokens of batch_tokens: "
+    assert f"{said}{', '.join(over)}; each is a sequence of its own; if memory" in caplog.text
+    caplog.clear()
+    tell_oversized(kept, max(tokens))
+    tell_oversized(kept, None)
+    assert not caplog.text
     with pytest.raises(CephaloError, match="no row is left"):
         encode_rows(rows, processors["idefics2"], max_length=3)
 
@@ -162,3 +174,34 @@ def test_rows_left_out_of_a_stream_are_told_as_they_come(processors, caplog):
     assert said[1].startswith("left out lab/nacre train[4]: ") and "tokens, above 200" in said[1]
     with pytest.raises(CephaloError, match="raise max_broken_rows, 0 now"):
         list(encode_rows(stream, processors["idefics2"]))
+
+
+LAST_THOUGHTS = (
+    "{% for message in messages %}{{ '<s>' + message['role'] + '\n' }}"
+    "{% if loop.last and message['role'] == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}"
+    "{% else %}<image>{% endif %}{% endfor %}{{ '</s>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<s>assistant\n<think>\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_are_rows_where_the_template_rewrites_earlier_turns(processors, stream, caplog):
+    processor = copy(processors["idefics2"])
+    assert answers_apart(as_rows(mixed_talks()), processor).num_rows == 4
+    processor.chat_template = LAST_THOUGHTS
+    rows = as_rows(mixed_talks())
+    rows = answers_apart(rows.to_iterable_dataset() if stream else rows, processor)
+    assert "each answer of a conversation trains in a row of its own" in caplog.text
+    found = list(encode_rows(rows, processor))
+    names = [own["row"].removeprefix("lab/nacre train") for own in found]
+    assert names == ["[0]", *(f"[1] answer {n}" for n in (1, 2)), "[2]"] + [
+        f"[3] answer {n}" for n in (1, 2, 3)
+    ]
+    learned = [[token for token in own["labels"] if token != IGNORED] for own in found]
+    texts = processor.batch_decode(learned, skip_special_tokens=True)
+    assert [text.split("</think>")[1].strip() for text in texts] == [
+        answer.strip() for answers, _ in MIXED for answer in answers
+    ]
+    shown = [processor.decode(own["input_ids"]).count("<think>") for own in found]
+    assert shown == [1] * len(found)  # as it is asked, earlier answers are without
