@@ -39,7 +39,7 @@ ALIKE = {
     "idefics2-12b-alpha.sh": "idefics2-10b.sh",
     "moe-3x4b.sh": "moe-3x8b.sh",
 }
-LATER = "smolvlm-2b.sh"  # the one of the later bases whose script runs in every run of the tests
+OF_LATER = "smolvlm-2b.sh"  # the one of the later bases whose script runs in every run of the tests
 
 
 def test_table_is_that_of_the_readme():
@@ -101,7 +101,7 @@ def scripts(mixtures: bool) -> list[Any]:
         pytest.param(
             row.script,
             marks=()
-            if row.script == LATER or (row.of_paper and row.script not in ALIKE)
+            if row.script == OF_LATER or (row.of_paper and row.script not in ALIKE)
             else pytest.mark.slow,
         )
         for row in found
