@@ -41,7 +41,7 @@ HUB_MODULES = (
 )
 PLACES = {"HF_HOME": "/nowhere/home-of-a-fork", "HF_ENDPOINT": "http://endpoint-of-a-fork.invalid"}
 SET_LATER = {*PLACES, "HF_TOKEN"}
-SETS_KEPT = 4  # processes that have imported them, 0.2 GB each beyond what they share
+SETS_KEPT = 3  # processes that have imported them, 0.2 GB each beyond what they share
 
 # Sends its files, words, folder and environment, and ends as the fork does. A signal goes on to the
 # fork, which is killed if this process is.

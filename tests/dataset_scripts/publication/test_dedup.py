@@ -332,16 +332,16 @@ def test_no_test_image_nor_its_near_copy_is_in_train(tmp_path, seed):
     rng = random.Random(seed)
     rows = [
         row(document, plot(1000 * seed + 10 * document + n), f"Curve {n} of sample {document}")
-        for document in range(24)
+        for document in range(40)
         for n in range(2)
     ]
     drawn_as = {figure["image_sha256"]: number for number, figure in enumerate(rows)}
-    for number in range(16):
+    for number in range(25):
         original = rng.choice(rows)
         image = Image.open(io.BytesIO(original["image"]["bytes"]))
         copy = ALTERATIONS[rng.choice([*ALTERATIONS])](image).convert("RGB")
         caption = rng.choice([original["caption"], f"Copy {number} with words of its own"])
-        rows.append(row(rng.randrange(24), copy, caption))
+        rows.append(row(rng.randrange(40), copy, caption))
         drawn_as[rows[-1]["image_sha256"]] = drawn_as[original["image_sha256"]]
     rows.sort(key=lambda row: row["document"])
     dataset = build_dataset([write(tmp_path / "made", "figures", rows)], "a/b")
@@ -352,6 +352,6 @@ def test_no_test_image_nor_its_near_copy_is_in_train(tmp_path, seed):
         for image, document in zip(published["image_sha256"], published["document"], strict=True):
             splits.setdefault(drawn_as[image], set()).add(split)
             documents.setdefault(drawn_as[image], set()).add(document)
-    assert len(splits) == 48 and all(len(found) == 1 for found in splits.values())
+    assert len(splits) == 80 and all(len(found) == 1 for found in splits.values())
     assert sum(len(found) > 1 for found in documents.values()) >= 5  # copies that are published
     assert all(len(data[split]) > 1 for split in ("train", "validation", "test"))
