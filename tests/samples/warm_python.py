@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 MODULES = (
     *("torch", "torch._dynamo", "torch.distributed.fsdp", "torch.distributed.tensor"),
@@ -42,7 +41,7 @@ HUB_MODULES = (
 )
 PLACES = {"HF_HOME": "/nowhere/home-of-a-fork", "HF_ENDPOINT": "http://endpoint-of-a-fork.invalid"}
 SET_LATER = {*PLACES, "HF_TOKEN"}
-SETS_KEPT = 4  # processes that have imported them, 0.2 GB each beyond what they share
+SETS_KEPT = 3  # processes that have imported them, 0.2 GB each beyond what they share
 
 # Sends its files, words, folder and environment, and ends as the fork does. A signal goes on to the
 # fork, which is killed if this process is.
@@ -169,36 +168,39 @@ def fork_on_request(requests: socket.socket, variables: dict[str, str], more: li
                 pass
 
 
-def where_places_are_kept() -> Iterator[tuple[ModuleType, str, str | Path]]:
-    """The variables of modules that were made from PLACES, with their values."""
-    for module in list(sys.modules.values()):
-        for name, value in list(getattr(module, "__dict__", {}).items()):
+def where_places_are_kept() -> Iterator[tuple[object, str, str | Path]]:
+    """What was made from PLACES: variables of modules, and endpoints of the Hub's ready clients."""
+    from huggingface_hub import HfApi, HfFileSystem
+
+    clients = [one for one in gc.get_objects() if type(one) in (HfApi, HfFileSystem)]
+    for holder in (*list(sys.modules.values()), *clients):
+        for name, value in list(getattr(holder, "__dict__", {}).items()):
             # Not isinstance, which looks into objects that are loaded when they are looked into.
-            if type(value) not in (str, type(Path())) or module.__name__ == __name__:
+            if type(value) not in (str, type(Path())) or holder is sys.modules[__name__]:
                 continue
             if any(place in str(value) for place in PLACES.values()):
-                yield module, name, value
+                yield holder, name, value
 
 
-def put_places(kept: list[tuple[ModuleType, str, str | Path]]) -> None:
+def put_places(kept: list[tuple[object, str, str | Path]]) -> None:
     """Put what the environment says in place of PLACES."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
     given = {
         "HF_HOME": os.environ.get("HF_HOME") or str(cache / "huggingface"),
         "HF_ENDPOINT": os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
     }
-    for module, name, value in kept:
+    for holder, name, value in kept:
         text = str(value)
         for variable, place in PLACES.items():
             text = text.replace(place, given[variable])
-        setattr(module, name, type(value)(text))
+        setattr(holder, name, type(value)(text))
 
 
 def supervise(
     connection: socket.socket,
     files: list[int],
     request: bytes,
-    kept: list[tuple[ModuleType, str, str | Path]],
+    kept: list[tuple[object, str, str | Path]],
 ) -> None:
     """Fork once more to run a request, and tell its client how that ended."""
     words, folder, environment = json.loads(request)
