@@ -72,6 +72,7 @@ class Workbench:
             ("api/list", "GET", self.find),
             ("api/figures", "GET", self.figures),
             ("api/page/{number:int}", "GET", self.on_page),
+            ("api/mentions/{number:int}", "GET", self.mentions),
             ("api/decide", "POST", self.decide),
             ("api/undo", "POST", self.undo),
             ("thumbnail/{number:int}/{version}", "GET", self.thumbnail),
@@ -168,6 +169,11 @@ class Workbench:
         problem = await run_in_threadpool(self.pictures.problem, entry)
         figures = list(shown(self.catalogue.on_page(entry)))
         return answer({"figures": figures, "problem": problem})
+
+    async def mentions(self, request: Request) -> Response:
+        """The paragraphs of the paper that cite a figure."""
+        number = request.path_params["number"]
+        return answer({"mentions": await run_in_threadpool(self.catalogue.mentions, number)})
 
     # --- pictures
 

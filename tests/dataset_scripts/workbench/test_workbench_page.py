@@ -140,6 +140,7 @@ def test_captions_labels_and_classes_are_edited_in_place(page, folder):
         f"caption: {caption}\nlabel: Figure 1\nkind: figure", use_inner_text=True
     )
     expect(page.locator("#figure-panels .box")).to_have_text("a")
+    expect(page.locator("#mentions")).to_have_text("The strength is seen in Fig. 1.")
     page.keyboard.press("p")
     expect(page.locator("#figure-panels .box")).to_have_count(0)
     page.keyboard.press("Escape")
