@@ -24,6 +24,7 @@ const KEYS = [
   ["1 … 9", "assign a class", [..."123456789"], (app, key) => app.assign(Number(key) - 1)],
   ["T", "type another class", ["t"], (app) => app.edit("kind")],
   ["B", "correct the box on the page", ["b"], (app) => app.editBox()],
+  ["C", "conversations; Tab and Enter decide, Esc leaves", ["c"], (app) => app.single.talks.focus()],
   ["P", "show or hide the panels", ["p"], (app) => app.togglePanels()],
   ["/", "search in captions", ["/"], () => byId("filter-text").focus()],
   ["F", "filters; Esc leaves them", ["f"], () => byId("filter-state").focus()],
@@ -42,6 +43,7 @@ class App {
     this.waiting = 0; // decisions that are not on disk yet
     this.order = Promise.resolve(); // they are sent one after the other
     this.grid = new Grid(this);
+    this.tell = tell;
     this.single = new Single(this);
   }
 
@@ -316,8 +318,11 @@ class App {
       }
       return;
     }
+    if (event.target.closest("button") && ["Enter", " ", "Escape"].includes(event.key)) {
+      if (event.key === "Escape") this.focus();
+      return;
+    }
     if (event.key === "Escape" && this.isSingle) return this.toggle();
-    if (event.target.closest("button") && event.key === "Enter") return;
     const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const found = KEYS.find(([, , keys]) => keys.includes(pressed));
     if (!found) return;

@@ -3,6 +3,7 @@
 import { BoxEditor, place } from "./box.js";
 import { mark } from "./grid.js";
 import { byId, element, get, showPicture } from "./server.js";
+import { Talks } from "./talks.js";
 
 const POINTS = 72; // an inch
 const RESTING = 150; // milliseconds at a figure before its mentions are asked for
@@ -10,13 +11,14 @@ const TEXTS = ["label", "caption", "kind"]; // fields with an editor
 
 export class Single {
   // `app` has `figure`, `figures`, `index`, `ids`, `kinds`, `dpi`, `decide(what, after)`,
-  // `chooseFigure(id)` and `focus()`.
+  // `chooseFigure(id)`, `tell(text)` and `focus()`.
   constructor(app) {
     this.app = app;
     this.view = byId("single");
     this.page = null; // its size in points
     this.others = []; // figures of the page
     this.panels = true;
+    this.talks = new Talks(app.tell);
     this.editor = new BoxEditor((box) => app.decide("bbox", box), () => this.drawBoxes());
     this.image = byId("page-image");
     this.image.addEventListener("load", () => this.pageLoaded());
@@ -48,6 +50,7 @@ export class Single {
     if (this.shown !== figure.id) {
       byId("figure-side").scrollTop = 0;
       this.showMentions(figure.id);
+      this.talks.show(figure.id);
     }
     this.shown = figure.id;
     byId("position").textContent = `${this.app.index + 1} of ${this.app.ids.length}`;
