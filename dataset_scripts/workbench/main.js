@@ -40,6 +40,7 @@ class App {
     this.asked = new Set();
     this.kinds = [];
     this.loaded = false;
+    this.done = []; // figures decided since the page was opened, for undo
     this.waiting = 0; // decisions that are not on disk yet
     this.order = Promise.resolve(); // they are sent one after the other
     this.grid = new Grid(this);
@@ -261,11 +262,15 @@ class App {
   // Show a decision at once, and send it after those before; take it back if it is not saved.
   decide(what, after) {
     const before = this.figure;
+    if (before[what] === after) return;
+    this.done.push(before.id);
     if (what === "state") this.learn({ ...before, state: after });
     this.send(() => post("api/decide", { id: before.id, what, after }), before);
   }
 
+  // The figure is known before the server answers, so that the next key is for it.
   undo() {
+    this.chooseFigure(this.done.pop());
     this.send(() => post("api/undo", {}), null);
   }
 
@@ -280,6 +285,7 @@ class App {
       },
       (error) => {
         if (before) {
+          this.done.splice(this.done.lastIndexOf(before.id), 1);
           this.learn(before);
           this.chooseFigure(before.id);
         }

@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.settings import KINDS
 from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, shown
 from cephalo.dataset_scripts.workbench.pictures import LARGE, PAGE_DPI, THUMBNAIL, Pictures
-from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
+from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about, warm_up
 
 HERE = Path(__file__).parent
 PAGE_FILES = {
@@ -282,7 +283,8 @@ def serve(folder: Path, refined: Path, by: str, port: int) -> None:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/{bench.token}/"
     print(f"look at {folder} at {address} ; Ctrl-C stops", flush=True)
     reader.start()
-    threading.Thread(target=bench.pictures.warm_up, daemon=True).start()  # ready for the first page
+    for ready in (bench.pictures.warm_up, partial(warm_up, refined)):
+        threading.Thread(target=ready, daemon=True).start()
     config = uvicorn.Config(
         bench.app(),
         log_level="warning",

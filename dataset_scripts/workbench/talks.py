@@ -16,13 +16,24 @@ COLUMNS = ("task", "query", "completion", "figures")
 DECISIONS = ("accept", "reject")
 
 
+def has_talks(refined: Path) -> bool:
+    """Whether a folder holds conversations."""
+    return any((refined / kind).is_dir() for kind in ("conversations", "undecided", "rejected"))
+
+
+def warm_up(refined: Path) -> None:
+    """Import what reads conversations, where there are some, before a figure is looked at."""
+    if has_talks(refined):
+        import cephalo.dataset_scripts.refinement.review_page  # noqa: F401
+
+
 def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
     """The conversations in a folder of refinement about a figure, as JSON has them.
 
     Each has its "id", "task", "turns", "state" (accepted, undecided, rejected), the "reasons" of
     that, and what a person "decided" since. Raises CephaloError for a file that is damaged.
     """
-    if not any((refined / kind).is_dir() for kind in ("conversations", "undecided", "rejected")):
+    if not has_talks(refined):
         return []
     # They import `datasets`, which nobody needs who has no conversations.
     from cephalo.dataset_scripts.refinement.decisions import conversation_id, take_decisions

@@ -41,7 +41,14 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("page") / "made")
+    folder = write_folder(tmp_path_factory.mktemp("page") / "made")
+    key = {"label": "Figure 1", "page": 1, "image_sha256": figure_row(0, 1)["image_sha256"]}
+    line = {"id": "a" * 16, "figures": [key], "failed": {"number": HOSTILE}, "task": "describe"}
+    line |= {"turns": [{"question": HOSTILE, "answer": "Nacre."}], "text": None, "scores": {}}
+    line |= {"key": None, "round": 0}
+    (folder / "rejected").mkdir()
+    (folder / "rejected" / "paper-0.jsonl").write_text(json.dumps(line) + "\n")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -227,15 +234,9 @@ def test_hostile_texts_stay_texts(page, review):
 def test_conversations_stand_beside_the_figure(page, folder):
     from playwright.sync_api import expect
 
-    key = {"label": "Figure 1", "page": 1, "image_sha256": figure_row(0, 1)["image_sha256"]}
-    line = {"id": "a" * 16, "figures": [key], "failed": {"number": HOSTILE}, "task": "describe"}
-    line |= {"turns": [{"question": HOSTILE, "answer": "Nacre."}], "text": None, "scores": {}}
-    line |= {"key": None, "round": 0}
-    (folder / "rejected").mkdir()
-    (folder / "rejected" / "paper-0.jsonl").write_text(json.dumps(line) + "\n")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    expect(page.locator(".talk.rejected .question")).to_have_text(HOSTILE)
+    expect(page.locator(".talk.rejected .question")).to_have_text(HOSTILE, timeout=60_000)
     expect(page.locator(".talk .reason")).to_have_text(f"number: {HOSTILE}")
     page.keyboard.press("c")
     page.keyboard.press("Enter")
