@@ -260,14 +260,14 @@ def key_of_row(row: dict[str, Any]) -> Key:
 
 
 def find_row(key: Key, keys: list[Key]) -> int | None:
-    """The place in `keys`, those of a shard as it is now, of the figure that a key names.
+    """The place in `keys`, those of a document as it is now, of the figure that a key names.
 
     It is the one with the same pixels on the page; else the one with the label; else the one that
     takes the same place.
     """
     best: tuple[tuple[bool, bool, float], int] | None = None
     for place, other in enumerate(keys):
-        if (other.document_sha256, other.page) != (key.document_sha256, key.page):
+        if other.page != key.page:
             continue
         share = overlap(key.bbox, other.bbox)
         same_pixels = key.image_sha256 is not None and key.image_sha256 == other.image_sha256
@@ -311,13 +311,17 @@ class Corrections:
     def of_rows(self, rows: list[dict[str, Any]]) -> tuple[dict[int, list[Correction]], set[Key]]:
         """The decisions about the rows of a shard, which have `KEY`, by the place of the row, and
         the keys that were found."""
-        keys = [key_of_row(row) for row in rows]
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            if row["document_sha256"] in self.by_document:
+                places.setdefault(row["document_sha256"], []).append(place)
         found: dict[int, list[Correction]] = {}
         met = set()
-        for document in dict.fromkeys(key.document_sha256 for key in keys):
-            for key, lines in self.by_document.get(document, {}).items():
-                if (place := find_row(key, keys)) is not None:
-                    found.setdefault(place, []).extend(lines)
+        for document, own in places.items():
+            keys = [key_of_row(rows[place]) for place in own]
+            for key, lines in self.by_document[document].items():
+                if (index := find_row(key, keys)) is not None:
+                    found.setdefault(own[index], []).extend(lines)
                     met.add(key)
         return found, met
 

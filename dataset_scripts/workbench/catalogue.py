@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,13 @@ class Catalogue:
             same = [self.entries[number] for number in numbers]
         place = entry.row["document_sha256"], entry.row["page"]
         return [one for one in same if (one.row["document_sha256"], one.row["page"]) == place]
+
+    def mentions(self, number: int) -> list[str]:
+        """The paragraphs that cite a figure, from its shard. Raises CephaloError."""
+        entry = self.entry(number)
+        rows = read_rows([entry.shard], ["mentions"], batch_rows=100)
+        row = next(islice(rows, entry.place, None), {})
+        return row.get("mentions") or []
 
     def find(self, wanted: dict[str, str]) -> list[int]:
         """The numbers of the figures of a "kind", "license" and "state", whose file name has a

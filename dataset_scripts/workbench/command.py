@@ -17,6 +17,14 @@ def review(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A folder that `cephalo extract` wrote.")
     ],
+    refined: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder that `cephalo refine` wrote from it, to show conversations beside "
+            "figures; by default FOLDER.",
+        ),
+    ] = None,
     by: Annotated[
         str | None, typer.Option(help="Your name in the decisions; by default that of your login.")
     ] = None,
@@ -37,10 +45,12 @@ def review(
     \b
     Example:
       cephalo review runs/figures
-      cephalo review runs/figures --by ann --port 8765
+      cephalo review runs/figures --refined runs/refined --by ann --port 8765
     """
     if not (folder / "figures").is_dir():
         raise CephaloError(f"{folder} holds no figures; run `cephalo extract` into it first")
+    if refined is not None and not refined.is_dir():
+        raise CephaloError(f"--refined {refined} is no folder; give what `cephalo refine` wrote")
     by = (by if by is not None else login()).strip()
     if not by or len(by) > 200:
         raise CephaloError("--by is not a name of 1 to 200 characters; give yours")
@@ -48,7 +58,7 @@ def review(
     from cephalo.dataset_scripts.workbench.server import serve
 
     with locked_name(folder / NAME):
-        serve(folder, by, port)
+        serve(folder, refined or folder, by, port)
 
 
 def login() -> str:

@@ -24,6 +24,7 @@ const KEYS = [
   ["1 … 9", "assign a class", [..."123456789"], (app, key) => app.assign(Number(key) - 1)],
   ["T", "type another class", ["t"], (app) => app.edit("kind")],
   ["B", "correct the box on the page", ["b"], (app) => app.editBox()],
+  ["C", "conversations; Tab and Enter decide, Esc leaves", ["c"], (app) => app.single.talks.focus()],
   ["P", "show or hide the panels", ["p"], (app) => app.togglePanels()],
   ["/", "search in captions", ["/"], () => byId("filter-text").focus()],
   ["F", "filters; Esc leaves them", ["f"], () => byId("filter-state").focus()],
@@ -39,9 +40,11 @@ class App {
     this.asked = new Set();
     this.kinds = [];
     this.loaded = false;
+    this.done = []; // figures decided since the page was opened, for undo
     this.waiting = 0; // decisions that are not on disk yet
     this.order = Promise.resolve(); // they are sent one after the other
     this.grid = new Grid(this);
+    this.tell = tell;
     this.single = new Single(this);
   }
 
@@ -259,11 +262,15 @@ class App {
   // Show a decision at once, and send it after those before; take it back if it is not saved.
   decide(what, after) {
     const before = this.figure;
+    if (before[what] === after) return;
+    this.done.push(before.id);
     if (what === "state") this.learn({ ...before, state: after });
     this.send(() => post("api/decide", { id: before.id, what, after }), before);
   }
 
+  // The figure is known before the server answers, so that the next key is for it.
   undo() {
+    this.chooseFigure(this.done.pop());
     this.send(() => post("api/undo", {}), null);
   }
 
@@ -278,6 +285,7 @@ class App {
       },
       (error) => {
         if (before) {
+          this.done.splice(this.done.lastIndexOf(before.id), 1);
           this.learn(before);
           this.chooseFigure(before.id);
         }
@@ -316,8 +324,11 @@ class App {
       }
       return;
     }
+    if (event.target.closest("button") && ["Enter", " ", "Escape"].includes(event.key)) {
+      if (event.key === "Escape") this.focus();
+      return;
+    }
     if (event.key === "Escape" && this.isSingle) return this.toggle();
-    if (event.target.closest("button") && event.key === "Enter") return;
     const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const found = KEYS.find(([, , keys]) => keys.includes(pressed));
     if (!found) return;

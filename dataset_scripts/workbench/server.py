@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.pdf.settings import KINDS
 from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, shown
 from cephalo.dataset_scripts.workbench.pictures import LARGE, PAGE_DPI, THUMBNAIL, Pictures
+from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about, warm_up
 
 HERE = Path(__file__).parent
 PAGE_FILES = {
@@ -30,7 +32,7 @@ PAGE_FILES = {
     "page.css": ("page.css", "text/css"),
     **{
         name: (name, "text/javascript")
-        for name in ("main.js", "server.js", "grid.js", "single.js", "box.js")
+        for name in ("main.js", "server.js", "grid.js", "single.js", "box.js", "talks.js")
     },
 }
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -58,8 +60,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Workbench:
     """The answers of the server about one folder."""
 
-    def __init__(self, catalogue: Catalogue, token: str) -> None:
-        self.catalogue, self.token = catalogue, token
+    def __init__(self, catalogue: Catalogue, token: str, refined: Path) -> None:
+        self.catalogue, self.token, self.refined = catalogue, token, refined
         self.pictures = Pictures(catalogue)
 
     def app(self) -> Starlette:
@@ -72,6 +74,9 @@ class Workbench:
             ("api/list", "GET", self.find),
             ("api/figures", "GET", self.figures),
             ("api/page/{number:int}", "GET", self.on_page),
+            ("api/mentions/{number:int}", "GET", self.mentions),
+            ("api/talks/{number:int}", "GET", self.talks),
+            ("api/talk", "POST", self.decide_talk),
             ("api/decide", "POST", self.decide),
             ("api/undo", "POST", self.undo),
             ("thumbnail/{number:int}/{version}", "GET", self.thumbnail),
@@ -169,6 +174,16 @@ class Workbench:
         figures = list(shown(self.catalogue.on_page(entry)))
         return answer({"figures": figures, "problem": problem})
 
+    async def mentions(self, request: Request) -> Response:
+        """The paragraphs of the paper that cite a figure."""
+        number = request.path_params["number"]
+        return answer({"mentions": await run_in_threadpool(self.catalogue.mentions, number)})
+
+    async def talks(self, request: Request) -> Response:
+        """The conversations about a figure."""
+        entry = self.catalogue.entry(request.path_params["number"])
+        return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
+
     # --- pictures
 
     async def thumbnail(self, request: Request) -> Response:
@@ -204,6 +219,17 @@ class Workbench:
         entry = await run_in_threadpool(self.catalogue.decide, number, what, after)
         return answer({"figure": next(shown([entry]))})
 
+    async def decide_talk(self, request: Request) -> Response:
+        """Record a decision about a conversation: {"figure", "id", "decision"}."""
+        body = await read_body(request)
+        number = body.get("figure")
+        if not isinstance(number, int):
+            return failure("no decision about a conversation", 400)
+        entry = self.catalogue.entry(number)
+        asked = self.refined, entry, body.get("id"), body.get("decision")
+        await run_in_threadpool(decide_talk, *asked)
+        return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
+
     async def undo(self, request: Request) -> Response:
         """Take the last decision of this session back."""
         entry = await run_in_threadpool(self.catalogue.undo)
@@ -236,9 +262,9 @@ def failure(message: str, status: int) -> Response:
     return JSONResponse({"error": message}, status, headers=NO_STORE)
 
 
-def serve(folder: Path, by: str, port: int) -> None:
-    """Serve the workbench of a folder until it is stopped. The caller holds the name of its file
-    of decisions.
+def serve(folder: Path, refined: Path, by: str, port: int) -> None:
+    """Serve the workbench of a folder, and of what was `refined` from it, until it is stopped. The
+    caller holds the name of its file of decisions.
 
     Raises CephaloError if the port is taken or the file of decisions is damaged.
     """
@@ -251,13 +277,14 @@ def serve(folder: Path, by: str, port: int) -> None:
             f"cannot listen on port {port} ({error.strerror}); choose another with --port"
         ) from error
     catalogue = Catalogue(folder, by)
-    bench = Workbench(catalogue, secrets.token_urlsafe(TOKEN_BYTES))
+    bench = Workbench(catalogue, secrets.token_urlsafe(TOKEN_BYTES), refined)
     stopped = threading.Event()
     reader = threading.Thread(target=watch, args=(catalogue, stopped), daemon=True)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/{bench.token}/"
     print(f"look at {folder} at {address} ; Ctrl-C stops", flush=True)
     reader.start()
-    threading.Thread(target=bench.pictures.warm_up, daemon=True).start()  # ready for the first page
+    for ready in (bench.pictures.warm_up, partial(warm_up, refined)):
+        threading.Thread(target=ready, daemon=True).start()
     config = uvicorn.Config(
         bench.app(),
         log_level="warning",

@@ -3,19 +3,22 @@
 import { BoxEditor, place } from "./box.js";
 import { mark } from "./grid.js";
 import { byId, element, get, showPicture } from "./server.js";
+import { Talks } from "./talks.js";
 
 const POINTS = 72; // an inch
+const RESTING = 150; // milliseconds at a figure before its mentions are asked for
 const TEXTS = ["label", "caption", "kind"]; // fields with an editor
 
 export class Single {
   // `app` has `figure`, `figures`, `index`, `ids`, `kinds`, `dpi`, `decide(what, after)`,
-  // `chooseFigure(id)` and `focus()`.
+  // `chooseFigure(id)`, `tell(text)` and `focus()`.
   constructor(app) {
     this.app = app;
     this.view = byId("single");
     this.page = null; // its size in points
     this.others = []; // figures of the page
     this.panels = true;
+    this.talks = new Talks(app.tell);
     this.editor = new BoxEditor((box) => app.decide("bbox", box), () => this.drawBoxes());
     this.image = byId("page-image");
     this.image.addEventListener("load", () => this.pageLoaded());
@@ -44,7 +47,11 @@ export class Single {
     const figure = this.app.figure;
     if (this.view.hidden || !figure) return;
     if (this.editor.on && this.shown !== figure.id) this.editor.stop();
-    if (this.shown !== figure.id) byId("figure-side").scrollTop = 0;
+    if (this.shown !== figure.id) {
+      byId("figure-side").scrollTop = 0;
+      this.showMentions(figure.id);
+      this.talks.show(figure.id);
+    }
     this.shown = figure.id;
     byId("position").textContent = `${this.app.index + 1} of ${this.app.ids.length}`;
     byId("source").textContent = `${figure.document}, page ${(figure.page ?? 0) + 1}`;
@@ -90,6 +97,23 @@ export class Single {
     byId("extracted").textContent = changed
       .map(([name, value]) => `${name}: ${Array.isArray(value) ? numbers(value) : value || "–"}`)
       .join("\n");
+  }
+
+  // The paragraphs that cite the figure, once a person stays at it.
+  showMentions(id) {
+    byId("mentions").textContent = "…";
+    clearTimeout(this.asking);
+    this.asking = setTimeout(async () => {
+      let found;
+      try {
+        ({ mentions: found } = await get(`api/mentions/${id}`));
+      } catch (error) {
+        found = [error.message];
+      }
+      if (this.shown !== id) return;
+      byId("mentions").replaceChildren(...found.map((text) => element("p", "", text)));
+      if (!found.length) byId("mentions").textContent = "–";
+    }, RESTING);
   }
 
   // The page is asked for once for all of its figures.

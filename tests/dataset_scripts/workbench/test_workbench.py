@@ -10,11 +10,14 @@ from figure_samples import figure_row, write_figures
 from PIL import Image
 from workbench_samples import HOSTILE, PAPER, Review, reviewing, write_folder, write_shard
 
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.common.corrected import corrected_rows
 from cephalo.dataset_scripts.common.corrections import NAME, read_corrections
 from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue
+from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
 
 FIGURE_COUNT = 8  # of `write_folder`
 
@@ -193,3 +196,33 @@ def test_a_kill_loses_no_decision_that_was_answered(tmp_path):
     ]
     [shard] = (folder / "figures").glob("*")
     assert [row["caption"] for row in corrected_rows(shard, FIGURES)][1] == "True."
+
+
+def test_conversations_are_shown_with_their_reasons_and_decided_as_refine_has_it(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    refine = ["refine", str(folder), "--teacher", "caption", "--out", str(tmp_path / "refined")]
+    main(refine)
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    figure = bench.entry(0)
+    assert talks_about(folder, figure) == []
+    [talk] = talks_about(tmp_path / "refined", figure)
+    assert (talk["state"], talk["task"], talk["decided"]) == ("accepted", "caption", None)
+    assert talk["turns"][0]["answer"] == figure.row["caption"]
+    decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
+    decide_talk(tmp_path / "refined", figure, talk["id"], "reject")
+    assert len((tmp_path / "refined" / "decisions.jsonl").read_text().splitlines()) == 1
+    assert talks_about(tmp_path / "refined", figure)[0]["decided"] == "reject"
+    main(refine)
+    [talk] = talks_about(tmp_path / "refined", figure)
+    assert (talk["state"], talk["reasons"]) == ("rejected", ["person: rejected"])
+    assert talks_about(tmp_path / "refined", bench.entry(1))[0]["state"] == "accepted"
+    for number, decision in (("0" * 16, "accept"), (talk["id"], "edit"), (7, "accept")):
+        with pytest.raises(CephaloError, match="conversation"):
+            decide_talk(tmp_path / "refined", figure, number, decision)
+    with (
+        locked(tmp_path / "refined"),
+        pytest.raises(CephaloError, match="another run is writing"),
+    ):
+        decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
+    bench.close()

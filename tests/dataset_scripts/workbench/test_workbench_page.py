@@ -1,5 +1,6 @@
 """The page of `cephalo review` in a browser, by the keyboard: what is pressed is recorded."""
 
+import json
 import os
 import re
 import statistics
@@ -40,7 +41,14 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return write_folder(tmp_path_factory.mktemp("page") / "made")
+    folder = write_folder(tmp_path_factory.mktemp("page") / "made")
+    key = {"label": "Figure 1", "page": 1, "image_sha256": figure_row(0, 1)["image_sha256"]}
+    line = {"id": "a" * 16, "figures": [key], "failed": {"number": HOSTILE}, "task": "describe"}
+    line |= {"turns": [{"question": HOSTILE, "answer": "Nacre."}], "text": None, "scores": {}}
+    line |= {"key": None, "round": 0}
+    (folder / "rejected").mkdir()
+    (folder / "rejected" / "paper-0.jsonl").write_text(json.dumps(line) + "\n")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +148,7 @@ def test_captions_labels_and_classes_are_edited_in_place(page, folder):
         f"caption: {caption}\nlabel: Figure 1\nkind: figure", use_inner_text=True
     )
     expect(page.locator("#figure-panels .box")).to_have_text("a")
+    expect(page.locator("#mentions")).to_have_text("The strength is seen in Fig. 1.")
     page.keyboard.press("p")
     expect(page.locator("#figure-panels .box")).to_have_count(0)
     page.keyboard.press("Escape")
@@ -220,6 +229,25 @@ def test_hostile_texts_stay_texts(page, review):
     assert page.title() == "made · Cephalo review"
     page.keyboard.press("b")
     expect(page.locator("#notice")).to_contain_text("its box stays")
+
+
+def test_conversations_stand_beside_the_figure(page, folder):
+    from playwright.sync_api import expect
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator(".talk.rejected .question")).to_have_text(HOSTILE, timeout=60_000)
+    expect(page.locator(".talk .reason")).to_have_text(f"number: {HOSTILE}")
+    page.keyboard.press("c")
+    page.keyboard.press("Enter")
+    expect(page.locator(".talk .edited")).to_have_text("to be accepted by the next refine")
+    [decided] = (folder / "decisions.jsonl").read_text().splitlines()
+    assert json.loads(decided) == {
+        "id": "a" * 16, "shard": "paper-0", "decision": "accept", "note": ""
+    }  # fmt: skip
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#talks-row")).to_be_hidden()
 
 
 def test_figures_that_extraction_adds_come_in(browser, tmp_path):
