@@ -43,6 +43,13 @@ def test_length_counts_words(asked, said, found):
     assert detail("length", "word " * said, "word " * asked) == found
 
 
+@pytest.mark.parametrize(
+    ("least", "found"), [(2, None), (4, None), (5, None), (6, "an answer of 2 words")]
+)
+def test_a_quantity_is_long_enough_where_few_words_are(least, found):
+    assert detail("length", "0.5 g/L", min_words=least) == found
+
+
 def test_every_turn_is_counted():
     talk = Talk((Turn("Why so?", "one two three"), Turn("Why then?", "it did")))
     assert CHECKS["length"](talk, Context(source(), 3, "")) == "an answer of 2 words"
@@ -186,6 +193,13 @@ def test_words_that_only_instructions_hold_are_obeyed_from_a_fifth_on(echoed, wo
     found = detail("obeys_source", answer, given=given)
     assert (found is not None) == obeys
     assert not obeys or found == "words of an instruction: " + next(iter(checks.content(WORDS[0])))
+
+
+def test_five_words_of_an_instruction_are_named():
+    given = source("nothing", instructions=" ".join(WORDS[:7]))
+    found = detail("obeys_source", " ".join(WORDS[:6]), given=given)
+    named = sorted(checks.content(" ".join(WORDS[:6])))[:5]
+    assert len(named) == 5 and found == f"words of an instruction: {', '.join(named)}"
 
 
 def test_eight_words_in_a_row_of_the_prompt_leak_it():
