@@ -94,6 +94,7 @@ class Parameters:
     single: float = 0.2  # of the words are one sign; formulas have more
     lower: float = 0.5  # of the words begin in lower case; references and names have fewer
     initials: float = 0.06  # of the words; references have more
+    caption_size: float = 0.97  # of the body's size; bold labels and headings may be as large
 
 
 P = Parameters()
@@ -151,8 +152,8 @@ def _replaced(block: Block, lines: dict[int, Line]) -> Block:
 def without_captions(blocks: list[list[Block]], body: TypeProfile) -> list[list[Block]]:
     """The blocks of a document without the rest of captions, which goes on in another column.
 
-    It is in the type of captions, which is none of the body's and in which most of what is set is
-    captions.
+    It is in the type of captions: smaller than the body's, in another font, and used for captions
+    more than for all else.
     """
     captions: Counter[tuple[str, float]] = Counter()
     others: Counter[tuple[str, float]] = Counter()
@@ -161,7 +162,8 @@ def without_captions(blocks: list[list[Block]], body: TypeProfile) -> list[list[
         for line in block.lines:
             counts[_type(line)] += len(line.text)
     own = {kind for kind, count in captions.items() if count > others[kind]}
-    own = {(font, size) for font, size in own if font not in body.fonts}
+    most = P.caption_size * body.size
+    own = {(font, size) for font, size in own if font not in body.fonts and size < most}
 
     def is_rest(block: Block) -> bool:
         kinds = Counter(map(_type, block.lines))

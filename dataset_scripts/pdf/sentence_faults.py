@@ -122,6 +122,9 @@ _HEADING = re.compile(
 )
 _NUMBERED = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,2}\.\s[a-z]|(?:19|20)\d\d\s[A-Z][a-z]+\s[a-z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+    # A part of a caption, "(A-J) Binding of"; a reference, "K. Cong et al., Gaps are".
+    r"|^\([A-Z](?:[,\u2013-]\s?[A-Z])?\)\s[A-Z]"
+    r"|^(?:[A-Z]\.\s?-?){1,3}[A-Z][\w'\u2019-]+ et al\., [A-Z]"
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(

@@ -16,7 +16,8 @@ _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost t
 _LONGEST = 40  # letters; more are no word
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
 _SHORT_BEFORE = re.compile(
-    r"the|and|with|from|that|which|has|have|had|was|were|are|not|(?:or|of|to|is|as|by)(?=[a-z]{6})"
+    r"the|and|with|from|that|which|has|have|had|was|were|are|not|our|their"
+    r"|(?:or|of|to|is|as|by)(?=[a-z]{6})"
 )
 _LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
 _LIGATURE = re.compile("ff[il]?|f[ilt]?")
@@ -44,7 +45,10 @@ _CLOSED_COMMA = re.compile(
 )
 # Beside quotation marks, and before a name in another face: "such asGemmata".
 _CLOSED_QUOTE = re.compile(r"(?<=[a-z,.;:\u201d])(?=\u201c\w)|(?<=[a-z,.]\u201d)(?=[A-Za-z])")
-_CLOSED_FACE = re.compile(r"(?<![\w-])(?:as|of|the|and|by|with|from)(?=[A-Z][a-z]{3,}(?![\w(]))")
+_CLOSED_FACE = re.compile(
+    r"(?<![\w-])(?:(?:as|of|the|and|by|with|from)(?=[A-Z][a-z]{3,}(?![\w(]))"
+    r"|[A-Z]{2,}(?=(?:in|of|is|and|with|was|were)\s[a-z]))"
+)
 # An inflected word, behind which no other goes on in one: "processestaking", "resultsshow".
 _INFLECTED = re.compile(r"(?:[^s]s|ed|ing|ly)$")
 _LEAST_INFLECTED = 5  # letters
@@ -196,7 +200,7 @@ def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
     if (
         before
         and len(token) - before.end() >= _LEAST_JOINED
-        and token[before.end() :] in vocabulary.known
+        and _is_words(token[before.end() :], vocabulary)
     ):
         return True
     if any(

@@ -113,9 +113,10 @@ def test_the_rest_of_a_caption_in_another_column_is_left_out():
     caption, rest = block("Sans", 8.0, "caption", rows=6), block("Sans", 8.0, rows=2)
     methods, text = block("Other", 8.0, rows=9), block("Serif", 9.0)
     small = block("Other", 8.0, "caption")
+    label, heading = block("Bold", 9.0, "caption"), block("Bold", 9.0, rows=1)
     pages = [[caption, rest, text], [methods, small], [block("Serif", 8.0, "caption"), text]]
-    kept = without_captions(pages, body)
-    assert [len(groups) for groups in kept] == [2, 2, 2]
+    kept = without_captions([*pages, [label, heading]], body)
+    assert [len(groups) for groups in kept] == [2, 2, 2, 2]
     assert kept[0][0] is caption and kept[0][1] is text
 
 

@@ -86,6 +86,7 @@ def test_sentences_that_lost_words_or_spaces(sentence, mangled):
         ("It hasbeen seen that thevalues areequal to ofcourse others.", True),
         ("An array of processestaking place was seen.", True),
         ("They play similarrolesin them.", True),
+        ("All of ourformulationsshowed it.", True),
         ("The nanowires and bandgaps of heterostructures were crosslinked.", False),
     ],
 )
