@@ -206,7 +206,8 @@ def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarra
     be read as text names the parts of a large drawing, in columns of its own.
     """
     turned = np.array([float(line.quarters != quarters) for line in lines])
-    tiny = np.array([float(line.size < P.tiny * body.size) for line in lines])
+    # The sizes in a text layer over a scan mean little.
+    tiny = np.array([float(line.visible and line.size < P.tiny * body.size) for line in lines])
     return (0.9 * turned + P.tiny_reach * tiny) * body.size
 
 
