@@ -30,7 +30,6 @@ LABEL_GAP = 5.0  # font sizes between a label and its text on one line
 BRIDGED = 40  # characters of the page's text that a fraction or a raised sign has at the most
 FRACTION_GAP = 5.0  # font sizes between the words around a fraction in a row
 COLUMN_GAP = 6.0  # font sizes; the most between two columns of one caption
-FOLLOWING = 6.0  # font sizes below a caption, in which the end of its next column shows
 UNDER_REACH = 12.0  # font sizes below the graphics under a label, where its text may stand
 UNDER_SEEN = 6  # rows that are weighed there; the first are often tick labels and names of axes
 _FRAGMENT = 3  # characters; a smaller piece in smaller type is an index of the row beside it
@@ -282,11 +281,10 @@ def steps_on_page(caption: Growing, text: PageText) -> list[Step]:
 
 def _resume(caption: Growing, row: list[Line], text: PageText, model: str) -> Step:
     base = max(line.box[3] for line in row)
-    until = base + 5 * text.profile.leading
-    if model == "column":
-        until = max(until, caption.last.box[3] + FOLLOWING * row[0].size)
     following = [
-        line for line in text.rows.between(base, until) if overlap_x(line.box, row[0].box) > 0
+        line
+        for line in text.rows.between(base, base + 5 * text.profile.leading)
+        if overlap_x(line.box, row[0].box) > 0
     ]
     return Step(model, row, resume_features(model, caption, row, following), turns=True)
 

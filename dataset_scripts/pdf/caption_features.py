@@ -29,7 +29,7 @@ _DANGLING = re.compile(
 _END = 20  # characters that hold what these two find; a text is long
 _SIGN = re.compile(r"[^\W_]")
 _RULE = 2.5  # points; a graphic that is less high is a rule
-SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
+_SAME_SIZE = 0.04  # of the size; sizes that differ by less are one size, rounded differently
 
 
 @dataclass
@@ -244,7 +244,7 @@ def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     body_caption = any(text.is_body(line) for line in lines)
     known = bool(caption.usual)
     return {
-        "size_differs": change > SAME_SIZE,
+        "size_differs": change > _SAME_SIZE,
         "size_far": change > 0.12,
         "new_font": main.font not in fonts,
         "turns_bold": row[0].bold and not caption.last.bold,

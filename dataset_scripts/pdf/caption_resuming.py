@@ -2,7 +2,6 @@
 figure."""
 
 from cephalo.dataset_scripts.pdf.caption_features import (
-    SAME_SIZE,
     Growing,
     face_of,
     text_features,
@@ -11,12 +10,9 @@ from cephalo.dataset_scripts.pdf.caption_features import (
 from cephalo.dataset_scripts.pdf.text import Line
 
 _FLUSH = 0.7  # font sizes between left edges; a label in a bar is set off by as much
-_PARAGRAPH = 1.8  # font sizes; rows of one paragraph do not stand farther apart
-_COLUMN_ENDS = 2.8  # font sizes by which the last column of a caption may be shorter: two rows
 # What is looked at where a caption may go on in another place, by the name of the model.
 _RESUMING = {
     "column": (
-        "balanced",
         "dangling",
         "full",
         "full_unfinished",
@@ -74,7 +70,6 @@ def resume_features(
     full = caption.last.box[2] > right - 2.5 * size
     ended = found["ended"]
     found |= {
-        "balanced": _is_balanced(caption, row, following),
         "full": full,
         "full_unfinished": full and not ended,
         "lower_unfinished": found["lower"] and not ended,
@@ -89,21 +84,3 @@ def resume_features(
         "few_words": len(words) < 4,
     }
     return {name: float(found[name]) for name in _RESUMING[model]}
-
-
-def _is_balanced(caption: Growing, row: list[Line], following: list[Line]) -> bool:
-    """Whether the text that a row begins ends beside the caption's last row, in the same size.
-
-    So do the columns of a caption set in two; a column of running text goes on. `following` are
-    the lines under the row.
-    """
-    last, size = caption.last, row[0].size
-    if abs(size - last.size) > SAME_SIZE * size:
-        return False
-    foot = row[0].box[3]
-    for line in sorted(following, key=lambda line: line.box[3]):
-        if line.box[3] - foot > _PARAGRAPH * size:
-            break
-        if abs(line.size - size) < SAME_SIZE * size:
-            foot = line.box[3]
-    return -_COLUMN_ENDS * size < foot - last.box[3] < 0.5 * size

@@ -560,16 +560,16 @@ def test_a_caption_beside_running_text_of_a_larger_size_is_its_own(draw):
     """A margin with captions stands closer to the text than its words to each other."""
     look = with_type(LETTER, columns=1, gutter=0, left=198, measure=234, size=9.5, leading=12)
     paper = draw(look)
-    box = [60, 60, 190, 200]
+    box = [60, 60, 190, 195]
     paper.plot(box)
     rows = [
         "Figure 1. Samples as they were",
         "held in air; the mean of the five readings",
         "is given for each one.",
     ]
-    x = 194 - paper.canvas.stringWidth(rows[1], "Helvetica", 7)
+    x = 194 - paper.canvas.stringWidth(rows[1], "Helvetica", 8)
     for number, row in enumerate(rows):
-        paper.set(x, 206 + 0.8 * (9.5 - 7) + 12 * number, row, 200, 7, family="helvetica")
+        paper.set(x, 204 + 0.8 * (9.5 - 8) + 12 * number, row, 200, 8, family="helvetica")
     paper.fill((198, 432), 60, 730)
     (row,) = rows_of(paper)
     assert row["caption"] == " ".join(rows).removeprefix("Figure 1. ")
