@@ -15,9 +15,9 @@ from cephalo.merge_recipes.sources import DECODER_LAYER, Checkpoint, Tensor
 INSEPARABLE = {
     "num_kv_shared_layers": "its last layers use keys and values of earlier ones",
     "hidden_size_per_layer_input": "its embeddings have a part for each layer",
-    "is_heterogeneous": "its layers are set apart by their numbers",
     "deepstack_layer_map": "features of images enter at layers that are listed by number",
 }
+SINGLE = "per_layer_config"  # settings of single layers, by their numbers
 HEAD = "lm_head.weight"
 BETWEEN = "layers stack between models of the same shape and vocabulary only"
 
@@ -55,13 +55,10 @@ def read_source(checkpoint: Checkpoint) -> Source:
     for name, reason in INSEPARABLE.items():
         if getattr(text, name, None) or getattr(config, name, None):
             raise CephaloError(f"{checkpoint.name} cannot be stacked: {reason} ({name})")
-    lists = {}
+    lists = lists_by_layer(text)
     for name, values in vars(text).items():
-        if "layer" not in name or name[0] == "_" or not isinstance(values, list | tuple):
-            continue
-        if len(values) == text.num_hidden_layers:
-            lists[name] = list(values)
-        elif any(isinstance(value, int) for value in values):
+        known = name in lists or "layer" not in name or name[0] == "_"
+        if not known and isinstance(values, list | tuple) and any(map(is_number, values)):
             raise CephaloError(
                 f"{checkpoint.name} cannot be stacked: its layers are set apart by their numbers "
                 f"({name})"
@@ -69,6 +66,31 @@ def read_source(checkpoint: Checkpoint) -> Source:
     vision = getattr(config, "vision_config", None)
     first_layers = len(getattr(vision, "deepstack_visual_indexes", None) or ())
     return Source(checkpoint, lists, first_layers)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it may be the number of a layer."""
+    return isinstance(value, int)
+
+
+def lists_by_layer(text: Any) -> dict[str, list[Any]]:
+    """What a decoder's configuration says layer by layer, by the names there.
+
+    Settings of single layers, by their numbers, become such a list too: empty where there is none.
+    """
+    count = text.num_hidden_layers
+    lists = {
+        name: list(values)
+        for name, values in vars(text).items()
+        if "layer" in name
+        and name[0] != "_"
+        and isinstance(values, list | tuple)
+        and len(values) == count
+    }
+    if single := text.to_dict().get(SINGLE):
+        own = {int(number): settings for number, settings in single.items()}
+        lists[SINGLE] = [own.get(number, {}) for number in range(count)]
+    return lists
 
 
 def spelled_as(first: Checkpoint, other: Checkpoint) -> Checkpoint:

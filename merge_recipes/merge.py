@@ -10,6 +10,13 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside, locked_name, written_aside
+from cephalo.merge_recipes.depth import (
+    SINGLE,
+    lists_by_layer,
+    read_source,
+    spelled_as,
+    stack,
+)
 from cephalo.merge_recipes.provenance import check_same, merge_of, merged_facts, read_merge
 from cephalo.merge_recipes.recipe import DepthRecipe, read_recipe
 from cephalo.merge_recipes.sources import (
@@ -91,7 +98,6 @@ def merge_checkpoints(
     digests: dict[Path, Future[str]],
 ) -> None:
     """Merge the checkpoints in `found`, by the names in the recipe, into `out`; see `run_merge`."""
-    from cephalo.merge_recipes.depth import read_source, spelled_as, stack
     from cephalo.merge_recipes.stacking import plan_layers
     from cephalo.merge_recipes.weight_files import write_index, write_weights
     from modeling_cephalo.checkpoint import check_model
@@ -131,7 +137,11 @@ def merged_config(
     part = config.get("text_config", config)
     part["num_hidden_layers"] = recipe.layers
     for name, values in lists.items():
-        if name in part or any(value != values[0] for value in values):
+        if name == SINGLE:
+            # By layer_types, where the source leaves it to these.
+            if name in part:
+                part[name] = {str(place): own for place, own in enumerate(values) if own}
+        elif name in part or any(value != values[0] for value in values):
             part[name] = values
     if theta := (part.get("rope_parameters") or {}).get("rope_theta"):
         part.setdefault("rope_theta", theta)  # where other programs look for it
@@ -147,8 +157,9 @@ def check_lists(config: dict[str, Any], lists: dict[str, list[Any]]) -> None:
     from transformers import CONFIG_MAPPING
 
     read = CONFIG_MAPPING[config["model_type"]].from_dict(json.loads(json.dumps(config)))
+    made = lists_by_layer(read.get_text_config())
     for name, values in lists.items():
-        found = getattr(read.get_text_config(), name)
+        found = made.get(name, [{}] * len(values))
         for place, (own, wanted) in enumerate(zip(found, values, strict=True)):
             if own != wanted:
                 raise CephaloError(

@@ -59,6 +59,7 @@ def concatenated(first: Path, second: Path) -> torch.nn.Module:
     return model.eval()
 
 
+@pytest.mark.shows("merged")
 @pytest.mark.parametrize("family", MAKERS)
 def test_merged_model_has_all_layers_and_the_logits_of_concatenating_them(family, sources, merged):
     expected = concatenated(*sources[family])

@@ -143,6 +143,7 @@ def test_what_transformers_expects_of_a_model(family, saved, mixtures, dense, ba
     assert type(AutoConfig.for_model(text.model_type)) is type(text)
 
 
+@pytest.mark.shows("mixture")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches, tmp_path):
     model, loading = AutoModelForImageTextToText.from_pretrained(

@@ -76,6 +76,7 @@ def saved(mixtures, folders, tmp_path_factory) -> dict[str, Path]:
     return {family: root / family for family in mixtures}
 
 
+@pytest.mark.shows("mixture")
 @pytest.mark.parametrize("family", MAKERS)
 def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches, tmp_path):
     for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
