@@ -170,7 +170,16 @@ def run_quickly(row: Row, folder: Path) -> dict[str, Any]:
         return run_tiny(row, folder)
 
 
-@pytest.mark.parametrize("script", [name for name, row in SCRIPTS.items() if row.experts > 1])
+def scripts(*quick: str, mixtures: bool) -> list[Any]:
+    """Scripts of mixtures or of others; those of later bases that are not named are slow."""
+    return [
+        pytest.param(name, marks=() if row.of_paper or name in quick else pytest.mark.slow)
+        for name, row in SCRIPTS.items()
+        if (row.experts > 1) == mixtures
+    ]
+
+
+@pytest.mark.parametrize("script", scripts(mixtures=True))
 def test_mixtures_at_tiny_scale(script, tmp_path):
     row = SCRIPTS[script]
     found = run_quickly(row, tmp_path)
@@ -225,16 +234,7 @@ def test_a_processor_that_needs_torchvision_says_so(tmp_path, monkeypatch):
         run_tiny(find_row("Qwen3-VL-4b"), tmp_path)
 
 
-def dense(*quick: str) -> list[Any]:
-    """Scripts of models without experts; of later bases, all but those named are slow."""
-    return [
-        pytest.param(name, marks=() if row.of_paper or name in quick else pytest.mark.slow)
-        for name, row in SCRIPTS.items()
-        if row.experts == 1
-    ]
-
-
-@pytest.mark.parametrize("script", dense("smolvlm-2b.sh"))
+@pytest.mark.parametrize("script", scripts("smolvlm-2b.sh", mixtures=False))
 def test_all_stages_at_tiny_scale(script, tmp_path, monkeypatch):
     row = SCRIPTS[script]
     if row.family == "qwen3_vl" and not is_torchvision_available():
@@ -265,21 +265,21 @@ def test_all_stages_at_tiny_scale(script, tmp_path, monkeypatch):
             if part_of(name) == "text" and any(f".layers.{layer}." in name for layer in new)
         }
         assert len(targets) == 9 * len(new)
-        assert_stacked(before, tmp_path / "bases", len(new))
+        assert_stacked(before, row, tmp_path / "bases", len(new))
     assert moved(before, after) == targets
 
 
-def assert_stacked(merged: dict[str, torch.Tensor], bases: Path, added: int) -> None:
-    """Layer by layer: the first 32 are those of 8b-beta, the rest the last of chatty."""
-    beta = weights(bases / "lamm-mit--Cephalo-Idefics-2-vision-8b-beta")
-    chatty = weights(bases / "HuggingFaceM4--idefics2-8b-chatty")
+def assert_stacked(merged: dict[str, torch.Tensor], row: Row, bases: Path, added: int) -> None:
+    """Layer by layer: first all of the first source, then the last of the second."""
+    first, second = (weights(bases / name.replace("/", "--")) for name in row.starts_from)
     name = "model.text_model.layers.{}.self_attn.q_proj.weight".format
-    for layer in range(32):
-        assert torch.equal(merged[name(layer)], beta[name(layer)].bfloat16())
-    for layer in range(32, 32 + added):
-        assert torch.equal(merged[name(layer)], chatty[name(layer - added)].bfloat16())
-    assert name(32 + added) not in merged
-    assert not torch.equal(beta[name(31)], chatty[name(31)])
+    depth = row.layers - added
+    for layer in range(depth):
+        assert torch.equal(merged[name(layer)], first[name(layer)].bfloat16())
+    for layer in range(depth, row.layers):
+        assert torch.equal(merged[name(layer)], second[name(layer - added)].bfloat16())
+    assert name(row.layers) not in merged
+    assert not torch.equal(first[name(depth - 1)], second[name(depth - 1)])
 
 
 def test_command_shows_table_check_and_script(tmp_path):
