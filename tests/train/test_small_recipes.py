@@ -40,7 +40,10 @@ def estimate_of(config: str) -> Estimate:
     return estimate(on_meta(real), settings)
 
 
-@pytest.mark.parametrize("config", SMALL)
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(name, marks=() if "gemma3" in name else pytest.mark.slow) for name in SMALL],
+)
 def test_a_recipe_fits_the_gpu_of_its_name(config):
     gigabytes = int(config.removesuffix("gb.yaml")[-2:])
     assert estimate_of(config).peak < gigabytes * 1e9
