@@ -39,6 +39,13 @@ class CephaloArguments(ScriptArguments):
     max_image_edge: int | None = field(
         default=None, metadata={"help": "Shrink images to at most this edge, in pixels."}
     )
+    split_images: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Whether large images are cut into tiles, where the model's processor can; by "
+            "default as it says. Without, an image has far fewer tokens."
+        },
+    )
     batch_tokens: int | None = field(
         default=None,
         metadata={

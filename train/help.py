@@ -17,6 +17,7 @@ GROUPS = {
         "text_share": "share of text-only rows among all, 0 to 0.95",
         "max_length": "maximum row length, in tokens; null for no limit",
         "max_image_edge": "shrink images to this edge, in pixels",
+        "split_images": "false: images are not cut into tiles",
         "max_broken_rows": "unreadable rows before that is fatal (10)",
     },
     "Model": {

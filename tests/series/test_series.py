@@ -299,21 +299,21 @@ def test_all_stages_at_tiny_scale(script, tmp_path, monkeypatch):
             if part_of(name) == "text" and any(f".layers.{layer}." in name for layer in new)
         }
         assert len(targets) == 9 * len(new)
-        assert_stacked(before, tmp_path / "bases", len(new))
+        assert_stacked(before, row, tmp_path / "bases", len(new))
     assert moved(before, after) == targets
 
 
-def assert_stacked(merged: dict[str, torch.Tensor], bases: Path, added: int) -> None:
-    """Layer by layer: the first 32 are those of 8b-beta, the rest the last of chatty."""
-    beta = weights(bases / "lamm-mit--Cephalo-Idefics-2-vision-8b-beta")
-    chatty = weights(bases / "HuggingFaceM4--idefics2-8b-chatty")
+def assert_stacked(merged: dict[str, torch.Tensor], row: Row, bases: Path, added: int) -> None:
+    """Layer by layer: first all of the first source, then the last of the second."""
+    first, second = (weights(bases / name.replace("/", "--")) for name in row.starts_from)
     name = "model.text_model.layers.{}.self_attn.q_proj.weight".format
-    for layer in range(32):
-        assert torch.equal(merged[name(layer)], beta[name(layer)].bfloat16())
-    for layer in range(32, 32 + added):
-        assert torch.equal(merged[name(layer)], chatty[name(layer - added)].bfloat16())
-    assert name(32 + added) not in merged
-    assert not torch.equal(beta[name(31)], chatty[name(31)])
+    depth = row.layers - added
+    for layer in range(depth):
+        assert torch.equal(merged[name(layer)], first[name(layer)].bfloat16())
+    for layer in range(depth, row.layers):
+        assert torch.equal(merged[name(layer)], second[name(layer - added)].bfloat16())
+    assert name(row.layers) not in merged
+    assert not torch.equal(first[name(depth - 1)], second[name(depth - 1)])
 
 
 def test_command_shows_table_check_and_script(tmp_path):
