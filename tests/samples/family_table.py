@@ -60,8 +60,8 @@ def write_table() -> None:
 def false_claims() -> list[str]:
     """Cells that say yes though their tests failed, a line each."""
     return [
-        f"{SHOWN.name} says that {family} has {feature}, and its tests failed; mend it, or run them "
-        "with --write-families"
+        f"{SHOWN.name} says that {family} has {feature}, and its tests failed; mend it, or run "
+        "them with --write-families"
         for family, feature in sorted(table_cells())
         if cells.get((family, feature)) is False
     ]
