@@ -85,12 +85,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table of families, or fail the run where it differs."""
+    """Write the table of families, or fail the run where it says more than tests show."""
     if hasattr(session.config, "workerinput"):  # of xdist, whose reports go to the main process
         return
     if session.config.getoption("--write-families"):
         family_table.write_table()
-    elif found := family_table.differences():
+        return
+    if more := family_table.unclaimed():
+        print(f"\n--write-families would add: {', '.join(more)}")
+    if found := family_table.false_claims():
         print("\n" + "\n".join(found))
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
