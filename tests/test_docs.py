@@ -161,7 +161,7 @@ def reader(tmp_path_factory) -> Iterator[Reader]:
     (folder / "benchmark").mkdir()
     Image.open(io.BytesIO(noise(1)["bytes"])).save(folder / "benchmark" / "1.png")
     # The words of the sample papers, so that these are not read letter by letter.
-    texts = (ROOT / "examples" / "make_papers.py").read_text(encoding="utf-8").splitlines()
+    texts = (ROOT / "examples" / "sample_papers.py").read_text(encoding="utf-8").splitlines()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.executable", warm_python())
         hubs = local_hub(folder / "lab", ["my-lab", *(name.split("/")[0] for name in BASES)])

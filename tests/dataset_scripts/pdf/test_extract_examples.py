@@ -1,22 +1,20 @@
 """The sample papers of examples/: made again, and read without a mistake."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from make_papers import make_paper
+from sample_papers import PAPERS
 
 from cephalo.dataset_scripts.pdf.document import extract_document
 from cephalo.dataset_scripts.pdf.geometry import iou
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-_spec = importlib.util.spec_from_file_location("make_papers", EXAMPLES / "make_papers.py")
-make_papers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(make_papers)
 
 
-@pytest.mark.parametrize("paper", make_papers.PAPERS, ids=lambda paper: paper.name)
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_every_figure_is_read_exactly(paper, tmp_path):
-    truth = make_papers.make_paper(paper, tmp_path / "paper.pdf")
+    truth = make_paper(paper, tmp_path / "paper.pdf")
     rows = extract_document(tmp_path / "paper.pdf").rows
     rows.sort(key=lambda row: row["label"])
     found = [(row["label"].rstrip("."), row["caption"], row["page"]) for row in rows]
@@ -25,9 +23,9 @@ def test_every_figure_is_read_exactly(paper, tmp_path):
         assert iou(row["bbox"], figure["bbox"]) > 0.9
 
 
-@pytest.mark.parametrize("paper", make_papers.PAPERS, ids=lambda paper: paper.name)
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_the_shipped_papers_are_those_of_the_script(paper, tmp_path):
-    make_papers.make_paper(paper, tmp_path / "paper.pdf")
+    make_paper(paper, tmp_path / "paper.pdf")
     shipped = EXAMPLES / "papers" / f"{paper.name}.pdf"
     assert shipped.stat().st_size < 300_000
     ours = extract_document(tmp_path / "paper.pdf").rows
