@@ -25,7 +25,9 @@ export class Single {
     this.image.onfailure = () => this.noPage(byId("page-problem").textContent);
     const figure = byId("figure-image");
     figure.addEventListener("load", () => this.drawPanels());
-    new ResizeObserver(() => this.drawPanels()).observe(figure);
+    // In a frame of another size the picture stands elsewhere, though its own size may stay.
+    const resized = new ResizeObserver(() => this.drawPanels());
+    for (const one of [figure, byId("figure-hold")]) resized.observe(one);
     byId("page-boxes").addEventListener("click", (event) => {
       const id = event.target.closest("[data-id]")?.dataset.id;
       if (id && !this.editor.on) app.chooseFigure(Number(id));

@@ -149,6 +149,9 @@ def test_captions_labels_and_classes_are_edited_in_place(page, folder):
     )
     expect(page.locator("#figure-panels .box")).to_have_text("a")
     expect(page.locator("#mentions")).to_have_text("The strength is seen in Fig. 1.")
+    picture = page.locator("#figure-image").bounding_box()
+    layer = page.locator("#figure-panels").bounding_box()
+    assert layer == pytest.approx(picture, abs=1)  # after the texts below took their room
     page.keyboard.press("p")
     expect(page.locator("#figure-panels .box")).to_have_count(0)
     page.keyboard.press("Escape")
