@@ -79,7 +79,7 @@ def _deflated(rows: np.ndarray) -> bytes:
     that decides how far back a match lies. What is flushed within its padding of the input takes
     another path, after which a stream has begun; it costs some six bytes.
     """
-    data = memoryview(rows).cast("B")
+    data = rows.data.cast("B")
     packer = isal_zlib.compressobj(1)
     start = packer.compress(data[:_BEGUN]) + packer.flush(isal_zlib.Z_SYNC_FLUSH)
     return b"".join((start, packer.compress(data[_BEGUN:]), packer.flush()))
