@@ -15,6 +15,7 @@ LONGEST = (
     *("test_eval_science.py", "test_stages.py", "test_train.py", "test_merge.py"),
     *("test_demo_app.py", "test_fields_dataset.py", "test_eval.py", "test_mesh.py"),
     *("test_docs.py", "test_family_apps.py", "test_train_families.py"),
+    *("test_merge_families.py", "test_moe_families.py", "test_moe_build_families.py"),
 )
 
 # File → why → the tests that fail for it. Take a line out with its fault.
