@@ -80,7 +80,7 @@ papers: $(VENV)/installed
 # torch names the exact CUDA packages that it needs, and the CPU build needs none.
 constraints:
 	printf 'pip\nsetuptools\nwheel\n' | uv pip compile setup.cfg - --universal --python-version 3.11 \
-		--extra dev --constraint constraints.txt --no-annotate --no-header --quiet \
+		--extra dev --extra quantize --constraint constraints.txt --no-annotate --no-header --quiet \
 		--output-file constraints.new
 	(grep '^#' constraints.txt; grep -vE '^(nvidia-|cuda-|triton)' constraints.new) > constraints.sorted
 	mv constraints.sorted constraints.txt && rm constraints.new

@@ -31,6 +31,11 @@ COMMANDS = {
         "cephalo.dataset_scripts.extract:app",
         "Extract figures, captions and text from PDF files and wikis.",
     ),
+    "review": Command(
+        "cephalo.dataset_scripts.workbench.command:app",
+        "Look at figures, accept, reject and correct them in the browser.",
+        resumes=False,
+    ),
     "refine": Command(
         "cephalo.dataset_scripts.refine:app", "Turn figures into verified conversations."
     ),

@@ -22,7 +22,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command(cls=GroupedCommand)
 @options_of_dataclasses
 def extract(
-    out: Annotated[str, typer.Option(help="Folder for the shards, the page and the failures.")],
+    out: Annotated[str, typer.Option(help="Output folder for shards, gallery and failures.")],
     settings: Settings,
     web: WebSettings,
     cluster: Cluster,
@@ -34,19 +34,23 @@ def extract(
         str, typer.Option(help=f"What to keep, comma separated: {', '.join(KINDS)}.")
     ] = ",".join(Settings.kinds),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; one per core if not given.")
+        int | None, typer.Option(min=1, help="Number of processes; by default one per core.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one document.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Time limit of one document, in seconds.")
+    ] = 60.0,
     dataset: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAMESPACE/NAME[:CONFIG]",
-            help="A dataset of the Hub with a column `text`, for --text; repeatable.",
+            help="Hub dataset with a column `text`, for --text. Repeatable.",
         ),
     ] = None,
     review: Annotated[
         bool,
-        typer.Option("--review", help="Also write OUT/review.html: pages, boxes, what decided."),
+        typer.Option(
+            "--review", help="Also write OUT/review.html, which shows boxes and decisions."
+        ),
     ] = False,
 ) -> None:
     """Read figures and captions from PDF files and from pages of Wikipedia.

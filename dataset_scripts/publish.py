@@ -10,6 +10,7 @@ import typer
 
 from cephalo.cli.files import check_outside, locked
 from cephalo.cli.options import GroupedCommand, options_of_dataclasses
+from cephalo.cli.where import HELP
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Choice:
         typer.Option(
             "--only-open-licenses",
             rich_help_panel=RIGHTS,
-            help="Leave out what is not under CC0, CC BY or CC BY-SA.",
+            help="Exclude rows that are not under CC0, CC BY or CC BY-SA.",
         ),
     ] = False
     allow_unknown_license: Annotated[
@@ -35,7 +36,7 @@ class Choice:
         typer.Option(
             "--allow-unknown-license",
             rich_help_panel=RIGHTS,
-            help="Publish what has no known open licence too; you answer for the rights.",
+            help="Also publish rows without a known open licence, at your responsibility.",
         ),
     ] = False
     allow_third_party: Annotated[
@@ -56,6 +57,7 @@ class Choice:
             "panel: a Hub name [:CONFIG][@REVISION] or a folder, such as a benchmark. Repeatable.",
         ),
     ] = field(default_factory=list)
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help=HELP)] = None
     leave_out: Annotated[
         list[str],
         typer.Option(
@@ -72,11 +74,15 @@ class Choice:
 def publish(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER", help="Folders of `cephalo extract` and `cephalo refine`."),
+        typer.Argument(
+            metavar="FOLDER", help="Output folders of `cephalo extract` and `cephalo refine`."
+        ),
     ],
-    repo_id: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The dataset's name.")],
+    repo_id: Annotated[
+        str, typer.Argument(metavar="NAMESPACE/NAME", help="Name of the dataset on the Hub.")
+    ],
     choice: Choice,
-    private: Annotated[bool, typer.Option("--private", help="Make it a private dataset.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create a private dataset.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -100,6 +106,7 @@ def publish(
     """
     from cephalo.dataset_scripts.common.inputs import told
     from cephalo.dataset_scripts.common.tables import conversations_of_gone, find_tables
+    from cephalo.dataset_scripts.pdf.crops import prepare_corrections
     from cephalo.dataset_scripts.publication.dataset_folder import (
         PUBLISHED,
         build_dataset,
@@ -114,17 +121,20 @@ def publish(
         check_outside(folder, folders, "the input", same=True)
     api = hub_api(token)
     if not (private or choice.allow_unknown_license or choice.only_open_licenses):
-        check_licenses(folders)
+        check_licenses(folders, choice.where)
     find_tables(folders)  # refuses what holds none, before a folder is made
     if gone := conversations_of_gone(folders):
         logger.warning(told(gone))
     with locked(folders[0]):
+        for one in folders:
+            prepare_corrections(one)
         folder = build_dataset(
             folders,
             repo_id,
             only_open=choice.only_open_licenses,
             third_party=private or choice.allow_third_party,
             leave_out=choice.leave_out,
+            where=choice.where,
             exclude={name: images_of(name, token) for name in choice.exclude},
             workers=workers or os.cpu_count() or 1,
         )

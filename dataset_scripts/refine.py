@@ -69,6 +69,10 @@ def refine(
     """
     asking.check()
     check_outside(out, [figures], same=True)
+    if "://" not in figures:
+        from cephalo.dataset_scripts.pdf.crops import prepare_corrections
+
+        prepare_corrections(Path(figures))
     if cluster.slurm_tasks:
         from cephalo.dataset_scripts.cluster.refinement import submit_refinement
         from cephalo.dataset_scripts.refinement.review_page import write_review_page

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +20,9 @@ from cephalo.dataset_scripts.common.gallery import shards_of
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.workers import worker_pool
 from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 DPI = 50  # enough to tell a figure from text
 DOUBT = 2.0  # log-odds; nearer to 0 a decision is expected to be wrong once in eight times or more
@@ -115,7 +118,7 @@ def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> 
 
 
 def review_documents(
-    out: Path, paths: dict[str, Path], pool: Any, timeout: float
+    out: Path, paths: dict[str, Path], pool: "ProcessPool", timeout: float
 ) -> Iterator[dict[str, Any]]:
     """For each document with a shard: {"name", "figures", "faults", "pages": [ReviewPage]}."""
     tasks = draw_pages, explain_document

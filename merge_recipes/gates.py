@@ -9,12 +9,11 @@ the activations under the gates just trained.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
-from transformers import BatchFeature
+from transformers import BatchFeature, ProcessorMixin
 
 from cephalo.cli.templates import render_with
 from cephalo.inference.images import open_image
@@ -43,7 +42,7 @@ class Routing:
 
 def train_gates(
     model: RoutedGeneration,
-    processor: Any,
+    processor: ProcessorMixin,
     prompts: Prompts,
     training: GateTraining | None = None,
 ) -> None:
@@ -80,7 +79,7 @@ def train_gates(
             fit_router(router, torch.cat(layer), torch.cat(experts), training)
 
 
-def encode(processor: Any, prompt: Prompt) -> BatchFeature:
+def encode(processor: ProcessorMixin, prompt: Prompt) -> BatchFeature:
     """The model's inputs for one prompt, as a user would ask it."""
     content = [{"type": "image"}] if prompt.image else []
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": prompt.text}]}]
@@ -176,7 +175,9 @@ def fit_router(
 
 
 @torch.inference_mode()
-def measure_routing(model: RoutedGeneration, processor: Any, prompts: Prompts) -> Routing:
+def measure_routing(
+    model: RoutedGeneration, processor: ProcessorMixin, prompts: Prompts
+) -> Routing:
     """Route prompts of each expert, in order, and count where their tokens go.
 
     With k experts a token the places are its k choices, of which one can be right.

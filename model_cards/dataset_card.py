@@ -33,11 +33,15 @@ REASONS = {
     "repeated": "of a document that was read again, under another name",
     "named": "of a document that was left out by its name",
     "licence": "no known open licence",
+    "person": "a person rejected it",
+    "uncropped": "a person corrected its box, and its page was not there to be cropped again",
+    "where": "not chosen by the condition `--where`",
     "third_party": "the caption names a third party's rights",
     "excluded": "shows an image of a dataset that is kept out, or a part of one",
     "recurring": "a logo or badge, small or without a caption, on many pages or in many documents",
     "duplicate": "an earlier row shows or says the same",
     "figure": "about a figure that was left out",
+    "corrected": "quotes a caption that a person corrected later",
 }
 
 
@@ -57,7 +61,8 @@ class Sample:
 
 @dataclass
 class DatasetFacts:
-    """The facts on the card. The first seven fields are given; `count` fills in the others."""
+    """The facts on the card. The first seven fields and `seen` are given; `count` fills in the
+    others."""
 
     repo_id: str
     documents: Counter[str]  # by split
@@ -74,6 +79,7 @@ class DatasetFacts:
     languages: Counter[str] = field(default_factory=Counter)  # rows by ISO 639-1 code
     looked: Counter[str] = field(default_factory=Counter)  # conversations by outcome of second look
     reviewed: int = 0  # conversations that people accepted or edited
+    seen: int = 0  # figures that people accepted or corrected
     samples: list[Sample] = field(default_factory=list)
 
     def count(

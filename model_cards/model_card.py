@@ -53,6 +53,8 @@ class Training:
     settings: dict[str, Any]  # the arguments that differ from their defaults
     hardware: str
     versions: dict[str, str]  # of the libraries
+    base_folder: str | None = None  # the name of a base that is not on the Hub
+    where: str | None = None  # the condition on the rows
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """A row at scale `check`: the real configuration, with shapes and names and no weights."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cephalo.cli.errors import CephaloError
+from cephalo.series.estimate import with_lora
+from cephalo.series.published import of_base, smolvlm
 from cephalo.series.table import Row, train_settings
 from modeling_cephalo import mixture_config
 from modeling_cephalo.published import (
@@ -13,15 +15,21 @@ from modeling_cephalo.published import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+PUBLISHED = {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}
 
 
 def real_config(row: Row) -> "PreTrainedConfig":
     """The configuration of the published model."""
     if row.family == "idefics2":
         config = idefics2_8b(row.layers)
+    elif row.family == "idefics3":
+        config = smolvlm("2b", row.layers)
+    elif row.family in PUBLISHED:
+        config = PUBLISHED[row.family]()
     else:
-        config = {"phi3_v": phi3_vision_128k, "llava_next": llava_v16_mistral_7b}[row.family]()
+        config = of_base(row.base)
     if row.experts == 1:
         return config
     return mixture_config(config, num_experts=row.experts)
@@ -45,18 +53,12 @@ def check(row: Row) -> dict[str, int]:
     return found
 
 
-def trained_parameters(model: Any, row: Row) -> int:
+def trained_parameters(model: "PreTrainedModel", row: Row) -> int:
     """How many parameters of `model` are trained: gates, a LoRA (which it then has), or layers."""
     if row.config is None:
         return sum(p.numel() for name, p in model.named_parameters() if ".mlp.gate." in name)
     settings = train_settings(row)
     if settings.get("use_peft"):
-        from peft import LoraConfig, get_peft_model
-
-        [target] = settings["lora_target_modules"]
-        lora = LoraConfig(r=settings["lora_r"], target_modules=target)
-        return get_peft_model(model, lora).get_nb_trainable_parameters()[0]
-    first = model.config.get_text_config().num_hidden_layers - settings["train_last_layers"]
-    inner = model.model
-    decoder = getattr(inner, "text_model", inner)
-    return sum(p.numel() for layer in decoder.layers[first:] for p in layer.parameters())
+        return with_lora(model, settings).get_nb_trainable_parameters()[0]
+    layers = model.get_decoder().layers[-settings["train_last_layers"] :]
+    return sum(parameter.numel() for parameter in layers.parameters())

@@ -1,4 +1,4 @@
-"""`cephalo series`: the models of the paper as a table, checked, or run at tiny scale; and the
+"""`cephalo series`: the models of the series as a table, checked, or run at tiny scale; and the
 families of models with what works with them."""
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ import typer
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.series.families import families_table
-from cephalo.series.table import find_row, terminal_table
+from cephalo.series.table import find_row, terminal_table, train_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -44,7 +44,7 @@ def series(
 
     tiny runs every stage of the model's own script on the CPU, from bases made on the spot to a
     pushed, reloaded, answering model; check builds the real configuration without weights and
-    estimates how long it trains; full prints the script.
+    estimates memory, operations and duration of its training; full prints the script.
 
     \b
     Example:
@@ -64,13 +64,20 @@ def series(
     if scale is Scale.full:
         print(row.script_path.read_text(encoding="utf-8"), end="")
     elif scale is Scale.check:
-        from cephalo.series.check import check
+        from cephalo.series.check import check, real_config
         from cephalo.series.duration import duration
+        from cephalo.series.estimate import estimate, gates_estimate
+        from modeling_cephalo.published import on_meta
 
         found = check(row)
         print(f"{row.name}: " + ", ".join(f"{key} {value:,}" for key, value in found.items()))
+        model = on_meta(real_config(row))
         if row.config:
+            settings = train_settings(row)
+            print("\n".join(estimate(model, settings).lines(settings)))
             print(duration(row))
+        else:
+            print(gates_estimate(model))
     else:
         from cephalo.series.tiny import run_tiny
 

@@ -23,9 +23,10 @@ def flop_per_token(row: Row) -> float:
 
 def duration(row: Row) -> str:
     """A sentence with the minutes that a million tokens take."""
-    minutes = 1e6 * flop_per_token(row) / (CARD_FLOPS * UTILISATION) / 60
+    minutes = round(1e6 * flop_per_token(row) / (CARD_FLOPS * UTILISATION) / 60)
     epochs = train_settings(row)["num_train_epochs"]
     return (
-        f"About {minutes:.0f} minutes per million tokens and epoch (epochs: {epochs}) on {CARD}, "
-        f"taken to reach {UTILISATION:.0%} of its {CARD_FLOPS / 1e12:.0f} TFLOP/s."
+        f"About {minutes} minute{'s' * (minutes != 1)} per million tokens and epoch "
+        f"(epochs: {epochs}) on {CARD}, taken to reach {UTILISATION:.0%} of its "
+        f"{CARD_FLOPS / 1e12:.0f} TFLOP/s."
     )

@@ -28,6 +28,7 @@ class Row(BaseModel):
     config: str | None = None  # in train/configs
     experts: int = 1
     sources: tuple[str, ...] = ()
+    of_paper: bool = True  # or a later one; those stand at the end
     full: str = "not run"  # or where the result is
 
     @property
@@ -87,20 +88,34 @@ def short(count: int) -> str:
 
 
 def terminal_table() -> str:
-    """The series in lines of at most 80 characters."""
+    """The series in lines of at most 80 characters; a line sets later models apart."""
     rows = [("model", "layers", "weights", "trains", "made by")]
     for row in read_series():
         name = row.name.removeprefix("Cephalo-")
         rows.append((name, str(row.layers), short(row.parameters), short(row.trains), row.script))
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    lines = [
         f"{name:{wide[0]}}  {layers:>{wide[1]}}  {count:>{wide[2]}}  {trains:>{wide[3]}}  {script}"
         for name, layers, count, trains, script in rows
+    ]
+    lines.insert(1 + sum(row.of_paper for row in read_series()), LATER)
+    return "\n".join(lines)
+
+
+LATER = "not of the paper, by its recipes from later bases:"
+
+
+def markdown_tables() -> str:
+    """The models of the paper, and the later ones, as two Markdown tables for the README."""
+    rows = read_series()
+    paper, later = (
+        markdown_table([row for row in rows if row.of_paper is kind]) for kind in (True, False)
     )
+    return f"{paper}\n\nLater models are {LATER.removesuffix(':')}:\n\n{later}"
 
 
-def markdown_table() -> str:
-    """The series as a Markdown table, for the README.
+def markdown_table(series: list[Row]) -> str:
+    """Some rows as a Markdown table.
 
     The test suite makes every model at the scales tiny and check, so these are always tested.
     """
@@ -118,7 +133,7 @@ def markdown_table() -> str:
             "full": row.full,
             "made by": f"`series/scripts/{row.script}`",
         }
-        for row in read_series()
+        for row in series
     ]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -17,11 +17,15 @@ from cephalo.cli.errors import CephaloError
 from cephalo.hub.local import LocalHub, local_hub
 from cephalo.model_cards.upload import push_folder
 from cephalo.series.table import Row
+from cephalo.series.tiny_bases import make_tiny
 from modeling_cephalo.tiny import make_tiny_idefics2
 from modeling_cephalo.tiny_llava_next import make_tiny_llava_next
 from modeling_cephalo.tiny_phi3_v import make_tiny_phi3_v
 
-USERS = ["lamm-mit", "HuggingFaceM4", "microsoft", "llava-hf"]
+USERS = [
+    *("lamm-mit", "HuggingFaceM4", "microsoft", "llava-hf"),  # of the paper's bases
+    *("Qwen", "google", "HuggingFaceTB"),
+]
 FIGURES = "lamm-mit/tiny-figures"
 CORPUS = "lamm-mit/Cephalo-Bioinspired-Mechanics-Materials"
 ROWS = 8
@@ -97,9 +101,11 @@ def push_bases(row: Row, folder: Path, hub: LocalHub) -> None:
 
 
 def make_base(row: Row, folder: Path, seed: int) -> None:
-    """A tiny checkpoint of the family of `row`, with 32 decoder layers where layers are stacked."""
+    """A tiny checkpoint of the family of `row`, as deep as the base where layers are stacked."""
     texts = [text for one in question_rows() for text in (one["query"], one["answer"])]
-    if row.stacked:
+    if row.family not in MAKERS:
+        make_tiny(row.family, folder, texts, seed, layers=24 if row.stacked else 2)
+    elif row.stacked:
         make_tiny_idefics2(folder, texts, seed, layers=32)
     else:
         MAKERS[row.family](folder, texts, seed)

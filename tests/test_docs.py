@@ -45,15 +45,6 @@ BLOCK = re.compile(
     r"```(?P<language>bash|python|yaml)(?: title=\"(?P<file>.+?)\")?\n(?P<code>.*?)^```$",
     re.M | re.S,
 )
-# What most blocks import, before any of them runs.
-IMPORTED = (
-    "cv2",
-    "datasets",
-    "datasketch",
-    "peft",
-    "transformers.models.idefics2.modeling_idefics2",
-    "trl.trainer.sft_trainer",
-)
 NEEDS = {
     "papers-to-dataset": (),
     "refine": ("papers-to-dataset",),
@@ -94,13 +85,12 @@ class Reader:
         (commands / "cephalo").chmod(0o755)
         path = (str(commands), str(Path(sys.executable).parent), os.environ["PATH"])
         environment = hub.environment("my-lab", folder / "home")
-        variables = tuple(one for one in environment.items() if one[0].startswith("HF_"))
         self.environment = environment | {
             "OMP_NUM_THREADS": "1",
             "OPENAI_API_KEY": "none",
             "OPENAI_BASE_URL": teacher,
             "PATH": os.pathsep.join(path),
-            "PYTHON": warm_python(IMPORTED, variables),
+            "PYTHON": warm_python(),
         }
 
     def follow(self, page: str) -> str:

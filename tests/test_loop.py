@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from figure_samples import figure_row, write_figures
-from hub_fixture import hub as hub  # the fixture
 from warm_python import warm_python
 
 

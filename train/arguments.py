@@ -22,6 +22,13 @@ class CephaloArguments(ScriptArguments):
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the dataset."}
     )
+    where: str | None = field(
+        default=None,
+        metadata={
+            "help": "Train on the rows of the dataset for which this condition on columns holds, "
+            "in SQL, such as \"task = 'describe'\"."
+        },
+    )
     text_dataset_name: str | None = field(
         default=None, metadata={"help": "A dataset of text-only rows to mix in."}
     )
@@ -31,6 +38,13 @@ class CephaloArguments(ScriptArguments):
     )
     max_image_edge: int | None = field(
         default=None, metadata={"help": "Shrink images to at most this edge, in pixels."}
+    )
+    split_images: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Whether large images are cut into tiles, where the model's processor can; by "
+            "default as it says. Without, an image has far fewer tokens."
+        },
     )
     batch_tokens: int | None = field(
         default=None,

@@ -41,6 +41,7 @@ def keep_run(folder: Path, script_args: "CephaloArguments", model_args: "BaseSet
         "dataset": script_args.dataset_name,
         "dataset_config": script_args.dataset_config,
         "dataset_revision": script_args.dataset_revision,
+        "where": script_args.where,
     }
     path = folder / "run.json"
     if path.exists():

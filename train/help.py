@@ -11,11 +11,13 @@ GROUPS = {
         "dataset_revision": "its commit, branch or tag",
         "dataset_train_split": "its split (train)",
         "dataset_streaming": "read it as a stream; needs max_steps",
+        "where": "condition on its columns, such as \"task = 'read'\"",
         "text_dataset_name": "dataset of text-only rows to mix in",
         "text_dataset_config": "its config",
         "text_share": "share of text-only rows among all, 0 to 0.95",
         "max_length": "maximum row length, in tokens; null for no limit",
         "max_image_edge": "shrink images to this edge, in pixels",
+        "split_images": "false: images are not cut into tiles",
         "max_broken_rows": "unreadable rows before that is fatal (10)",
     },
     "Model": {

@@ -13,7 +13,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing
 from cephalo.model_cards import push
-from cephalo.model_cards.model_card import ModelFacts, Training, write_card
+from cephalo.model_cards.model_card import ModelFacts, Training, read_facts, write_card
 from cephalo.model_cards.model_folder import hub_id
 from cephalo.train.finished import read_state
 from cephalo.train.freezing import trained_parts
@@ -52,15 +52,17 @@ def model_facts(
     """
     arguments, dataset = trainer.args, Path(script_args.dataset_name)
     adapter = model_args.use_peft and not script_args.merge_adapter
-    base = None if script_args.tiny_base else hub_id(model_args.model_name_or_path)
+    bases, folder = ([], None) if script_args.tiny_base else bases_of(model_args, adapter)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     parameters = dict(trainer.model.named_parameters())
     training = Training(
+        base_folder=folder,
         base_revision=cached_commit(model_args),
         # A folder's name, never its path, which would reveal details of the machine.
         dataset=dataset.resolve().name if dataset.exists() else script_args.dataset_name,
         dataset_config=script_args.dataset_config,
         dataset_revision=script_args.dataset_revision,
+        where=script_args.where,
         rows=len(trainer.train_dataset) if isinstance(trainer.train_dataset, Sized) else None,
         steps=trainer.state.global_step,
         trained_parameters=sum(
@@ -77,11 +79,27 @@ def model_facts(
         repo_id=arguments.hub_model_id or Path(arguments.output_dir).resolve().name,
         model_type=trainer.model.config.model_type,
         parameters=sum(parameter.numel() for parameter in parameters.values()),
-        base_models=[base] if base else [],
+        base_models=bases,
         relation="adapter" if adapter else "finetune",
         random_weights=script_args.tiny_base,
         training=training,
     )
+
+
+def bases_of(model_args: "BaseSettings", adapter: bool) -> tuple[list[str], str | None]:
+    """The Hub ids of the base, and the name of its folder if it is not on the Hub.
+
+    The bases of a local folder, such as the sources of a merge, are those that its card names. An
+    adapter does not fit them, so it has none.
+    """
+    name = model_args.model_name_or_path
+    if base := hub_id(name):
+        return [base], None
+    bases: list[str] = []
+    if Path(name).is_dir() and not adapter:
+        with suppress(CephaloError):  # a damaged card, which is no reason to lose a finished run
+            bases = read_facts(Path(name)).base_models
+    return bases, Path(name).resolve().name
 
 
 def cached_commit(model_args: "BaseSettings") -> str | None:

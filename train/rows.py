@@ -34,6 +34,7 @@ def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
         script_args.dataset_revision,
         script_args.dataset_train_split,
         script_args.dataset_streaming,
+        script_args.where,
     )
     if script_args.text_share:
         assert script_args.text_dataset_name  # they go together
@@ -52,9 +53,10 @@ def load_splits(
     revision: str | None = None,
     train_split: str = "train",
     streaming: bool = False,
+    where: str | None = None,
 ) -> dict[str, Any]:
     """The splits "train" and, if there is one, "validation" of a dataset, as `COLUMNS` and
-    `row`.
+    `row`; with `where`, the rows for which that condition holds.
 
     Raises CephaloError if it cannot be loaded.
     """
@@ -68,10 +70,41 @@ def load_splits(
         raise CephaloError(f"dataset {name} has no split {train_split!r}; it has {[*splits]}")
     wanted = {"train": train_split, "validation": "validation"}
     return {
-        split: named(to_conversations(splits[theirs], name), f"{name} {theirs}")
+        split: named(
+            to_conversations(chosen(splits[theirs], where, f"{name} {theirs}"), name),
+            f"{name} {theirs}" + (f" where {where} " if where else ""),
+        )
         for split, theirs in wanted.items()
         if theirs in splits
     }
+
+
+def chosen(rows: Any, where: str | None, name: str) -> Any:
+    """The rows of a split for which a condition holds; all without one.
+
+    Raises CephaloError if it cannot be evaluated, or holds for none.
+    """
+    if where is None:
+        return rows
+    from datasets import Dataset, IterableDataset
+
+    from cephalo.cli.where import Where, types_of
+
+    if rows.features is None:
+        raise CephaloError(f"--where: the columns of {name} are not known before it is read")
+    condition = Where(where, types_of(rows.features.arrow_schema), name)
+
+    def holds(*values: Any) -> bool:
+        return condition(dict(zip(condition.columns, values, strict=True)))
+
+    if isinstance(rows, IterableDataset):
+        rows = rows.decode(False)  # as `named` wants images, and as a condition needs none
+    kept = rows.filter(holds, input_columns=condition.columns)
+    if isinstance(kept, Dataset):
+        logger.info("--where takes %d of %d rows of %s", len(kept), len(rows), name)
+        if not len(kept):
+            raise CephaloError(f"--where {where!r} takes none of {len(rows)} rows of {name}")
+    return kept
 
 
 def to_conversations(rows: Any, name: str) -> Any:
@@ -189,6 +222,8 @@ def without_special_tokens(rows: Any, processor: Any) -> Any:
         texts = message_texts(prompt) + message_texts(completion)
         return not any(pattern.search(text) for text in texts for pattern in forbidden)
 
+    if isinstance(rows, IterableDataset):
+        rows = rows.decode(False)  # as `named` wants images, and as a condition needs none
     kept = rows.filter(clean, input_columns=["prompt", "completion"])
     if isinstance(rows, IterableDataset):
         return kept

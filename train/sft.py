@@ -216,6 +216,7 @@ def train_model(
             check_weights(base, trust_remote_code=training_args.trust_remote_code)
         config = read_config(base, model_args.attn_implementation, training_args.trust_remote_code)
         processor = read_processor(base, config, training_args.trust_remote_code)
+        set_splitting(processor.image_processor, script_args.split_images)
         data = {
             split: encode_rows(
                 answers_apart(without_special_tokens(rows, processor), processor),
@@ -329,6 +330,21 @@ def make_trainer(
             Path(training_args.output_dir) / "features", script_args.feature_cache_gb
         )
     return trainer
+
+
+def set_splitting(image_processor: Any, split: bool | None) -> None:
+    """Have images cut into tiles or not, which is saved with the model; None leaves it as it is.
+
+    Raises CephaloError for a processor that knows no such choice.
+    """
+    if split is None:
+        return
+    if not hasattr(image_processor, "do_image_splitting"):
+        raise CephaloError(
+            f"split_images: {type(image_processor).__name__} of this model has no such setting; "
+            "leave it out, or set max_image_edge"
+        )
+    image_processor.do_image_splitting = split
 
 
 def make_savable(generation: "GenerationConfig") -> None:

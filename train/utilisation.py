@@ -70,6 +70,8 @@ class Work:
             return 0.0
         if "image_grid_thw" in images:  # one line of pixels a patch
             patches = len(images["pixel_values"])
+        elif "image_position_ids" in images:  # below 0 for padding
+            patches = int((images["image_position_ids"] >= 0).all(-1).sum())
         else:
             height, width = images["pixel_values"].shape[-2:]
             patches = images["tiles"] * (height // self.patch) * (width // self.patch)
@@ -93,7 +95,8 @@ def used_share(name: str, model: Any) -> float:
     if ".experts." not in name:
         return 1.0
     text = model.config.get_text_config()
-    return text.num_experts_per_tok / text.num_experts
+    chosen = getattr(text, "num_experts_per_tok", None) or text.top_k_experts  # Gemma 4's name
+    return chosen / text.num_experts
 
 
 def depth(name: str) -> float:

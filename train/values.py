@@ -1,10 +1,10 @@
 """Values that TRL accepts but with which training cannot work."""
 
-import importlib.util
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.packages import need_packages
 
 if TYPE_CHECKING:
     from cephalo.train.arguments import BaseSettings, TrainingSettings
@@ -95,6 +95,7 @@ def trackers(training_args: "TrainingSettings") -> list[str]:
 def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings") -> None:
     """Raise CephaloError if the run needs a package that is not installed."""
     from transformers.integrations import get_available_reporting_integrations
+    from transformers.training_args import OptimizerNames
     from transformers.utils import is_flash_attn_2_available
 
     if model_args.attn_implementation == FLASH and not is_flash_attn_2_available():
@@ -106,9 +107,8 @@ def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings
         raise CephaloError(
             f"report_to {missing[0]}: it is not installed; install it, or give --report_to none"
         )
-    bits = next((n for n in (4, 8) if getattr(model_args, f"load_in_{n}bit")), None)
-    if bits and not importlib.util.find_spec("bitsandbytes"):
-        raise CephaloError(
-            f"load_in_{bits}bit needs bitsandbytes, which is not installed; "
-            "run: pip install bitsandbytes"
-        )
+    for bits in (4, 8):
+        if getattr(model_args, f"load_in_{bits}bit"):
+            need_packages(f"load_in_{bits}bit", "quantize", "bitsandbytes")
+    if "8bit" in (optimizer := OptimizerNames(training_args.optim).value):
+        need_packages(f"optim {optimizer}", "quantize", "bitsandbytes")

@@ -39,6 +39,7 @@ CORE = {
         (
             "length",
             "repeats_source",
+            "repeats_part",
             "off_topic",
             "obeys_source",
             "leaks_prompt",
@@ -51,7 +52,7 @@ CORE = {
         ("dataset_scripts/refinement/test_refine_check_bounds.py",),
     ),
     "dataset_scripts/refinement/near_equal.py": Core(
-        ("NearEqual.match", "NearEqual.add", "same_question", "share", "bands"),
+        ("NearEqual.match", "NearEqual.add", "same_question", "share"),
         ("dataset_scripts/refinement/test_near_equal.py",),
     ),
     "dataset_scripts/common/groups.py": Core(
@@ -61,9 +62,9 @@ CORE = {
     "dataset_scripts/common/splits.py": Core(
         ("split_documents", "place"), ("dataset_scripts/common/test_splits.py",)
     ),
-    "dataset_scripts/publication/dedup_text.py": Core(
-        ("words", "shingles", "same", "KeptTexts.add", "KeptTexts.near", "KeptTexts._prefix"),
-        ("dataset_scripts/publication/test_dedup_agreement.py",),
+    "dataset_scripts/common/near_text.py": Core(
+        ("words", "shingles", "same", "bands_of", "Bands.sharing", "TextIndex.candidates"),
+        ("dataset_scripts/common/test_near_text.py",),
     ),
     "dataset_scripts/publication/dedup_images.py": Core(
         ("agree", "alike", "tiles_of", "without_margins"),

@@ -22,20 +22,20 @@ class Cluster:
             metavar="TASKS",
             min=1,
             rich_help_panel=SLURM,
-            help="Run as so many tasks of a Slurm job array.",
+            help="Number of tasks of the Slurm job array.",
         ),
     ] = None
     partition: Annotated[
         str | None,
-        Option(rich_help_panel=SLURM, help="Slurm's partition; by default the cluster's."),
+        Option(rich_help_panel=SLURM, help="Slurm partition; by default the cluster's."),
     ] = None
     time: Annotated[
         str,
-        Option(rich_help_panel=SLURM, help="Slurm's limit for one task, hours:minutes:seconds."),
+        Option(rich_help_panel=SLURM, help="Time limit of one task, as hours:minutes:seconds."),
     ] = "4:00:00"
-    cpus_per_task: Annotated[int, Option(min=1, rich_help_panel=SLURM, help="Cores of a task.")] = 1
+    cpus_per_task: Annotated[int, Option(min=1, rich_help_panel=SLURM, help="Cores per task.")] = 1
     mem_per_cpu: Annotated[
-        int, Option(min=1, rich_help_panel=SLURM, help="Gigabytes of memory for each core.")
+        int, Option(min=1, rich_help_panel=SLURM, help="Memory per core, in gigabytes.")
     ] = 2
     gpus_per_task: int = 0
 

@@ -1,7 +1,7 @@
-"""The step of `cephalo extract --slurm`: a task's chunks of documents to Parquet files.
+"""The step of `cephalo extract --slurm`: from the chunks of a task to Parquet files.
 
-A chunk is read as one machine reads a folder, into a folder of this machine that is thrown away;
-its rows then go to OUT/figures/NNNNNN.parquet and OUT/text/NNNNNN.parquet.
+A chunk is extracted like a folder on one machine, into a temporary local folder; its rows are then
+written to OUT/figures/NNNNNN.parquet and OUT/text/NNNNNN.parquet.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from datasets import Features
@@ -38,6 +38,9 @@ from cephalo.dataset_scripts.pdf.jobs import (
 )
 from cephalo.dataset_scripts.pdf.settings import Settings
 
+if TYPE_CHECKING:
+    from pebble import ProcessPool
+
 logger = logging.getLogger(__name__)
 
 CHUNK = 64  # documents: some 1,000 pages, which a core reads in a quarter of a minute
@@ -46,16 +49,16 @@ STRIKES = 3  # times that a document may kill its worker
 
 
 def record(settings: Settings) -> dict[str, Any]:
-    """What decides the rows of a run besides its files."""
+    """Return what determines the rows of a run besides its files."""
     return {"version": EXTRACTOR_VERSION, **asdict(settings)}
 
 
 @dataclass(frozen=True)
 class ExtractChunks:
-    """The chunks of one task after the other; those that are done are passed over.
+    """Extracts the chunks of one task in turn, skipping finished ones.
 
-    What datatrove calls, in a process of its own on any machine. Raises CephaloError where the
-    code's version or settings are not those of the run.
+    datatrove calls it in a separate process on any machine. Raises CephaloError if the code's
+    version or the settings are not those of the run.
     """
 
     out: str
@@ -64,7 +67,7 @@ class ExtractChunks:
     workers: int  # processes of a task
 
     def __call__(self, data: Any, rank: int, world_size: int) -> None:
-        """Read the share of task `rank` of `world_size`; `data`, of steps before, is not used."""
+        """Extract the share of task `rank` of `world_size`; `data` of earlier steps is not used."""
         show_notes()  # into the log of the task
         run = Run(self.out, "extract")
         made = run.check(record(self.settings))
@@ -74,7 +77,7 @@ class ExtractChunks:
                 self.read_chunk(run, number, files)
 
     def read_chunk(self, run: Run, number: int, files: list[File]) -> None:
-        """Read the documents of a chunk, and write its rows and what it gave."""
+        """Extract the documents of a chunk, and write its rows and its totals."""
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="cephalo-") as folder:
             scratch = Path(folder)
@@ -127,7 +130,7 @@ class ExtractChunks:
         return counts
 
     def read_alone(
-        self, run: Run, attempts: str, pool: Any, job: Job, strikes: dict[str, int]
+        self, run: Run, attempts: str, pool: "ProcessPool", job: Job, strikes: dict[str, int]
     ) -> DocumentOutcome:
         """What became of one document, which the record names while it is read."""
         reason: str | None = "its task did not come to its end"
@@ -144,10 +147,10 @@ class ExtractChunks:
 def submit_extraction(
     paths: list[str], out: str, settings: Settings, timeout: float, cluster: Cluster
 ) -> str:
-    """Submit what is missing of a run, or sum it up where nothing is; returns what to tell.
+    """Submit the unfinished part of a run, or summarize it if nothing is left; return the message.
 
-    Files that were removed or edited are named, and their chunks read again.
-    Raises CephaloError for what cannot be read or submitted.
+    Removed and edited files are named, and their chunks are extracted again. Raises CephaloError if
+    an input cannot be read or the job cannot be submitted.
     """
     run = Run(out, "extract")
     files = list_files(paths, ".pdf", out)
@@ -175,9 +178,9 @@ def submit_extraction(
 
 
 def leave_out(run: Run, begun: Begun) -> None:
-    """Delete the rows of the chunks that hold files which were removed or edited.
+    """Delete the rows of chunks with files that were removed or edited.
 
-    Raises CephaloError while tasks wait or run.
+    Raises CephaloError while tasks are pending or running.
     """
     check_idle(run)
     for number in begun.changed:
@@ -191,9 +194,9 @@ def dump(alone: str | None, strikes: dict[str, int]) -> str:
 
 
 def fetch(files: list[File], folder: Path) -> tuple[dict[Path, str], dict[str, str]]:
-    """Files of this machine for those of a manifest, and the address of each; failures by address.
+    """Download the files of a manifest, and return their paths, addresses and failures by address.
 
-    Paths stay where they are. What is fetched keeps its name, in a folder of its own.
+    Local paths are used in place. A downloaded file keeps its name, in a folder of its own.
     """
     local: dict[Path, str] = {}
     failures: dict[str, str] = {}
@@ -217,7 +220,7 @@ def fetch(files: list[File], folder: Path) -> tuple[dict[Path, str], dict[str, s
 
 
 def pack(shards: list[Path], packed: Path, features: Features) -> None:
-    """Put the rows of the shards of documents, where they are there, into one file, in order."""
+    """Concatenate the existing shards of documents into one file, in order."""
     schema = features.arrow_schema
     with pq.ParquetWriter(packed, schema, compression="none", use_dictionary=False) as writer:
         for shard in shards:

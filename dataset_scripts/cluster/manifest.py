@@ -1,4 +1,4 @@
-"""A manifest: the files of a run, listed once and in order, and read a share at a time."""
+"""Manifests: the ordered list of files of a run, read one share at a time."""
 
 import hashlib
 import json
@@ -26,10 +26,11 @@ class File(NamedTuple):
 
 
 def list_files(inputs: Iterable[str], suffix: str, out: str) -> Iterator[File]:
-    """The files named in `inputs`, and those with `suffix` in the folders among them.
+    """List the files in `inputs`, and those with `suffix` in the folders among them.
 
-    In the order of `inputs`, a folder's by name, as on one machine; one folder's listing is held
-    at a time. What lies in `out` is our own. Raises CephaloError for what is not there.
+    Files are in the order of `inputs` and, within a folder, sorted by name, as on one machine; one
+    folder's listing is held in memory at a time. Files in `out` are skipped. Raises CephaloError if
+    an input does not exist.
     """
     own = Store(out)
     for one in inputs:
@@ -48,14 +49,15 @@ def list_files(inputs: Iterable[str], suffix: str, out: str) -> Iterator[File]:
 
 
 def stamp(entry: dict) -> str:
-    """What changes when a file is edited, of the entry that fsspec has of it: the hash of an
-    object store (S3, the Hub), or the date of a file system."""
+    """Return what changes when a file is edited, from its fsspec entry: the hash of an object store
+    (S3, the Hub), or the modification time."""
     known = (entry.get(key) for key in ("ETag", "etag", "blob_id", "mtime"))
     return str(next(filter(None, known), ""))
 
 
 def walk(fs: "AbstractFileSystem", folder: str, suffix: str, ours: str | None) -> Iterator[dict]:
-    """The entries of files below a folder; a folder of a saved web page holds its parts."""
+    """Yield the entries of files below a folder, without the folder of resources of a saved web
+    page."""
     with reached(fs.unstrip_protocol(folder)):
         entries = sorted(fs.ls(folder, detail=True), key=lambda entry: entry["name"])
     for entry in entries:
@@ -68,7 +70,7 @@ def walk(fs: "AbstractFileSystem", folder: str, suffix: str, ours: str | None) -
 
 
 def write_manifest(files: Iterable[File], target: Path) -> tuple[int, str]:
-    """Write one line of JSON a file; returns how many there are and the SHA-256 of the lines."""
+    """Write one line of JSON per file; return the number of files and the SHA-256 of the lines."""
     digest, count = hashlib.sha256(), 0
     with target.open("wb") as out:
         for file in files:
@@ -80,16 +82,15 @@ def write_manifest(files: Iterable[File], target: Path) -> tuple[int, str]:
 
 
 def read_manifest(path: Path) -> Iterator[File]:
-    """The files of a manifest of this machine."""
+    """Read the files of a local manifest."""
     with path.open("rb") as lines:
         yield from (File(**json.loads(line)) for line in lines)
 
 
 def follow(before: Iterable[File], listed: Path) -> Iterator[tuple[File, str]]:
-    """The files of a manifest as the new list `listed` has them, each in its old place.
+    """Merge a new listing into a manifest, keeping the place of each file.
 
-    With each what became of it: "removed", "edited", "returned" or nothing. Then the files that
-    the manifest did not have, as "added".
+    Yields each file with "removed", "edited", "returned" or nothing, then new files with "added".
     """
     there = {file.path: file for file in read_manifest(listed)}
     seen = set()
@@ -106,10 +107,10 @@ def follow(before: Iterable[File], listed: Path) -> Iterator[tuple[File, str]]:
 def read_share(
     store: Store, name: str, chunk: int, rank: int, tasks: int
 ) -> Iterator[tuple[int, list[File]]]:
-    """The chunks of `chunk` files that a task of `tasks` reads, each with its number.
+    """Yield the chunks of `chunk` files that a task of `tasks` processes, with their numbers.
 
-    Every `tasks`-th chunk from the one numbered `rank` on, without the files that are gone; the
-    manifest streams through.
+    The share is every `tasks`-th chunk starting with `rank`, without removed files; the manifest is
+    streamed.
     """
     with store.fs.open(store.path(name), "rb") as lines:
         number = 0

@@ -20,6 +20,9 @@ from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_shar
 from cephalo.dataset_scripts.cluster.runs import Begun, Run
 from cephalo.dataset_scripts.cluster.slurm import check_idle, submit
 from cephalo.dataset_scripts.cluster.store import is_remote, open_filesystem
+from cephalo.dataset_scripts.common.corrected import CROPS, verdicts_of
+from cephalo.dataset_scripts.common.corrections import NAME as CORRECTIONS
+from cephalo.dataset_scripts.common.corrections import facts_of
 from cephalo.dataset_scripts.common.inputs import told
 from cephalo.dataset_scripts.refinement.asking import VERSION, refine_shards
 from cephalo.dataset_scripts.refinement.decisions import add_decisions
@@ -36,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 # What decides the conversations; servers may move, and be asked faster or slower.
 DECIDING = ("teacher", "model", "tasks", "temperature", "max_tokens", "seed", "max_image_edge")
-DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "text_judge", "checks")
+DECIDING += ("text_only", "judges", "judge_threshold", "no_verify", "text_judge", "checks", "where")
 OUTCOME = ("documents", "answered", "unanswered")
 USAGE = ("requests", "retries", "replies", "cached", "prompt_tokens", "completion_tokens")
 KEYS = {"api": "OPENAI_API_KEY", "judge": "JUDGE_API_KEY"}
@@ -81,6 +84,7 @@ class RefineShards:
         keys = Keys(*(os.environ.get(KEYS[name]) for name in ("api", "judge")))
         with tempfile.TemporaryDirectory(prefix="cephalo-") as folder:
             local = fetch(shard, Path(folder))
+            corrected = facts_of(verdicts_of(local))
             asked = refine_shards([local], Path(self.out), self.asking, keys, replies)
         outcome, usage = asked.outcome, asked.spending.usage
         if outcome.stopped:
@@ -90,18 +94,27 @@ class RefineShards:
         facts = {name: getattr(outcome, name) for name in OUTCOME}
         facts |= {name: getattr(usage, name) if usage else 0 for name in USAGE}
         facts |= {"teacher": asked.teacher.name, "params": asked.teacher.params()}
+        facts |= {"corrected": corrected}
         run.finish(number, facts | {"seconds": round(time.monotonic() - started, 2)})
 
 
 def fetch(shard: File, folder: Path) -> Path:
-    """A shard as a file of this machine; fetched ones have a date that does not change, for the
-    record of what their conversations are made from."""
+    """A shard as a file of this machine, with what people corrected in it; fetched ones have a date
+    that does not change, for the record of what their conversations are made from."""
     if not is_remote(shard.path):
         return Path(shard.path)
     fs, path = open_filesystem(shard.path)
-    local = folder / PurePosixPath(path).name
+    local = folder / "figures" / PurePosixPath(path).name
+    local.parent.mkdir()
     fs.get_file(path, str(local))
     os.utime(local, (0, 0))
+    root = PurePosixPath(path).parent.parent
+    if fs.exists(str(root / CORRECTIONS)):
+        fs.get_file(str(root / CORRECTIONS), str(folder / CORRECTIONS))
+    for crop in (one.crop for one in verdicts_of(local).values() if one.crop):
+        crop.parent.mkdir(exist_ok=True)
+        if fs.exists(str(root / CROPS / crop.name)):
+            fs.get_file(str(root / CROPS / crop.name), str(crop))
     return local
 
 
@@ -132,6 +145,8 @@ def submit_refinement(
         do_again(run, {path.stem for path in (Path(run.out) / "rejected").glob("*.jsonl")})
     if decisions:
         do_again(run, add_decisions(out, decisions))
+    if not is_remote(figures):
+        do_corrected_again(run)
     os.environ.update(
         {KEYS[name]: key for name, key in asdict(keys).items() if key}
     )  # Slurm hands the environment on; no file holds a key
@@ -159,6 +174,19 @@ def do_again(run: Run, stems: set[str]) -> None:
     for number, shards in read_share(run.store, run.name("manifest.jsonl"), 1, 0, 1):
         if shards and PurePosixPath(shards[0].path).stem in stems:
             run.store.remove(run.name(f"chunks/{number:06d}.json"))
+
+
+def do_corrected_again(run: Run) -> None:
+    """Take the shards in which people corrected figures since as not done."""
+    manifest = run.name("manifest.jsonl")
+    for number, shards in read_share(run.store, manifest, 1, 0, 1):
+        name = run.name(f"chunks/{number:06d}.json")
+        if not shards or not Path(shards[0].path).exists() or not run.is_done(number):
+            continue
+        if run.store.read_json(name).get("corrected", []) != facts_of(
+            verdicts_of(Path(shards[0].path))
+        ):
+            run.store.remove(name)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""A run over many machines: what it reads and with which settings, and which chunks are done.
+"""A run on many machines: its input and settings, and which chunks are done.
 
-OUT/STEP-run/ holds `run.json` and `manifest.jsonl`, `chunks/NNNNNN.json` of each chunk that is
-done, `attempts/` of those that were begun, and `logs/` of each submission. A chunk's rows go to a
-file named after its number, and its own file is written last: a task that was killed, a node that
-was lost, a task that runs twice and another number of tasks end in the same files.
+OUT/STEP-run/ holds `run.json`, `manifest.jsonl`, `chunks/NNNNNN.json` for each finished chunk,
+`attempts/` for started ones, and `logs/` of each submission. The rows of a chunk are written to a
+file with its number, and its own file is written last. A killed task, a lost node, a task that runs
+twice and another number of tasks therefore all give the same files.
 """
 
 import json
@@ -20,9 +20,9 @@ from cephalo.dataset_scripts.cluster.store import Store
 
 @dataclass
 class Begun:
-    """A run that was begun or gone on with: its chunks, and what changed in its input since.
+    """A run that was started or resumed: its chunks, and the changes of its input since.
 
-    `removed`, `edited` and `returned` hold the names of files, `changed` the numbers of the chunks
+    `removed`, `edited` and `returned` are names of files; `changed` are the numbers of the chunks
     that hold any of them.
     """
 
@@ -61,20 +61,19 @@ class Run:
         settings: dict[str, Any],
         leave_out: Callable[[Begun], None] | None = None,
     ) -> Begun:
-        """List the files and write the manifest, or compare it with that of the run there.
+        """Start a run, or resume it after comparing its manifest with the current input.
 
-        Where files were removed or edited since, their chunks are to be done again.
+        Chunks with files that were removed or edited since are processed again.
 
         Args:
-            files: the files of the input as it is now.
-            chunk: files in a chunk.
-            settings: what decides the rows besides the files.
-            leave_out: called before such a change is recorded; takes what was made of the changed
-                chunks out of the output, or raises CephaloError where nothing may change now.
+            files: Current files of the input.
+            chunk: Number of files in a chunk.
+            settings: What determines the rows besides the files.
+            leave_out: Called before such a change is recorded; removes the output of the changed
+                chunks, or raises CephaloError if nothing may change now.
 
         Raises:
-            CephaloError: where there are no files, and where the run there was made with other
-                settings or of fewer files.
+            CephaloError: If there are no files, or the run has other settings or fewer files.
         """
         store = self.store
         with tempfile.TemporaryDirectory(prefix="cephalo-") as folder:
@@ -131,8 +130,8 @@ class Run:
         return begun
 
     def check(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """What `begin` recorded, for a task. Raises CephaloError where the task's code has other
-        settings: it was changed after the submission."""
+        """Compare a task's settings with those that `begin` recorded. Raises CephaloError if they
+        differ because the code changed after the submission."""
         made = self.store.read_json(self.name("run.json"))
         if made is None:
             raise CephaloError(f"{self.out} holds no run of {self.step}; submit it first")
@@ -142,12 +141,12 @@ class Run:
         return made
 
     def done(self) -> set[int]:
-        """The numbers of the chunks that are done."""
+        """Return the numbers of the finished chunks."""
         names = self.store.names(self.name("chunks"))
         return {int(name[:-5]) for name in names if name.endswith(".json") and name[0] != "."}
 
     def is_done(self, number: int) -> bool:
-        """Whether a chunk is done."""
+        """Return whether a chunk is finished."""
         return self.store.exists(self.name(f"chunks/{number:06d}.json"))
 
     def finish(self, number: int, facts: dict[str, Any]) -> None:
@@ -164,7 +163,7 @@ class Run:
 
 
 def of_other_files(count: int, wanted: dict[str, Any]) -> str:
-    """For an error: that a run of `count` files does not take more files in."""
+    """Format the error that a run of `count` files cannot be extended."""
     return (
         f"of {count} other files than the {wanted['files']} that are there now; "
         "give those alone, or another --out for these"
@@ -172,8 +171,8 @@ def of_other_files(count: int, wanted: dict[str, Any]) -> str:
 
 
 def difference(made: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """What differs between two records besides their files, and what to do about it, for an
-    error; empty where nothing does."""
+    """Format how two records differ besides their files, and what to do; empty if they do not
+    differ."""
     files = ("files", "manifest_sha256")
     keys = [key for key in wanted if key not in files and made.get(key) != wanted[key]]
     other = [f"{key} {made.get(key)!r}" for key in keys]

@@ -1,4 +1,4 @@
-"""Submission to Slurm through datatrove: one array of tasks, of which each has its share."""
+"""Submission to Slurm through datatrove, as one array of tasks."""
 
 import getpass
 import hashlib
@@ -17,10 +17,11 @@ from cephalo.dataset_scripts.cluster.store import is_remote
 
 
 def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | None:
-    """Submit the tasks that have chunks which are not done; None where all are.
+    """Submit the tasks with unfinished chunks, and return the number of the Slurm job, or None if
+    there are none.
 
-    Returns the number of Slurm's job. Raises CephaloError where datatrove or Slurm is missing,
-    where Slurm refuses, and while tasks of an earlier submission wait or run.
+    Raises CephaloError if datatrove or Slurm is missing, if Slurm refuses the job, and while tasks
+    of an earlier submission are pending or running.
     """
     done = run.done()
     missing = [number for number in range(chunks) if number not in done]
@@ -46,13 +47,13 @@ def submit(run: Run, step: Callable, chunks: int, cluster: Cluster) -> str | Non
 
 
 def job_name(run: Run) -> str:
-    """The name of a run's jobs, the same for each submission."""
+    """Return the name of a run's jobs, the same for each submission."""
     return f"cephalo-{run.step}-{hashlib.sha256(run.store.url.encode()).hexdigest()[:8]}"
 
 
 def tasks_alive(name: str) -> int:
-    """How many of our tasks of this name wait or run. Raises CephaloError where Slurm is not
-    there or does not answer."""
+    """Return how many tasks with this job name are pending or running. Raises CephaloError if Slurm
+    is missing or does not answer."""
     if not shutil.which("sbatch"):
         raise CephaloError("sbatch is not on this machine; run it where jobs are submitted")
     command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--name", name]
@@ -64,7 +65,7 @@ def tasks_alive(name: str) -> int:
 
 
 def check_idle(run: Run) -> None:
-    """Raise CephaloError while tasks of a run wait or run: what they read must not change."""
+    """Raise CephaloError while tasks of a run are pending or running, since they read its input."""
     name = job_name(run)
     if alive := tasks_alive(name):
         raise CephaloError(
@@ -74,11 +75,11 @@ def check_idle(run: Run) -> None:
 
 
 def make_executor(run: Run, step: Callable, ranks: list[int], cluster: Cluster, name: str) -> Any:
-    """datatrove's executor for some ranks of `cluster.tasks`.
+    """Make a datatrove executor for some ranks of `cluster.tasks`.
 
-    Each submission has a folder of logs of its own: datatrove notes in it which ranks there are to
-    run and which are done, and knows nothing of the code's version. What is done is what `run`
-    says. Raises CephaloError without datatrove.
+    Each submission has its own log folder: datatrove records ranks to run and finished ranks there,
+    without the code's version. Whether a chunk is done is decided by `run`. Raises CephaloError
+    without datatrove.
     """
     try:
         from cephalo.dataset_scripts.cluster.executor import RanksExecutor

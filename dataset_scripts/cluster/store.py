@@ -1,4 +1,4 @@
-"""A folder that many machines see: a shared file system, or what fsspec opens."""
+"""A folder that many machines share: a shared file system, or any storage that fsspec opens."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from cephalo.cli.errors import CephaloError
 
 
 def is_remote(url: str) -> bool:
-    """Whether `url` names a protocol, such as `s3://bucket/folder`, and no path."""
+    """Return whether `url` has a protocol, such as `s3://bucket/folder`, and is not a path."""
     return "://" in url
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """The fsspec file system of `url` and the path in it; listings are not remembered.
+    """Return the fsspec file system of `url` and the path in it; listings are not cached.
 
-    Raises CephaloError for a protocol that is unknown or whose package is missing.
+    Raises CephaloError if the protocol is unknown or its package is missing.
     """
     from fsspec.core import url_to_fs
 
@@ -34,8 +34,9 @@ def open_filesystem(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def reached(url: str) -> Iterator[None]:
-    """Around what is asked of `url`. Raises CephaloError where a store does not answer or refuses:
-    its clients raise errors of their own. What is not there stays a FileNotFoundError."""
+    """Context manager for requests to `url`. Raises CephaloError if the storage does not answer or
+    refuses, since its clients raise errors of their own. A missing file remains a
+    FileNotFoundError."""
     try:
         yield
     except (CephaloError, FileNotFoundError):
@@ -52,23 +53,23 @@ def reached(url: str) -> Iterator[None]:
 
 
 class Store:
-    """Files below `url`, by names with slashes. Each appears whole; the same name twice is one
-    file."""
+    """Files below `url`, by names with slashes. Files are written atomically; writing a name twice
+    replaces the file."""
 
     def __init__(self, url: str) -> None:
         self.url = url if is_remote(url) else str(Path(url).absolute())
         self.fs, self.root = open_filesystem(self.url)
 
     def path(self, name: str) -> str:
-        """The path of a name in the file system."""
+        """Return the path of a name in the file system."""
         return f"{self.root.rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there."""
+        """Return whether the file exists."""
         return self.fs.exists(self.path(name))
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files in a folder, sorted; none where there is no such folder."""
+        """Return the sorted names of the files in a folder; empty if it does not exist."""
         try:
             found = self.fs.ls(self.path(folder), detail=False)
         except FileNotFoundError:
@@ -76,7 +77,7 @@ class Store:
         return sorted(name for name in (path.rpartition("/")[2] for path in found) if name)
 
     def read(self, name: str) -> str | None:
-        """The text of a file; None if it does not exist."""
+        """Return the text of a file, or None if it does not exist."""
         try:
             with reached(self.url):
                 return self.fs.cat_file(self.path(name)).decode()
@@ -84,7 +85,8 @@ class Store:
             return None
 
     def read_json(self, name: str) -> Any:
-        """The content of a JSON file; None if it does not exist. Raises CephaloError if damaged."""
+        """Return the content of a JSON file, or None if it does not exist. Raises CephaloError if
+        it is damaged."""
         text = self.read(name)
         try:
             return None if text is None else json.loads(text)
@@ -92,7 +94,7 @@ class Store:
             raise CephaloError(f"{self.url}/{name} is damaged ({error}); delete it") from error
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of text."""
+        """Write a text file."""
         path, aside = self.path(name), self._aside(name)
         self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         self.fs.pipe_file(aside or path, text.encode())
@@ -100,7 +102,7 @@ class Store:
             self.fs.mv(aside, path)
 
     def put(self, local: Path, name: str) -> None:
-        """Copy a file of this machine here."""
+        """Copy a local file into the store."""
         path, aside = self.path(name), self._aside(name)
         self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         self.fs.put_file(str(local), aside or path)
@@ -108,7 +110,7 @@ class Store:
             self.fs.mv(aside, path)
 
     def remove(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file, if it exists."""
         if self.exists(name):
             self.fs.rm_file(self.path(name))
 

@@ -1,4 +1,4 @@
-"""Data sets made in chunks by several processes; chunks that are there are not made again."""
+"""Datasets built in chunks by several processes; existing chunks are kept."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from cephalo.dataset_scripts.common.workers import end_with_parent, use_one_core
 
 
 def check_plan(path: Path, plan: Mapping[str, Any]) -> None:
-    """Keep the plan of a folder in `path`, or raise CephaloError where another one is kept."""
+    """Write the plan of a folder to `path`, or raise CephaloError if it holds another plan."""
     if not path.exists():
         write_whole(path, json.dumps(plan))
     elif (kept := read_object(path, "remove the folder and make it again")) != plan:

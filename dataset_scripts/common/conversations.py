@@ -11,7 +11,8 @@ QUERY = "What is shown in this image?"
 
 
 def caption_conversation(figure: dict[str, Any]) -> dict[str, Any]:
-    """One CONVERSATIONS row from one FIGURES row, with the caption as the answer and no model.
+    """Build a CONVERSATIONS row from a FIGURES row, with its caption as the answer, without a
+    model.
 
     `figure["image"]` is the undecoded {"bytes", "path"} of the FIGURES table.
     """
@@ -30,10 +31,10 @@ def conversation(
     teacher_params: dict[str, Any] | None = None,
     scores: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One CONVERSATIONS row: (question, answer) turns about FIGURES rows of one document.
+    """Build a CONVERSATIONS row from (question, answer) turns about FIGURES rows of one document.
 
-    The prompt is the first question with the images before it; the completion is all that follows,
-    so that a trainer can take its loss on every answer. `answer` has all of it as one text.
+    The prompt is the first question, preceded by the images; the completion is everything after it,
+    so that the loss can cover every answer. `answer` holds the completion as a single text.
     """
     (query, first), *later = turns
     images = [{"type": "image", "text": None} for _ in figures]

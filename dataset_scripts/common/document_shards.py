@@ -47,13 +47,19 @@ _schemas: dict[str, pa.Schema] = {}
 
 
 def start_worker(figures: bytes, text: bytes) -> None:
-    """Set up a worker process: the tables' schemas (Arrow IPC) and a limit on its memory."""
+    """Set up a worker process that writes shards: the tables' schemas (Arrow IPC), and a limit on
+    its memory."""
     for table, schema in (("figures", figures), ("text", text)):
         _schemas[table] = pa.ipc.read_schema(pa.BufferReader(schema))
+    limit_memory()
+    _hide_pandas()
+
+
+def limit_memory() -> None:
+    """Set up a worker process that only looks at documents: a limit on its memory."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(hard, MEMORY_LIMIT)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    _hide_pandas()
 
 
 class _NoPandas:

@@ -1,4 +1,4 @@
-"""The page to look at: every figure beside its caption, in one self-contained HTML file."""
+"""The gallery: every figure beside its caption, in one self-contained HTML file."""
 
 import base64
 import io
@@ -17,10 +17,10 @@ THUMBNAIL = 560  # pixels, the longer side
 
 
 def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
-    """Write an HTML page over the `figures` shards in `folder`; returns the number of figures.
+    """Write an HTML page of all `figures` shards in `folder`, and return the number of figures.
 
-    `failures` maps a file to the reason why it could not be read. The page is written aside and
-    renamed, one document at a time, so its size does not bound the number of papers.
+    `failures` maps each file that could not be read to the reason. The page is written atomically
+    and document by document, so memory does not grow with the number of papers.
     """
     # Captions and file names are untrusted: everything is escaped.
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
@@ -36,12 +36,12 @@ def write_gallery(folder: Path, page: Path, failures: dict[str, str]) -> int:
 
 
 def shards_of(folder: Path) -> list[Path]:
-    """The shards in `folder`, in the order of both pages."""
+    """Return the shards in `folder`, in the order of the gallery and the review page."""
     return sorted(folder.glob("*.parquet"))
 
 
 def documents(shards: list[Path]) -> Iterator[dict]:
-    """For each shard with figures: {"name", "sha256", "title", "doi", "license", "figures"}."""
+    """Yield name, sha256, title, doi, license and figures of each shard with figures."""
     columns = [
         *("image", "caption", "label", "kind", "page", "width", "height", "document"),
         *("document_sha256", "title", "doi", "license", "author", "panels", "mentions"),
@@ -62,13 +62,13 @@ def documents(shards: list[Path]) -> Iterator[dict]:
 
 
 def common(values: Iterable[str | None]) -> str | None:
-    """The value that all of `values` are, else None."""
+    """Return the value that all of `values` share, or None."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None
 
 
 def thumbnail(image: bytes) -> str:
-    """A small JPEG of `image` as a data URI."""
+    """Encode `image` as a small JPEG in a data URI."""
     small = as_rgb(Image.open(io.BytesIO(image)))
     # Whole pixels are averaged first, which is faster than one exact filter.
     small.thumbnail((THUMBNAIL, THUMBNAIL), SHRINK, reducing_gap=1.0)

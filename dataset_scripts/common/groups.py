@@ -1,4 +1,4 @@
-"""Groups of numbered things that belong together, directly or through others."""
+"""Groups of numbered items that are connected, directly or through others."""
 
 from array import array
 
@@ -8,23 +8,23 @@ PART = 1_000_000  # numbers at a time
 
 
 class Groups:
-    """A disjoint-set forest over the numbers 0 to `size` - 1; 4 bytes each.
+    """A disjoint-set forest over the numbers 0 to `size` - 1, at 4 bytes each.
 
-    The lowest number of a group stands for it.
+    The lowest number of a group represents it.
     """
 
     def __init__(self, size: int) -> None:
         self._parents = array("i", np.arange(size, dtype=np.int32).tobytes())
 
     def find(self, number: int) -> int:
-        """The number that stands for the group of this one."""
+        """Return the representative of the group of a number."""
         parents = self._parents
         while (parent := parents[number]) != number:
             parents[number] = number = parents[parent]
         return number
 
     def merge(self, one: int, other: int) -> None:
-        """Make two groups one."""
+        """Merge two groups."""
         one, other = self.find(one), self.find(other)
         self._parents[max(one, other)] = min(one, other)
 

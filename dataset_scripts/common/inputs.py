@@ -1,8 +1,8 @@
-"""Which files a folder of figures was made from; those removed or edited since are left out.
+"""The input files of a folder of figures; files removed or edited since are excluded.
 
-OUT/inputs.json has the paths of each document, by the first digits of its SHA-256. The
-shards of a document that is no longer there are moved to OUT/removed, which refine and publish
-ignore, and moved back when the document returns.
+OUT/inputs.json lists the paths of each document by the first digits of its SHA-256. Shards of a
+document that no longer exists are moved to OUT/removed, which refine and publish ignore, and are
+moved back when the document returns.
 """
 
 import hashlib
@@ -21,28 +21,28 @@ NAMED = 10  # removed documents listed by name in the message; the rest are coun
 
 
 def key_of(shard: Path) -> str:
-    """The part of a shard's name that tells its document."""
+    """Return the part of a shard's name that identifies its document."""
     return shard.stem.rpartition("-")[2]
 
 
 def leave_out_gone(
     out: Path, given: Iterable[Path], hashes: Mapping[Path, str], unread: Iterable[str]
 ) -> list[str]:
-    """Move the shards of removed documents aside, and those of returned ones back.
+    """Move the shards of removed documents aside, and those of returned documents back.
 
-    Documents of other folders, read by earlier runs, stay.
+    Documents of other folders that earlier runs read are kept.
 
     Args:
-        out: the folder of figures.
-        given: the files and folders that this run reads.
-        hashes: the SHA-256 of each file that was found.
-        unread: files that could not be read; what was made of them stays.
+        out: Folder of figures.
+        given: Files and folders that this run reads.
+        hashes: SHA-256 of each file that was found.
+        unread: Files that could not be read; their shards are kept.
 
     Returns:
         The names of the removed documents, each with "removed" or "edited".
 
     Raises:
-        CephaloError: if the record is damaged.
+        CephaloError: If the record is damaged.
     """
     record = out / RECORD
     try:
@@ -70,21 +70,21 @@ def leave_out_gone(
 
 
 def _scope(given: Iterable[Path], unread: Iterable[str]) -> Callable[[Path], bool]:
-    """A predicate: whether this run would have found a file if it still existed."""
+    """Return a predicate: whether this run would find a file if it existed."""
     roots = {path.resolve() for path in given}
     unknown = {Path(path).resolve() for path in unread}
     return lambda path: path not in unknown and not roots.isdisjoint({path, *path.parents})
 
 
 def told(gone: list[str]) -> str:
-    """The message about removed documents."""
+    """Format the message about removed documents."""
     more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
     count = "1 document that is" if len(gone) == 1 else f"{len(gone)} documents that are"
     return f"left out {count} no longer in the input: {', '.join(gone[:NAMED])}{more}"
 
 
 def set_aside(out: Path, keys: Iterable[str]) -> None:
-    """Move the shards of documents to OUT/removed; the figures last, which tell that it is done."""
+    """Move the shards of documents to OUT/removed; figures last, since they mark completion."""
     for key in keys:
         for table in ("text", "figures"):
             for shard in (out / table).glob(f"*-{key}.parquet"):
@@ -92,7 +92,7 @@ def set_aside(out: Path, keys: Iterable[str]) -> None:
 
 
 def fetch_back(out: Path, keys: set[str]) -> None:
-    """Move the shards of documents that are there again from OUT/removed; figures last."""
+    """Move the shards of documents that exist again out of OUT/removed; figures last."""
     for table in ("text", "figures"):
         for shard in (out / REMOVED / table).glob("*.parquet"):
             if key_of(shard) in keys:
@@ -100,14 +100,14 @@ def fetch_back(out: Path, keys: set[str]) -> None:
 
 
 def move(file: Path, folder: Path) -> None:
-    """Move a file, if it exists, into a folder, which is created."""
+    """Move a file, if it exists, into a folder, creating the folder."""
     if file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         file.replace(folder / file.name)
 
 
 def gone_shards(folders: Iterable[Path]) -> set[str]:
-    """The names of the shards of documents that were removed from the input of these folders."""
+    """Return the shard names of documents that were removed from the input of these folders."""
     folders = list(folders)
     removed, there = (
         {shard.name for folder in folders for shard in (folder / part).glob("*.parquet")}
@@ -117,6 +117,6 @@ def gone_shards(folders: Iterable[Path]) -> set[str]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

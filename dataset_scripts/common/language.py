@@ -1,7 +1,7 @@
-"""Whether a text is in a wanted language, by its script and by words that each text has.
+"""Detection of texts in a language other than the requested one, by script and stop words.
 
-Answers are short, so that the share of stop words is a surer sign than statistics of letters; a
-text without any stop word ("Large, first class pores.") is left alone.
+Answers are short, so the share of stop words is more reliable than letter statistics. A text
+without any stop word ("Large, first class pores.") is accepted.
 """
 
 import re
@@ -59,18 +59,18 @@ _SETS = {language: frozenset(words.split()) for language, words in STOP_WORDS.it
 
 @cache
 def _others_of(wanted: str) -> dict[str, frozenset[str]]:
-    """The stop words of each language that `wanted` has not."""
+    """Return the stop words of each language that are not stop words of `wanted`."""
     return {language: stops - _SETS[wanted] for language, stops in _SETS.items()}
 
 
 @lru_cache(maxsize=4096)
 def _script_of(letter: str) -> str:
-    """The script of a letter, by its Unicode name: "LATIN", "CJK", ..."""
+    """Return the script of a letter from its Unicode name: "LATIN", "CJK", ..."""
     return unicodedata.name(letter, "?").split()[0].split("-")[0]
 
 
 def _scripts_of(text: str) -> list[str]:
-    """The scripts, of SCRIPTS, that a text is in, by the share of its letters."""
+    """Return the scripts, of SCRIPTS, in which a text is written, by the share of its letters."""
     if text.isascii():
         return []
     letters = [character for character in text if character.isalpha()]
@@ -79,9 +79,10 @@ def _scripts_of(text: str) -> list[str]:
 
 
 def language_of(text: str) -> str | None:
-    """The language of a text by its stop words (ISO 639-1), or its script where that has one.
+    """Return the language of a text (ISO 639-1) by its stop words, or by its script if that
+    determines it.
 
-    None where no language has more than another.
+    None if no language has more stop words than the others.
     """
     if scripts := _scripts_of(text):
         languages = SCRIPTS[scripts[0]]
@@ -93,7 +94,8 @@ def language_of(text: str) -> str | None:
 
 
 def wrong_language(text: str, wanted: str) -> str | None:
-    """That a text is in another language than `wanted` (ISO 639-1), in a line."""
+    """Return a one-line reason if a text is in another language than `wanted` (ISO 639-1), else
+    None."""
     for script in _scripts_of(text):
         if wanted not in SCRIPTS[script]:
             return f"letters are {script.title()}, the language wanted is {wanted}"
@@ -101,11 +103,11 @@ def wrong_language(text: str, wanted: str) -> str | None:
         return None
     words = re.findall(r"[^\W\d_]+", text.lower())
     distinct = frozenset(words)
-    own = sum(word in _SETS[wanted] for word in words)
     for language, stops in _others_of(wanted).items():
         if len(stops & distinct) < FEWEST:
             continue
         others = [word for word in words if word in stops]
+        own = sum(word in _SETS[wanted] for word in words)
         if len(others) > 2 * own:
             return f"{', '.join(others[:4])}: words of {language}, the language wanted is {wanted}"
     return None

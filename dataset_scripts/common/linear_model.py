@@ -1,7 +1,6 @@
-"""Logistic regressions over named features, with their reasons.
+"""Logistic regressions over named features, with explanations.
 
-A feature that is 0 says nothing; what a decision comes from can be read off the products of
-features and weights.
+A feature of 0 contributes nothing; the products of features and weights explain a decision.
 """
 
 from collections.abc import Mapping
@@ -12,12 +11,12 @@ Features = Mapping[str, float]
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A logistic regression. `weights` holds one for each feature, and one for "bias"."""
+    """A logistic regression with one weight per feature and one for "bias"."""
 
     weights: Mapping[str, float]
 
     def score(self, features: Features) -> float:
-        """Log-odds of "yes"; a feature without a weight counts as 0."""
+        """Return the log-odds of "yes"; features without a weight count as 0."""
         weights = self.weights
         total = weights.get("bias", 0.0)
         for name, value in features.items():
@@ -26,7 +25,8 @@ class LinearModel:
         return total
 
     def reasons(self, features: Features, most: int = 4) -> list[tuple[str, float]]:
-        """The features that decide, with what each adds to the log-odds; the strongest first."""
+        """Return the features that decide with their contributions to the log-odds, strongest
+        first."""
         parts = [(name, self.weights.get(name, 0.0) * value) for name, value in features.items()]
         strong = sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
         return strong[:most]

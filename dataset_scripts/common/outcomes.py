@@ -1,4 +1,4 @@
-"""What a run of extraction did, summed over its documents."""
+"""Totals of an extraction run over its documents."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from cephalo.dataset_scripts.common.document_shards import DocumentOutcome
 
 @dataclass
 class Counts:
-    """What a run did. `failures` maps a file to its reason, one line; `died` are those files of
-    which the reason is that their worker died. `sentences`: see `DocumentOutcome`."""
+    """Totals of a run. `failures` maps a file to a one-line reason; `died` lists the files whose
+    worker died. For `sentences` see `DocumentOutcome`."""
 
     documents: int = 0
     pages: int = 0
@@ -19,7 +19,7 @@ class Counts:
     sentences: Counter[str] = field(default_factory=Counter)
 
     def add(self, name: str, outcome: DocumentOutcome) -> None:
-        """Count the outcome of the document `name`."""
+        """Add the outcome of the document `name`."""
         if outcome.error is None:
             self.documents += 1
             self.pages += outcome.pages
@@ -32,7 +32,7 @@ class Counts:
             self.failures[f"{name}: {figure}"] = reason
 
     def describe_sentences(self) -> str:
-        """How many sentences of the running text were kept and left out, one line."""
+        """Format the numbers of kept and excluded sentences of the running text in one line."""
         counts = self.sentences.most_common()
         left_out = [f"{count} {reason}" for reason, count in counts if reason != "kept"]
         kept = self.sentences["kept"]

@@ -11,6 +11,7 @@ from isal import isal_zlib
 from PIL import Image
 
 _CACHED = 1 << 18  # bytes of pixels that several passes may find in the processor's cache
+_BEGUN = 8  # bytes; ISA-L's first step takes none of 16, its last one wants at least 4
 _PAPER = 245  # a channel at or above this is paper
 _COSINES = np.cos(np.pi / 32 * (np.arange(32) + 0.5)[None, :] * np.arange(9)[:, None])
 
@@ -62,11 +63,26 @@ def encode_png(pixels: np.ndarray) -> bytes:
     rows[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 1)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", _deflated(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", isal_zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+def _deflated(rows: np.ndarray) -> bytes:
+    """Filtered rows (height, bytes of a row) as a zlib stream, the same whenever and wherever it
+    is made.
+
+    At levels 1 and 2, ISA-L hashes what is left in a register, a piece of an address, for the
+    third byte of a stream (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). Now and then
+    that decides how far back a match lies. What is flushed within its padding of the input takes
+    another path, after which a stream has begun; it costs some six bytes.
+    """
+    data = memoryview(rows).cast("B")
+    packer = isal_zlib.compressobj(1)
+    start = packer.compress(data[:_BEGUN]) + packer.flush(isal_zlib.Z_SYNC_FLUSH)
+    return b"".join((start, packer.compress(data[_BEGUN:]), packer.flush()))
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""A process pool whose results come in the order of the jobs, for any number of processes."""
+"""A process pool that yields results in the order of the jobs, for any number of processes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,16 +14,16 @@ AHEAD = 8  # jobs that wait for each process; more would only hold memory
 
 
 class Processes:
-    """A pool of `count` processes, started on first use; with one, work is done in this process."""
+    """A pool of `count` processes, started on first use; with one, work runs in this process."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
-        """The function of every job, in the order of the jobs, a few jobs ahead.
+        """Yield the function's result for every job, in order, working a few jobs ahead.
 
-        Raises CephaloError where a process dies.
+        Raises CephaloError if a process dies.
         """
         if self.count == 1:
             yield from map(function, jobs)

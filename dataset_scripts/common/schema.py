@@ -1,8 +1,7 @@
-"""The tables that pass from step to step, as `datasets.Features`.
+"""The tables that steps exchange, as `datasets.Features`.
 
-`FIGURES`: one row per figure, a caption and all that it describes.
-`CONVERSATIONS`: one row per question and answer about one or more figures, in TRL's
-conversational prompt-completion form.
+`FIGURES`: one row per figure, with its caption and everything that describes it. `CONVERSATIONS`:
+one row per conversation about one or more figures, in TRL's conversational prompt-completion form.
 `TEXT`: one row per passage of prose, without images, in the same form.
 """
 

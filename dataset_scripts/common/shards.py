@@ -3,13 +3,15 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features
 
 from cephalo.cli.errors import CephaloError
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 READ_BYTES = 1 << 20  # at a time, of one column
 MAX_SHARD_BYTES = 500_000_000  # as in `datasets.config.MAX_SHARD_SIZE`
@@ -68,7 +70,7 @@ class ShardWriter:
     `rows` and `bytes` (of the files) count what has been written.
     """
 
-    def __init__(self, folder: Path, split: str, features: Features) -> None:
+    def __init__(self, folder: Path, split: str, features: "Features") -> None:
         self.folder, self.split, self.schema = folder, split, features.arrow_schema
         self.rows = self.bytes = self.shards = 0
         self._group: list[dict[str, Any]] = []

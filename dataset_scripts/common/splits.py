@@ -1,4 +1,4 @@
-"""Train, validation and test by groups of documents: what shares images or text is in one."""
+"""Train, validation and test splits by groups of documents that share images or text."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,17 +15,24 @@ VALIDATION_SHARE = 0.1
 def split_documents(
     places: np.ndarray, published: np.ndarray, links: Iterable[tuple[int, int]] = ()
 ) -> np.ndarray:
-    """The split of every document as its number in `SPLITS`, (n,) int8; -1 of one not published.
+    """Assign every document to a split.
 
-    `places` (n,) float64 has the `place` of each document, `published` (n,) bool marks those that
-    have a split. Documents that `links` join, directly or through others (also through one that is
-    not published), are one group and share a split. A group's place is the highest of its published
-    documents'. So a paper that is added moves another only where it joins its group to one of a
-    higher place, from test towards train: what was trained on is never tested on later. Only a
-    corpus too small for the shares differs: two groups give one for testing, three give one for
-    validation too, those lowest in place; one is always left to train on.
+    Documents that `links` connect, directly or through others (including unpublished ones), form a
+    group and share a split. The place of a group is the highest place of its published documents. A
+    paper that is added can therefore move another one only by connecting its group to a group of a
+    higher place, from test towards train: nothing that was trained on is tested on later. Corpora
+    too small for the shares are an exception: of two groups one is for testing, of three another is
+    for validation, those of the lowest places; one group always remains for training.
 
-    Memory is about 40 bytes a document.
+    Memory is about 40 bytes per document.
+
+    Args:
+        places: `place` of each document, (n,) float64.
+        published: Whether each document gets a split, (n,) bool.
+        links: Pairs of connected documents.
+
+    Returns:
+        The index in `SPLITS` of each document, (n,) int8; -1 if it is not published.
     """
     groups = Groups(len(places))
     for one, other in links:
@@ -45,6 +52,6 @@ def split_documents(
 
 
 def place(document_sha256: str) -> float:
-    """Where a document stands on [0, 1): the first 8 bytes of the SHA-256 of its hash."""
+    """Return the position of a document in [0, 1): the first 8 bytes of the SHA-256 of its hash."""
     digest = hashlib.sha256(f"split:{document_sha256}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

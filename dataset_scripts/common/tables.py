@@ -6,6 +6,7 @@ from typing import Any
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import caption_conversation
+from cephalo.dataset_scripts.common.corrected import corrected_rows
 from cephalo.dataset_scripts.common.inputs import gone_shards
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES, TEXT
 from cephalo.dataset_scripts.common.shards import read_rows
@@ -58,14 +59,17 @@ def config_rows(
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The rows of a config, each with its shard, in an order that is always the same.
 
-    Images are undecoded; without `images` the rows have none, and many are read at a time.
+    Figures are as people corrected them, with their "verdict". Images are undecoded; without
+    `images` the rows have none, and many are read at a time.
     """
     made_from = source(config, tables)
     left_out = set() if images else {"image", "images"}
     columns = [name for name in CONFIGS[made_from] if name not in left_out]
     batch_rows = 8 if images and config != "text" else 500
     for shard in tables[made_from]:
-        for row in read_rows([shard], columns, batch_rows):
+        figures = made_from == "figures"
+        rows = corrected_rows(shard, columns, batch_rows) if figures else None
+        for row in rows or read_rows([shard], columns, batch_rows):
             if made_from == config:
                 yield shard, row
             elif row["caption"]:

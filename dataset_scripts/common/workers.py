@@ -1,7 +1,7 @@
 """Processes that read documents: pdfium is not thread-safe, and a file may kill its reader."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import ForkServerContext
@@ -53,18 +53,38 @@ def quick_context() -> ForkServerContext:
 
 @contextmanager
 def worker_pool(workers: int) -> "Iterator[ProcessPool]":
-    """A `pebble.ProcessPool` of `workers` processes with limited memory, stopped at the end."""
-    from pebble import ProcessPool
-
+    """A `pebble.ProcessPool` of `workers` processes with limited memory, which may write shards,
+    stopped at the end."""
     from cephalo.dataset_scripts.common.document_shards import start_worker
     from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
+
+    schemas = [table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)]
+    with _pool(workers, start_worker, schemas) as pool:
+        yield pool
+
+
+@contextmanager
+def looking_pool() -> "Iterator[ProcessPool]":
+    """A `pebble.ProcessPool` of one process with limited memory, which writes no shards, stopped at
+    the end. Does not import `datasets`."""
+    from cephalo.dataset_scripts.common.document_shards import limit_memory
+
+    with _pool(1, limit_memory, []) as pool:
+        yield pool
+
+
+@contextmanager
+def _pool(
+    workers: int, initializer: Callable[..., None], initargs: list[bytes]
+) -> "Iterator[ProcessPool]":
+    from pebble import ProcessPool
 
     use_one_core_each()
     pool = ProcessPool(
         max_workers=workers,
         max_tasks=TASKS_A_WORKER,
-        initializer=start_worker,
-        initargs=[table.arrow_schema.serialize().to_pybytes() for table in (FIGURES, TEXT)],
+        initializer=initializer,
+        initargs=initargs,
         context=quick_context(),  # pyright: ignore[reportArgumentType]  # pebble knows the base class alone
     )
     try:

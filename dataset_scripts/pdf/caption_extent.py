@@ -14,9 +14,9 @@ import numpy as np
 from cephalo.dataset_scripts.pdf.caption_features import (
     Growing,
     PageText,
-    resume_features,
     row_features,
 )
+from cephalo.dataset_scripts.pdf.caption_resuming import resume_features
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.geometry import overlap_x, overlap_y
 from cephalo.dataset_scripts.pdf.labels import match_label
@@ -27,6 +27,7 @@ REACH = 3.4  # font sizes to the next row's baseline; double spacing with a para
 MAX_ROWS = 150  # more than a page holds
 ROWS_SEEN = 3  # rows below that are weighed; the nearest may be a stray mark
 LABEL_GAP = 5.0  # font sizes between a label and its text on one line
+BRIDGED = 40  # characters of the page's text that a fraction or a raised sign has at the most
 FRACTION_GAP = 5.0  # font sizes between the words around a fraction in a row
 COLUMN_GAP = 6.0  # font sizes; the most between two columns of one caption
 UNDER_REACH = 12.0  # font sizes below the graphics under a label, where its text may stand
@@ -119,7 +120,7 @@ def first_row(first: Line, text: PageText) -> list[Line]:
                 row += [
                     piece for piece in joined(line, level, text.page.columns) if piece not in row
                 ]
-    return row
+    return _over_gaps(row, level, Growing("figure", text, [row]))
 
 
 def steps_below(caption: Growing) -> list[Step]:
@@ -141,7 +142,7 @@ def steps_below(caption: Growing) -> list[Step]:
         row = joined(head, text.rows.level(head), text.page.columns)
         row = [line for line in row if id(line) not in taken]
         row = _over_gaps(row, level, caption)
-        if _is_stray(row, left, last):
+        if _is_stray(row, left, last) or (caption.label_only and not _has_letters(row)):
             continue
         steps.append(Step("continues", row, row_features(caption, row, level)))
         # Only what is too small for a row is passed over: parts of a fraction, stray marks.
@@ -164,11 +165,16 @@ def _over_gaps(row: list[Line], level: list[Line], caption: Growing) -> list[Lin
         if gap < 0 or not alike or piece in row:
             continue
         justified = any(abs(piece.box[2] - edge) < 0.3 * size for edge in edges)
-        bridged = gap < FRACTION_GAP * size and any(
-            line.size < 0.85 * size
-            and row[-1].box[2] - size < line.box[0]
-            and line.box[2] < piece.box[0] + size
-            for line in text.rows.between(piece.box[3] - 1.2 * size, piece.box[3] + size)
+        in_order = 0 < piece.span[0] - row[-1].span[1] < BRIDGED
+        bridged = (
+            in_order
+            and gap < FRACTION_GAP * size
+            and any(
+                line.size < 0.85 * size
+                and row[-1].box[2] - size < line.box[0]
+                and line.box[2] < piece.box[0] + size
+                for line in text.rows.between(piece.box[3] - 1.2 * size, piece.box[3] + size)
+            )
         )
         if bridged or (justified and piece.continues(row[-1])):
             row = [*row, piece]
@@ -180,6 +186,11 @@ def _is_stray(row: list[Line], left: float, last: Line) -> bool:
     text = row[0].text
     off = row[0].box[0] > left + 2 * last.size
     return len(row) == 1 and off and len(text) < _FRAGMENT and text.isalnum()
+
+
+def _has_letters(row: list[Line]) -> bool:
+    """Whether a row has a letter: numbers under a lone label are those of an axis."""
+    return any(sign.isalpha() for line in row for sign in line.text)
 
 
 def _is_fragment(row: list[Line], last: Line) -> bool:

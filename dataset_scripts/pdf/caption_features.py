@@ -5,7 +5,6 @@ Most features are 0 or 1; "over_…" features grow beyond a limit and are capped
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from cephalo.dataset_scripts.pdf.geometry import Box
-from cephalo.dataset_scripts.pdf.labels import WORD_ALONE, match_label
+from cephalo.dataset_scripts.pdf.labels import WORD_ALONE, kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.rows import Rows, box_of
@@ -161,8 +160,8 @@ def row_features(caption: Growing, row: list[Line], level: list[Line]) -> dict[s
     size = max(last.size, 1.0)
     left, right = caption.span
     x0, _, x1, base = box_of(row)
-    face = _type_features(caption, row)
-    words = _text_features(caption, row)
+    face = type_features(caption, row)
+    words = text_features(caption, row)
     alone = caption.label_only
     room = last.box[2] + 0.25 * size + head.first_word < max(right, x1)
     ended = words["ended"]
@@ -233,7 +232,7 @@ def _distance_features(caption: Growing, base: float, size: float) -> dict[str, 
     }
 
 
-def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
+def type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     """How a row's type compares with that of the caption, the body, and other captions."""
     text = caption.text
     main = max(row, key=lambda line: len(line.text))
@@ -258,7 +257,7 @@ def _type_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     }
 
 
-def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
+def text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
     """What the words say: an unfinished sentence, a label of its own."""
     head = row[0].text
     end = caption.string.rstrip()[-_END:]
@@ -267,8 +266,22 @@ def _text_features(caption: Growing, row: list[Line]) -> dict[str, float]:
         "dangling": bool(_DANGLING.search(end)),
         "wordless": not any(sign.isalpha() for line in row for sign in line.text),
         "lower": head[:1].islower(),
-        "own_label": match_label(head) is not None,
+        "own_label": _has_other_label(caption, row[0]),
     }
+
+
+def _has_other_label(caption: Growing, head: Line) -> bool:
+    """Whether a row begins with a label that is not the caption's.
+
+    A note under a title may begin with the caption's own label again: "Figure 1 shows ...". So may
+    running text.
+    """
+    match = match_label(head.text)
+    if match is None:
+        return False
+    own = match_label(caption.rows[0][0].text)
+    again = own and (kind_of(own), number_of(own)) == (kind_of(match), number_of(match))
+    return not again or caption.text.is_body(head)
 
 
 def _is_centred(rows: list[list[Line]], size: float) -> bool:
@@ -302,79 +315,3 @@ def _between(
     inside = (boxes[:, 1] > top) & (boxes[:, 3] < bottom)
     inside &= (boxes[:, 0] < span[1]) & (boxes[:, 2] > span[0])
     return bool(inside.any())
-
-
-# What is looked at where a caption may go on in another place, by the name of the model.
-_RESUMING = {
-    "column": (
-        "dangling",
-        "full",
-        "full_unfinished",
-        "in_order",
-        "new_font",
-        "own_label",
-        "unusual_face",
-        "usual_face",
-    ),
-    "page": (
-        "body_follows",
-        "dangling",
-        "few_words",
-        "fills_column",
-        "flush",
-        "full",
-        "lower_unfinished",
-        "own_label",
-        "same_face",
-        "stays_body",
-        "stays_column",
-        "turns_body",
-    ),
-    "under": (
-        "all_bold",
-        "body_follows",
-        "capital",
-        "centred",
-        "flush",
-        "in_order",
-        "same_lead",
-        "size_differs",
-        "size_far",
-        "turns_body",
-        "usual_face",
-    ),
-}
-
-
-def resume_features(
-    model: str, caption: Growing, row: list[Line], following: Iterable[Line]
-) -> dict[str, float]:
-    """Features of "the caption goes on in `row`", which does not stand below its last one.
-
-    `model` tells where: in the next column of a caption set in two ("column"), at the head of the
-    next page ("page"), or under the figure whose label stands above it ("under"). `following` are
-    the lines under `row`, which show what it begins.
-    """
-    text = caption.text
-    left, right = caption.span
-    head, size = row[0], caption.last.size
-    middle = (head.box[0] + row[-1].box[2]) / 2
-    words = " ".join(line.text for line in row).split()
-    found = _type_features(caption, row) | _text_features(caption, row)
-    full = caption.last.box[2] > right - 2.5 * size
-    ended = found["ended"]
-    found |= {
-        "full": full,
-        "full_unfinished": full and not ended,
-        "lower_unfinished": found["lower"] and not ended,
-        "in_order": head.continues(caption.last),
-        "same_face": face_of(head) in {face_of(line) for line in caption.lines},
-        "same_lead": head.lead == caption.lines[0].lead,
-        "all_bold": all(line.bold for line in row) and not caption.last.bold,
-        "flush": abs(head.box[0] - left) < 0.5 * size,
-        "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
-        "body_follows": sum(text.fills_column(line) for line in following) > 2,
-        "capital": head.text[:1].isupper(),
-        "few_words": len(words) < 4,
-    }
-    return {name: float(found[name]) for name in _RESUMING[model]}

@@ -32,6 +32,7 @@ class Parameters:
     number: float = 0.07  # of the page's height: where a page number stands alone
     least_chars: int = 4  # a text of fewer is a label that several figures may have
     small: float = 0.04  # of the page's area; larger graphics of one size at one place are figures
+    drawing: int = 60  # graphics between head and foot; a watermark is drawn with fewer
     numbers: int = 3  # bare numbers beside the text; fewer are labels of a figure
     number_bin: float = 4.0  # line numbers end at one x, within this
     number_digits: int = 4  # of a line number, at most
@@ -79,7 +80,12 @@ def part_furniture(pages: "list[PageContent]") -> None:
             # Pictures of one size at one place are figures all the same.
             sides = page.boxes[:, 2:] - page.boxes[:, :2]
             small = sides.prod(axis=1) < P.small * page.width * page.height
-            keep = ~(again & small)
+            inner = (page.boxes[:, 1] > P.head * page.height) & (
+                page.boxes[:, 3] < (1 - P.head) * page.height
+            )
+            # So many are the axes of plots, or a drawing, that stand alike on several pages.
+            drawing = (again & small & inner).sum() >= P.drawing
+            keep = ~(again & small) | drawing
             page.boxes, page.kinds = page.boxes[keep], page.kinds[keep]
 
 

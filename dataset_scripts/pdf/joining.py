@@ -166,7 +166,9 @@ def link_of(before: str, after: str, vocabulary: Vocabulary = NO_WORDS) -> str:
     if after[:1] in _HYPHENS and after[1:2].isalpha() and last:
         return ""  # Portuguese repeats the hyphen of "observam-se" in the next row
     if first is None or not last:
-        return "-" if last and after[:1] in "([" else "- "
+        closed = before[-1:] in (")", "]") and after[:1].islower()  # "[Mg²⁺]-induced"
+        goes_on = closed and first is not None and first[0] not in _SUSPENDED
+        return "-" if goes_on or (last and after[:1] in "([") else "- "
     head, tail = (part.casefold().replace("\u2010", "-") for part in (last, first[0]))
     words = vocabulary.words
     if tail in _SUSPENDED and after[len(tail) :][:1] in ("", " ") and head + tail not in words:

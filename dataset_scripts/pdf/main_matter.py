@@ -70,6 +70,11 @@ _AUTHORS = re.compile(
     r"(?:(?:[A-Z]\.[ -]?){1,3}[^\W\d_][\w\u2019'-]{1,30}"
     r"[\d\u00b9\u00b2\u00b3\u2070-\u2079,*\u2020\u2021\u00a7\ufdd0 ]{0,9}(?:and |& )?){1,12}"
 )
+# The title of a float that has no caption: "Ex. 11 Half-diminished", "Box 2. Terms".
+_FLOAT = re.compile(
+    r"(?:Ex|Example|Box|Algorithm|Listing|Plate|Map|Photo|Movie|Video|Exhibit|Panel)\.?\s\d{1,3}[a-z]?"
+    r"[.:]?\s+[A-Z]"
+)
 _REST = re.compile(r"[a-z]{2,} ")  # of a sentence, at the beginning of a block
 _LATIN = re.compile(r"[A-Za-zÀ-ÿ]")
 
@@ -126,6 +131,8 @@ def main_matter(
                 between = between or "caption" not in block.lines[0].tags
                 headed = headed or _heads(block, page, body)
                 continue
+            if last and _FLOAT.match(lines[0].text) and not FINISHED.search(last.lines[-1].text):
+                continue  # it stands within a sentence
             new = replace(block, lines=with_holes(lines, body, page.lines))
             headed = headed or block.lines[0] is not lines[0]
             same = own and column_of(own[-1], page) == column_of(block, page)

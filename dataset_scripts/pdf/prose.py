@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from cephalo.dataset_scripts.common.passages import sentences, text_rows
@@ -25,6 +26,7 @@ from cephalo.dataset_scripts.pdf.main_matter import (
 )
 from cephalo.dataset_scripts.pdf.mentions import is_running, paragraphs, reading_order
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.raised_citations import with_cited
 from cephalo.dataset_scripts.pdf.run_in import without_run_in
 from cephalo.dataset_scripts.pdf.scripts import MARK, with_scripts
 from cephalo.dataset_scripts.pdf.sentence_faults import (
@@ -36,9 +38,11 @@ from cephalo.dataset_scripts.pdf.sentence_faults import (
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.text_layer import text_faults
 from cephalo.dataset_scripts.pdf.words import (
+    is_lost,
     is_mangled,
     is_misread,
     vocabulary_of,
+    with_degrees,
     with_initial,
     with_ligatures,
     with_spaces,
@@ -90,6 +94,7 @@ class Parameters:
     single: float = 0.2  # of the words are one sign; formulas have more
     lower: float = 0.5  # of the words begin in lower case; references and names have fewer
     initials: float = 0.06  # of the words; references have more
+    caption_size: float = 0.97  # of the body's size; bold labels and headings may be as large
 
 
 P = Parameters()
@@ -112,8 +117,12 @@ def find_passages(
     """
     own = {"author": None, "source_url": None, "revision": None, **document}
     blocks = [
-        _set_right(file, page, groups, body) for page, groups in zip(pages, blocks, strict=True)
+        _set_right(file, page, groups, body)
+        for page, groups in zip(pages, without_captions(blocks, body), strict=True)
     ]
+    running = (block for groups in blocks for block in groups if is_running(block, body))
+    cited = with_cited(line for block in running for line in block.lines)
+    blocks = [[_replaced(block, cited) for block in groups] for groups in blocks]
     return text_rows(prose(pages, blocks, body, told), own)
 
 
@@ -132,10 +141,40 @@ def _set_right(
         ]
         lines = [line for block in plain if is_running(block, body) for line in block.lines]
         scripts = with_scripts(opened, textpage, lines)
-    return [
-        replace(block, lines=[scripts.get(id(line), line) for line in block.lines])
-        for block in plain
-    ]
+    return [_replaced(block, scripts) for block in plain]
+
+
+def _replaced(block: Block, lines: dict[int, Line]) -> Block:
+    """A block with other lines in place of those that are replaced, by the `id` of each."""
+    return replace(block, lines=[lines.get(id(line), line) for line in block.lines])
+
+
+def without_captions(blocks: list[list[Block]], body: TypeProfile) -> list[list[Block]]:
+    """The blocks of a document without the rest of captions, which goes on in another column.
+
+    It is in the type of captions: smaller than the body's, in another font, and used for captions
+    more than for all else.
+    """
+    captions: Counter[tuple[str, float]] = Counter()
+    others: Counter[tuple[str, float]] = Counter()
+    for block in (block for groups in blocks for block in groups):
+        counts = captions if any("caption" in line.tags for line in block.lines) else others
+        for line in block.lines:
+            counts[_type(line)] += len(line.text)
+    own = {kind for kind, count in captions.items() if count > others[kind]}
+    most = P.caption_size * body.size
+    own = {(font, size) for font, size in own if font not in body.fonts and size < most}
+
+    def is_rest(block: Block) -> bool:
+        kinds = Counter(map(_type, block.lines))
+        return is_running(block, body) and kinds.most_common(1)[0][0] in own
+
+    return [[block for block in groups if not is_rest(block)] for groups in blocks]
+
+
+def _type(line: Line) -> tuple[str, float]:
+    """The font and the size of a line, in points."""
+    return line.font, round(line.size, 1)
 
 
 def prose(
@@ -155,6 +194,7 @@ def prose(
         if scan.is_read(paragraph) and is_prose(paragraph):
             text = with_ligatures(without_citations(paragraph), vocabulary)
             text = with_spaces(without_lost_spaces(text, vocabulary), vocabulary)
+            text = with_degrees(text, vocabulary)
             text = with_initial(without_number(text), vocabulary)
             lost = told["damaged"] + told["misread"]
             runs = whole_sentences(text, told, vocabulary, page in scans)
@@ -195,8 +235,13 @@ def _settle(
     """Settle the hyphens at the ends of the lines of the running text."""
     lines = _in_order(pages, matter, body)
     settled = dict(zip(map(id, lines), settle_in_order(lines, vocabulary), strict=True))
+    after = {id(line): other.text for line, other in pairwise(lines)}
     for block in (block for groups in matter for block in groups):
+        last = block.lines[-1]
+        lost = is_lost(last.text, after.get(id(last), ""), vocabulary)
         block.lines[:] = [settled.get(id(line), line) for line in block.lines]
+        if lost:
+            block.lines[-1] = replace(last, text=f"{last.text}{GAP}")
 
 
 def is_prose(text: str) -> bool:

@@ -1,5 +1,6 @@
 """Regions: the graphics of a page in connected groups, and the text that stands in their way."""
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -15,9 +16,12 @@ from cephalo.dataset_scripts.pdf.atoms import (
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.geometry import Box, covered, grow, hits, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
+from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background, find_blocks
 from cephalo.dataset_scripts.pdf.profile import TypeProfile
 from cephalo.dataset_scripts.pdf.text import Line
+
+_PANEL = re.compile(r"\(?[a-h]\)\s", re.I)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class Parameters:
     same_size: float = 0.03  # of the size; a formula is set in that of the running text
     header_reach: float = 1.0  # added for a row of names, each over the middle of a picture
     off_middle: float = 0.1  # of a picture's width; a name over it is off its middle by less
+    note: float = 0.85  # of the body's size; what is larger may be running text
+    tiny: float = 0.4  # of the body's size; footnotes and indices are larger
+    tiny_reach: float = 2.5  # added for such type
+    panel_reach: float = 4.0  # from a panel to the line that says what it shows
+    panel_width: float = 0.9  # of a panel's width, that it takes; an item of a list is wider
     least_size: float = 10.0  # points; labels do not stand closer where the body is small
 
 
@@ -63,13 +72,16 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     atoms, channels = bare_atoms(page, blocks, captions, body)
     free, barriers = [], []
     told = iter(_in_captions([line for block in blocks for line in block.lines], captioned))
+    labels_of = {(caption.kind, caption.number) for caption in owned}
     for block in blocks:
+        note = _is_note(block, labels_of, body)
         for line in block.lines:
-            if next(told):
+            if next(told) or note:
                 continue
             sentence = len(line.text) > 25 or line.text.endswith("\u3002")  # a Chinese full stop
             running = block.paragraph or (sentence and _in_body_type(line, body))
             labels = len(block.lines) <= 2 and _in_graphics(line, atoms)
+            labels = labels or _names_panel(block, atoms, body)
             if running and not labels:
                 barriers.append(line.box)
             else:
@@ -85,7 +97,12 @@ def build_scene(page: PageContent, owned: list[Caption], body: TypeProfile) -> S
     free = [line for line in free if id(line) not in inside]
     loose, far = _near_graphics(free, atoms, body, page.quarters)
     # A lone line that is not in the type of the body (a legend, a tick) is no wall, nor is "(a)".
-    stops = [line for line in far if _in_body_type(line, body) and len(line.text) > 3]
+    named = {id(line) for b in blocks if _names_panel(b, atoms, body) for line in b.lines}
+    stops = [
+        line
+        for line in far
+        if _in_body_type(line, body) and len(line.text) > 3 and id(line) not in named
+    ]
     barriers += [line.box for line in stops]
     walls = np.array([*barriers, *captions, *channels]).reshape(-1, 4)
     atoms = _take_in_text(atoms, loose, walls, body, page.quarters)
@@ -132,6 +149,32 @@ def _in_graphics(line: Line, atoms: list[Atom]) -> bool:
     return any(covered(line.box, grow(atom.box, 1)) > 0.9 for atom in atoms)
 
 
+def _is_note(block: Block, captioned: set[tuple[str, str]], body: TypeProfile) -> bool:
+    """Whether a block in small type tells of a figure again, between its title and its graphics.
+
+    `captioned` has kind and number of the captions of the page.
+    """
+    first = block.lines[0]
+    match = match_label(first.text)
+    if match is None or not first.visible or first.size > P.note * body.size:
+        return False
+    return (kind_of(match), number_of(match)) in captioned
+
+
+def _names_panel(block: Block, atoms: list[Atom], body: TypeProfile) -> bool:
+    """Whether a block is what one panel shows ("(a) In air"), centred over or under a graphic."""
+    if len(block.lines) > 2 or not _PANEL.match(block.lines[0].text):
+        return False
+    x0, y0, x1, y1 = block.box
+    return any(
+        max(y0 - atom.box[3], atom.box[1] - y1) < P.panel_reach * body.size
+        and x1 - x0 < P.panel_width * (atom.box[2] - atom.box[0])
+        and abs(x0 + x1 - atom.box[0] - atom.box[2])
+        < 2 * P.off_middle * (atom.box[2] - atom.box[0])
+        for atom in atoms
+    )
+
+
 def _in_body_type(line: Line, body: TypeProfile) -> bool:
     return line.size > 0.95 * body.size and (line.font in body.fonts or line.bold)
 
@@ -160,9 +203,13 @@ def _take_in_text(
 def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarray:
     """How much farther than others each line may be from its figure, in points.
 
-    The name of an upright axis stands off from the numbers at its ticks.
+    The name of an upright axis stands off from the numbers at its ticks. Type that is too small to
+    be read as text names the parts of a large drawing, in columns of its own.
     """
-    return 0.9 * body.size * np.array([float(line.quarters != quarters) for line in lines])
+    turned = np.array([float(line.quarters != quarters) for line in lines])
+    # The sizes in a text layer over a scan mean little.
+    tiny = np.array([float(line.visible and line.size < P.tiny * body.size) for line in lines])
+    return (0.9 * turned + P.tiny_reach * tiny) * body.size
 
 
 def _formulas(

@@ -35,13 +35,15 @@ _NUCLEI = {
 _BEFORE_NUCLEUS = re.compile(r"(?<![^\W\d_])[A-Za-z][a-z]{2,}$|[.,;:(\[/\u2013-]$|^$")
 _ELEMENT = re.compile(r"\s?([A-Z][a-z]?)(?![a-z])")
 # The residue of an amino acid, which has its number raised in some journals: "Tyr³⁶⁹".
-_RESIDUE = re.compile(
+RESIDUE = re.compile(
     r"(?<![^\W\d_])(?:A(?:la|rg|sn|sp)|Cys|Gl[nuy]|His|Ile|L(?:eu|ys)|Met|P(?:he|ro)|Ser|T(?:hr|rp|yr)"
     r"|Val)$"
 )
 _HYBRID = re.compile(r"(?<![^\W\d_])sp$")  # orbitals: "sp²-hybridized"
 # A short word, of which no power is taken that is as high as the number of a reference.
 _SHORT_WORD = re.compile(r"(?<![^\W\d_])[a-z]{2,3}$|[a-z]['\u2019]s$")
+# Words of which no power is taken at all; "in" may be the inch.
+_NO_BASE_WORD = re.compile(r"(?<![^\W\d_])(?:for|of|and|the|to|at|as|is|or|by|on|was|are)$")
 # What a reference is cited behind: a word, or the mark behind one. Symbols and units are shorter.
 _WORD = re.compile(r"[^\W\d_]{4,}$|[.,;:)%\]\"'\u201d\u2019]$")
 # No bases of an exponent of two digits: "the 1990s", "No. 530", "GaN", "MoS2".
@@ -55,7 +57,9 @@ _COMPOUND = re.compile(
 )
 _NUMBERS = re.compile(rf"[\d,\s{_SIGNS}]+")
 _EXPONENT = re.compile(rf"[{_SIGNS}]?\d{{1,3}}|\d{{0,2}}[{_SIGNS}]")
-_BRACKET = re.compile(r"\[[\w,;\s\u2013-]*$")  # "[5b, 9]" cites, too, and is found by its brackets
+_BRACKET = re.compile(
+    r"\[\d[\w,;\s\u2013-]*$"
+)  # "[5b, 9]" cites, too, and is found by its brackets
 # A value with its unit: "8 mA g", "31 °C", of which no power is taken but of lengths and times.
 _NO_UNIT = r"(?!(?:for|of|and|the|in|to|at|as|is|or|by|on|was|are)\b)"
 _UNITS = rf"(?:{_NO_UNIT}[A-Za-z\u00b5\u03bc\u00b0\u03a9\u00c5]{{1,3}}[\s\u00b7/]?){{1,3}}$"
@@ -272,7 +276,7 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
     if _is_nucleus(script, after) and (space or _BEFORE_NUCLEUS.search(before)):
         parted = space or (" " if before[-1:].isalnum() or before[-1:] in ".,;:" else "")
         return f"{parted}{script.translate(_SUPERSCRIPTS)}"
-    if script.isdecimal() and (_RESIDUE.search(before) or _HYBRID.search(before)):
+    if script.isdecimal() and (RESIDUE.search(before) or _HYBRID.search(before)):
         return script.translate(_SUPERSCRIPTS)
     isotope = bool(space) and script.isdecimal() and after[:1].isalpha()
     no_base = _COMPOUND.search(before) or (len(script) > 1 and _NO_BASE.search(before))
@@ -281,6 +285,7 @@ def _raised_number(script: str, before: str, space: str, after: str) -> str | No
     valued = script.isdecimal() and (rest or _VALUE.search(before))
     powered = _POWERED.search(before) and int(script) <= _MOST_POWER if valued else True
     worded = script.isdecimal() and int(script) > _MOST_POWER and _SHORT_WORD.search(before)
+    worded = worded or (script.isdecimal() and _NO_BASE_WORD.search(before))
     cites = _WORD.search(before) or _SEVERAL.search(script) or counted or not powered or worded
     if cites and not isotope:
         return None if _GOVERNS.search(before) else f"{space}{MARK}{script}{MARK}"

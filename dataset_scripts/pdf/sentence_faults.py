@@ -47,7 +47,10 @@ _ORDINAL = re.compile(r"(?<=\d) (?=(?:st|nd|rd|th)\b)")
 _PRIME = re.compile(r"(?<=[A-Za-zα-ω\d]) (?=[\u2032\u2033])")
 _PLUS_MINUS = re.compile(r"(?<=[\d)%A-Za-z])(\s?)\+[\u2212\u2013](\s?)(?=\d)")  # one over the other
 # Where a row ended behind a sign: "10 mg/ ml", "interviews\u2014 which", "http:// www".
-_ROW_END = re.compile(r"(?<=\w/) (?=\w)|(?<=\w\u2014) (?=\w)|(?<=\d\u2013) (?=\d)")
+_ROW_END = re.compile(
+    r"(?<=\w/) (?=\w)|(?<=\w\u2014) (?=\w)|(?<=\d\u2013) (?=\d)|(?<=[a-z]\u2013) (?=[A-Z])"
+    r"|(?<=\d[\u2032']) (?=-[A-Za-z])|(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹]) (?=-[a-z])"  # "5' -ATG", "sp² -hybridized"
+)
 _ADDRESS = re.compile(
     r"((?:https?:|www\.)\S{0,300}[/._=&?\u2013-]) (?=[\w?=&-]{1,300}[./_?=&-][\w/])"
     r"|(?<=:/) (?=/)|(?<=://) (?=\w)"
@@ -60,6 +63,14 @@ _BEFORE_BRACKET = re.compile(r"([_^](?:\{[^{}]{0,40}\}|\w{1,16}|\*)) (?=\(\S{1,3
 _NUCLEUS = re.compile(r"((?:^|[\s(/])[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3}) (?=[A-Z][a-z]?(?:[ ,;.)–-]|$))")
 _ARGUMENT = re.compile(r"(?<=[⁰¹²³⁴⁵⁶⁷⁸⁹]) (?=\(\d)|(?<=\.\.\.) (?=[\])])")  # "χ² (1)", "[... ]"
 _ACCENTED = re.compile(r"(?<=\b[A-Z]) (?=[à-öø-ÿ][a-zà-ÿ])")  # "R ätzel"
+# Signs that stand on the line beside what is raised or lowered: "cm−²", "O²−", "T−₁", "a_n−₁".
+_MINUS_BEFORE = re.compile(r"(?<=[A-Za-z\d)])\u2212(?=[⁰¹²³⁴⁵⁶⁷⁸⁹])")
+_MINUS_BEHIND = re.compile(r"(?<=[A-Za-z)\]₀₁₂₃₄₅₆₇₈₉][¹²³⁴])\u2212(?=[\s,.;:)\u2013-]|$)")
+_INDEX_LESS = re.compile(r"_(\w)\u2212([₀₁₂₃₄₅₆₇₈₉]+)")
+_MINUS_BELOW = re.compile(r"(?<=[A-Za-zα-ω])\u2212(?=[₀₁₂₃₄₅₆₇₈₉])")
+_PLAIN_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_DASH = re.compile(r"(?<=[A-Za-z]{3})\u2212(?=[A-Za-z]{3})")  # "protein−protein" is no difference
+_SCRIPT_WORD = re.compile(r"(?<=\})(?=(?:and|or|in|of|is|was|were|with|the|for|to|are|from)\b)")
 _BULLET = re.compile(r"(?:^|(?<=[.;:] ))[\u2022\u25aa\u25cf\u2023]\s+")
 
 _OPERATORS = "=≤≥<>≈≃≡∈∉⊂⊆∪∩⊕⊗→↦∝±×·∼⪯⊑∧∨"
@@ -76,6 +87,12 @@ _ALONE = re.compile(
 _LOST_SYMBOL = re.compile(
     r"\b(?:the|our|their)[.,;](?=\s|$)|\bgiven by (?:\[[\d, \u2013-]{1,20}\] )?where\b"
     r"|\bFigs?\. (?:the|is|are|shows?)\b"
+)
+# "hx_{t}i": angle brackets that came as letters; a mark of a footnote; the dots of a table of
+# contents; a stroke through the sign beside it; a lost apostrophe.
+_BRACKETS_LOST = re.compile(
+    r"(?<!\w)h[A-Za-z]\w{0,3}[_^(]\S{0,20}i(?!\w)|^\^\{?[*\u2020\u2021\u00a7\u00b6]|\.{5}|(?:\s\.){4}"
+    r"|[^=]\u0338|(?<!\w)(?:was|were|is|are|do|does|did|ca|wo|could|would|should|has|have)nt(?!\w)"
 )
 _TRANSPOSED = re.compile(r"(?<![\w<])[A-ZΑ-Ω]>(?=[A-ZΑ-Ω\s,.)])")
 _BROKEN_SIGN = re.compile(r"(?:^|\s)[“”‘’\"](?=\s\S+[\s,;.)])(?=\s?-?\d)")  # "x “ 0"
@@ -105,6 +122,9 @@ _HEADING = re.compile(
 )
 _NUMBERED = re.compile(
     r"^(?:\d{1,2}(?:\.\d{1,2})+\.?\s+[A-Z]|\d{1,2}\.\s[a-z]|(?:19|20)\d\d\s[A-Z][a-z]+\s[a-z]|\d{1,3}\s(?:Where|Here|The|This|In|We|It)\b|\([a-z])"
+    # A part of a caption, "(A-J) Binding of"; a reference, "K. Cong et al., Gaps are".
+    r"|^\([A-Z](?:[,\u2013-]\s?[A-Z])?\)\s[A-Z]"
+    r"|^(?:[A-Z]\.\s?-?){1,3}[A-Z][\w'\u2019-]+ et al\., [A-Z]"
 )
 # What is left of a sentence that was cut behind an abbreviation: "19) originally", "1\u20132, we".
 _REST = re.compile(
@@ -154,8 +174,18 @@ def set_right(text: str) -> str:
     text = _MARKS.sub("", _UNEQUAL.sub("≠", text))
     text = _BEFORE_BRACKET.sub(r"\1", _TH.sub("Th", _ROOT.sub("", text)))
     text = _ADDRESS.sub(lambda match: match[1] or "", _NUCLEUS.sub(r"\1", text))
-    text = _ACCENTED.sub("", _ARGUMENT.sub("", text))
+    text = _SCRIPT_WORD.sub(" ", _ACCENTED.sub("", _ARGUMENT.sub("", text)))
+    text = _DASH.sub("\u2013", _with_minus(text))
     return _BULLET.sub("", _PRIME.sub("", _ORDINAL.sub("", text)))
+
+
+def _with_minus(text: str) -> str:
+    """A text in which a minus is raised or lowered as the digits are that it belongs to."""
+    text = _MINUS_BEHIND.sub("⁻", _MINUS_BEFORE.sub("⁻", text))
+    text = _INDEX_LESS.sub(
+        lambda match: f"_{{{match[1]}\u2212{match[2].translate(_PLAIN_DIGITS)}}}", text
+    )
+    return _MINUS_BELOW.sub("₋", text)
 
 
 def _composed(match: re.Match[str]) -> str:
@@ -187,6 +217,7 @@ def is_damaged(sentence: str) -> bool:
         return True
     if (
         _LOST_SYMBOL.search(sentence)
+        or _BRACKETS_LOST.search(sentence)
         or _TRANSPOSED.search(sentence)
         or _AROUND.search(sentence)
         or _MISREAD.search(sentence)

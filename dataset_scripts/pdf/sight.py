@@ -63,20 +63,40 @@ class Problem:
             )
             for k in range(len(boxes))
         ]
-        self.seen = [
-            {side: self._look(k, side) for side in SIDES} for k in range(len(self.captions))
-        ]
+        self.seen = [self._look_around(k, box) for k, box in enumerate(boxes)]
         self.sizes = [area(atom.box) for atom in self.scene.atoms]
         self.whole = sum(self.sizes) or 1.0
         self.grids = _grids(self)
 
-    def _look(self, index: int, side: str) -> dict[int, float]:
-        """The atoms that a caption sees on one side: index → distance in points."""
-        caption = self.captions[index]
-        if caption.kind in _TABLES and side in (LEFT, RIGHT):
+    def _look_around(self, index: int, cap: Box) -> dict[str, dict[int, float]]:
+        """The atoms that a caption sees on each side.
+
+        One that sees none, since it stands off to the side of its figure, sees with all the width
+        that is free beside it.
+        """
+        seen = {side: self._look(index, side, cap) for side in SIDES}
+        if any(seen.values()) or self.captions[index].kind in _TABLES:
+            return seen
+        wide = self._widened(index, cap)
+        return {side: self._look(index, side, wide) for side in (ABOVE, BELOW)} | {
+            side: {} for side in (LEFT, RIGHT)
+        }
+
+    def _widened(self, index: int, cap: Box) -> Box:
+        """The box of a caption with what is free on both sides of it, up to text and graphics."""
+        graphics = np.array([atom.box for atom in self.scene.atoms]).reshape(-1, 4)
+        others = np.concatenate([self.walls[index], graphics])
+        level = others[(others[:, 1] < cap[3]) & (others[:, 3] > cap[1])]
+        left = level[level[:, 2] <= cap[0] + 1, 2].max(initial=0.0)
+        right = level[level[:, 0] >= cap[2] - 1, 0].min(initial=self.scene.page.width)
+        return min(left, cap[0]), cap[1], max(right, cap[2]), cap[3]
+
+    def _look(self, index: int, side: str, cap: Box) -> dict[int, float]:
+        """The atoms seen on one side of the box of a caption: index → distance in points."""
+        if self.captions[index].kind in _TABLES and side in (LEFT, RIGHT):
             return {}
         seen = {}
-        cap, atoms = caption.box, self.scene.atoms
+        atoms = self.scene.atoms
         for number, atom in enumerate(atoms):
             gap = _gap(cap, atom.box, side, self.scene.profile.size)
             if gap is not None and not _wall_between(cap, atom.box, side, self.walls[index]):

@@ -28,6 +28,7 @@ _HYPHENS = (0x02, 0xAD, 0xFFFE)  # how pdfium writes a hyphen at the end of a li
 _EXPANSIONS = text_layer.EXPANSIONS | {ERASED: ""}
 # Surrogates and what is in `_EXPANSIONS`.
 _RARE = re.compile("[\ud800-\udfff\u200b\U0010f000-\U0010ffff]")
+_LONG_RUN = 20  # characters; a run with more is a part of a line of text, and no sign in it
 _BLANKS = (0xA0, 0x200B)  # the second, of no width, may be set in type of size 0
 
 
@@ -339,9 +340,9 @@ def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
         box = line.box
         high = box[3] - box[1]
         row = int((box[1] + box[3]) / 2 // 8)
-        near = [other for key in (row - 1, row, row + 1) for other in by_row.get(key, ())]
+        level_runs = [other for key in (row - 1, row, row + 1) for other in by_row.get(key, ())]
         best = None
-        for other in near:
+        for other in level_runs:
             gap = box[0] - other.box[2]
             if not -farthest < gap < 1.6 * farthest:  # most are: they end columns away
                 continue
@@ -352,7 +353,8 @@ def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
             level = least > 0.95 * tall and abs(box[3] - other.box[3]) < 0.02 * tall
             if level and line.continues(other) and line.span[0] not in parted:
                 reach = 0.9  # a wide space in a justified line
-            if -0.3 * tall < gap < reach * tall and shared > 0.5 * least:
+            near = -0.3 * tall < gap < reach * tall and shared > 0.5 * least
+            if near and not _in_two_columns(other, line):
                 best = other
         if best is None:
             by_row.setdefault(row, []).append(line)
@@ -366,3 +368,10 @@ def join_runs(lines: list[Line], parted: Collection[int] = ()) -> list[Line]:
             best.box = best.box[0], main.box[1], max(best.box[2], box[2]), main.box[3]
             best.span = best.span[0], line.span[1]
     return kept
+
+
+def _in_two_columns(left: Line, right: Line) -> bool:
+    """Whether two runs are lines of columns that stand close: long, of two sizes, not in order."""
+    long = min(len(left.text), len(right.text)) > _LONG_RUN
+    sizes = left.size, right.size
+    return long and max(sizes) - min(sizes) > 0.05 * max(sizes) and not right.continues(left)

@@ -29,6 +29,7 @@ _FEW = 4  # characters of a font; of so few, most may be misnamed
 _CLEARLY = 0.1  # how much less like the named character than another a glyph must be
 
 _SELDOM = "§©®¶?!&@#%$"  # signs that a letter is seldom put for
+_LIKE_ONE = "[]|"  # signs that a "1" of some sans serif types resembles
 _VERY_LIKE = 0.15  # how like one of these a glyph must be
 
 # Fonts of signs and Greek letters in which ASCII codes stand for others: Arbortext's, MathPi,
@@ -286,7 +287,8 @@ class _Drawn:
             return ord(letter)
         if not text or text.isalnum():
             return 0
-        most = min(most, _VERY_LIKE) if text in _SELDOM else most
+        seldom = text in _SELDOM or (code == ord("1") and text in _LIKE_ONE)
+        most = min(most, _VERY_LIKE) if seldom else most
         return _code(text) if distances[text] < most else 0
 
     def _glyph(self, kind: int) -> glyphs.Glyph | None:

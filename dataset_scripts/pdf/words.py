@@ -16,7 +16,8 @@ _LEAST_JOINED = 4  # letters of a word that a space parts, or of two that lost t
 _LONGEST = 40  # letters; more are no word
 _SHORT = re.compile(r"the|of|and|for|in|is|are|to|with|that|from|by|on|as|was|were|which|this")
 _SHORT_BEFORE = re.compile(
-    r"the|and|with|from|that|which|has|have|had|was|were|are|not|(?:or|of|to|is|as|by)(?=[a-z]{6})"
+    r"the|and|with|from|that|which|has|have|had|was|were|are|not|our|their"
+    r"|(?:or|of|to|is|as|by)(?=[a-z]{6})"
 )
 _LIGATURES = ["f", "ff", "fi", "fl", "ffi", "ffl"]
 _LIGATURE = re.compile("ff[il]?|f[ilt]?")
@@ -24,15 +25,35 @@ _WITH_LIGATURE = re.compile(r"(?<![\w-])(?=[a-eg-z]{0,40}f)[a-z]{4,40}(?![\w-])"
 _TOKEN = re.compile(r"[^\W\d_]+")
 _OF_SIGNS = re.compile(r"[^\s.,;:()\[\]\"'\u2018\u2019\u201c\u201d/\u2013\u2014-]+")
 _PLAIN = re.compile(r"[a-z]+")
-_BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: |$))")
+_BEFORE_MARK = re.compile(r"(?<=\S) (?=[;:](?: (?!\d)|$))")  # "1 : 2" is a ratio
 _STOPPED = re.compile(
     r"(?P<word>(?<![^\W\d_])[^\W\d_]{4,}|[)\]\d\u2070\u00b9\u00b2\u00b3])\. (?=[a-z]{2,}[ ,.])"
 )
 # Between two words of a sentence, and in no address or name of a file.
 _CLOSED_UP = re.compile(
-    r"(?<![\w./@-])(?P<before>[A-Za-z][a-z]{1,30}|[A-Za-z])(?P<mark>[.,;:?!])(?P<after>[A-Z]?[a-z]{1,30})"
+    r"(?<![\w./@-])(?P<before>[A-Za-z][a-z]{1,30}|[A-Za-z])(?P<mark>[.,;:?!])(?P<after>[A-Z]?[a-z]{1,30}|A)"
     r"(?=[\s,;:)-]|[.,]\s|\.$)"
 )
+# Behind a bracket, or before a name in capitals: "(31).MSH-5", "mutant,MSH-5", "et al.,1999".
+_CLOSED_NAME = re.compile(
+    r"(?<=[a-z]{3})(?P<comma>,)(?=[A-Z]{2,})|(?<=\w\))(?P<stop>\.)(?=[A-Z])"
+    r"|(?<=[A-Z\d]\))(?P<bracket>,)(?=[a-z]{3,})|(?<=\bet al\.)(?P<year>,)(?=(?:19|20)\d\d)"
+)
+# Behind a name: "FACT,suggests", "P-loops,respectively"; but "cis,trans" is one name.
+_CLOSED_COMMA = re.compile(
+    r"(?<![\w./@-])(?P<before>[A-Za-z][\w-]*[A-Za-z]),(?P<after>[a-z]{2,30})(?=[\s,;:)]|\.?(?:\s|$))"
+)
+# Beside quotation marks, and before a name in another face: "such asGemmata".
+_CLOSED_QUOTE = re.compile(r"(?<=[a-z,.;:\u201d])(?=\u201c\w)|(?<=[a-z,.]\u201d)(?=[A-Za-z])")
+_CLOSED_FACE = re.compile(
+    r"(?<![\w-])(?:(?:as|of|the|and|by|with|from)(?=[A-Z][a-z]{3,}(?![\w(]))"
+    r"|[A-Z]{2,}(?=(?:in|of|is|and|with|was|were)\s[a-z]))"
+)
+# An inflected word, behind which no other goes on in one: "processestaking", "resultsshow".
+_INFLECTED = re.compile(r"(?:[^s]s|ed|ing|ly)$")
+_LEAST_INFLECTED = 5  # letters
+_DIVIDED_WORD = re.compile(rf"(?<![\w-])([A-Za-z][a-z]+)[-\u2010{DIVIDED}{COMPOUND}]$")
+_RAISED_O = re.compile(r"(?<=\d)o(?=C\b|[\s,.;:)]|$)")  # "90.00o": no English ordinal ends so
 _INITIAL = re.compile(r"([B-HJ-Z]|[AI](?=\s[a-z]{2}))\s([a-z]+)(?![\w-])")
 _SHORTENED = frozenset(["approx", "conc", "prof", "resp", "spec", "temp", "incl", "subsp", "comm"])
 
@@ -102,7 +123,21 @@ def with_spaces(text: str, vocabulary: Vocabulary) -> str:
         return text
     for _ in range(2):  # "planning.First,images": matches do not overlap
         text = _CLOSED_UP.sub(lambda match: _parted(match, vocabulary), text)
-    return text
+    text = _CLOSED_FACE.sub(r"\g<0> ", _CLOSED_QUOTE.sub(" ", text))
+    text = _CLOSED_COMMA.sub(lambda match: _behind_name(match, vocabulary), text)
+    return _CLOSED_NAME.sub(r"\g<0> ", text)
+
+
+def _behind_name(match: re.Match[str], vocabulary: Vocabulary) -> str:
+    """A name and a word with a space behind the comma between; both parts of a name as they are."""
+    named = any(map(str.isupper, match["before"])) or "-" in match["before"]
+    word = match["after"] in vocabulary.known
+    return f"{match['before']}, {match['after']}" if named and word else match.group()
+
+
+def with_degrees(text: str, vocabulary: Vocabulary) -> str:
+    """An English text with the degree sign that was set as a raised "o"."""
+    return _RAISED_O.sub("°", text) if vocabulary.known else text
 
 
 def _parted(match: re.Match[str], vocabulary: Vocabulary) -> str:
@@ -165,15 +200,43 @@ def _is_run_together(token: str, vocabulary: Vocabulary) -> bool:
     if (
         before
         and len(token) - before.end() >= _LEAST_JOINED
-        and token[before.end() :] in vocabulary.known
+        and _is_words(token[before.end() :], vocabulary)
+    ):
+        return True
+    if any(
+        _INFLECTED.search(token[:place])
+        and token[:place] in vocabulary.known
+        and token[place:] in vocabulary.known
+        for place in range(_LEAST_INFLECTED, len(token) - _LEAST_JOINED + 1)
     ):
         return True
     return any(
-        len(token[:place]) >= _LEAST_JOINED
-        and token[:place] in vocabulary.known
-        and bool(_SHORT.fullmatch(token[place:]))
+        _is_words(token[:place], vocabulary) and bool(_SHORT.fullmatch(token[place:]))
         for place in range(_LEAST_JOINED, len(token) - 1)
     )
+
+
+def _is_words(token: str, vocabulary: Vocabulary) -> bool:
+    """Whether a token is a word of the language, or two that lost their space: "similarroles"."""
+    places = range(_LEAST_JOINED, len(token) - _LEAST_JOINED + 1)
+    parts = ((token[:place], token[place:]) for place in places)
+    known = vocabulary.known
+    one = len(token) >= _LEAST_JOINED and token in known
+    return one or any(first in known and second in known for first, second in parts)
+
+
+def is_lost(row: str, after: str, vocabulary: Vocabulary) -> bool:
+    """Whether a block ends in a divided word whose rest is not what comes after the block.
+
+    "morpholog-" and "occasionally" make no word, and the second one is whole.
+    """
+    begin, end = _DIVIDED_WORD.search(row), _PLAIN.match(after)
+    if not begin or not end or not vocabulary.known:
+        return False
+    head, tail = begin[1].casefold(), end[0]
+    if len(tail) < _LEAST_JOINED or tail not in vocabulary.known or vocabulary.heads[head]:
+        return False
+    return not vocabulary.knows(head) and not vocabulary.knows(head + tail)
 
 
 def is_misread(sentence: str, vocabulary: Vocabulary) -> bool:

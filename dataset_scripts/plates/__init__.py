@@ -1,1 +1,1 @@
-"""Plates whose stresses are known: images, fields and statistics to train and test models on."""
+"""Plates with known stresses: images, fields and statistics for training and testing models."""

@@ -1,4 +1,4 @@
-"""Make the data set of plates: `python -m cephalo.dataset_scripts.plates --out DIR`."""
+"""Build the dataset of plates: `python -m cephalo.dataset_scripts.plates --out DIR`."""
 
 import os
 import sys
@@ -15,19 +15,27 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def fields(
-    out: Annotated[Path, typer.Option(help="The folder of the dataset.")],
-    samples: Annotated[int, typer.Option(min=1, help="Plates for stress statistics.")] = 2000,
-    notched: Annotated[
-        int, typer.Option(min=0, help="Notched plates, for whether a crack starts.")
+    out: Annotated[Path, typer.Option(help="Output folder.")],
+    samples: Annotated[
+        int, typer.Option(min=1, help="Number of plates for stress statistics.")
     ] = 2000,
-    cracks: Annotated[int, typer.Option(min=0, help="Notched plates for crack growth.")] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other plates.")] = 0,
-    pixels: Annotated[int, typer.Option(min=16, max=256, help="A side of a plate.")] = 64,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    notched: Annotated[
+        int, typer.Option(min=0, help="Number of notched plates for crack initiation.")
+    ] = 2000,
+    cracks: Annotated[
+        int, typer.Option(min=0, help="Number of notched plates for crack growth.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    pixels: Annotated[
+        int, typer.Option(min=16, max=256, help="Side length of a plate, in pixels.")
+    ] = 64,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = os.cpu_count() or 1,
     push: Annotated[
-        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Push it to the Hub as this.")
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Repository on the Hub to push to.")
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="Push it as private.")] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Push to a private repository.")
+    ] = False,
 ) -> None:
     """Make plates under tension with their stresses and cracks, as a dataset with a card.
 

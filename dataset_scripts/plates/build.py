@@ -1,4 +1,4 @@
-"""A folder of Parquet shards, made by several processes; what is there is not made again."""
+"""A folder of Parquet shards, written by several processes; existing shards are kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -39,7 +39,7 @@ MAKERS: dict[str, Callable[[str, int, int, int], tuple[dict, list[dict]]]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What a folder holds: plates of the seen families, and how they are drawn."""
+    """The content of a folder: plates of the seen families, and how they are drawn."""
 
     samples: int  # for stress statistics
     notched: int  # for whether a crack starts
@@ -59,15 +59,15 @@ class Chunk:
 
     @property
     def name(self) -> str:
-        """Its part of the names of its shards."""
+        """The part of its shards' names that identifies it."""
         return f"{self.kind}-{'seen' if self.seen else 'unseen'}-{self.start:07d}"
 
 
 def build(folder: Path, plan: Plan, repo_id: str, workers: int) -> list[str]:
-    """Make the dataset in `folder`, which is held, with its card; return its files. Goes on where
-    it was.
+    """Build the dataset in `folder`, which is locked, with its card; return its files. Resumes an
+    interrupted build.
 
-    Raises CephaloError where the folder was made for another plan.
+    Raises CephaloError if the folder was made with another plan.
     """
     marks = folder / ".progress"
     marks.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def build(folder: Path, plan: Plan, repo_id: str, workers: int) -> list[str]:
 
 
 def chunks(plan: Plan) -> Iterator[Chunk]:
-    """All chunks of a plan; crack growth, which is slower, first."""
+    """Return all chunks of a plan; crack growth, which is slower, first."""
     for kind, samples in zip(
         ("cracks", "notched", "fields"), (plan.cracks, plan.notched, plan.samples), strict=True
     ):
@@ -92,7 +92,7 @@ def chunks(plan: Plan) -> Iterator[Chunk]:
 
 
 def run(folder: Path, plan: Plan, left: list[Chunk], workers: int) -> None:
-    """Make the chunks that are left, with a progress bar over plates."""
+    """Make the missing chunks, with a progress bar over plates."""
     for config in CONFIGS:
         (folder / config).mkdir(exist_ok=True)
     jobs = {(folder, plan, chunk): chunk.stop - chunk.start for chunk in left}
@@ -100,7 +100,7 @@ def run(folder: Path, plan: Plan, left: list[Chunk], workers: int) -> None:
 
 
 def make_chunk(folder: Path, plan: Plan, chunk: Chunk) -> None:
-    """Write the shards of a chunk, then its mark."""
+    """Write the shards of a chunk, then the file that marks it as done."""
     tables: dict[tuple[str, str], list[dict[str, Any]]] = {}
     families = list(SEEN if chunk.seen else UNSEEN)
     for number in range(chunk.start, chunk.stop):

@@ -1,4 +1,4 @@
-"""The card of the fields: what was computed, in which units, and how the splits were made."""
+"""The dataset card of the fields: what was computed, in which units, and how it was split."""
 
 import io
 from collections import Counter, defaultdict
@@ -55,7 +55,7 @@ def write_card(
 
 
 def dataset_info(folder: Path, features: Features) -> DatasetInfo:
-    """Rows and bytes of the splits that are there."""
+    """Return rows and bytes of the existing splits."""
     splits = SplitDict()
     for split in SPLITS:
         shards = sorted(folder.glob(f"{split}-*.parquet"))
@@ -68,7 +68,7 @@ def dataset_info(folder: Path, features: Features) -> DatasetInfo:
 
 
 def read_columns(folder: Path, config: str, columns: list[str]) -> dict[str, list[Any]]:
-    """Some columns of all shards of a config."""
+    """Read some columns of all shards of a config."""
     found: dict[str, list[Any]] = {name: [] for name in columns}
     for shard in sorted((folder / config).glob("*.parquet")):
         table = pq.read_table(shard, columns=columns)
@@ -78,7 +78,7 @@ def read_columns(folder: Path, config: str, columns: list[str]) -> dict[str, lis
 
 
 def family_table(folder: Path) -> list[dict[str, Any]]:
-    """By family: plates, mean stress and its spread, notched plates, the share that crack."""
+    """Summarize by family: plates, mean stress and spread, notched plates, share that cracks."""
     stresses, cracked = defaultdict(list), defaultdict(list)
     fields = read_columns(folder, "fields", ["family", "stress_mean"])
     for family, stress in zip(fields["family"], fields["stress_mean"], strict=True):
@@ -101,7 +101,7 @@ def family_table(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_samples(folder: Path) -> None:
-    """One picture: a plate of each family over its von Mises stress."""
+    """Write an image with a plate of each family above its von Mises stress."""
     shown, counts = [], Counter()
     for shard in sorted((folder / "fields").glob("*.parquet")):
         rows = pq.read_table(shard, columns=["family", "microstructure", "von_mises"])

@@ -1,8 +1,8 @@
-"""Plane stress on a square of pixels, each a bilinear element with a stiffness of its own.
+"""Plane stress on a square grid of pixels, each a bilinear element with its own stiffness.
 
-The plate is pulled along x: its left edge keeps u_x = 0 and its right edge gets u_x = strain x
-width, both free to slide along y, so a uniform plate carries the stress `YOUNG` x strain. Element
-matrices are scikit-fem's; the grid makes the global one a band, which LAPACK factorizes.
+The plate is stretched along x: u_x = 0 on its left edge and u_x = strain x width on its right edge,
+both free to slide along y, so a uniform plate has the stress `YOUNG` x strain. Element matrices are
+scikit-fem's; on the grid the global matrix is banded, and LAPACK factorizes it.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ KJ_PER_M3 = 1000.0  # in one MPa
 
 @dataclass(frozen=True)
 class Fields:
-    """What a plate carries, at the centres of its pixels; arrays of (n, n) float64."""
+    """Fields of a plate at the pixel centres; arrays of (n, n) float64."""
 
     von_mises: np.ndarray  # MPa
     mean_stress: np.ndarray  # MPa, half the trace: above 0 in tension
@@ -34,14 +34,14 @@ class Fields:
 
 @dataclass(frozen=True)
 class Element:
-    """The unit square of relative stiffness 1: nodes counted counter-clockwise from (0, 0)."""
+    """The unit square of relative stiffness 1; nodes are numbered counter-clockwise from (0, 0)."""
 
     stiffness: np.ndarray  # (8, 8), MPa at unit thickness
     strain: np.ndarray  # (3, 8): e_xx, e_yy, e_xy at the centre
 
 
 def stress_of(strain: np.ndarray) -> np.ndarray:
-    """Plane stress by Hooke's law, MPa, at relative stiffness 1; both of (2, 2, ...)."""
+    """Compute plane stress by Hooke's law, in MPa, at relative stiffness 1; both of (2, 2, ...)."""
     trace = strain[0, 0] + strain[1, 1]
     identity = np.eye(2).reshape(2, 2, *[1] * (strain.ndim - 2))
     return YOUNG / (1 - POISSON**2) * ((1 - POISSON) * strain + POISSON * trace * identity)
@@ -49,13 +49,13 @@ def stress_of(strain: np.ndarray) -> np.ndarray:
 
 @BilinearForm
 def elastic_energy(u: DiscreteField, v: DiscreteField, w: Any) -> np.ndarray:
-    """Twice the strain energy, as a form of scikit-fem."""
+    """Twice the strain energy, as a scikit-fem form."""
     return ddot(stress_of(np.asarray(sym_grad(u))), sym_grad(v))
 
 
 @lru_cache(maxsize=1)
 def unit_element() -> Element:
-    """The bilinear element, with the degrees of freedom node by node (u_x, u_y)."""
+    """Assemble the bilinear element, with degrees of freedom node by node (u_x, u_y)."""
     square, element = MeshQuad(), ElementVector(ElementQuad1())
     basis = Basis(square, element, intorder=2)
     corners = [(0, 0), (1, 0), (1, 1), (0, 1)]
@@ -76,9 +76,9 @@ def unit_element() -> Element:
 
 @lru_cache(maxsize=4)
 def grid_dofs(n: int) -> np.ndarray:
-    """The degrees of freedom of each pixel, (n * n, 8), for pixels in the order of an image.
+    """Return the degrees of freedom of each pixel, (n * n, 8), in the pixel order of an image.
 
-    Row 0 is at the top, nodes are numbered column by column.
+    Row 0 is at the top; nodes are numbered column by column.
     """
     row, column = np.divmod(np.arange(n * n), n)
     bottom, top = n - 1 - row, n - row
@@ -95,7 +95,7 @@ def grid_dofs(n: int) -> np.ndarray:
 
 
 def prescribed(n: int, strain: float) -> tuple[np.ndarray, np.ndarray]:
-    """The degrees of freedom that are held and their values, in widths of the plate."""
+    """Return the prescribed degrees of freedom and their values, in plate widths."""
     nodes = np.arange(n + 1)
     left, right = 2 * nodes, 2 * (n * (n + 1) + nodes)
     held = np.concatenate([left, right, [1]])  # and u_y of one corner
@@ -104,7 +104,7 @@ def prescribed(n: int, strain: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def displacements(stiffness: np.ndarray, strain: float = STRAIN) -> np.ndarray:
-    """The nodal displacements in widths of the plate, (2 * (n + 1)²,).
+    """Solve for the nodal displacements in plate widths, (2 * (n + 1)²,).
 
     `stiffness`: (n, n), relative, 0 for void.
     """
@@ -132,7 +132,7 @@ def displacements(stiffness: np.ndarray, strain: float = STRAIN) -> np.ndarray:
 
 
 def solve(stiffness: np.ndarray, strain: float = STRAIN) -> Fields:
-    """The fields of a plate pulled by `strain`; `stiffness` is (n, n), relative, 0 for void."""
+    """Compute the fields of a plate under `strain`; `stiffness` is (n, n), relative, 0 for void."""
     n = len(stiffness)
     local = displacements(stiffness, strain)[grid_dofs(n)] * n  # in sides of a pixel
     element = unit_element()

@@ -1,8 +1,8 @@
-"""Families of plates: each draws a map of relative stiffness on a square of pixels.
+"""Families of plates: each generates a map of relative stiffness on a square of pixels.
 
 A family is a function of a random generator and the coordinates of the pixel centres, `x` to the
-right and `y` down, both (n, n) on [0, 1]. It returns (n, n): 1 for solid, less for a soft phase,
-0 for void.
+right and `y` down, both (n, n) on [0, 1]. It returns (n, n): 1 for solid, less for a soft phase, 0
+for void.
 """
 
 import zlib
@@ -21,14 +21,16 @@ TRIES = 100  # draws until the material reaches from grip to grip
 
 
 def generator(seed: int, purpose: str, index: int) -> np.random.Generator:
-    """Random numbers that depend on the three arguments alone, so a plate can be made by itself."""
+    """Return a random generator that depends on the three arguments alone, so a plate can be made
+    by itself."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), index])
 
 
 def draw_plate(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
-    """The relative stiffness, (n, n), of a plate of a family, without pieces that hold no load.
+    """Generate the relative stiffness, (n, n), of a plate of a family, without pieces that carry no
+    load.
 
-    Values are whole grey levels, 1 - grey / 255, so that an image holds all of them.
+    Values are whole grey levels, 1 - grey / 255, so that an image stores them exactly.
     """
     centres = (np.arange(n) + 0.5) / n
     x, y = np.meshgrid(centres, centres)
@@ -40,9 +42,9 @@ def draw_plate(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def load_path(solid: np.ndarray) -> np.ndarray:
-    """The pieces of the mask that reach from the left edge to the right one.
+    """Return the pieces of a mask that connect the left edge to the right one.
 
-    Pixels hang together by their edges: a corner alone is a hinge of the grid, not of the plate.
+    Pixels are connected by edges: connection by a corner alone would be a hinge.
     """
     labelled: Any = label(solid)
     pieces, _ = labelled
@@ -51,7 +53,7 @@ def load_path(solid: np.ndarray) -> np.ndarray:
 
 
 def uniform_bar(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A straight bar from grip to grip: one stress everywhere."""
+    """A straight bar from grip to grip, under uniform stress."""
     width = rng.uniform(0.2, 1.0)
     middle = rng.uniform(width / 2, 1 - width / 2)
     return (abs(y - middle) <= width / 2).astype(float)
@@ -80,7 +82,7 @@ def notches(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 def cracks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """One to three open cracks of any direction, two pixels wide."""
+    """One to three open cracks of any orientation, two pixels wide."""
     plate = np.ones_like(x)
     for _ in range(rng.integers(1, 4)):
         length = rng.uniform(0.15, 0.5)
@@ -90,7 +92,7 @@ def cracks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray
 
 
 def lattice(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A grid of struts in two directions (squares) or three (triangles), turned by any angle."""
+    """A lattice of struts in two directions (squares) or three (triangles), at any rotation."""
     pitch, width, angle = rng.uniform(0.16, 0.34), rng.uniform(0.045, 0.1), rng.uniform(0, np.pi)
     directions = rng.choice([2, 3])
     shift = rng.uniform(0, pitch, directions)
@@ -102,9 +104,9 @@ def lattice(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 def pollen_shells(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Shells like the wall of a pollen grain: two skins joined by radial columns, in a packing.
+    """Packed shells like the wall of a pollen grain: two skins joined by radial columns.
 
-    Neighbours overlap by a little and so hang together.
+    Neighbours overlap slightly and are therefore connected.
     """
     across = rng.integers(1, 3)
     u, v = (x * across) % 1 - 0.5, (y * across) % 1 - 0.5
@@ -132,7 +134,7 @@ def nacre_bricks(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
 
 
 def porous(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A random medium: smoothed white noise, void where it is lowest."""
+    """A random porous medium: smoothed white noise, void where it is lowest."""
     noise = gaussian_filter(
         rng.standard_normal(x.shape), rng.uniform(0.03, 0.08) * len(x), mode="wrap"
     )
@@ -161,7 +163,7 @@ def voronoi_foam(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.n
 def turned(
     x: np.ndarray, y: np.ndarray, centre: Sequence[float] | np.ndarray, angle: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates about `centre`, turned by `angle` in radians."""
+    """Return coordinates rotated by `angle` (radians) about `centre`."""
     u, v = x - centre[0], y - centre[1]
     return u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
 

@@ -23,7 +23,7 @@ LONGEST_NOTCH = 0.35  # in heights of the plate
 
 @dataclass(frozen=True)
 class Growth:
-    """What a plate went through."""
+    """The fracture history of a plate."""
 
     start: Fields  # whole, at the full elongation
     energies: list[np.ndarray]  # strain energy density at each frame, (n, n), kJ/m³
@@ -37,8 +37,8 @@ class Growth:
 
 
 def draw_notched(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
-    """A plate of a family with a notch two pixels wide from its upper or lower edge, across the
-    pull, that still reaches from grip to grip; relative stiffness, (n, n)."""
+    """Generate a plate of a family with a notch, two pixels wide, from its upper or lower edge,
+    perpendicular to the load, that still connects both grips; relative stiffness, (n, n)."""
     while True:
         plate = draw_plate(family, rng, n)
         column = round(rng.uniform(0.3, 0.7) * n)
@@ -50,7 +50,7 @@ def draw_notched(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def grow(stiffness: np.ndarray) -> Growth:
-    """Pull a plate in `FRAMES` steps and break what cannot hold; `stiffness`: (n, n), relative."""
+    """Stretch a plate in `FRAMES` steps and break pixels that fail; `stiffness`: (n, n)."""
     state = stiffness.copy()
     fields = solve(state, STRAIN)
     start, energies = fields, []
@@ -65,14 +65,15 @@ def grow(stiffness: np.ndarray) -> Growth:
 
 
 def weak_pixels(state: np.ndarray, fields: Fields, limit: float) -> np.ndarray:
-    """The pixels that break next: those in tension whose mean energy is over `limit` and near the
-    highest; none where none is over it."""
+    """Return the pixels that break next: those in tension whose mean energy exceeds `limit` and is
+    close to the highest; none if none exceeds it."""
     mean = pulling_energy(state, fields)
     return (mean >= limit) & (mean >= AT_ONCE * mean.max())
 
 
 def pulling_energy(state: np.ndarray, fields: Fields) -> np.ndarray:
-    """The strain energy density around each pixel in tension, kJ/m³, (n, n); 0 elsewhere."""
+    """Compute the strain energy density around each pixel in tension, in kJ/m³, (n, n); 0
+    elsewhere."""
     solid = state > 0
     width = LENGTH * len(state)
     weight = gaussian_filter(solid.astype(float), width, mode="nearest")
@@ -82,6 +83,6 @@ def pulling_energy(state: np.ndarray, fields: Fields) -> np.ndarray:
 
 
 def peak_energy(stiffness: np.ndarray, fields: Fields) -> float:
-    """The highest `pulling_energy` of a whole plate at the full elongation, kJ/m³: a crack starts
-    where it reaches `TOUGHNESS`."""
+    """Return the highest `pulling_energy` of an intact plate at full elongation, in kJ/m³; a crack
+    starts if it reaches `TOUGHNESS`."""
     return float(pulling_energy(stiffness, fields).max())

@@ -1,4 +1,4 @@
-"""Pictures of plates and of fields, as PNG bytes that depend on the arrays alone."""
+"""Images of plates and fields, as PNG bytes that depend on the arrays alone."""
 
 import io
 import math
@@ -18,22 +18,22 @@ WHITE = 255
 
 
 def plate_png(stiffness: np.ndarray) -> bytes:
-    """A grey picture: black is relative stiffness 1, white is void."""
+    """Render a plate in grey: black is relative stiffness 1, white is void."""
     return png(Image.fromarray(enlarged(plate_greys(stiffness))))
 
 
 def plate_greys(stiffness: np.ndarray) -> np.ndarray:
-    """The grey levels of a plate, (n, n) uint8, from which its stiffness can be read again."""
+    """Return the grey levels of a plate, (n, n) uint8, which encode its stiffness exactly."""
     return np.round(GREYS * (1 - stiffness)).astype(np.uint8)
 
 
 def mask_png(mask: np.ndarray) -> bytes:
-    """A picture with what the mask holds in black on white."""
+    """Render a mask in black on white."""
     return png(Image.fromarray(enlarged(np.where(mask, 0, WHITE).astype(np.uint8))))
 
 
 def field_png(values: np.ndarray, solid: np.ndarray, top: float, unit: str) -> bytes:
-    """A field in colours (viridis) where there is solid, beside its scale from 0 to `top`."""
+    """Render a field in colours (viridis) on solid pixels, beside a colour bar from 0 to `top`."""
     levels = np.clip(values / top * 255, 0, 255).astype(np.uint8)
     colours = np.where(solid[..., None], viridis()[levels], WHITE).astype(np.uint8)
     field = enlarged(colours)
@@ -55,7 +55,7 @@ def field_png(values: np.ndarray, solid: np.ndarray, top: float, unit: str) -> b
 
 
 def scale_top(values: np.ndarray) -> float:
-    """A round number that nearly all `values` stay below: two significant digits, rounded up."""
+    """Return a round upper limit for nearly all `values`: two significant digits, rounded up."""
     high = float(np.quantile(values, TOP_QUANTILE))
     step = 10.0 ** (math.floor(math.log10(high)) - 1)
     return float(f"{math.ceil(high / step - 1e-6) * step:.2g}")
@@ -68,13 +68,13 @@ def viridis() -> np.ndarray:
 
 
 def enlarged(pixels: np.ndarray) -> np.ndarray:
-    """Every pixel repeated, up to a side of `SIDE`."""
+    """Repeat every pixel up to a side of `SIDE`."""
     times = max(1, SIDE // len(pixels))
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def png(image: Image.Image) -> bytes:
-    """The bytes of a PNG file."""
+    """Encode an image as PNG."""
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

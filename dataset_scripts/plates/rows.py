@@ -1,7 +1,7 @@
-"""Rows of the data sets: what a plate looks like, what it carries, what is asked about it.
+"""Rows of the datasets: the image of a plate, its fields, and questions about it.
 
-Columns that the published sets have (crack_stress_field_graphene_uniaxial_loading_x and
-crack-dynamics_1-5k) keep their names; the card says what each means here.
+Columns of the published datasets (crack_stress_field_graphene_uniaxial_loading_x and
+crack-dynamics_1-5k) keep their names; the card defines each.
 """
 
 import hashlib
@@ -82,7 +82,7 @@ LICENSE = "CC0-1.0"
 
 
 def stress_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[dict]]:
-    """One row of FIELDS and its two rows of TALKS, for a plate of n x n pixels."""
+    """Build a row of FIELDS and its two rows of TALKS, for a plate of n x n pixels."""
     plate = draw_plate(family, generator(seed, f"fields/{family}", index), n)
     row = {**solved(plate), **keys(family, index, plate)}
     stress, energy = ([row[name] for name in names] for names in (STRESSES, ENERGIES))
@@ -90,9 +90,9 @@ def stress_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[
 
 
 def notched_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[dict]]:
-    """One row of NOTCHED and its row of TALKS, for a notched plate of n x n pixels.
+    """Build a row of NOTCHED and its row of TALKS, for a notched plate of n x n pixels.
 
-    Whether a crack starts takes one solution, how it grows takes a dozen (`crack_rows`).
+    Whether a crack starts takes one solution, crack growth takes a dozen (`crack_rows`).
     """
     plate = draw_notched(family, generator(seed, f"notched/{family}", index), n)
     row = solved(plate)
@@ -102,7 +102,7 @@ def notched_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list
 
 
 def solved(plate: np.ndarray) -> dict[str, Any]:
-    """The columns of SOLVED, of a plate at the full elongation."""
+    """Compute the columns of SOLVED, for a plate at full elongation."""
     fields, solid = solve(plate), plate > 0
     return {
         "microstructure": picture(plate_png(plate)),
@@ -114,7 +114,7 @@ def solved(plate: np.ndarray) -> dict[str, Any]:
 
 
 def crack_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[dict]]:
-    """One row of CRACKS and its row of TALKS, for a notched plate of n x n pixels."""
+    """Build a row of CRACKS and its row of TALKS, for a notched plate of n x n pixels."""
     plate = draw_notched(family, generator(seed, f"cracks/{family}", index), n)
     growth, solid = grow(plate), plate > 0
     frames = energy_pictures(growth, solid)
@@ -136,7 +136,7 @@ def crack_rows(family: str, seed: int, index: int, n: int) -> tuple[dict, list[d
 
 
 def stress_picture(plate: np.ndarray, fields: Fields) -> dict[str, Any]:
-    """The von Mises stress of a plate as a picture, and the top of its scale in MPa."""
+    """Render the von Mises stress of a plate, and return the top of its scale in MPa."""
     solid = plate > 0
     top = scale_top(fields.von_mises[solid])
     shown = picture(field_png(fields.von_mises, solid, top, "MPa"))
@@ -144,28 +144,29 @@ def stress_picture(plate: np.ndarray, fields: Fields) -> dict[str, Any]:
 
 
 def energy_pictures(growth: Growth, solid: np.ndarray) -> list[dict[str, Any]]:
-    """The frames as pictures on one scale; what broke is white."""
+    """Render the frames on one scale; broken pixels are white."""
     top = scale_top(np.concatenate([energy[solid] for energy in growth.energies]))
     return [picture(field_png(energy, energy > 0, top, "kJ/m^3")) for energy in growth.energies]
 
 
 def statistics(values: np.ndarray) -> tuple[float, float, float]:
-    """Standard deviation (of the whole population), mean and median."""
+    """Return standard deviation (of the whole population), mean and median."""
     return float(values.std()), float(values.mean()), float(np.median(values))
 
 
 def vector(numbers: Sequence[float]) -> str:
-    """The answer of the published sets: three decimals in brackets."""
+    """Format an answer as the published datasets do: three decimals in brackets."""
     return f"[{', '.join(f'{number:.3f}' for number in numbers)}]"
 
 
 def picture(data: bytes) -> dict[str, Any]:
-    """An undecoded value of `datasets.Image`."""
+    """Return an undecoded value of `datasets.Image`."""
     return {"bytes": data, "path": None}
 
 
 def keys(family: str, index: int, plate: np.ndarray) -> dict[str, Any]:
-    """What a row is known by. Mirror images of a plate carry the same, so they share a hash."""
+    """Return the identifiers of a row. Mirror images of a plate have the same fields, so they share
+    a hash."""
     greys = plate_greys(plate)
     turns = (greys, greys[::-1], greys[:, ::-1], greys[::-1, ::-1])
     geometry = min(np.ascontiguousarray(turn).tobytes() for turn in turns)
@@ -177,7 +178,7 @@ def keys(family: str, index: int, plate: np.ndarray) -> dict[str, Any]:
 
 
 def split_of(row: dict[str, Any]) -> str:
-    """The split of a row: by its geometry alone, so no plate is in two of them."""
+    """Return the split of a row, from its geometry alone, so no plate is in two splits."""
     where = place(row["geometry_sha256"])
     if where < TEST_SHARE:
         return "test"
@@ -185,7 +186,7 @@ def split_of(row: dict[str, Any]) -> str:
 
 
 def talk(row: dict[str, Any], query: str, answer: str) -> dict[str, Any]:
-    """A row of TALKS about the microstructure of `row`."""
+    """Build a row of TALKS about the microstructure of `row`."""
     name = f"{row['family']} {row['index']}"
     figure = {
         "image": row["microstructure"],

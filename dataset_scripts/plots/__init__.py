@@ -1,1 +1,1 @@
-"""Plots from made data, with questions whose answers are computed from that data."""
+"""Synthetic plots, with questions whose answers are computed from the plotted data."""

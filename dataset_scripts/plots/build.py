@@ -1,4 +1,4 @@
-"""A folder of plots: Parquet shards of figures and conversations, made by several processes."""
+"""A folder of plots: Parquet shards of figures and conversations, written by several processes."""
 
 import gc
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ CHUNK = 100  # plots a shard: seconds of work, and some 20 MB in memory
 
 @dataclass(frozen=True)
 class Plan:
-    """What a folder holds: conversations, three about a plot, and how the plots are drawn."""
+    """The content of a folder: conversations, three per plot, and how the plots are drawn."""
 
     rows: int
     seed: int
@@ -32,9 +32,9 @@ class Plan:
 
 
 def build(folder: Path, plan: Plan, workers: int) -> None:
-    """Make the shards that are not in `folder` yet.
+    """Make the missing shards in `folder`.
 
-    Raises CephaloError where the folder was made for another plan.
+    Raises CephaloError if the folder was made with another plan.
     """
     marks = folder / ".progress"
     with locked(folder):
@@ -52,12 +52,12 @@ def build(folder: Path, plan: Plan, workers: int) -> None:
 
 
 def shard_name(start: int) -> str:
-    """The shards of the plots from this number on."""
+    """Return the shard names of the plots from this number on."""
     return f"plots-{start:08d}.parquet"
 
 
 def make_chunk(folder: Path, plan: Plan, start: int) -> None:
-    """Write the shards of a chunk, figures last: once that shard exists, both are complete."""
+    """Write the shards of a chunk, figures last: if that shard exists, both are complete."""
     thresholds = gc.get_threshold()
     gc.set_threshold(SELDOM, *thresholds[1:])
     try:
@@ -70,7 +70,7 @@ def make_chunk(folder: Path, plan: Plan, start: int) -> None:
 
 
 def rows_of(plan: Plan, start: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of FIGURES and of CONVERSATIONS of a chunk."""
+    """Build the FIGURES and CONVERSATIONS rows of a chunk."""
     figures: list[dict[str, Any]] = []
     conversations: list[dict[str, Any]] = []
     for number in range(start, min(start + CHUNK, plan.plots)):

@@ -1,4 +1,4 @@
-"""`cephalo plots`: plots from made data, with questions whose answers the data gives."""
+"""`cephalo plots`: synthetic plots, with questions answered from the plotted data."""
 
 import os
 from pathlib import Path
@@ -63,9 +63,9 @@ def plots(
 
 
 def rows_for(share: float, folders: list[Path]) -> int:
-    """How many rows have this share among those of the folders and themselves.
+    """Return how many rows have this share of the rows in the folders plus themselves.
 
-    Raises CephaloError where there are none, or the share leaves none for the others.
+    Raises CephaloError if the folders have none, or the share leaves nothing for them.
     """
     from cephalo.dataset_scripts.common.shards import count_rows
     from cephalo.dataset_scripts.common.tables import find_tables

@@ -1,4 +1,4 @@
-"""A plot by its number: style, panels, pixels, questions. The same number gives the same plot."""
+"""Plots by number: style, panels, pixels, questions. The same number gives the same plot."""
 
 import hashlib
 from collections.abc import Callable
@@ -46,8 +46,8 @@ UNANSWERABLE = 0.35  # of all plots have a question among them that the plot can
 
 @dataclass(frozen=True)
 class Room:
-    """Inches around each pair of axes for labels and numbers. What stays empty at the edges of the
-    figure is cut off."""
+    """Inches around a pair of axes for labels and tick labels. Empty margins of the figure are
+    cropped."""
 
     left: float
     right: float

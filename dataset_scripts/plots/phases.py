@@ -113,6 +113,20 @@ def region_at(diagram: Diagram, place: float, kelvin: float) -> Region | None:
     return next(found, None)
 
 
+def tie_line(
+    rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
+) -> tuple[float, float, Region, tuple[float, float]] | None:
+    """A spot in an area of two phases: composition, temperature, area, ends of its tie line."""
+    found = spot(rng, diagram, x, y, zero, both=True)
+    if found is None:
+        return None
+    place, height = found
+    region = region_at(diagram, place, height + zero)
+    ends = region.ends(height + zero) if region else None
+    assert region is not None and ends is not None
+    return place, height, region, ends
+
+
 def alloy(rng: np.random.Generator, x: Scale, place: float) -> str:
     """How an alloy is named."""
     return pick(rng, f"an alloy with {x.say(place)}", f"a composition of {x.say(place)}")
@@ -147,13 +161,10 @@ def lever(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question | None:
     """The fraction of a phase by the lever rule."""
-    found = spot(rng, diagram, x, y, zero, both=True)
+    found = tie_line(rng, diagram, x, y, zero)
     if found is None:
         return None
-    place, height = found
-    region = region_at(diagram, place, height + zero)
-    ends = region.ends(height + zero) if region else None
-    assert region is not None and ends is not None  # the spot is in an area of two phases
+    place, height, region, ends = found
     left, right = ends
     said = x.rounded(left), x.rounded(right)
     number = int(rng.integers(2))
@@ -181,13 +192,10 @@ def composition(
     rng: np.random.Generator, diagram: Diagram, x: Scale, y: Scale, zero: float
 ) -> Question | None:
     """What one of two phases consists of."""
-    found = spot(rng, diagram, x, y, zero, both=True)
+    found = tie_line(rng, diagram, x, y, zero)
     if found is None:
         return None
-    place, height = found
-    region = region_at(diagram, place, height + zero)
-    ends = region.ends(height + zero) if region else None
-    assert region is not None and ends is not None  # the spot is in an area of two phases
+    place, height, region, ends = found
     number = int(rng.integers(2))
     value, phase = ends[number], region.phases[number]
     text = f"What is the composition of {phase} in {alloy(rng, x, place)} at {y.say(height)}?"

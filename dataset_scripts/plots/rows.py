@@ -1,4 +1,4 @@
-"""A plot as rows of FIGURES and CONVERSATIONS."""
+"""From a plot to rows of FIGURES and CONVERSATIONS."""
 
 import hashlib
 from typing import Any
@@ -14,9 +14,9 @@ POINTS = 72  # in an inch
 
 
 def plot_rows(plot: Plot, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """One row of FIGURES and one of CONVERSATIONS for each question.
+    """Build a row of FIGURES and one of CONVERSATIONS for each question.
 
-    A plot is a document of its own, known by its pixels, so all its rows fall into one split.
+    A plot is a document of its own, identified by its pixels, so all its rows are in one split.
     """
     data = encode_png(plot.pixels)
     height, width = plot.pixels.shape[:2]

@@ -1,4 +1,4 @@
-"""Axes, series and questions: what a plot shows in numbers, and how a number is said."""
+"""Axes, series and questions: the numbers that a plot shows, and how they are phrased."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -100,10 +100,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the answer in a sentence, and what a program compares a reply with.
+    """A question, its answer in a sentence, and what a program compares a reply with.
 
-    `value` is the truth before rounding, in `unit`; a reply within `tolerance` of it is right.
-    Questions without a number have their `words` in every right reply.
+    `value` is the unrounded truth, in `unit`; a reply within `tolerance` of it is correct.
+    Questions without a number list the `words` that every correct reply contains.
     """
 
     kind: str

@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.dataset_scripts.common.chosen import columns_of, conditions_on, takes
+from cephalo.dataset_scripts.common.corrected import left_out, read_corrected
 from cephalo.dataset_scripts.common.language import language_of
 from cephalo.dataset_scripts.common.shards import ShardWriter, count_rows, read_rows
 from cephalo.dataset_scripts.common.splits import SPLITS
@@ -31,10 +33,20 @@ PUBLISHED = [f"{config}{apart}" for config in CONFIGS for apart in ("", NON_COMM
 FIGURES_A_PROCESS = 200  # fewer are compared before another process has started
 
 
-def check_licenses(folders: Iterable[Path]) -> None:
-    """Raise CephaloError if rows have no open licence, with how many and which."""
-    for config, shards in find_tables(folders).items():
-        licenses = Counter(row["license"] for row in read_rows(shards, ["license"], 1000))
+def check_licenses(folders: Iterable[Path], where: str | None = None) -> None:
+    """Raise CephaloError if rows, of those for which `where` holds, have no open licence, with how
+    many and which."""
+    tables = find_tables(folders)
+    conditions = conditions_on(tables, where)
+    for config, shards in tables.items():
+        condition = conditions.get(config)
+        columns = dict.fromkeys(["license", *columns_of(condition)])
+        read = read_corrected if config == "figures" else read_rows
+        licenses = Counter(
+            row["license"]
+            for row in read(shards, columns, 1000)
+            if not left_out(row) and takes(condition, row)
+        )
         closed = {
             name: count
             for name, count in licenses.items()
@@ -68,6 +80,7 @@ def build_dataset(
     only_open: bool = False,
     third_party: bool = True,
     leave_out: Collection[str] = (),
+    where: str | None = None,
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Path:
@@ -76,6 +89,7 @@ def build_dataset(
 
     `third_party`: whether figures are published whose captions name a third party's rights.
     `leave_out`: documents, as the column `document` names them, of which nothing is published.
+    `where`: a condition on the rows that are published.
 
     It appears whole: it is written beside and renamed. What is compared lies in the first folder's
     `dataset.compared` meanwhile. `exclude` maps a dataset's name to the images that are kept out.
@@ -97,6 +111,7 @@ def build_dataset(
             only_open=only_open,
             third_party=third_party,
             leave_out=leave_out,
+            where=conditions_on(tables, where),
             exclude=exclude,
             workers=min(workers, enough),
         )
@@ -122,7 +137,7 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
         logger.info("left out %d rows of %s: %s", count, config, REASONS[reason])
     split_of = selection.splits()
     counts = np.bincount(split_of[split_of >= 0], minlength=len(SPLITS)).tolist()
-    documents = +Counter(dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
+    documents = +Counter[str](dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
     if not documents:
         raise CephaloError(
             f"{folders[0]}: no figures to publish, {dropped.total()} were left out; "
@@ -156,6 +171,8 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
                 writers[f"{config}{apart}"][split].add(row)
                 text = row[{"figures": "caption", "text": "text"}.get(config, "answer")]
                 facts.count(config, row, split, language_of(text or ""))
+                verdict = row.get("verdict")
+                facts.seen += bool(verdict and verdict.person)
         for name, own in writers.items():
             for writer in own.values():
                 writer.close()
@@ -180,8 +197,9 @@ def summary(
         f"pair{'' if links == 1 else 's'}; near-copies left out: {copies}"
     ]
     for name, info in infos.items():
-        splits = ", ".join(f"{split} {one.num_examples}" for split, one in info.splits.items())
-        lines.append(f"{name}: {info.splits.total_num_examples} rows ({splits})")
+        rows = {split: one.num_examples for split, one in (info.splits or {}).items()}
+        splits = ", ".join(f"{split} {count}" for split, count in rows.items())
+        lines.append(f"{name}: {sum(rows.values())} rows ({splits})")
     return lines
 
 

@@ -5,14 +5,18 @@ A row is dropped for the first of these reasons that holds:
 - "repeated": an earlier shard of the same folder has it, of the same document;
 - "named": it is of a document that is left out by its name;
 - "licence": its licence is not open, where only open ones are asked for;
+- "person": a person rejected it;
+- "uncropped": a person corrected its box, and there is no image of that;
+- "where": the condition on the rows that are published does not hold for it;
 - "third_party": its caption names a third party's rights, where such are not asked for;
 - "excluded": its image shows one of a dataset that is kept out, or a part of one, or one of them
   shows a part of it;
 - "recurring": it is a publisher's logo or a licence's badge;
 - "duplicate": an earlier row shows the same with the same text;
-- "figure": a conversation about a figure that is not published.
+- "figure": a conversation about a figure that is not published;
+- "corrected": a conversation that quotes a caption which a person corrected since.
 
-What is compared lies on disk. Memory grows by 4 bytes an image and some 40 bytes a document.
+Deduplication runs out of core. Memory grows by 4 bytes per image and about 40 bytes per document.
 """
 
 from collections import deque
@@ -26,12 +30,16 @@ from tqdm import tqdm
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
+from cephalo.cli.where import Where
+from cephalo.dataset_scripts.common.chosen import takes
+from cephalo.dataset_scripts.common.corrected import left_out
+from cephalo.dataset_scripts.common.near_text import TextIndex, words
 from cephalo.dataset_scripts.common.processes import Processes
 from cephalo.dataset_scripts.common.shards import count_rows
 from cephalo.dataset_scripts.common.tables import Tables, config_rows, source
 from cephalo.dataset_scripts.publication import rights
 from cephalo.dataset_scripts.publication.dedup_images import NearCopies
-from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, TextCopies, words
+from cephalo.dataset_scripts.publication.dedup_text import TextCopies
 from cephalo.dataset_scripts.publication.local_index import LocalIndex
 from cephalo.dataset_scripts.publication.parts import (
     Described,
@@ -57,8 +65,9 @@ SHARED_TEXT = 0.2
 EncodedImages = Iterable[tuple[bytes, str]]
 """Encoded images, each with its place, which an error names."""
 
-Refuse = Callable[[Mapping[str, Any]], str | None]
-"""Takes a row and returns the reason for which its document or licence keeps it out, or None."""
+Refuse = Callable[[str, dict[str, Any]], str | None]
+"""Takes a config and a row of it and returns the reason for which its document, its licence, a
+person or a condition keeps it out, or None."""
 
 
 def select_rows(
@@ -68,19 +77,23 @@ def select_rows(
     only_open: bool = False,
     third_party: bool = True,
     leave_out: Collection[str] = (),
+    where: Mapping[str, Where] | None = None,
     exclude: Mapping[str, EncodedImages] | None = None,
     workers: int = 1,
 ) -> Selection:
     """Decide on every row of `tables`; `exclude` maps a dataset's name to its images.
 
     Earlier rows win over later ones. `third_party`: whether figures are kept whose captions name a
-    third party's rights. `leave_out`: names of documents of which no row is kept. `folder`, which
-    is made, takes what is compared: about 40 KB a figure, and 1 KB beside its own length for a
-    passage or an answer. Images are compared in `workers` processes, with the same result for any
-    number. Raises CephaloError for a shard or an image that cannot be read.
+    third party's rights. `leave_out`: names of documents of which no row is kept. `where`: by
+    config, a condition for the rows that are kept. `folder`, which is made, takes what is compared:
+    about 40 KB a figure, and 1 KB beside its own length for a passage or an answer. Images are
+    compared in `workers` processes, with the same result for any number. Raises CephaloError for a
+    shard or an image that cannot be read.
     """
     selection = Selection(folder, tables, exclude or {})
-    refuse = partial(refused, only_open=only_open, leave_out=frozenset(leave_out))
+    refuse = partial(
+        refused, only_open=only_open, leave_out=frozenset(leave_out), where=where or {}
+    )
     with closing(Processes(workers)) as processes:
         copies = NearCopies(selection.folder, selection.database)
         parts = LocalIndex(selection.folder)
@@ -93,12 +106,21 @@ def select_rows(
     return selection
 
 
-def refused(row: Mapping[str, Any], only_open: bool, leave_out: Collection[str]) -> str | None:
-    """The reason for which the row of a document in `leave_out`, or one that is not open where
-    `only_open` are asked for, is kept out; None for others."""
+def refused(
+    config: str,
+    row: dict[str, Any],
+    only_open: bool,
+    leave_out: Collection[str],
+    where: Mapping[str, Where],
+) -> str | None:
+    """The reason for which the row of a document in `leave_out`, one that is not open where
+    `only_open` are asked for, one that a person rejected, or one for which the condition of its
+    config does not hold, is kept out; None for others."""
     if row["document"] in leave_out:
         return "named"
-    return "licence" if only_open and not is_open(row["license"]) else None
+    if only_open and not is_open(row["license"]):
+        return "licence"
+    return left_out(row) or (None if takes(where.get(config), row) else "where")
 
 
 # --- figures
@@ -192,7 +214,9 @@ def compared_figures(
                 row["page"],
                 inches < SMALL_INCHES,
             )
-            yield shard, figure, refuse(row), row["image"]["bytes"]
+            if row["verdict"] and "caption" in row["verdict"].values:
+                selection.corrected[figure.document, figure.image] = figure.caption
+            yield shard, figure, refuse("figures", row), row["image"]["bytes"]
         return
     of, met = -1, set()
     for shard, row in read_with_progress("conversations", selection.tables):
@@ -209,7 +233,7 @@ def compared_figures(
                 met.add(key["image_sha256"])
                 caption = row["orig_caption"] or ""
                 figure = Figure(document, key["image_sha256"], caption, key["page"], small=False)
-                yield shard, figure, refuse(row), image["bytes"]
+                yield shard, figure, refuse("conversations", row), image["bytes"]
 
 
 def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
@@ -218,7 +242,7 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
     Within a document only equal pixels are duplicates: a series of like plots is no copy.
     """
     recurring = recurs(map(selection.figure, numbers))
-    kept = KeptTexts()
+    kept = TextIndex()
     last = None
     for number in numbers:
         figure = selection.figure(number)
@@ -230,11 +254,11 @@ def judge_near_copies(selection: Selection, numbers: list[int]) -> None:
         last = figure.document
         if any(
             figure.document != earlier.document or figure.image == earlier.image
-            for earlier in kept.near(figure.caption)
+            for earlier in map(selection.figure, kept.near(figure.caption))
         ):
             selection.drop("figures", number, "duplicate")
         else:
-            kept.add(figure.caption, figure)
+            kept.add(figure.caption, number)
 
 
 def recurs(figures: Iterable[Figure]) -> bool:
@@ -259,7 +283,7 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
         document = selection.document(row)
         images = [key["image_sha256"] for key in row["figures"]]
         content = content_hash(*images, row["query"], row["answer"])
-        reason = refuse(row)
+        reason = refuse("conversations", row)
         if selection.in_earlier_shard(made_from, document, shard) and selection.has_row(
             "conversations", document, content
         ):
@@ -268,11 +292,16 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
             selection.has_figure(document, image, published=True) for image in images
         ):
             reason = "figure"
+        elif not reason and any(
+            selection.corrected.get((document, image), "") not in (row["orig_caption"] or "")
+            for image in images
+        ):
+            reason = "corrected"
         number = selection.enter("conversations", document, reason, content)
         if reason is None:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
-        if original != document:
+        if number is not None and original != document:
             selection.drop("conversations", number, "duplicate")
 
 
@@ -286,7 +315,7 @@ def select_text(selection: Selection, refuse: Refuse) -> None:
     for shard, row in read_with_progress("text", selection.tables):
         document = selection.document(row)
         content = content_hash(row["text"])
-        reason = refuse(row)
+        reason = refuse("text", row)
         if selection.in_earlier_shard("text", document, shard) and selection.has_row(
             "text", document, content
         ):

@@ -1,12 +1,12 @@
-"""Near-copies of pictures: a perceptual hash finds candidates, the pixels of a thumbnail decide.
+"""Near-duplicate images: a perceptual hash finds candidates, the pixels of a thumbnail decide.
 
-Plots look alike to a hash of 64 bits, and a micrograph beside a plot looks like any other to the
-thumbnail as a whole. So the thumbnail's tiles are compared one by one, and most must agree.
-`python -m benchmarks.bench_dedup FOLDER` measures the thresholds.
+Plots have similar 64-bit hashes, and a micrograph beside a plot resembles any other as a whole. The
+tiles of the thumbnail are therefore compared one by one, and most must agree. `python -m
+benchmarks.bench_dedup FOLDER` measures the thresholds.
 
-Every picture is compared with every other of a like aspect: no index over the hashes finds all
-that differ in up to a quarter of their bits with fewer looks. Pictures sorted by aspect make that
-a tenth of all pairs, and a core compares a billion hashes a second.
+Every image is compared with every other image of a similar aspect ratio: no index over the hashes
+finds all pairs that differ in up to a quarter of their bits with fewer comparisons. Sorting by
+aspect ratio reduces this to a tenth of all pairs, and a core compares a billion hashes per second.
 """
 
 import io
@@ -42,7 +42,7 @@ HASHES, PAIRS, BLOCK = 32, 1024, 16384
 
 
 class Thumbnail(NamedTuple):
-    """A picture without its margins: hash, (SIDE, SIDE) grey levels (uint8), width / height."""
+    """An image without its margins: hash, (SIDE, SIDE) grey levels (uint8), width / height."""
 
     phash: int
     pixels: np.ndarray
@@ -50,10 +50,10 @@ class Thumbnail(NamedTuple):
 
 
 def open_grey(data: bytes, where: str) -> Image.Image:
-    """An encoded image in mode "L", without its margins; transparent pixels are white.
+    """Decode an image in mode "L", without its margins; transparent pixels become white.
 
-    Margins are cut, since two croppings of one figure differ mostly there. Raises CephaloError,
-    which names `where`, for bytes that are no readable image.
+    Margins are cut because crops of one figure differ mostly there. Raises CephaloError, naming
+    `where`, if the bytes are not a readable image.
     """
     try:
         image = Image.open(io.BytesIO(data))
@@ -69,7 +69,7 @@ def open_grey(data: bytes, where: str) -> Image.Image:
 
 
 def thumbnail(grey: Image.Image) -> Thumbnail:
-    """The thumbnail of an image of mode "L"."""
+    """Compute the thumbnail of an image of mode "L"."""
     small = grey.resize((3 * SIDE, 3 * SIDE), Image.Resampling.BOX)
     return Thumbnail(
         int(perceptual_hash(np.asarray(small)[:, :, None]), 16),
@@ -79,7 +79,7 @@ def thumbnail(grey: Image.Image) -> Thumbnail:
 
 
 def without_margins(grey: Image.Image) -> Image.Image:
-    """The box of an image of mode "L" that differs from the median of its four edges."""
+    """Crop an image of mode "L" to the box that differs from the median of its four edges."""
     levels = np.asarray(grey)
     edges = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
     drawn = np.abs(levels.astype(np.int16) - int(np.median(edges))) > MARGIN_CONTRAST
@@ -129,7 +129,7 @@ def alike(
 
 
 def tiles_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The `tiles` and their `deviation`, as `Pictures` has them, of (n, SIDE, SIDE) thumbnails."""
+    """Compute `tiles` and their `deviation`, as in `Pictures`, of (n, SIDE, SIDE) thumbnails."""
     step = SIDE // TILES
     grid = pixels.astype(np.float32).reshape(-1, TILES, step, TILES, step)
     tiles = grid.swapaxes(2, 3).reshape(len(pixels), TILES * TILES, step * step)
@@ -155,7 +155,7 @@ def agree(
 
 
 class ImageIndex:
-    """Thumbnails, numbered as they are added, about 1 KB each; `near` compares with all of them."""
+    """Thumbnails, numbered in order, about 1 KB each; `near` compares with all of them."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -194,9 +194,9 @@ def in_parts(numbers: np.ndarray) -> Iterator[np.ndarray]:
 
 
 class NearCopies:
-    """Images by the sha256 of their pixels, kept on disk, about 1.2 KB each, and their groups.
+    """Images by the SHA-256 of their pixels, on disk (about 1.2 KB each), and their groups.
 
-    Each image is near to another of its group, where that has others. Memory: 4 bytes an image.
+    Every image of a group with several images is near another one of it. Memory: 4 bytes per image.
     """
 
     def __init__(self, folder: Path, database: sqlite3.Connection) -> None:
@@ -209,7 +209,7 @@ class NearCopies:
         )
 
     def add(self, name: str, picture: Thumbnail) -> int:
-        """The number of an image, which is entered unless it is known already."""
+        """Return the number of an image, adding it if it is new."""
         found = self._database.execute("SELECT number FROM images WHERE sha256 = ?", (name,))
         if known := found.fetchone():
             return known[0]

@@ -1,4 +1,4 @@
-"""The images of a dataset that is kept out of what is published: a benchmark's."""
+"""The images of a dataset that is excluded from publication, such as a benchmark."""
 
 import re
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ SPEC = re.compile(r"(?P<name>[^:@]+)(?::(?P<config>[^@]+))?(?:@(?P<revision>.+))
 
 
 def images_of(spec: str, token: str | None = None) -> Iterator[tuple[bytes, str]]:
-    """The encoded images in all splits of a dataset, streamed, each with its place for an error.
+    """Stream the encoded images of all splits of a dataset, each with its place for error messages.
 
-    `spec` is a folder or a Hub name, with ":config" (all configs without) and "@revision" behind.
-    Raises CephaloError where it cannot be loaded or has no images.
+    `spec` is a folder or a Hub name, optionally with ":config" (default: all configs) and
+    "@revision". Raises CephaloError if it cannot be loaded or has no images.
     """
     match = SPEC.fullmatch(spec)
     if Path(spec).is_dir():
@@ -57,7 +57,7 @@ def images_of(spec: str, token: str | None = None) -> Iterator[tuple[bytes, str]
 
 
 def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:
-    """The encoded bytes of every image in every column of a streamed dataset."""
+    """Yield the encoded bytes of every image in every column of a streamed dataset."""
     features = rows.features or Features()
     columns = [name for name, feature in features.items() if holds_image(feature)]
     if not columns:
@@ -69,18 +69,18 @@ def encoded_images(rows: IterableDataset, told: str) -> Iterator[bytes]:
 
 
 def holds_image(feature: Any) -> bool:
-    """Whether a feature is an image or has one inside."""
+    """Return whether a feature is an image or contains one."""
     if isinstance(feature, dict):
         return any(map(holds_image, feature.values()))
     return isinstance(feature, Image) or holds_image(getattr(feature, "feature", {}))
 
 
 def find_bytes(value: Any) -> Iterator[bytes]:
-    """The bytes of all undecoded images, {"bytes", "path"}, inside a value."""
+    """Yield the bytes of all undecoded images, {"bytes", "path"}, in a value."""
     if isinstance(value, dict):
         if set(value) == {"bytes", "path"} and value["bytes"] is None:
-            with fsspec.open(value["path"], "rb") as file:
-                yield file.read()
+            filesystem, path = fsspec.url_to_fs(value["path"])
+            yield filesystem.cat_file(path)
         elif set(value) == {"bytes", "path"}:
             yield value["bytes"]
         else:

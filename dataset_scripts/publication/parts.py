@@ -1,7 +1,7 @@
-"""Pictures of which one shows a part of another, or the whole: crops, panels, joined figures.
+"""Images that show a part of another image, or the whole: crops, panels, joined figures.
 
-They are read from disk as they are compared. `python -m benchmarks.copies FOLDER` measures what is
-found.
+Images are read from disk as they are compared. `python -m benchmarks.copies FOLDER` measures what
+is found.
 """
 
 import functools
@@ -33,14 +33,14 @@ PAIRS_A_JOB = 128  # that a process compares at a time
 
 
 class Described(NamedTuple):
-    """What is compared of a picture: as a whole, and its local features."""
+    """The features by which an image is compared: as a whole, and its local features."""
 
     whole: Thumbnail
     local: Encoded
 
 
 def describe(image: tuple[bytes, str]) -> Described:
-    """Describe an encoded image that comes with its place, which an error names."""
+    """Describe an encoded image, given with its place for error messages."""
     grey = open_grey(*image)
     return Described(thumbnail(grey), encode(local_features(grey)))
 
@@ -48,9 +48,10 @@ def describe(image: tuple[bytes, str]) -> Described:
 def pairs_of_parts(
     index: LocalIndex, groups: Groups, processes: Processes
 ) -> Iterator[tuple[int, int]]:
-    """The pairs of pictures of other documents of which one shows a part of the other, in order.
+    """Yield, in order, the pairs of images of different documents of which one shows a part of the
+    other.
 
-    Those that are of one group already are not compared. The index is closed.
+    Pairs within a group are not compared. The index is closed.
     """
     folder, size = index.folder, index.size
     for _ in processes.map(functools.partial(find_votes, folder, size), range(PARTS)):
@@ -66,7 +67,7 @@ def pairs_of_parts(
 
 
 def compare_pairs(folder: Path, pairs: np.ndarray) -> list[tuple[int, int]]:
-    """Those of the pairs (n, 3), as `candidates` has them, that match."""
+    """Return those of the pairs (n, 3), as from `candidates`, that match."""
     read = functools.lru_cache(PAIRS_A_JOB)(functools.partial(read_local, folder))
     return [
         (one, other)
@@ -76,12 +77,12 @@ def compare_pairs(folder: Path, pairs: np.ndarray) -> list[tuple[int, int]]:
 
 
 def same_on_disk(folder: Path, one: int, other: int) -> bool:
-    """Whether two pictures show the same, by their numbers."""
+    """Return whether two images, by their numbers, show the same."""
     return same_picture(read_local(folder, one), read_local(folder, other))
 
 
 def read_local(folder: Path, picture: int) -> Local:
-    """The local features of a picture by its number."""
+    """Read the local features of an image by its number."""
     with (folder / "local.ends").open("rb") as ends, (folder / "local").open("rb") as records:
         start = 0 if picture == 0 else read_end(ends.fileno(), picture - 1)
         end = read_end(ends.fileno(), picture)
@@ -89,5 +90,5 @@ def read_local(folder: Path, picture: int) -> Local:
 
 
 def read_end(file: int, picture: int) -> int:
-    """Where the record of a picture ends."""
+    """Return where the record of an image ends."""
     return int.from_bytes(os.pread(file, 8, 8 * picture), "little")

@@ -1,8 +1,8 @@
-"""Rights of third parties in figures, as captions name them.
+"""Third-party rights in figures, as stated in captions.
 
-A paper under an open licence may show a figure of another's with permission. That permission is
-the paper's own: nobody else may pass the figure on. Captions name it as a permission, as a source
-that the figure was taken from, as a copyright, as a credit, or as a licence of an agency.
+A paper under an open licence may show another party's figure with permission. The permission is
+given to the paper alone: nobody else may redistribute the figure. Captions state it as a
+permission, a source, a copyright, a credit, or an agency's licence.
 """
 
 import re
@@ -167,10 +167,10 @@ _LICENCE = 1000  # characters from a claim within which its licence is named
 
 
 def third_party(caption: str) -> str | None:
-    """The words of a caption by which a third party has rights in the figure, or None.
+    """Return the words of a caption that state a third party's rights in the figure, or None.
 
-    What was taken under an open licence ("Reproduced from Canepa et al., licensed under CC BY 4.0")
-    leaves the figure free; what is said of one panel frees no other.
+    A figure taken from a work under an open licence ("Reproduced from Canepa et al., licensed under
+    CC BY 4.0") may be redistributed; a statement about one panel does not cover another.
     """
     caption = " ".join(caption[:MAX_CAPTION].split())  # runs of white space take cubic time
     for claim, told in claims(caption):
@@ -194,7 +194,7 @@ def claims(caption: str) -> Iterator[tuple[str, str]]:
 
 
 def is_of_work(caption: str, claim: re.Match[str]) -> bool:
-    """Whether a claim is a permission of an authority for the work that the figure shows."""
+    """Return whether a claim is an authority's permission for the work that the figure shows."""
     permitted = _PERMITTED.search(claim.group())
     if permitted is None or _SAID_TAKEN.search(claim.group()):
         return False

@@ -93,7 +93,8 @@ class Figure(NamedTuple):
 class Selection:
     """What is published of `tables`; it and what is compared for it lie in `folder`.
 
-    `excluded` counts figures by the dataset that keeps them out.
+    `excluded` counts figures by the dataset that keeps them out; `corrected` has the captions that
+    people corrected, by document and image.
     """
 
     def __init__(self, folder: Path, tables: Tables, excluding: Iterable[str] = ()) -> None:
@@ -101,6 +102,7 @@ class Selection:
         self.folder, self.tables = folder, tables
         self.database = scratch_database(folder / "rows.sqlite", SCHEMA)
         self.excluded: Counter[str] = Counter(dict.fromkeys(excluding, 0))
+        self.corrected: dict[tuple[int, str], str] = {}
         self.versions = Versions(self.database)
         self._documents = 0
         self._last: tuple[str | None, int] = None, -1
@@ -148,7 +150,9 @@ class Selection:
         `content` is the hash of what it says (`content_hash`).
         """
         statement = f"INSERT INTO {config} (document, reason, content) VALUES (?, ?, ?)"
-        return self.database.execute(statement, (document, reason, content)).lastrowid
+        number = self.database.execute(statement, (document, reason, content)).lastrowid
+        assert number is not None  # of an INSERT
+        return number
 
     def has_row(self, config: str, document: int, content: int) -> bool:
         """Whether a conversation or passage of a document says the same."""

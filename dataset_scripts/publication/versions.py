@@ -1,7 +1,7 @@
-"""Versions of one paper, such as a preprint and its journal article, whose texts were rewritten.
+"""Versions of one paper, such as a preprint and its journal article, with rewritten text.
 
 Their titles and authors agree, and many captions or passages say the same in other words, in
-another order, or with numbers written in another way. Titles that may agree are found by MinHash.
+another order, or with numbers in another form. MinHash finds titles that may agree.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from cephalo.dataset_scripts.publication.dedup_text import bands_of, words
+from cephalo.dataset_scripts.common.near_text import bands_of, words
 
 # Jaccard index of the sets of terms of two titles, and of two texts that say the same. Of captions
 # that `benchmarks.copies.versions` rewrites 90 % reach 0.67; of 5,253 pairs of different papers two
@@ -40,7 +40,7 @@ NUMBER_WORDS = {
 
 
 def terms(text: str) -> set[str]:
-    """The words that tell what a text says, cut to their stems, and its numbers as numbers."""
+    """Return the stems of a text's content words, and its numbers in a canonical form."""
     # Compatibility forms: superscripts, ligatures, the micro sign.
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", plain)
@@ -56,21 +56,21 @@ def terms(text: str) -> set[str]:
 
 
 def names(authors: str | None) -> set[str]:
-    """The words of authors' names, without initials."""
+    """Return the words of authors' names, without initials."""
     plain = unicodedata.normalize("NFKD", authors or "").casefold()
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return {name for name in re.findall(r"[^\W\d_]+", plain) if len(name) > 2}
 
 
 def likeness(first: set[str], second: set[str]) -> float:
-    """The Jaccard index of two sets of terms; 0 where one has too few to tell."""
+    """Return the Jaccard index of two sets of terms; 0 if one has too few terms."""
     if min(len(first), len(second)) < MIN_TERMS:
         return 0.0
     return len(first & second) / len(first | second)
 
 
 def say_the_same(texts: list[str], others: list[str]) -> bool:
-    """Whether enough texts of two documents say the same, each text counted once."""
+    """Return whether enough texts of two documents say the same, counting each text once."""
     fewer, more = sorted(([terms(text) for text in some] for some in (texts, others)), key=len)
     fewer = [some for some in fewer if len(some) >= MIN_TERMS]
     left = [some for some in more if len(some) >= MIN_TERMS]
@@ -85,7 +85,7 @@ def say_the_same(texts: list[str], others: list[str]) -> bool:
 
 
 class Versions:
-    """Titles and authors of documents on disk, about 1 KB each."""
+    """Titles and authors of documents, on disk, about 1 KB each."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -97,7 +97,7 @@ class Versions:
             database.execute(f"CREATE TABLE {table}")
 
     def add(self, document: int, title: str | None, authors: str | None) -> None:
-        """Enter a document unless it is known already, or its title tells too little."""
+        """Add a document unless it is known or its title has too few terms."""
         found = terms(title or "")
         if len(found) < MIN_TERMS:
             return
@@ -109,7 +109,7 @@ class Versions:
             self._database.executemany("INSERT INTO title_bands VALUES (?, ?)", bands)
 
     def pairs(self, texts: str) -> Iterator[tuple[int, int]]:
-        """The pairs of documents that are versions of one paper, compared by the texts in the
+        """Yield the pairs of documents that are versions of one paper, comparing the texts in the
         table `texts`."""
         shared = self._database.execute(
             "SELECT band, document FROM (SELECT band, document, count(*) OVER (PARTITION BY band) "
@@ -135,7 +135,7 @@ class Versions:
                 yield one, other
 
     def _titles_agree(self, one: int, other: int) -> bool:
-        """Whether the titles of two documents agree, and their authors where both are known."""
+        """Return whether the titles of two documents agree, and their authors if both are known."""
         query = "SELECT title, authors FROM titles WHERE document = ?"
         title, authors = self._database.execute(query, (one,)).fetchone()
         other_title, other_authors = self._database.execute(query, (other,)).fetchone()
@@ -145,6 +145,6 @@ class Versions:
         return len(first & second) >= MIN_AUTHORS * min(len(first), len(second))
 
     def _texts(self, table: str, document: int) -> list[str]:
-        """The first texts of a document."""
+        """Return the first texts of a document."""
         query = f"SELECT text FROM {table} WHERE document = ? AND text IS NOT NULL LIMIT ?"
         return [text for (text,) in self._database.execute(query, (document, MAX_TEXTS))]

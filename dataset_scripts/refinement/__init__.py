@@ -1,1 +1,1 @@
-"""Refinement: figures become conversations that a teacher wrote and checks let through."""
+"""Refinement: from figures to conversations, written by a teacher and verified by checks."""

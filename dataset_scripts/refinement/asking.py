@@ -1,4 +1,4 @@
-"""What a refinement asks, and of whom: the settings of a run, its models, and the run itself."""
+"""A refinement run: its settings, its models, and their use."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
@@ -21,12 +21,19 @@ from cephalo.dataset_scripts.refinement.planning import count_items
 from cephalo.dataset_scripts.refinement.report import Spending
 from cephalo.dataset_scripts.refinement.run import Outcome, Run
 from cephalo.dataset_scripts.refinement.second_look import SecondLook
-from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher
+from cephalo.dataset_scripts.refinement.teachers import CaptionTeacher, Teacher
 from cephalo.dataset_scripts.refinement.without_image import WithoutImage
 from cephalo.inference.endpoint import Endpoint, Limits
 from cephalo.inference.questions import ReplyCache, Respondent, Sampling, Usage
 
+if TYPE_CHECKING:
+    from cephalo.inference.local import Cephalo
+    from cephalo.inference.local_model import LocalModel
+
 logger = logging.getLogger(__name__)
+
+Opened: TypeAlias = "Endpoint | LocalModel"
+"""A model that is open for the time of a run."""
 
 VERSION = "2"  # of the checks and of the rows; with another, all documents are verified again
 JUDGE_TEMPERATURE = 0.0  # a judge is to say the same each time
@@ -37,9 +44,9 @@ JUDGE_RETRIES = 1  # for a reply in the wrong form; without chance, it comes aga
 
 @dataclass
 class Asked:
-    """What a run did, and whom it asked."""
+    """The outcome of a run, its teacher and its usage."""
 
-    teacher: Any
+    teacher: Teacher
     outcome: Outcome
     spending: Spending
 
@@ -48,15 +55,15 @@ def refine_shards(
     shards: list[Path], out: Path, asking: Asking, keys: Keys, replies: Path
 ) -> Asked:
     """Refine shards of figures into OUT/conversations and OUT/rejected; `replies` is the file that
-    keeps every answer.
+    caches every answer.
 
-    Raises CephaloError where a model cannot be asked at all.
+    Raises CephaloError if a model cannot be used at all.
     """
     keep_small()
     spending = Spending(asking.price_in, asking.price_out)
-    models: list[Any] = []
+    models: list[Opened] = []
     checks = load_checks(asking.checks)
-    teacher: Any = CaptionTeacher(checks)
+    teacher: Teacher = CaptionTeacher(checks)
     if asking.teacher != "caption":
         teacher = make_teacher(asking, keys, models, spending, replies, checks)
     run = make_run(teacher, out, asking)
@@ -70,12 +77,12 @@ def refine_shards(
 def make_teacher(
     asking: Asking,
     keys: Keys,
-    models: list[Any],
+    models: list[Opened],
     spending: Spending,
     replies: Path,
     checks: dict[str, Check],
 ) -> ModelTeacher:
-    """A teacher that asks models, which are added to `models`, those of judges after its own."""
+    """Build a teacher that queries models, and append them to `models`, those of judges last."""
     limits = Limits(
         asking.max_concurrency, asking.max_retries, asking.timeout, asking.max_image_edge
     )
@@ -83,7 +90,7 @@ def make_teacher(
     usage = spending.usage = Usage(asking.max_requests, asking.max_total_tokens)
     cache = spending.cache = ReplyCache(replies)
 
-    def respondent(model: Any, temperature: float, retries: int) -> Respondent:
+    def respondent(model: Opened, temperature: float, retries: int) -> Respondent:
         sampling = Sampling(temperature, asking.max_tokens, asking.seed)
         return Respondent(model, sampling, cache, usage, retries)
 
@@ -121,7 +128,7 @@ def make_teacher(
 def connect(
     url: str | None, name: str | None, key: str | None, usage: Usage, limits: Limits
 ) -> Endpoint:
-    """An endpoint. Raises CephaloError where its name or key is missing."""
+    """Connect to an endpoint. Raises CephaloError if its model name or key is missing."""
     if not name:
         raise CephaloError("no --model; give the name that the endpoint has for the teacher")
     if not key and not url:
@@ -129,23 +136,23 @@ def connect(
     return Endpoint(url, name, key or "-", usage, limits)
 
 
-def load(name: str, usage: Any, batch_size: int, max_image_edge: int) -> Any:
-    """A model in this process. Raises CephaloError where it cannot be loaded."""
+def load(name: str, usage: Usage, batch_size: int, max_image_edge: int) -> "LocalModel":
+    """Load a model into this process. Raises CephaloError if that fails."""
     from cephalo.inference.local_model import LocalModel
 
     return LocalModel(loaded(name), name, usage, batch_size, max_image_edge)
 
 
 @cache
-def loaded(name: str) -> Any:
-    """A model and its processor, loaded once a process."""
+def loaded(name: str) -> "Cephalo":
+    """Return a model and its processor, loaded once per process."""
     from cephalo.inference import local
 
     return local.load(name)
 
 
-def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
-    """The run of a teacher into a folder."""
+def make_run(teacher: Teacher, out: Path, asking: Asking) -> Run:
+    """Build the run of a teacher into a folder."""
     settings = {
         "version": VERSION,
         "teacher": teacher.name,
@@ -154,6 +161,8 @@ def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
         "tasks": {task.name: task.version for task in teacher.tasks},
         "checks": checks_digest(asking.checks),
     }
+    if asking.where is not None:
+        settings["where"] = asking.where
     return Run(
         teacher,
         out,
@@ -161,22 +170,24 @@ def make_run(teacher: Any, out: Path, asking: Asking) -> Run:
         asking.max_concurrency,
         asking.retry_rejected,
         take_decisions(out),
+        asking.condition(),
     )
 
 
 async def refine_all(
-    run: Run, models: list[Any], shards: list[Path], asking: Asking, spending: Spending
+    run: Run, models: list[Opened], shards: list[Path], asking: Asking, spending: Spending
 ) -> None:
-    """Refine all shards, with progress: a bar on a terminal, and lines in the file of a log.
-    `models` are opened for the time of it."""
+    """Refine all shards with progress: a bar on a terminal, lines in a log file. `models` are open
+    meanwhile."""
     from tqdm import tqdm
 
     teacher, done = run.teacher, 0
     async with AsyncExitStack() as stack:
         for model in models:
             await stack.enter_async_context(model)
-        if models:
-            told = estimate(teacher, run.unfinished(shards), asking.max_tokens, spending)
+        if isinstance(teacher, ModelTeacher):
+            left = run.unfinished(shards)
+            told = estimate(teacher, left, asking.max_tokens, spending, run.where)
             logger.info(told)
         total = count_items(shards, teacher.tasks)
         bar = stack.enter_context(tqdm(total=total, unit=" questions", disable=no_bars()))

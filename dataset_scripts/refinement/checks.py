@@ -9,8 +9,10 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from rapidfuzz import fuzz
+from rapidfuzz.distance import LCSseq
 
 from cephalo.dataset_scripts.common.language import wrong_language
 from cephalo.dataset_scripts.refinement import form
@@ -35,6 +37,7 @@ MAX_CHARACTERS = 8000  # of a question or an answer; 600 words have some 4,000
 _BLANK = re.compile(r"\s{50}")  # in a row; indented code and tables have fewer
 REPEATED = 90.0  # percent of likeness (rapidfuzz's ratio) at which an answer is a copy
 RUN = 5  # words in a row that are taken from the source
+FEWEST_PLAIN = 9  # words of letters; a shorter answer may well be in the paper's words
 COPIED_SHARE = 0.5  # of an answer in such runs, from which it is a copy with a few words around
 LONG_COPY = 20  # words; a copy of less of the source is a term, not a passage
 SHINGLE = 8  # words; that many in a row from our own prompt are no accident
@@ -116,18 +119,31 @@ def repeats_source(talk: Talk, context: Context) -> str | None:
     copied = runs(context.source.passages)
     for turn in talk.turns:
         answer = folded(turn.answer)
-        plain = sum(word.isalpha() and len(word) > 1 for word in answer.split())
-        if plain < 9:  # a short answer may well be in the paper's words
+        plain = (word for word in answer.split() if len(word) > 1 and word.isalpha())
+        if len([*islice(plain, FEWEST_PLAIN)]) < FEWEST_PLAIN:
             continue
         if shared_run_share(answer, copied) >= COPIED_SHARE:
             return turn.answer[:80]
         for passage in map(folded, context.source.passages):
-            if fuzz.ratio(answer, passage, score_cutoff=REPEATED) or (
-                len(answer) < len(passage)
-                and fuzz.partial_ratio(answer, passage, score_cutoff=REPEATED)
-            ):
+            if fuzz.ratio(answer, passage, score_cutoff=REPEATED) or repeats_part(answer, passage):
                 return turn.answer[:80]
     return None
+
+
+def repeats_part(answer: str, passage: str) -> bool:
+    """Whether an answer is a copy of a part of a longer passage.
+
+    A part that is alike to a share r, twice its letters in common with the answer over the letters
+    of both, has at least r / (2 - r) of the answer's in common with it; and so has the passage,
+    which is far quicker to tell than the likeness of each part.
+    """
+    if len(answer) >= len(passage):
+        return False
+    least = int(REPEATED / (200 - REPEATED) * len(answer))
+    return bool(
+        LCSseq.similarity(answer, passage, score_cutoff=least)
+        and fuzz.partial_ratio(answer, passage, score_cutoff=REPEATED)
+    )
 
 
 def off_topic(talk: Talk, context: Context) -> str | None:
@@ -349,13 +365,11 @@ def texts(talk: Talk) -> list[str]:
 def shared_run_share(answer: str, copied: frozenset[str]) -> float:
     """The share of an answer's words that stand in one of the copied runs of RUN words."""
     words = answer.split()
-    covered = [False] * len(words)
+    covered: set[int] = set()
     for start in range(len(words) - RUN + 1):
         if " ".join(words[start : start + RUN]) in copied:
-            covered[start : start + RUN] = [True] * RUN
-    taken = sum(
-        one and len(word) > 1 and word.isalpha() for one, word in zip(covered, words, strict=True)
-    )
+            covered.update(range(start, start + RUN))
+    taken = sum(len(words[place]) > 1 and words[place].isalpha() for place in covered)
     return taken / max(LONG_COPY, len(words))
 
 

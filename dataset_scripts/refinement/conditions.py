@@ -62,7 +62,9 @@ def conditions(text: str) -> list[Quantity]:
 
 def of_one_dimension(one: Quantity, other: Quantity) -> bool:
     """Whether two quantities with units are of one dimension."""
-    return bool(one.unit and other.unit) and one.unit.dimension == other.unit.dimension
+    if one.unit is None or other.unit is None:
+        return False
+    return one.unit.dimension == other.unit.dimension
 
 
 @lru_cache(maxsize=256)  # one source is asked about for every answer on it

@@ -1,7 +1,7 @@
-"""What people decided about answers: a JSONL file that the page of `--review` exports.
+"""Manual decisions about answers: a JSONL file exported from the page of `--review`.
 
-OUT/decisions.jsonl holds all decisions about a folder, one a line. Of two about one answer the
-later counts.
+OUT/decisions.jsonl holds all decisions about a folder, one per line. Of several decisions about an
+answer the last one counts.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ MAX_LINE = 200_000  # bytes
 
 
 class DecidedTurn(BaseModel):
-    """A question and its answer, as a person left them."""
+    """A question and its answer, as edited."""
 
     question: str = Field(min_length=2, max_length=20_000)
     answer: str = Field(min_length=1, max_length=20_000)
@@ -31,8 +31,8 @@ class DecidedTurn(BaseModel):
 class Decision(BaseModel):
     """A line of a decisions file.
 
-    `id` is the conversation's (`conversation_id`), `shard` the stem of its file. `turns` are given
-    with "edit" and stand in place of what the teacher wrote.
+    `id` identifies the conversation (`conversation_id`), `shard` is the stem of its file. `turns`
+    are given with "edit" and replace the teacher's.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -44,21 +44,21 @@ class Decision(BaseModel):
     note: str = ""
 
     def applied_to(self, talk: Talk) -> Talk:
-        """The conversation as the person left it."""
+        """Return the conversation as edited."""
         if self.decision != "edit" or not self.turns:
             return talk
         return talk._replace(turns=tuple(Turn(turn.question, turn.answer) for turn in self.turns))
 
 
 def conversation_id(figures: list[dict[str, Any]], task: str, talk: Talk) -> str:
-    """What tells a conversation apart: its images, its task and its words."""
+    """Return the identifier of a conversation, from its images, its task and its words."""
     facts = [[figure["image_sha256"] for figure in figures], task, talk.turns]
     text = json.dumps(facts, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """The decisions in a file. Raises CephaloError where it is missing or a line is none."""
+    """Read the decisions of a file. Raises CephaloError if it is missing or a line is invalid."""
     try:
         # JSON strings may hold U+2028 and U+0085, at which `splitlines` splits too.
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -85,7 +85,7 @@ Decisions = dict[str, dict[str, Decision]]
 
 
 def take_decisions(out: Path) -> Decisions:
-    """The decisions about a folder."""
+    """Return the decisions about a folder."""
     path, by_shard = out / NAME, {}
     for one in read_decisions(path) if path.exists() else []:
         by_shard.setdefault(one.shard, {})[one.id] = one
@@ -96,15 +96,15 @@ def add_decisions(out: Path, more: Path, shards: Collection[str] | None = None) 
     """Add the decisions of a file to those about a folder.
 
     Args:
-        out: the folder of the conversations.
-        more: the file.
-        shards: names of the shards that there are, if known.
+        out: Folder of the conversations.
+        more: The file.
+        shards: Names of the existing shards, if known.
 
     Returns:
-        The names of the shards that the added decisions are about.
+        The names of the shards of the added decisions.
 
     Raises:
-        CephaloError: a line is no decision, or is about another shard.
+        CephaloError: If a line is not a decision, or is about another shard.
     """
     path = out / NAME
     added = read_decisions(more)
@@ -116,12 +116,12 @@ def add_decisions(out: Path, more: Path, shards: Collection[str] | None = None) 
 
 
 def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
-    """Write decisions, one a line."""
+    """Write decisions, one per line."""
     write_whole(path, "".join(one.model_dump_json(exclude_none=True) + "\n" for one in decisions))
 
 
 def facts_of(decisions: Iterable[Decision]) -> list[str]:
-    """What conversations depend on of decisions, whatever their order."""
+    """Return what conversations depend on of decisions, in any order."""
     return sorted(one.model_dump_json() for one in decisions)
 
 

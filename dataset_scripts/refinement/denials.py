@@ -44,9 +44,7 @@ def denied(
         said, no = content(clause), denial(clause)
         if len(said) < 2:
             continue
-        for known, told, theirs in all_pieces(passages):
-            if bool(no) == bool(theirs):  # most of them
-                continue
+        for known, told, theirs in opposite_pieces(passages, bool(no)):
             shared = said & told
             if not shared & (no or theirs):
                 continue
@@ -74,6 +72,14 @@ def all_pieces(passages: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], fr
         for sentence in sentences(passage)
         for piece in pieces(sentence)
     )
+
+
+@lru_cache(maxsize=256)
+def opposite_pieces(
+    passages: tuple[str, ...], denying: bool
+) -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
+    """Those of `all_pieces` that deny nothing, for a clause that does, or else those that deny."""
+    return tuple(piece for piece in all_pieces(passages) if bool(piece[2]) != denying)
 
 
 def pieces(sentence: str) -> list[str]:

@@ -75,12 +75,13 @@ def derive_from_told(claim: Quantity, sentence: str, told: Iterable[Quantity]) -
         told: quantities that the question and the answer name beside it, the nearest first.
     """
     told = distinct(told)[:MOST_TOLD]
+    of_laws = by_law(claim, told)
     results = chain(
         pair_results(claim, told),
         triple_results(claim, told),
         part_results(claim, told),
         slope_results(claim, told),
-        (Result(value, dimension(claim), *how) for value, *how in by_law(claim, told)),
+        (Result(value, dimension(claim), text, of) for value, text, of in of_laws),
         power_results(claim, told),
         count_results(claim, told) if claim.is_count and _EACH.search(sentence) else (),
     )

@@ -1,6 +1,7 @@
 """Words that say a direction: which way, and of what."""
 
 import re
+from functools import lru_cache
 
 from cephalo.dataset_scripts.refinement.words import Word
 
@@ -158,12 +159,17 @@ def plain(word: str) -> str:
     return word.replace("-", "") if word.startswith(("up-", "down-")) else word
 
 
+@lru_cache(maxsize=100_000)
+def can_direct(word: str) -> bool:
+    """Whether a word says a direction in some clause."""
+    word = plain(word.lower())
+    return word in SIGNS or word in DEGREE
+
+
 def says_direction(clause: str, found: tuple[Word, ...], place: int) -> bool:
-    """Whether a word says a direction: not "slow" in "the slow ramp", which is its name."""
+    """Whether a word that can say a direction does: not "slow" in "the slow ramp", its name."""
     word = plain(found[place].text.lower())
     start = found[place].start
-    if word not in SIGNS and word not in DEGREE:
-        return False
     if _AIMS.search(clause, max(0, start - AIM_REACH), start):
         return False
     if word in ("positive", "negative") and place + 1 < len(found):

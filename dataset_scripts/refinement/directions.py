@@ -13,7 +13,13 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from cephalo.dataset_scripts.refinement.denials import NOT, Conflict, denied, reversed_change
-from cephalo.dataset_scripts.refinement.direction_words import DEGREE, SIGNS, plain, says_direction
+from cephalo.dataset_scripts.refinement.direction_words import (
+    DEGREE,
+    SIGNS,
+    can_direct,
+    plain,
+    says_direction,
+)
 from cephalo.dataset_scripts.refinement.words import (
     UNSPECIFIC,
     clauses,
@@ -348,7 +354,7 @@ def directed_in_clause(clause: str, topic: frozenset[str]) -> Iterator[tuple[Dir
     places = [
         place
         for place, word in enumerate(found)
-        if word.start < limit and says_direction(clause, found, place)
+        if can_direct(word.text) and word.start < limit and says_direction(clause, found, place)
     ]
     if not places:
         return

@@ -19,9 +19,12 @@ from PIL import Image
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing, write_whole
 from cephalo.cli.json_files import parse_object
+from cephalo.cli.where import Where
+from cephalo.dataset_scripts.common.chosen import columns_of, takes
+from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
+from cephalo.dataset_scripts.common.corrections import facts_of
 from cephalo.dataset_scripts.common.inputs import REMOVED, move
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, PROVENANCE
-from cephalo.dataset_scripts.common.shards import read_rows
 
 COLUMNS = [
     *("image", "caption", "label", "panels", "mentions", "figure_text"),
@@ -55,29 +58,45 @@ def figure_shards(folder: Path) -> list[Path]:
 
 
 def read_figures(shard: Path) -> Iterator[dict[str, Any]]:
-    """The FIGURES rows of a shard with a caption and an image, with COLUMNS and undecoded images,
-    one at a time.
+    """The FIGURES rows of a shard, as people corrected them, with a caption and an image, with
+    COLUMNS and undecoded images, one at a time.
 
     Raises CephaloError if the file cannot be read or lacks a column.
     """
-    for row in read_rows([shard], COLUMNS):
-        if row["caption"] and is_image((row["image"] or {}).get("bytes")):
+    for row in corrected_rows(shard, COLUMNS):
+        if left_out(row) or not row["caption"]:
+            continue
+        if is_image((row["image"] or {}).get("bytes")):
             yield row
 
 
-def part_figures(shard: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of `read_figures` without the bytes of their images, which `Images` has by their
-    "row" in the shard, and a line for each row whose image cannot be read."""
+def part_figures(shard: Path, where: Where | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of `read_figures` for which a condition holds, without the bytes of their images,
+    which `Images` has by their "row" in the shard, or their "crop"; and a line for each row whose
+    image cannot be read."""
     kept, unread = [], []
-    for number, row in enumerate(read_rows([shard], COLUMNS)):
-        if not is_image((row["image"] or {}).get("bytes")):
+    columns = dict.fromkeys([*COLUMNS, *columns_of(where)])
+    for number, row in enumerate(corrected_rows(shard, columns)):
+        if not takes(where, row):
+            continue
+        verdict = row.pop("verdict")
+        reason = left_out({"verdict": verdict})
+        if reason == "uncropped":
+            unread.append(
+                f"{shard.name}, row {number}: there is no image of the corrected box of "
+                f"{row['label']} of {row['document']}; left out"
+            )
+        elif reason:
+            continue
+        elif not is_image((row["image"] or {}).get("bytes")):
             unread.append(
                 f"{shard.name}, row {number}: the image of {row['label']} of {row['document']} "
                 "cannot be read; left out"
             )
         elif row["caption"]:
             image = {"bytes": None, "path": row["image"]["path"]}
-            kept.append(row | {"image": image, "row": number})
+            crop = verdict and verdict.crop
+            kept.append(row | {"image": image, "row": number, "crop": crop})
     return kept, unread
 
 
@@ -97,9 +116,12 @@ def is_image(data: bytes | None) -> bool:
 
 
 def fingerprint(shard: Path, settings: dict[str, Any]) -> str:
-    """What the conversations of a shard are made from: its file, and all settings of the run."""
+    """What the conversations of a shard are made from: its file, what people corrected in it, and
+    all settings of the run."""
     state = shard.stat()
     facts = [shard.name, state.st_size, state.st_mtime_ns, settings]
+    if verdicts := verdicts_of(shard):
+        facts.append(facts_of(verdicts))
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from cephalo.cli.where import Where
 from cephalo.dataset_scripts.refinement.documents import part_figures
 from cephalo.dataset_scripts.refinement.model_teacher import ModelTeacher
 from cephalo.dataset_scripts.refinement.planning import Item, count_by_task, plan
@@ -23,12 +24,18 @@ BLIND_TOKENS = 350  # of the prompt, title, question and answers, without images
 PATCH = 28  # pixels; a token of Qwen2.5-VL stands for a square of so many (its model card)
 
 
-def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spending: Spending) -> str:
+def estimate(
+    teacher: ModelTeacher,
+    shards: list[Path],
+    max_tokens: int,
+    spending: Spending,
+    where: Where | None = None,
+) -> str:
     """What the run will ask at most, what for, and about how many tokens, in one line.
 
     What is kept of earlier runs is not asked again, and not known here.
     """
-    counts = count_by_task(shards, teacher.tasks)
+    counts = count_by_task(shards, teacher.tasks, where)
     asked = sum(counts)
     talks = sum(count * task.usual_talks for count, task in zip(counts, teacher.tasks, strict=True))
     second, judges = 0, []
@@ -46,7 +53,7 @@ def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spendin
         blind = WITHOUT_IMAGE * talks
         name = teacher.without_image.name
         text += f", and about {blind:,} short requests without images to {name}"
-    prompt = round(tokens_of_prompts(teacher, shards) * (asked + second))
+    prompt = round(tokens_of_prompts(teacher, shards, where) * (asked + second))
     prompt += BLIND_TOKENS * blind
     most = max_tokens * (asked + second + blind)
     text += f"; about {prompt:,} prompt tokens and at most {most:,} completion tokens"
@@ -56,7 +63,7 @@ def estimate(teacher: ModelTeacher, shards: list[Path], max_tokens: int, spendin
     return f"{text}; what is kept of earlier runs is not asked again"
 
 
-def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path]) -> float:
+def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path], where: Where | None) -> float:
     """The mean number of tokens of what is asked about a figure, of some of the shards.
 
     A second look is taken to be as long: its first request has the same images and quotations, its
@@ -65,7 +72,7 @@ def tokens_of_prompts(teacher: ModelTeacher, shards: list[Path]) -> float:
     counts, images = [], Images()
     step = max(1, len(shards) // SAMPLED_SHARDS)
     for shard in shards[::step][:SAMPLED_SHARDS]:
-        items = plan(part_figures(shard)[0], teacher.tasks)
+        items = plan(part_figures(shard, where)[0], teacher.tasks)
         chosen = items[:: max(1, len(items) // SAMPLED_ITEMS)][:SAMPLED_ITEMS]
         for item in chosen:
             item.figures = images.filled(shard, item.figures or ())

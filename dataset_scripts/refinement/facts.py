@@ -12,6 +12,7 @@ from pathlib import Path
 from cephalo.dataset_scripts.refinement.formulas import formulas
 from cephalo.dataset_scripts.refinement.molar_masses import mass_of
 from cephalo.dataset_scripts.refinement.quantities import Quantity, comparable, parse, within
+from cephalo.dataset_scripts.refinement.units import Unit
 
 FACTS = Path(__file__).with_name("facts.csv")
 # CODATA constants that prose names, and what it calls them.
@@ -109,12 +110,12 @@ def facts() -> tuple[Fact, ...]:
 
 
 @cache
-def facts_by_dimension() -> dict[str, list[Fact]]:
-    """The facts whose quantities have a unit, by its dimension."""
+def facts_by_dimension() -> dict[str, list[tuple[Fact, Unit]]]:
+    """The facts whose quantities have a unit, with it, by its dimension."""
     found = defaultdict(list)
     for fact in facts():
-        if fact.quantity.unit:
-            found[fact.quantity.unit.dimension].append(fact)
+        if unit := fact.quantity.unit:
+            found[unit.dimension].append((fact, unit))
     return found
 
 
@@ -148,25 +149,26 @@ def known_fact(claim: Quantity, text: str, sentences: Iterable[str]) -> str | No
     Where the `sentences` of the source give the property a value of their own, the text has to say
     that it speaks of another one: "ideal graphite".
     """
-    for fact in facts_by_dimension().get(claim.unit.dimension, ()) if claim.unit else ():
+    if not claim.unit:
+        return None
+    for fact, unit in facts_by_dimension().get(claim.unit.dimension, ()):
         if not comparable(claim, fact.quantity):
             continue
         change = replace(claim, change=False)
-        spread = fact.within * fact.quantity.unit.factor
+        spread = fact.within * unit.factor
         place = max(2 * spread, claim.place * claim.unit.factor)
         near = within(abs(change.base), abs(fact.quantity.base), place, claim.approximate)
         if not (near and fact.subject.search(text) and fact.about.search(text)):
             continue
-        if _REFERENCE.search(text) or not any(_gives(one, fact) for one in sentences):
+        if _REFERENCE.search(text) or not any(_gives(one, fact, unit) for one in sentences):
             return fact.source
     return None
 
 
-def _gives(sentence: str, fact: Fact) -> bool:
-    """Whether a sentence gives a value for the property of a fact."""
+def _gives(sentence: str, fact: Fact, unit: Unit) -> bool:
+    """Whether a sentence gives a value for the property of a fact, in a unit of its dimension."""
     if not fact.about.search(sentence):
         return False
-    unit = fact.quantity.unit
     return any(one.unit and one.unit.dimension == unit.dimension for one in parse(sentence))
 
 

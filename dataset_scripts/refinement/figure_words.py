@@ -1,5 +1,6 @@
 """Words and numbers in the picture of a figure, read by OCR where the PDF file has none as text."""
 
+import hashlib
 import io
 from functools import lru_cache
 from threading import Lock
@@ -13,22 +14,37 @@ from cephalo.inference.images import as_rgb
 
 MAX_PIECES = 150  # pieces of text read in a picture, 10 to 100 ms each
 MAX_PIXELS = 40_000_000  # of a picture; a larger one is not read
+# Figures whose words are kept: some hundred are asked about at once, each of them several times.
+KEPT = 1024
 LEAST_SCORE = 0.6  # confidence below which a piece is a texture or a drawing
 LEAST_SIDE = 5  # pixels; a lower piece is not legible
 UPRIGHT = 1.5  # height over width from which on a piece runs from bottom to top
 
 _one_at_a_time = Lock()  # the engines' sessions take turns
+_known: dict[bytes, tuple[str, ...]] = {}  # words by the SHA-256 of an image, the oldest first
 
 
 def read_words(image: bytes) -> tuple[str, ...]:
     """The pieces of text in an encoded image; none where the `ocr` extra is not installed."""
     if not ocr.is_available():
         return ()
-    with _one_at_a_time:
-        return _read(image)
+    key = _digest(image)
+    words = _known.get(key)
+    if words is None:
+        with _one_at_a_time:
+            words = _known.get(key)  # by now
+            if words is None:
+                words = _known[key] = _read(image)
+            while len(_known) > KEPT:
+                del _known[next(iter(_known))]
+    return words
 
 
-@lru_cache(maxsize=16)  # a figure is asked about in several answers; holds images
+@lru_cache(maxsize=16)  # each quantity of an answer is looked for in its figure; holds images
+def _digest(image: bytes) -> bytes:
+    return hashlib.sha256(image).digest()
+
+
 def _read(image: bytes) -> tuple[str, ...]:
     try:
         with Image.open(io.BytesIO(image)) as opened:

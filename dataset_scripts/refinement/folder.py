@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.dataset_scripts.common.chosen import count_taken
 from cephalo.dataset_scripts.common.inputs import gone_shards, told
 from cephalo.dataset_scripts.refinement.asking import INTERRUPTED, refine_shards
 from cephalo.dataset_scripts.refinement.decisions import add_decisions
@@ -50,6 +51,11 @@ def refine_folder(
         started = time.monotonic()
         if gone := set_aside(out, gone_shards([figures]), {shard.name for shard in shards}):
             logger.warning(told(gone))
+        if where := asking.condition():
+            taken, total = count_taken(shards, where)
+            logger.info("--where takes %d of %d figures", taken, total)
+            if not taken:
+                raise CephaloError(f"--where {where.text!r} takes none of {total} figures")
         if decisions:
             add_decisions(out, decisions, {shard.stem for shard in shards})
         asked = refine_shards(shards, out, asking, keys, out / "cache" / "replies.sqlite")

@@ -107,8 +107,8 @@ LEAST_ALLOYED = 4  # elements of an alloy whose phases may be named by formulas 
 
 def formulas(text: str) -> Iterator[str]:
     """The formulas and names of samples in `text`, with digits on the line and without charges."""
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
-        word = match.group().strip(".")
+    for found in _WORD.findall(unicodedata.normalize("NFKC", text)):
+        word = found.strip(".")
         if (word.islower() and word.isalpha()) or _NO_NAME.fullmatch(word):  # most words
             continue
         if word.count("(") != word.count(")") or re.fullmatch(r"\([^()]*\)", word):

@@ -24,26 +24,26 @@ def by_law(claim: Quantity, told: list[Quantity]) -> Iterator[Value]:
     """What the laws make of told quantities that has the claim's dimension."""
     if not claim.unit or claim.kind != "value":
         return
-    united = [one for one in told if one.unit and one.kind == "value" and one.base]
-    for one in united:
-        yield from _of_one(claim.unit, one)
+    united = [(one, one.unit) for one in told if one.unit and one.kind == "value" and one.base]
+    for one, own in united:
+        yield from _of_one(claim.unit, one, own)
     if claim.unit.dimension == LENGTH:
-        yield from _spacings(united)
-    yield from _shapes(claim.unit, [one for one in united if one.unit.dimension == LENGTH])
+        yield from _spacings([one for one, _ in united])
+    yield from _shapes(claim.unit, [one for one, own in united if own.dimension == LENGTH])
 
 
-def _of_one(wanted: Unit, one: Quantity) -> Iterator[Value]:
+def _of_one(wanted: Unit, one: Quantity, own: Unit) -> Iterator[Value]:
     size = abs(one.base)
-    energy = energy_of(one.unit, size)
-    if energy is not None and one.unit.dimension != wanted.dimension:
+    energy = energy_of(own, size)
+    if energy is not None and own.dimension != wanted.dimension:
         scale = energy_of(wanted, 1.0)
         if scale is not None:
             inverse = wanted.dimension == LENGTH
             value = scale / energy if inverse else energy / scale
             yield value, f"of a quantum of {one.text}", (one,)
-    pair = {wanted.dimension, one.unit.dimension}
+    pair = {wanted.dimension, own.dimension}
     if pair == {"share", MASS_IN_VOLUME}:
-        value = size * WATER if one.unit.dimension == "share" else size / WATER
+        value = size * WATER if own.dimension == "share" else size / WATER
         yield value, f"{one.text} in water", (one,)
     if pair == {"angle"}:
         yield size / 2, f"{one.text} / 2", (one,)

@@ -9,6 +9,7 @@ from typing import Any
 
 from cephalo.dataset_scripts.refinement.checks import Check, Context
 from cephalo.dataset_scripts.refinement.form import REFUSAL
+from cephalo.dataset_scripts.refinement.forms import Form
 from cephalo.dataset_scripts.refinement.quotation import MAX_TITLE, Source, clean, source_of
 from cephalo.dataset_scripts.refinement.second_look import (
     FINAL,
@@ -123,11 +124,11 @@ class ModelTeacher:
     def verify(self, answer: Answer, task: Task, source: Source) -> list[Verified]:
         """The conversations of an answer with the checks that each failed."""
         text = answer.reply.text
-        if answer.value is None:
+        if not isinstance(answer.value, Form):
             name = "refusal" if REFUSAL.search(text) and "{" not in text else "schema"
             if answer.reply.finish_reason == "length":
                 return [Verified(None, text, {name: "cut at --max-tokens"})]
-            return [Verified(None, text, {name: answer.error})]
+            return [Verified(None, text, {name: answer.error or ""})]
         context = Context(
             source, task.min_words, f"{self.system.text}\n{task.prompt}", self.language
         )

@@ -162,7 +162,7 @@ def against_told(claim: Claim, claims: Iterable[Claim]) -> str | None:
     if not times:
         if not _FROM_TO.fullmatch(text[beside[0].end : beside[1].start]):
             return None
-        share, said = dimension(one) == "share", abs(one.value) * one.unit.factor
+        share, said = dimension(one) == "share", abs(one.scaled)
         if not share and dimension(one) != dimension(beside[0]):
             return None
         results = (*results, large / small - 1) if share else ()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.where import HELP
 
 if TYPE_CHECKING:
+    from cephalo.cli.where import Where
     from cephalo.dataset_scripts.refinement.tasks import Task
 
 HOTTEST = 100.0  # temperature; far above what any server takes, and infinity is no JSON
@@ -33,8 +35,8 @@ class Asking:
             envvar="OPENAI_BASE_URL", help="Address of the endpoint, with /v1; by default OpenAI's."
         ),
     ] = None
-    model: Annotated[str | None, Option(help="The endpoint's name of the teacher.")] = None
-    tasks: Annotated[str, Option(help="What to ask for, comma separated.")] = TASKS
+    model: Annotated[str | None, Option(help="Model name to request from the endpoint.")] = None
+    tasks: Annotated[str, Option(help="Tasks, comma separated.")] = TASKS
     prompts: Annotated[
         Path | None,
         Option(
@@ -47,10 +49,15 @@ class Asking:
         str, Option(help="Language of the answers, as an ISO 639-1 code such as en or de.")
     ] = "en"
     max_image_edge: Annotated[
-        int, Option(min=16, help="Pixels of the longer edge of what the teacher sees.")
+        int,
+        Option(
+            min=16,
+            help="Maximum edge of images sent to the teacher, in pixels.",
+        ),
     ] = 1024
+    where: Annotated[str | None, Option(metavar="CONDITION", help=HELP)] = None
     text_only: Annotated[
-        bool, Option("--text-only", help="Send no images, to a teacher that cannot see.")
+        bool, Option("--text-only", help="Send no images, for a teacher without vision.")
     ] = False
     checks: Annotated[
         list[str], Option(metavar="MODULE:FUNCTION", help="Custom check. Repeatable.")
@@ -81,13 +88,16 @@ class Asking:
         Option(
             min=1,
             rich_help_panel=REQUESTS,
-            help="Questions at a time to a teacher in this process.",
+            help="Batch size of a teacher in this process.",
         ),
     ] = 8
     max_concurrency: Annotated[
         int,
         Option(
-            min=1, max=1024, rich_help_panel=REQUESTS, help="Requests in flight to an endpoint."
+            min=1,
+            max=1024,
+            rich_help_panel=REQUESTS,
+            help="Maximum number of concurrent requests to an endpoint.",
         ),
     ] = 64
     max_retries: Annotated[
@@ -104,19 +114,19 @@ class Asking:
             min=0.1,
             max=LONGEST_TIMEOUT,
             rich_help_panel=REQUESTS,
-            help="Seconds for one request, to the end of its reply.",
+            help="Timeout of one request, in seconds.",
         ),
     ] = 300.0
     max_requests: Annotated[
         int | None,
-        Option(min=1, rich_help_panel=REQUESTS, help="Stop after so many requests of this run."),
+        Option(min=1, rich_help_panel=REQUESTS, help="Maximum number of requests of this run."),
     ] = None
     max_total_tokens: Annotated[
         int | None,
         Option(
             min=1,
             rich_help_panel=REQUESTS,
-            help="Send nothing more once this run used so many tokens.",
+            help="Maximum number of tokens of this run.",
         ),
     ] = None
     price_in: Annotated[
@@ -124,7 +134,7 @@ class Asking:
         Option(
             min=0,
             rich_help_panel=REQUESTS,
-            help="Price of a million prompt tokens, for the estimate of the cost.",
+            help="Price of a million prompt tokens, for the cost estimate.",
         ),
     ] = 0.0
     price_out: Annotated[
@@ -146,7 +156,7 @@ class Asking:
         str | None,
         Option(
             rich_help_panel=VERIFICATION,
-            help="Address of the judges, where it is not the teacher's.",
+            help="Address of the judges; by default the teacher's.",
         ),
     ] = None
     judge_threshold: Annotated[
@@ -195,7 +205,14 @@ class Asking:
                 "--text-judge looks at what a model wrote; leave out --teacher caption"
             )
         self.wanted()
+        self.condition()
         load_checks(self.checks)
+
+    def condition(self) -> Where | None:
+        """The condition on figures. Raises CephaloError where it cannot be evaluated."""
+        from cephalo.dataset_scripts.common.chosen import condition_on
+
+        return condition_on("figures", self.where) if self.where is not None else None
 
     @property
     def asked_again(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -40,9 +40,9 @@ def load_check(name: str) -> Check:
     if not all(part.isidentifier() for part in (*module_name.split("."), function)):
         raise CephaloError(f"--checks {name!r}: give MODULE:FUNCTION, like my_checks:no_jargon")
     try:
-        spec = find_module(module_name)
-        check_defined(Path(spec.origin), function)
-        check = getattr(import_module(module_name, spec), function)
+        file = find_module(module_name)
+        check_defined(file, function)
+        check = getattr(import_module(module_name, file), function)
         inspect.signature(check).bind("talk", "context")
         return check
     except CephaloError as error:
@@ -52,8 +52,8 @@ def load_check(name: str) -> Check:
     raise CephaloError(f"--checks {name}: {' '.join(problem.split())[:300]}")
 
 
-def find_module(name: str) -> ModuleSpec:
-    """Where a module comes from: the current folder, or else wherever Python finds it. Nothing is
+def find_module(name: str) -> Path:
+    """The file of a module: in the current folder, or else wherever Python finds it. Nothing is
     imported. Raises CephaloError unless it is a file of Python that is not Python's own."""
     first, *rest = name.split(".")
     if first in sys.stdlib_module_names:
@@ -69,7 +69,7 @@ def find_module(name: str) -> ModuleSpec:
         raise CephaloError(f"no module named {name!r} in the current folder or installed")
     if not spec.origin or not spec.origin.endswith(".py"):
         raise CephaloError(f"{name} is no file of Python; give a module that is one")
-    return spec
+    return Path(spec.origin)
 
 
 def check_defined(file: Path, function: str) -> None:
@@ -89,8 +89,8 @@ def check_defined(file: Path, function: str) -> None:
         raise CephaloError(f"{function} takes ({', '.join(names)}); a check takes (talk, context)")
 
 
-def import_module(name: str, spec: ModuleSpec) -> ModuleType:
-    """Import a module from where `spec` says, with its neighbours in the current folder.
+def import_module(name: str, file: Path) -> ModuleType:
+    """Import a module from its file, with its neighbours in the current folder.
 
     Raises CephaloError if another module of this name is imported already.
     """
@@ -98,7 +98,7 @@ def import_module(name: str, spec: ModuleSpec) -> ModuleType:
         sys.path.append(here)  # last, or a file there could take the place of any library
     top = name.partition(".")[0]
     local = PathFinder.find_spec(top, [here])
-    if local is not None and local.origin and top not in sys.modules:
+    if local is not None and local.origin and local.loader and top not in sys.modules:
         sys.modules[top] = importlib.util.module_from_spec(local)
         try:
             local.loader.exec_module(sys.modules[top])
@@ -106,7 +106,7 @@ def import_module(name: str, spec: ModuleSpec) -> ModuleType:
             del sys.modules[top]
             raise
     module = importlib.import_module(name)
-    if Path(module.__file__ or "").resolve() != Path(spec.origin).resolve():
+    if Path(module.__file__ or "").resolve() != file.resolve():
         raise CephaloError(f"another module is called {name} ({module.__file__}); rename yours")
     return module
 

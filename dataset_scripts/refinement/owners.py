@@ -106,7 +106,7 @@ def wrong_owner(question: str, answer: str, passages: tuple[str, ...]) -> str | 
             if one not in same and any(of_one_kind(one.quantity, own.quantity) for own in here)
         ]
         lost = [outweighed(said, one, rivals, asked) for one in here]
-        if lost and all(lost):
+        if lost and lost[0] is not None and None not in lost:
             right, theirs = lost[0]
             return (
                 f"{said.quantity.text.strip()} is stated of {named(right)}; "

@@ -71,7 +71,7 @@ def wrong_panel(
         fits = {letter: fit(words, less, profile[letter]) for letter in profile}
         own = max(fits[letter] for letter in known)
         rest = {other: fits[other] for other in profile if other not in letters}
-        best = max(rest, key=lambda one: rest[one], default=None)
+        best = max(rest, key=lambda one: rest[one], default="")
         if best and rest[best] >= own + AHEAD and rest[best] >= TIMES * own:
             shared = sorted(
                 (one for one in words & profile[best].keys() if counts(one, profile[best])),

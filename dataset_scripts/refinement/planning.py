@@ -6,6 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from cephalo.cli.where import Where
+from cephalo.dataset_scripts.common.chosen import count_taken
 from cephalo.dataset_scripts.common.shards import count_rows
 from cephalo.dataset_scripts.refinement.relations import related_groups
 from cephalo.dataset_scripts.refinement.showing import NEEDS
@@ -27,6 +29,12 @@ class Item:
     figures: list[dict[str, Any]] | None
     answered: Answered | None = None
     others: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def answer(self) -> Answered:
+        """The answer, of a question that was asked or that the run was stopped before."""
+        assert self.answered is not None
+        return self.answered
 
 
 def plan(figures: list[dict[str, Any]], tasks: Iterable[Task]) -> list[Item]:
@@ -58,7 +66,10 @@ def count_items(shards: list[Path], tasks: Iterable[Task]) -> int:
     return sum(count_by_task(shards, tasks))
 
 
-def count_by_task(shards: list[Path], tasks: Iterable[Task]) -> list[int]:
-    """The most questions of each task that `plan` makes of shards of one document each."""
-    rows = [count_rows([shard]) for shard in shards]
+def count_by_task(
+    shards: list[Path], tasks: Iterable[Task], where: Where | None = None
+) -> list[int]:
+    """The most questions of each task that `plan` makes of shards of one document each, about the
+    figures for which a condition holds."""
+    rows = [count_taken([shard], where)[0] if where else count_rows([shard]) for shard in shards]
     return [sum(rows) if task.figures == 1 else sum(one // 2 for one in rows) for task in tasks]

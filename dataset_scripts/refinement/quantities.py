@@ -193,7 +193,7 @@ def comparable(one: Quantity, other: Quantity) -> bool:
 
 def _is_degrees(one: Quantity, other: Quantity) -> bool:
     """Whether one is in degrees, of which it does not say which, and the other in °C."""
-    names = one.unit.name, other.unit.name
+    names = tuple(each.unit.name for each in (one, other) if each.unit)
     return names in _DEGREE_NAMES and "egree" in one.text + other.text
 
 
@@ -244,7 +244,7 @@ def _in_digits(text: str) -> Iterator[Quantity]:
             continue
         scaled = _SCALE.match(text, match.end())
         after = scaled.end() if scaled else match.end()
-        named = _unit_at(text, start, _SPACE.match(text, after).end())
+        named = _unit_at(text, start, after_space(text, after))
         if not named and is_glued(text, match.end()) and not is_times(text, match.end()):
             continue
         position = end = named.end() if named else after
@@ -277,6 +277,12 @@ def _value(match: re.Match) -> tuple[float, float]:
     return float(digits) * factor * (-1 if match["sign"] else 1), last_place(digits) * factor
 
 
+def after_space(text: str, place: int) -> int:
+    """Where the unit of a number that ends at `place` may begin."""
+    space = _SPACE.match(text, place)
+    return space.end() if space else place
+
+
 def _unit_at(text: str, start: int, place: int) -> re.Match | None:
     """The unit at `place` of a number that begins at `start`; "1990s" has none."""
     named = UNIT.match(text, place)
@@ -292,7 +298,7 @@ def _in_words(text: str) -> Iterator[Quantity]:
         start, end = match.span()
         value, times = read_written(match)
         before = text[max(start - _BEFORE, 0) : start]
-        place = _SPACE.match(text, end).end()
+        place = after_space(text, end)
         if times and (part := _OF_A.match(text, end)):  # "a third of an hour"
             place, times = part.end(), False
         named = None if times else UNIT.match(text, place)
@@ -305,7 +311,9 @@ def _in_words(text: str) -> Iterator[Quantity]:
         if is_kind(text, end) or _ONE_ORDER.match(text, start):
             continue
         end = named.end() if named else end
-        told = context(before, text, end, bool(named)) | ({"kind": "times"} if times else {})
+        told = context(before, text, end, bool(named))
+        if times:
+            told["kind"] = "times"
         known = unit(named.group()) if named else None
         exact = 1.0 if value % 1 == 0 else 0.1 * value
         yield Quantity(match.group(), start, end, value, exact, known, **told)
@@ -319,7 +327,9 @@ def _share_units(text: str, found: list[Quantity]) -> list[Quantity]:
         folds = _FOLD.match(text, right.end) or (folds and right.kind == "times")
         open_left = left.unit is None and right.unit and left.kind in ("value", "spread")
         whole = place and _OUT_OF.fullmatch(text, found[place - 1].end, left.start)
-        if open_left and whole and right.unit.dimension == "share":  # "38 of 180, or 21 %"
+        if (
+            open_left and whole and right.unit and right.unit.dimension == "share"
+        ):  # "38 of 180, or 21 %"
             continue
         if open_left and GAP.fullmatch(text, left.end, right.start):
             left = found[place] = replace(left, unit=right.unit, noun="")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from cephalo.dataset_scripts.common.passages import sentences
+
 MAX_CAPTION, MAX_MENTION, MAX_TITLE, MAX_WORDS = 4000, 1500, 300, 1000  # characters
 MAX_MENTIONS, MAX_PANELS, MAX_TEXTS = 6, 26, 500
 MAX_OTHERS = 40  # figures of a paper that an answer is told apart from
@@ -93,7 +95,7 @@ def source_of(figures: list[dict[str, Any]], others: Sequence[dict[str, Any]] = 
         for what, text, limit in parts_of(figure):
             quote(f"{name}, {what}", text, limit)
         # Ticks and labels are no prose that an answer may rest on, but tell what the axes say.
-        words = clean(" | ".join(figure.get("figure_text") or ()))[:MAX_WORDS]
+        words = _begun(clean(" | ".join(figure.get("figure_text") or ())), MAX_WORDS, " | ")
         if words and not INSTRUCTION.search(words):
             lines.append(f"{name}, printed in it: {OPENERS.sub(_harmless, words)}")
     body = "\n".join(lines)
@@ -145,19 +147,36 @@ def lettered_panels(figure: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def parted(text: str | None, limit: int) -> tuple[str, str]:
-    """A text cleaned and cut to `limit` characters, up to what addresses a model and from there."""
+    """A text cleaned, cut to whole sentences of `limit` characters at most, up to what addresses a
+    model and from there."""
     return _parted((text or "")[: 2 * limit], limit)
 
 
 @lru_cache(maxsize=4096)  # the texts of a paper are quoted for every question on it
 def _parted(text: str, limit: int) -> tuple[str, str]:
-    text = clean(text)[:limit]
+    text = _whole(clean(text), limit)
     found = INSTRUCTION.search(text)
     if not found:
         return text, ""
     ends = [end.end() for end in SENTENCE_END.finditer(text, 0, found.start() + 2)]
     cut = max(ends, default=0)
     return text[:cut], text[cut:]
+
+
+def _whole(text: str, limit: int) -> str:
+    """The sentences of a text that are whole within `limit` characters, since half of one may say
+    something else; the words of a longer first sentence."""
+    if len(text) <= limit:
+        return text
+    whole = sentences(text[:limit])[:-1]
+    return " ".join(whole) or _begun(text, limit, " ")
+
+
+def _begun(text: str, limit: int, parting: str) -> str:
+    """The parts of a text that are whole within `limit` characters; of a single one, its start."""
+    if len(text) <= limit:
+        return text
+    return text[: limit + 1].rpartition(parting)[0].rstrip() or text[:limit]
 
 
 def clean(text: str) -> str:

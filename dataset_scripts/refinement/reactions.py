@@ -72,7 +72,8 @@ def contents(term: str) -> Iterator[Content]:
         if atoms is None:
             continue
         total = Counter({element: count * number for element, number in atoms.items()})
-        total[""] = count * (charged or (-1 if name == "e" else 0))
+        charge_of_all = count * (charged or (-1 if name == "e" else 0))
+        total[""] = charge_of_all  # pyright: ignore[reportArgumentType]  # may be a fraction
         yield total
 
 

@@ -54,7 +54,7 @@ def related_groups(figures: list[tuple[int, dict[str, Any]]], size: int) -> list
 
 def words_of(caption: str) -> set[str]:
     """What a caption speaks of: content words, formulas, names of samples and methods."""
-    return content(caption) | set(formulas(caption)) | set(NAME.findall(caption))
+    return {*content(caption), *formulas(caption), *NAME.findall(caption)}
 
 
 def weighted(texts: list[set[str]]) -> list[dict[str, float]]:

@@ -1,8 +1,8 @@
-"""The run of a refinement: documents stream through, many questions are in flight, files appear
-whole and in order.
+"""A refinement run: documents are streamed, many questions are in flight, files are written
+atomically and in order.
 
 Documents are finished in their order, whatever the order of the answers, so that a run that was
-killed and started again ends with the same files.
+killed and restarted gives the same files.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.conversations import QUERY, conversation
 from cephalo.dataset_scripts.refinement import documents
 from cephalo.dataset_scripts.refinement.decisions import (
@@ -24,7 +25,7 @@ from cephalo.dataset_scripts.refinement.decisions import (
     conversation_id,
     facts_of,
 )
-from cephalo.dataset_scripts.refinement.forms import Turn
+from cephalo.dataset_scripts.refinement.forms import Talk, Turn
 from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question
 from cephalo.dataset_scripts.refinement.planning import Item, count_items, plan
 from cephalo.dataset_scripts.refinement.shard_images import Images
@@ -44,8 +45,8 @@ OPEN_DOCUMENTS = 4  # for each question in flight: begun, and not yet written
 
 @dataclass
 class Document:
-    """A shard of figures, of one document or of several, on its way through. `items` is None if
-    it was finished before; `figures` are without the bytes of their images."""
+    """A shard of figures, of one document or several, in progress. `items` is None if it was
+    finished before; `figures` are without image bytes."""
 
     shard: Path
     made_from: str
@@ -58,7 +59,7 @@ class Document:
 
 @dataclass
 class Outcome:
-    """What a run did. `stopped` says why it ended early."""
+    """The outcome of a run. `stopped` is the reason for ending early."""
 
     documents: int = 0
     done_before: int = 0
@@ -81,13 +82,17 @@ class Run:
         max_concurrency: int,
         retry_rejected: bool = False,
         decisions: Decisions | None = None,
+        where: Where | None = None,
     ) -> None:
-        """`settings` determine the files together with the figures and the `decisions` of people.
+        """`settings`, the figures for which `where` holds, and the `decisions` of people determine
+        the output.
 
-        `on_item`, which may be set, hears how many questions were answered or skipped."""
+        `on_item`, which may be set, is called with the number of questions answered or skipped.
+        """
         self.teacher, self.out, self.settings = teacher, out, settings
         self.max_concurrency, self.retry_rejected = max_concurrency, retry_rejected
         self.decisions = decisions or {}
+        self.where = where
         self.on_item: Callable[[int], None] = lambda items: None
         self.near_equal = NearEqual()
         self.images = Images()
@@ -95,7 +100,7 @@ class Run:
         self.open: list[Document] = []  # begun and not yet written, in their order
 
     async def refine(self, shards: Iterable[Path]) -> Outcome:
-        """Refine all shards. Raises CephaloError where going on is of no use."""
+        """Refine all shards. Raises CephaloError if no further question can succeed."""
         items: asyncio.Queue[tuple[Document, Item] | None] = asyncio.Queue(self.max_concurrency)
         order: asyncio.Queue[Document | None] = asyncio.Queue(OPEN_DOCUMENTS * self.max_concurrency)
         try:
@@ -114,7 +119,7 @@ class Run:
         items: asyncio.Queue[tuple[Document, Item] | None],
         order: asyncio.Queue[Document | None],
     ) -> None:
-        """Put documents and their questions into the queues, which hold this back when full."""
+        """Put documents and their questions into the queues, which apply back-pressure."""
         for shard in shards:
             if self.outcome.stopped:
                 break
@@ -123,7 +128,8 @@ class Run:
             await order.put(document)
             for _, about in groupby(document.items or (), key=lambda item: item.places):
                 same = list(about)
-                filled = await asyncio.to_thread(self.images.filled, shard, same[0].figures)
+                figures = same[0].figures or []
+                filled = await asyncio.to_thread(self.images.filled, shard, figures)
                 for item in same:
                     item.figures = filled
                     await items.put((document, item))
@@ -132,12 +138,12 @@ class Run:
         await order.put(None)
 
     def made_from(self, shard: Path) -> str:
-        """What the conversations of a shard are to be made from."""
+        """Return the fingerprint of what determines the conversations of a shard."""
         decided = facts_of(self.decisions.get(shard.stem, {}).values())
         return documents.fingerprint(shard, self.settings | {"decisions": decided})
 
     def unfinished(self, shards: Iterable[Path]) -> list[Path]:
-        """The shards that are still to be refined."""
+        """Return the unfinished shards."""
         return [
             shard
             for shard in shards
@@ -146,14 +152,14 @@ class Run:
         ]
 
     def open_document(self, shard: Path) -> Document:
-        """Read a shard, unless its conversations are there."""
+        """Read a shard, unless its conversations exist."""
         document = Document(shard, self.made_from(shard))
         rejected = documents.read_lines(self.aside_path(shard, "rejected"))
         again = self.retry_rejected and rejected
         if not again and documents.is_finished(self.conversations_path(shard), document.made_from):
             document.ready.set()
             return document
-        document.figures, unread = documents.part_figures(shard)
+        document.figures, unread = documents.part_figures(shard, self.where)
         for line in unread:
             logger.warning(line)
         if again:
@@ -166,11 +172,11 @@ class Run:
         return document
 
     async def answer(self, items: asyncio.Queue[tuple[Document, Item] | None]) -> None:
-        """Ask one question after the other until there are no more."""
+        """Ask questions until the queue ends."""
         while (work := await items.get()) is not None:
             document, item = work
             item.answered = await self.teacher.ask(
-                item.figures, item.task, document.rejected, item.others
+                item.figures or [], item.task, document.rejected, item.others
             )
             item.figures, item.others = None, []
             self.outcome.stopped = self.outcome.stopped or item.answered.stopped
@@ -180,13 +186,13 @@ class Run:
                 document.ready.set()
 
     async def finish_in_order(self, order: asyncio.Queue[Document | None]) -> None:
-        """Write documents in their order, each when all of its questions are answered."""
+        """Write documents in order, each when all its questions are answered."""
         while (document := await order.get()) is not None:
             await document.ready.wait()
             await asyncio.to_thread(self.finish, document)
 
     def stop(self, reason: str) -> None:
-        """Write what arrived for the documents that are open, after `refine` was interrupted."""
+        """Write the answers received for open documents, after `refine` was interrupted."""
         self.outcome.stopped = reason
         for document in list(self.open):
             for item in document.items or ():
@@ -194,7 +200,7 @@ class Run:
             self.finish(document)
 
     def finish(self, document: Document) -> None:
-        """Compare the answers with all before them, and write what is kept and what is not."""
+        """Compare the answers with all earlier ones, and write accepted and rejected ones."""
         self.write(document)
         self.open.remove(document)
 
@@ -207,26 +213,26 @@ class Run:
                 self.near_equal.add(answer)
             self.on_item(count_items([document.shard], self.teacher.tasks))
             return
-        asked = [item for item in document.items if not item.answered.stopped]
+        asked = [item for item in document.items if not item.answer.stopped]
         if document.items and not asked:  # the budget was spent before
             return
         figures, sorted_out = document.figures, SortedOut()
         for item in asked:
             shown = [figures[place] for place in item.places]
-            if failure := item.answered.failure:
+            if failure := item.answer.failure:
                 self.outcome.unanswered += 1
                 self.outcome.reason = self.outcome.reason or failure
                 line = aside(shown, item, Verified(None, failed={"no_answer": failure}))
                 sorted_out.rejected.append(line)
             else:
                 self.outcome.answered += 1
-            for one in item.answered.found:
+            for one in item.answer.found:
                 self.outcome.read += one.talk is not None
                 if one.talk is None:
                     why = "; ".join(f"{name}: {detail}" for name, detail in one.failed.items())
                     self.outcome.reason = self.outcome.reason or why
                 self.sort_out(document.shard, shown, item, one, sorted_out)
-        whole = all(item.answered.whole for item in document.items)
+        whole = all(item.answer.whole for item in document.items)
         unmatched = self.decisions.get(document.shard.stem, {}).keys() - sorted_out.decided
         self.outcome.unmatched += len(unmatched) if whole else 0
         for kind in documents.ASIDE:
@@ -248,8 +254,8 @@ class Run:
         one: Verified,
         into: "SortedOut",
     ) -> None:
-        """Take a conversation, reject it or keep it aside, as people decided or else as checks and
-        judges found."""
+        """Accept or reject a conversation, or set it aside as undecided, by manual decisions or
+        else by checks and judges."""
         if one.talk:
             number = conversation_id(figures, item.task.name, one.talk)
             if decided := self.decisions.get(shard.stem, {}).get(number):
@@ -258,50 +264,52 @@ class Run:
             elif one.undecided:
                 into.undecided.append(aside(figures, item, one))
                 return
-        row = self.row(figures, item, one) if not one.failed else None
+        row = self.row(figures, item, one.talk, one.scores) if one.talk and not one.failed else None
         before = into.questions[tuple(item.places)]
         if row and (other := self.near_equal.match(row["answer"])):
             one.failed["near_equal"] = other[:80]
-        elif row and (asked_before := asked_already(one, before)):
+        elif one.talk and row and (asked_before := asked_already(one.talk, before)):
             one.failed["same_question"] = asked_before[:80]
-        if row is None or one.failed:
+        if row is None or one.talk is None or one.failed:
             into.rejected.append(aside(figures, item, one))
         else:
             self.near_equal.add(row["answer"])
             before.extend(one.talk.turns)
             into.rows.append((row, item.places))
 
-    def row(self, figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
-        """The CONVERSATIONS row of a verified conversation."""
+    def row(
+        self, figures: list[dict[str, Any]], item: Item, talk: Talk, scores: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Build the CONVERSATIONS row of a verified conversation."""
         return conversation(
             figures,
-            one.talk.turns,
+            talk.turns,
             teacher=self.teacher.name,
             task=item.task.name,
             task_version=item.task.version,
-            teacher_params=self.teacher.params() | item.answered.params(),
-            scores=one.scores,
+            teacher_params=self.teacher.params() | item.answer.params(),
+            scores=scores,
         )
 
     def images_of(self, shard: Path, figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The undecoded images of figures."""
+        """Return the undecoded images of figures."""
         return [figure["image"] for figure in self.images.filled(shard, figures)]
 
     def conversations_path(self, shard: Path) -> Path:
-        """Where the conversations of a shard go."""
+        """Return the path of the conversations of a shard."""
         return self.out / "conversations" / shard.name
 
     def aside_path(self, shard: Path, kind: str) -> Path:
-        """Where the answers of a shard that are "rejected" or "undecided" go."""
+        """Return the path of the "rejected" or "undecided" answers of a shard."""
         return self.out / kind / f"{shard.stem}.jsonl"
 
 
 @dataclass
 class SortedOut:
-    """The conversations of a document: rows that are taken, with the places of their figures,
-    whose images they lack, and lines of what is set aside.
+    """The conversations of a document: accepted rows, without images, with the places of their
+    figures, and lines of rejected and undecided ones.
 
-    `decided` are the conversations that people decided on; `questions` those taken, with their
+    `decided` are the conversations with manual decisions; `questions` the accepted questions and
     answers, by the places of their figures.
     """
 
@@ -313,25 +321,28 @@ class SortedOut:
 
 
 def decide(one: Verified, decided: Decision) -> None:
-    """Do what a person decided, whatever checks and judges say."""
+    """Apply a manual decision, which overrules checks and judges."""
     if decided.decision == "reject":
         one.failed = {"person": decided.note or "rejected"}
         return
     one.failed = {}
+    assert one.talk is not None  # people decide on conversations, by their ids
     one.talk = decided.applied_to(one.talk)
     one.scores["person"] = "edited" if decided.decision == "edit" else "accepted"
 
 
-def asked_already(one: Verified, before: list[tuple[str, str]]) -> str | None:
-    """A question about the same figures, kept before, that asks for the same as this single one."""
-    if len(one.talk.turns) > 1 or one.talk.turns[0].question == QUERY:
+def asked_already(talk: Talk, before: list[Turn]) -> str | None:
+    """Return an earlier accepted question about the same figures that asks for the same as this
+    single one."""
+    [turn, *later] = talk.turns
+    if later or turn.question == QUERY:
         return None
-    turn = one.talk.turns[0]
     return next((other[0] for other in before if same_question(turn, other)), None)
 
 
 def rejections(lines: list[dict[str, Any]]) -> Rejections:
-    """What of the rejected answers of a document is to be asked again, by the keys of questions."""
+    """Return the rejected answers of a document that are to be asked again, by the keys of
+    questions."""
     found: Rejections = {}
     for line in lines:
         if line["key"]:
@@ -341,8 +352,8 @@ def rejections(lines: list[dict[str, Any]]) -> Rejections:
 
 
 def aside(figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str, Any]:
-    """One line of rejected/STEM.jsonl or undecided/STEM.jsonl: what was said, and which checks it
-    failed and why."""
+    """Build a line of rejected/STEM.jsonl or undecided/STEM.jsonl: the conversation, and the failed
+    checks with the reasons."""
     return {
         "id": conversation_id(figures, item.task.name, one.talk) if one.talk else None,
         "document": figures[0]["document"],
@@ -355,6 +366,6 @@ def aside(figures: list[dict[str, Any]], item: Item, one: Verified) -> dict[str,
         "turns": [turn._asdict() for turn in one.talk.turns] if one.talk else None,
         "text": one.text or None,
         "scores": one.scores,
-        "key": item.answered.key,
-        "round": item.answered.round,
+        "key": item.answer.key,
+        "round": item.answer.round,
     }

@@ -143,7 +143,7 @@ def unsafe_instruction(answer: str) -> str | None:
                 return f"waives or ignores a protection: {match.group()}"
     for sentence, after in zip_longest(every, every[1:], fillvalue=""):
         both = f"{sentence} {after}"
-        if _WARNING.search(both) or not _DOING.search(both):
+        if not _DOING.search(both) or _WARNING.search(both):  # most describe, and do nothing
             continue
         for one, other, why in _APART:
             if (found := one.search(both)) and (apart := other.search(both)):

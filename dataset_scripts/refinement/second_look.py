@@ -1,5 +1,5 @@
-"""A second look at a conversation: judges answer its questions without seeing its answers, and then
-say whether the answers agree with theirs."""
+"""Verification by judges: they answer a conversation's questions without seeing its answers, and
+then compare both."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,8 @@ Word = Literal["agrees", "disagrees", "undecided", "unread"]
 
 @dataclass(frozen=True)
 class Subject:
-    """A conversation to be looked at: what the paper says of its figures, the images with names
-    where they have them, and the checks that it failed and why, which a majority can set aside."""
+    """A conversation to verify: what the paper says about its figures, the images, named if there
+    are several, and the checks that it failed with the reasons, which a majority can overrule."""
 
     talk: Talk
     source: Source
@@ -41,8 +41,8 @@ class Subject:
 
 
 class Verdict(BaseModel):
-    """The form of a judge's reply: whether answers agree with its own. The reason comes first, so
-    that it is given before the verdict."""
+    """The form of a judge's reply: whether the answers agree with its own. The reason comes first,
+    so that it is generated before the verdict."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
@@ -55,9 +55,9 @@ class Verdict(BaseModel):
 
 @dataclass(frozen=True)
 class Vote:
-    """What one judge found. `answer` is its own, given before it saw the one that it judges;
-    `scores` are from 1 to 5, none where its reply could not be read. `lost` says that there was no
-    reply at all, and that another run may get one."""
+    """The result of one judge. `answer` is its own answer, given before it saw the conversation's;
+    `scores` range from 1 to 5, empty if its reply could not be parsed. `lost` is True if there was
+    no reply, so that another run may get one."""
 
     judge: str
     verdict: Word
@@ -69,7 +69,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Look:
-    """What judges found of a conversation; `overruled` are checks that they set aside."""
+    """The result of all judges; `overruled` are checks that they overruled."""
 
     outcome: Word
     votes: tuple[Vote, ...]
@@ -77,15 +77,15 @@ class Look:
 
     @property
     def lost(self) -> bool:
-        """Whether a judge gave no reply at all."""
+        """Whether a judge gave no reply."""
         return any(vote.lost for vote in self.votes)
 
     def reason(self) -> str:
-        """Why, in one line, of the first judge who decided so."""
+        """The reason of the first judge who voted for the outcome, in one line."""
         return next((vote.reason for vote in self.votes if vote.verdict == self.outcome), "")
 
     def facts(self) -> dict[str, Any]:
-        """For a row's `scores`."""
+        """The entry in a row's `scores`."""
         votes = [asdict(vote) for vote in self.votes]
         for vote in votes:
             del vote["lost"]
@@ -94,9 +94,9 @@ class Look:
 
 
 def majority(votes: Sequence[Vote]) -> Word:
-    """What more than half of the judges whose replies could be read say, "undecided" where there is
-    no such majority, "unread" where no reply could be read."""
-    counts = Counter(vote.verdict for vote in votes if vote.verdict != "unread")
+    """Return the verdict of more than half of the judges whose replies could be parsed: "undecided"
+    without such a majority, "unread" without a parsed reply."""
+    counts = Counter[Word](vote.verdict for vote in votes if vote.verdict != "unread")
     if not counts:
         return "unread"
     verdict, count = counts.most_common(1)[0]
@@ -104,7 +104,7 @@ def majority(votes: Sequence[Vote]) -> Word:
 
 
 class SecondLook:
-    """The judges of a run and how they are asked."""
+    """The judges of a run and their prompts."""
 
     def __init__(
         self, judges: Sequence[Respondent], threshold: int, prompts: Path | None = None
@@ -115,7 +115,7 @@ class SecondLook:
         self.verdict_prompt = load_prompt("second_verdict", prompts)
 
     def params(self) -> dict[str, Any]:
-        """What its findings depend on."""
+        """Return what the results depend on."""
         versions = [self.answer_prompt.version, self.verdict_prompt.version]
         names = [judge.model.settings["model"] for judge in self.judges]
         return {
@@ -125,7 +125,7 @@ class SecondLook:
         }
 
     async def look(self, subject: Subject) -> Look:
-        """What the judges find of a conversation.
+        """Verify a conversation with every judge.
 
         Raises BudgetSpentError and CephaloError as `Respondent.ask` does.
         """
@@ -134,14 +134,15 @@ class SecondLook:
         return Look(outcome, tuple(votes), dict(subject.doubts) if outcome == "agrees" else {})
 
     async def vote(self, judge: Respondent, subject: Subject) -> Vote:
-        """What one judge finds."""
+        """Return the vote of one judge."""
         try:
             return await self.asked(judge, subject)
         except NoAnswerError as error:
             return Vote(judge.model.settings["model"], "unread", str(error), "", lost=True)
 
     async def asked(self, judge: Respondent, subject: Subject) -> Vote:
-        """One judge's own answer, and then its verdict. Raises NoAnswerError where one is lost."""
+        """Ask one judge for its own answer, and then for its verdict. Raises NoAnswerError if a
+        reply is missing."""
         name, quotation = judge.model.settings["model"], subject.source.quotation
         question = f"{quotation}\n\n{questions_of(subject.talk)}"
         own = await judge.ask(Question(self.answer_prompt.text, (*subject.shown, question)))
@@ -151,12 +152,12 @@ class SecondLook:
         text = comparison(subject, own.reply.text)
         judged = await judge.ask(Question(self.verdict_prompt.text, (text,), Verdict))
         kept = own.reply.text[:MAX_KEPT]
-        if judged.value is None:
+        if not isinstance(judged.value, Verdict):
             return Vote(name, "unread", judged.error or "", kept)
         return self.read(name, judged.value, kept)
 
     def read(self, judge: str, found: Verdict, answer: str) -> Vote:
-        """The vote that a verdict is."""
+        """Convert a verdict into a vote."""
         scores = found.model_dump(include={"correctness", "grounding", "clarity"})
         reason = " ".join(found.reason.split())[:MAX_KEPT]
         lowest = min(scores, key=lambda name: scores[name])
@@ -167,7 +168,7 @@ class SecondLook:
 
 
 def questions_of(talk: Talk) -> str:
-    """The questions of a conversation, without its answers."""
+    """Return the questions of a conversation, without its answers."""
     if len(talk.turns) == 1:
         return f"The question: {harmless(talk.turns[0].question)}"
     return "\n".join(
@@ -176,7 +177,7 @@ def questions_of(talk: Talk) -> str:
 
 
 def comparison(subject: Subject, own: str) -> str:
-    """What a judge compares: the conversation, its own answer, and the doubts of the checks."""
+    """Format what a judge compares: the conversation, its own answer, and the checks' doubts."""
     turns = "\n\n".join(
         f"Question: {harmless(turn.question)}\n\nAnswer to be checked: {harmless(turn.answer)}"
         for turn in subject.talk.turns
@@ -189,5 +190,5 @@ def comparison(subject: Subject, own: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """`text` without what begins a tag or a control token."""
+    """Remove the beginnings of tags and control tokens from `text`."""
     return OPENERS.sub(" ", text)

@@ -28,14 +28,20 @@ class Images:
         self.place = 0  # of the next of `rows`
 
     def filled(self, shard: Path, figures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """FIGURES rows of a shard, which have their "row", with the bytes of their images.
+        """FIGURES rows of a shard, which have their "row" and "crop", with the bytes of their
+        images.
 
-        Raises CephaloError if the shard cannot be read.
+        Raises CephaloError if the shard cannot be read, OSError if a crop cannot be.
         """
         return [
-            figure | {"image": figure["image"] | {"bytes": self.image(shard, figure["row"])}}
+            figure | {"image": figure["image"] | {"bytes": self.bytes_of(shard, figure)}}
             for figure in figures
         ]
+
+    def bytes_of(self, shard: Path, figure: dict[str, Any]) -> bytes:
+        """The image of a row: of its corrected box, or as it stands in the shard."""
+        crop: Path | None = figure["crop"]
+        return crop.read_bytes() if crop else self.image(shard, figure["row"])
 
     def image(self, shard: Path, row: int) -> bytes:
         """The image in a row of a shard. Raises CephaloError if it cannot be read."""

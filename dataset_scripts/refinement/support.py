@@ -1,7 +1,7 @@
-"""What supports the quantities that an answer states.
+"""The support of quantities in an answer.
 
-A quantity is supported where the source states it (in another unit, or less rounded), where it
-counts what the source lists or the figure shows, or where it is a known constant.
+A quantity is supported if the source states it (possibly in another unit, or less rounded), if it
+counts what the source lists or the figure shows, or if it is a known constant.
 """
 
 import re
@@ -37,9 +37,9 @@ _OF_HUNDRED = re.compile(r"\b(?P<part>\d+(?:\.\d+)?) (?:out )?of (?:every |each 
 
 @dataclass(frozen=True)
 class Support:
-    """What supports a claim: `by` is "source", "derived", "counted", "known", "printed" or "seen".
+    """The support of a claim: `by` is "source", "derived", "counted", "known", "printed" or "seen".
 
-    What is "seen" is read off the image, about which text cannot know.
+    "seen" means read off the image, which text cannot verify.
     """
 
     claim: str
@@ -61,7 +61,7 @@ def direct_support(claim: Claim, told: list[Quantity], source: Source) -> Suppor
         return Support(quantity.text, "known", "an equation that is balanced")
     if claim.is_small_count:
         basis = count_basis(quantity, claim.things, text, claim.sentence, turn, source)
-        return basis and Support(quantity.text, "counted", basis)
+        return Support(quantity.text, "counted", basis) if basis else None
     often = quantity.kind == "times" and quantity.value % 1 == 0 and _HOW_OFTEN.search(turn)
     words = tuple(LETTERS.findall(turn.lower()))
     if often and same_count(int(quantity.value), source.text, words):

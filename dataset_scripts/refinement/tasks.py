@@ -1,7 +1,7 @@
-"""What a teacher is asked for: a prompt in `prompts/NAME.md` and the form of the answer.
+"""Tasks of a teacher: a prompt in `prompts/NAME.md` and the form of the answer.
 
-A prompt's front matter is a `Facts`. Examples of answers may stand beside it, in
-`NAME.examples.yaml`. A folder of one's own (`--prompts`) comes before `prompts`, and may add tasks.
+The front matter of a prompt is a `Facts`. Example answers may be in `NAME.examples.yaml` beside it.
+A custom folder (`--prompts`) overrides `prompts`, and may add tasks.
 """
 
 import json
@@ -27,11 +27,11 @@ MAX_PROMPT_BYTES = 100_000  # of a file of --prompts
 class Facts(BaseModel):
     """The front matter of a prompt.
 
-    `version` is for people: what is asked is told apart by its text too. `min_words` of an answer;
-    `figures` of one paper shown together; `talks`, the conversations of a usual reply, by which
-    the cost is estimated. `needs` names what a figure must have to be asked about (`NEEDS`).
-    `openings` are questions of which each answer gets one, where the form has none. `form` names
-    the form of a task of one's own.
+    `version` is informative, since prompts are also identified by their text. `min_words` applies
+    to an answer; `figures` is the number of figures of one paper shown together; `talks`, the
+    number of conversations in a usual reply, is used for the cost estimate. `needs` names what a
+    figure must have to be asked about (`NEEDS`). `openings` are questions of which each answer gets
+    one if the form has none. `form` names the form of a custom task.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,7 +47,7 @@ class Facts(BaseModel):
     @field_validator("needs", "form")
     @classmethod
     def known(cls, name: str | None, info: ValidationInfo) -> str | None:
-        """Raises ValueError for a name that is none of ours."""
+        """Raises ValueError for an unknown name."""
         names = FORMS if info.field_name == "form" else NEEDS
         if name is not None and name not in names:
             raise ValueError(f"choose from {', '.join(names)}")
@@ -55,7 +55,7 @@ class Facts(BaseModel):
 
 
 class Example(BaseModel):
-    """An entry of NAME.examples.yaml: what a paper says of a figure, and a good reply."""
+    """An entry of NAME.examples.yaml: what a paper says about a figure, and a good reply."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,11 +78,11 @@ class Task:
     usual_talks: int = 1
 
     def talks(self, value: Form) -> list[Talk]:
-        """The conversations of a reply; those that begin with QUERY get one of the openings."""
+        """Return the conversations of a reply; those that begin with QUERY get an opening."""
         return [self.opened(talk) for talk in value.talks()]
 
     def opened(self, talk: Talk) -> Talk:
-        """`talk` with the opening that its answer picks, the same one each time."""
+        """Return `talk` with an opening chosen by its answer, always the same one."""
         first, *later = talk.turns
         if first.question != QUERY:
             return talk
@@ -98,14 +98,14 @@ class Prompt(NamedTuple):
 
 
 def load_prompt(name: str, folder: Path | None = None) -> Prompt:
-    """A prompt that is no task, of `folder` where it is there: "system", "second_answer" or
+    """Load a prompt that is not a task, from `folder` if it is there: "system", "second_answer" or
     "second_verdict"."""
     facts, text = read_prompt(name, folder)
     return Prompt(text, versioned(facts, text))
 
 
 def load_task(name: str, folder: Path | None = None) -> Task:
-    """The task of a name in FORMS, or in a folder of one's own. Raises CephaloError."""
+    """Load the task of a name in FORMS, or of a custom folder. Raises CephaloError."""
     facts, text = read_prompt(name, folder)
     if name not in FORMS and not facts.form:
         forms = ", ".join(FORMS)
@@ -127,15 +127,15 @@ def load_task(name: str, folder: Path | None = None) -> Task:
 
 
 def versioned(facts: Facts, *texts: str) -> str:
-    """The version of a prompt: the one that it names, and a digest of all that makes it."""
+    """Return the version of a prompt: the stated one and a digest of its content."""
     digest = text_sha256(json.dumps([facts.model_dump(), *texts], sort_keys=True))
     return f"{facts.version}+{digest[:DIGEST]}"
 
 
 def read_prompt(name: str, folder: Path | None = None) -> tuple[Facts, str]:
-    """The front matter and the text of NAME.md, of `folder` where it is there.
+    """Read the front matter and the text of NAME.md, from `folder` if it is there.
 
-    Raises CephaloError where the file is no prompt.
+    Raises CephaloError if the file is not a prompt.
     """
     path = found(f"{name}.md", folder)
     parts = read_bounded(path).split("---\n", 2)
@@ -149,7 +149,7 @@ def read_prompt(name: str, folder: Path | None = None) -> tuple[Facts, str]:
 
 
 def load_examples(name: str, form: type[Form], folder: Path | None) -> list[str]:
-    """The examples of a task as texts for its prompt. Raises CephaloError where one is none."""
+    """Format the examples of a task for its prompt. Raises CephaloError if one is invalid."""
     path = found(f"{name}.examples.yaml", folder)
     if not path.exists():
         return []
@@ -167,13 +167,13 @@ def load_examples(name: str, form: type[Form], folder: Path | None) -> list[str]
 
 
 def found(name: str, folder: Path | None) -> Path:
-    """A file of `folder` where it is there, else the packaged one."""
+    """Return a file of `folder` if it exists, else the packaged one."""
     own = folder / name if folder else None
     return own if own and own.is_file() else PROMPTS / name
 
 
 def read_bounded(path: Path) -> str:
-    """The text of a prompt's file. Raises CephaloError where it cannot be read."""
+    """Read a prompt file of limited size. Raises CephaloError if it cannot be read."""
     try:
         data = path.read_bytes()
         if len(data) > MAX_PROMPT_BYTES:
@@ -184,7 +184,7 @@ def read_bounded(path: Path) -> str:
 
 
 def told(error: Exception) -> str:
-    """What is wrong in one line."""
+    """Format a validation error in one line."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
@@ -192,7 +192,7 @@ def told(error: Exception) -> str:
 
 
 def parse_tasks(text: str, folder: Path | None = None) -> list[Task]:
-    """The tasks named in a comma separated list, in the order of FORMS, then those of one's own.
+    """Parse a comma separated list of tasks; returns them in the order of FORMS, then custom ones.
 
     Raises CephaloError.
     """

@@ -1,4 +1,4 @@
-"""Who writes the conversations, and the one teacher that is no model: the caption."""
+"""Teachers, who write the conversations, and the one that is no model: the caption."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,9 +21,9 @@ Figures = list[dict[str, Any]]
 
 @dataclass
 class Verified:
-    """A conversation, or the text of a reply that holds none, and the checks that it failed.
+    """A conversation, or the text of a reply without one, and the checks that it failed.
 
-    `look` is what judges found of it, None where none were asked.
+    `look` is the judges' result, None if none were asked.
     """
 
     talk: Talk | None
@@ -34,14 +34,14 @@ class Verified:
 
     @property
     def undecided(self) -> bool:
-        """Whether nothing speaks against it but that judges could not decide."""
+        """Whether judges could not decide and no check failed."""
         return not self.failed and self.look is not None and self.look.outcome == "undecided"
 
 
 @dataclass
 class Rejection:
-    """Answers to a question that are not wanted again: the round in which they came, and the checks
-    that they failed, with what each found."""
+    """Answers to a question that were rejected: the round of the last one, and the failed checks
+    with their details."""
 
     round: int
     failed: dict[str, str] = field(default_factory=dict)
@@ -52,10 +52,10 @@ Rejections = dict[str, Rejection]
 
 @dataclass
 class Answered:
-    """What came back for one question.
+    """The outcome of one question.
 
-    `key` and `round` find the reply in the cache. `failure` says why there is none, `stopped` why
-    nothing more is to be asked.
+    `key` and `round` identify the reply in the cache. `failure` is the reason for a missing reply,
+    `stopped` the reason for ending the run.
     """
 
     found: list[Verified] = field(default_factory=list)
@@ -66,33 +66,34 @@ class Answered:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of it is to be asked again by the next run."""
+        """Whether the next run need not ask anything of it again."""
         lost = any(one.look and one.look.lost for one in self.found)
         return not (self.stopped or self.failure or lost)
 
     def params(self) -> dict[str, Any]:
-        """What a row's `teacher_params` add for this question."""
+        """The fields that this question adds to a row's `teacher_params`."""
         return {} if self.key is None else {"round": self.round}
 
 
 class Teacher(Protocol):
-    """Who is asked."""
+    """The interface of teachers."""
 
     name: str
     tasks: tuple[Task, ...]
 
     def params(self) -> dict[str, Any]:
-        """What determines the answers besides figures and tasks."""
+        """Return everything besides figures and tasks that determines the answers."""
+        ...
 
     async def ask(
         self, figures: Figures, task: Task, rejected: Rejections, others: Figures
     ) -> Answered:
-        """The verified conversations of one question about FIGURES rows of one document.
+        """Return the verified conversations of one question about FIGURES rows of one document.
 
-        `rejected` maps keys of questions to what is not wanted again; `others` are what is said of
-        the other figures of the document.
-        Raises CephaloError where asking anything is of no use.
+        `rejected` maps keys of questions to rejected answers; `others` describes the other figures
+        of the document. Raises CephaloError if no further question can succeed.
         """
+        ...
 
 
 # A caption is the source itself, in the words, the length and the language of its authors.
@@ -100,23 +101,23 @@ NOT_OF_CAPTIONS = ("repeats_source", "unfinished", "boilerplate", "hedges", "lan
 
 
 class CaptionTeacher:
-    """Answers with the author's caption. No model, no network."""
+    """Answers with the author's caption, without a model or the network."""
 
     name = "caption"
     tasks = (Task("caption", "1", min_words=3, figures=1, prompt="", form=None),)
 
     def __init__(self, checks: Mapping[str, Check] | None = None) -> None:
-        """`checks` are those of one's own."""
+        """`checks` are custom checks."""
         self.checks = checks or {}
 
     def params(self) -> dict[str, Any]:
-        """Nothing determines the answer but the figure."""
+        """Return nothing: the figure alone determines the answer."""
         return {}
 
     async def ask(
         self, figures: Figures, task: Task, rejected: Rejections, others: Figures
     ) -> Answered:
-        """The caption as the answer to the query of the original datasets."""
+        """Return the caption as the answer to the query of the original datasets."""
         talk = Talk((Turn(QUERY, figures[0]["caption"]),))
         source = source_of(figures)
         context = Context(source, task.min_words, prompt="")
@@ -126,7 +127,7 @@ class CaptionTeacher:
 def checked(
     talk: Talk, context: Context, own: Mapping[str, Check], skip: Iterable[str] = ()
 ) -> Verified:
-    """A conversation with the checks that it failed, among them `own` ones, and its scores."""
+    """Run the checks, including custom ones (`own`), on a conversation, and compute its scores."""
     failed = failed_checks(talk, context, skip)
     if outsized(talk):
         return Verified(talk, failed=failed)

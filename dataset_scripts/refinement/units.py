@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from threading import Lock
 
-from pint import Unit as PintUnit
 from pint import UnitRegistry
+from pint.facets.plain import PlainUnit as PintUnit
 
 SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 RAISED = str.maketrans(SUPERSCRIPTS + "⁻⁺", "0123456789-+")
@@ -305,6 +305,7 @@ def _unit(expression: str) -> Unit | None:
 def _factor(text: str) -> tuple[str, float]:
     """Pint's name of one symbol or word, and its exponent."""
     match = _SPLIT.match(text)
+    assert match is not None, text  # it was matched as a factor
     if match["vickers"]:
         return "vickers", 1
     if match["degrees"]:

@@ -1,5 +1,5 @@
-"""Whether a question can be answered without its image: a model that sees none is asked, and its
-answer compared with the accepted one. An image that is not needed teaches nothing of images."""
+"""Whether a question can be answered without its image: a model is asked without it, and its answer
+compared with the accepted one. Conversations that need no image do not teach vision."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ REQUESTS = 2  # for a conversation
 
 
 class Comparison(BaseModel):
-    """The form of the reply that compares two answers. The reason comes first, so that it is given
-    before what it is for."""
+    """The form of the reply that compares two answers. The reason comes first, so that it is
+    generated before the verdict."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
@@ -25,7 +25,7 @@ class Comparison(BaseModel):
 
 
 class WithoutImage:
-    """A model that sees no image, and how it is asked."""
+    """A model that is asked without the image, and its prompts."""
 
     def __init__(self, reader: Respondent, prompts: Path | None = None) -> None:
         """`prompts` is a folder of custom prompts, which override the packaged ones."""
@@ -35,16 +35,16 @@ class WithoutImage:
         self.verdict_prompt = load_prompt("blind_verdict", prompts)
 
     def params(self) -> dict[str, Any]:
-        """What its findings depend on."""
+        """Return what the results depend on."""
         versions = [self.answer_prompt.version, self.verdict_prompt.version]
         return {"text_judge": self.name, "text_judge_versions": versions}
 
     async def finds(self, talk: Talk, title: str) -> str | None:
-        """Why a conversation needs no image, in a line; None if it does, or if a reply cannot be
-        read.
+        """Return why a conversation needs no image, in one line; None if it does, or if a reply
+        cannot be parsed.
 
-        The model is told the paper's `title`, and nothing that is said of the figure. Raises
-        NoAnswerError, BudgetSpentError and CephaloError as `Respondent.ask` does.
+        The model is given the paper's `title`, and nothing about the figure. Raises NoAnswerError,
+        BudgetSpentError and CephaloError as `Respondent.ask` does.
         """
         text = f"The paper: {harmless(title) or 'untitled'}\n\n{questions_of(talk)}"
         own = await self.reader.ask(Question(self.answer_prompt.text, (text,)))

@@ -1,1 +1,1 @@
-"""Pages of wikis, saved pages and dumps: read into the same tables as PDF files."""
+"""Wiki pages, saved pages and HTML dumps, extracted into the same tables as PDF files."""

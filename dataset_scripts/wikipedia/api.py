@@ -1,4 +1,4 @@
-"""What is asked of a wiki: pages as HTML, the pages of a category, files and their licences.
+"""MediaWiki requests: pages as HTML, pages of a category, files and their licences.
 
 https://www.mediawiki.org/wiki/API:REST_API/Reference and https://www.mediawiki.org/wiki/API:Query
 """
@@ -24,10 +24,8 @@ RASTER = {"image/jpeg", "image/png", "image/gif", "image/webp"}
 
 @dataclass(frozen=True)
 class Page:
-    """A web page to read. `document` is its address, or the name of a file.
-
-    `license` is that of its text, like an SPDX identifier.
-    """
+    """A web page to extract. `document` is its address or file name; `license` is the licence of
+    its text, in the form of an SPDX identifier."""
 
     document: str
     html: bytes
@@ -38,9 +36,9 @@ class Page:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file of a wiki. `url` is where its pixels are, `page` its description page.
+    """A file of a wiki. `url` is the address of its pixels, `page` that of its description page.
 
-    `license` and `author` as the wiki tells them: a short name, and HTML.
+    `license` (a short name) and `author` (HTML) are as the wiki states them.
     """
 
     url: str
@@ -51,7 +49,7 @@ class ImageFile:
 
 @contextmanager
 def _documented(address: str) -> Iterator[None]:
-    """Raise PageError where an answer has not the form that MediaWiki's documents tell."""
+    """Raise PageError if an answer does not have the form that MediaWiki documents."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -69,11 +67,11 @@ class Wiki:
         self.client, self.address = client, address.rstrip("/")
 
     def page_address(self, title: str) -> str:
-        """The address of a page, whichever way its title is written."""
+        """Return the address of a page, however its title is spelled."""
         return f"{self.address}/wiki/{quote(title.strip().replace(' ', '_'), safe='/:,()')}"
 
     def page(self, title: str) -> Page:
-        """A page by its title, redirects followed. Raises PageError if it does not exist."""
+        """Return a page by its title, following redirects. Raises PageError if it is missing."""
         key = quote(title.strip().replace(" ", "_"), safe="")
         answer = self.client.get_json(f"{self.address}/w/rest.php/v1/page/{key}/with_html")
         with _documented(self.address):
@@ -87,7 +85,7 @@ class Wiki:
             )
 
     def category(self, name: str) -> list[str]:
-        """The titles of the articles of "Category:NAME"; those of subcategories not."""
+        """Return the titles of the articles of "Category:NAME", without subcategories."""
         found: list[str] = []
         with _documented(self.address):
             for answer in self._query(
@@ -97,9 +95,9 @@ class Wiki:
         return found
 
     def files(self, names: list[str], width: int) -> dict[str, ImageFile]:
-        """Files by their names ("Nacre.jpg"), in pictures of at most `width` pixels where wider.
+        """Return files by their names ("Nacre.jpg"), with images at most `width` pixels wide.
 
-        Files that the wiki does not know, sound and film are not among them.
+        Unknown files, audio and video are omitted.
         """
         found = {}
         with _documented(self.address):
@@ -124,7 +122,7 @@ class Wiki:
                     yield title.partition(":")[2], page
 
     def _query(self, **parameters: str) -> Iterator[dict[str, Any]]:
-        """The `query` of every answer, continued to the end."""
+        """Yield the `query` of every answer, following continuations."""
         common = {"action": "query", "format": "json", "formatversion": "2", "maxlag": "5"}
         more: dict[str, str] = {}
         for _ in range(MAX_ANSWERS):
@@ -141,7 +139,7 @@ class Wiki:
 
 
 def _groups(names: list[str]) -> Iterator[list[str]]:
-    """Names in groups that one query may hold, whose address no server finds too long."""
+    """Split names into groups that fit into one query and a URL of acceptable length."""
     group: list[str] = []
     length = 0
     for name in names:
@@ -156,7 +154,7 @@ def _groups(names: list[str]) -> Iterator[list[str]]:
 
 
 def image_file(page: dict[str, Any], width: int) -> ImageFile | None:
-    """A file from its entry in an answer of prop=imageinfo; None where it has no picture."""
+    """Build an ImageFile from an entry of prop=imageinfo; None if it has no image."""
     info = next(iter(page.get("imageinfo", [])), None)
     if not info:
         return None

@@ -1,4 +1,4 @@
-"""The figures and paragraphs of a page, from its HTML: Parsoid's, or what a browser saved.
+"""Figures and paragraphs of a page, from Parsoid's HTML or a page saved by a browser.
 
 https://www.mediawiki.org/wiki/Specs/HTML describes the markup.
 """
@@ -56,10 +56,10 @@ _REVISION = re.compile(r"/revision/(\d+)|[?&]oldid=(\d+)")
 
 @dataclass
 class WebFigure:
-    """A picture of a page with its caption.
+    """An image of a page with its caption.
 
-    `source` is the address of the picture as the page gives it, `name` that of the wiki's file
-    ("Nacre.jpg") or None. `mentions` are the paragraphs that stand around it.
+    `source` is the image's address in the page, `name` the wiki's file name ("Nacre.jpg") or None.
+    `mentions` are the surrounding paragraphs.
     """
 
     source: str
@@ -70,7 +70,7 @@ class WebFigure:
 
 @dataclass
 class Article:
-    """What was read from a page. `title` to `license` are what the page says of itself."""
+    """What was read from a page. `title` to `license` are the page's own metadata."""
 
     title: str | None = None
     address: str | None = None
@@ -81,7 +81,7 @@ class Article:
 
 
 def read_article(data: bytes) -> Article:
-    """Read a page. Nothing it names is fetched, and none of its scripts is run."""
+    """Parse a page without fetching anything it references and without running its scripts."""
     parser = html.HTMLParser(encoding=_encoding(data), remove_comments=True, remove_pis=True)
     try:
         tree = html.document_fromstring(data, parser=parser)
@@ -103,7 +103,7 @@ def _encoding(data: bytes) -> str | None:
 
 
 def _read_head(tree: html.HtmlElement) -> Article:
-    """What a page says of itself, without its figures and paragraphs."""
+    """Read the metadata of a page, without figures and paragraphs."""
     title = tree.xpath("string(//h1)") or tree.xpath("string(//head/title)")
     links = tree.xpath("//link[@rel='canonical' or @rel='dc:isVersionOf']/@href")
     stated = [tree.get("about", ""), *tree.xpath("//a[contains(@href, 'oldid=')]/@href")[:1]]
@@ -131,7 +131,7 @@ def is_web_address(text: str) -> bool:
 
 
 def _clean(tree: html.HtmlElement) -> None:
-    """Remove what a reader does not read, write formulas as TeX, raised digits as such."""
+    """Remove elements that readers do not see; write formulas as TeX and superscripts as such."""
     for element in _DROPPED(tree):
         if element.getparent() is not None:
             element.drop_tree()
@@ -151,7 +151,7 @@ def _clean(tree: html.HtmlElement) -> None:
 
 
 def _read_body(tree: html.HtmlElement) -> tuple[list[WebFigure], list[str]]:
-    """The figures in order, each with the paragraphs of its section around it; all paragraphs."""
+    """Return the figures in order, each with the paragraphs of its section, and all paragraphs."""
     figures, paragraphs = [], []
     starts = [0]  # of each section, its first paragraph
     places: list[tuple[int, int]] = []  # of each figure: its section, the paragraphs before it
@@ -182,7 +182,7 @@ def _inside(element: html.HtmlElement) -> bool:
 
 
 def _figure(element: html.HtmlElement) -> WebFigure | None:
-    """The picture and caption of an element that holds them, else None."""
+    """Return the image and caption of an element that contains both, or None."""
     classes = ("", *element.get("class", "").split())
     caption = next(filter(None, (_HOLDERS.get((element.tag, name)) for name in classes)), None)
     if caption is None:
@@ -210,19 +210,19 @@ def _has_sound(element: html.HtmlElement) -> bool:
 
 
 def _is_frameless(element: html.HtmlElement) -> bool:
-    """Whether the page shows a picture without its caption."""
+    """Return whether the page shows an image without its caption."""
     kinds = element.get("typeof", "").split()
     return any(kind in ("mw:File", "mw:File/Frameless", "mw:Image") for kind in kinds)
 
 
 def plain_text(element: html.HtmlElement) -> str:
-    """The text of an element in one line, without marks such as "[1]"."""
+    """Return the text of an element in one line, without reference marks such as "[1]"."""
     text = re.sub(r"\[(?:\d+|[a-z]|citation needed)\]", "", element.text_content())
     return " ".join(text.split())[:MAX_TEXT]
 
 
 def text_of(fragment: str) -> str:
-    """The text of a fragment of HTML, in one line."""
+    """Return the text of an HTML fragment in one line."""
     if not fragment.strip():
         return ""
     try:

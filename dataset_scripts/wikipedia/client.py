@@ -1,6 +1,6 @@
-"""A polite HTTP client: one request at a time, a few a second, every answer kept on disk.
+"""A rate-limited HTTP client: one request at a time, a few per second, every answer cached on disk.
 
-What Wikimedia asks of its users: https://www.mediawiki.org/wiki/API:Etiquette
+It follows Wikimedia's etiquette: https://www.mediawiki.org/wiki/API:Etiquette
 """
 
 import asyncio
@@ -28,11 +28,11 @@ MAX_SECONDS = 300.0  # for one answer, however slowly its redirects, headers and
 
 
 class PageError(Exception):
-    """One page or file cannot be had; others may. The message is one line."""
+    """A single page or file is unavailable; others may not be. The message is one line."""
 
 
 class BusyError(Exception):
-    """The server asked to come again. `wait`: seconds, None where it did not say."""
+    """The server asked to retry later. `wait` is in seconds, None if it did not say."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -40,9 +40,9 @@ class BusyError(Exception):
 
 
 class Client:
-    """Reads addresses, each once: `folder` keeps the answers, and deleting it asks anew.
+    """Requests each address once: answers are cached in `folder`; delete it to request them again.
 
-    `contact` is a mail or web address of who runs this, for the User-Agent.
+    `contact` is the mail or web address of the user, for the User-Agent.
     """
 
     def __init__(self, folder: Path, contact: str) -> None:
@@ -63,10 +63,10 @@ class Client:
         self.runner.close()
 
     def fetch(self, address: str, limit: int = MAX_ANSWER) -> Path:
-        """A file with what is at an address, of at most `limit` bytes.
+        """Return a file with the content of an address, of at most `limit` bytes.
 
-        Raises PageError if it does not exist, and CephaloError where the server stays busy or
-        cannot be reached at all: what was had so far is kept.
+        Raises PageError if it does not exist, and CephaloError if the server stays busy or is
+        unreachable; answers so far are kept.
         """
         kept = self.folder / hashlib.sha256(address.encode()).hexdigest()
         if not kept.exists():
@@ -81,7 +81,7 @@ class Client:
         return kept
 
     def get_json(self, address: str, parameters: dict[str, str] | None = None) -> Any:
-        """The JSON at an address with its query. Raises as `fetch` does."""
+        """Return the JSON at an address with its query. Raises as `fetch` does."""
         whole = httpx2.URL(address, params=parameters) if parameters else address
         try:
             return json.loads(self.fetch(str(whole)).read_bytes())
@@ -155,7 +155,7 @@ def _busy_api(response: httpx2.Response, body: bytes) -> str | None:
 
 
 def retry_after(response: httpx2.Response) -> float | None:
-    """Seconds to wait by the Retry-After header, which is a number or a date; None without."""
+    """Return the seconds to wait by the Retry-After header, a number or a date; None without it."""
     value = response.headers.get("retry-after", "")
     if value.isdecimal():
         return float(value)
@@ -166,7 +166,7 @@ def retry_after(response: httpx2.Response) -> float | None:
 
 
 def checked_contact(contact: str | None) -> str:
-    """The mail or web address of who runs this. Raises CephaloError if it is missing."""
+    """Return the mail or web address of the user. Raises CephaloError if it is missing."""
     contact = (contact or "").strip()
     if not contact or not contact.isascii() or not contact.isprintable():
         raise CephaloError(

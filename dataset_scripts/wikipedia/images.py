@@ -1,4 +1,4 @@
-"""Pictures from the web: decoded under a limit, shrunk, and described as a figure's row wants."""
+"""Images from the web: decoded under a size limit, resized, and described as columns of FIGURES."""
 
 import io
 from typing import Any
@@ -16,11 +16,11 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 
 
 class ImageError(ValueError):
-    """A picture cannot be taken. The message is one line."""
+    """An image cannot be used. The message is one line."""
 
 
 def image_columns(data: bytes, width: int) -> dict[str, Any]:
-    """The columns of FIGURES that tell of a picture of at most `width` pixels across.
+    """Return the FIGURES columns of an image of at most `width` pixels width.
 
     A JPEG or PNG that needs no change is kept byte for byte. Raises ImageError.
     """
@@ -51,7 +51,7 @@ def image_columns(data: bytes, width: int) -> dict[str, Any]:
 
 
 def _shrunk(image: Image.Image, width: int) -> Image.Image:
-    """The first frame, upright, in RGB on white paper, at most `width` pixels across."""
+    """Return the first frame, upright, in RGB on white, at most `width` pixels wide."""
     try:
         upright = as_rgb(image)
     except CephaloError as error:
@@ -63,7 +63,7 @@ def _shrunk(image: Image.Image, width: int) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str | None) -> bytes:
-    """A photograph stays a JPEG; all else becomes PNG."""
+    """Encode photographs as JPEG and all other images as PNG."""
     out = io.BytesIO()
     if kind == "JPEG":
         image.save(out, "JPEG", quality=90)

@@ -1,4 +1,4 @@
-"""A page to its rows and shards: what a worker process does."""
+"""From a page to its rows and shards: the work of a worker process."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ MAX_AUTHOR = 500  # characters
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure whose image lies in the file `path`.
+    """A figure whose image is in the file `path`.
 
-    `address` is its description page; `license` a short name and `author` HTML, as the wiki
-    tells them; "" where it does not.
+    `address` is its description page; `license` (a short name) and `author` (HTML) are as the wiki
+    states them, "" if it does not.
     """
 
     figure: WebFigure
@@ -35,9 +35,9 @@ class Picture:
 def page_to_shard(
     page: Page, article: Article, pictures: list[Picture], shard: Path, width: int, text: bool
 ) -> DocumentOutcome:
-    """Write the rows of a page to its shards. Pictures wider than `width` pixels are shrunk.
+    """Write the rows of a page to its shards, with images at most `width` pixels wide.
 
-    With `text` its paragraphs go to the `text` table. Raises ShardError.
+    With `text` its paragraphs are written to the `text` table. Raises ShardError.
     """
     document = document_columns(page, article)
     rows, left_out = [], {}
@@ -55,7 +55,7 @@ def page_to_shard(
 
 
 def document_columns(page: Page, article: Article) -> dict[str, Any]:
-    """The columns of TEXT that are the same for a whole page."""
+    """Return the columns of TEXT that are the same for a whole page."""
     address = page.document if is_web_address(page.document) else article.address
     license_ = page.license or article.license
     return {
@@ -71,7 +71,7 @@ def document_columns(page: Page, article: Article) -> dict[str, Any]:
 
 
 def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[str, Any]:
-    """A row of FIGURES. A web page has one page, prints no labels, and has no points or dpi.
+    """Build a row of FIGURES. A web page counts as one page and has no labels, points or dpi.
 
     Raises ImageError and OSError.
     """
@@ -108,6 +108,6 @@ def image_license(name: str) -> str | None:
 
 
 def contributors(address: str) -> str:
-    """Whom the licence of a wiki's text asks to name."""
+    """Return the authors whom the licence of a wiki's text requires to be named."""
     host = urlsplit(address).hostname or ""
     return "Wikipedia contributors" if "wikipedia" in host else f"Contributors to {host}"

@@ -1,9 +1,9 @@
-"""Pages one after the other: fetched here, read and decoded in a worker process."""
+"""Extraction of pages in turn: fetched in this process, parsed and decoded in a worker process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, shard_name
 from cephalo.dataset_scripts.common.workers import result_of, worker_pool
@@ -23,24 +23,27 @@ from cephalo.dataset_scripts.wikipedia.sources import (
     local_image,
 )
 
+if TYPE_CHECKING:
+    from pebble import ProcessPool
+
 
 def is_web_file(path: Path) -> bool:
-    """Whether a file is HTML or a dump, by its name."""
+    """Return whether a file name is that of HTML or a dump."""
     return path.name.lower().endswith(HTML) or is_dump(path)
 
 
 def is_dump(path: Path) -> bool:
-    """Whether a file is a dump, by its name."""
+    """Return whether a file name is that of a dump."""
     return path.name.lower().endswith(DUMPS)
 
 
 def read_pages(
     titles: list[str], files: list[Path], out: Path, settings: WebSettings
 ) -> Iterator[tuple[str, DocumentOutcome | None]]:
-    """Read pages into OUT/figures and OUT/text; answers of the wiki are kept in OUT/cache.
+    """Extract pages into OUT/figures and OUT/text; answers of the wiki are cached in OUT/cache.
 
-    Yields the name of each page with its outcome, None where it was done before. Raises
-    CephaloError where the wiki cannot be reached.
+    Yields the name of each page with its outcome, None if it was done before. Raises CephaloError
+    if the wiki is unreachable.
     """
     dumps = [path for path in files if is_dump(path)]
     with ExitStack() as stack:
@@ -67,7 +70,7 @@ def _sources(titles: list[str], files: list[Path], wiki: Wiki | None) -> Iterato
 
 
 def _read(
-    source: PageSource, wiki: Wiki | None, folder: Path, pool: Any, settings: WebSettings
+    source: PageSource, wiki: Wiki | None, folder: Path, pool: "ProcessPool", settings: WebSettings
 ) -> DocumentOutcome | None:
     try:
         page = source.load()
@@ -89,16 +92,16 @@ def _read(
     return outcome
 
 
-def _run(pool: Any, timeout: float, function: Any, *arguments: Any) -> Any:
+def _run(pool: "ProcessPool", timeout: float, function: Callable[..., Any], *arguments: Any) -> Any:
     return result_of(pool.schedule(function, args=arguments, timeout=timeout), timeout)
 
 
 def find_pictures(
     figures: list[WebFigure], folder: Path | None, wiki: Wiki | None, width: int
 ) -> tuple[list[Picture], dict[str, str]]:
-    """The pictures of figures, in `folder` or else on the wiki; and those not had, with reasons.
+    """Return the images of figures, from `folder` or the wiki, and the reasons for missing ones.
 
-    Raises PageError where the wiki refuses, CephaloError where it cannot be reached.
+    Raises PageError if the wiki refuses, CephaloError if it is unreachable.
     """
     pictures, missing = [], {}
     if folder:

@@ -26,9 +26,9 @@ class WebSettings:
     ] = field(default_factory=list)
     titles: Annotated[
         Path | None,
-        Option(rich_help_panel=WIKIPEDIA, help="File of such titles and categories, one a line."),
+        Option(rich_help_panel=WIKIPEDIA, help="File of titles and categories, one per line."),
     ] = None
-    wiki: Annotated[str, Option(rich_help_panel=WIKIPEDIA, help="The MediaWiki to ask.")] = (
+    wiki: Annotated[str, Option(rich_help_panel=WIKIPEDIA, help="Address of the MediaWiki.")] = (
         "https://en.wikipedia.org"
     )
     contact: Annotated[
@@ -36,7 +36,7 @@ class WebSettings:
         Option(
             envvar="CEPHALO_CONTACT",
             rich_help_panel=WIKIPEDIA,
-            help="Your mail address; Wikimedia asks for it.",
+            help="Your mail address; Wikimedia requires it.",
         ),
     ] = None
     thumbnail: Annotated[

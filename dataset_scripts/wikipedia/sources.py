@@ -1,4 +1,4 @@
-"""Where pages come from: titles and categories of a wiki, saved HTML files, HTML dumps."""
+"""Sources of pages: titles and categories of a wiki, saved HTML files, and HTML dumps."""
 
 import gzip
 import hashlib
@@ -24,10 +24,10 @@ DUMPS = (".json.tar.gz", ".ndjson", ".ndjson.gz")
 
 @dataclass(frozen=True)
 class PageSource:
-    """A page still to be read. `name` is what a failure is told by, `load` reads the page.
+    """A page to extract. `name` is used in messages, `load` reads the page.
 
-    `key`: 64 hexadecimal digits that tell it from all others. `folder` is where the pictures of a
-    saved page lie; None where they are on the wiki.
+    `key` is a unique identifier of 64 hexadecimal digits. `folder` holds the images of a saved
+    page; None if they are on the wiki.
     """
 
     name: str
@@ -37,12 +37,12 @@ class PageSource:
 
 
 def address_key(address: str) -> str:
-    """The key of a page by its address."""
+    """Return the key of a page by its address."""
     return hashlib.sha256(address.encode()).hexdigest()
 
 
 def read_titles(file: Path) -> list[str]:
-    """The titles in a file, one a line; empty lines and those that begin with "#" are left out.
+    """Read titles from a file, one per line, without empty lines and comments ("#").
 
     Raises CephaloError.
     """
@@ -56,7 +56,7 @@ def read_titles(file: Path) -> list[str]:
 
 
 def from_titles(wiki: Wiki, titles: list[str]) -> Iterator[PageSource]:
-    """The pages of these titles, each once; "Category:NAME" stands for its articles."""
+    """Yield the pages of titles without repetition; "Category:NAME" stands for its articles."""
     seen: set[str] = set()
     for title in titles:
         names = [title]
@@ -83,7 +83,7 @@ def _failed(name: str, reason: str) -> PageSource:
 
 
 def from_html(path: Path) -> PageSource:
-    """A page that a browser saved, or any HTML file."""
+    """Return the source of a page saved by a browser, or of any HTML file."""
     try:
         key = file_sha256(path)
     except OSError as error:
@@ -98,7 +98,7 @@ def from_html(path: Path) -> PageSource:
 
 
 def local_image(folder: Path, source: str) -> Path | None:
-    """The file in `folder` that the address of a picture names; None for all that lies outside."""
+    """Return the file in `folder` that an image's address names; None if it is outside."""
     try:
         parts = urlsplit(source)
         if parts.scheme or parts.netloc or not parts.path:
@@ -111,9 +111,9 @@ def local_image(folder: Path, source: str) -> Path | None:
 
 
 def from_dump(path: Path) -> Iterator[PageSource]:
-    """The articles of a Wikimedia Enterprise HTML dump: one JSON object a line.
+    """Yield the articles of a Wikimedia Enterprise HTML dump: one JSON object per line.
 
-    The file is streamed; a line is held at a time. A damaged file gives a failure where it breaks.
+    The file is streamed one line at a time. A damaged file yields a failure where it breaks.
     https://enterprise.wikimedia.com/docs/data-dictionary/
     """
     try:
@@ -142,7 +142,7 @@ def _article(row: dict[str, Any]) -> PageSource:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a dump; of one longer than MAX_ANSWER only the beginning."""
+    """Yield the lines of a dump; of a line longer than MAX_ANSWER only the beginning."""
     if path.name.endswith(".tar.gz"):
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:

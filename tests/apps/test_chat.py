@@ -1,20 +1,21 @@
 """`cephalo chat` answers from a pipe and refuses bad input in one line."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
+from phi3_v_samples import BRIGHT, DARK, QUESTION
 from warm_python import warm_python
 
 from cephalo.cli.main import main
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory) -> Path:
+def taught(tmp_path_factory, taught_models) -> Path:
     """A model that TRL taught, with two pictures beside it."""
     folder = tmp_path_factory.mktemp("taught")
-    teach(make_base(folder / "base"), folder / "model", taught_rows())
+    shutil.copytree(taught_models / "model", folder / "model")
     BRIGHT.save(folder / "bright.png")
     DARK.save(folder / "dark.png")
     return folder

@@ -20,9 +20,8 @@ import trimesh
 from figure_samples import write_figures
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from hub_fixture import hub as hub
 from huggingface_hub import HfApi, ModelCard
-from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
+from phi3_v_samples import BRIGHT, DARK, QUESTION
 from PIL import Image
 from warm_python import warm_python
 
@@ -37,10 +36,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory) -> Path:
+def files(tmp_path_factory, taught_models) -> Path:
     """A taught model, an untaught one, figures, and pictures good and bad."""
     folder = tmp_path_factory.mktemp("demo")
-    teach(make_base(folder / "base"), folder / "model", taught_rows())
+    for name in ("base", "model"):
+        shutil.copytree(taught_models / name, folder / name)
     write_figures(folder / "figures", documents=4)
     BRIGHT.save(folder / "bright.png")
     DARK.save(folder / "dark.png")

@@ -22,7 +22,6 @@ from diffusion_samples import (
     random_renderer,
     text_pipeline,
 )
-from hub_fixture import hub as hub
 from huggingface_hub import HfApi
 from PIL import Image
 from test_mesh import FILES, command, refused
@@ -108,6 +107,15 @@ def test_a_prompt_becomes_a_part_of_the_known_volume(words, tmp_path, capsys):
     assert "watertight, one body" in capsys.readouterr().out
 
 
+COARSE = """
+import sys
+from cephalo.apps.make_mesh import shap_e
+from cephalo.cli.main import main
+shap_e.POINTS = 64
+main(sys.argv[1:])
+"""
+
+
 def test_a_repository_of_the_hub_like_that_of_shap_e(words, hub, tmp_path):
     """Its full precision is pickled and its safetensors are of half: only those are read."""
     folder = shutil.copytree(words, tmp_path / "repository")
@@ -124,7 +132,7 @@ def test_a_repository_of_the_hub_like_that_of_shap_e(words, hub, tmp_path):
         "--out",
         tmp_path / "part",
     ]
-    make = [warm_python(), "-m", "cephalo.cli.main", "make-mesh", "generate", "--prompt", "a ball"]
+    make = [warm_python(), "-c", COARSE, "make-mesh", "generate", "--prompt", "a ball"]
     subprocess.run(
         [*map(str, make + given)],
         env=hub.environment(tmp_path / "home"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
+from phi3_v_samples import BRIGHT, DARK, QUESTION
 from PIL import Image
 from served_model import free_port, wait_until_healthy
 from warm_python import warm_python
@@ -19,10 +19,8 @@ from cephalo.cli.main import main
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("taught")
-    teach(make_base(folder / "base"), folder / "model", taught_rows())
-    return folder / "model"
+def taught(taught_models) -> Path:
+    return taught_models / "model"
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_a_run_without_a_model(tmp_path):
 def test_the_help_lists_shipped_configs_and_fields_that_there_are(capsys):
     main(["train", "--help"])
     said = capsys.readouterr().out
-    assert "Shipped configs:\n    idefics2-10b.yaml\n" in said and "\n    tiny.yaml\n" in said
+    assert "Shipped configs:\n    gemma3-4b-16gb.yaml\n" in said and "\n    tiny.yaml\n" in said
     assert "\n  What trains:\n    --freeze_parts " in said
     assert max(map(len, said.splitlines())) <= 96
     listed = {name for fields in GROUPS.values() for name in fields}
@@ -72,7 +72,8 @@ def test_the_help_lists_shipped_configs_and_fields_that_there_are(capsys):
 def test_what_is_not_installed_is_named_before_training():
     parsed("--seed", "4294967295", "--attn_implementation", "some/kernel", "--report_to", "none")
     for words, message in (
-        (("--load_in_4bit",), "load_in_4bit needs bitsandbytes, .*pip install bitsandbytes"),
+        (("--load_in_4bit",), r"^load_in_4bit needs bitsandb.* pip install 'cephalo\[quantize\]'"),
+        (("--optim", "paged_adamw_8bit"), "optim paged_adamw_8bit needs bitsandbytes; run: pip"),
         (("--report_to", "wandb"), "report_to wandb: it is not installed"),
         (("--attn_implementation", "flash_attention_2"), "needs flash-attn and a GPU"),
     ):

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, Features, Image, List, Value
-from hub_fixture import hub as hub
 from phi3_v_samples import BRIGHT, DARK, teach
 from teacher_server import TeacherServer, user_text
 from trainer_samples import as_rows

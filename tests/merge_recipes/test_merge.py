@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hub_fixture import hub as hub  # the fixture
 from huggingface_hub import HfApi
 from merge_samples import MAKERS, make_pair, recipe_text, run, weights
 from safetensors.torch import load_file, save_file

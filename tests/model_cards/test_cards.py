@@ -151,6 +151,14 @@ def test_card_of_a_trained_model_tells_the_run(folder):
     assert card.data.base_model_relation == "finetune" and "sft" in card.data.tags
 
 
+def test_card_of_a_model_trained_on_a_local_merge_names_its_sources(folder):
+    training = replace(TRAINING, base_revision=None, base_folder="deeper")
+    facts = replace(trained(folder), base_models=["lab/a", "lab/b"], training=training)
+    card = card_of(folder, facts)
+    row = "| base | the local folder `deeper`, made from `lab/a`, `lab/b` |"
+    assert row in card.text and card.data.base_model == ["lab/a", "lab/b"]
+
+
 def test_card_of_an_adapter_names_its_library(folder):
     card = card_of(folder, replace(trained(folder), relation="adapter"))
     assert card.data.library_name == "peft" and "an adapter with TRL" in card.text

@@ -207,6 +207,8 @@ def test_blocks_overlap_and_a_long_binary_file_is_read_at_its_ends(tmp_path, mon
             continue
         with pytest.raises(CephaloError, match=rf"^file, {where}: what looks like a Hub token"):
             refuse_credentials(tmp_path, ["file"], None)
+    path.write_text("\0" * 1500)  # shorter than one of its ends
+    refuse_credentials(tmp_path, ["file"], None)
 
 
 def test_what_is_in_use_never_goes_whatever_its_form(tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ import pytest
 import yaml
 from faulty_hub import faulty_hub
 from figure_samples import write_figures
-from hub_fixture import hub as hub  # the fixture
 from huggingface_hub import HfApi, ModelCard, hf_hub_download
 from safetensors.numpy import save_file
 

@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-from hub_fixture import hub as hub
 from phi3_v_samples import make_model
 from warm_python import warm_python
 

@@ -9,8 +9,8 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from scipy.cluster.hierarchy import DisjointSet
 
+from cephalo.dataset_scripts.common.near_text import shingles, words
 from cephalo.dataset_scripts.publication.dedup_images import Thumbnail, open_grey, thumbnail
-from cephalo.dataset_scripts.publication.dedup_text import shingles, words
 from cephalo.dataset_scripts.publication.local_features import Local, local_features
 from cephalo.dataset_scripts.publication.local_index import decode, encode
 from cephalo.dataset_scripts.publication.local_match import same_picture

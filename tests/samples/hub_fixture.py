@@ -1,6 +1,7 @@
 """A running `cephalo hub serve` for tests.
 
-A test file that says `from hub_fixture import hub as hub` has the fixture.
+tests/conftest.py has the fixture `hub`, one server for all test files of a worker; tests keep apart
+by the names of their repositories. A file that imports it from here has a server of its own.
 
 The clients read HF_ENDPOINT when they are imported, so what talks to the hub runs in a process of
 its own: `hub.run(code)` does that, with the environment of `hub.environment()`.
@@ -153,7 +154,8 @@ class HubServer:
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     """One hub for all tests of a worker; tests keep apart by the names of their repos."""
-    server = HubServer(tmp_path_factory.mktemp("hub"))
+    command = (warm_python(), "-m", "cephalo.cli.main")
+    server = HubServer(tmp_path_factory.mktemp("hub"), cephalo=command)
     try:
         yield server.start()
     finally:

@@ -1,9 +1,10 @@
-"""A Python that starts at once: a fork of a process that has imported torch and the like.
+"""A Python that starts at once: a fork of a process that has imported torch, transformers and TRL.
 
-Those imports are most of what a process of a test takes, and no test is about them. By default
-nothing of this package is imported before the fork, and nothing that reads HF_... on import
-(huggingface_hub, transformers, datasets). For `-m MODULE`, `-c CODE` and scripts, without options
-of Python. Where the start itself is what a test is about, take `sys.executable`.
+Those imports are most of what a process of a test takes, and no test is about them. Nothing of this
+package is imported before the fork. What reads HF_... on import (huggingface_hub, transformers,
+datasets) is imported once for each set of such variables, with PLACES for the cache and the
+endpoint, which each fork replaces by its own. For `-m MODULE`, `-c CODE` and scripts, without
+options of Python. Where the start itself is what a test is about, take `sys.executable`.
 """
 
 import atexit
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -29,6 +31,17 @@ MODULES = (
     *("aiohttp", "fastapi", "httpx", "openai", "requests", "uvicorn"),
     *("matplotlib.pyplot", "multiprocess", "tokenizers", "typer", "yaml"),
 )
+
+# Read HF_... on import.
+HUB_MODULES = (
+    *("huggingface_hub.hf_api", "huggingface_hub.repocard", "datasets", "evaluate", "peft"),
+    *("transformers.models.auto.modeling_auto", "transformers.models.auto.processing_auto"),
+    *("transformers.models.idefics2.modeling_idefics2", "transformers.trainer"),
+    *("trl.trainer.sft_trainer", "cv2", "datasketch"),
+)
+PLACES = {"HF_HOME": "/nowhere/home-of-a-fork", "HF_ENDPOINT": "http://endpoint-of-a-fork.invalid"}
+SET_LATER = {*PLACES, "HF_TOKEN"}
+SETS_KEPT = 3  # processes that have imported them, 0.2 GB each beyond what they share
 
 # Sends its files, words, folder and environment, and ends as the fork does. A signal goes on to the
 # fork, which is killed if this process is.
@@ -54,11 +67,10 @@ os._exit(code)
 
 
 @cache
-def warm_python(more: tuple[str, ...] = (), hub: tuple[tuple[str, str], ...] = ()) -> str:
+def warm_python(more: tuple[str, ...] = ()) -> str:
     """The path of a command to use in place of `sys.executable`; `cephalo` lies beside it.
 
-    `more` are modules to import too. `hub` are the variables HF_..., which such modules read once:
-    they hold for all who use the command.
+    `more` are modules to import too.
     """
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -68,7 +80,6 @@ def warm_python(more: tuple[str, ...] = (), hub: tuple[tuple[str, str], ...] = (
         listener.listen(64)
         server = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno()), *more],
-            env=os.environ | dict(hub),
             stdin=subprocess.PIPE,  # which ends the server with this process
             stdout=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
@@ -89,33 +100,110 @@ def kill(process: subprocess.Popen) -> None:
 
 
 def serve(listener: socket.socket, more: list[str]) -> None:
-    """Run what is asked for, each in a fork, until the run of the tests ends.
+    """Hand each request to the process for its variables, until the run of the tests ends.
 
     Returns in a fork too, which then ends as any Python does.
     """
-    for name in (*MODULES, *more):
+    for name in MODULES:
         importlib.import_module(name)
     gc.freeze()  # so that forks share its pages
+    helpers: dict[tuple[tuple[str, str], ...], socket.socket] = {}
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
         if sys.stdin in ready:
             return
         connection, _ = listener.accept()
-        if os.fork() == 0:
-            listener.close()
-            supervise(connection)
-            return
+        _, files, _, _ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile("rb") as stream:
+            request = stream.read(int.from_bytes(stream.read(8)))
+        variables = read_on_import(json.loads(request)[2])
+        if variables not in helpers:
+            while len(helpers) >= SETS_KEPT:
+                helpers.pop(next(iter(helpers))).close()
+            helpers[variables], requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            if os.fork() == 0:
+                for one in (listener, connection, *helpers.values()):
+                    one.close()
+                for file in files:
+                    os.close(file)
+                fork_on_request(requests, dict(variables), more)
+                return
+            requests.close()
+        socket.send_fds(helpers[variables], [request], [connection.fileno(), *files])
         connection.close()
+        for file in files:
+            os.close(file)
+
+
+def read_on_import(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that libraries read when they are imported, but for PLACES and tokens."""
+    read = ("HF_", "TRANSFORMERS_", "DATASETS_", "ACCELERATE_", "DISABLE_", "TRL_", "USE_")
+    names = (name for name in environment if name.startswith(read) and name not in SET_LATER)
+    return tuple(sorted((name, environment[name]) for name in names))
+
+
+def fork_on_request(requests: socket.socket, variables: dict[str, str], more: list[str]) -> None:
+    """Import what reads HF_... on import, and run each request in a fork. Returns in forks too."""
+    for name in [name for name, _ in read_on_import(dict(os.environ))]:
+        del os.environ[name]
+    os.environ.update(variables | PLACES)
+    for name in (*HUB_MODULES, *more):
+        importlib.import_module(name)
+    kept = list(where_places_are_kept())
+    gc.collect()
+    gc.freeze()
+    while True:
+        request, files, _, _ = socket.recv_fds(requests, 1 << 20, 4)
+        if not request:
+            return
+        if os.fork() == 0:
+            requests.close()
+            with socket.socket(fileno=files[0]) as connection:
+                supervise(connection, files[1:], request, kept)
+            return
+        for file in files:
+            os.close(file)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:  # those that ended
                 pass
 
 
-def supervise(connection: socket.socket) -> None:
+def where_places_are_kept() -> Iterator[tuple[object, str, str | Path]]:
+    """What was made from PLACES: variables of modules, and endpoints of the Hub's ready clients."""
+    from huggingface_hub import HfApi, HfFileSystem
+
+    clients = [one for one in gc.get_objects() if type(one) in (HfApi, HfFileSystem)]
+    for holder in (*list(sys.modules.values()), *clients):
+        for name, value in list(getattr(holder, "__dict__", {}).items()):
+            # Not isinstance, which looks into objects that are loaded when they are looked into.
+            if type(value) not in (str, type(Path())) or holder is sys.modules[__name__]:
+                continue
+            if any(place in str(value) for place in PLACES.values()):
+                yield holder, name, value
+
+
+def put_places(kept: list[tuple[object, str, str | Path]]) -> None:
+    """Put what the environment says in place of PLACES."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    given = {
+        "HF_HOME": os.environ.get("HF_HOME") or str(cache / "huggingface"),
+        "HF_ENDPOINT": os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
+    }
+    for holder, name, value in kept:
+        text = str(value)
+        for variable, place in PLACES.items():
+            text = text.replace(place, given[variable])
+        setattr(holder, name, type(value)(text))
+
+
+def supervise(
+    connection: socket.socket,
+    files: list[int],
+    request: bytes,
+    kept: list[tuple[object, str, str | Path]],
+) -> None:
     """Fork once more to run a request, and tell its client how that ended."""
-    _, files, _, _ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile("rb") as stream:
-        words, folder, environment = json.loads(stream.read(int.from_bytes(stream.read(8))))
+    words, folder, environment = json.loads(request)
     fork = os.fork()
     if fork == 0:
         connection.close()
@@ -126,6 +214,7 @@ def supervise(connection: socket.socket) -> None:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        put_places(kept)
         tempfile.tempdir = None  # to be taken from it
         run(*words)
         return

@@ -8,7 +8,6 @@ import pytest
 import torch
 from datasets import Dataset, Features, Image, Value
 from figure_samples import figure_row, write_figures
-from hub_fixture import hub as hub  # the fixture
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 from warm_python import warm_python

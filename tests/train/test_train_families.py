@@ -9,7 +9,6 @@ import pytest
 import torch
 from family_samples import FAMILIES as MAKERS
 from family_samples import make_family
-from hub_fixture import hub as hub  # the fixture
 from huggingface_hub import HfApi, snapshot_download
 from moe_samples import MAKERS as PAPER
 from moe_samples import TEXTS, make_dense

@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from cephalo.train.encoding import encode_rows
 from cephalo.train.freezing import freeze
 from cephalo.train.packing import PackingCollator, answer_positions
-from cephalo.train.report import plot_losses
+from cephalo.train.report import bases_of, plot_losses
 from cephalo.train.utilisation import Work, matmul_rate
 
 
@@ -84,6 +84,27 @@ def test_log_tells_the_speed_and_the_share_of_the_machine(bases, tmp_path, monke
 def test_the_rate_is_that_of_a_product_of_1024_by_1024(monkeypatch):
     monkeypatch.setattr("cephalo.train.utilisation.time", clock(0.5))
     assert matmul_rate(torch.device("cpu"), torch.float32) == 2 * 1024**3 / 0.5
+
+
+@pytest.mark.parametrize(
+    ("card", "adapter", "bases"),
+    [
+        ('{"repo_id": "deeper", "base_models": ["lab/a", "lab/b"], "relation": "merge"', False, 2),
+        ('{"repo_id": "deeper", "base_models": ["lab/a", "lab/b"], "relation": "merge"', True, 0),
+        ('{"base_models": "damaged"', False, 0),
+    ],
+)
+def test_a_local_base_passes_on_the_bases_that_its_card_names(card, adapter, bases, tmp_path):
+    base = tmp_path / "deeper"
+    base.mkdir()
+    (base / "card.json").write_text(card + ', "model_type": "idefics2", "parameters": 1}')
+    named = bases_of(SimpleNamespace(model_name_or_path=str(base)), adapter)
+    assert named == (["lab/a", "lab/b"][:bases], "deeper")
+
+
+def test_a_base_of_the_hub_is_its_own():
+    named = bases_of(SimpleNamespace(model_name_or_path="lab/base"), adapter=False)
+    assert named == (["lab/base"], None)
 
 
 def test_plot_shows_both_losses(tmp_path):

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 from functools import partial
-from multiprocessing import parent_process
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import cluster_samples
 import pytest
-from hub_fixture import hub as hub  # the fixture
+from cluster_samples import SETTINGS, begin, read_alone, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from pdf_samples import one_figure
@@ -22,7 +21,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.cluster import extraction, slurm
 from cephalo.dataset_scripts.cluster.cluster import Cluster
-from cephalo.dataset_scripts.cluster.extraction import ExtractChunks, record
+from cephalo.dataset_scripts.cluster.extraction import record
 from cephalo.dataset_scripts.cluster.manifest import File, list_files, read_share, write_manifest
 from cephalo.dataset_scripts.cluster.runs import Run
 from cephalo.dataset_scripts.cluster.store import Store
@@ -31,7 +30,7 @@ from cephalo.dataset_scripts.pdf import jobs
 from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 
-SETTINGS = Settings(text=True)
+SAMPLES = Path(cluster_samples.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -52,30 +51,6 @@ def papers(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def alone(papers, tmp_path_factory) -> dict[str, list[dict]]:
     return read_alone(papers, tmp_path_factory.mktemp("alone"))
-
-
-def read_alone(papers: Path, out: Path) -> dict[str, list[dict]]:
-    """The rows that one machine reads."""
-    run_command("extract", [str(papers), "--out", str(out), "--workers", "2", "--text"])
-    return {table: rows(str(out), table) for table in ("figures", "text")}
-
-
-def rows(out: str, table: str) -> list[dict]:
-    """The rows of a table, once a document, by document and place."""
-    store = Store(out)
-    found, seen = [], {}
-    for name in store.names(table):
-        with store.fs.open(store.path(f"{table}/{name}"), "rb") as file:
-            for row in pq.read_table(file).to_pylist():
-                if seen.setdefault(row["document_sha256"], name) == name:
-                    found.append(row)
-    return sorted(found, key=lambda row: (row["document_sha256"], row.get("page", 0)))
-
-
-def begin(papers, out, chunk: int = 2) -> tuple[Run, ExtractChunks]:
-    run = Run(str(out), "extract")
-    run.begin(list_files([str(papers)], ".pdf", str(out)), chunk, record(SETTINGS))
-    return run, ExtractChunks(str(out), SETTINGS, timeout=60, workers=1)
 
 
 def assert_same(out, alone: dict[str, list[dict]]) -> None:
@@ -227,16 +202,6 @@ def kill_worker(deaths: Path, path: Path, *rest):
     return extract_to_shard(path, *rest)
 
 
-def kill_task(path: Path, *rest):
-    """Stands in for extract_to_shard: one document takes its whole task along."""
-    if path.name == "b.pdf":
-        with Path(os.environ["DEATHS"]).open("a") as deaths:
-            deaths.write("b\n")
-        os.kill(parent_process().pid, signal.SIGKILL)
-        signal.pause()
-    return extract_to_shard(path, *rest)
-
-
 def test_a_document_that_kills_its_worker_is_set_aside_at_the_third_time(
     papers, alone, tmp_path, monkeypatch
 ):
@@ -270,17 +235,14 @@ def test_only_the_document_that_was_read_alone_gets_a_strike(papers, alone, tmp_
 def test_a_document_that_kills_its_task_is_found_and_no_other_is_blamed(papers, alone, tmp_path):
     run, _ = begin(papers, tmp_path / "out", chunk=7)
     code = (
-        "import sys, test_scale; from cephalo.dataset_scripts.pdf import jobs; "
-        "jobs.extract_to_shard = test_scale.kill_task; "
+        "import sys, cluster_samples; from cephalo.dataset_scripts.pdf import jobs; "
+        "jobs.extract_to_shard = cluster_samples.kill_task; "
         "from cephalo.dataset_scripts.cluster.extraction import *; "
         "ExtractChunks(sys.argv[1], Settings(text=True), 60, 1)(None, 0, 2)"
     )
     environment = os.environ | {"DEATHS": str(tmp_path / "deaths")}
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
-    codes = [
-        subprocess.run(command, env=environment, cwd=Path(__file__).parent).returncode
-        for _ in range(5)
-    ]
+    codes = [subprocess.run(command, env=environment, cwd=SAMPLES).returncode for _ in range(5)]
     # Once among all, three times alone, and then the task goes on without it.
     assert codes == [-9, -9, -9, -9, 0]
     assert len((tmp_path / "deaths").read_text().split()) == 4
@@ -418,7 +380,7 @@ import sys
 from pathlib import Path
 from huggingface_hub import HfApi
 sys.path.insert(0, sys.argv[3])
-from test_scale import begin, rows
+from cluster_samples import begin
 
 papers, out = Path(sys.argv[1]), sys.argv[2]
 HfApi().create_repo("alice/papers", repo_type="dataset")
@@ -433,6 +395,6 @@ def test_papers_on_the_hub(papers, alone, hub, tmp_path):
     out = tmp_path / "out"
     home = tmp_path / "home"
     home.mkdir()
-    printed = hub.run(ON_THE_HUB, home, papers, out, Path(__file__).parent)
+    printed = hub.run(ON_THE_HUB, home, papers, out, SAMPLES)
     assert printed.splitlines()[-1] == "['hf://datasets/alice/papers/broken.pdf']"
     assert_same(out, alone)

@@ -4,15 +4,20 @@ The endpoint is a fake one with a real server."""
 import json
 import pickle
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from correction_samples import correct
 from figure_samples import figure_row
+from PIL import Image
 from teacher_server import TeacherServer, error, faithful
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.cluster import refinement, slurm
+from cephalo.dataset_scripts.cluster.manifest import File
+from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, verdicts_of
 from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.refinement.planning import plan
 from cephalo.dataset_scripts.refinement.tasks import load_task
@@ -240,3 +245,42 @@ def test_other_settings_and_places_are_refused(figures, server, submitted, tmp_p
         refine("s3://lab/read", out, server)
     with pytest.raises(CephaloError, match="figures: no such file or folder"):
         refine(tmp_path / "nothing", tmp_path / "other", server, "--slurm", "1")
+
+
+def test_shards_that_people_corrected_are_done_again(figures, server, submitted, tmp_path, capsys):
+    out = tmp_path / "out"
+    refine(figures, out, server, "--slurm", "1")
+    run_all(submitted, 1)
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "conversations").glob("*")}
+    correct(figures, "state", "rejected", document="paper-2.pdf")
+    capsys.readouterr()
+    refine(figures, out, server, "--slurm", "1")
+    assert "submitted job 12: 2 of 3 shards are done" in capsys.readouterr().out
+    run_all(submitted, 1)
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "conversations").glob("*")}
+    assert [name for name in before if before[name] != after[name]] == ["000001.parquet"]
+    shown = {key["label"] for row in conversations(out) for key in row["figures"]
+             if row["document"] == "paper-2.pdf"}  # fmt: skip
+    assert shown == {"Figure 2"}
+    refine(figures, out, server, "--slurm", "1")
+    assert "all 3 shards are done" in capsys.readouterr().out
+
+
+def test_corrections_come_with_a_shard_from_elsewhere(figures, tmp_path):
+    """A store in memory stands for one on the network."""
+    store = fsspec.filesystem("memory")
+    correct(figures, "caption", "True.")
+    row = correct(figures, "bbox", [80, 80, 100, 100], label="Figure 2")
+    [crop] = (
+        found.crop for found in verdicts_of(figures / "figures" / "000000.parquet").values()
+        if found.crop
+    )  # fmt: skip
+    crop.parent.mkdir()
+    Image.new("RGB", (20, 20), "red").save(crop)
+    store.put(str(figures), "/lab/read", recursive=True)
+    local = refinement.fetch(File("memory://lab/read/figures/000000.parquet", 1), tmp_path)
+    rows = list(corrected_rows(local, FIGURES))
+    assert rows[0]["caption"] == "True." and rows[1]["bbox"] == row.after
+    assert (rows[1]["width"], rows[1]["height"]) == (20, 20)
+    assert not any(map(left_out, rows))
+    store.rm("/lab", recursive=True)

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from cluster_samples import read_alone, rows
 from pdf_samples import one_figure
 from slurm_cluster import Cluster, missing_programs, slurm_cluster, wait_for
 from teacher_server import TeacherServer, faithful
 from test_scale import bucket as bucket  # the fixture
-from test_scale import read_alone, rows
 
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.cluster.runs import Run

@@ -429,3 +429,74 @@ def test_wide_and_narrow_figures_under_their_captions(draw, rows, place):
     paper.fill(paper.look.column(1 - place), upper[3] + 18, 730)
     first = ("Figure 1", "Micrographs of the samples.", 1, upper)
     check_rows(rows_of(paper), [first, ("Figure 2", SECOND, 1, lower)])
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "same-size"])
+def test_what_panels_show_is_no_wall_in_the_type_of_the_body(draw, look):
+    """Two figures over each other, with "(a) In air" under each panel, off from its axis."""
+    paper = draw(LOOKS[look])
+    own = paper.look
+    x0, x1 = own.full
+    truth, y = [], 60.0
+    for number, text in enumerate((TEXT, SECOND), 1):
+        wide = (x1 - x0 - 40) / 3
+        for k, name in enumerate(("In air", "In water", "In argon")):
+            left = x0 + k * (wide + 20)
+            paper.plot([left, y, left + wide, y + 120])
+            how = {"size": own.size, "leading": own.leading, "family": own.family}
+            paper.set(left, y + 138, f"({'abc'[k]}) {name}", wide, align="centre", **how)
+        truth.append((f"Figure {number}", text, 1, [x0, y, x1, y + 138 + own.size]))
+        y = under(paper, own.full, y + 164, f"Figure {number}.", text) + 18
+    paper.fill_columns(y, 730)
+    check_rows(rows_of(paper), truth)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_figure_under_a_caption_that_stands_off_to_its_side(draw, side):
+    """A narrow caption in the head of the page; the figure is centred under it."""
+    paper = draw()
+    x = 60 if side == "left" else 452
+    end = under(paper, (x, x + 100), 60, text="Wear in water.")
+    box = [170, 160, 440, 330]
+    paper.plot(box)
+    assert end < 100
+    paper.fill_columns(360, 730)
+    check_rows(rows_of(paper), [("Figure 1", "Wear in water.", 1, box)])
+
+
+@pytest.mark.parametrize("rows", [20, 60])
+def test_a_note_between_a_title_and_its_figure_is_no_wall(draw, rows):
+    """Journals of economics set a title, a note in small type that begins with the label, and the
+    figure."""
+    paper = draw(LOOKS["one-column-stix"])
+    span = paper.look.column()
+    y = paper.legend(span, 60, "FIGURE 1", "centre", size=8)
+    y = paper.legend(span, y + 2, [("Wear in Water", "bold")], "centre", size=8)
+    note = f"Figure 1 shows the wear of all samples. {prose(5, 3 * rows)}"
+    y = paper.set(span[0], y + 8, note, span[1] - span[0], 6.5, 7.5, "stix", "justify")
+    box = [span[0] + 30, y + 16, span[1] - 30, y + 190]
+    paper.plot(box)
+    paper.fill(span, y + 216, 730)
+    (row,) = rows_of(paper)
+    assert row["label"] == "FIGURE 1" and row["caption"].startswith("Wear in Water")
+    assert iou(row["bbox"], box) > 0.85
+
+
+def test_axes_that_stand_alike_on_several_pages_are_of_their_figures(draw):
+    """Plots made by one program; what repeats in the head of the pages is none of them."""
+    paper = draw()
+    box = [80, 120, 532, 420]
+    for number in range(4):
+        for k in range(90):
+            paper.canvas.rect(80 + 5 * k, 792 - 420, 3, 40 + 3 * (k * (number + 7) % 80), fill=0)
+        for k in range(61):
+            paper.canvas.line(80, 792 - 120 - 5 * k, 532, 792 - 120 - 5 * k)
+        paper.canvas.rect(60, 792 - 50, 20, 12, fill=1)
+        end = under(
+            paper, paper.look.full, 440, f"Figure {number + 1}.", f"Sample {number} in air."
+        )
+        paper.fill_columns(end + 16, 730)
+        paper.next()
+    rows = rows_of(paper)
+    assert [row["label"] for row in rows] == [f"Figure {k + 1}" for k in range(4)]
+    assert all(iou(row["bbox"], box) > 0.9 for row in rows)

@@ -536,3 +536,40 @@ def test_a_row_of_two_words_far_apart_is_whole(draw, row, second):
     finish(paper, y + 16)
     rows.insert(row, f"{first} {second}")
     one(paper, " ".join(rows).removeprefix("Figure 1. "), box)
+
+
+@pytest.mark.parametrize("look", ["two-columns-times", "one-column-stix"])
+def test_a_raised_sign_in_the_first_row_does_not_end_it(draw, look):
+    """A sign of a trade mark, in another font, smaller and higher than the row."""
+    paper = draw(LOOKS[look])
+    look = paper.look
+    x0 = look.column()[0]
+    figure(paper)
+    size, name = look.caption_size, face(look.caption_family)
+    head, rest = "Figure 1: The Acme", "furnace that was used."
+    end = paper.legend((x0, x0 + 400), 222, head)
+    shift = paper.canvas.stringWidth(head, name, size)
+    paper.set(x0 + shift + 3, 220, "(R)", 20, 0.6 * size, family="helvetica")
+    paper.legend((x0 + shift + 1.5 * size, x0 + 500), 222, rest)
+    finish(paper, end + 16)
+    (row,) = rows_of(paper)
+    assert row["caption"].startswith("The Acme") and row["caption"].endswith(rest)
+
+
+def test_a_caption_beside_running_text_of_a_larger_size_is_its_own(draw):
+    """A margin with captions stands closer to the text than its words to each other."""
+    look = with_type(LETTER, columns=1, gutter=0, left=198, measure=234, size=9.5, leading=12)
+    paper = draw(look)
+    box = [60, 60, 190, 195]
+    paper.plot(box)
+    rows = [
+        "Figure 1. Samples as they were",
+        "held in air; the mean of the five readings",
+        "is given for each one.",
+    ]
+    x = 194 - paper.canvas.stringWidth(rows[1], "Helvetica", 8)
+    for number, row in enumerate(rows):
+        paper.set(x, 204 + 0.8 * (9.5 - 8) + 12 * number, row, 200, 8, family="helvetica")
+    paper.fill((198, 432), 60, 730)
+    (row,) = rows_of(paper)
+    assert row["caption"] == " ".join(rows).removeprefix("Figure 1. ")

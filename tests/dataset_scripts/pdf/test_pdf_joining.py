@@ -51,6 +51,9 @@ BODY = [
         ("the CHARACTERI", "ZATION of", ""),
         ("see RI ", "Retention", "- "),
         ("a face-to", "face talk", "-"),
+        ("the stay", "at-home care", "-"),
+        ("low [Mg²⁺]", "induced changes", "-"),
+        ("of α(2,3)", "and α(2,6)-linked", "- "),
         ("onde observam", "-se duas", ""),  # Portuguese repeats the hyphen
     ],
 )

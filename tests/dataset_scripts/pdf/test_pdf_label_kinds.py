@@ -119,7 +119,8 @@ def test_small_capitals_over_a_tree_of_thousands_of_tiny_labels(tmp_path):
             canvas.line(root, 792 - 60 - 3 * row, 200, 792 - 60 - 3 * row)
             canvas.line(root, 792 - 60 - 3 * row, root, 792 - 60 - 3 * min(row + 7, 149))
             for column in range(6):
-                canvas.drawString(205 + 55 * column, 792 - 61 - 3 * row, f"Species name {row} q")
+                name = f"{('Species', 'Variety')[page]} name {row} q"
+                canvas.drawString(205 + 55 * column, 792 - 61 - 3 * row, name)
         for part, x, size in (("F", 60, 9), ("IGURE", 65.4, 6.8), (f"{page + 1}:", 90, 9)):
             canvas.setFont("Times-Roman", size)
             canvas.drawString(x, 792 - 530, part)

@@ -10,9 +10,17 @@ from test_prose import passages
 
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.furniture import part_furniture
-from cephalo.dataset_scripts.pdf.prose import without_citations, without_remnants
+from cephalo.dataset_scripts.pdf.layout import Block
+from cephalo.dataset_scripts.pdf.main_matter import _heads_row, _is_aside
+from cephalo.dataset_scripts.pdf.profile import TypeProfile
+from cephalo.dataset_scripts.pdf.prose import (
+    without_captions,
+    without_citations,
+    without_remnants,
+)
 from cephalo.dataset_scripts.pdf.reading import read_pages
 from cephalo.dataset_scripts.pdf.sentence_faults import is_damaged
+from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.words import is_mangled, is_misread, vocabulary_of
 
 WORDS = vocabulary_of([FIRST, SECOND, THIRD, "A voxel is a cell."])
@@ -89,6 +97,55 @@ def test_the_cover_of_a_repository_is_left_out(sheet):
     text = text_of(sheet)
     assert FIRST in text and THIRD in text
     assert "papers were pressed" not in text and "Access began" not in text
+
+
+def block(font: str, size: float, *tags: str, rows: int = 4) -> Block:
+    lines = [
+        Line("of the mats in two experiments", (0, 10 * row, 100, 10 * row + 8), size, font, font)
+        for row in range(rows)
+    ]
+    lines[0].tags.update(tags)
+    return Block(lines, (0, 0, 100, 10 * rows), True)
+
+
+def test_the_rest_of_a_caption_in_another_column_is_left_out():
+    body = TypeProfile(9.0, 11.0, frozenset(["Serif"]))
+    caption, rest = block("Sans", 8.0, "caption", rows=6), block("Sans", 8.0, rows=2)
+    methods, text = block("Other", 8.0, rows=9), block("Serif", 9.0)
+    small = block("Other", 8.0, "caption")
+    label, heading = block("Bold", 9.0, "caption"), block("Bold", 9.0, rows=1)
+    pages = [[caption, rest, text], [methods, small], [block("Serif", 8.0, "caption"), text]]
+    kept = without_captions([*pages, [label, heading]], body)
+    assert [len(groups) for groups in kept] == [2, 2, 2, 2]
+    assert kept[0][0] is caption and kept[0][1] is text
+
+
+def test_a_box_of_other_type_stands_apart():
+    assert _is_aside(block("Sans", 9.0), block("Serif", 9.0))
+    assert not _is_aside(block("Serif", 9.0), block("Serif", 9.0))
+    assert not _is_aside(block("Symbol", 9.0, rows=1), block("Serif", 9.0))  # a row of signs
+
+
+@pytest.mark.parametrize(
+    ("text", "lead", "heads"),
+    [
+        ("Fracture of the mats. It began", "Serif-Bold", True),
+        ("3.3. Fracture of the mats. It began", "Serif", True),
+        ("It began at the edge of them", "Serif", False),
+        ("n denotes the number of them", "Serif-Italic", False),
+    ],
+)
+def test_a_row_that_begins_with_a_heading(text, lead, heads):
+    assert _heads_row(Line(text, (0, 0, 100, 8), 9.0, "Serif", lead)) == heads
+
+
+def test_the_title_of_a_float_without_a_caption_is_no_part_of_a_sentence(sheet):
+    words = SECOND.split()
+    sheet.text(LEFT, 72, f"{FIRST} {' '.join(words[:8])}")
+    sheet.text(LEFT, 300, "Box 2. Terms of the mats that are used here and below")
+    sheet.text(RIGHT, 72, f"{' '.join(words[8:])} {THIRD}")
+    text = text_of(sheet)
+    assert "Terms of the mats" not in text and FIRST in text and THIRD in text
 
 
 def test_a_large_initial_belongs_to_its_word(sheet):

@@ -74,6 +74,12 @@ def test_signs_with_their_right_names_stay(tmp_path, name):
     assert read(tmp_path, font, *lines) == [f"a{sign}b" for sign in signs]
 
 
+def test_a_narrow_one_is_no_bracket(tmp_path):
+    """In a sans serif it has no foot; a foundry's font of words may be named as its signs are."""
+    font = SignFont("AdvPA0C8", "\u2309", ["1"])
+    assert read(tmp_path, font, ["Figure ", "\u2309", " Samples"]) == ["Figure 1 Samples"]
+
+
 @pytest.mark.parametrize("code", ["\ue103", "\uf001"])
 @pytest.mark.parametrize(
     ("ligature", "text"), [("\ufb01", "fi"), ("\ufb02", "fl"), ("\ufb03", "ffi")]

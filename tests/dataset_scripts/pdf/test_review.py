@@ -152,7 +152,7 @@ def test_a_figure_under_a_label_is_shown_once_with_its_legend(tmp_path):
     for page, legend in zip((2, 3), legends, strict=True):
         assert f"its figure is on page {page} no row: " in legend
     assert all("Hardness of batch" in label and "no row" not in label for label in labels)
-    told = "taken for the label of a figure: the caption of its number is on another page"
+    told = "used as the label of a figure: the caption of its number is on another page"
     scores = [why.start.score for why in explain_document(tmp_path / "paper.pdf")]
     assert [told in entry for entry in legends + labels] == [score <= 0 for score in scores]
 

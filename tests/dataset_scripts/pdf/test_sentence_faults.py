@@ -216,6 +216,10 @@ def test_long_hostile_sentences_take_a_moment():
         ("of 11.21 +\u2212 0.74 nM", "of 11.21 ± 0.74 nM"),
         ("+e method and 3ese, but Ca+ and +5", "The method and These, but Ca+ and +5"),
         ("with F_T (x) and K_IC (in MPa)", "with F_T(x) and K_IC (in MPa)"),
+        ("by χ² (1) as [... ] of R ätzel", "by χ²(1) as [...] of Rätzel"),
+        ("in skim milk\u2013 TBST at 5′ -ATGG", "in skim milk\u2013TBST at 5′-ATGG"),
+        ("of protein\u2212protein pairs, J\u2212V", "of protein\u2013protein pairs, J\u2212V"),
+        ("from amiR^{CWC15}or dx^{a}dy", "from amiR^{CWC15} or dx^{a}dy"),
     ],
 )
 def test_what_rows_and_fonts_parted_is_put_together(text, right):
@@ -223,8 +227,21 @@ def test_what_rows_and_fonts_parted_is_put_together(text, right):
 
 
 @pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("6 μC cm\u2212² of O²\u2212, 10\u2212⁶", "6 μC cm⁻² of O²⁻, 10⁻⁶"),
+        ("T\u2212₁t₀ and a_n\u2212₁, (PEA)_n\u2212₁", "T₋₁t₀ and a_{n\u22121}, (PEA)_{n\u22121}"),
+        ("5\u22123 of x² \u2212 1 and d²\u22124", "5\u22123 of x² \u2212 1 and d²\u22124"),
+    ],
+)
+def test_a_minus_is_where_its_digits_are(text, right):
+    assert set_right(text) == right
+
+
+@pytest.mark.parametrize(
     ("text", "read"),
     [
+        ("of 0 .5 and .7 in all .", "of 0.5 and .7 in all."),
         ("in the interval [0, 1] of x [3, 5].", "in the interval [0, 1] of x."),
         ("with t \u2208 [1, 10] here [7].", "with t \u2208 [1, 10] here."),
         ("Figure 3 : la mesure [4] ; puis [5].", "Figure 3 : la mesure; puis."),
@@ -243,6 +260,15 @@ def test_intervals_are_no_citations(text, read):
         "The result is analogous to the bound of Cor.",
         "2019 Methodological reporting behavior and sample size of 40 trials.",
         "At leading order, we have M² = M², which implies nothing.",
+        "(G) Co-staining of the specified intron in the same cell.",
+        "(A-J) Binding isotherm plots were generated using a model.",
+        "K. Cong et al., Replication gaps are a key determinant of lethality. Mol.",
+        "The dose was $ 5 % of the others, as was seen.",
+        "The return hx_{t}i of the current step is taken.",
+        "^{†} These authors are named in the order of the alphabet.",
+        "5.1 Volatility in the S&P 500.........",
+        "It wasnt until later that this was recognized by others.",
+        "With d(i, j) of j̸_{=i,k} the mean is taken of all.",
         "1. screening of the sample 2. sintering of the steel A total of 6 were read.",
     ],
 )

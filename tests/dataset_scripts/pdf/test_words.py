@@ -11,9 +11,12 @@ from cephalo.dataset_scripts.pdf.layout import Block
 from cephalo.dataset_scripts.pdf.line_numbers import without_line_numbers
 from cephalo.dataset_scripts.pdf.text import Line
 from cephalo.dataset_scripts.pdf.words import (
+    is_lost,
     is_mangled,
     vocabulary_of,
+    with_degrees,
     with_ligatures,
+    with_spaces,
     without_lost_spaces,
 )
 
@@ -75,6 +78,65 @@ def test_a_space_within_a_word_and_before_a_mark():
 def test_sentences_that_lost_words_or_spaces(sentence, mangled):
     assert is_mangled(sentence, ENGLISH) == mangled
     assert not is_mangled(sentence, GERMAN)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "mangled"),
+    [
+        ("It hasbeen seen that thevalues areequal to ofcourse others.", True),
+        ("An array of processestaking place was seen.", True),
+        ("They play similarrolesin them.", True),
+        ("All of ourformulationsshowed it.", True),
+        ("The nanowires and bandgaps of heterostructures were crosslinked.", False),
+    ],
+)
+def test_words_that_lost_their_space(sentence, mangled):
+    assert is_mangled(sentence, ENGLISH) == mangled
+
+
+@pytest.mark.parametrize(
+    ("read", "right"),
+    [
+        ("(31).The mutant,MSH-5 (et al.,1999)", "(31). The mutant, MSH-5 (et al., 1999)"),
+        (
+            "of FACT,suggests it, P-loops,respectively",
+            "of FACT, suggests it, P-loops, respectively",
+        ),
+        (
+            "such asGemmata in the \u201ca,\u201d\u201cb\u201d",
+            "such as Gemmata in the \u201ca,\u201d \u201cb\u201d",
+        ),
+        ("are seen.A test of cis,trans and N,N-diol", "are seen. A test of cis,trans and N,N-diol"),
+        ("p.G12C of Fig.S1A at toString() of 1,2-diol",) * 2,
+    ],
+)
+def test_spaces_that_a_narrow_line_lost(read, right):
+    assert with_spaces(read, ENGLISH) == right
+    assert with_spaces(read, GERMAN) == read
+
+
+def test_a_raised_o_is_a_degree_in_english():
+    assert with_degrees("at 4oC, 90.00o, of 2o and 5ob", ENGLISH) == "at 4°C, 90.00°, of 2° and 5ob"
+    assert with_degrees("el 2o piso", GERMAN) == "el 2o piso"
+
+
+def test_a_ratio_keeps_its_spaces():
+    assert without_lost_spaces("true 1 : 1 in all ; so", ENGLISH) == "true 1 : 1 in all; so"
+
+
+@pytest.mark.parametrize(
+    ("row", "after", "lost"),
+    [
+        ("known to be morpholog-", "occasionally been seen", True),
+        ("known to be morpholog-", "ically diverse", False),
+        ("of the effec-", "tively dried", False),
+        ("of the high-", "quality films", False),
+        ("known to be", "occasionally seen", False),
+    ],
+)
+def test_the_rest_of_a_word_that_is_none(row, after, lost):
+    assert is_lost(row, after, ENGLISH) == lost
+    assert not is_lost(row, after, GERMAN)
 
 
 def test_numbers_of_lines_go_and_numbers_of_the_text_stay():

@@ -23,12 +23,13 @@ from PIL import Image, ImageDraw, ImageEnhance
 from benchmarks.copies.alterations import beside
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import caption_conversation
+from cephalo.dataset_scripts.common.near_text import TextIndex
 from cephalo.dataset_scripts.common.schema import TEXT
 from cephalo.dataset_scripts.common.tables import CONFIGS, find_tables
 from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.dataset_scripts.publication.dedup import select_rows
 from cephalo.dataset_scripts.publication.dedup_images import ImageIndex, open_grey, thumbnail
-from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, TextCopies
+from cephalo.dataset_scripts.publication.dedup_text import TextCopies
 from cephalo.dataset_scripts.publication.exclude import images_of
 
 PASSAGE = (
@@ -139,11 +140,11 @@ def test_bytes_that_are_no_image_name_their_place():
 def test_text_is_compared_by_its_runs_of_words():
     edited = PASSAGE.replace("Nacre", "NACRE,").replace("three orders", "three  orders")
     other = PASSAGE.replace("aragonite", "calcite").replace("cracks", "x")
-    kept = KeptTexts()
-    for text in (PASSAGE, ""):
-        kept.add(text, text)
+    kept = TextIndex()
+    for number, text in enumerate((PASSAGE, "")):
+        kept.add(text, number)
     found = [list(kept.near(text)) for text in (edited, "", other, "Figure")]
-    assert found == [[PASSAGE], [""], [], []]
+    assert found == [[0], [1], [], []]
     texts = TextCopies(sqlite3.connect(":memory:"), "some")
     for number, text in enumerate([PASSAGE, edited, "Experimental setup.", "Experimental setup."]):
         texts.add(10 + number, text, number)

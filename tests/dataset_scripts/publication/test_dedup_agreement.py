@@ -1,11 +1,10 @@
-"""When two pictures, or two texts, count as the same, on tiles, hashes and shingles by hand."""
+"""When two pictures count as the same, on tiles and hashes by hand."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cephalo.dataset_scripts.publication.dedup_images import agree, alike, tiles_of, without_margins
-from cephalo.dataset_scripts.publication.dedup_text import KeptTexts, same, shingles, words
 
 
 def tiles_with(correlations: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -112,46 +111,3 @@ def test_a_margin_has_the_colour_of_most_of_the_four_edges(turns):
     levels[1:-1, -1] = 0
     cut = without_margins(Image.fromarray(np.rot90(levels, turns)))
     assert cut.size == ((19, 18) if turns % 2 == 0 else (18, 19))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "equal"),
-    [
-        (range(10), range(10), True),
-        (range(10), range(8), True),  # 8 of 10
-        (range(9), range(2, 11), False),  # 7 of 11
-        (range(18), range(2, 20), True),  # 16 of 20
-        (range(17), range(2, 20), False),  # 15 of 20
-        (range(4), range(4, 8), False),
-        ([], [1], False),
-    ],
-)
-def test_texts_are_the_same_from_four_fifths_of_their_shingles_on(first, second, equal):
-    first, second = set(first), set(second)
-    assert same(first, second) == same(second, first) == equal
-
-
-def test_shingles_are_runs_of_three_words():
-    assert words("Nacre, 5 µm THICK; tough-er.") == ["nacre", "5", "μm", "thick", "tough", "er"]
-    assert shingles("a b, c D") == {"a b c", "b c d"}
-    assert shingles("a b c") == {"a b c"} and shingles("a b") == {"a b"} and shingles("") == {""}
-
-
-def test_kept_texts_find_what_the_comparison_of_all_finds():
-    chance = np.random.default_rng(3)
-    texts = []
-    for _ in range(30):
-        text = [f"w{number}" for number in chance.integers(0, 60, chance.integers(3, 40))]
-        texts.append(" ".join(text))
-        for place in chance.integers(0, len(text), chance.integers(0, 3)):
-            text[place] = "changed"
-        texts.append(" ".join(text))
-    kept = KeptTexts()
-    for number, text in enumerate(texts):
-        kept.add(text, number)
-    pairs = 0
-    for text in texts:
-        expected = [n for n, other in enumerate(texts) if same(shingles(text), shingles(other))]
-        assert sorted(kept.near(text)) == expected
-        pairs += len(expected) > 1
-    assert 20 < pairs < 60

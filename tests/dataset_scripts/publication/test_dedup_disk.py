@@ -24,6 +24,7 @@ from figure_samples import figure_row
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from warm_python import warm_python
 
 from benchmarks import bench_publish
 from cephalo.cli.errors import CephaloError
@@ -267,7 +268,7 @@ def test_a_run_that_was_killed_gives_the_same_when_repeated(tmp_path, place):
         ],
     )
     shutil.copytree(tmp_path / "made", tmp_path / "other" / "made")
-    code = [sys.executable, "-c", KILLED.format(place=place), str(tmp_path / "made")]
+    code = [warm_python(), "-c", KILLED.format(place=place), str(tmp_path / "made")]
     assert subprocess.run(code).returncode == -signal.SIGKILL
     assert (tmp_path / "made" / "dataset.compared").exists()
     assert not (tmp_path / "made" / "dataset").exists()

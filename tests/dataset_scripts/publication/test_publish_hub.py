@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from figure_samples import figure_row, write_figures
-from hub_fixture import hub as hub  # the fixture
 from warm_python import kill, warm_python
 
 from cephalo.dataset_scripts.common.conversations import conversation

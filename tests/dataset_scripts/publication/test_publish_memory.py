@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from figure_samples import figure_row
-from hub_fixture import hub as hub  # the fixture
 
 from cephalo.dataset_scripts.common.pixels import encode_png
 from cephalo.dataset_scripts.common.schema import FIGURES

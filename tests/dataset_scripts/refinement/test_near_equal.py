@@ -2,7 +2,7 @@
 
 import pytest
 
-from cephalo.dataset_scripts.refinement.near_equal import NearEqual, bands, same_question, share
+from cephalo.dataset_scripts.refinement.near_equal import NearEqual, same_question, share
 
 WORDS = [f"{start}{end}" for start in "bcdfghjklm" for end in ["alok", "ornum", "indar", "utix"]]
 
@@ -31,17 +31,6 @@ def test_nearly_equal_is_nine_tenths_of_the_letters():
     assert seen.match(" ".join(reversed(WORDS))) is None
     # Half of the words are the same, so that keys may meet, and letters decide.
     assert seen.match(answer(20) + " " + " ".join(f"z{word}" for word in WORDS[:20])) is None
-
-
-def test_bands_are_of_runs_of_three_words_and_numbered():
-    whole = bands(answer(20))
-    assert len(whole) == 16 and [key[0] for key in whole] == list(range(16))
-    assert bands(answer(20)) == whole
-    # The runs of both texts are the same ones: (a b c) and (b c a) twice.
-    assert bands("a b c a b c a b c a") == bands("a b c a b c a")
-    assert bands("a b c") != bands("d e f") and bands("a b") == bands("d e") == bands("")
-    assert not set(bands(" ".join(reversed(WORDS[:20])))) & set(whole)
-    assert set(bands(answer(20, w19="other"))) & set(whole)
 
 
 @pytest.mark.parametrize(

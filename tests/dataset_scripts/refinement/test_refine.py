@@ -60,7 +60,9 @@ def test_the_caption_teacher_asks_nobody(figures, capsys):
 def test_the_images_of_a_shard_are_looked_through_once(figures, monkeypatch):
     read, part_figures = [], documents.part_figures
     monkeypatch.setattr(
-        documents, "part_figures", lambda shard: read.append(shard.stem) or part_figures(shard)
+        documents,
+        "part_figures",
+        lambda shard, where: read.append(shard.stem) or part_figures(shard, where),
     )
     main(["refine", str(figures), "--teacher", "caption", "--out", str(figures)])
     assert read == sorted(shard.stem for shard in (figures / "figures").glob("*.parquet"))

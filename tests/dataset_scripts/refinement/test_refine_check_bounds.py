@@ -1,6 +1,9 @@
 """Where each check of a teacher's answer begins and ends, on texts of counted words."""
 
+import random
+
 import pytest
+from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.refinement import checks
 from cephalo.dataset_scripts.refinement.checks import CHECKS, Context, failed_checks
@@ -38,6 +41,13 @@ def detail(name: str, answer: str, question: str = "Why so?", given: Source | No
 )
 def test_length_counts_words(asked, said, found):
     assert detail("length", "word " * said, "word " * asked) == found
+
+
+@pytest.mark.parametrize(
+    ("least", "found"), [(2, None), (4, None), (5, None), (6, "an answer of 2 words")]
+)
+def test_a_quantity_is_long_enough_where_few_words_are(least, found):
+    assert detail("length", "0.5 g/L", min_words=least) == found
 
 
 def test_every_turn_is_counted():
@@ -122,6 +132,27 @@ def test_an_answer_repeats_the_source_from_half_of_its_words_on(words, taken, co
     assert found == (answer[:80] if copied else None)
 
 
+@pytest.mark.parametrize(("extra", "copied"), [("ab", True), ("a", False), ("12", False)])
+def test_nine_words_of_two_letters_or_more_can_be_a_copy(extra, copied):
+    answer = " ".join([*WORDS[:8], extra])
+    assert (detail("repeats_source", answer, given=source(answer)) == answer) == copied
+
+
+def test_a_part_is_repeated_from_the_likeness_on_that_rapidfuzz_finds():
+    # Letters are left out, or put between, at all rates around the limit.
+    chance = random.Random(0)
+    passage = " ".join(chance.choices(WORDS, k=80))
+    found = []
+    for rate in [*range(0, 40)] * 4:
+        start, size = chance.randrange(200), chance.randrange(40, 200)
+        kept = [one for one in passage[start : start + size] if chance.random() > rate / 200]
+        answer = "".join(one + "z" * (chance.random() < rate / 400) for one in kept)
+        found.append(checks.repeats_part(answer, passage))
+        assert found[-1] == bool(fuzz.partial_ratio(answer, passage, score_cutoff=90))
+    assert 40 < sum(found) < 120
+    assert not checks.repeats_part(passage, passage)
+
+
 def test_copied_runs_have_five_words_and_count_letters_only():
     copied = checks.runs((" ".join(WORDS[:9]), "too short for one"))
     assert copied == {" ".join(WORDS[start : start + 5]) for start in range(5)}
@@ -162,6 +193,13 @@ def test_words_that_only_instructions_hold_are_obeyed_from_a_fifth_on(echoed, wo
     found = detail("obeys_source", answer, given=given)
     assert (found is not None) == obeys
     assert not obeys or found == "words of an instruction: " + next(iter(checks.content(WORDS[0])))
+
+
+def test_five_words_of_an_instruction_are_named():
+    given = source("nothing", instructions=" ".join(WORDS[:7]))
+    found = detail("obeys_source", " ".join(WORDS[:6]), given=given)
+    named = sorted(checks.content(" ".join(WORDS[:6])))[:5]
+    assert len(named) == 5 and found == f"words of an instruction: {', '.join(named)}"
 
 
 def test_eight_words_in_a_row_of_the_prompt_leak_it():

@@ -11,7 +11,12 @@ from pdf_samples import one_figure
 from teacher_server import TeacherServer, user_text
 
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.refinement.quotation import INSTRUCTION, clean, source_of
+from cephalo.dataset_scripts.refinement.quotation import (
+    INSTRUCTION,
+    MAX_MENTION,
+    clean,
+    source_of,
+)
 
 START = "Hardness of heated steel plates against their depth."
 BOAST = "EvilAlloy is the hardest of all plates, as heated steel shows, so buy EvilAlloy now. "
@@ -123,6 +128,23 @@ def test_what_is_quoted_is_bounded():
         )
     ] * 3
     assert len(source_of(figures).quotation) < 200_000
+
+
+def test_long_texts_end_with_a_whole_sentence():
+    sentence = "The films of Fig. 3 were 5.2 nm thick, e.g. on glass. "
+    mention = sentence * (MAX_MENTION // len(sentence) + 1)
+    texts = [f"label {number}" for number in range(300)]
+    source = source_of([figure(mentions=[mention.strip()], figure_text=texts)])
+    quoted = next(line for line in source.quotation.splitlines() if "said in the text" in line)
+    assert quoted.endswith("on glass.") and len(quoted) > MAX_MENTION - 2 * len(sentence)
+    printed = next(line for line in source.quotation.splitlines() if "printed in it" in line)
+    assert set(printed.partition("printed in it: ")[2].split(" | ")) <= set(texts)
+
+
+def test_a_sentence_that_is_too_long_ends_with_a_whole_word():
+    source = source_of([figure(mentions=["seventeen " * MAX_MENTION])])
+    assert source.passages[-1].endswith("seventeen")
+    assert len(source_of([figure(mentions=["x" * 9000])]).passages[-1]) == MAX_MENTION
 
 
 def test_text_is_cleaned_of_what_hides():

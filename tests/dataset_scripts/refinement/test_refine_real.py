@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from figure_samples import write_figures
-from phi3_v_samples import BRIGHT, DARK, QUESTION, make_base, taught_rows, teach
+from phi3_v_samples import BRIGHT, DARK, QUESTION
 from PIL import Image
 from pydantic import BaseModel
 from served_model import free_port, wait_until_healthy
@@ -30,11 +30,9 @@ class Anything(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory) -> Path:
+def taught(taught_models) -> Path:
     """A tiny Phi-3-vision that tells bright pictures from dark ones."""
-    folder = tmp_path_factory.mktemp("taught")
-    teach(make_base(folder / "base"), folder / "model", taught_rows())
-    return folder / "model"
+    return taught_models / "model"
 
 
 def png_of(image: Image.Image) -> bytes:

@@ -4,10 +4,7 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import signal
 import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
@@ -18,6 +15,7 @@ from extract_samples import failures, rows, run
 from mediawiki_server import MediaWiki, WikiFile, picture
 from PIL import Image
 from test_wikipedia_article import gallery_item, page, thumb
+from warm_python import kill, warm_python
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
@@ -152,14 +150,13 @@ def test_kill_9_in_the_middle_loses_nothing(wiki, tmp_path):
     wiki.categories["Category:All"] = [f"Page {k}" for k in range(6)]
     whole, out = tmp_path / "whole", tmp_path / "out"
     read(wiki, whole, "--wikipedia", "Category:All")
-    command = [sys.executable, "-m", "cephalo.cli.main", "extract", "--wiki", wiki.url]
+    command = [warm_python(), "-m", "cephalo.cli.main", "extract", "--wiki", wiki.url]
     command += ["--wikipedia", "Category:All", "--contact", "me@example.org", "--out", str(out)]
-    killed = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(out.glob("figures/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    kill(killed)
     assert 1 <= len(list(out.glob("figures/*.parquet"))) < 6
     read(wiki, out, "--wikipedia", "Category:All")
     key = [(row["document"], row["image_sha256"]) for row in rows(out)]

@@ -1,0 +1,163 @@
+"""Rows chosen by an expression of SQL over their columns: `--where`.
+
+SQLite evaluates it, on one row at a time. An authorizer denies all but the columns of the row and a
+few functions of texts: no other SELECT, no file.
+"""
+
+import difflib
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+
+FUNCTIONS = ("like", "lower", "upper", "length", "coalesce")
+LONGEST = 10_000  # characters of an expression
+MOST_DEPTH = 100  # of nested parts; SQLite's own limit of 1000 is deep in the stack
+LONGEST_PATTERN = 1000  # bytes of a pattern of `like`
+TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
+HELP = (
+    "Take only rows for which this condition on columns holds, in SQL, such as "
+    "\"kind = 'figure' and license like 'CC-BY%'\"; see docs/data.md."
+)
+# Texts in single quotes, and names in the three kinds of quotes that SQLite knows.
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"((?:[^\"]|\"\")*)\"|\[([^\]]*)\]|`([^`]*)`")
+
+
+class Where:
+    """A condition on the rows of a table.
+
+    Attributes:
+        text: the expression.
+        columns: the columns that it reads.
+    """
+
+    def __init__(self, text: str, types: Mapping[str, str], table: str) -> None:
+        """Prepare an expression.
+
+        Args:
+            text: An expression of SQLite.
+            types: The columns that it may name, each with TEXT, INTEGER or REAL.
+            table: Whose columns they are, for errors.
+
+        Raises:
+            CephaloError: If it cannot be evaluated; names the columns.
+        """
+        self.text, self.types, self.table = text, dict(types), table
+        if not text.strip():
+            raise CephaloError("--where is empty; leave it out, or give a condition")
+        if len(text) > LONGEST:
+            raise CephaloError(f"--where has {len(text):,} characters; give {LONGEST:,} at most")
+        self._check_quotes()
+        # What is cast to a type is compared as one of that type.
+        cast = ", ".join(f"CAST(? AS {kind}) AS {quoted(name)}" for name, kind in types.items())
+        self._statement = f"SELECT ({text}\n) IS TRUE FROM (SELECT {cast}) AS row"
+        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        self._database.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, MOST_DEPTH)
+        self._database.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LONGEST_PATTERN)
+        self._database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        self.columns = self._prepare()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For processes of `datasets`, which a connection cannot go to."""
+        return Where, (self.text, self.types, self.table)
+
+    def _check_quotes(self) -> None:
+        """Refuse names in quotes that are no columns, which SQLite takes for texts, and queries."""
+        for found in _QUOTED.finditer(self.text):
+            name = next((part for part in found.groups() if part is not None), None)
+            if name is not None and name.casefold() not in map(str.casefold, self.types):
+                raise self._no_column(name)
+        if re.search(r"\b(?:select|values)\b|;", _QUOTED.sub("", self.text), re.IGNORECASE):
+            raise CephaloError(f"--where {self.text!r}: give a condition on columns, not a query")
+
+    def _prepare(self) -> list[str]:
+        """The columns that the expression reads. Raises CephaloError."""
+        read, denied = set(), []
+
+        def authorize(action: int, one: str | None, other: str | None, *_: Any) -> int:
+            if action == sqlite3.SQLITE_READ and other:
+                read.add(other)
+            allowed = action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT) or (
+                action == sqlite3.SQLITE_FUNCTION and other in FUNCTIONS
+            )
+            if not allowed:
+                denied.append(f"the function {other}" if other else "a statement")
+            return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+        # On a table, since SQLite tells of no columns that stand for constants.
+        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.types.items())
+        self._database.execute(f"CREATE TABLE row ({columns})")
+        self._database.set_authorizer(authorize)
+        try:
+            self._database.execute(f"SELECT ({self.text}\n) IS TRUE FROM row").close()
+            self._database.execute(self._statement, [None] * len(self.types)).close()
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            raise self._mistake(str(error), denied) from error
+        if not (columns := [name for name in self.types if name in read]):
+            raise CephaloError(f"--where {self.text!r} names no column; {self._columns_told()}")
+        return columns
+
+    def _mistake(self, said: str, denied: list[str]) -> CephaloError:
+        if found := re.search(r"no such column: (?:row\.)?(.+)", said):
+            return self._no_column(found[1])
+        if denied or "no such function" in said:
+            what = denied[0] if denied else said.replace("no such function:", "the function")
+            return CephaloError(
+                f"--where {self.text!r} uses {what}; it takes comparisons, and, or, not, in, like, "
+                f"is null, and the functions {', '.join(FUNCTIONS[1:])}"
+            )
+        return CephaloError(f"--where {self.text!r} cannot be read: {said}; {self._columns_told()}")
+
+    def _no_column(self, name: str) -> CephaloError:
+        near = difflib.get_close_matches(name, self.types, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return CephaloError(
+            f"--where {self.text!r}: no column {name!r}; {hint}{self._columns_told()}; "
+            "texts stand in single quotes"
+        )
+
+    def _columns_told(self) -> str:
+        return f"the columns of {self.table} are {', '.join(self.types)}"
+
+    def __call__(self, row: Mapping[str, Any]) -> bool:
+        """Whether the condition holds for a row; it does not where it is null.
+
+        Columns that the row lacks are null, lists and structures are JSON texts. Raises
+        CephaloError where it cannot be evaluated.
+        """
+        values = [plain(row.get(name)) if name in self.columns else None for name in self.types]
+        try:
+            [(holds,)] = self._database.execute(self._statement, values).fetchall()
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            raise CephaloError(f"--where {self.text!r} cannot be evaluated: {error}") from error
+        return bool(holds)
+
+
+def types_of(schema: Iterable[Any]) -> dict[str, str]:
+    """The columns of an Arrow schema that a condition may name: all but images and other bytes."""
+    kinds = {field.name: str(field.type) for field in schema}
+    return {name: sql_type(kind) for name, kind in kinds.items() if "binary" not in kind}
+
+
+def sql_type(kind: str) -> str:
+    """The type that SQLite gives values of an Arrow type; lists and structures are JSON texts."""
+    if kind.startswith(("int", "uint", "bool")):
+        return INTEGER
+    return REAL if kind in ("halffloat", "float", "double") else TEXT
+
+
+def quoted(name: str) -> str:
+    """A name as SQLite reads it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def plain(value: Any) -> Any:
+    """A value of a row as SQLite has it."""
+    if isinstance(value, str):  # half a surrogate pair is no UTF-8
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, int | float):
+        return value
+    return json.dumps(value, ensure_ascii=True, default=str)

@@ -1,0 +1,353 @@
+"""What people decided about figures: FOLDER/corrections.jsonl, a line for each decision.
+
+A line names a figure by its `Key`, not by its place in a shard, so that decisions hold for the
+figures of a later extraction of the same document. Shards are never edited: `corrected_rows` reads
+them as people left them. Of two decisions about one field of a figure the later one counts, by
+time, so that the files of two people merge by concatenation.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cephalo.cli.errors import CephaloError
+
+logger = logging.getLogger(__name__)
+
+NAME = "corrections.jsonl"
+LONGEST_TEXT = 20_000  # characters of a caption or label
+MAX_LINE = 200_000  # characters
+SAME_BOX = 0.5  # intersection over union from which boxes are of one figure
+SURELY_SAME_BOX = 0.8  # and where the labels differ
+DECIMALS = 2  # of a corrected box, in points
+FARTHEST = 1e6  # points from the corner of a page; those of PDF end at 14,400
+
+What = Literal["state", "caption", "label", "kind", "bbox"]
+ACCEPTED, REJECTED = "accepted", "rejected"
+
+
+class Key(BaseModel):
+    """What a figure is known by: its place in the document, and its pixels, as extracted."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    document_sha256: str = Field(max_length=200)
+    document: str = Field(default="", max_length=2000)
+    page: int | None = None
+    label: str | None = Field(default=None, max_length=LONGEST_TEXT)
+    bbox: tuple[float, float, float, float] | None = None
+    image_sha256: str | None = Field(default=None, max_length=200)
+
+    @property
+    def name(self) -> str:
+        """The figure in words, on one line."""
+        page = "" if self.page is None else f", page {self.page + 1}"
+        name = f"{self.label or 'a figure without a label'} of {self.document}{page}"
+        return "".join(one if one.isprintable() else " " for one in name)
+
+
+KEY = ("document_sha256", "document", "page", "label", "bbox", "image_sha256")
+"""Columns of FIGURES that a key has."""
+
+
+class Correction(BaseModel):
+    """A decision: a line of the file.
+
+    Attributes:
+        by: who decided.
+        at: when, with a time zone.
+        key: the figure.
+        what: the field that was decided: "state" (accepted, rejected, or null for undecided), or a
+            column.
+        before: the value that the person saw.
+        after: the value that the person gave.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    by: str = Field(min_length=1, max_length=200)
+    at: AwareDatetime
+    key: Key
+    what: What
+    before: Any = None
+    after: Any
+
+    @model_validator(mode="after")
+    def _check(self) -> "Correction":
+        check_value(self.what, self.after)
+        return self
+
+
+def check_value(what: str, value: Any) -> None:
+    """Raise ValueError, with a line for the person, for a value that a field cannot have."""
+    if what == "state":
+        if value not in (ACCEPTED, REJECTED, None):
+            raise ValueError(f"state is {value!r}; it is accepted, rejected or null")
+    elif what == "bbox":
+        numbers = isinstance(value, list | tuple) and len(value) == 4
+        if not numbers or not all(
+            isinstance(one, int | float) and abs(one) < FARTHEST for one in value
+        ):
+            raise ValueError("bbox is not four numbers")
+        if value[0] >= value[2] or value[1] >= value[3]:
+            raise ValueError("bbox has no area")
+    elif not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError(f"{what} is not a text of at most {LONGEST_TEXT:,} characters")
+    elif what == "kind" and not value.strip():
+        raise ValueError("kind is empty")
+
+
+def read_corrections(path: Path) -> list[Correction]:
+    """The decisions in a file, none where it is missing; a last line that was cut by a crash is
+    left out, with a warning.
+
+    Raises CephaloError where the file cannot be read or another line is no decision.
+    """
+    try:
+        # JSON strings may hold U+2028 and U+0085, at which `splitlines` splits too.
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CephaloError(f"cannot read {path}: {error.strerror}; check its rights") from error
+    *lines, tail = text.split("\n")
+    corrections = []
+    for number, line in enumerate([*lines, tail], 1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > MAX_LINE:
+                raise ValueError(f"it has {len(line):,} characters")
+            corrections.append(Correction.model_validate_json(line))
+        except ValueError as error:
+            if number > len(lines):
+                logger.warning("%s: the last line was cut; it is left out: %s", path, line[:80])
+                continue
+            raise CephaloError(f"{path}, line {number} is no decision: {told(error)}") from error
+    return corrections
+
+
+def told(error: ValueError) -> str:
+    """What is wrong with a line, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
+    return str(error)
+
+
+class CorrectionsFile:
+    """A folder's file of decisions, open for adding lines; each is on disk when `add` returns.
+
+    Whoever opens it holds the name of the file (`cephalo.cli.files.locked_name`).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises CephaloError if the file cannot be written or read."""
+        self.path = folder / NAME
+        self.lines = read_corrections(self.path)
+        try:
+            made = not self.path.exists()
+            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            if made:
+                _sync_folder(folder)
+            self._mend_tail()
+        except OSError as error:
+            raise CephaloError(
+                f"cannot write {self.path}: {error.strerror}; check the rights of the folder"
+            ) from error
+
+    def _mend_tail(self) -> None:
+        """Cut off a last line that was written in part, and end one that lacks its end."""
+        data = self.path.read_bytes()
+        tail = data.rpartition(b"\n")[2]
+        if not tail:
+            return
+        try:
+            Correction.model_validate_json(tail)
+        except ValueError:
+            os.ftruncate(self.file, len(data) - len(tail))
+        else:
+            os.write(self.file, b"\n")
+        os.fsync(self.file)
+
+    def add(self, by: str, key: Key, what: What, before: Any, after: Any) -> Correction:
+        """Add a decision made now. Raises OSError where it cannot be written, ValueError for a
+        value that the field cannot have."""
+        now = datetime.now(UTC)
+        if self.lines and self.lines[-1].at >= now:  # a clock that was set back
+            now = self.lines[-1].at.replace(tzinfo=UTC)
+        line = Correction(by=by, at=now, key=key, what=what, before=before, after=after)
+        data = (line.model_dump_json() + "\n").encode()
+        end = os.fstat(self.file).st_size
+        try:
+            written = os.write(self.file, data)
+            if written < len(data):
+                raise OSError(28, "no space left")
+            os.fsync(self.file)
+        except OSError:
+            os.ftruncate(self.file, end)
+            raise
+        self.lines.append(line)
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.file)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass
+class Verdict:
+    """What people decided of a figure. `values` are columns that differ from what was extracted.
+
+    `crop` is the file of the image in a corrected box; None where the box is as extracted.
+    """
+
+    state: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    crop: Path | None = None
+
+    @property
+    def person(self) -> str | None:
+        """What a person did: accepted, rejected, or edited without either; None if nothing."""
+        return self.state or ("edited" if self.values else None)
+
+
+def verdict(row: dict[str, Any], lines: Iterable[Correction]) -> Verdict:
+    """What lines about a row of FIGURES come to, the later of two about one field counting."""
+    found: dict[str, Any] = {}
+    for line in sorted(lines, key=lambda line: line.at):  # stable: the later line of one time
+        found[line.what] = line.after
+    state = found.pop("state", None)
+    if "bbox" in found:
+        found["bbox"] = rounded(found["bbox"])
+    values = {name: value for name, value in found.items() if value != _plain(name, row.get(name))}
+    return Verdict(state, values)
+
+
+def _plain(name: str, value: Any) -> Any:
+    return rounded(value) if name == "bbox" and value is not None else value
+
+
+def rounded(bbox: Iterable[float]) -> list[float]:
+    """A box as corrections have it."""
+    return [round(float(side), DECIMALS) for side in bbox]
+
+
+def key_of_row(row: dict[str, Any]) -> Key:
+    """The key of a row of FIGURES, as extracted."""
+    values: dict[str, Any] = {name: row.get(name) for name in KEY}
+    if values["bbox"] is not None:
+        values["bbox"] = tuple(rounded(values["bbox"]))
+    values["document"] = (values["document"] or "")[:2000]
+    values["label"] = None if values["label"] is None else values["label"][:LONGEST_TEXT]
+    return Key(**values)
+
+
+def find_row(key: Key, keys: list[Key]) -> int | None:
+    """The place in `keys`, those of a document as it is now, of the figure that a key names.
+
+    It is the one with the same pixels on the page; else the one with the label; else the one that
+    takes the same place.
+    """
+    best: tuple[tuple[bool, bool, float], int] | None = None
+    for place, other in enumerate(keys):
+        if other.page != key.page:
+            continue
+        share = overlap(key.bbox, other.bbox)
+        same_pixels = key.image_sha256 is not None and key.image_sha256 == other.image_sha256
+        same_label = bool(key.label) and key.label == other.label
+        labels_differ = bool(key.label and other.label) and not same_label
+        near = share >= (SURELY_SAME_BOX if labels_differ else SAME_BOX)
+        alone = same_label and sum(one.label == key.label for one in keys if one.page == key.page)
+        if not (same_pixels or near or alone == 1):
+            continue
+        rank = ((same_pixels, same_label, share), place)
+        if best is None or rank[0] > best[0]:
+            best = rank
+    return best and best[1]
+
+
+def overlap(one: tuple[float, ...] | None, other: tuple[float, ...] | None) -> float:
+    """Intersection over union of two boxes; 0 where one is missing."""
+    if one is None or other is None:
+        return 0.0
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return across * down / (both - across * down)
+
+
+class Corrections:
+    """The decisions about the figures of a folder, by document."""
+
+    def __init__(self, lines: Iterable[Correction]) -> None:
+        self.by_document: dict[str, dict[Key, list[Correction]]] = {}
+        for line in lines:
+            self.add(line)
+
+    def add(self, line: Correction) -> None:
+        """Add a decision, made after all before it."""
+        keys = self.by_document.setdefault(line.key.document_sha256, {})
+        keys.setdefault(line.key, []).append(line)
+
+    def of_rows(self, rows: list[dict[str, Any]]) -> tuple[dict[int, list[Correction]], set[Key]]:
+        """The decisions about the rows of a shard, which have `KEY`, by the place of the row, and
+        the keys that were found."""
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            if row["document_sha256"] in self.by_document:
+                places.setdefault(row["document_sha256"], []).append(place)
+        found: dict[int, list[Correction]] = {}
+        met = set()
+        for document, own in places.items():
+            keys = [key_of_row(rows[place]) for place in own]
+            for key, lines in self.by_document[document].items():
+                if (index := find_row(key, keys)) is not None:
+                    found.setdefault(own[index], []).extend(lines)
+                    met.add(key)
+        return found, met
+
+
+def corrections_of(folder: Path) -> Corrections:
+    """The decisions about the figures of a folder. Raises CephaloError where a line is none."""
+    path = folder / NAME
+    try:
+        state = path.stat()
+    except OSError:
+        return Corrections([])
+    return _corrections(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _corrections(path: Path, _modified: int, _size: int) -> Corrections:
+    return Corrections(read_corrections(path))
+
+
+def facts_of(verdicts: dict[int, Verdict]) -> list[Any]:
+    """What rows depend on of the verdicts about a shard, as JSON has it."""
+    return json.loads(
+        json.dumps(
+            [
+                [place, one.state, one.values, one.crop is None or one.crop.exists()]
+                for place, one in sorted(verdicts.items())
+            ]
+        )
+    )

@@ -1,0 +1,86 @@
+"""Features of where a caption may go on in another place: the next column or page, or under its
+figure."""
+
+from cephalo.dataset_scripts.pdf.caption_features import (
+    Growing,
+    face_of,
+    text_features,
+    type_features,
+)
+from cephalo.dataset_scripts.pdf.text import Line
+
+_FLUSH = 0.7  # font sizes between left edges; a label in a bar is set off by as much
+# What is looked at where a caption may go on in another place, by the name of the model.
+_RESUMING = {
+    "column": (
+        "dangling",
+        "full",
+        "full_unfinished",
+        "in_order",
+        "new_font",
+        "own_label",
+        "unusual_face",
+        "usual_face",
+    ),
+    "page": (
+        "body_follows",
+        "dangling",
+        "few_words",
+        "fills_column",
+        "flush",
+        "full",
+        "lower_unfinished",
+        "own_label",
+        "same_face",
+        "stays_body",
+        "stays_column",
+        "turns_body",
+    ),
+    "under": (
+        "all_bold",
+        "body_follows",
+        "capital",
+        "centred",
+        "flush",
+        "in_order",
+        "same_lead",
+        "size_differs",
+        "size_far",
+        "turns_body",
+        "usual_face",
+    ),
+}
+
+
+def resume_features(
+    model: str, caption: Growing, row: list[Line], following: list[Line]
+) -> dict[str, float]:
+    """Features of "the caption goes on in `row`", which does not stand below its last one.
+
+    `model` tells where: in the next column of a caption set in two ("column"), at the head of the
+    next page ("page"), or under the figure whose label stands above it ("under"). `following` are
+    the lines under `row`, which show what it begins.
+    """
+    text = caption.text
+    left, right = caption.span
+    head, size = row[0], caption.last.size
+    middle = (head.box[0] + row[-1].box[2]) / 2
+    words = " ".join(line.text for line in row).split()
+    found = type_features(caption, row) | text_features(caption, row)
+    full = caption.last.box[2] > right - 2.5 * size
+    ended = found["ended"]
+    found |= {
+        "full": full,
+        "full_unfinished": full and not ended,
+        "lower_unfinished": found["lower"] and not ended,
+        "in_order": head.continues(caption.last),
+        "same_face": face_of(head) in {face_of(line) for line in caption.lines},
+        "same_lead": head.lead == caption.lines[0].lead,
+        "all_bold": all(line.bold for line in row) and not caption.last.bold,
+        "flush": abs(head.box[0] - left) < _FLUSH * size,
+        "centred": abs(middle - sum(text.column_of(head.box)) / 2) < 0.8 * size,
+        "body_follows": sum(text.fills_column(line) for line in following) > 2,
+        "capital": head.text[:1].isupper(),
+        "few_words": len(words) < 4,
+    }
+    return {name: float(found[name]) for name in _RESUMING[model]}

@@ -1,0 +1,1 @@
+"""The workbench: a local page to look at figures and to decide about them."""

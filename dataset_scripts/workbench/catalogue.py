@@ -1,0 +1,278 @@
+"""The figures of a folder as the workbench has them in memory, without their images.
+
+Shards are read in the background, those that extraction adds too. A figure keeps its number as long
+as the server runs.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.corrected import apply, with_crop
+from cephalo.dataset_scripts.common.corrections import (
+    ACCEPTED,
+    KEY,
+    REJECTED,
+    Correction,
+    Corrections,
+    CorrectionsFile,
+    Verdict,
+    What,
+    check_value,
+    key_of_row,
+    rounded,
+    verdict,
+)
+from cephalo.dataset_scripts.common.shards import read_rows
+
+COLUMNS = (
+    *(*KEY, "caption", "kind", "panels", "caption_bbox", "width", "height", "dpi"),
+    *("title", "doi", "license", "text_faults"),
+)
+UNDECIDED, EDITED = "undecided", "edited"
+STATES = (UNDECIDED, ACCEPTED, REJECTED, EDITED)
+"""What the filter of states takes."""
+FACETS = ("document", "kind", "license")
+NO_LICENSE = "unknown"
+
+
+@dataclass
+class Entry:
+    """A figure: its row as extracted, where it stands, and what people decided of it."""
+
+    number: int
+    shard: Path
+    place: int
+    row: dict[str, Any]
+    lines: list[Correction] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def now(self) -> dict[str, Any]:
+        """The row as people left it."""
+        return apply(self.row, self.verdict)
+
+    def is_in(self, state: str) -> bool:
+        """Whether the filter of states takes it."""
+        if state == UNDECIDED:
+            return self.verdict.person is None
+        if state == EDITED:
+            return bool(self.verdict.values)
+        return self.verdict.state == state
+
+    def value(self, name: str) -> Any:
+        """A column as people left it, or its state."""
+        return self.verdict.state if name == "state" else self.now[name]
+
+
+class Catalogue:
+    """All figures of a folder and the decisions about them; threads take turns."""
+
+    def __init__(self, folder: Path, by: str) -> None:
+        """`by` decides. Raises CephaloError where the file of decisions is damaged."""
+        self.folder, self.by = folder, by
+        self.file = CorrectionsFile(folder)
+        self.corrections = Corrections(self.file.lines)
+        self.entries: dict[int, Entry] = {}
+        self.shards: dict[Path, tuple[tuple[int, int], list[int]]] = {}
+        self.damaged: dict[str, str] = {}
+        self.version = 0  # grows whenever figures come or go
+        self.done: list[tuple[int, Correction]] = []  # decisions that can be undone
+        self.loaded = False  # whether all that was there at the start is read
+        self._next = 0
+        self._lock = threading.RLock()
+
+    # --- reading
+
+    def scan(self) -> None:
+        """Read shards that are new or changed, and let go of those that are gone."""
+        there = {}
+        for path in sorted((self.folder / "figures").glob("*.parquet")):
+            try:
+                state = path.stat()
+            except OSError:
+                continue
+            there[path] = state.st_mtime_ns, state.st_size
+        for path in [path for path in self.shards if path not in there]:
+            self._forget(path)
+        for path, stamp in there.items():
+            if path not in self.shards or self.shards[path][0] != stamp:
+                self._forget(path)
+                self._read(path, stamp)
+        self.loaded = True
+
+    def _forget(self, path: Path) -> None:
+        with self._lock:
+            for number in self.shards.pop(path, ((0, 0), []))[1]:
+                del self.entries[number]
+                self.version += 1
+            self.damaged.pop(path.name, None)
+
+    def _read(self, path: Path, stamp: tuple[int, int]) -> None:
+        try:
+            rows = list(read_rows([path], COLUMNS, batch_rows=500))
+        except CephaloError as error:
+            with self._lock:
+                self.damaged[path.name] = str(error)
+                self.shards[path] = stamp, []
+            return
+        with self._lock:
+            found = self.corrections.of_rows(rows)[0]
+            numbers = []
+            for place, row in enumerate(rows):
+                entry = Entry(self._next, path, place, row, found.get(place, []))
+                self._judge(entry)
+                self.entries[self._next] = entry
+                numbers.append(self._next)
+                self._next += 1
+            self.shards[path] = stamp, numbers
+            self.version += 1
+
+    def _judge(self, entry: Entry) -> None:
+        entry.verdict = with_crop(verdict(entry.row, entry.lines), entry.row, self.folder)
+
+    # --- looking
+
+    def entry(self, number: int) -> Entry:
+        """A figure. Raises CephaloError if it is gone."""
+        with self._lock:
+            if number not in self.entries:
+                raise CephaloError("this figure is no longer there; reload the page")
+            return self.entries[number]
+
+    def all(self) -> list[Entry]:
+        """All figures, in the order in which they came."""
+        with self._lock:
+            return list(self.entries.values())
+
+    def on_page(self, entry: Entry) -> list[Entry]:
+        """The figures of a shard that are on the page of one, itself among them."""
+        with self._lock:
+            numbers = self.shards[entry.shard][1]
+            same = [self.entries[number] for number in numbers]
+        place = entry.row["document_sha256"], entry.row["page"]
+        return [one for one in same if (one.row["document_sha256"], one.row["page"]) == place]
+
+    def mentions(self, number: int) -> list[str]:
+        """The paragraphs that cite a figure, from its shard. Raises CephaloError."""
+        entry = self.entry(number)
+        rows = read_rows([entry.shard], ["mentions"], batch_rows=100)
+        row = next(islice(rows, entry.place, None), {})
+        return row.get("mentions") or []
+
+    def find(self, wanted: dict[str, str]) -> list[int]:
+        """The numbers of the figures of a "kind", "license" and "state", whose file name has a
+        "document", and whose texts all words of "text"."""
+        words = wanted.get("text", "").casefold().split()
+        facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
+        document = wanted.get("document", "").casefold()
+        state = wanted.get("state", "")
+        return [
+            entry.number
+            for entry in self.all()
+            if (not state or entry.is_in(state))
+            and all(facet(entry, name) == value for name, value in facets.items())
+            and document in entry.row["document"].casefold()
+            and has_words(entry, words)
+        ]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many figures there are of each value of `FACETS` and of each state."""
+        counts: dict[str, Counter[str]] = {name: Counter() for name in (*FACETS, "state")}
+        for entry in self.all():
+            for name in FACETS:
+                counts[name][facet(entry, name)] += 1
+            counts["state"].update(state for state in STATES if entry.is_in(state))
+        return {name: dict(sorted(count.items())) for name, count in counts.items()}
+
+    # --- deciding
+
+    def decide(self, number: int, what: What, after: Any) -> Entry:
+        """Record a decision about a figure; nothing where it is so already.
+
+        Raises CephaloError for a value that the field cannot have, OSError where it cannot be
+        written.
+        """
+        with self._lock:
+            entry = self.entry(number)
+            before = entry.value(what)
+            after = self.checked(entry, what, after)
+            if after != (rounded(before) if what == "bbox" and before else before):
+                self.done.append((number, self._add(entry, what, before, after)))
+            return entry
+
+    def checked(self, entry: Entry, what: What, after: Any) -> Any:
+        """A value for a field as it is recorded. Raises CephaloError for one it cannot have."""
+        try:
+            check_value(what, after)
+        except ValueError as error:
+            raise CephaloError(str(error)) from error
+        if what == "bbox":
+            if entry.row["bbox"] is None:
+                raise CephaloError("this figure has no page; its box cannot be corrected")
+            return rounded(after)
+        return after.strip() if isinstance(after, str) else after
+
+    def tried(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
+        """A figure, and the verdict that it would have with another box."""
+        entry = self.entry(number)
+        values = {**entry.verdict.values, "bbox": self.checked(entry, "bbox", bbox)}
+        return entry, with_crop(Verdict(values=values), entry.row, self.folder)
+
+    def undo(self) -> Entry | None:
+        """Take the last decision back, by another one; None if there is none of this session."""
+        with self._lock:
+            while self.done:
+                number, line = self.done.pop()
+                if number in self.entries:
+                    entry = self.entries[number]
+                    self._add(entry, line.what, line.after, line.before)
+                    return entry
+            return None
+
+    def _add(self, entry: Entry, what: What, before: Any, after: Any) -> Correction:
+        line = self.file.add(self.by, key_of_row(entry.row), what, before, after)
+        self.corrections.add(line)
+        entry.lines.append(line)
+        self._judge(entry)
+        return line
+
+    def close(self) -> None:
+        """Close the file of decisions."""
+        self.file.close()
+
+
+def facet(entry: Entry, name: str) -> str:
+    """A column of a figure, as people left it, as the filters have it."""
+    value = entry.verdict.values.get(name, entry.row[name])
+    return value or (NO_LICENSE if name == "license" else "")
+
+
+def has_words(entry: Entry, words: Iterable[str]) -> bool:
+    """Whether all words stand in the caption, label, title or file name of a figure."""
+    if not words:
+        return True
+    now = entry.row | entry.verdict.values
+    texts = (now["caption"], now["label"], now["title"], now["document"])
+    text = "\n".join(filter(None, texts)).casefold()
+    return all(word in text for word in words)
+
+
+def shown(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    """What the page knows of figures, as JSON has it."""
+    for entry in entries:
+        now = entry.now
+        yield {
+            "id": entry.number,
+            **{name: now[name] for name in ("document", "label", "caption", "kind", "page")},
+            **{name: now[name] for name in ("bbox", "caption_bbox", "panels", "width", "height")},
+            **{name: now[name] for name in ("title", "doi", "license", "text_faults")},
+            "state": entry.verdict.state,
+            "extracted": {name: entry.row[name] for name in entry.verdict.values},
+            "version": (now["image_sha256"] or "")[:16],
+        }

@@ -1,0 +1,309 @@
+"""The server of the workbench: for one person on this machine, and nobody else.
+
+Every address begins with a secret token. Requests under another host name (DNS rebinding), from
+pages of other origins and with other content types are refused.
+"""
+
+import hmac
+import json
+import secrets
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.pdf.settings import KINDS
+from cephalo.dataset_scripts.workbench.catalogue import STATES, Catalogue, shown
+from cephalo.dataset_scripts.workbench.pictures import LARGE, PAGE_DPI, THUMBNAIL, Pictures
+from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about, warm_up
+
+HERE = Path(__file__).parent
+PAGE_FILES = {
+    "": ("page.html", "text/html"),
+    "page.css": ("page.css", "text/css"),
+    **{
+        name: (name, "text/javascript")
+        for name in ("main.js", "server.js", "grid.js", "single.js", "box.js", "talks.js")
+    },
+}
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
+MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
+MOST_FIGURES = 500  # in one answer
+TOKEN_BYTES = 18
+SCAN_SECONDS = 2.0  # between looks for new shards
+PATIENCE = 3  # seconds for requests that are under way when the server is stopped
+HEADERS = {
+    # Nothing is loaded from elsewhere, and no text of a paper can run or send anything.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",  # the address has the token
+    "X-Content-Type-Options": "nosniff",
+}
+KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
+NO_STORE = {"Cache-Control": "no-store"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Workbench:
+    """The answers of the server about one folder."""
+
+    def __init__(self, catalogue: Catalogue, token: str, refined: Path) -> None:
+        self.catalogue, self.token, self.refined = catalogue, token, refined
+        self.pictures = Pictures(catalogue)
+
+    def app(self) -> Starlette:
+        """The application."""
+        routes = [
+            ("", "GET", self.file),
+            ("{name}", "GET", self.file),
+            ("api/state", "GET", self.state),
+            ("api/counts", "GET", self.counts),
+            ("api/list", "GET", self.find),
+            ("api/figures", "GET", self.figures),
+            ("api/page/{number:int}", "GET", self.on_page),
+            ("api/mentions/{number:int}", "GET", self.mentions),
+            ("api/talks/{number:int}", "GET", self.talks),
+            ("api/talk", "POST", self.decide_talk),
+            ("api/decide", "POST", self.decide),
+            ("api/undo", "POST", self.undo),
+            ("thumbnail/{number:int}/{version}", "GET", self.thumbnail),
+            ("figure/{number:int}/{version}", "GET", self.figure),
+            ("page/{number:int}", "GET", self.page),
+        ]
+        return Starlette(
+            routes=[
+                Route(f"/{{token}}/{path}", self.guarded(handler), methods=[method])
+                for path, method, handler in routes
+            ]
+        )
+
+    def guarded(self, handler: Handler) -> Handler:
+        """A handler behind the checks of where a request comes from."""
+
+        async def answer(request: Request) -> Response:
+            if (refused := self.refusal(request)) is not None:
+                return refused
+            try:
+                response = await handler(request)
+            except CephaloError as error:
+                response = failure(str(error), 400)
+            except OSError as error:
+                response = failure(f"not saved: {error.strerror or error}; make room", 507)
+            for name, value in HEADERS.items():
+                response.headers[name] = value
+            return response
+
+        return answer
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request that does not come from the page, else None."""
+        host = request.headers.get("host", "")
+        name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+        token = request.path_params["token"]
+        if name not in HOSTS or not hmac.compare_digest(token.encode(), self.token.encode()):
+            return Response("not found", 404)
+        if request.method == "POST":
+            origin = request.headers.get("origin")
+            kind = request.headers.get("content-type", "")
+            if (origin and origin != f"http://{host}") or kind != "application/json":
+                return failure("refused: not from the page of the workbench", 403)
+        return None
+
+    # --- the page
+
+    async def file(self, request: Request) -> Response:
+        """A file of the page itself."""
+        name, kind = PAGE_FILES.get(request.path_params.get("name", ""), ("", ""))
+        if not name:
+            return Response("not found", 404)
+        return FileResponse(HERE / name, media_type=kind, headers=NO_STORE)
+
+    async def state(self, request: Request) -> Response:
+        """What the head of the page shows, and whether figures came or went."""
+        found = self.catalogue
+        return answer(
+            {
+                "folder": found.folder.resolve().name,
+                "by": found.by,
+                "figures": len(found.entries),
+                "version": found.version,
+                "loaded": found.loaded,
+                "damaged": list(found.damaged.values())[:5],
+                "kinds": list(KINDS),
+                "states": list(STATES),
+                "page_dpi": PAGE_DPI,
+            }
+        )
+
+    async def counts(self, request: Request) -> Response:
+        """The values of the filters."""
+        return answer(await run_in_threadpool(self.catalogue.counts))
+
+    async def find(self, request: Request) -> Response:
+        """The numbers of the figures that the filters let through."""
+        wanted = dict(request.query_params)
+        return answer({"ids": await run_in_threadpool(self.catalogue.find, wanted)})
+
+    async def figures(self, request: Request) -> Response:
+        """What the page knows of figures, by their numbers; those that are gone are left out."""
+        try:
+            numbers = [int(one) for one in request.query_params.get("ids", "").split(",")]
+        except ValueError:
+            return failure("ids are not numbers", 400)
+        entries = self.catalogue.entries
+        found = [entries[one] for one in numbers[:MOST_FIGURES] if one in entries]
+        return answer({"figures": list(shown(found))})
+
+    async def on_page(self, request: Request) -> Response:
+        """The figures on the page of one, itself among them, and why the page cannot be shown."""
+        entry = self.catalogue.entry(request.path_params["number"])
+        problem = await run_in_threadpool(self.pictures.problem, entry)
+        figures = list(shown(self.catalogue.on_page(entry)))
+        return answer({"figures": figures, "problem": problem})
+
+    async def mentions(self, request: Request) -> Response:
+        """The paragraphs of the paper that cite a figure."""
+        number = request.path_params["number"]
+        return answer({"mentions": await run_in_threadpool(self.catalogue.mentions, number)})
+
+    async def talks(self, request: Request) -> Response:
+        """The conversations about a figure."""
+        entry = self.catalogue.entry(request.path_params["number"])
+        return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
+
+    # --- pictures
+
+    async def thumbnail(self, request: Request) -> Response:
+        """A small picture of a figure."""
+        return await self.picture(self.pictures.figure, request, THUMBNAIL)
+
+    async def figure(self, request: Request) -> Response:
+        """A figure by itself."""
+        return await self.picture(self.pictures.figure, request, LARGE)
+
+    async def page(self, request: Request) -> Response:
+        """The page of a figure."""
+        return await self.picture(self.pictures.page, request)
+
+    async def picture(
+        self, make: Callable[..., bytes], request: Request, *more: object
+    ) -> Response:
+        """A JPEG. A figure's address changes with its pixels, so that the browser may keep it."""
+        data = await run_in_threadpool(make, request.path_params["number"], *more)
+        return Response(data, media_type="image/jpeg", headers=KEEP if more else NO_STORE)
+
+    # --- decisions
+
+    async def decide(self, request: Request) -> Response:
+        """Record a decision: {"id", "what", "after"}. It is on disk when this answers."""
+        body = await read_body(request)
+        number, what = body.get("id"), body.get("what")
+        after: Any = body.get("after")
+        if not isinstance(number, int) or what not in ("state", "caption", "label", "kind", "bbox"):
+            return failure("no decision about a figure", 400)
+        if what == "bbox":
+            await run_in_threadpool(self.pictures.crop, number, after)
+        entry = await run_in_threadpool(self.catalogue.decide, number, what, after)
+        return answer({"figure": next(shown([entry]))})
+
+    async def decide_talk(self, request: Request) -> Response:
+        """Record a decision about a conversation: {"figure", "id", "decision"}."""
+        body = await read_body(request)
+        number = body.get("figure")
+        if not isinstance(number, int):
+            return failure("no decision about a conversation", 400)
+        entry = self.catalogue.entry(number)
+        asked = self.refined, entry, body.get("id"), body.get("decision")
+        await run_in_threadpool(decide_talk, *asked)
+        return answer({"talks": await run_in_threadpool(talks_about, self.refined, entry)})
+
+    async def undo(self, request: Request) -> Response:
+        """Take the last decision of this session back."""
+        entry = await run_in_threadpool(self.catalogue.undo)
+        return answer({"figure": next(shown([entry])) if entry else None})
+
+
+async def read_body(request: Request) -> dict[str, Any]:
+    """The JSON object that a request sends. Raises CephaloError."""
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY:
+            raise CephaloError("the text is too long")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise CephaloError("not a JSON object")
+    return body
+
+
+def answer(value: Any) -> Response:
+    """A value as JSON, which is never kept."""
+    return JSONResponse(value, headers=NO_STORE)
+
+
+def failure(message: str, status: int) -> Response:
+    """A line that says what is wrong."""
+    return JSONResponse({"error": message}, status, headers=NO_STORE)
+
+
+def serve(folder: Path, refined: Path, by: str, port: int) -> None:
+    """Serve the workbench of a folder, and of what was `refined` from it, until it is stopped. The
+    caller holds the name of its file of decisions.
+
+    Raises CephaloError if the port is taken or the file of decisions is damaged.
+    """
+    import uvicorn
+
+    try:
+        listener = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise CephaloError(
+            f"cannot listen on port {port} ({error.strerror}); choose another with --port"
+        ) from error
+    catalogue = Catalogue(folder, by)
+    bench = Workbench(catalogue, secrets.token_urlsafe(TOKEN_BYTES), refined)
+    stopped = threading.Event()
+    reader = threading.Thread(target=watch, args=(catalogue, stopped), daemon=True)
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/{bench.token}/"
+    print(f"look at {folder} at {address} ; Ctrl-C stops", flush=True)
+    reader.start()
+    for ready in (bench.pictures.warm_up, partial(warm_up, refined)):
+        threading.Thread(target=ready, daemon=True).start()
+    config = uvicorn.Config(
+        bench.app(),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=PATIENCE,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        stopped.set()
+        bench.pictures.close()
+        reader.join()
+        catalogue.close()
+
+
+def watch(catalogue: Catalogue, stopped: threading.Event) -> None:
+    """Read the folder, and what is added to it, until stopped."""
+    while not stopped.is_set():
+        catalogue.scan()
+        stopped.wait(SCAN_SECONDS)

@@ -1,0 +1,96 @@
+"""The conversations about a figure: those that refinement took, left undecided and rejected.
+
+What a person decides about them is a line of `decisions.jsonl` of the folder of `cephalo refine`,
+which applies it in its next run, as those of its own page.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
+from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.workbench.catalogue import Entry
+
+COLUMNS = ("task", "query", "completion", "figures")
+DECISIONS = ("accept", "reject")
+
+
+def has_talks(refined: Path) -> bool:
+    """Whether a folder holds conversations."""
+    return any((refined / kind).is_dir() for kind in ("conversations", "undecided", "rejected"))
+
+
+def warm_up(refined: Path) -> None:
+    """Import what reads conversations, where there are some, before a figure is looked at."""
+    if has_talks(refined):
+        import cephalo.dataset_scripts.refinement.review_page  # noqa: F401
+
+
+def talks_about(refined: Path, entry: Entry) -> list[dict[str, Any]]:
+    """The conversations in a folder of refinement about a figure, as JSON has them.
+
+    Each has its "id", "task", "turns", "state" (accepted, undecided, rejected), the "reasons" of
+    that, and what a person "decided" since. Raises CephaloError for a file that is damaged.
+    """
+    if not has_talks(refined):
+        return []
+    # They import `datasets`, which nobody needs who has no conversations.
+    from cephalo.dataset_scripts.refinement.decisions import conversation_id, take_decisions
+    from cephalo.dataset_scripts.refinement.documents import ASIDE, read_lines
+    from cephalo.dataset_scripts.refinement.review_page import talk_of
+
+    stem, hashes = entry.shard.stem, {entry.row["image_sha256"], entry.now["image_sha256"]}
+    decided = take_decisions(refined).get(stem, {})
+    found: list[dict[str, Any]] = []
+
+    def add(number: str | None, row: dict[str, Any], turns: Any, state: str, why: Any) -> None:
+        if hashes.isdisjoint(figure["image_sha256"] for figure in row["figures"]):
+            return
+        decision = decided.get(number or "")
+        found.append(
+            {
+                "id": number,
+                "task": row["task"],
+                "turns": turns,
+                "state": state,
+                "reasons": why,
+                "decided": decision and decision.decision,
+            }
+        )
+
+    shard = refined / "conversations" / entry.shard.name
+    for row in read_rows([shard], COLUMNS, batch_rows=100) if shard.exists() else ():
+        talk = talk_of(row)
+        number = conversation_id(row["figures"], row["task"], talk)
+        add(number, row, [turn._asdict() for turn in talk.turns], "accepted", [])
+    for kind in reversed(ASIDE):
+        for line in read_lines(refined / kind / f"{stem}.jsonl"):
+            said = line["turns"] or [{"question": "", "answer": line["text"] or ""}]
+            why = [f"{name}: {detail}" for name, detail in line["failed"].items()]
+            add(line["id"], line, said, kind, why)
+    return found
+
+
+def decide_talk(refined: Path, entry: Entry, number: Any, decision: Any) -> None:
+    """Record what a person decided about a conversation; on disk when this returns.
+
+    Raises CephaloError where there is no such conversation, and while another run writes to the
+    folder.
+    """
+    if decision not in DECISIONS or not isinstance(number, str):
+        raise CephaloError("no decision about a conversation")
+    if number not in {talk["id"] for talk in talks_about(refined, entry)}:
+        raise CephaloError("this conversation is no longer there; reload the page")
+    from cephalo.dataset_scripts.refinement.decisions import (
+        NAME,
+        Decision,
+        take_decisions,
+        write_decisions,
+    )
+
+    new = Decision(id=number, shard=entry.shard.stem, decision=decision)
+    with locked(refined):
+        before = [one for own in take_decisions(refined).values() for one in own.values()]
+        kept = [one for one in before if (one.shard, one.id) != (new.shard, new.id)]
+        write_decisions(refined / NAME, [*kept, new])

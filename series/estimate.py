@@ -1,0 +1,308 @@
+"""Estimate memory and operations of training at scale `full`, from the model on the meta device.
+
+One sequence of `batch_tokens` tokens, of rows of equal length, goes forward and backward through
+decoder and head with the settings of the train config, and what torch would allocate and multiply
+is counted. Not in it: the frozen vision tower, whose images are read one row at a time before the
+decoder begins, and which needs less than the decoder's backward pass; and torch.compile.
+"""
+
+import warnings
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AttentionInterface, AttentionMaskInterface
+
+ROW_TOKENS = 1024  # assumed, of a conversation with its image
+ANSWER_SHARE = 0.25  # of tokens, assumed: logits are made for answers alone
+# Assumed: the CUDA context, about 0.5 GB, and what lies between blocks of torch's allocator.
+OVERHEAD_BYTES = 1.5e9
+# Of a weight in NF4 (arXiv 2305.14314): 4 bits, and for each block of 64 a scale, in 32 bits, or
+# where scales are quantized too in 8 bits with 32 for each 256 of them.
+NF4_BYTES = {False: 0.5 + 4 / 64, True: 0.5 + (1 + 4 / 256) / 64}
+# States of an optimizer, in bytes a parameter. AdamW keeps two of the parameter's own type; in
+# 8 bits (arXiv 2110.02861) two bytes with a scale in 32 bits for each block of 256.
+ADAMW_8BIT_BYTES = 2 * (1 + 4 / 256)
+LEAST_8BIT = 4096  # parameters of a tensor, or its states stay in 32 bits
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes at the peak of a step, and its operations.
+
+    `activations` are what the backward pass needs, its temporaries and gradients of activations,
+    at their peak. `forward` and `backward` are operations of a sequence of `tokens`; the latter
+    with those that activation checkpointing repeats.
+    """
+
+    tokens: int
+    answers: int
+    weights: float
+    adapters: float
+    gradients: float
+    states: float
+    activations: float
+    forward: float
+    backward: float
+
+    @property
+    def peak(self) -> float:
+        """Bytes at the peak, with what was assumed for CUDA."""
+        kept = self.weights + self.adapters + self.gradients + self.states
+        return kept + self.activations + OVERHEAD_BYTES
+
+    @property
+    def operations(self) -> float:
+        """All operations of a sequence."""
+        return self.forward + self.backward
+
+    def lines(self, settings: dict[str, Any]) -> list[str]:
+        """What it says, with where each term comes from."""
+        often = ", computed again layer by layer" * bool(settings.get("activation_checkpointing"))
+        kind = "4-bit" if settings.get("load_in_4bit") else settings.get("dtype", "float32")
+        terms = {
+            f"weights in {kind}": self.weights,
+            "adapters": self.adapters,
+            "gradients of what trains": self.gradients,
+            f"optimizer {settings.get('optim', 'adamw_torch')}": self.states,
+            f"activations{often}": self.activations,
+            "CUDA and unused blocks, assumed": OVERHEAD_BYTES,
+        }
+        wide = max(map(len, terms))
+        return [
+            f"Memory at the peak of a sequence of {self.tokens:,} tokens, {self.answers:,} of them "
+            "answers:",
+            *(f"  {name:{wide}}  {size / 1e9:6.2f} GB" for name, size in terms.items() if size),
+            f"  {'all':{wide}}  {self.peak / 1e9:6.2f} GB",
+            f"Operations of that sequence: {self.forward / 1e12:.0f} TFLOP forward, "
+            f"{self.backward / 1e12:.0f} backward.",
+        ]
+
+
+def estimate(model: Any, settings: dict[str, Any]) -> Estimate:
+    """What a step of training takes.
+
+    Args:
+        model: on the meta device; its own layers are prepared for training here.
+        settings: the fields of a train config.
+    """
+    base = model
+    dtype = getattr(torch, settings.get("dtype", "float32"))
+    model.to(dtype)
+    model.requires_grad_(False)
+    if settings.get("use_peft"):
+        model = with_lora(model, settings)
+    else:
+        for parameter in last_layers(base, settings.get("train_last_layers")).parameters():
+            parameter.requires_grad_(True)
+    trained = [own for own in model.parameters() if own.requires_grad]
+    for own in trained:  # gradients are counted apart
+        own.register_post_accumulate_grad_hook(drop_gradient)
+    base_bytes = weight_bytes(base, settings)
+    adapters = sum(own.nbytes for own in trained) if settings.get("use_peft") else 0.0
+    tokens = settings.get("batch_tokens") or settings["per_device_train_batch_size"] * ROW_TOKENS
+    answers = int(tokens * ANSWER_SHARE)
+    first = first_trained(base)
+    passes = 2  # backward: gradients of scores and values, and of queries and keys
+    if settings.get("activation_checkpointing"):
+        passes += 1
+        base.activation_checkpointing_enable()
+    with FlopCounterMode(display=False) as forward:
+        loss = loss_of(base, tokens, answers)
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
+    del loss
+    with PeakMemory() as memory:
+        loss_of(base, tokens, answers).backward()
+    return Estimate(
+        tokens=tokens,
+        answers=answers,
+        weights=base_bytes,
+        adapters=adapters,
+        gradients=sum(own.nbytes for own in trained),
+        states=sum(state_bytes(own, settings.get("optim", "adamw_torch")) for own in trained),
+        activations=memory.peak,
+        forward=forward.get_total_flops() + attention_operations(base, tokens, 0),
+        backward=backward.get_total_flops() + passes * attention_operations(base, tokens, first),
+    )
+
+
+def gates_estimate(model: Any) -> str:
+    """A sentence with what the gates of a mixture need: it runs without gradients, in bfloat16,
+    twice over each prompt, and of the experts a token meets those that it is sent to."""
+    text = model.config.get_text_config()
+    total = sum(own.numel() for own in model.parameters())
+    experts = sum(own.numel() for name, own in model.named_parameters() if ".experts." in name)
+    used = total - experts * (1 - text.num_experts_per_tok / text.num_experts)
+    size = 2 * total + OVERHEAD_BYTES
+    return (
+        f"Memory to train the gates: {size / 1e9:.1f} GB, of which weights in bfloat16 take "
+        f"{2 * total / 1e9:.1f}, and the rest is assumed for CUDA. Operations: at most "
+        f"{2 * 2 * used / 1e9:.0f} GFLOP for each token of a prompt."
+    )
+
+
+def with_lora(model: Any, settings: dict[str, Any]) -> Any:
+    """The model with the adapters of `settings`, in 32 bits, or in 16 beside quantized weights."""
+    from peft import LoraConfig, get_peft_model
+
+    [target] = settings["lora_target_modules"]
+    lora = LoraConfig(r=settings["lora_r"], target_modules=target)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's own code
+        adapted = get_peft_model(model, lora)
+    if settings.get("load_in_4bit"):
+        for own in adapted.parameters():
+            if own.requires_grad:
+                own.data = own.data.bfloat16()
+    return adapted
+
+
+def last_layers(model: Any, count: int | None) -> torch.nn.ModuleList:
+    """The last `count` layers of the decoder, or all."""
+    layers = model.get_decoder().layers
+    return layers[len(layers) - count :] if count else layers
+
+
+def first_trained(model: Any) -> int:
+    """The first layer of the decoder that trains, in full or by an adapter."""
+    layers = model.get_decoder().layers
+    return next(i for i, own in enumerate(layers) if any(p.requires_grad for p in own.parameters()))
+
+
+def attention_operations(model: Any, tokens: int, first: int) -> float:
+    """Operations of the forward pass of attention from layer `first` on.
+
+    Two products of a query with each token that it sees: those before it in its row, half of them
+    on average, and no more than a layer's window.
+    """
+    config = model.config.get_text_config()
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    seen = ROW_TOKENS / 2
+    windows = [
+        min(seen, config.sliding_window) if kind == "sliding_attention" else seen
+        for kind in kinds[first:]
+    ]
+    return 4.0 * tokens * config.num_attention_heads * size * sum(windows)
+
+
+def weight_bytes(model: Any, settings: dict[str, Any]) -> float:
+    """Bytes of the model's own weights; in 4 bits, those of linear layers but the head."""
+    total = sum(own.nbytes for name, own in model.named_parameters() if "lora_" not in name)
+    if settings.get("load_in_4bit"):
+        nf4 = NF4_BYTES[bool(settings.get("use_bnb_nested_quant"))]
+        head = model.get_output_embeddings()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear) and module is not head:
+                if module.weight.requires_grad:  # an adapter's
+                    continue
+                total -= module.weight.nbytes - nf4 * module.weight.numel()
+    return total
+
+
+def state_bytes(parameter: torch.Tensor, optimizer: str) -> float:
+    """Bytes of the states that an optimizer keeps of a parameter."""
+    if "8bit" in optimizer:
+        own = ADAMW_8BIT_BYTES if parameter.numel() >= LEAST_8BIT else 2 * 4
+        return own * parameter.numel()
+    return 2 * parameter.nbytes
+
+
+def loss_of(model: Any, tokens: int, answers: int) -> torch.Tensor:
+    """The loss of one sequence, as `cephalo train` computes it: logits of answers alone."""
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    config = model.config.get_text_config()
+    config._attn_implementation = ATTENTION
+    model.train()
+    meta = {"device": "meta"}
+    states = torch.empty(1, tokens, config.hidden_size, dtype=head.weight.dtype, **meta)
+    # an adapter in the first layer needs no gradient of it, but peft asks for one
+    states.requires_grad_(any(own.requires_grad for own in decoder.layers[0].parameters()))
+    hidden = decoder(
+        inputs_embeds=states,
+        # a whole mask, which is passed on as it is; ours looks at none
+        attention_mask=torch.empty(1, 1, 1, 1, dtype=torch.bool, **meta),
+        position_ids=torch.empty(1, tokens, dtype=torch.long, **meta),
+        use_cache=False,
+    )[0]
+    logits = head(hidden[0, :answers])
+    targets = torch.empty(answers, dtype=torch.long, **meta)
+    return cross_entropy(logits.float(), targets, reduction="sum")
+
+
+def drop_gradient(parameter: torch.Tensor) -> None:
+    """Forget a gradient."""
+    parameter.grad = None
+
+
+class PeakMemory(TorchDispatchMode):
+    """Counts the bytes of tensors that are made inside and not yet dropped, and their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = self.peak = 0
+        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation and count the storages that it made."""
+        given = {id(own.untyped_storage()) for own in tensors_of((args, kwargs))}
+        made = function(*args, **(kwargs or {}))
+        for own in tensors_of(made):
+            storage = own.untyped_storage()
+            if id(storage) not in given and storage not in self.known:
+                self.known.add(storage)
+                self.change(storage.nbytes())
+                weakref.finalize(storage, self.change, -storage.nbytes())
+        return made
+
+    def change(self, size: int) -> None:
+        """Take notice of `size` bytes more, or less."""
+        self.held += size
+        self.peak = max(self.peak, self.held)
+
+
+def tensors_of(tree: Any) -> list[torch.Tensor]:
+    """The tensors in a tree of arguments or results."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+class Attention(torch.autograd.Function):
+    """What FlashAttention keeps and makes: no scores, arXiv 2205.14135."""
+
+    @staticmethod
+    def forward(
+        context: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
+        output = torch.empty_like(query)
+        logsumexp = query.new_empty(query.shape[:-1], dtype=torch.float32)
+        context.save_for_backward(query, key, value, output, logsumexp)
+        return output
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.empty_like(own) for own in context.saved_tensors[:3])
+
+
+def attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """An attention of transformers: shapes and memory alone."""
+    output: Any = Attention.apply(query, key, value)
+    return output.transpose(1, 2).contiguous(), None
+
+
+ATTENTION = "estimated_flash"
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, lambda *args, **kwargs: None)

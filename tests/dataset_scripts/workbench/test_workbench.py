@@ -1,0 +1,228 @@
+"""`cephalo review`: who may ask it, what it records, and what a kill or a second one does."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from figure_samples import figure_row, write_figures
+from PIL import Image
+from workbench_samples import HOSTILE, PAPER, Review, reviewing, write_folder, write_shard
+
+from cephalo.cli.errors import CephaloError
+from cephalo.cli.files import locked
+from cephalo.cli.main import main
+from cephalo.dataset_scripts.common.corrected import corrected_rows
+from cephalo.dataset_scripts.common.corrections import NAME, read_corrections
+from cephalo.dataset_scripts.common.schema import FIGURES
+from cephalo.dataset_scripts.workbench.catalogue import Catalogue
+from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
+
+FIGURE_COUNT = 8  # of `write_folder`
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("workbench") / "made")
+
+
+@pytest.fixture(scope="module")
+def review(folder) -> Iterator[Review]:
+    with reviewing(folder, FIGURE_COUNT) as running:
+        yield running
+
+
+def lines(folder: Path) -> list[tuple]:
+    return [(one.key.label, one.what, one.after) for one in read_corrections(folder / NAME)]
+
+
+def test_only_the_page_on_this_machine_may_ask(review, folder):
+    root = review.address.rsplit("/", 2)[0]
+    assert root.startswith("http://127.0.0.1:") and len(review.address) - len(root) > 20
+    for stranger in (f"{root}/", f"{root}/wrong/", f"{root}/wrong/api/state"):
+        assert review.ask(stranger).status == 404
+    rebound = review.ask("api/state", Host="evil.example:80")
+    assert (rebound.status, rebound.body) == (404, b"not found")
+    assert review.ask("api/state", Host="localhost:1234").status == 200  # a tunnel
+    body = {"id": 0, "what": "state", "after": "accepted"}
+    assert review.ask("api/decide", body, Origin="http://evil.example").status == 403
+    assert review.ask("api/decide", body, Content_Type="text/plain").status == 403
+    assert review.ask("api/decide", body, Origin="null").status == 403
+    assert not (folder / NAME).read_bytes()
+    for path in ("", "main.js", "api/state", "thumbnail/0/x"):
+        headers = review.ask(path).headers
+        assert headers["Content-Security-Policy"].startswith(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'"
+        )
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_files_of_the_machine_are_not_read(review):
+    for path in ("page.html", "server.py", "..%2fserver.py", "%2e%2e/setup.cfg", "api/../x"):
+        assert review.ask(path).status == 404
+
+
+def test_filters(review):
+    def found(**wanted: str) -> list[str]:
+        return [f"{one['document']} {one['label']}" for one in review.list(**wanted)]
+
+    assert len(found()) == FIGURE_COUNT
+    assert found(document="paper-1.pdf") == [f"paper-1.pdf Figure {n}" for n in (1, 2, 3)]
+    assert found(text="SPECIMEN 2 batch") == ["paper-0.pdf Figure 2", "paper-1.pdf Figure 2"]
+    assert found(kind=HOSTILE) == found(license=HOSTILE) == [f"{HOSTILE} {HOSTILE}"]
+    assert found(state="accepted") == found(text="nowhere") == []
+    assert len(found(state="undecided", kind="figure", license="CC-BY-4.0")) == FIGURE_COUNT - 1
+
+
+def test_bad_requests_are_told_and_nothing_is_recorded(review, folder):
+    before = (folder / NAME).read_bytes()
+    for body, words in [
+        ({"id": 0, "what": "image", "after": "x"}, "no decision about a figure"),
+        ({"id": "0", "what": "state", "after": "accepted"}, "no decision about a figure"),
+        ({"id": 0, "what": "state", "after": "perhaps"}, "it is accepted, rejected or null"),
+        ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a text"),
+        ({"id": 99, "what": "state", "after": "accepted"}, "no longer there; reload the page"),
+        ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "is not where it was read"),
+        ([], "not a JSON object"),
+        ({"id": 0, "what": "caption", "after": "x" * 300_000}, "the text is too long"),
+    ]:
+        answer = review.ask("api/decide", body)
+        assert answer.status == 400 and words in answer.json["error"], words
+    assert review.ask("thumbnail/99/x").status == review.ask("page/1").status == 400
+    assert (folder / NAME).read_bytes() == before
+
+
+def test_decisions_are_lines_and_undo_is_one_too(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    bench.decide(0, "state", "accepted")
+    bench.decide(0, "state", "accepted")  # nothing new
+    bench.decide(1, "caption", "  True.  ")
+    assert bench.undo().now["caption"] == figure_row(0, 2)["caption"]
+    assert bench.undo().verdict.person is None
+    assert bench.undo() is None
+    bench.close()
+    assert lines(folder) == [
+        ("Figure 1", "state", "accepted"),
+        ("Figure 2", "caption", "True."),
+        ("Figure 2", "caption", figure_row(0, 2)["caption"]),
+        ("Figure 1", "state", None),
+    ]
+    line = json.loads((folder / NAME).read_text().splitlines()[1])
+    assert line["by"] == "ann" and line["at"].endswith("Z")
+    assert line["before"] == figure_row(0, 2)["caption"]
+
+
+def test_a_box_is_cropped_when_it_is_drawn_and_pictures_are_encoded_again(review, folder):
+    [paper] = review.list(document=PAPER)
+    assert review.ask(f"api/page/{paper['id']}").json["problem"] is None
+    page = Image.open(io.BytesIO(review.ask(f"page/{paper['id']}").body))
+    assert page.format == "JPEG" and page.size == (round(612 * 110 / 72), round(792 * 110 / 72))
+    small = Image.open(io.BytesIO(review.ask(f"thumbnail/{paper['id']}/x").body))
+    assert small.format == "JPEG" and small.size == (90, 60)
+    left, top, right, bottom = paper["bbox"]
+    box = [left, top, left + 72, top + 36]
+    changed = review.decide(paper["id"], "bbox", box).json["figure"]
+    assert changed["bbox"] == box and changed["version"] != paper["version"]
+    assert (changed["width"], changed["height"]) == (200, 100)  # an inch is 200 pixels
+    shown = Image.open(io.BytesIO(review.ask(f"figure/{paper['id']}/{changed['version']}").body))
+    assert shown.size == (200, 100)
+    assert review.decide(paper["id"], "bbox", [9000, 0, 9001, 9]).status == 400
+    back = review.ask("api/undo", {}).json["figure"]
+    assert (back["bbox"], back["version"]) == ([left, top, right, bottom], paper["version"])
+
+
+def test_a_second_review_is_refused(review, folder):
+    with pytest.raises(SystemExit) as error:
+        main(["review", str(folder)])
+    assert str(error.value) == (
+        f"cephalo: error: another run is writing to {folder / NAME}; wait until it ends"
+    )
+
+
+def test_bad_arguments(tmp_path):
+    def refused(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as error:
+            main(["review", *arguments])
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "holds no figures; run `cephalo extract` into it first" in refused(str(tmp_path))
+    write_figures(tmp_path / "made", documents=1, figures=1)
+    assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", " ")
+    (tmp_path / "made" / NAME).write_text("nonsense\n")
+    assert "line 1 is no decision" in refused(str(tmp_path / "made"))
+
+
+def test_what_extraction_adds_and_takes_away_comes_and_goes(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    bench.decide(1, "state", "rejected")
+    write_shard(folder / "figures" / "a-first.parquet", figure_row(3, 1))
+    (folder / "figures" / "broken.parquet").write_bytes(b"no shard")
+    bench.scan()
+    assert [one.row["document"] for one in bench.all()] == ["paper-0.pdf"] * 2 + ["paper-3.pdf"]
+    assert bench.damaged.keys() == {"broken.parquet"}
+    moved = folder / "figures" / "paper-0.parquet"
+    moved.rename(tmp_path / "aside.parquet")
+    bench.scan()
+    assert [one.number for one in bench.all()] == [2]
+    (tmp_path / "aside.parquet").rename(moved)
+    bench.scan()
+    assert [one.verdict.state for one in bench.all()] == [None, None, "rejected"]
+    bench.close()
+
+
+def test_a_kill_loses_no_decision_that_was_answered(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=3)
+    with reviewing(folder, 3) as first:
+        assert first.decide(0, "state", "accepted").status == 200
+        assert first.decide(1, "caption", "True.").status == 200
+        first.kill()
+    with (folder / NAME).open("a") as file:
+        file.write('{"by": "ann", "at": "2026-0')  # as a crash of the machine leaves it
+    with reviewing(folder, 3) as second:
+        states = {one["label"]: one["state"] for one in second.list()}
+        assert states == {"Figure 1": "accepted", "Figure 2": None, "Figure 3": None}
+        second.decide(2, "state", "rejected")
+    assert lines(folder) == [
+        ("Figure 1", "state", "accepted"),
+        ("Figure 2", "caption", "True."),
+        ("Figure 3", "state", "rejected"),
+    ]
+    [shard] = (folder / "figures").glob("*")
+    assert [row["caption"] for row in corrected_rows(shard, FIGURES)][1] == "True."
+
+
+def test_conversations_are_shown_with_their_reasons_and_decided_as_refine_has_it(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    refine = ["refine", str(folder), "--teacher", "caption", "--out", str(tmp_path / "refined")]
+    main(refine)
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    figure = bench.entry(0)
+    assert talks_about(folder, figure) == []
+    [talk] = talks_about(tmp_path / "refined", figure)
+    assert (talk["state"], talk["task"], talk["decided"]) == ("accepted", "caption", None)
+    assert talk["turns"][0]["answer"] == figure.row["caption"]
+    decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
+    decide_talk(tmp_path / "refined", figure, talk["id"], "reject")
+    assert len((tmp_path / "refined" / "decisions.jsonl").read_text().splitlines()) == 1
+    assert talks_about(tmp_path / "refined", figure)[0]["decided"] == "reject"
+    main(refine)
+    [talk] = talks_about(tmp_path / "refined", figure)
+    assert (talk["state"], talk["reasons"]) == ("rejected", ["person: rejected"])
+    assert talks_about(tmp_path / "refined", bench.entry(1))[0]["state"] == "accepted"
+    for number, decision in (("0" * 16, "accept"), (talk["id"], "edit"), (7, "accept")):
+        with pytest.raises(CephaloError, match="conversation"):
+            decide_talk(tmp_path / "refined", figure, number, decision)
+    with (
+        locked(tmp_path / "refined"),
+        pytest.raises(CephaloError, match="another run is writing"),
+    ):
+        decide_talk(tmp_path / "refined", figure, talk["id"], "accept")
+    bench.close()
