@@ -20,6 +20,7 @@ LONGEST = (
     *("test_merge.py", "test_demo.py", "test_upload_faults.py", "test_stages.py"),
     *("test_loop.py", "test_extract.py", "test_train.py"),
     *("test_family_apps.py", "test_train_families.py"),
+    *("test_merge_families.py", "test_moe_families.py", "test_moe_build_families.py"),
 )
 
 

@@ -9,7 +9,7 @@ import yaml
 from family_samples import make_family
 from safetensors.torch import load_file
 from taught_talks import ANSWERS, PICTURES, QUESTIONS, talk_of
-from test_moe_families import slow_but
+from test_moe_build_families import slow_but
 from trainer_samples import as_rows
 from warm_python import warm_python
 
