@@ -65,7 +65,8 @@ class Clock:
 
 
 def answer_loss(model: Any, rows: Any, processor: Any) -> float:
-    """The mean loss of the tokens of held-out answers, each conversation by itself."""
+    """The mean loss of the tokens of held-out answers, each conversation by itself, with the masks
+    that transformers makes: those of packed rows are given to the model by the trainer alone."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -73,6 +74,8 @@ def answer_loss(model: Any, rows: Any, processor: Any) -> float:
     from cephalo.train.packing import answer_positions
 
     model.eval()
+    text_config = model.config.get_text_config()
+    trained_with, text_config._attn_implementation = text_config._attn_implementation, "sdpa"
     total, count = 0.0, 0
     with torch.inference_mode():
         for row in rows:
@@ -84,6 +87,7 @@ def answer_loss(model: Any, rows: Any, processor: Any) -> float:
             logits = model(**batch, logits_to_keep=positions, use_cache=False).logits[0]
             total += cross_entropy(logits, targets, reduction="sum").item()
             count += len(targets)
+    text_config._attn_implementation = trained_with
     model.train()
     return total / count
 
@@ -310,7 +314,7 @@ def table(results: list[dict[str, Any]], rows: int, ways: list[Any]) -> str:
         "|---|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     [kept] = [own for (name, _, _), own in zip(ways, results, strict=True) if name == KEPT]
-    over_trl = False
+    start, over_trl = results[0]["cpu"], False
     for (name, _, _), result in zip(ways, results, strict=True):
         if name.startswith("notebook") or (name.startswith("TRL") and name != KEPT):
             start, over_trl = result["cpu"], name.startswith("TRL")

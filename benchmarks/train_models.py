@@ -37,7 +37,7 @@ def make_rows(count: int) -> Any:
         Image.fromarray(noise.astype(np.uint8)).resize(size).save(png, "PNG")
         return {"bytes": png.getvalue(), "path": None}
 
-    rows = []
+    rows, images = [], []
     for index in range(count):
         if index % 3 == 0:
             images = [figure() for _ in range(index // 3 % 3)]

@@ -24,12 +24,12 @@ MARKS = (
 UNFINISHED = "the model's tokens ran out while it was thinking; raise the maximum of new tokens"
 
 
-def response_template(processor: Any, ends: Sequence[str]) -> dict[str, Any]:
+def response_template(processor: Any, ends: Sequence[str | None]) -> dict[str, Any]:
     """The form of what a model writes, for `ResponseParser` of transformers.
 
     Args:
         processor: that of the model, with its tokenizer and chat template. ends: strings that end
-        an answer.
+        an answer, None for an id without one.
 
     Returns:
         A response template with the field `ANSWER` and, where the tokenizer has marks of thoughts,
@@ -37,8 +37,8 @@ def response_template(processor: Any, ends: Sequence[str]) -> dict[str, Any]:
     """
     begun = beginning(processor)
     answer: dict[str, Any] = {"content": "text"}
-    if ends := list(filter(None, ends)):
-        answer["close_pattern"] = rf"\s*(?:{'|'.join(map(re.escape, ends))})"
+    if written := [re.escape(end) for end in ends if end]:
+        answer["close_pattern"] = rf"\s*(?:{'|'.join(written)})"
     fields = {ANSWER: answer}
     known = processor.tokenizer.added_tokens_encoder
     for opened, closed, name in MARKS:

@@ -41,9 +41,10 @@ def table_cells() -> set[tuple[str, str]]:
 
 def note_report(report: pytest.TestReport) -> None:
     """Fill the cells of a test that ran."""
-    for name, value in report.user_properties:
+    properties: Any = report.user_properties
+    for name, value in properties:
         if name == PROPERTY and (report.failed or report.when == "call"):
-            cell: Any = tuple(value)
+            cell = tuple(value)
             cells[cell] = cells.get(cell, True) and report.passed
 
 
