@@ -219,7 +219,7 @@ def loss_of(model: Any, tokens: int, answers: int) -> torch.Tensor:
     config = model.config.get_text_config()
     config._attn_implementation = ATTENTION
     model.train()
-    meta = {"device": "meta"}
+    meta: dict[str, Any] = {"device": "meta"}
     states = torch.empty(1, tokens, config.hidden_size, dtype=head.weight.dtype, **meta)
     # an adapter in the first layer needs no gradient of it, but peft asks for one
     states.requires_grad_(any(own.requires_grad for own in decoder.layers[0].parameters()))
@@ -278,16 +278,16 @@ class Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     ) -> torch.Tensor:
         output = torch.empty_like(query)
         logsumexp = query.new_empty(query.shape[:-1], dtype=torch.float32)
-        context.save_for_backward(query, key, value, output, logsumexp)
+        ctx.save_for_backward(query, key, value, output, logsumexp)
         return output
 
     @staticmethod
-    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.empty_like(own) for own in context.saved_tensors[:3])
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.empty_like(own) for own in ctx.saved_tensors[:3])
 
 
 def attention(
