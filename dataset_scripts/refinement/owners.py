@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
+from math import fsum
 
 from cephalo.dataset_scripts.refinement.derivations import derive_from_told
 from cephalo.dataset_scripts.refinement.quantities import Quantity, agrees, digits_of, fold, parse
@@ -146,11 +147,12 @@ def weigh(said: Owned, owner: frozenset[str], asked: frozenset[str]) -> float:
     """How much of an owner the answer names with its quantity."""
     owner -= number_of(said.quantity)
     owner -= {ELEMENTS[one] for one in owner if one in ELEMENTS}  # the symbol beside the name
-    total = sum(map(weight_of, owner & said.near))
+    # Exact sums, which the order of a set does not change from run to run.
+    total = fsum(map(weight_of, owner & said.near))
     if said.alone:
         # "It is 79 Ω." leaves it to the question whose that is.
         share = 1.0 if bare(said) else FROM_QUESTION
-        total += share * sum(map(weight_of, (owner & asked) - said.near))
+        total += share * fsum(map(weight_of, (owner & asked) - said.near))
     return total
 
 
