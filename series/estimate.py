@@ -286,7 +286,7 @@ class Attention(torch.autograd.Function):
         return output
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(torch.empty_like(own) for own in ctx.saved_tensors[:3])
 
 
