@@ -152,7 +152,8 @@ def with_lora(model: Any, settings: dict[str, Any]) -> Any:
     from peft import LoraConfig, get_peft_model
 
     [target] = settings["lora_target_modules"]
-    lora = LoraConfig(r=settings["lora_r"], target_modules=target)
+    dropout = settings.get("lora_dropout", 0.0)  # whose inputs and masks are kept
+    lora = LoraConfig(r=settings["lora_r"], lora_dropout=dropout, target_modules=target)
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of peft's own code
         adapted = get_peft_model(model, lora)
     if settings.get("load_in_4bit"):
@@ -286,7 +287,7 @@ class Attention(torch.autograd.Function):
         return output
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(torch.empty_like(own) for own in ctx.saved_tensors[:3])
 
 
