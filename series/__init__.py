@@ -1,1 +1,4 @@
-"""The models of the paper and later ones by its recipes: a table, a script of commands for each, and runs at tiny scale."""
+"""The models of the paper and later ones by its recipes.
+
+A table, a script of commands for each, and runs at tiny scale.
+"""
