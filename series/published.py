@@ -2,8 +2,8 @@
 
 The sizes are those of config.json in the repositories that each function names. The numbers of
 parameters for Qwen3-VL (4,437,815,808 and 8,767,123,696) and Gemma 3 (4,300,079,472) are those
-published of the weights; those of SmolVLM (2,246,272,880 and 256,484,928) were not compared with the
-published files.
+published of the weights; those of SmolVLM (2,246,272,880 and 256,484,928) were not compared with
+the published files.
 """
 
 from typing import Any, Literal
