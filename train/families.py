@@ -48,9 +48,6 @@ FAMILIES = {
     "cephalo_stem": PLAIN,
     "llava_next": PLAIN,
     "phi3_v": PLAIN,
-    "cephalo_moe_idefics2": PLAIN,
-    "cephalo_moe_llava_next": PLAIN,
-    "cephalo_moe_phi3_v": PLAIN,
     "idefics3": PLAIN,
     "smolvlm": PLAIN,
     "internvl": Family(stacked=True),
@@ -77,9 +74,14 @@ VISION_INPUTS = (
 TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 
 
+def family_of(config: Any) -> Family | None:
+    """The family of a model, or of the models that a mixture of experts was made of."""
+    return FAMILIES.get(config.model_type.removeprefix("cephalo_moe_"))
+
+
 def why_unpacked(config: Any) -> str | None:
     """Why conversations of this model do not share sequences, or None if they do."""
-    if config.model_type in FAMILIES:
+    if family_of(config):
         return None
     return (
         f"one conversation in each sequence, since packing was not tested for {config.model_type}; "
@@ -89,7 +91,7 @@ def why_unpacked(config: Any) -> str | None:
 
 def image_layers(config: Any) -> tuple[str, ...]:
     """The kinds of layers in which tokens of an image see each other."""
-    family = FAMILIES.get(config.model_type, PLAIN)
+    family = family_of(config) or PLAIN
     if family.some_see_later:
         seen = getattr(config.get_text_config(), "use_bidirectional_attention", None)
         return family.image_blocks if seen == "vision" else ()

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import replacing
-from cephalo.train.families import FAMILIES
+from cephalo.train.families import family_of
 from cephalo.train.freezing import LAYER, part_of
 from cephalo.train.utilisation import depth_of_layer, first_trained
 
@@ -150,7 +150,7 @@ def image_features(model: Any, inputs: dict[str, torch.Tensor]) -> list[torch.Te
 
 def encoder_output(model: Any, features: list[torch.Tensor]) -> SimpleNamespace:
     """What `get_image_features` returned, from what `image_features` made of it."""
-    family = FAMILIES.get(model.config.model_type)
+    family = family_of(model.config)
     width = model.get_input_embeddings().weight.shape[1]
     first, *added = zip(*(own.split(width, dim=-1) for own in features), strict=True)
     pooled = torch.stack(first) if family and family.stacked else list(first)

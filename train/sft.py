@@ -273,14 +273,14 @@ def make_trainer(
     """
     from trl import get_peft_config, get_quantization_config
 
-    from cephalo.train.families import FAMILIES, image_settings, why_unpacked
+    from cephalo.train.families import family_of, image_settings, why_unpacked
     from cephalo.train.packing import PackingCollator, long_context
     from cephalo.train.trainer import PackedTrainer
     from modeling_cephalo.generation import answering_settings
 
     collator = PackingCollator(
         processor.image_processor,
-        family=FAMILIES.get(config.model_type),
+        family=family_of(config),
         image_settings=image_settings(processor),
         max_image_edge=script_args.max_image_edge,
         max_tokens=script_args.batch_tokens,

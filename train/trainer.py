@@ -18,8 +18,8 @@ from trl import SFTTrainer
 from cephalo.cli.errors import CephaloError
 from cephalo.train.encoding import IGNORED
 from cephalo.train.families import (
-    FAMILIES,
     VISION_INPUTS,
+    family_of,
     image_layers,
     image_token_of,
     masks_of_rows,
@@ -71,7 +71,7 @@ class PackedTrainer(SFTTrainer):
         self.frozen_layers = 0  # the decoder's first ones, whose states are read from disk
         config = self.plain_model.config
         text = config.get_text_config()
-        self.family = FAMILIES.get(config.model_type)
+        self.family = family_of(config)
         self.token_types = token_types_of(self.plain_model)
         self.image_layers = image_layers(config)
         if self.family and self.family.linear_attention:

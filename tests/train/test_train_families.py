@@ -11,7 +11,7 @@ from family_samples import FAMILIES as MAKERS
 from family_samples import make_family
 from huggingface_hub import HfApi, snapshot_download
 from moe_samples import MAKERS as PAPER
-from moe_samples import TEXTS, make_dense
+from moe_samples import TEXTS, load_dense, make_dense, make_mixture
 from peft import LoraConfig
 from phi3_v_samples import picture
 from torch.nn.functional import scaled_dot_product_attention
@@ -30,6 +30,7 @@ from cephalo.model_cards.push import push_model
 from cephalo.train.arguments import parse_arguments
 from cephalo.train.families import (
     FAMILIES,
+    family_of,
     image_settings,
     masks_of_rows,
     why_unpacked,
@@ -38,6 +39,7 @@ from cephalo.train.freezing import freeze, part_of, trained_parts
 from cephalo.train.sft import find_config, run_training
 from cephalo.train.trainer import PackedTrainer
 
+MIXTURES = ("mixture of qwen3_vl", "mixture of gemma3")
 LIMITS = [{}, {"max_tokens": 250}, {"max_tiles": 2}]
 
 
@@ -54,7 +56,15 @@ def bases(tmp_path_factory) -> dict[str, Path]:
     class Bases(dict):
         def __missing__(self, family: str) -> Path:
             folder = tmp_path_factory.mktemp(family)
-            if family in PAPER:
+            if family in MIXTURES:
+                own = family.removeprefix("mixture of ")
+                experts = [make_family(folder / str(seed), own, TEXTS, seed) for seed in (0, 1)]
+                self[family] = experts[0]
+                # The loss that balances the experts is one of all rows together.
+                mixed = [load_dense(one) for one in experts]
+                mixture = make_mixture(own, mixed, router_aux_loss_coef=0.0)
+                mixture.save_pretrained(experts[0])
+            elif family in PAPER:
                 self[family] = make_dense(folder, family, seed=0)
             else:
                 self[family] = make_family(folder, family, TEXTS)
@@ -67,7 +77,7 @@ def family_trainer(base: Path, out: Path, talks, model=None, **settings):
     """A trainer as `cephalo train` makes it for a model's family."""
     model = model or AutoModelForImageTextToText.from_pretrained(base)
     own = {
-        "family": FAMILIES.get(model.config.model_type),
+        "family": family_of(model.config),
         "image_settings": image_settings(AutoProcessor.from_pretrained(base)),
         **settings.pop("collator", {}),
     }
@@ -83,10 +93,18 @@ def family_trainer(base: Path, out: Path, talks, model=None, **settings):
     ids=str,
 )
 def test_loss_and_gradients_are_those_of_rows_one_by_one(family, limits, bases, tmp_path):
-    base = bases[family]
+    assert_as_rows_one_by_one(bases[family], limits, tmp_path)
+
+
+@pytest.mark.parametrize("family", MIXTURES)
+def test_mixtures_are_packed_as_what_they_are_made_of(family, bases, tmp_path):
+    assert_as_rows_one_by_one(bases[family], LIMITS[1], tmp_path)
+
+
+def assert_as_rows_one_by_one(base: Path, limits: dict[str, int], out: Path) -> None:
     model = AutoModelForImageTextToText.from_pretrained(base)
     expected, gradients = reference(model, AutoProcessor.from_pretrained(base), mixed_talks())
-    loss, found = step_gradients(family_trainer(base, tmp_path, mixed_talks(), collator=limits))
+    loss, found = step_gradients(family_trainer(base, out, mixed_talks(), collator=limits))
     torch.testing.assert_close(loss, expected, atol=2e-5, rtol=0)
     assert found.keys() == gradients.keys() and len(found) > 40
     for name, own in gradients.items():
