@@ -1,6 +1,6 @@
 """The simulated array against Slurm's own, on two nodes of this machine.
 
-    python -m pytest -m slow -s tests/test_scale_agreement.py
+    python -m pytest -m slow -s tests/dataset_scripts/cluster/test_scale_agreement.py
 
 Four runs: one task on one node, of which a chunk had been begun before; two tasks on two nodes; the
 same two, of which one is cancelled and submitted again; and the two, of which one loses its node.

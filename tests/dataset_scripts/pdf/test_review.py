@@ -169,7 +169,7 @@ def test_a_caption_without_figure_is_named(tmp_path):
 def test_a_kind_not_asked_for_has_no_row(tmp_path):
     cited_figure(tmp_path / "paper.pdf", CAPTION)
     text = review(tmp_path, kinds="table")
-    assert "no row: of a kind not asked for" in entries(text)[0]
+    assert "no row: of another kind, blank" in entries(text)[0]
     assert ": 0 figures</h2>" in text and '<div class="page">' not in text
 
 
