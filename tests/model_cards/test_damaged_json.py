@@ -35,7 +35,10 @@ READERS = {
     "answers.jsonl": lambda path: read_answers(path, 1, 5),
 }
 RUN = dict.fromkeys(
-    ("model_name_or_path", "model_revision", "dataset_name", "dataset_config", "dataset_revision")
+    (
+        *("model_name_or_path", "model_revision"),
+        *("dataset_name", "dataset_config", "dataset_revision", "where"),
+    )
 )
 
 

@@ -1,7 +1,7 @@
 """Requests and prompt tokens of `cephalo refine` with its default tasks, for the plan.
 
     cephalo extract ../shared/bench/real/pdf --text --out runs/real
-    python tests/measure_requests.py runs/real --tokenizer FOLDER
+    python tests/samples/measure_requests.py runs/real --tokenizer FOLDER
 
 The teacher is the tests' own, which says what passes the checks: requests, prompts and the size of
 what is kept are those of a real one, the length of its answers is not, nor is what it gets wrong.
