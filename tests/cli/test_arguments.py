@@ -39,7 +39,10 @@ def parsed(*words: str):
         ("--seed 4294967296", "seed 4294967296: give a whole number from 0 to 4294967295"),
         ("--num_train_epochs nan", "num_train_epochs nan: give a number"),
         ("--lora_r 0", "lora_r 0: give a whole number from 1"),
-        ("--attn_implementation foo", "attn_implementation foo: give one of eager, flash"),
+        (
+            "--attn_implementation foo",
+            "attn_implementation foo: give one of eager, .*flash_attention_2",
+        ),
         ("--report_to foo", "report_to foo: give none, or some of azure_ml"),
     ],
 )
