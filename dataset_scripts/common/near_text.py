@@ -35,7 +35,8 @@ def shingles(text: str) -> set[str]:
 
 def same(first: set[str], second: set[str]) -> bool:
     """Return whether two sets of shingles are equal or near-copies."""
-    return len(first & second) >= MIN_SIMILARITY * len(first | second)
+    shared = len(first & second)
+    return shared >= MIN_SIMILARITY * (len(first) + len(second) - shared)  # of the union
 
 
 @functools.cache

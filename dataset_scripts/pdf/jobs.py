@@ -48,9 +48,10 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
                 as_option(key, made.get(key)) for key in wanted if made.get(key) != wanted[key]
             ]
             if other:
-                raise CephaloError(
-                    f"{out} was made {', '.join(other)}; give the same or another --out"
-                )
+                # A user can give an option again, and not another version.
+                same = made.get("version") == EXTRACTOR_VERSION
+                advice = "give the same or another --out" if same else "give another --out"
+                raise CephaloError(f"{out} was made {', '.join(other)}; {advice}")
         else:
             write_whole(record, json.dumps(wanted) + "\n")
         for left in (*out.glob("figures/.*.tmp"), *out.glob("text/.*.tmp")):
@@ -66,7 +67,7 @@ def prepare(out: Path, settings: Settings, thumbnail: int | None = None) -> None
 def as_option(key: str, value: Any) -> str:
     """A setting of an earlier run as its user gave it: "with --dpi 200", "without --text"."""
     if key == "version":
-        return f"by version {value} of the extraction"
+        return f"by version {value} of the extraction, not {EXTRACTOR_VERSION}"
     if value in (True, False, None):
         return f"{'with' if value else 'without'} --{key}"
     return f"with --{key} {','.join(value) if isinstance(value, list) else value}"

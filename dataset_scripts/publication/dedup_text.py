@@ -8,13 +8,16 @@ from operator import itemgetter
 from cephalo.dataset_scripts.common.near_text import Bands, bands_of, same, shingles, words
 
 MIN_WORDS = 10  # shorter text recurs by chance ("Experimental setup.")
+# Originals whose shingles stay in memory, of about 25 KB each for a passage of 200 words. Texts of
+# one pattern ("The slope is 3.1 GPa …") are all candidates for each other without being copies.
+MAX_IN_MEMORY = 2000
 
 
 class TextCopies:
     """Texts of documents on disk, and which of them are near-copies of earlier ones.
 
-    A text takes its own length and 25 bands of about 20 bytes on disk. Only the candidates for one
-    text are in memory.
+    A text takes its own length and 25 bands of about 20 bytes on disk. In memory are the shingles
+    of at most `MAX_IN_MEMORY` texts.
     """
 
     def __init__(self, database: sqlite3.Connection, name: str) -> None:
@@ -27,6 +30,7 @@ class TextCopies:
         ):
             database.execute(f"CREATE TABLE {table}")
         self._kept = Bands(database, f"{name}_kept")
+        self._in_memory: dict[int, tuple[int | None, int, set[str]]] = {}
 
     def add(self, document: int, text: str, row: int | None = None) -> None:
         """Append a text of a document, optionally with the number of its row.
@@ -59,12 +63,24 @@ class TextCopies:
             bands = [band for _, band in found]
             row, document, compared = self._text(number)
             for earlier in self._kept.sharing(bands):
-                _, original, other = self._text(earlier)
+                _, original, other = self._original(earlier)
                 if same(compared, other):
                     yield row, document, original
                     break
             else:
                 self._kept.add(number, bands)
+
+    def _original(self, number: int) -> tuple[int | None, int, set[str]]:
+        """Return what `_text` does, from memory for the first originals that were candidates.
+
+        Candidates are compared in ascending order, so that keeping the latest would keep none
+        until it is compared again.
+        """
+        if (found := self._in_memory.get(number)) is None:
+            found = self._text(number)
+            if len(self._in_memory) < MAX_IN_MEMORY:
+                self._in_memory[number] = found
+        return found
 
     def _text(self, number: int) -> tuple[int | None, int, set[str]]:
         """Return the row, the document and the shingles of a text."""

@@ -1,5 +1,6 @@
 """`cephalo extract` as a user meets it: shards, resuming, failures, the page."""
 
+import json
 import os
 import signal
 import subprocess
@@ -155,6 +156,17 @@ def test_other_settings_are_refused(papers, first_run):
         run(papers, "--out", first_run, "--dpi", 100)
     with pytest.raises(CephaloError, match="was made with --kinds figure,scheme,chart,plate"):
         run(papers, "--out", first_run, "--kinds", "table")
+
+
+def test_the_folder_of_another_version_asks_for_another_folder(tmp_path):
+    """Nobody can "give the same" version again."""
+    jobs.prepare(tmp_path, Settings())
+    record = tmp_path / "extract.json"
+    made = json.loads(record.read_text())
+    record.write_text(json.dumps(made | {"version": 14}))
+    wanted = rf"was made by version 14 of the extraction, not {made['version']}; give another --out"
+    with pytest.raises(CephaloError, match=wanted):
+        jobs.prepare(tmp_path, Settings())
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ from PIL import Image, ImageDraw, ImageEnhance
 from benchmarks.copies.alterations import beside
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.conversations import caption_conversation
-from cephalo.dataset_scripts.common.near_text import TextIndex
+from cephalo.dataset_scripts.common.near_text import TextIndex, shingles
 from cephalo.dataset_scripts.common.schema import TEXT
 from cephalo.dataset_scripts.common.tables import CONFIGS, find_tables
+from cephalo.dataset_scripts.publication import dedup_text
 from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 from cephalo.dataset_scripts.publication.dedup import select_rows
 from cephalo.dataset_scripts.publication.dedup_images import ImageIndex, open_grey, thumbnail
@@ -149,6 +150,30 @@ def test_text_is_compared_by_its_runs_of_words():
     for number, text in enumerate([PASSAGE, edited, "Experimental setup.", "Experimental setup."]):
         texts.add(10 + number, text, number)
     assert list(texts.originals()) == [(1, 11, 10)]
+
+
+def test_texts_of_one_pattern_are_split_into_runs_once_and_memory_changes_no_copy(monkeypatch):
+    """Such texts are candidates for each other, and comparing them is quadratic."""
+    patterned = [
+        f"The curve rises up to a strain of {i} percent and a stress of {7 * i} MPa, where the "
+        "material begins to yield; from there it hardens slowly until it breaks in the end."
+        for i in range(60)
+    ]
+    some = [*patterned, patterned[3].upper(), patterned[50] + " So it is."]
+    split = []
+    monkeypatch.setattr(dedup_text, "shingles", lambda text: split.append(text) or shingles(text))
+    found, times = [], []
+    for most in (0, 5, 1000):
+        monkeypatch.setattr(dedup_text, "MAX_IN_MEMORY", most)
+        texts = TextCopies(sqlite3.connect(":memory:"), "some")
+        for number, text in enumerate(some):
+            texts.add(number, text, number)
+        split.clear()
+        found.append(list(texts.originals()))
+        times.append(len(split))
+    assert found == [[(60, 60, 3), (61, 61, 50)]] * 3
+    assert times[0] > times[1] > 1000
+    assert times[2] <= 2 * len(some)  # as a candidate, and as the text that is compared
 
 
 class Decisions(NamedTuple):
