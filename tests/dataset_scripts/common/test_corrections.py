@@ -12,11 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 from correction_samples import correct, row_of
 from figure_samples import figure_row, write_figures
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, tell_lost
+from cephalo.dataset_scripts.common.corrected import (
+    FIGURE_TEXT,
+    corrected_rows,
+    left_out,
+    tell_lost,
+    verdicts_of,
+)
 from cephalo.dataset_scripts.common.corrections import (
     NAME,
     CorrectionsFile,
@@ -27,6 +33,7 @@ from cephalo.dataset_scripts.common.pixels import pixel_hash
 from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.pdf.crops import prepare_corrections
 from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
+from cephalo.dataset_scripts.workbench.catalogue import Catalogue, shown
 
 PAPERS = Path(__file__).parents[3] / "examples" / "papers"
 PAPER = "grain-growth-in-nickel-foil.pdf"
@@ -236,6 +243,47 @@ def test_a_corrected_box_is_cropped_again(extracted, tmp_path):
     published = pa.concat_tables(map(pq.read_table, (made / "figures").glob("*"))).to_pylist()
     assert found["image_sha256"] in {one["image_sha256"] for one in published}
     assert row["image_sha256"] not in {one["image_sha256"] for one in published}
+
+
+def png(image: Image.Image, lines: str = "[]") -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text(FIGURE_TEXT, lines)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+SMALL = Image.new("RGB", (50, 40))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"junk", "is no PNG image"),
+        (png(SMALL)[:-20], "is damaged"),
+        (png(SMALL.convert("P")), "mode P"),
+        (png(Image.new("1", (20_000, 20_000))), "exceeds limit"),
+        (png(SMALL, '{"a": 1}'), "no list of texts"),
+        (png(SMALL, "[1]"), "no list of texts"),
+        (png(SMALL, "[" * 100_000), "recursion"),
+    ],
+    ids=["junk", "cut", "palette", "bomb", "object", "numbers", "deep"],
+)
+def test_a_damaged_crop_is_told(tmp_path, content, words):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    correct(folder, "bbox", [80, 80, 120, 120])
+    [shard] = (folder / "figures").glob("*")
+    crop = verdicts_of(shard)[0].crop
+    assert crop
+    crop.parent.mkdir()
+    crop.write_bytes(content)
+    with pytest.raises(CephaloError, match=words) as error:
+        list(corrected_rows(shard, ["image", "width"]))
+    assert "\n" not in str(error.value) and "delete it" in str(error.value)
+    bench = Catalogue(folder, "ann")  # which shows the others
+    bench.scan()
+    assert [one["bbox"][0] for one in shown(bench.all())] == [80.0, 72.0]
+    bench.close()
 
 
 def test_a_box_whose_paper_is_gone_is_told_and_left_out(extracted, tmp_path, caplog):

@@ -244,6 +244,7 @@ def test_bad_arguments(tmp_path):
     assert "holds no figures; run `cephalo extract` into it first" in refused(str(tmp_path))
     write_figures(tmp_path / "made", documents=1, figures=1)
     assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", " ")
+    assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", "\udcff")
     (tmp_path / "made" / NAME).write_text("nonsense\n")
     assert "line 1 is no decision" in refused(str(tmp_path / "made"))
 
