@@ -260,7 +260,7 @@ SMALL = Image.new("RGB", (50, 40))
     ("content", "words"),
     [
         (b"junk", "is no PNG image"),
-        (png(SMALL)[:-20], "is damaged"),
+        (png(Image.effect_noise((50, 40), 64))[:1000], "is damaged"),
         (png(SMALL.convert("P")), "mode P"),
         (png(Image.new("1", (20_000, 20_000))), "exceeds limit"),
         (png(SMALL, '{"a": 1}'), "no list of texts"),
