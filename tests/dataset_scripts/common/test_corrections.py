@@ -91,6 +91,17 @@ def test_publish_takes_them_too_and_the_card_says_how_many_were_seen(tmp_path):
     assert "a person rejected it" in card
 
 
+def test_publish_tells_why_nothing_is_left(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    for label in ("Figure 1", "Figure 2"):
+        correct(folder, "state", "rejected", label=label)
+    with pytest.raises(
+        CephaloError, match=r"no rows to publish; left out 2 of figures \("
+    ) as error:
+        build_dataset([folder], "lab/nickel")
+    assert "person" in str(error.value) and "extract" not in str(error.value)
+
+
 def test_conversations_about_what_was_corrected_since_are_left_out_and_counted(tmp_path):
     folder = write_figures(tmp_path / "in", documents=2, figures=3)
     main(["refine", str(folder), "--teacher", "caption", "--out", str(folder)])
