@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
@@ -17,13 +18,18 @@ FUNCTIONS = ("like", "lower", "upper", "length", "coalesce")
 LONGEST = 10_000  # characters of an expression
 MOST_DEPTH = 100  # of nested parts; SQLite's own limit of 1000 is deep in the stack
 LONGEST_PATTERN = 1000  # bytes of a pattern of `like`
+LONGEST_VALUE = 16 << 20  # bytes of a value, also of texts put together; bounds the memory
+TOLD = 200  # characters of an expression in an error
 TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
 HELP = (
     "Take only rows for which this condition on columns holds, in SQL, such as "
     "\"kind = 'figure' and license like 'CC-BY%'\"; see docs/data.md."
 )
-# Texts in single quotes, and names in the three kinds of quotes that SQLite knows.
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"((?:[^\"]|\"\")*)\"|\[([^\]]*)\]|`([^`]*)`")
+# Comments, texts in single quotes, and names in the three kinds of quotes that SQLite knows.
+_QUOTED = re.compile(
+    r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*'|\"((?:[^\"]|\"\")*)\"|\[([^\]]*)\]|`([^`]*)`",
+    re.DOTALL,
+)
 
 
 class Where:
@@ -46,6 +52,7 @@ class Where:
             CephaloError: If it cannot be evaluated; names the columns.
         """
         self.text, self.types, self.table = text, dict(types), table
+        self.told = repr(text if len(text) <= TOLD else f"{text[:TOLD]}...")
         if not text.strip():
             raise CephaloError("--where is empty; leave it out, or give a condition")
         if len(text) > LONGEST:
@@ -57,6 +64,7 @@ class Where:
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         self._database.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, MOST_DEPTH)
         self._database.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LONGEST_PATTERN)
+        self._database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         self._database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         self.columns = self._prepare()
 
@@ -70,8 +78,12 @@ class Where:
             name = next((part for part in found.groups() if part is not None), None)
             if name is not None and name.casefold() not in map(str.casefold, self.types):
                 raise self._no_column(name)
-        if re.search(r"\b(?:select|values)\b|;", _QUOTED.sub("", self.text), re.IGNORECASE):
-            raise CephaloError(f"--where {self.text!r}: give a condition on columns, not a query")
+        bare = _QUOTED.sub(" ", self.text)
+        if re.search(r"\b(?:select|values)\b|;", bare, re.IGNORECASE):
+            raise CephaloError(f"--where {self.told}: give a condition on columns, not a query")
+        depth = accumulate((one == "(") - (one == ")") for one in bare)
+        if min(depth, default=0) < 0:  # else what follows stands outside of the condition
+            raise CephaloError(f"--where {self.told} closes a parenthesis that it does not open")
 
     def _prepare(self) -> list[str]:
         """The columns that the expression reads. Raises CephaloError."""
@@ -89,7 +101,12 @@ class Where:
 
         # On a table, since SQLite tells of no columns that stand for constants.
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.types.items())
-        self._database.execute(f"CREATE TABLE row ({columns})")
+        try:
+            self._database.execute(f"CREATE TABLE row ({columns})")
+        except (sqlite3.Error, ValueError) as error:  # names that differ in case, or none
+            raise CephaloError(
+                f"--where: {self.table} has columns that SQLite cannot tell apart or take ({error})"
+            ) from error
         self._database.set_authorizer(authorize)
         try:
             self._database.execute(f"SELECT ({self.text}\n) IS TRUE FROM row").close()
@@ -97,7 +114,7 @@ class Where:
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
             raise self._mistake(str(error), denied) from error
         if not (columns := [name for name in self.types if name in read]):
-            raise CephaloError(f"--where {self.text!r} names no column; {self._columns_told()}")
+            raise CephaloError(f"--where {self.told} names no column; {self._columns_told()}")
         return columns
 
     def _mistake(self, said: str, denied: list[str]) -> CephaloError:
@@ -106,16 +123,16 @@ class Where:
         if denied or "no such function" in said:
             what = denied[0] if denied else said.replace("no such function:", "the function")
             return CephaloError(
-                f"--where {self.text!r} uses {what}; it takes comparisons, and, or, not, in, like, "
+                f"--where {self.told} uses {what}; it takes comparisons, and, or, not, in, like, "
                 f"is null, and the functions {', '.join(FUNCTIONS[1:])}"
             )
-        return CephaloError(f"--where {self.text!r} cannot be read: {said}; {self._columns_told()}")
+        return CephaloError(f"--where {self.told} cannot be read: {said}; {self._columns_told()}")
 
     def _no_column(self, name: str) -> CephaloError:
         near = difflib.get_close_matches(name, self.types, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return CephaloError(
-            f"--where {self.text!r}: no column {name!r}; {hint}{self._columns_told()}; "
+            f"--where {self.told}: no column {name!r}; {hint}{self._columns_told()}; "
             "texts stand in single quotes"
         )
 
@@ -132,7 +149,7 @@ class Where:
         try:
             [(holds,)] = self._database.execute(self._statement, values).fetchall()
         except (sqlite3.Error, ValueError, OverflowError) as error:
-            raise CephaloError(f"--where {self.text!r} cannot be evaluated: {error}") from error
+            raise CephaloError(f"--where {self.told} cannot be evaluated: {error}") from error
         return bool(holds)
 
 
@@ -146,7 +163,7 @@ def sql_type(kind: str) -> str:
     """The type that SQLite gives values of an Arrow type; lists and structures are JSON texts."""
     if kind.startswith(("int", "uint", "bool")):
         return INTEGER
-    return REAL if kind in ("halffloat", "float", "double") else TEXT
+    return REAL if kind.startswith(("halffloat", "float", "double", "decimal")) else TEXT
 
 
 def quoted(name: str) -> str:
@@ -160,4 +177,6 @@ def plain(value: Any) -> Any:
         return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, int | float):
         return value
-    return json.dumps(value, ensure_ascii=True, default=str)
+    if isinstance(value, list | dict | tuple):
+        return plain(json.dumps(value, ensure_ascii=False, default=str))
+    return str(value)  # a time or a decimal number

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from PIL.Image import DecompressionBombError
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.corrections import (
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 CROPS = "crops"
 FIGURE_TEXT = "figure_text"  # text chunk of a crop: the lines of text in the box, as JSON
+CROP_MODES = ("RGB", "L")  # of Pillow, which crops are written in
 POINTS = 72.0  # an inch
 DEFAULT_DPI = 200  # where a row tells none
 NAMED = 10  # lost corrections listed by name; the rest are counted
@@ -127,10 +129,16 @@ def apply(row: dict[str, Any], found: Verdict | None) -> dict[str, Any]:
 def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str, Any]:
     """The columns of FIGURES that depend on the image of a crop."""
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as image:
+        with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
+            if image.mode not in CROP_MODES:
+                raise ValueError(f"mode {image.mode}")
             pixels = np.asarray(image)
             lines = json.loads(image.info.get(FIGURE_TEXT, "[]"))
-    except (OSError, SyntaxError, ValueError) as error:
+        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+            raise ValueError(f"{FIGURE_TEXT} is no list of texts")
+    except UnidentifiedImageError as error:
+        raise CephaloError(f"{path} is no PNG image; delete it and run this again") from error
+    except (OSError, SyntaxError, ValueError, RecursionError, DecompressionBombError) as error:
         raise CephaloError(f"{path} is damaged ({error}); delete it and run this again") from error
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]

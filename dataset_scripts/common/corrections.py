@@ -9,6 +9,7 @@ time, so that the files of two people merge by concatenation.
 import json
 import logging
 import os
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 NAME = "corrections.jsonl"
 LONGEST_TEXT = 20_000  # characters of a caption or label
-MAX_LINE = 200_000  # characters
+# Characters: three texts of the longest and a file name, whose control characters take six each.
+MAX_LINE = 400_000
 SAME_BOX = 0.5  # intersection over union from which boxes are of one figure
 SURELY_SAME_BOX = 0.8  # and where the labels differ
 DECIMALS = 2  # of a corrected box, in points
@@ -68,7 +70,7 @@ class Correction(BaseModel):
         what: the field that was decided: "state" (accepted, rejected, or null for undecided), or a
             column.
         before: the value that the person saw.
-        after: the value that the person gave.
+        after: the value that the person gave; null of a text is what was extracted.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -90,7 +92,7 @@ def check_value(what: str, value: Any) -> None:
     """Raise ValueError, with a line for the person, for a value that a field cannot have."""
     if what == "state":
         if value not in (ACCEPTED, REJECTED, None):
-            raise ValueError(f"state is {value!r}; it is accepted, rejected or null")
+            raise ValueError(f"state is {reprlib.repr(value)}; it is accepted, rejected or null")
     elif what == "bbox":
         numbers = isinstance(value, list | tuple) and len(value) == 4
         if not numbers or not all(
@@ -99,10 +101,23 @@ def check_value(what: str, value: Any) -> None:
             raise ValueError("bbox is not four numbers")
         if value[0] >= value[2] or value[1] >= value[3]:
             raise ValueError("bbox has no area")
+    elif value is None:
+        return
     elif not isinstance(value, str) or len(value) > LONGEST_TEXT:
         raise ValueError(f"{what} is not a text of at most {LONGEST_TEXT:,} characters")
     elif what == "kind" and not value.strip():
         raise ValueError("kind is empty")
+    elif any("\ud800" <= one <= "\udfff" for one in value):
+        raise ValueError(f"{what} has half a character (a lone surrogate); type it again")
+
+
+def is_value(what: str, value: Any) -> bool:
+    """Whether a field can have a value."""
+    try:
+        check_value(what, value)
+    except ValueError:
+        return False
+    return True
 
 
 def read_corrections(path: Path) -> list[Correction]:
@@ -128,11 +143,22 @@ def read_corrections(path: Path) -> list[Correction]:
                 raise ValueError(f"it has {len(line):,} characters")
             corrections.append(Correction.model_validate_json(line))
         except ValueError as error:
-            if number > len(lines):
+            if number > len(lines) and was_cut(line):
                 logger.warning("%s: the last line was cut; it is left out: %s", path, line[:80])
                 continue
             raise CephaloError(f"{path}, line {number} is no decision: {told(error)}") from error
     return corrections
+
+
+def was_cut(line: str) -> bool:
+    """Whether a line begins as those of `CorrectionsFile.add` do, and does not end; what others
+    wrote into the file is not to be cut off."""
+    start = '{"by":'
+    try:
+        json.loads(line)
+    except ValueError:
+        return start.startswith(line[: len(start)]) or not line.strip("\0")
+    return False
 
 
 def told(error: ValueError) -> str:
@@ -153,6 +179,7 @@ class CorrectionsFile:
         """Raises CephaloError if the file cannot be written or read."""
         self.path = folder / NAME
         self.lines = read_corrections(self.path)
+        self.latest = max((line.at for line in self.lines), default=datetime.now(UTC))
         try:
             made = not self.path.exists()
             self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -181,10 +208,11 @@ class CorrectionsFile:
     def add(self, by: str, key: Key, what: What, before: Any, after: Any) -> Correction:
         """Add a decision made now. Raises OSError where it cannot be written, ValueError for a
         value that the field cannot have."""
-        now = datetime.now(UTC)
-        if self.lines and self.lines[-1].at >= now:  # a clock that was set back
-            now = self.lines[-1].at.replace(tzinfo=UTC)
-        line = Correction(by=by, at=now, key=key, what=what, before=before, after=after)
+        # Not before others, as a clock that was set back, or of another machine, would have it.
+        self.latest = max(datetime.now(UTC), self.latest)
+        if isinstance(before, str):
+            before = before[:LONGEST_TEXT]
+        line = Correction(by=by, at=self.latest, key=key, what=what, before=before, after=after)
         data = (line.model_dump_json() + "\n").encode()
         end = os.fstat(self.file).st_size
         try:
@@ -236,7 +264,11 @@ def verdict(row: dict[str, Any], lines: Iterable[Correction]) -> Verdict:
     state = found.pop("state", None)
     if "bbox" in found:
         found["bbox"] = rounded(found["bbox"])
-    values = {name: value for name, value in found.items() if value != _plain(name, row.get(name))}
+    values = {
+        name: value
+        for name, value in found.items()
+        if value is not None and value != _plain(name, row.get(name))
+    }
     return Verdict(state, values)
 
 

@@ -42,7 +42,7 @@ def read_rows(
         try:
             for batch in file.iter_batches(batch_rows, columns=columns):
                 yield from batch.to_pylist()
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             raise damaged(shard, error) from error
 
 

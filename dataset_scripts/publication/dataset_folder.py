@@ -139,10 +139,9 @@ def write_dataset(folder: Path, selection: Selection, repo_id: str, folders: lis
     counts = np.bincount(split_of[split_of >= 0], minlength=len(SPLITS)).tolist()
     documents = +Counter[str](dict(zip(reversed(SPLITS), reversed(counts), strict=True)))
     if not documents:
-        raise CephaloError(
-            f"{folders[0]}: no figures to publish, {dropped.total()} were left out; "
-            "run `cephalo extract` on more papers"
-        )
+        reasons = [f"{n} of {config} ({REASONS[why]})" for (config, why), n in dropped.items()]
+        told = f"left out {'; '.join(reasons)}" if reasons else "run `cephalo extract` on papers"
+        raise CephaloError(f"{folders[0]}: no rows to publish; {told}")
     facts = DatasetFacts(
         repo_id=repo_id,
         documents=documents,

@@ -6,11 +6,13 @@ as the server runs.
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.corrected import apply, with_crop
@@ -24,16 +26,22 @@ from cephalo.dataset_scripts.common.corrections import (
     Verdict,
     What,
     check_value,
+    is_value,
     key_of_row,
     rounded,
     verdict,
 )
-from cephalo.dataset_scripts.common.shards import read_rows
+from cephalo.dataset_scripts.common.shards import open_shard, read_rows
 
 COLUMNS = (
     *(*KEY, "caption", "kind", "panels", "caption_bbox", "width", "height", "dpi"),
     *("title", "doi", "license", "text_faults"),
 )
+TYPES: dict[str, Callable[[pa.DataType], bool]] = {
+    **dict.fromkeys(("page", "width", "height", "dpi"), pa.types.is_integer),
+    **dict.fromkeys(("bbox", "caption_bbox", "panels", "text_faults"), pa.types.is_nested),
+}
+"""Of columns that are no texts."""
 UNDECIDED, EDITED = "undecided", "edited"
 STATES = (UNDECIDED, ACCEPTED, REJECTED, EDITED)
 """What the filter of states takes."""
@@ -54,8 +62,11 @@ class Entry:
 
     @property
     def now(self) -> dict[str, Any]:
-        """The row as people left it."""
-        return apply(self.row, self.verdict)
+        """The row as people left it; as extracted, but for the box, where its crop is damaged."""
+        try:
+            return apply(self.row, self.verdict)
+        except CephaloError:  # which the picture tells
+            return apply(self.row, replace(self.verdict, crop=None))
 
     def is_in(self, state: str) -> bool:
         """Whether the filter of states takes it."""
@@ -82,7 +93,7 @@ class Catalogue:
         self.shards: dict[Path, tuple[tuple[int, int], list[int]]] = {}
         self.damaged: dict[str, str] = {}
         self.version = 0  # grows whenever figures come or go
-        self.done: list[tuple[int, Correction]] = []  # decisions that can be undone
+        self.done: list[tuple[int, What, Any, Any]] = []  # before and after, to be undone
         self.loaded = False  # whether all that was there at the start is read
         self._next = 0
         self._lock = threading.RLock()
@@ -115,7 +126,7 @@ class Catalogue:
 
     def _read(self, path: Path, stamp: tuple[int, int]) -> None:
         try:
-            rows = list(read_rows([path], COLUMNS, batch_rows=500))
+            rows = figures_of(path)
         except CephaloError as error:
             with self._lock:
                 self.damaged[path.name] = str(error)
@@ -203,7 +214,8 @@ class Catalogue:
             before = entry.value(what)
             after = self.checked(entry, what, after)
             if after != (rounded(before) if what == "bbox" and before else before):
-                self.done.append((number, self._add(entry, what, before, after)))
+                self._add(entry, what, before, after)
+                self.done.append((number, what, before, after))
             return entry
 
     def checked(self, entry: Entry, what: What, after: Any) -> Any:
@@ -216,6 +228,8 @@ class Catalogue:
             if entry.row["bbox"] is None:
                 raise CephaloError("this figure has no page; its box cannot be corrected")
             return rounded(after)
+        if after is None and what != "state":
+            return entry.row[what]
         return after.strip() if isinstance(after, str) else after
 
     def tried(self, number: int, bbox: list[float]) -> tuple[Entry, Verdict]:
@@ -228,23 +242,43 @@ class Catalogue:
         """Take the last decision back, by another one; None if there is none of this session."""
         with self._lock:
             while self.done:
-                number, line = self.done.pop()
-                if number in self.entries:
-                    entry = self.entries[number]
-                    self._add(entry, line.what, line.after, line.before)
+                number, what, before, after = self.done[-1]
+                if entry := self.entries.get(number):
+                    self._add(entry, what, after, before if is_value(what, before) else None)
+                self.done.pop()
+                if entry:
                     return entry
             return None
 
-    def _add(self, entry: Entry, what: What, before: Any, after: Any) -> Correction:
+    def _add(self, entry: Entry, what: What, before: Any, after: Any) -> None:
         line = self.file.add(self.by, key_of_row(entry.row), what, before, after)
         self.corrections.add(line)
         entry.lines.append(line)
         self._judge(entry)
-        return line
 
     def close(self) -> None:
         """Close the file of decisions."""
         self.file.close()
+
+
+def figures_of(shard: Path) -> list[dict[str, Any]]:
+    """The rows of a shard, with `COLUMNS`. Raises CephaloError if they are no figures."""
+    rows = list(read_rows([shard], COLUMNS, batch_rows=500))
+    for field_ in open_shard(shard).schema_arrow:
+        fits = TYPES.get(field_.name, is_text)
+        if field_.name in COLUMNS and not (fits(field_.type) or pa.types.is_null(field_.type)):
+            raise CephaloError(
+                f"{shard} holds no figures, since {field_.name!r} is {field_.type}; remove it and "
+                "run the step that made it"
+            )
+    for row in rows:
+        row |= {name: row[name] or "" for name in ("document", "document_sha256")}
+    return rows
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def facet(entry: Entry, name: str) -> str:

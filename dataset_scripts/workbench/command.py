@@ -52,7 +52,7 @@ def review(
     if refined is not None and not refined.is_dir():
         raise CephaloError(f"--refined {refined} is no folder; give what `cephalo refine` wrote")
     by = (by if by is not None else login()).strip()
-    if not by or len(by) > 200:
+    if not by or len(by) > 200 or not by.isprintable():  # as bytes that are no UTF-8 are not
         raise CephaloError("--by is not a name of 1 to 200 characters; give yours")
     from cephalo.dataset_scripts.common.corrections import NAME
     from cephalo.dataset_scripts.workbench.server import serve

@@ -4,6 +4,7 @@ Every address begins with a secret token. Requests under another host name (DNS 
 pages of other origins and with other content types are refused.
 """
 
+import asyncio
 import hmac
 import json
 import secrets
@@ -16,7 +17,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -38,6 +39,7 @@ PAGE_FILES = {
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 200_000  # bytes; a caption has 20,000 characters at most
 MOST_FIGURES = 500  # in one answer
+MOST_DIGITS = 9  # of the number of a figure
 TOKEN_BYTES = 18
 SCAN_SECONDS = 2.0  # between looks for new shards
 PATIENCE = 3  # seconds for requests that are under way when the server is stopped
@@ -73,15 +75,15 @@ class Workbench:
             ("api/counts", "GET", self.counts),
             ("api/list", "GET", self.find),
             ("api/figures", "GET", self.figures),
-            ("api/page/{number:int}", "GET", self.on_page),
-            ("api/mentions/{number:int}", "GET", self.mentions),
-            ("api/talks/{number:int}", "GET", self.talks),
+            ("api/page/{number}", "GET", self.on_page),
+            ("api/mentions/{number}", "GET", self.mentions),
+            ("api/talks/{number}", "GET", self.talks),
             ("api/talk", "POST", self.decide_talk),
             ("api/decide", "POST", self.decide),
             ("api/undo", "POST", self.undo),
-            ("thumbnail/{number:int}/{version}", "GET", self.thumbnail),
-            ("figure/{number:int}/{version}", "GET", self.figure),
-            ("page/{number:int}", "GET", self.page),
+            ("thumbnail/{number}/{version}", "GET", self.thumbnail),
+            ("figure/{number}/{version}", "GET", self.figure),
+            ("page/{number}", "GET", self.page),
         ]
         return Starlette(
             routes=[
@@ -96,10 +98,16 @@ class Workbench:
         async def answer(request: Request) -> Response:
             if (refused := self.refusal(request)) is not None:
                 return refused
+            number = request.path_params.get("number", "0")
+            if not (number.isdecimal() and len(number) <= MOST_DIGITS):
+                return Response("not found", 404)
+            request.path_params["number"] = int(number)
             try:
                 response = await handler(request)
             except CephaloError as error:
                 response = failure(str(error), 400)
+            except (ClientDisconnect, asyncio.CancelledError):  # a client or a server that stops
+                response = failure("not saved: the request was not sent whole", 400)
             except OSError as error:
                 response = failure(f"not saved: {error.strerror or error}; make room", 507)
             for name, value in HEADERS.items():
@@ -212,7 +220,7 @@ class Workbench:
         body = await read_body(request)
         number, what = body.get("id"), body.get("what")
         after: Any = body.get("after")
-        if not isinstance(number, int) or what not in ("state", "caption", "label", "kind", "bbox"):
+        if type(number) is not int or what not in ("state", "caption", "label", "kind", "bbox"):
             return failure("no decision about a figure", 400)
         if what == "bbox":
             await run_in_threadpool(self.pictures.crop, number, after)

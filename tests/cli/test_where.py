@@ -2,11 +2,14 @@
 
 import pickle
 import time
+from datetime import date, datetime
+from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 from cephalo.cli.errors import CephaloError
-from cephalo.cli.where import INTEGER, REAL, TEXT, Where
+from cephalo.cli.where import INTEGER, REAL, TEXT, Where, types_of
 
 TYPES = {"kind": TEXT, "license": TEXT, "caption": TEXT, "panels": TEXT, "page": INTEGER}
 TYPES |= {"score": REAL}
@@ -14,7 +17,7 @@ ROW = {
     "kind": "figure",
     "license": "CC-BY-4.0",
     "caption": "It's nacre \ud800, in \u4e2d\u6587.",
-    "panels": [{"letter": "a", "bbox": [1, 2, 3, 4]}],
+    "panels": [{"letter": "a", "bbox": [1, 2, 3, 4]}, {"letter": "\u4e2d\u6587 \ud800"}],
     "page": 12,
     "score": 0.5,
 }
@@ -31,6 +34,8 @@ ROW = {
         ("caption = 'x' or caption like 'It''s%'", True),
         ("caption like '%\u4e2d\u6587%'", True),
         ('panels like \'%"letter": "a"%\'', True),
+        ("panels like '%\u4e2d\u6587%'", True),
+        ("kind = 'fig)ure' or page = 12 /* ' ) select */", True),
         ("length(caption) > 5 and lower(kind) = upper('figure')", False),
         ("coalesce(license, 'none') = 'none'", False),
         ("license is null", False),
@@ -69,13 +74,18 @@ def test_columns_that_a_row_lacks_are_null():
         ("", "--where is empty"),
         ("kind =", "cannot be read: .*syntax error; the columns of figures are"),
         ("kind = ?", "cannot be read"),
+        ("kind = 'x') or (page", "closes a parenthesis that it does not open"),
+        ("kind = 'x') is true, (1", "closes a parenthesis"),
+        ("kind = 'x') from row /*", "closes a parenthesis"),
+        ("page = 1 or /* ' */ exists (select 1) /* ' */", "not a query"),
+        ("page = 1 or -- '\n exists (select 1) -- '", "not a query"),
         ("kind = '\ud800'", "cannot be read"),
         ("kind = 'a\0b'", "cannot be read"),
         ("(" * 500 + "page" + ")" * 500, "cannot be read"),
         (" or ".join(["page = 1"] * 500), "cannot be read"),
         ("page = 1 " * 2000, "18,000 characters"),
         ("page in (select page from row)", "a condition on columns, not a query"),
-        ("1) from row where (1", "cannot be read|names no column"),
+        ("1) from row where (1", "closes a parenthesis"),
         ("page); drop table row; --", "not a query"),
         ("page; attach 'x' as y", "not a query"),
         ("page in (values (1))", "not a query"),
@@ -93,6 +103,31 @@ def test_what_it_may_not_say(text, words):
     with pytest.raises(CephaloError, match=words) as error:
         Where(text, TYPES, "figures")
     assert "\n" not in str(error.value)
+
+
+def test_texts_that_are_put_together_are_bounded():
+    where = Where("length(" + "||".join(["caption"] * 90) + ") > 1", TYPES, "figures")
+    assert where(ROW)
+    with pytest.raises(CephaloError, match="too big") as error:
+        where({"caption": "a" * 1_000_000})
+    assert len(str(error.value)) < 400  # of an expression of 800 characters
+
+
+def test_times_and_decimal_numbers():
+    schema = pa.schema(
+        [("day", pa.date32()), ("at", pa.timestamp("s")), ("cost", pa.decimal128(6, 2))]
+    )
+    types = types_of([*schema, pa.field("image", pa.struct([("bytes", pa.binary())]))])
+    assert types == {"day": TEXT, "at": TEXT, "cost": REAL}
+    row = {"day": date(2026, 5, 4), "at": datetime(2026, 5, 4, 12), "cost": Decimal("10.50")}
+    for text in ("day = '2026-05-04'", "at < '2026-05-04 12:00:01'", "cost > 9 and cost = 10.5"):
+        assert Where(text, types, "rows")(row), text
+
+
+@pytest.mark.parametrize("types", [{"kind": TEXT, "Kind": TEXT}, {}])
+def test_columns_that_sqlite_does_not_take_are_told(types):
+    with pytest.raises(CephaloError, match="rows has columns that SQLite cannot tell apart"):
+        Where("kind = 'x'", types, "rows")
 
 
 def test_no_file_is_touched(tmp_path, monkeypatch):

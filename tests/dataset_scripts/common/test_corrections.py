@@ -12,11 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 from correction_samples import correct, row_of
 from figure_samples import figure_row, write_figures
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import main
-from cephalo.dataset_scripts.common.corrected import corrected_rows, left_out, tell_lost
+from cephalo.dataset_scripts.common.corrected import (
+    FIGURE_TEXT,
+    corrected_rows,
+    left_out,
+    tell_lost,
+    verdicts_of,
+)
 from cephalo.dataset_scripts.common.corrections import (
     NAME,
     CorrectionsFile,
@@ -27,6 +33,7 @@ from cephalo.dataset_scripts.common.pixels import pixel_hash
 from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.pdf.crops import prepare_corrections
 from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
+from cephalo.dataset_scripts.workbench.catalogue import Catalogue, shown
 
 PAPERS = Path(__file__).parents[3] / "examples" / "papers"
 PAPER = "grain-growth-in-nickel-foil.pdf"
@@ -82,6 +89,17 @@ def test_publish_takes_them_too_and_the_card_says_how_many_were_seen(tmp_path):
     card = (made / "README.md").read_text()
     assert "Looked at by a person: 2 of 5 figures." in card
     assert "a person rejected it" in card
+
+
+def test_publish_tells_why_nothing_is_left(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    for label in ("Figure 1", "Figure 2"):
+        correct(folder, "state", "rejected", label=label)
+    with pytest.raises(
+        CephaloError, match=r"no rows to publish; left out 2 of figures \("
+    ) as error:
+        build_dataset([folder], "lab/nickel")
+    assert "person" in str(error.value) and "extract" not in str(error.value)
 
 
 def test_conversations_about_what_was_corrected_since_are_left_out_and_counted(tmp_path):
@@ -236,6 +254,47 @@ def test_a_corrected_box_is_cropped_again(extracted, tmp_path):
     published = pa.concat_tables(map(pq.read_table, (made / "figures").glob("*"))).to_pylist()
     assert found["image_sha256"] in {one["image_sha256"] for one in published}
     assert row["image_sha256"] not in {one["image_sha256"] for one in published}
+
+
+def png(image: Image.Image, lines: str = "[]") -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text(FIGURE_TEXT, lines)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+SMALL = Image.new("RGB", (50, 40))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"junk", "is no PNG image"),
+        (png(Image.effect_noise((50, 40), 64))[:1000], "is damaged"),
+        (png(SMALL.convert("P")), "mode P"),
+        (png(Image.new("1", (20_000, 20_000))), "exceeds limit"),
+        (png(SMALL, '{"a": 1}'), "no list of texts"),
+        (png(SMALL, "[1]"), "no list of texts"),
+        (png(SMALL, "[" * 100_000), "recursion"),
+    ],
+    ids=["junk", "cut", "palette", "bomb", "object", "numbers", "deep"],
+)
+def test_a_damaged_crop_is_told(tmp_path, content, words):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    correct(folder, "bbox", [80, 80, 120, 120])
+    [shard] = (folder / "figures").glob("*")
+    crop = verdicts_of(shard)[0].crop
+    assert crop
+    crop.parent.mkdir()
+    crop.write_bytes(content)
+    with pytest.raises(CephaloError, match=words) as error:
+        list(corrected_rows(shard, ["image", "width"]))
+    assert "\n" not in str(error.value) and "delete it" in str(error.value)
+    bench = Catalogue(folder, "ann")  # which shows the others
+    bench.scan()
+    assert [one["bbox"][0] for one in shown(bench.all())] == [80.0, 72.0]
+    bench.close()
 
 
 def test_a_box_whose_paper_is_gone_is_told_and_left_out(extracted, tmp_path, caplog):

@@ -2,10 +2,15 @@
 
 import io
 import json
+import socket
 from collections.abc import Iterator
+from datetime import timedelta, timezone
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from correction_samples import correct
 from figure_samples import figure_row, write_figures
 from PIL import Image
 from workbench_samples import HOSTILE, PAPER, Review, reviewing, write_folder, write_shard
@@ -14,7 +19,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.cli.main import main
 from cephalo.dataset_scripts.common.corrected import corrected_rows
-from cephalo.dataset_scripts.common.corrections import NAME, read_corrections
+from cephalo.dataset_scripts.common.corrections import NAME, What, read_corrections
 from cephalo.dataset_scripts.common.schema import FIGURES
 from cephalo.dataset_scripts.workbench.catalogue import Catalogue
 from cephalo.dataset_scripts.workbench.talks import decide_talk, talks_about
@@ -116,6 +121,94 @@ def test_decisions_are_lines_and_undo_is_one_too(tmp_path):
     assert line["before"] == figure_row(0, 2)["caption"]
 
 
+def test_undo_brings_back_what_no_person_could_give(tmp_path):
+    folder = tmp_path / "made"
+    (folder / "figures").mkdir(parents=True)
+    extracted = {"caption": "long " * 200_000, "label": None, "kind": ""}
+    write_shard(folder / "figures" / "odd.parquet", figure_row(0, 1, **extracted))
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    texts: tuple[What, ...] = ("caption", "label", "kind")
+    for what in texts:
+        value = extracted[what]
+        assert bench.decide(0, what, "given").now[what] == "given"
+        undone = bench.undo()
+        assert undone and undone.now[what] == value and undone.verdict.person is None
+    with pytest.raises(CephaloError, match="caption has half a character"):
+        bench.decide(0, "caption", "x\ud800")
+    assert bench.decide(0, "caption", "\1" * 20_000).now["caption"] == "\1" * 20_000
+    bench.close()
+    # The file of the longest values can be read again.
+    [row] = corrected_rows(folder / "figures" / "odd.parquet", ["caption", "label", "kind"])
+    assert (row["caption"], row["label"], row["kind"]) == ("\1" * 20_000, None, "")
+    Catalogue(folder, "ann").close()
+
+
+def test_shards_that_are_no_figures_are_told_and_the_others_shown(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    shards = folder / "figures"
+    row = figure_row(3, 1)
+    names = FIGURES.arrow_schema.names
+    texts = pa.table({name: ["x"] for name in names})
+    pq.write_table(texts, shards / "foreign.parquet")
+    bytes_ = pa.array([b"\xff\xfe"]).cast(pa.string(), safe=False)
+    table = pa.Table.from_pylist([row], schema=FIGURES.arrow_schema)
+    place = names.index("caption")
+    pq.write_table(table.set_column(place, "caption", bytes_), shards / "latin.parquet")
+    write_shard(shards / "nameless.parquet", row | {"document": None, "document_sha256": None})
+    bench = Catalogue(folder, "ann")
+    bench.scan()
+    assert "'panels' is string" in bench.damaged["foreign.parquet"]
+    assert "no whole Parquet file" in bench.damaged["latin.parquet"]
+    assert len(bench.find({"document": ""})) == 3
+    assert bench.find({"document": "paper-0"}) and bench.counts()["document"][""] == 1
+    bench.close()
+
+
+def test_a_decision_counts_beside_a_clock_that_is_ahead(tmp_path):
+    folder = write_figures(tmp_path / "made", documents=1, figures=2)
+    years, zone = 60 * 24 * 365 * 50, timezone(timedelta(hours=-5))
+    ahead = correct(folder, "caption", "Of a clock ahead.", minutes=years)
+    later = ahead.model_copy(update={"at": ahead.at.astimezone(zone)})
+    (folder / NAME).write_text(later.model_dump_json() + "\n")
+    correct(folder, "state", "accepted")  # joined, of an earlier time
+    bench = Catalogue(folder, "ben")
+    bench.scan()
+    assert bench.decide(0, "caption", "Now.").now["caption"] == "Now."
+    bench.close()
+    assert (
+        next(corrected_rows(folder / "figures" / "paper-0.parquet", ["caption"]))["caption"]
+        == "Now."
+    )
+
+
+@pytest.mark.parametrize("content", [b"my notes", b"\xff\x00\x01", b'{"figure": 1}', b"[1, 2]"])
+def test_a_file_that_is_no_decisions_is_not_cut_off(tmp_path, content):
+    folder = write_figures(tmp_path / "made", documents=1, figures=1)
+    (folder / NAME).write_bytes(content)
+    with pytest.raises(CephaloError, match="line 1 is no decision"):
+        Catalogue(folder, "ann")
+    assert (folder / NAME).read_bytes() == content
+
+
+def test_requests_that_are_no_requests(review):
+    host, port = review.address.split("/")[2].split(":")
+    path = "/" + review.address.split("/", 3)[3]
+    assert review.ask("thumbnail/" + "9" * 5000 + "/x").status == 404
+    assert review.ask("api/page/x").status == 404
+    body = {"id": 0, "what": "caption", "after": "\ud800"}
+    assert review.ask("api/decide", body).status == 400
+    assert review.ask("api/decide", body | {"id": False}).status == 400
+    head = f"POST {path}api/decide HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100\r\n"
+    head += "Content-Type: application/json\r\n\r\n{"
+    slow = [socket.create_connection((host, int(port))) for _ in range(50)]
+    for one in slow:
+        one.sendall(head.encode())
+    assert review.ask("api/state").status == 200
+    for one in slow:
+        one.close()
+
+
 def test_a_box_is_cropped_when_it_is_drawn_and_pictures_are_encoded_again(review, folder):
     [paper] = review.list(document=PAPER)
     assert review.ask(f"api/page/{paper['id']}").json["problem"] is None
@@ -153,6 +246,7 @@ def test_bad_arguments(tmp_path):
     assert "holds no figures; run `cephalo extract` into it first" in refused(str(tmp_path))
     write_figures(tmp_path / "made", documents=1, figures=1)
     assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", " ")
+    assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", "\udcff")
     (tmp_path / "made" / NAME).write_text("nonsense\n")
     assert "line 1 is no decision" in refused(str(tmp_path / "made"))
 
