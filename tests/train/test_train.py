@@ -253,6 +253,11 @@ def test_folder_of_another_run_is_refused(trained, tmp_path):
     [
         (["--max_stepz", "3"], r"the command has no field max_stepz; did you mean max_steps\?"),
         (["--batch-tokenz=3"], r"no field batch_tokenz; did you mean batch_tokens\?"),
+        (
+            ["--max_image_edge", "0"],
+            "max_image_edge 0: give a number above 0, or null",
+        ),
+        (["--max_image_edge", "-5"], "max_image_edge -5: give a number above 0"),
         (["--max_steps", "three"], "invalid int value: 'three'"),
     ],
 )
