@@ -296,7 +296,7 @@ def make_trainer(
         "config": config,
         **(others or {}),
     }
-    adapter = get_peft_config(model_args)
+    adapter: Any = get_peft_config(model_args)
     if adapter and str(adapter.target_modules).isidentifier():
         adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern of all
     try:
