@@ -4,6 +4,7 @@ All facts are those of the sources' configurations and files. A layer has a kind
 what the lists of the configuration that go by layer, such as `layer_types`, say of it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,12 @@ INSEPARABLE = {
 SINGLE = "per_layer_config"  # settings of single layers, by their numbers
 HEAD = "lm_head.weight"
 BETWEEN = "layers stack between models of the same shape and vocabulary only"
+# Settings of a decoder on which what its layers compute does not depend: those of the generation,
+# of training and of its whole. What goes by layer is compared as the kind of each.
+NOT_OF_LAYERS = (
+    r".*layer.*|.*token.*|.*dropout.*|.*_range|.*_cache|vocab_size|max_position_embeddings"
+    r"|tie_word_embeddings|model_type|sliding_window_pattern|_.*|.*_implementation|.*_coef"
+)
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,30 @@ def stack(
         check_kind(first, period, place, source, layer)
     lists = {name: [source.lists[name][layer] for source, layer in placed] for name in first.lists}
     return period, lists
+
+
+def check_settings(sources: Sequence[Source]) -> None:
+    """Raise CephaloError if layers of a source would compute something else in the merged model.
+
+    It has the decoder's configuration of the first source: its activation, positions, scale of
+    attention and the like.
+    """
+    from cephalo.merge_recipes.moe_sources import differences, listed, settings
+    from modeling_cephalo.checkpoint import read_config
+
+    def own(source: Source) -> dict[str, Any]:
+        text = read_config(source.checkpoint.folder).get_text_config()
+        found = settings(text).items()
+        return {name: value for name, value in found if not re.fullmatch(NOT_OF_LAYERS, name)}
+
+    wanted = own(sources[0])
+    for source in sources[1:]:
+        if found := differences(own(source), wanted):
+            raise CephaloError(
+                f"{source.checkpoint.name} differs from {sources[0].checkpoint.name} in its "
+                f"config: {listed(found)}; its layers would compute something else in the merged "
+                "model"
+            )
 
 
 def period_of(source: Source) -> int:

@@ -12,6 +12,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside, locked_name, written_aside
 from cephalo.merge_recipes.depth import (
     SINGLE,
+    check_settings,
     lists_by_layer,
     read_source,
     spelled_as,
@@ -105,6 +106,7 @@ def merge_checkpoints(
     first = found[recipe.sources[0].model]
     alike = {name: spelled_as(first, checkpoint) for name, checkpoint in found.items()}
     sources = {name: read_source(checkpoint) for name, checkpoint in alike.items()}
+    check_settings(list(sources.values()))
     period, lists = stack(
         [sources[source.model] for source in recipe.sources],
         [source.layer_range for source in recipe.sources],

@@ -141,7 +141,10 @@ def check_same_but_weights(base: Dense, experts: list[Dense]) -> None:
     base_tokenizer = tokenizer_parts(base)
     for expert in experts:
         if expert.family != base.family:
-            raise CephaloError(f"{expert.name} is {expert.family}, {base.name} is {base.family}")
+            raise CephaloError(
+                f"{expert.name} is {expert.family}, {base.name} is {base.family}; an expert may "
+                "differ from the base in its weights only"
+            )
         parts = tokenizer_parts(expert)
         both = parts.keys() & base_tokenizer.keys()
         for what, ours, theirs in (

@@ -56,6 +56,8 @@ def series(
         print(families_table())
         return
     if name is None:
+        if scale is not None:
+            raise CephaloError(f"--scale {scale.value} of which model? give its NAME")
         print(terminal_table())
         return
     row = find_row(name)

@@ -71,14 +71,15 @@ def read_series() -> list[Row]:
 
 
 def find_row(name: str) -> Row:
-    """The row of a model, by its name with or without "Cephalo-".
+    """The row of a model, by its name with or without "Cephalo-", in any case.
 
     Raises CephaloError if there is none.
     """
     rows = {row.name: row for row in read_series()}
-    for full in (name, f"Cephalo-{name}"):
-        if full in rows:
-            return rows[full]
+    asked = name.lower().removeprefix("cephalo-")
+    for full, row in rows.items():
+        if full.lower().removeprefix("cephalo-") == asked:
+            return row
     raise CephaloError(f"no model {name} in the series; choose from: {', '.join(rows)}")
 
 

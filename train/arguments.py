@@ -107,7 +107,7 @@ class CephaloArguments(ScriptArguments):
             raise ValueError(f"text_share {self.text_share}: give a share from 0 to 0.95")
         if bool(self.text_share) != bool(self.text_dataset_name):
             raise ValueError("text_share and text_dataset_name go together")
-        for name in ("batch_tokens", "batch_tiles"):
+        for name in ("batch_tokens", "batch_tiles", "max_image_edge"):
             if (limit := getattr(self, name)) is not None and limit < 1:
                 raise ValueError(f"{name} {limit}: give a number above 0, or null for no limit")
 

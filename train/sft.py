@@ -296,6 +296,9 @@ def make_trainer(
         "config": config,
         **(others or {}),
     }
+    adapter: Any = get_peft_config(model_args)
+    if adapter and str(adapter.target_modules).isidentifier():
+        adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern of all
     try:
         trainer = PackedTrainer(
             model=model_args.model_name_or_path,
@@ -306,7 +309,7 @@ def make_trainer(
             processing_class=processor,
             data_collator=collator,
             quantization_config=get_quantization_config(model_args),
-            peft_config=get_peft_config(model_args),
+            peft_config=adapter,
         )
     except ValueError as error:
         if "arget modules" not in str(error):  # what peft says where it finds none of them

@@ -147,6 +147,31 @@ def test_ranges_that_break_a_period_are_refused(ranges, layer, sources, tmp_path
     assert "ranges that begin and end at multiples of 2, or where the one before ended" in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"hidden_activation": "relu"}, "hidden_activation is 'relu', not 'gelu_pytorch_tanh'"),
+        ({"rms_norm_eps": 0.1}, "rms_norm_eps is 0.1, not 1e-06"),
+        ({"query_pre_attn_scalar": 3}, "query_pre_attn_scalar is 3, not 256"),
+        ({"sliding_window": 8}, "sliding_window is 8, not 32"),
+    ],
+)
+def test_layers_that_would_compute_something_else_are_refused(changes, named, sources, tmp_path):
+    other = copied(sources["gemma3"][1], tmp_path / "other", **changes)
+    message = refused(recipe_text(sources["gemma3"][0], other, ranges=RANGES), tmp_path / "out")
+    assert message == (
+        f"other differs from gemma3-0 in its config: {named}; its layers would compute something "
+        "else in the merged model"
+    )
+
+
+def test_what_layers_do_not_compute_with_may_differ(sources, tmp_path):
+    other = {"max_position_embeddings": 99, "attention_dropout": 0.5, "use_cache": False}
+    second = copied(sources["gemma3"][1], tmp_path / "other", **other, eos_token_id=7)
+    recipe = recipe_text(sources["gemma3"][0], second, ranges=RANGES)
+    assert load(run(recipe, tmp_path / "out")).config.text_config.max_position_embeddings == 4096
+
+
 def test_a_range_may_begin_where_the_one_before_ended(sources, tmp_path):
     out = run(recipe_text(*sources["gemma3"], ranges=((0, 3), (1, 4))), tmp_path / "out")
     kinds = load(out).config.text_config.layer_types

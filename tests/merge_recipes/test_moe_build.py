@@ -276,7 +276,10 @@ def changed(sources, tmp_path):
 def test_expert_of_another_family_is_refused(sources, tmp_path):
     folders = [*sources["phi3_v"][:2], sources["idefics2"][2]]
     message = refused(write_recipe(tmp_path / "r.yml", folders), tmp_path / "out")
-    assert message == "idefics2-2 is idefics2, phi3_v-0 is phi3_v"
+    assert message == (
+        "idefics2-2 is idefics2, phi3_v-0 is phi3_v; an expert may differ from the base in its "
+        "weights only"
+    )
 
 
 def test_expert_with_another_config_is_refused(changed, tmp_path):

@@ -63,8 +63,9 @@ def test_wrong_count_is_named():
         check(row)
 
 
-def test_models_are_found_with_and_without_the_prefix():
+def test_models_are_found_with_and_without_the_prefix_in_any_case():
     assert find_row("Idefics-2-vision-8b-beta") == find_row("Cephalo-Idefics-2-vision-8b-beta")
+    assert find_row("qwen3-vl-8b").name == "Cephalo-Qwen3-VL-8b"
     with pytest.raises(CephaloError, match="no model GPT in the series; choose from: Cephalo-Phi"):
         find_row("GPT")
 
@@ -333,5 +334,8 @@ def test_command_shows_table_check_and_script(tmp_path):
     checked = cephalo(name, "--scale", "check").stdout
     assert "trains 1,744,896,000\nMemory at the peak of a sequence of 4,096 tokens" in checked
     assert "\nAbout 5 minutes per million tokens" in checked
+    refused = cephalo("--scale", "check")
+    assert refused.returncode == 1 and not refused.stdout
+    assert refused.stderr == "cephalo: error: --scale check of which model? give its NAME\n"
     refused = cephalo(name)
     assert refused.returncode == 1 and "--scale tiny, check or full" in refused.stderr

@@ -107,6 +107,14 @@ def test_lora_moves_only_the_adapter_on_the_text_model(tmp_path, dataset, traine
     assert f"| parameters trained | {trained_count:,} of " in text
 
 
+def test_a_lone_name_of_layers_gets_its_adapters(tmp_path, dataset, trained):
+    more = ("--max_steps", "1", "--use_peft", "--lora_target_modules", "gate_proj")
+    more += ("--tiny_base", "false", "--model_name_or_path", str(trained / "base"))
+    run_training(*parse_arguments(TINY, arguments(tmp_path, dataset, *more)))
+    adapter = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert adapter and all(".gate_proj.lora_" in name for name in adapter)
+
+
 def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
     processor = AutoProcessor.from_pretrained(trained / "base")
     captions = ["Steel.", "An <image> token.", "Ends<end_of_utterance>", "</s>"]
@@ -253,6 +261,11 @@ def test_folder_of_another_run_is_refused(trained, tmp_path):
     [
         (["--max_stepz", "3"], r"the command has no field max_stepz; did you mean max_steps\?"),
         (["--batch-tokenz=3"], r"no field batch_tokenz; did you mean batch_tokens\?"),
+        (
+            ["--max_image_edge", "0"],
+            "max_image_edge 0: give a number above 0, or null",
+        ),
+        (["--max_image_edge", "-5"], "max_image_edge -5: give a number above 0"),
         (["--max_steps", "three"], "invalid int value: 'three'"),
     ],
 )
