@@ -17,6 +17,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.logs import show_notes
 from cephalo.dataset_scripts.common import shards
 from cephalo.dataset_scripts.common.conversations import caption_conversation
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES, PROVENANCE, TEXT
@@ -214,6 +215,7 @@ def test_what_was_published_is_told(tmp_path, capsys):
     again = [figure_row(0, 1, document_sha256="9" * 64)]
     table = pa.Table.from_pylist(again, schema=FIGURES.arrow_schema)
     pq.write_table(table, folder / "figures" / "zcopy.parquet")
+    show_notes()
     made = build_dataset([folder], "lab/nacre")
     said = capsys.readouterr().err.splitlines()
     counts = {path.parent.name: Counter() for path in made.rglob("*.parquet")}
