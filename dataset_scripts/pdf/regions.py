@@ -33,7 +33,6 @@ class Parameters:
     same_size: float = 0.03  # of the size; a formula is set in that of the running text
     header_reach: float = 1.0  # added for a row of names, each over the middle of a picture
     off_middle: float = 0.1  # of a picture's width; a name over it is off its middle by less
-    note: float = 0.85  # of the body's size; what is larger may be running text
     tiny: float = 0.4  # of the body's size; footnotes and indices are larger
     tiny_reach: float = 2.5  # added for such type
     panel_reach: float = 4.0  # from a panel to the line that says what it shows
@@ -156,7 +155,7 @@ def _is_note(block: Block, captioned: set[tuple[str, str]], body: TypeProfile) -
     """
     first = block.lines[0]
     match = match_label(first.text)
-    if match is None or not first.visible or first.size > P.note * body.size:
+    if match is None or _in_body_type(first, body):
         return False
     return (kind_of(match), number_of(match)) in captioned
 
@@ -207,8 +206,7 @@ def _stand_off(lines: list[Line], quarters: int, body: TypeProfile) -> np.ndarra
     be read as text names the parts of a large drawing, in columns of its own.
     """
     turned = np.array([float(line.quarters != quarters) for line in lines])
-    # The sizes in a text layer over a scan mean little.
-    tiny = np.array([float(line.visible and line.size < P.tiny * body.size) for line in lines])
+    tiny = np.array([float(line.size < P.tiny * body.size) for line in lines])
     return (0.9 * turned + P.tiny_reach * tiny) * body.size
 
 

@@ -1,6 +1,5 @@
 """cephalo_moe around families of transformers beyond the three of the paper."""
 
-import json
 import os
 import subprocess
 from fnmatch import fnmatch
@@ -13,14 +12,15 @@ from family_samples import make_family
 from moe_samples import (
     DECODERS,
     IMPLEMENTATIONS,
-    QUESTIONS,
     TEXTS,
-    ask,
-    load_dense,
+    assert_saved_again_the_same,
     logits,
     make_mixture,
 )
-from safetensors.torch import load_file, save_file
+from moe_samples import batches as batches  # fixtures
+from moe_samples import dense as dense
+from moe_samples import mixtures as mixtures
+from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText
 from warm_python import warm_python
 
@@ -38,22 +38,6 @@ def folders(tmp_path_factory) -> dict[str, list[Path]]:
         family: [make_family(root / f"{family}-{seed}", family, TEXTS, seed) for seed in range(3)]
         for family in FAMILIES
     }
-
-
-@pytest.fixture(scope="module")
-def dense(folders):
-    return {family: [load_dense(path) for path in paths] for family, paths in folders.items()}
-
-
-@pytest.fixture(scope="module")
-def batches(folders):
-    return {family: ask(paths[0], *QUESTIONS) for family, paths in folders.items()}
-
-
-@pytest.fixture(scope="module")
-def mixtures(dense):
-    """Three different experts, k = 1; not to be changed."""
-    return {family: make_mixture(family, models) for family, models in dense.items()}
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +137,7 @@ def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches
     torch.testing.assert_close(
         logits(model, batches[family]), logits(mixtures[family], batches[family])
     )
-    model.save_pretrained(tmp_path)
-    before, after = (load_file(path / "model.safetensors") for path in (saved[family], tmp_path))
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    first, again = (
-        json.loads((path / "config.json").read_text()) for path in (saved[family], tmp_path)
-    )
-    assert first == again
-    assert first["model_type"] == f"cephalo_moe_{family}"
-    assert first["text_config"]["num_experts"] == 3
+    assert_saved_again_the_same(model, saved[family], tmp_path, family)
 
 
 REMOTE = """

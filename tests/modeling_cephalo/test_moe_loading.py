@@ -1,6 +1,5 @@
 """cephalo_moe: generation, saving, loading, configurations."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from moe_samples import MAKERS, logits, make_mixture
+from moe_samples import MAKERS, assert_saved_again_the_same, logits, make_mixture
 from moe_samples import batches as batches  # the fixtures
 from moe_samples import dense as dense
 from moe_samples import folders as folders
@@ -87,16 +86,7 @@ def test_saved_and_reloaded_mixture_is_the_same(family, saved, mixtures, batches
     torch.testing.assert_close(
         logits(model, batches[family]), logits(mixtures[family], batches[family])
     )
-    model.save_pretrained(tmp_path)
-    before, after = (load_file(path / "model.safetensors") for path in (saved[family], tmp_path))
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    first, again = (
-        json.loads((path / "config.json").read_text()) for path in (saved[family], tmp_path)
-    )
-    assert first == again
-    assert first["model_type"] == f"cephalo_moe_{family}"
-    assert first.get("text_config", first)["num_experts"] == 3
+    assert_saved_again_the_same(model, saved[family], tmp_path, family)
     text = model.config.get_text_config()
     assert type(text).from_pretrained(tmp_path).vocab_size == text.vocab_size
     assert type(AutoConfig.for_model(text.model_type)) is type(text)

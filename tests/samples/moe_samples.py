@@ -1,11 +1,13 @@
 """Dense models of the paper's families and mixtures of any, put together in torch; as fixtures."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from phi3_v_samples import picture
+from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
 from modeling_cephalo import mixture_config
@@ -125,3 +127,17 @@ def mixtures(dense):
 def logits(model, batch) -> torch.Tensor:
     with torch.inference_mode():
         return model(**batch).logits[batch["attention_mask"].bool()]
+
+
+def assert_saved_again_the_same(
+    model: PreTrainedModel, saved: Path, folder: Path, family: str
+) -> None:
+    """A mixture of three, loaded from `saved`, is saved with the same weights and configuration."""
+    model.save_pretrained(folder)
+    before, after = (load_file(path / "model.safetensors") for path in (saved, folder))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    first, again = (json.loads((path / "config.json").read_text()) for path in (saved, folder))
+    assert first == again
+    assert first["model_type"] == f"cephalo_moe_{family}"
+    assert first.get("text_config", first)["num_experts"] == 3
