@@ -75,11 +75,16 @@ class Bands:
             f"INSERT INTO {self._table} VALUES (?, ?)", ((band, text) for band in bands)
         )
 
-    def sharing(self, bands: list[int]) -> list[int]:
-        """Return the numbers of the texts that share a key, in ascending order."""
+    def sharing(self, bands: list[int], most: int = -1) -> list[int]:
+        """Return the numbers of the texts that share a key, in ascending order.
+
+        Args:
+            bands: The keys of a text.
+            most: Number of texts after which the search ends; by default it finds all.
+        """
         marks = ",".join("?" * len(bands))
-        query = f"SELECT DISTINCT text FROM {self._table} WHERE band IN ({marks}) ORDER BY text"
-        return [text for (text,) in self._database.execute(query, bands)]
+        query = f"SELECT DISTINCT text FROM {self._table} WHERE band IN ({marks}) LIMIT ?"
+        return sorted(text for (text,) in self._database.execute(query, [*bands, most]))
 
 
 class TextIndex:
@@ -103,9 +108,14 @@ class TextIndex:
         assert row.lastrowid is not None
         self._bands.add(row.lastrowid, bands_of(shingles(text)))
 
-    def candidates(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the numbers and texts that may be near-copies of a text, in ascending order."""
-        for number in self._bands.sharing(bands_of(shingles(text))):
+    def candidates(self, text: str, most: int = -1) -> Iterator[tuple[int, str]]:
+        """Yield the numbers and texts that may be near-copies of a text, in ascending order.
+
+        Args:
+            text: The text.
+            most: Number of candidates after which the search ends; by default it finds all.
+        """
+        for number in self._bands.sharing(bands_of(shingles(text)), most):
             query = "SELECT text FROM texts WHERE number = ?"
             yield number, self._database.execute(query, (number,)).fetchone()[0]
 

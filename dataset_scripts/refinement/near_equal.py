@@ -1,7 +1,5 @@
 """Nearly equal answers and questions, over a whole corpus in bounded memory."""
 
-from itertools import islice
-
 from rapidfuzz import fuzz
 
 from cephalo.dataset_scripts.common.near_text import TextIndex
@@ -25,7 +23,7 @@ class NearEqual:
         text = folded(answer)
         if len(text.split()) < FEWEST_WORDS:
             return None
-        for _, other in islice(self._answers.candidates(text), MOST_CANDIDATES):
+        for _, other in self._answers.candidates(text, MOST_CANDIDATES):
             if fuzz.ratio(text, other, score_cutoff=LIKENESS):
                 return other
         return None

@@ -79,5 +79,6 @@ def test_an_index_numbers_texts_itself_or_as_told():
     index.add("one two three four", 7)
     index.add("One, two: three four!")
     assert [number for number, _ in index.candidates("one two three four")] == [1, 7, 8]
+    assert [number for number, _ in index.candidates("one two three four", 2)] == [1, 7]
     assert list(index.candidates("five six seven eight")) == []
     assert dict(index.candidates("ONE TWO THREE FOUR"))[8] == "One, two: three four!"
