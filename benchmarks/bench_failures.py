@@ -7,9 +7,9 @@ from types import ModuleType
 from jinja2 import Environment, FileSystemLoader
 
 from cephalo.cli.files import write_whole
+from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, union
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, union
 from cephalo.dataset_scripts.review import jpeg_uri
 
 IOU = 0.8  # of a right box

@@ -16,8 +16,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from benchmarks.extraction.examples import Paper
+from cephalo.dataset_scripts.common.geometry import Box, iou, union
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
-from cephalo.dataset_scripts.pdf.geometry import Box, iou, union
 from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.pairing import claims, groups, side_shares
 from cephalo.dataset_scripts.pdf.regions import build_scene

@@ -21,7 +21,7 @@ CORE = {
     "dataset_scripts/pdf/embedded.py": Core(
         ("lone_picture",), ("dataset_scripts/pdf/test_pdf_keep_jpeg.py",)
     ),
-    "dataset_scripts/pdf/geometry.py": Core(
+    "dataset_scripts/common/geometry.py": Core(
         (
             "intersection",
             "area",
@@ -33,7 +33,7 @@ CORE = {
             "hits",
             "turn",
         ),
-        ("dataset_scripts/pdf/test_pdf_geometry.py",),
+        ("dataset_scripts/common/test_geometry.py",),
     ),
     "dataset_scripts/refinement/checks.py": Core(
         (

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cephalo.dataset_scripts.pdf.geometry import Box
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.text import Line
 
 FACES = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "STIXGeneral")

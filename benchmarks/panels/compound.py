@@ -45,8 +45,8 @@ from benchmarks.panels.lettering import (
 )
 from benchmarks.panels.score import MIN_IOU, Score, line
 from benchmarks.panels.textures import Drawer, choose_texture
+from cephalo.dataset_scripts.common.geometry import Box, iou
 from cephalo.dataset_scripts.common.pixels import thin
-from cephalo.dataset_scripts.pdf.geometry import Box, iou
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture
 from cephalo.dataset_scripts.pdf.panels import find_panels
 from cephalo.dataset_scripts.pdf.text import Line

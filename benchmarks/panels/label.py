@@ -29,8 +29,8 @@ from benchmarks.panels.truth import (
     with_figure,
     write_truth,
 )
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import Box
 
 DPI = 120
 INK = 235  # grey level below which a pixel is no paper

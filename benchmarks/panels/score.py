@@ -22,8 +22,8 @@ from pathlib import Path
 from rapidfuzz import fuzz
 
 from benchmarks.panels.truth import LabelledFigure, read_caption, read_truth
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 
 MIN_IOU = 0.7  # of a panel's box with the labelled one
 MIN_RATIO = 90.0  # per cent: similarity of caption parts, as in the benchmark's own scorer

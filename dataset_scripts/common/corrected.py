@@ -25,9 +25,9 @@ from cephalo.dataset_scripts.common.corrections import (
     Key,
     Verdict,
     corrections_of,
-    overlap,
     verdict,
 )
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.common.pixels import perceptual_hash, pixel_hash
 from cephalo.dataset_scripts.common.shards import read_rows
 
@@ -156,7 +156,8 @@ def _crop_facts(path: Path, _modified: int, bbox: tuple[float, ...]) -> dict[str
 def clipped(panel: dict[str, Any], bbox: list[float]) -> dict[str, Any]:
     """A panel within the box of its figure; without a box of its own where it lies outside."""
     box = panel["bbox"]
-    if not box or not overlap(tuple(box), tuple(bbox)):
+    x0, y0, x1, y1 = bbox
+    if not box or not iou(tuple(box), (x0, y0, x1, y1)):
         return panel | {"bbox": None}
     low, high = bbox[:2] * 2, bbox[2:] * 2
     inside = [min(max(side, low[i]), high[i]) for i, side in enumerate(box)]

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.geometry import iou
 
 logger = logging.getLogger(__name__)
 
@@ -301,7 +302,7 @@ def find_row(key: Key, keys: list[Key]) -> int | None:
     for place, other in enumerate(keys):
         if other.page != key.page:
             continue
-        share = overlap(key.bbox, other.bbox)
+        share = iou(key.bbox, other.bbox) if key.bbox and other.bbox else 0.0
         same_pixels = key.image_sha256 is not None and key.image_sha256 == other.image_sha256
         same_label = bool(key.label) and key.label == other.label
         labels_differ = bool(key.label and other.label) and not same_label
@@ -313,18 +314,6 @@ def find_row(key: Key, keys: list[Key]) -> int | None:
         if best is None or rank[0] > best[0]:
             best = rank
     return best and best[1]
-
-
-def overlap(one: tuple[float, ...] | None, other: tuple[float, ...] | None) -> float:
-    """Intersection over union of two boxes; 0 where one is missing."""
-    if one is None or other is None:
-        return 0.0
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    if across <= 0 or down <= 0:
-        return 0.0
-    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return across * down / (both - across * down)
 
 
 class Corrections:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import (
+from cephalo.dataset_scripts.common.geometry import (
     Box,
     area,
     covered,

@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import overlap_x, overlap_y
 from cephalo.dataset_scripts.pdf.caption_features import (
     Growing,
     PageText,
@@ -18,7 +19,6 @@ from cephalo.dataset_scripts.pdf.caption_features import (
 )
 from cephalo.dataset_scripts.pdf.caption_resuming import resume_features
 from cephalo.dataset_scripts.pdf.decisions import load_models
-from cephalo.dataset_scripts.pdf.geometry import overlap_x, overlap_y
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.rows import joined
 from cephalo.dataset_scripts.pdf.text import Line

@@ -12,7 +12,7 @@ from statistics import median
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import Box
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.labels import WORD_ALONE, kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.profile import TypeProfile

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import overlap_x
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText
-from cephalo.dataset_scripts.pdf.geometry import overlap_x
 from cephalo.dataset_scripts.pdf.text import Line
 
 NEAR = 4.0  # font sizes from a caption to the graphics that count as near

@@ -8,11 +8,11 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.caption_extent import first_row, grow
 from cephalo.dataset_scripts.pdf.caption_features import Growing, PageText, face_of
 from cephalo.dataset_scripts.pdf.caption_places import NEAR, lines_above, place_features
 from cephalo.dataset_scripts.pdf.decisions import load_models
-from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.labels import (
     CONTINUED,
     LABEL_CJK,

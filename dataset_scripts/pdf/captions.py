@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf.caption_extent import grow, grow_on_next_page, page_after
 from cephalo.dataset_scripts.pdf.caption_features import PageText
 from cephalo.dataset_scripts.pdf.caption_starts import (
@@ -14,7 +15,6 @@ from cephalo.dataset_scripts.pdf.caption_starts import (
     weigh_together,
 )
 from cephalo.dataset_scripts.pdf.decisions import load_models
-from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import citation_key, cited

@@ -21,10 +21,10 @@ from cephalo.dataset_scripts.common.corrected import (
     verdicts_of,
 )
 from cephalo.dataset_scripts.common.corrections import Verdict, corrections_of
+from cephalo.dataset_scripts.common.geometry import Box, intersection, turn
 from cephalo.dataset_scripts.common.inputs import DIGITS, RECORD, file_sha256
 from cephalo.dataset_scripts.common.shards import read_rows
 from cephalo.dataset_scripts.common.workers import looking_pool
-from cephalo.dataset_scripts.pdf.geometry import Box, intersection, turn
 
 if TYPE_CHECKING:
     from pebble import ProcessPool

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pypdfium2.raw as pdfium
 
+from cephalo.dataset_scripts.common.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.common.pixels import (
     compact,
@@ -26,7 +27,6 @@ from cephalo.dataset_scripts.pdf import rendering, scan
 from cephalo.dataset_scripts.pdf.captions import Caption, find_captions
 from cephalo.dataset_scripts.pdf.elsewhere import pair_across_pages
 from cephalo.dataset_scripts.pdf.embedded import lone_picture, looks_like, read_jpeg
-from cephalo.dataset_scripts.pdf.geometry import Box, grow, intersection, turn
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, set_layout
 from cephalo.dataset_scripts.pdf.listings import find_floats, find_listings, whole_figures
 from cephalo.dataset_scripts.pdf.mentions import citation_key, find_mentions

@@ -8,8 +8,7 @@ its label or without.
 from collections import Counter
 from dataclasses import dataclass
 
-from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import (
+from cephalo.dataset_scripts.common.geometry import (
     Box,
     area,
     covered,
@@ -18,6 +17,7 @@ from cephalo.dataset_scripts.pdf.geometry import (
     overlap_x,
     union,
 )
+from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.regions import Scene, build_scene

@@ -9,9 +9,9 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from PIL import Image
 
+from cephalo.dataset_scripts.common.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.pdf.geometry import Box, grow, hits, iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.picture_colours import shown_colours

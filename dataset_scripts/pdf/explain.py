@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pypdfium2.raw as pdfium
 
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.common.linear_model import Features
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.caption_extent import (
@@ -23,7 +24,6 @@ from cephalo.dataset_scripts.pdf.caption_starts import Candidate, box_of_caption
 from cephalo.dataset_scripts.pdf.captions import Caption, weigh_candidates
 from cephalo.dataset_scripts.pdf.decisions import load_models
 from cephalo.dataset_scripts.pdf.document import Decisions, decide, displayed
-from cephalo.dataset_scripts.pdf.geometry import Box
 from cephalo.dataset_scripts.pdf.layout import PageContent, set_layout
 from cephalo.dataset_scripts.pdf.pairing import best_sides
 from cephalo.dataset_scripts.pdf.reading import read_pages

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cephalo.dataset_scripts.pdf.geometry import overlap_x
+from cephalo.dataset_scripts.common.geometry import overlap_x
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 

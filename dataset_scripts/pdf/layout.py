@@ -7,8 +7,8 @@ from statistics import median
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import Box, turn, union
 from cephalo.dataset_scripts.pdf.furniture import part_furniture
-from cephalo.dataset_scripts.pdf.geometry import Box, turn, union
 from cephalo.dataset_scripts.pdf.graphics import Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.profile import TypeProfile, body_style

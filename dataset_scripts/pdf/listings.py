@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import Box, area, covered, hits, overlap_y, union
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, hits, overlap_y, union
 from cephalo.dataset_scripts.pdf.labels import CONTINUED
 from cephalo.dataset_scripts.pdf.layout import in_one_column
 from cephalo.dataset_scripts.pdf.pairing import Pair

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y
+from cephalo.dataset_scripts.common.geometry import Box, overlap_y
 from cephalo.dataset_scripts.pdf.joining import COMPOUND, DIVIDED
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent
 from cephalo.dataset_scripts.pdf.mentions import END, column_of, is_running, reading_order

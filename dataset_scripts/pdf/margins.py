@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import hits
 from cephalo.dataset_scripts.common.pixels import ink_box
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import rendering
-from cephalo.dataset_scripts.pdf.geometry import hits
 from cephalo.dataset_scripts.pdf.graphics import IMAGE, Graphics
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line

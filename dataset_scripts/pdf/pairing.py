@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import Box, hits, overlap_x, overlap_y, union
 from cephalo.dataset_scripts.common.linear_model import LinearModel
 from cephalo.dataset_scripts.pdf.atoms import Atom
 from cephalo.dataset_scripts.pdf.captions import Caption
 from cephalo.dataset_scripts.pdf.decisions import load_models
-from cephalo.dataset_scripts.pdf.geometry import Box, hits, overlap_x, overlap_y, union
 from cephalo.dataset_scripts.pdf.layout import in_one_column
 from cephalo.dataset_scripts.pdf.regions import Scene
 from cephalo.dataset_scripts.pdf.sight import (

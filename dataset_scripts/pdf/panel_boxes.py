@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects, label
 
-from cephalo.dataset_scripts.pdf.geometry import Box, grow
+from cephalo.dataset_scripts.common.geometry import Box, grow
 from cephalo.dataset_scripts.pdf.panel_cuts import Search, Way
 from cephalo.dataset_scripts.pdf.panel_pixels import Rect, Sums, centre, holds, share
 from cephalo.dataset_scripts.pdf.panel_rules import RULES, CutRules

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y
+from cephalo.dataset_scripts.common.geometry import Box, overlap_y
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
 from cephalo.dataset_scripts.pdf.panel_captions import MAX_PANELS, caption_parts
 from cephalo.dataset_scripts.pdf.panel_letters import find_letters

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pypdfium2.raw as pdfium
 
-from cephalo.dataset_scripts.pdf.geometry import Box
+from cephalo.dataset_scripts.common.geometry import Box
 
 _ROWS = 512  # characters or objects that are asked for at once
 WHITE = 250  # a channel at or above this is taken for paper

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import Box, covered, grow, hits, union
 from cephalo.dataset_scripts.pdf.atoms import (
     Atom,
     find_atoms,
@@ -14,7 +15,6 @@ from cephalo.dataset_scripts.pdf.atoms import (
     scattered_marks,
 )
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, covered, grow, hits, union
 from cephalo.dataset_scripts.pdf.graphics import IMAGE
 from cephalo.dataset_scripts.pdf.labels import kind_of, match_label, number_of
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, background, find_blocks

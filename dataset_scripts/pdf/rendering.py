@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 import pypdfium2.raw as pdfium
 
+from cephalo.dataset_scripts.common.geometry import Box
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.geometry import Box
 
 MAX_PIXELS = 16_000_000
 _POINTS = 72.0

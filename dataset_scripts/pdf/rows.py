@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 
-from cephalo.dataset_scripts.pdf.geometry import Box, overlap_y, union
+from cephalo.dataset_scripts.common.geometry import Box, overlap_y, union
 from cephalo.dataset_scripts.pdf.labels import match_label
 from cephalo.dataset_scripts.pdf.text import Line
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import hits, turn
 from cephalo.dataset_scripts.pdf import ocr, rendering
 from cephalo.dataset_scripts.pdf import pdfium as fast
-from cephalo.dataset_scripts.pdf.geometry import hits, turn
 from cephalo.dataset_scripts.pdf.graphics import IMAGE, PATH, Graphics, TextObjects
 from cephalo.dataset_scripts.pdf.ink import Straight, find_graphics, straighten
 from cephalo.dataset_scripts.pdf.labels import match_label

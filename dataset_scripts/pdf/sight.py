@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import Box, area, hits, overlap_x, overlap_y, union
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, area, hits, overlap_x, overlap_y, union
 from cephalo.dataset_scripts.pdf.layout import in_one_column
 from cephalo.dataset_scripts.pdf.regions import Scene
 

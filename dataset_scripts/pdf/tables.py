@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cephalo.dataset_scripts.common.geometry import Box, hits, overlap_x, union
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, hits, overlap_x, union
 from cephalo.dataset_scripts.pdf.layout import Block, PageContent, in_one_column
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile

@@ -13,10 +13,10 @@ from itertools import repeat
 import numpy as np
 import pypdfium2.raw as pdfium
 
+from cephalo.dataset_scripts.common.geometry import Box, turn
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import text_layer
 from cephalo.dataset_scripts.pdf.accents import ERASED, compose_accents
-from cephalo.dataset_scripts.pdf.geometry import Box, turn
 from cephalo.dataset_scripts.pdf.graphics import TextObjects
 from cephalo.dataset_scripts.pdf.gutters import find_gutters
 from cephalo.dataset_scripts.pdf.text_styles import Styles, choose_styles

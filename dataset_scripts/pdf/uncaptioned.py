@@ -7,9 +7,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from cephalo.dataset_scripts.common.geometry import Box, area, covered, grow, overlap_x, overlap_y
 from cephalo.dataset_scripts.pdf.atoms import Atom
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import Box, area, covered, grow, overlap_x, overlap_y
 from cephalo.dataset_scripts.pdf.joining import join_text
 from cephalo.dataset_scripts.pdf.pairing import Pair
 from cephalo.dataset_scripts.pdf.profile import TypeProfile

@@ -11,8 +11,8 @@ from pdf_samples import Sheet
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
+from cephalo.dataset_scripts.common.geometry import Box, iou
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import Box, iou
 from cephalo.dataset_scripts.pdf.settings import Settings
 
 WIDTH, HEIGHT = 612.0, 792.0

@@ -7,8 +7,8 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader, simpleSplit
 from reportlab.pdfgen.canvas import Canvas
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.settings import Settings
 
 WIDTH, HEIGHT = 612.0, 792.0

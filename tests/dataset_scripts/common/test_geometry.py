@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cephalo.dataset_scripts.pdf import geometry
+from cephalo.dataset_scripts.common import geometry
 
 numbers = st.floats(0, 1000, allow_nan=False)
 boxes = st.tuples(numbers, numbers, st.floats(1, 500), st.floats(1, 500)).map(

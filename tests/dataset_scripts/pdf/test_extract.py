@@ -16,10 +16,10 @@ from pdf_samples import one_figure, text_only
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
 from cephalo.dataset_scripts.common.document_shards import ShardError, start_worker
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.common.schema import FIGURES, TEXT
 from cephalo.dataset_scripts.common.workers import use_one_core_each
 from cephalo.dataset_scripts.pdf import jobs
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.shard import extract_to_shard
 

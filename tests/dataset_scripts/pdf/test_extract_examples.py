@@ -6,8 +6,8 @@ import pytest
 from make_papers import make_paper
 from sample_papers import PAPERS
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

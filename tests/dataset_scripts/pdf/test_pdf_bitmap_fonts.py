@@ -8,8 +8,8 @@ from raw_samples import stream, write_pdf
 from reportlab.lib.utils import simpleSplit
 from scan_samples import turned
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.document import extract_document, read_pages
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.pdfium import Pages, open_document
 from cephalo.dataset_scripts.pdf.profile import body_style
 

@@ -7,11 +7,11 @@ import pytest
 from pdf_samples import COLUMN, LEFT, RIGHT, Sheet, one_figure
 
 from cephalo.cli.main import run_command
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import graphics as drawn
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf import reading, text
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 
 CLOUD = [LEFT, 80.0, LEFT + COLUMN, 300.0]
 PLOT = [LEFT, 360.0, LEFT + COLUMN, 520.0]

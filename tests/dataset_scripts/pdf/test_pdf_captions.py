@@ -6,7 +6,7 @@ from reportlab.lib.utils import simpleSplit
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 
-from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.common.geometry import iou
 
 
 @pytest.fixture

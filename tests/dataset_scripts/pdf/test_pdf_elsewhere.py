@@ -4,7 +4,7 @@ import pytest
 from paper_samples import LETTER, LOOKS, Paper, check_rows, prose, rows_of, with_type
 from paper_samples import draw as draw  # the fixture
 
-from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.common.geometry import iou
 
 SHORT = "Hardness of the annealed samples against the time for which they were held in air."
 TEXTS = (

@@ -6,9 +6,9 @@ import pytest
 from pdf_samples import HEIGHT, LEFT, SENTENCE, Sheet
 from reportlab.lib.utils import simpleSplit
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.text import read_lines
 
 WORDS = SENTENCE * 12

@@ -12,10 +12,10 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from scan_samples import BOXES, CAPTIONS, paper, pictures, soil, turned
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.text import Line, read_lines
 

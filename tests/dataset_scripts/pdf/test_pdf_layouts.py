@@ -21,9 +21,9 @@ from pdf_samples import (
 from PIL import Image, ImageCms
 from reportlab.lib.units import inch
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import embedded
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.settings import Settings
 from cephalo.dataset_scripts.pdf.text import is_bold
 

@@ -13,10 +13,10 @@ from rapidfuzz.distance import Levenshtein
 from raw_samples import stream, write_pdf
 from reportlab.lib.utils import simpleSplit
 
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import ocr
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.legibility import is_soup
 
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")

@@ -10,9 +10,9 @@ from rapidfuzz.distance import Levenshtein
 from scan_samples import CAPTIONS, DPI, Scan, paper, pictures, soil
 
 from benchmarks import bench_extract
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.common.workers import worker_pool
 from cephalo.dataset_scripts.pdf import ocr, pieces
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.pieces import Piece
 
 needs_ocr = pytest.mark.skipif(not ocr.is_available(), reason=f"needs OCR: {ocr.INSTALL}")

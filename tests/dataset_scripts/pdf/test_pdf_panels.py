@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.utils import ImageReader
 from scipy.ndimage import gaussian_filter
 
-from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.panel_boxes import Picture, find_plate, split
 from cephalo.dataset_scripts.pdf.panel_captions import caption_parts
 from cephalo.dataset_scripts.pdf.panel_letters import find_letters

@@ -5,7 +5,7 @@ import pytest
 from pdf_samples import FULL, LEFT, SENTENCE, Sheet, read
 from reportlab.lib.utils import simpleSplit
 
-from cephalo.dataset_scripts.pdf.geometry import iou
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.profile import body_style
 from cephalo.dataset_scripts.pdf.text import Line

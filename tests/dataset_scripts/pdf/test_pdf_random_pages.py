@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from paper_samples import LOOKS, Look, Paper, check_rows, prose, rows_of, with_type
 
-from cephalo.dataset_scripts.pdf.geometry import covered, iou
+from cephalo.dataset_scripts.common.geometry import covered, iou
 
 CASES = settings(
     max_examples=20,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cephalo.dataset_scripts.common.geometry import covered
 from cephalo.dataset_scripts.pdf.atoms import Atom, merge_boxes
 from cephalo.dataset_scripts.pdf.captions import Caption
-from cephalo.dataset_scripts.pdf.geometry import covered
 from cephalo.dataset_scripts.pdf.layout import PageContent
 from cephalo.dataset_scripts.pdf.pairing import pair_page
 from cephalo.dataset_scripts.pdf.profile import TypeProfile

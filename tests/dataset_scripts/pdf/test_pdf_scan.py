@@ -16,10 +16,10 @@ from scan_samples import BOXES, CAPTIONS, Scan, paper, pictures, soil, turned
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.main import run_command
 from cephalo.dataset_scripts.common import workers
+from cephalo.dataset_scripts.common.geometry import iou
 from cephalo.dataset_scripts.pdf import ink, ocr, scan
 from cephalo.dataset_scripts.pdf import pdfium as fast
 from cephalo.dataset_scripts.pdf.document import extract_document
-from cephalo.dataset_scripts.pdf.geometry import iou
 from cephalo.dataset_scripts.pdf.graphics import read_graphics
 from cephalo.dataset_scripts.pdf.text import read_lines
 
