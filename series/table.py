@@ -103,7 +103,7 @@ def terminal_table() -> str:
     return "\n".join(lines)
 
 
-LATER = "not of the paper, by its recipes from later bases:"
+LATER = "not in the paper; they apply its recipes to later bases:"
 
 
 def markdown_tables() -> str:
