@@ -25,18 +25,6 @@ ROWS, BATCH = 8, 4
 WORDS = 150
 FIGURE = (900, 700)  # pixels
 RUN_ROWS, RUN_EPOCHS = 2000, 2  # of the run whose hours are told
-TILES = range(1, 5)  # rows and columns of the tiles of an image
-TEMPLATE = (
-    "<|im_start|>"
-    "{% for message in messages %}"
-    "{{ message['role'].capitalize() + ': ' }}"
-    "{% for part in message['content'] %}"
-    "{{ '<image>' if part['type'] == 'image' else part['text'] }}"
-    "{% endfor %}"
-    "{{ '<end_of_utterance>\n' }}"
-    "{% endfor %}"
-    "{{ 'Assistant:' if add_generation_prompt }}"
-)
 
 
 def answers() -> list[str]:
@@ -50,29 +38,14 @@ def answers() -> list[str]:
 def make_base(folder: Path) -> None:
     """Random weights of the shape of SmolVLM-256M-Instruct, with a processor of its settings."""
     import torch
-    from transformers import AutoModelForImageTextToText, Idefics3Processor
-    from transformers.models.idefics3.image_processing_pil_idefics3 import (
-        Idefics3ImageProcessorPil,
-    )
+    from transformers import AutoModelForImageTextToText
 
     from cephalo.series.published import smolvlm
-    from cephalo.series.tiny_bases import make_tokenizer
+    from cephalo.series.tiny_bases import idefics3_processor
 
-    tokenizer = make_tokenizer(
-        answers(),
-        ["<|im_start|>"],
-        image_token="<image>",
-        fake_image_token="<fake_token_around_image>",
-        global_image_token="<global-img>",
-        end_of_utterance_token="<end_of_utterance>",
-        **{f"part_{row}_{col}": f"<row_{row}_col_{col}>" for row in TILES for col in TILES},
-    )
-    images = Idefics3ImageProcessorPil(
-        size={"longest_edge": 2048}, max_image_size={"longest_edge": 512}
-    )
-    processor = Idefics3Processor(images, tokenizer, image_seq_len=64, chat_template=TEMPLATE)
+    processor, _ = idefics3_processor(answers(), edge=512, across=4, tokens=64)
     config: Any = smolvlm("256m")
-    config.image_token_id = tokenizer.convert_tokens_to_ids("<image>")
+    config.image_token_id = processor.tokenizer.convert_tokens_to_ids("<image>")
     torch.manual_seed(0)
     AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
     processor.save_pretrained(folder)

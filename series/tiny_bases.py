@@ -197,8 +197,18 @@ def gemma3_processor(texts: Iterable[str]) -> tuple[Any, str]:
     return make(images, tokenizer, chat_template=GEMMA, image_seq_length=4), "<end_of_turn>"
 
 
-def idefics3_processor(texts: Iterable[str]) -> tuple[Any, str]:
-    """Tiles of 56 pixels, at most four and the whole; and the token that ends a turn."""
+def idefics3_processor(
+    texts: Iterable[str], edge: int = EDGE, across: int = 2, tokens: int = 4
+) -> tuple[Any, str]:
+    """The processor of Idefics3 and SmolVLM, and the token that ends a turn.
+
+    Args:
+        texts: What the tokenizer is trained on.
+        edge: The edge of a tile, in pixels.
+        across: The most tiles in a row and in a column of an image.
+        tokens: The tokens of a tile.
+    """
+    places = range(1, across + 1)
     tokenizer = make_tokenizer(
         texts,
         ["<|im_start|>"],
@@ -206,13 +216,14 @@ def idefics3_processor(texts: Iterable[str]) -> tuple[Any, str]:
         fake_image_token="<fake_token_around_image>",
         global_image_token="<global-img>",
         end_of_utterance_token="<end_of_utterance>",
-        **{f"part_{row}_{col}": f"<row_{row}_col_{col}>" for row in (1, 2) for col in (1, 2)},
+        **{f"part_{row}_{col}": f"<row_{row}_col_{col}>" for row in places for col in places},
     )
     images = Idefics3ImageProcessorPil(
-        size={"longest_edge": 2 * EDGE}, max_image_size={"longest_edge": EDGE}
+        size={"longest_edge": across * edge}, max_image_size={"longest_edge": edge}
     )
     make = transformers.Idefics3Processor
-    return make(images, tokenizer, image_seq_len=4, chat_template=SMOLVLM), "<end_of_utterance>"
+    processor = make(images, tokenizer, image_seq_len=tokens, chat_template=SMOLVLM)
+    return processor, "<end_of_utterance>"
 
 
 FAMILIES: dict[str, tuple[Callable[[], Any], Callable[[Iterable[str]], tuple[Any, str]]]] = {
