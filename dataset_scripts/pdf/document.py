@@ -194,7 +194,8 @@ def find_pairs(
     found = decide(contents, blocks, body, uncaptioned)
     if not uncaptioned:
         return found.pairs
-    more = find_uncaptioned(found.scenes, found.pairs, body)
+    scenes = [scene for scene in found.scenes if scene]  # of every page
+    more = find_uncaptioned(scenes, found.pairs, body)
     return [sorted(own + new, key=_place) for own, new in zip(found.pairs, more, strict=True)]
 
 

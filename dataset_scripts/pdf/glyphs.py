@@ -103,12 +103,12 @@ def make_glyph(coverage: np.ndarray, bottom: float, top: float, width: float) ->
 def _from_shape(shape: np.ndarray, bottom: float, top: float, width: float) -> Glyph:
     """A glyph from its shape, float32 (16, 16)."""
     inked = shape >= min(_DARK, shape.max())
-    reach = distance_transform_edt(~inked).astype(np.float32) / _SIDE
+    reach = np.asarray(distance_transform_edt(~inked), np.float32) / _SIDE
     return Glyph(shape.ravel(), reach.ravel(), bottom, top, width)
 
 
 def draw_object(
-    document: ctypes.c_void_p, page: ctypes.c_void_p | None, text: ctypes.c_void_p, scale: float
+    document: ctypes.c_void_p, page: ctypes.c_void_p | None, text: fast.Handle, scale: float
 ) -> np.ndarray | None:
     """How much of each pixel a text object covers: uint8 (height, width) of its bounds."""
     bitmap = pdfium.FPDFTextObj_GetRenderedBitmap(document, page, text, scale)
@@ -127,7 +127,7 @@ def draw_object(
         pdfium.FPDFBitmap_Destroy(bitmap)
 
 
-def draw_part(page: fast.Page, text: ctypes.c_void_p, box: np.ndarray) -> np.ndarray | None:
+def draw_part(page: fast.Page, text: fast.Handle, box: np.ndarray) -> np.ndarray | None:
     """How much of each pixel of `box` (4,), in user space, a text object covers: uint8 (h, w)."""
     left, bottom, right, top = bounds(text)
     x0, y0, x1, y1 = box.tolist()
@@ -150,11 +150,11 @@ def _pixels(start: float, stop: float) -> slice:
     return slice(first, max(first + 1, ceil(stop)))
 
 
-def bounds(text: ctypes.c_void_p) -> tuple[float, float, float, float]:
+def bounds(text: fast.Handle) -> tuple[float, float, float, float]:
     """Left, bottom, right and top of a page object, in user space."""
-    sides = [ctypes.c_float() for _ in range(4)]
-    pdfium.FPDFPageObj_GetBounds(text, *sides)
-    return tuple(side.value for side in sides)
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    pdfium.FPDFPageObj_GetBounds(text, left, bottom, right, top)
+    return left.value, bottom.value, right.value, top.value
 
 
 @dataclass(frozen=True)

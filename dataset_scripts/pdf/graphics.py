@@ -161,7 +161,9 @@ class _Reader:
         fonts = set(map(fast.text_font, self.texts))
         found = TextObjects(self.hidden, fonts=fonts - {0} if self.whole else None)
         images = np.flatnonzero(self.kinds == IMAGE)
-        early = np.flatnonzero(self.before <= images[-1]) if len(images) else []
+        if not len(images):
+            return found
+        early = np.flatnonzero(self.before <= images[-1])
         if not len(early):
             return found
         sides = self.boxes[images]

@@ -150,7 +150,8 @@ def detector(keypoints: int) -> Any:
     import cv2
 
     cv2.setNumThreads(1)
-    return cv2.SIFT_create(nfeatures=keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
+    create = cv2.SIFT.create
+    return create(nfeatures=keypoints, contrastThreshold=CONTRAST, edgeThreshold=EDGE)
 
 
 def root_sift(descriptors: np.ndarray) -> np.ndarray:

@@ -88,6 +88,7 @@ def decode(record: bytes) -> Local:
         [stored["x"] / 64, stored["y"] / 64, stored["size"], stored["angle"]]
     ).astype(np.float32)
     picture = cv2.imdecode(np.frombuffer(record[end:], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None  # a JPEG of our own
     return Local(points, stored["signs"].copy(), picture, indexed)
 
 

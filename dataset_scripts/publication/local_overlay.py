@@ -170,7 +170,7 @@ def correlate(
     weights = tile_means(shown.astype(np.float32), tile)
     mean, variance = mean_and_variance(others, tile)
     best = np.full(weights.shape, -1.0)
-    first_variance = None
+    first_variance = np.zeros(weights.shape)
     for down in look.shifts:
         for right in look.shifts:
             moved = np.roll(ones, (down, right), (0, 1))

@@ -8,6 +8,7 @@ enhanced correlation coefficient (Evangelidis and Psarakis, PAMI 2008).
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def transforms_of_pairs(
     for number in np.argsort(-scores, kind="stable"):
         if scores[number] < MIN_CORRELATION or len(tried) == BEST:
             return
-        transform = factors[number], offsets[number]
+        transform = complex(factors[number]), complex(offsets[number])
         if any(is_near(transform, earlier, one.shape) for earlier in tried):
             continue
         tried.append(transform)
@@ -72,7 +73,7 @@ def similarities(places: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, n
     directions = np.exp(1j * (targets[:, 3] - places[:, 3]))
     # What agrees with a transform within an error agrees with each other within twice that.
     alike = np.abs(logs[:, None] - logs) < 2 * MAX_SCALE_ERROR
-    alike &= (directions[:, None] * directions.conj()).real > np.cos(2 * MAX_ANGLE_ERROR)
+    alike &= np.real(directions[:, None] * directions.conj()) > np.cos(2 * MAX_ANGLE_ERROR)
     first, second = np.nonzero(np.triu(alike, 1))
     steps, moved = ones[second] - ones[first], twos[second] - twos[first]
     apart = (np.abs(steps) >= MIN_DISTANCE) & (np.abs(moved) >= MIN_DISTANCE)
@@ -135,11 +136,12 @@ def fit(transform: np.ndarray, one: np.ndarray, other: np.ndarray) -> Iterator[n
     """The affine transforms (2, 3) near another under which two pictures' pixels agree best, by
     each of `FITS`; none where none is found."""
     start = np.ascontiguousarray(transform, np.float32)
+    everywhere: Any = None  # no mask, which OpenCV's stubs do not allow
     for steps, step_size, blur in FITS:
         criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, steps, step_size)
         try:
             _, fitted = cv2.findTransformECC(
-                one, other, start.copy(), cv2.MOTION_AFFINE, criteria, None, blur
+                one, other, start.copy(), cv2.MOTION_AFFINE, criteria, everywhere, blur
             )
         except cv2.error as error:
             if error.code != cv2.Error.StsNoConv:
