@@ -17,7 +17,7 @@ class CephaloArguments(ScriptArguments):
     """Data, parts and names of one training stage."""
 
     if TYPE_CHECKING:
-        dataset_name: str = ""  # or a run is refused
+        dataset_name: str = ""  # empty is refused later
 
     dataset_revision: str | None = field(
         default=None, metadata={"help": "Commit, branch or tag of the dataset."}
@@ -115,14 +115,14 @@ class CephaloArguments(ScriptArguments):
 if TYPE_CHECKING:
 
     class TrainingSettings(SFTConfig):
-        """With a folder, which transformers fills in, and a repository: where a model is pushed,
-        its name was checked."""
+        """SFTConfig after parsing: transformers has filled in the folder, and the name of a
+        repository to push to is valid."""
 
         output_dir: str
         hub_model_id: str
 
     class BaseSettings(ModelConfig):
-        """With a model, without which a run is refused."""
+        """ModelConfig after parsing: a model is named."""
 
         model_name_or_path: str
 
@@ -130,16 +130,16 @@ if TYPE_CHECKING:
 def parse_arguments(
     config: Path, overrides: list[str]
 ) -> tuple[CephaloArguments, "TrainingSettings", "BaseSettings"]:
-    """The arguments of a YAML file, overridden by --field VALUE.
+    """Parse the arguments of a YAML file, overridden by --field VALUE.
 
-    Raises CephaloError for a file that is not a YAML mapping and for an unknown or wrong field.
+    Raises CephaloError if the file is not a YAML mapping, and for an unknown or invalid field.
     """
 
     class Parser(TrlParser):
         def error(self, message: str) -> NoReturn:
             raise CephaloError(f"{config}: {message}")
 
-    kinds: Any = (CephaloArguments, SFTConfig, ModelConfig)  # trl wants its own name for them
+    kinds: Any = (CephaloArguments, SFTConfig, ModelConfig)  # trl annotates them with its own type
     parser = Parser(kinds, prog="cephalo train")
     options = {option for action in parser._actions for option in action.option_strings}
     known = {option.lstrip("-").replace("-", "_") for option in options} | {"env"}
@@ -153,7 +153,7 @@ def parse_arguments(
 
 
 def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
-    """Raise CephaloError that names the first unknown field and the nearest one there is.
+    """Raise CephaloError that names the first unknown field and the most similar known one.
 
     TRL reports unknown fields only after validating the values of the others.
     """
@@ -162,7 +162,9 @@ def check_keys(config: Path, overrides: list[str], known: set[str]) -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CephaloError(f"{config} is not valid YAML: {error}") from error
     if not isinstance(settings, dict):
-        raise CephaloError(f"{config} holds no fields; write lines such as learning_rate: 1.0e-5")
+        raise CephaloError(
+            f"{config} contains no fields; write lines such as learning_rate: 1.0e-5"
+        )
     given = [word[2:].split("=")[0].replace("-", "_") for word in overrides if word[:2] == "--"]
     for place, keys in ((str(config), settings), ("the command", given)):
         for key in keys:
