@@ -33,12 +33,13 @@ logger = logging.getLogger(__name__)
 app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
-    help="Make a printable part: STL and 3MF in millimetres, GLB, a picture and its measures.",
+    help="Make a printable part: STL and 3MF in millimetres, GLB, a preview and its measures.",
 )
 
 
 def flag(design: type[BaseModel], field: str, more: str = "") -> Any:
-    """The option for a field of a design, with its bounds; `more` follows the description."""
+    """Return the option for a field of a design, with its bounds; `more` follows the
+    description."""
     least, greatest = bounds(design, field)
     described = ", ".join(filter(None, (design.model_fields[field].description, more)))
     return typer.Option(min=least, max=greatest, help=f"{described}.".capitalize())
@@ -284,7 +285,7 @@ def construct(design: type[Design], out: Path, **values: Any) -> None:
 
 
 def need_mesh_packages() -> None:
-    """Raise CephaloError where the packages of the extra `mesh` are missing."""
+    """Raise CephaloError if the packages of the extra `mesh` are missing."""
     need_packages("making a mesh", "mesh", "skimage", "trimesh")
 
 
@@ -292,7 +293,7 @@ D = TypeVar("D", bound=BaseModel)
 
 
 def checked(design: type[D], **values: Any) -> D:
-    """A design with these values. Raises CephaloError if it rejects them."""
+    """Return a design with these values. Raises CephaloError if they are invalid."""
     try:
         return design(**values)
     except ValidationError as error:
@@ -302,7 +303,7 @@ def checked(design: type[D], **values: Any) -> D:
 
 
 def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, Any]) -> None:
-    """Check a part, write its files into `out`, which is held, and print its measures."""
+    """Check a part, write its files to `out`, which is locked, and print its measures."""
     from cephalo.apps.make_mesh.files import write_part
     from cephalo.apps.make_mesh.measure import LEAST_WALL, check, measures
 
@@ -321,7 +322,7 @@ def finish(surface: "Surface", design: BaseModel, out: Path, asked: dict[str, An
 
 
 def summary(found: dict[str, Any]) -> str:
-    """The measures of a part, for people."""
+    """Format the measures of a part."""
     size = " x ".join(f"{edge:.2f}" for edge in found["bounding_box_mm"])
     wall = found["minimum_wall_mm"]
     lines = [
