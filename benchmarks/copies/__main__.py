@@ -1,13 +1,13 @@
-"""Measure which copies of figures `cephalo publish` finds and keeps on one side of the split.
+"""Measure which copies of figures `cephalo publish` finds and assigns to one split.
 
     python -m benchmarks.copies FOLDER [--only WORDS...] [--strangers 200] [--exclude]
 
-FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each way of copying, every figure is
-copied into a paper of its own, under a caption of its own, and all are published. Then pictures of
-one kind, each in a paper of its own, are published: every link between them is a false pair.
+FOLDER is one of `cephalo extract`, or has papers in `pdf`. For each kind of copy, every figure is
+copied to a separate paper with another caption, and all are published. Then images of one kind,
+each in a separate paper, are published: every link between them is a false pair.
 
-With --exclude: the figures of every other paper are kept out as those of a benchmark's dataset, the
-copies of all figures are published, and what is left out of them is counted.
+With --exclude, the figures of every other paper are excluded like a benchmark's dataset, the copies
+of all figures are published, and the excluded ones are counted.
 """
 
 import argparse

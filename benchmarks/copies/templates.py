@@ -1,4 +1,4 @@
-"""Pictures made from one template that show different things: what is hardest to tell from copies.
+"""Draw images of one template with different content, which are hardest to distinguish from copies.
 
 Bar charts, hatched or not, spectra, scatter plots, tables and block diagrams that share axes,
 labels, legend, rules or boxes, and differ in the data, the numbers or the words.

@@ -1,8 +1,8 @@
-"""A paper as TeX once wrote them: its text in Type 3 fonts of bitmaps, its figures as images.
+"""Rewrite a paper as old TeX did: its text in Type 3 bitmap fonts, its figures as images.
 
-The paper is read with pdfium, glyph by glyph, and written anew with every glyph where it was, so
-that the ground truth stays as it is. Codes of the fonts are those of ASCII, as in most such
-papers, or say nothing, so that the text reads as soup.
+The paper is read with pdfium, glyph by glyph, and written again with every glyph in place, so that
+the ground truth does not change. Codes of the fonts are those of ASCII, as in most such papers, or
+arbitrary, so that the extracted text is meaningless.
 """
 
 import ctypes

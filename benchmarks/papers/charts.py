@@ -1,4 +1,4 @@
-"""What figures show: each function draws one picture within a box of a drawing."""
+"""Draw the content of figures: each function draws one chart within a box of a drawing."""
 
 import math
 from random import Random

@@ -1,4 +1,4 @@
-"""What competes with figures and captions: boxes, equations, rules, photographs, lists."""
+"""Decoys for figures and captions: boxes, equations, rules, photographs, lists."""
 
 from dataclasses import dataclass
 from random import Random

@@ -1,4 +1,4 @@
-"""The shared tests of models as our test cases and those of the yardstick take them."""
+"""Base classes for transformers' common tests of models, on ours and on the yardstick."""
 
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
