@@ -38,7 +38,7 @@ def draw_plate(family: str, rng: np.random.Generator, n: int) -> np.ndarray:
         stiffness = rng.uniform(*SOLID) * FAMILIES[family](rng, x, y)
         if (carrying := load_path(stiffness > 0)).any():
             return np.round(GREYS * stiffness * carrying) / GREYS
-    raise AssertionError(f"family {family} draws plates that hang together in no try")
+    raise AssertionError(f"family {family} draws no connected plate")
 
 
 def load_path(solid: np.ndarray) -> np.ndarray:
@@ -180,4 +180,4 @@ SEEN: dict[str, Family] = {
 }
 UNSEEN: dict[str, Family] = {"polygonal holes": polygons, "Voronoi foam": voronoi_foam}
 FAMILIES = SEEN | UNSEEN
-"""The plates by their names. Those of `UNSEEN` are never trained on."""
+"""The families by name. Those of `UNSEEN` are not used for training."""
