@@ -260,7 +260,7 @@ def test_dumps_are_streamed_and_may_break_off(wiki, tmp_path, monkeypatch):
         (["--wikipedia", "Nacre", "--out", "OUT"], "give --contact"),
         (["--titles", "OUT/none.txt", "--out", "OUT"], "one title per line"),
         (["--out", "OUT"], "nothing to read; give PDF files"),
-        (["--wikipedia", "A", "--out", "OUT", "--wiki", "x", "--contact", "a@b.c"], "not a web addr"),
+        (["--wikipedia", "A", "--out", "OUT", "--wiki", "x", "--contact", "a@b.c"], "not a web"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, monkeypatch, arguments, message):
