@@ -47,7 +47,7 @@ def options_of_dataclasses(command: Callable[..., Any]) -> Callable[..., Any]:
         }
         return command(**given, **built)
 
-    run.__signature__ = signature  # read by Typer
+    run.__signature__ = signature  # type: ignore[attr-defined]  # read by Typer
     return run
 
 

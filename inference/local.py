@@ -139,12 +139,12 @@ def user_message(question: str, images: Picture | Iterable[Readable] = ()) -> Me
 
 
 def text_message(role: str, text: str) -> Message:
-    """A turn of "assistant", or of "system" if the family has that role."""
+    """Build a turn of "assistant", or of "system" if the family has that role."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
 def pictures(talk: Iterable[Message]) -> list[Image.Image]:
-    """The images of all messages, whose contents are lists of parts."""
+    """Return the images of all messages, whose contents are lists of parts."""
     return [part["image"] for message in talk for part in message["content"] if "image" in part]
 
 

@@ -58,7 +58,7 @@ Phase = Annotated[Literal["bright", "dark"], flag(ImagePart, "phase")]
 def gyroid(
     out: Out, size: Size = 20, cells: Cells = 3, volume_fraction: CubeFraction = 0.3
 ) -> None:
-    """A cube of sheets along the gyroid.
+    """Make a cube of sheets along the gyroid.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def gyroid(
 def schwarz_p(
     out: Out, size: Size = 20, cells: Cells = 3, volume_fraction: CubeFraction = 0.3
 ) -> None:
-    """A cube of sheets along Schwarz' primitive surface.
+    """Make a cube of sheets along Schwarz' primitive surface.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def honeycomb(
     cells: Annotated[int, flag(Honeycomb, "cells")] = 6,
     volume_fraction: Annotated[float, flag(Honeycomb, "volume_fraction")] = 0.2,
 ) -> None:
-    """A plate of upright hexagonal cells.
+    """Make a plate of upright hexagonal cells.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def pollen(
     openings: Annotated[int, flag(Pollen, "openings")] = 3,
     volume_fraction: Annotated[float, flag(Pollen, "volume_fraction")] = 0.4,
 ) -> None:
-    """A hollow ball with spikes and openings, as a pollen grain's.
+    """Make a hollow ball with spikes and openings, like a pollen grain.
 
     \b
     Example:
@@ -134,7 +134,7 @@ def relief(
     base: Annotated[float, flag(Relief, "base")] = 2,
     phase: Phase = "bright",
 ) -> None:
-    """The bright or dark phase of an image (Otsu's threshold), raised on a plate.
+    """Raise the bright or dark phase of an image (Otsu's threshold) on a plate.
 
     \b
     Example:
@@ -158,7 +158,7 @@ def extrude(
     phase: Phase = "bright",
     volume_fraction: Annotated[float | None, flag(Extrusion, "volume_fraction")] = None,
 ) -> None:
-    """The bright or dark phase of an image as walls, mirrored, so that the part is periodic.
+    """Make walls of the bright or dark phase of an image, mirrored to a periodic part.
 
     Without --volume-fraction the walls are as wide as in the image.
 
@@ -237,7 +237,7 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the generator's noise.")] = 0,
 ) -> None:
-    """A body that Shap-E draws from words (openai/shap-e) or an image (openai/shap-e-img2img).
+    """Generate a body with Shap-E from text (openai/shap-e) or an image (openai/shap-e-img2img).
 
     The volume fraction is relative to the bounding box. Shapes that cannot be printed are rejected:
     loose bodies or cavities of more than 1 % of the volume, walls under 0.4 mm or two cells of the

@@ -69,7 +69,7 @@ def fibres(rng: np.random.Generator) -> Image.Image:
 
 
 def with_data_bar(picture: Image.Image) -> Image.Image:
-    """A micrograph with the bar of a microscope below it."""
+    """Add the data bar of a microscope below a micrograph."""
     page = Image.new("RGB", (picture.width, picture.height + BAR_HEIGHT), "black")
     page.paste(picture, (0, 0))
     draw = ImageDraw.Draw(page)
@@ -107,7 +107,7 @@ def plot(rng: np.random.Generator) -> Image.Image:
 def curve(
     rng: np.random.Generator, left: int, top: int, right: int, bottom: int
 ) -> Iterator[tuple[float, float]]:
-    """A smooth curve through a frame."""
+    """Draw a smooth curve through a frame."""
     waves = rng.uniform((0.5, 0, 0.05), (4, 6.3, 0.3), (3, 3))
     for share in np.linspace(0, 1, 120):
         height = sum(size * np.sin(rate * 3 * share + shift) for rate, shift, size in waves)

@@ -80,7 +80,7 @@ def hatched_bars(rng: np.random.Generator) -> Image.Image:
 
 
 def one_curve(rng: np.random.Generator) -> Image.Image:
-    """One decaying curve with few markers in a frame: hardly anything but the axes."""
+    """Draw one decaying curve with few markers in a frame: hardly anything but the axes."""
     image = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(image)
     frame(draw)

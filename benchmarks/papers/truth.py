@@ -134,7 +134,8 @@ def _append(texts: list[Text], text: Text) -> None:
 
 
 def _same_line(last: Text, text: Text) -> bool:
-    """Whether `text` goes on the line of `last`, which in turned text runs up or down the page."""
+    """Return whether `text` continues the line of `last`, which in rotated text runs up or down the
+    page."""
     a, b = last.box, text.box
     along, across = (1, 0) if last.turned else (0, 1)
     overlap = min(a[across + 2], b[across + 2]) - max(a[across], b[across])
@@ -181,12 +182,13 @@ class Ink:
         self._pages: dict[int, np.ndarray] = {}
 
     def within(self, page: int, box: Box, part: Box | None = None) -> Box:
-        """What is drawn on within a figure's place or, exactly, within a `part` of it.
+        """Return the box of what is drawn within a figure's place or, exactly, within a `part` of
+        it.
 
         Args:
             page: Page number from 0.
-            box: Place of the figure, in points from the top left; what is drawn may hang out of
-                it by half the width of a line. Beside its corner the page is bare.
+            box: Place of the figure, in points from the top left; lines may extend beyond it by
+                half their width. The page beside its corner is bare.
             part: Place of a panel in it.
         """
         pixels = self._render(page)

@@ -81,11 +81,11 @@ class Look:
         return any(vote.lost for vote in self.votes)
 
     def reason(self) -> str:
-        """The reason of the first judge who voted for the outcome, in one line."""
+        """Return the reason of the first judge who voted for the outcome, in one line."""
         return next((vote.reason for vote in self.votes if vote.verdict == self.outcome), "")
 
     def facts(self) -> dict[str, Any]:
-        """The entry in a row's `scores`."""
+        """Return the entry in a row's `scores`."""
         votes = [asdict(vote) for vote in self.votes]
         for vote in votes:
             del vote["lost"]

@@ -71,7 +71,7 @@ class Answered:
         return not (self.stopped or self.failure or lost)
 
     def params(self) -> dict[str, Any]:
-        """The fields that this question adds to a row's `teacher_params`."""
+        """Return the fields that this question adds to a row's `teacher_params`."""
         return {} if self.key is None else {"round": self.round}
 
 

@@ -30,6 +30,6 @@ class ModelCase(ModelTesterMixin, GenerationTesterMixin):
         self.model_tester = ModelTester(self, **self.family)
 
     def test_config(self) -> None:
-        """The shared tests of configurations, which come as one call."""
+        """Run the common tests of configurations, which are one call."""
         config_class = type(self.model_tester.get_config())
         ConfigTester(self, config_class=config_class, has_text_modality=False).run_common_tests()
