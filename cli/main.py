@@ -167,7 +167,7 @@ def room(error: BaseException) -> str:
     place = Path(os.fsdecode(error.filename or tempfile.gettempdir())).absolute()
     folder = next(one for one in (place, *place.parents) if one.is_dir())
     free = shutil.disk_usage(folder).free / 1e6
-    return f"; {folder} has {free:.1f} MB left: free some space; the same command resumes"
+    return f"; {folder} has {free:.1f} MB left: free disk space; the same command resumes"
 
 
 def one_line(error: BaseException) -> str:

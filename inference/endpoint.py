@@ -293,7 +293,7 @@ class Endpoint:
     def say(self, error: BaseException) -> str:
         """Format an error in one line."""
         if isinstance(error, TimeoutError):
-            return f"no whole reply within the {self.limits.timeout:g} seconds of --timeout"
+            return f"no complete reply within the {self.limits.timeout:g} seconds of --timeout"
         if isinstance(error, aiohttp.ClientConnectorError) and (number := error.errno or 0) > 0:
             return os.strerror(number)
         return self.without_key(str(error) or type(error).__name__)

@@ -42,31 +42,31 @@ class CephaloArguments(ScriptArguments):
     split_images: bool | None = field(
         default=None,
         metadata={
-            "help": "Whether large images are cut into tiles, where the model's processor can; by "
-            "default as it says. Without, an image has far fewer tokens."
+            "help": "Whether to split large images into tiles, if the processor supports it; by "
+            "default as set in the processor. Without tiles, an image has far fewer tokens."
         },
     )
     batch_tokens: int | None = field(
         default=None,
         metadata={
-            "help": "The rows of a batch go through the model in sequences of at most this many "
-            "tokens, each row apart from the others; by default in one."
+            "help": "Maximum number of tokens of a packed sequence. The rows of a batch are packed "
+            "into such sequences and do not attend to each other; by default into one."
         },
     )
     batch_tiles: int | None = field(
         default=None,
-        metadata={"help": "The same limit for the pictures that the vision tower sees."},
+        metadata={"help": "The same limit for the images and tiles that enter the vision tower."},
     )
     feature_cache_gb: float = field(
         default=0.0,
         metadata={
-            "help": "Gigabytes of disk in output_dir for what a frozen vision tower and connector "
-            "make of images, and, if all fit, frozen first layers of rows: computed once."
+            "help": "Gigabytes of disk in output_dir to cache the features of images from a frozen "
+            "vision tower and connector, and, if all fit, the states of frozen first layers."
         },
     )
     max_broken_rows: int = field(
         default=10,
-        metadata={"help": "How many rows that cannot be read are left out before that is fatal."},
+        metadata={"help": "Maximum number of unreadable rows to skip before training stops."},
     )
     push_checkpoints: bool = field(
         default=False,
@@ -77,7 +77,7 @@ class CephaloArguments(ScriptArguments):
     )
     freeze_parts: list[str] = field(
         default_factory=list,
-        metadata={"help": "Parts that do not train: vision, connector, embeddings, text, head."},
+        metadata={"help": "Parts to freeze: vision, connector, embeddings, text, head."},
     )
     train_last_layers: int | None = field(
         default=None,
@@ -86,7 +86,8 @@ class CephaloArguments(ScriptArguments):
     epoch_models: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Repositories for the model after epoch 1, 2, ...; wants save_strategy: epoch."
+            "help": "Repositories for the model after epoch 1, 2, ...; requires save_strategy: "
+            "epoch."
         },
     )
     merge_adapter: bool = field(
@@ -96,7 +97,7 @@ class CephaloArguments(ScriptArguments):
     tiny_base: bool = field(
         default=False,
         metadata={
-            "help": "Make model_name_or_path on the spot if it is missing: a tiny Idefics2 "
+            "help": "Create model_name_or_path if it does not exist: a tiny Idefics2 "
             "with random weights and a tokenizer trained on the answers."
         },
     )

@@ -67,7 +67,7 @@ def in_bitmap_fonts(published: bytes, figures: list[tuple[int, Box]], named: boo
     Args:
         published: The paper as PDF.
         figures: Page and box of each graphic, in points from the top left as displayed.
-        named: Whether codes are ASCII's rather than in the order of first use.
+        named: Whether character codes are ASCII, as opposed to the order of first use.
     """
     writer = _Writer(named)
     with pdfium.PdfDocument(published) as document:
@@ -197,7 +197,7 @@ def _text(shown: list[_Shown]) -> list[str]:
 
 
 def _gap(last: _Shown, item: _Shown) -> float | None:
-    """Distance of two characters in thousandths of an em; None where `item` begins a new run."""
+    """Return the gap before `item` in thousandths of an em, or None if it begins a new run."""
     cos, sin = _AXES[item.quarters]
     dx, dy = item.origin[0] - last.origin[0], item.origin[1] - last.origin[1]
     along, across = dx * cos + dy * sin, dy * cos - dx * sin

@@ -20,7 +20,7 @@ class Caption:
         index: Code of its figure or table in the coded paper, from 1.
         label: Word and number, without the separator.
         text: Title and note, with tags.
-        table: Whether it is a table's.
+        table: Whether it is the caption of a table.
     """
 
     index: int

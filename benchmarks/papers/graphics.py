@@ -33,7 +33,7 @@ class Graphic:
         kind: Name of what is drawn, for the truth.
         code: Typst markup that draws it from the top left corner of a box.
         width: Width in points.
-        height: Height in points; None where the code's own text decides.
+        height: Height in points, or None if it follows from the text in `code`.
         panels: Parts, in the order of their letters.
     """
 

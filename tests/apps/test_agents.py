@@ -250,7 +250,7 @@ def test_time_is_bounded(image, tmp_path):
         started = time.monotonic()
         found = discuss([image], panel, tmp_path / "out")
     assert time.monotonic() - started < 30  # on a busy machine too
-    assert 1 <= len(found.said()) < 4 and "time of the run was over" in str(found)
+    assert 1 <= len(found.said()) < 4 and "interrupted at the time limit of the run" in str(found)
     assert "the 1 seconds of the run are over" in str(found)
 
 

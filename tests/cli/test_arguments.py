@@ -129,7 +129,7 @@ def test_answers_are_texts_or_numbers():
     rows = Dataset.from_list([{"a": ["x"], "i": [], "b": b""}], features=features)
     check_plain(rows, "a", "--answer-column")
     for name in ("i", "b"):
-        with pytest.raises(CephaloError, match=f"column {name} holds neither .* --answer-column"):
+        with pytest.raises(CephaloError, match=f"column {name} has neither .* --answer-column"):
             check_plain(rows, name, "--answer-column")
 
 
