@@ -1,4 +1,4 @@
-"""`cephalo serve`: a model behind the OpenAI API, through `transformers serve`."""
+"""`cephalo serve`: serve a model with the OpenAI API, through `transformers serve`."""
 
 import socket
 import time
@@ -87,10 +87,10 @@ def run_server(
 
 
 def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
-    """The application of `transformers serve`, put together from its parts as `Serve` does.
+    """Build the application of `transformers serve` from its parts, as `Serve` does.
 
-    It would load models by itself, without the checks of `local.load`; here its loader hands out
-    the loaded one, and errors of the client are answered with status 400.
+    It would load models by itself, without the checks of `local.load`; here its loader returns the
+    loaded one, and errors of the client have status 400.
     """
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
@@ -137,13 +137,14 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
 
 
 async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
-    """The error in OpenAI's form: 400 for errors of the client, 500 for internal errors."""
+    """Return the error in OpenAI's format: 400 for errors of the client, 500 for internal
+    errors."""
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
 
     from cephalo.apps.serve_requests import refusal
 
-    if isinstance(error, RequestValidationError):  # the body as a whole, which the gate has read
+    if isinstance(error, RequestValidationError):  # of the whole body, which the gate has read
         return refusal("send the request with Content-Type: application/json", 400)
     if isinstance(error, HTTPException):
         status = 400 if error.status_code == 422 else error.status_code
@@ -154,20 +155,20 @@ async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
 
 
 class ServedProcessor:
-    """What `transformers serve` asks of a processor, answered by `inference`."""
+    """The processor methods that `transformers serve` calls, implemented with `inference`."""
 
     def __init__(self, cephalo: "Cephalo") -> None:
         from transformers.cli.serving.utils import get_response_template
 
         self.cephalo = cephalo
         self.tokenizer = cephalo.processor.tokenizer
-        # `reasoning_content` of an answer. Otherwise models of some types would be read by a
+        # `reasoning_content` of an answer. Otherwise models of some types would be parsed by a
         # template for other tokens.
         if cephalo.thinks or get_response_template(self, cephalo.model):
             self.tokenizer.response_template = cephalo.response_template
 
     def apply_chat_template(self, messages: list[dict[str, Any]], **kwargs: Any) -> Any:
-        """The inputs of one request. Raises CephaloError for errors of the client."""
+        """Return the inputs of one request. Raises CephaloError for errors of the client."""
         for message in messages:
             for part in message["content"]:
                 if part["type"] == "image" and "url" in part:
@@ -175,7 +176,7 @@ class ServedProcessor:
         return self.cephalo.prepare([messages])
 
     def decode(self, ids: Any, **kwargs: Any) -> str:
-        """The text of an answer."""
+        """Return the text of an answer."""
         return self.cephalo.without_stop(self.tokenizer.decode(ids, **kwargs))
 
     # The stop strings of a request are looked up with this as "the tokenizer".
@@ -188,7 +189,7 @@ class ServedProcessor:
 
 
 def image_of_url(url: str) -> "Image":
-    """The image of a data URL. Raises CephaloError for anything else."""
+    """Return the image of a data URL. Raises CephaloError for anything else."""
     import base64
     import binascii
     import io
@@ -200,5 +201,5 @@ def image_of_url(url: str) -> "Image":
     try:
         data = base64.b64decode(url.partition("base64,")[2], validate=True)
     except binascii.Error as error:
-        raise CephaloError("a data URL does not hold base64; encode the image again") from error
+        raise CephaloError("a data URL does not contain base64; encode the image again") from error
     return open_image(io.BytesIO(data))

@@ -1,4 +1,4 @@
-"""Keys and tokens, which go into the headers of requests."""
+"""Check keys and tokens, which are sent in the headers of requests."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "JUDGE_API_
 
 
 def check_key(key: str, where: str) -> str:
-    """Return `key`, which comes from `where`, if it is valid in an HTTP header.
+    """Return `key` if it is valid in an HTTP header; `where` names its origin.
 
     Raises CephaloError for line breaks, spaces and non-ASCII characters; its message does not
     contain the key.

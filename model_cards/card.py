@@ -1,4 +1,4 @@
-"""`cephalo card`: the card of a model folder, rebuilt from the content of the folder."""
+"""`cephalo card`: rebuild the card of a model folder."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Values that TRL accepts but with which training cannot work."""
+"""Check for values that TRL accepts but that cannot train."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Range(NamedTuple):
-    """From `least` to `most`; `words` say so."""
+    """From `least` to `most`, described by `words`."""
 
     least: float
     most: float
@@ -21,7 +21,7 @@ class Range(NamedTuple):
 COUNT = Range(1, 2**31, "a whole number from 1")
 FROM_ZERO = Range(0, 2**31, "a number from 0")
 ABOVE_ZERO = Range(5e-324, 1e9, "a number above 0")
-SEED = Range(0, 2**32 - 1, "a whole number from 0 to 4294967295")  # what NumPy takes
+SEED = Range(0, 2**32 - 1, "a whole number from 0 to 4294967295")  # NumPy's range
 
 TRAINING = {
     "learning_rate": ABOVE_ZERO,
@@ -64,7 +64,7 @@ def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") 
 
     known = {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}
     attention = model_args.attn_implementation
-    # Kernels of the Hub, NAMESPACE/NAME, are left to transformers.
+    # Kernels on the Hub, NAMESPACE/NAME, are left to transformers.
     if attention is not None and "/" not in attention and attention not in known:
         raise CephaloError(
             f"attn_implementation {attention}: give one of {', '.join(sorted(known))}"
@@ -75,8 +75,8 @@ def check_values(training_args: "TrainingSettings", model_args: "BaseSettings") 
 
 
 def check_length(epochs: float, steps: int) -> None:
-    """Raise CephaloError for a run without a step, which would save an untrained model, or
-    without an end."""
+    """Raise CephaloError for a run without a step, which would save an untrained model, or without
+    an end."""
     if not math.isfinite(epochs):
         raise CephaloError(f"num_train_epochs {epochs}: give a number")
     if steps <= 0 and epochs <= 0:
@@ -86,7 +86,7 @@ def check_length(epochs: float, steps: int) -> None:
 
 
 def trackers(training_args: "TrainingSettings") -> list[str]:
-    """The names of what a run is reported to, as they were given."""
+    """Return the names in report_to."""
     names = training_args.report_to or []
     names = [names] if isinstance(names, str) else names
     return [name for name in names if name not in ("none", "all")]

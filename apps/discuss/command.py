@@ -1,4 +1,4 @@
-"""`cephalo discuss`: a panel of models talks about images and reports."""
+"""`cephalo discuss`: a panel of models discusses images and writes a report."""
 
 import logging
 from pathlib import Path
@@ -81,7 +81,7 @@ def discuss(
 
 
 def run(panel: "Panel", images: list[Path], question: str, out: Path, seed: int) -> None:
-    """Discuss, with progress, and write the transcript and its page into `out`.
+    """Run the discussion, with progress, and write the transcript and its page to `out`.
 
     Raises CephaloError if an input is not an image, and at the end if no model replied.
     """

@@ -1,4 +1,4 @@
-"""`cephalo make-image`: from images and a goal to a new image, drawn and judged."""
+"""`cephalo make-image`: generate and judge a new image from images and a goal."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""Conversations about figures, in TRL's prompt-completion form."""
+"""Build conversations about figures in TRL's prompt-completion form."""
 
 import json
 from collections.abc import Sequence

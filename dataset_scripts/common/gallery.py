@@ -1,4 +1,4 @@
-"""The gallery: every figure beside its caption, in one self-contained HTML file."""
+"""Write the gallery: every figure beside its caption, in one self-contained HTML file."""
 
 import base64
 import io

@@ -37,10 +37,10 @@ def fields(
         bool, typer.Option("--private", help="Push to a private repository.")
     ] = False,
 ) -> None:
-    """Make plates under tension with their stresses and cracks, as a dataset with a card.
+    """Build a dataset of plates under tension with their stresses and cracks.
 
-    A fifth as many plates again are of families that are in no training split. Stopped and run
-    again, it goes on where it was.
+    Plates of families that are in no training split are added, one fifth of the number. An
+    interrupted run resumes.
 
     \b
     Example:
@@ -55,7 +55,7 @@ def fields(
         if error.name != "skfem":
             raise
         raise CephaloError(
-            "finite elements want scikit-fem: pip install 'cephalo[fields]'"
+            "finite elements need scikit-fem; run: pip install 'cephalo[fields]'"
         ) from error
     api = hub_api() if push else None
     name = check_repo_id(push) if push else out.resolve().name

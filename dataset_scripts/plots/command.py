@@ -36,7 +36,7 @@ def plots(
         int, typer.Option(min=1, help="Number of worker processes.")
     ] = os.cpu_count() or 1,
 ) -> None:
-    """Make plots of materials science from made data, with questions and true answers.
+    """Generate plots of materials science from synthetic data, with questions and exact answers.
 
     Lines, bars, fits, spectra, stress-strain curves and phase diagrams, alone or as panels. Each
     answer is computed from the plotted data; its tolerance is in the column `scores`. Give --rows,
@@ -71,11 +71,11 @@ def rows_for(share: float, folders: list[Path]) -> int:
     from cephalo.dataset_scripts.common.tables import find_tables
 
     if not 0 < share < 1:
-        raise CephaloError(f"--share {share:g} is not above 0 and below 1")
+        raise CephaloError(f"--share {share:g} is not between 0 and 1")
     others = count_rows(find_tables(folders)["conversations"])
     if not others:
         raise CephaloError(
-            f"{', '.join(map(str, folders))}: no conversations in it; run `cephalo refine` first, "
-            "with --teacher caption where captions shall be the answers"
+            f"{', '.join(map(str, folders))} contains no conversations; run `cephalo refine`, "
+            "with --teacher caption to use captions as answers"
         )
     return max(1, round(others * share / (1 - share)))

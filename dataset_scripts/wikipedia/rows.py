@@ -1,4 +1,4 @@
-"""From a page to its rows and shards: the work of a worker process."""
+"""Build the rows and shards of a page, in a worker process."""
 
 import hashlib
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[s
         "bbox": None,
         "caption_bbox": None,
         "dpi": None,
-        # The licence of the text is not that of its pictures.
+        # The licence of the text does not apply to its images.
         "license": image_license(picture.license),
         "author": text_of(picture.author)[:MAX_AUTHOR] or None,
         "source_url": picture.address or document["source_url"],
@@ -97,9 +97,9 @@ def figure_row(picture: Picture, document: dict[str, Any], width: int) -> dict[s
 
 
 def image_license(name: str) -> str | None:
-    """An SPDX-like identifier for the licence's short name, or that name; None for "".
+    """Return an SPDX-like identifier for a licence's short name, or that name; None for "".
 
-    "CC BY-SA 3.0" → "CC-BY-SA-3.0"; "Public domain" → "PDM-1.0", the mark for it.
+    "CC BY-SA 3.0" → "CC-BY-SA-3.0"; "Public domain" → "PDM-1.0", its mark.
     """
     plain = text_of(name)[:100]
     if plain.casefold() in ("public domain", "pd"):

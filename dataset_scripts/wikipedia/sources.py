@@ -50,7 +50,7 @@ def read_titles(file: Path) -> list[str]:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise CephaloError(
-            f"--titles {file} cannot be read; give a text file, one title a line"
+            f"--titles {file} cannot be read; give a text file with one title per line"
         ) from error
     return [line for line in lines if line and not line.startswith("#")]
 

@@ -186,7 +186,7 @@ def test_the_preview_shows_the_part_without_gaps():
         (["gyroid", "--size", "nan"], "Invalid value for '--size'"),
         (["gyroid", "--cells", 6, "--volume-fraction", 0.05], "walls of 0.054 mm in a part of"),
         (["pollen", "--openings", 0], "Invalid value for '--openings'"),
-        (["relief", "none.png"], "no image none.png; give the path of a picture"),
+        (["relief", "none.png"], "no image none.png; give the path of an image"),
     ],
 )
 def test_bad_parameters_are_one_line_and_write_nothing(arguments, message, tmp_path):

@@ -129,13 +129,13 @@ def test_answers_are_texts_or_numbers():
     rows = Dataset.from_list([{"a": ["x"], "i": [], "b": b""}], features=features)
     check_plain(rows, "a", "--answer-column")
     for name in ("i", "b"):
-        with pytest.raises(CephaloError, match=f"column {name} holds neither .* --answer-column"):
+        with pytest.raises(CephaloError, match=f"column {name} has neither .* --answer-column"):
             check_plain(rows, name, "--answer-column")
 
 
 def test_a_full_disk_says_where_and_how_much_is_left(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "deep" / "file"))
-    assert f"; {tmp_path} has " in room(full) and "MB left: free some space" in room(full)
+    assert f"; {tmp_path} has " in room(full) and "MB left: free disk space" in room(full)
     assert room(OSError(errno.EACCES, "no")) == room(CephaloError("x")) == ""
 
 

@@ -301,9 +301,9 @@ def test_damaged_folders_are_one_line(folder, tmp_path):
     (folder / "model.safetensors").write_bytes(b"\xff" * 40)
     assert "is not a complete safetensors file" in refused("card", str(folder))
     (folder / "model.safetensors").unlink()
-    assert "holds no *.safetensors" in refused("card", str(folder))
+    assert "contains no *.safetensors" in refused("card", str(folder))
     (folder / "config.json").unlink()
-    assert "holds no config.json" in refused("card", str(folder))
+    assert "contains no config.json" in refused("card", str(folder))
 
 
 # --- names

@@ -91,7 +91,7 @@ def of_another_model(folder: Path) -> None:
 
 HEAD = "lm_head.weight"
 BROKEN: dict[str, tuple[Change, str]] = {
-    "NaN": (weights(of_nan), "model.safetensors holds NaN or infinity in lm_head.weight"),
+    "NaN": (weights(of_nan), "model.safetensors contains NaN or infinity in lm_head.weight"),
     "a tensor gone": (weights(lambda own: own.pop(HEAD)), "missing keys .*: lm_head.weight"),
     "a tensor more": (
         weights(lambda own: own.update(more=torch.ones(2))),
@@ -132,7 +132,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         settings("config.json", model_type="new", transformers_version="1; rm"),
         "know no model_type 'new'$",
     ),
-    "a model of texts": (settings("config.json", model_type="llama"), "no model that reads images"),
+    "a model of texts": (settings("config.json", model_type="llama"), "not a model for images"),
     "a part that is no object": (settings("config.json", text_config="x"), "its config.json: "),
     "no class": (settings("config.json", architectures=None), "names the class None"),
 }
@@ -241,7 +241,7 @@ def test_the_last_of_many_values_is_seen(dtype, finite, wrong, tmp_path):
     check_finite(path)
     values[-1] = wrong
     save_file({"a": values, "b": torch.full((3,), -1)}, path)
-    with pytest.raises(CephaloError, match="holds NaN or infinity in a;"):
+    with pytest.raises(CephaloError, match="contains NaN or infinity in a;"):
         check_finite(path)
 
 
@@ -286,7 +286,7 @@ def test_a_run_that_failed_keeps_no_other_away(tmp_path):
     keep_run(tmp_path, runs[1][0], runs[1][2])  # as each process of a run does
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(CephaloError, match="holds a run with model good, this one has broken"):
+    with pytest.raises(CephaloError, match="contains a run with model good, this one has broken"):
         keep_run(tmp_path, runs[0][0], runs[0][2])
     answers, kept = tmp_path / "answers.jsonl", tmp_path / "settings.json"
     for batch in (8, 4):

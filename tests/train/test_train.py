@@ -132,7 +132,7 @@ def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
 def test_run_of_another_model_is_refused(trained, dataset, tmp_path):
     more = ("--tiny_base", "false", "--model_name_or_path", str(tmp_path / "other"))
     with pytest.raises(
-        CephaloError, match=r"holds a run with model .*/base, this one has .*/other"
+        CephaloError, match=r"contains a run with model .*/base, this one has .*/other"
     ):
         run_training(*parse_arguments(TINY, arguments(trained, dataset, *more)))
     with pytest.raises(CephaloError, match="resume_from_checkpoint: leave it out"):
@@ -252,7 +252,7 @@ def test_half_written_checkpoint_is_passed_over(tmp_path):
 
 def test_folder_of_another_run_is_refused(trained, tmp_path):
     other = build_dataset([write_figures(tmp_path / "other", documents=1)], "lab/other")
-    with pytest.raises(CephaloError, match=r"holds a run with dataset .*another --output_dir"):
+    with pytest.raises(CephaloError, match=r"contains a run with dataset .*another --output_dir"):
         run_training(*parse_arguments(TINY, arguments(trained, other)))
 
 
@@ -282,7 +282,7 @@ def test_unknown_key_and_broken_yaml_name_the_file(tmp_path):
             r"mine.yaml has no field learning_ratte; did you mean learning_rate\?",
         ),
         ("a: [", "mine.yaml is not valid YAML: "),
-        ("just words\n", "mine.yaml holds no fields"),
+        ("just words\n", "mine.yaml contains no fields"),
         ("use_cpu: true\nbf16: false\nbatch_tokens: 0\n", "batch_tokens 0: give a number above 0"),
     ):
         path.write_text(text)
@@ -324,6 +324,6 @@ def test_full_disk_says_how_to_go_on(monkeypatch, error):
     with pytest.raises(SystemExit) as stop:
         main(["train", "--config", "tiny.yaml"])
     assert stop.value.code == (
-        "cephalo: error: the disk of runs/tiny is full; free some space, then the same command "
+        "cephalo: error: the disk of runs/tiny is full; free disk space, then the same command "
         "resumes from the last complete checkpoint"
     )

@@ -86,8 +86,8 @@ def test_bad_requests_are_told_and_nothing_is_recorded(review, folder):
     for body, words in [
         ({"id": 0, "what": "image", "after": "x"}, "no decision about a figure"),
         ({"id": "0", "what": "state", "after": "accepted"}, "no decision about a figure"),
-        ({"id": 0, "what": "state", "after": "perhaps"}, "it is accepted, rejected or null"),
-        ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a text"),
+        ({"id": 0, "what": "state", "after": "perhaps"}, "give accepted, rejected or null"),
+        ({"id": 0, "what": "caption", "after": ["x"]}, "caption is not a string"),
         ({"id": 99, "what": "state", "after": "accepted"}, "no longer there; reload the page"),
         ({"id": 1, "what": "bbox", "after": [1, 1, 50, 50]}, "is not where it was read"),
         ([], "not a JSON object"),
@@ -134,7 +134,7 @@ def test_undo_brings_back_what_no_person_could_give(tmp_path):
         assert bench.decide(0, what, "given").now[what] == "given"
         undone = bench.undo()
         assert undone and undone.now[what] == value and undone.verdict.person is None
-    with pytest.raises(CephaloError, match="caption has half a character"):
+    with pytest.raises(CephaloError, match="caption contains half a character"):
         bench.decide(0, "caption", "x\ud800")
     assert bench.decide(0, "caption", "\1" * 20_000).now["caption"] == "\1" * 20_000
     bench.close()
@@ -159,7 +159,7 @@ def test_shards_that_are_no_figures_are_told_and_the_others_shown(tmp_path):
     bench = Catalogue(folder, "ann")
     bench.scan()
     assert "'panels' is string" in bench.damaged["foreign.parquet"]
-    assert "no whole Parquet file" in bench.damaged["latin.parquet"]
+    assert "not a complete Parquet file" in bench.damaged["latin.parquet"]
     assert len(bench.find({"document": ""})) == 3
     assert bench.find({"document": "paper-0"}) and bench.counts()["document"][""] == 1
     bench.close()
@@ -186,7 +186,7 @@ def test_a_decision_counts_beside_a_clock_that_is_ahead(tmp_path):
 def test_a_file_that_is_no_decisions_is_not_cut_off(tmp_path, content):
     folder = write_figures(tmp_path / "made", documents=1, figures=1)
     (folder / NAME).write_bytes(content)
-    with pytest.raises(CephaloError, match="line 1 is no decision"):
+    with pytest.raises(CephaloError, match="line 1 is not a decision"):
         Catalogue(folder, "ann")
     assert (folder / NAME).read_bytes() == content
 
@@ -248,7 +248,7 @@ def test_bad_arguments(tmp_path):
     assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", " ")
     assert "--by is not a name" in refused(str(tmp_path / "made"), "--by", "\udcff")
     (tmp_path / "made" / NAME).write_text("nonsense\n")
-    assert "line 1 is no decision" in refused(str(tmp_path / "made"))
+    assert "line 1 is not a decision" in refused(str(tmp_path / "made"))
 
 
 def test_what_extraction_adds_and_takes_away_comes_and_goes(tmp_path):
