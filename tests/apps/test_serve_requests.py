@@ -50,6 +50,8 @@ def ask(body: object, path: str = CHAT, method: str = "POST", **served) -> tuple
         {"max_tokens": 5, "temperature": 0, "seed": 7, "n": 1, "stop": ["x"], "stream": True},
         {"max_completion_tokens": 1000, "top_p": 1, "logit_bias": {"49": -100}},
         {"messages": [{"role": "system", "content": [{"type": "text", "text": "Be brief."}]}]},
+        {"tools": [], "tool_choice": "none", "logprobs": False, "presence_penalty": 0},
+        {"response_format": {"type": "text"}, "modalities": ["text"], "user": "me"},
     ],
 )
 def test_good_requests_reach_the_server_as_they_are(more):
@@ -75,7 +77,13 @@ def test_good_requests_reach_the_server_as_they_are(more):
         ({"top_p": 0}, "top_p: Input should be greater than 0"),
         ({"stop": []}, "stop"),
         ({"logit_bias": {"50": 1}}, "logit_bias names a token beyond the 50"),
+        ({"logit_bias": {"0": 101}}, "logit_bias.0: Input should be less than or equal to 100"),
         ({"generation_config": "{}"}, "generation_config: Input should be None"),
+        ({"tools": [{"type": "function"}]}, "tools is not supported here; leave it out"),
+        ({"logprobs": True}, "logprobs is not supported here"),
+        ({"presence_penalty": 0.5}, "presence_penalty is not supported here"),
+        ({"response_format": {"type": "json_object"}}, "response_format is not supported here"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs is not"),
     ],
 )
 def test_what_a_client_can_mend_is_answered_with_400_in_openais_form(more, message):
