@@ -29,6 +29,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    GenerationConfig,
 )
 from transformers.utils import is_flash_attn_2_available, logging
 from transformers.utils.versions import require_version
@@ -39,8 +40,10 @@ from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 from . import register
+from .generation import answering_settings
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+GENERATION = "generation_config.json"
 BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
 # What a model is besides its weights. Code is not run unless it is trusted.
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
@@ -149,7 +152,7 @@ def read_config(
     An attention that config.json asks for and this machine does not have, as the published
     Phi-3-vision does with FlashAttention, is left to transformers; `attn_implementation` goes
     before it. What is made of it is saved with `rope_theta`. Raises CephaloError for what
-    transformers and Cephalo do not know.
+    transformers and Cephalo do not know, and for generation settings that no model can go with.
     """
     register()
     stored = read_object(folder / CONFIG)
@@ -175,7 +178,20 @@ def read_config(
     )
     config._attn_implementation = attn_implementation or (wanted if usable else None)
     keep_rope_theta(config)
+    check_generation(folder, config.get_text_config().vocab_size)
     return config
+
+
+def check_generation(folder: Path, vocabulary: int) -> None:
+    """Raise CephaloError for a damaged generation_config.json, which transformers passes over, and
+    for one with values that no model of this vocabulary can go with."""
+    if not (folder / GENERATION).exists():
+        return
+    stored = read_object(folder / GENERATION)
+    try:
+        answering_settings(GenerationConfig.from_dict(stored), vocabulary)
+    except CephaloError as error:
+        raise CephaloError(f"cannot load {folder}: {error}") from error
 
 
 def newer(saved_with: Any) -> str:

@@ -39,6 +39,16 @@ def parsed(*words: str):
         ("--seed 4294967296", "seed 4294967296: give a whole number from 0 to 4294967295"),
         ("--num_train_epochs nan", "num_train_epochs nan: give a number"),
         ("--lora_r 0", "lora_r 0: give a whole number from 1"),
+        ("--adam_beta1 nan", "adam_beta1 nan: give a number from 0 to 0.9999"),
+        ("--adam_beta2 1", "adam_beta2 1.0: give a number from 0 to 0.9999"),
+        ("--adam_epsilon -1", "adam_epsilon -1.0: give a number from 0"),
+        ("--warmup_steps nan", "warmup_steps nan: give a number from 0"),
+        ("--label_smoothing_factor 5", "label_smoothing_factor 5.0: give a number from 0 to 0"),
+        ("--neftune_noise_alpha -1", "neftune_noise_alpha -1.0: give a number from 0"),
+        ("--dataloader_num_workers 100000", "dataloader_num_workers 100000: give a number from 0 "),
+        ("--max_broken_rows -1", ".*tiny.yaml: max_broken_rows -1: give a number from 0"),
+        ("--feature_cache_gb nan", ".*tiny.yaml: feature_cache_gb nan: give a number from 0"),
+        ("--deepspeed none.json", ".*tiny.yaml: .*deepspeed"),
         (
             "--attn_implementation foo",
             "attn_implementation foo: give one of eager, .*flash_attention_2",
@@ -77,6 +87,7 @@ def test_what_is_not_installed_is_named_before_training():
     for words, message in (
         (("--load_in_4bit",), r"^load_in_4bit needs bitsandb.* pip install 'cephalo\[quantize\]'"),
         (("--optim", "paged_adamw_8bit"), "optim paged_adamw_8bit needs bitsandbytes; run: pip"),
+        (("--use_liger_kernel", "true"), "use_liger_kernel needs liger-kernel; run: pip install"),
         (("--report_to", "wandb"), "report_to wandb: it is not installed"),
         (("--attn_implementation", "flash_attention_2"), "needs flash-attn and a GPU"),
     ):

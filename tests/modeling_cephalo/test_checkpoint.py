@@ -134,6 +134,14 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "a model of texts": (settings("config.json", model_type="llama"), "no model that reads images"),
     "a part that is no object": (settings("config.json", text_config="x"), "its config.json: "),
+    "broken answering settings": (
+        text("generation_config.json", "{"),
+        "generation_config.json is not a valid JSON file",
+    ),
+    "an end that is no token": (
+        settings("generation_config.json", eos_token_id="a"),
+        "cannot load .*model: its generation_config.json has eos_token_id 'a'",
+    ),
     "no class": (settings("config.json", architectures=None), "names the class None"),
 }
 
