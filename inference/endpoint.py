@@ -56,8 +56,15 @@ FATAL = {301, 302, 303, 307, 308, 401, 402, 404}
 FORBIDDEN = 403  # of one question, to a moderator, or of all, to a key
 MOST_FORBIDDEN = 16  # questions, with no reply to any other, that end the run
 WORTH_RETRYING = {408, 409, 425, 429}
-# What servers say to an image that their model cannot see.
-BLIND = re.compile(r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal", re.I)
+# What servers say to an image that their model cannot see, and only to this one.
+BLIND = re.compile(
+    r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal|most 0 image"
+    r"|image.{0,20}only supported by|missing data required for image|unknown variant .?image_url",
+    re.I,
+)
+OF_ONE_IMAGE = re.compile(
+    r"\bformat|mime|dimension|resolution|\bsize|too (?:large|small|big)|corrupt", re.I
+)
 UNKNOWN_MODEL = re.compile(
     r"model.{0,80}(?:not found|not exist|unknown|not available|not loaded)", re.I
 )
@@ -267,7 +274,7 @@ class Endpoint:
                 f"{self.address} answers {status} to model {self.model}: {reason}; "
                 "check --base-url, --model and --api-key"
             )
-        if BLIND.search(error.reason):
+        if BLIND.search(error.reason) and not OF_ONE_IMAGE.search(error.reason):
             raise CephaloError(
                 f"{self.model} sees no images: {reason}; use one that does, or --text-only"
             )

@@ -79,9 +79,10 @@ def check_weights(
         return folder
     config = read_config(folder, trust_remote_code=trust_remote_code)
     named = config.architectures
-    if not named or not (hasattr(transformers, named[0]) or getattr(config, "auto_map", None)):
+    first = str(named[0]) if isinstance(named, list) and named else None
+    if not first or not (hasattr(transformers, first) or getattr(config, "auto_map", None)):
         raise CephaloError(
-            f"cannot load {folder}: its {CONFIG} names the class {named and named[0]!r}, which "
+            f"cannot load {folder}: its {CONFIG} names the class {first!r}, which "
             "transformers does not have; save the model again"
         )
     with told(f"cannot load {name_or_folder}"), silent():
