@@ -81,7 +81,7 @@ def checked_device(device: str | None) -> str:
     if device is None or device == "auto":
         return "auto" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has none
     except (RuntimeError, AssertionError) as error:  # the latter where torch has no CUDA
         raise CephaloError(
             f"--device {device}: this machine has no such device; leave it out, or give cpu"

@@ -12,7 +12,7 @@ from trl import ModelConfig, ScriptArguments, SFTConfig
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_environment
 from cephalo.cli.main import main, room
-from cephalo.eval.questions import check_plain
+from cephalo.eval.questions import check_pictures, check_plain
 from cephalo.inference.endpoint import checked_address
 from cephalo.inference.local import checked_device
 from cephalo.merge_recipes.moe_recipe import read_moe_recipe
@@ -130,7 +130,7 @@ def test_addresses_and_devices_that_there_are_not():
         with pytest.raises(CephaloError, match="give one like http"):
             checked_address(url)
     assert checked_device("cpu") == "cpu"
-    for device in ("cuda:99", "nonsense"):
+    for device in ("cuda:99", "nonsense", "meta"):
         with pytest.raises(CephaloError, match=f"--device {device}: this machine has no such"):
             checked_device(device)
 
@@ -142,6 +142,16 @@ def test_answers_are_texts_or_numbers():
     for name in ("i", "b"):
         with pytest.raises(CephaloError, match=f"column {name} holds neither .* --answer-column"):
             check_plain(rows, name, "--answer-column")
+
+
+def test_images_are_images():
+    plain = {"bytes": Value("binary"), "path": Value("string")}
+    features = Features({"i": Image(), "l": List(Image()), "p": plain, "s": Value("string")})
+    rows = Dataset.from_list([{"i": None, "l": [], "p": None, "s": "a.png"}], features=features)
+    for name in ("i", "l", "p"):
+        check_pictures(rows, name, "--image-column")
+    with pytest.raises(CephaloError, match="^column s holds no images; name another"):
+        check_pictures(rows, "s", "--image-column")
 
 
 def test_a_full_disk_says_where_and_how_much_is_left(tmp_path):
