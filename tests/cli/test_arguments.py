@@ -171,7 +171,27 @@ def test_sampling_settings_of_a_base_are_mended_or_refused_before_training():
         make_savable(GenerationConfig(pad_token_id=-1))
 
 
-@pytest.mark.parametrize(("option", "most"), [("--timeout", 86400), ("--temperature", 100)])
+SEEDED = (
+    "refine x --out x",
+    "plots x",
+    "discuss x --question x --out x",
+    "make-image x --goal x --model x --generator x --out x",
+    "make-mesh propose x --goal x --model x --out x",
+    "make-mesh generate --prompt x --generator x --out x",
+)
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+@pytest.mark.parametrize("command", SEEDED)
+def test_seeds_are_those_that_every_library_takes(command, seed):
+    with pytest.raises(SystemExit, match="cephalo: error: Invalid value for '--seed'"):
+        main([*command.split(), "--seed", seed])
+
+
+@pytest.mark.parametrize(
+    ("option", "most"),
+    [("--timeout", 86400), ("--temperature", 100), ("--price-out", 1000000)],
+)
 def test_refine_takes_no_infinite_number(option, most):
     with pytest.raises(SystemExit, match=f"'{option}': .* less than or equal to {most}"):
         main(["refine", "unused", "--out", "unused", option, "inf"])
