@@ -43,6 +43,7 @@ from modeling_cephalo.checkpoint import (
     local_folder,
     read_config,
     read_processor,
+    silent,
     told,
 )
 from modeling_cephalo.generation import answering_settings, checked_temperature
@@ -114,7 +115,7 @@ def load(
     processor = read_processor(folder, config, trust_remote_code)
     for own in dict.fromkeys((base, folder)):
         check_values(own)
-    with told(f"cannot load {name}"):
+    with told(f"cannot load {name}"), silent(bars=True):
         pair: Any = AutoModelForImageTextToText.from_pretrained(
             folder,  # what was checked, though a branch of the Hub has moved since
             config=config,

@@ -307,16 +307,18 @@ def told(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
-    """No warnings and no progress bars of transformers: what they would tell is raised."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+def silent(bars: bool = False) -> Iterator[None]:
+    """No warnings of transformers: what they would tell is raised. No progress `bars` either,
+    unless they are kept."""
+    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    if not bars:
+        logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
-        if bars:
+        if shown:
             logging.enable_progress_bar()
 
 

@@ -1,6 +1,7 @@
 """Broken models are refused in one line by every command, and what is only unusual loads."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -148,7 +149,8 @@ BROKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_model_is_refused_in_one_line(fault, model):
+def test_a_broken_model_is_refused_in_one_line(fault, model, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     change, message = BROKEN[fault]
     change(model)
     with pytest.raises(CephaloError, match=message) as refusal:
@@ -157,6 +159,7 @@ def test_a_broken_model_is_refused_in_one_line(fault, model):
     if "class" not in fault:  # nobody who asks a model needs its name
         with pytest.raises(CephaloError, match=message):
             local.load(model)
+    assert "LOAD REPORT" not in caplog.text  # of transformers, many lines
 
 
 @pytest.mark.parametrize(
