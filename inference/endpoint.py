@@ -24,6 +24,7 @@ import aiohttp
 import yarl
 from pydantic import BaseModel
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
 from cephalo.inference.data_urls import data_url, with_pixels
@@ -320,12 +321,7 @@ async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:
 
 def checked_address(base_url: str) -> str:
     """The address of an API without a slash at its end. Raises CephaloError if it is not one."""
-    try:
-        url = yarl.URL(base_url)
-        known = url.scheme in ("http", "https") and url.host and url.port
-    except ValueError:  # a port past 65535, brackets that do not close
-        known = False
-    if not known:
+    if not is_web_address(base_url):
         raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
     return base_url.rstrip("/")
 

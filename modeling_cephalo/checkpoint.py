@@ -110,6 +110,8 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
     if folder.is_dir():
         if not any((folder / file).exists() for file in (CONFIG, ADAPTER_CONFIG)):
             raise CephaloError(f"{name} is not a checkpoint: it has no {CONFIG}")
+        if revision not in (None, "main"):
+            raise CephaloError(f"{name} is a folder, without a revision {revision}; give none")
         return folder
     try:
         snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*SMALL_FILES]))

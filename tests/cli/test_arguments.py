@@ -3,6 +3,7 @@
 import errno
 import os
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, Features, Image, List, Value
@@ -111,7 +112,10 @@ def test_keys_that_no_header_holds(capsys, monkeypatch):
         assert key not in str(refused.value)
         with pytest.raises(CephaloError, match=r"^HF_TOKEN has a character that keys cannot have"):
             check_environment({"HF_TOKEN": key})
-    check_environment({"HF_TOKEN": "hf_abc"})
+    for address in ("http://127.0.0.1:99999", "http://a:0", "ftp://a", "huggingface.co"):
+        with pytest.raises(CephaloError, match=f"^HF_ENDPOINT '{address}' is not an address; set"):
+            check_environment({"HF_ENDPOINT": address})
+    check_environment({"HF_TOKEN": "hf_abc", "HF_ENDPOINT": "http://127.0.0.1:8931"})
     monkeypatch.setenv("OPENAI_API_KEY", "sk-\u2026")
     with pytest.raises(SystemExit, match="cephalo: error: OPENAI_API_KEY has a character"):
         main(["extract", "--help"])
@@ -129,6 +133,11 @@ def test_addresses_and_devices_that_there_are_not():
     ):
         with pytest.raises(CephaloError, match="give one like http"):
             checked_address(url)
+    wiki = ("extract", "--wikipedia", "A", "--contact", "a@b.c", "--out", "unused", "--wiki")
+    for command in (("hub", "serve", "--root", "unused", "--upstream"), wiki):
+        with pytest.raises(SystemExit, match=r"'http://127\.0\.0\.1:99999' is (no|not an) "):
+            main([*command, "http://127.0.0.1:99999"])
+    assert not Path("unused").exists()
     assert checked_device("cpu") == "cpu"
     for device in ("cuda:99", "nonsense", "meta"):
         with pytest.raises(CephaloError, match=f"--device {device}: this machine has no such"):

@@ -162,6 +162,12 @@ def test_a_broken_model_is_refused_in_one_line(fault, model, caplog, monkeypatch
     assert "LOAD REPORT" not in caplog.text  # of transformers, many lines
 
 
+def test_a_folder_has_no_revisions(good):
+    assert local_folder(good, "main") == good
+    with pytest.raises(CephaloError, match=r"nacre is a folder, without a revision v1; give none"):
+        local.load(good, revision="v1")
+
+
 @pytest.mark.parametrize(
     ("text", "told_of"),
     [
