@@ -4,6 +4,7 @@ behind the gate is an application that says what reached it."""
 import asyncio
 import base64
 import json
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -11,9 +12,10 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
+from transformers import GenerationConfig
 
 from cephalo.apps import serve_images, serve_requests
-from cephalo.apps.serve import answer_error
+from cephalo.apps.serve import answer_error, asked_settings
 from cephalo.apps.serve_images import FetchError, ImageFetcher, is_public
 from cephalo.apps.serve_requests import CHAT, Gate, Served
 
@@ -132,6 +134,15 @@ def test_a_body_that_is_not_declared_as_json_is_answered_with_400():
     answer = client.post(CHAT, content=body, headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400 and "application/json" in answer.json()["error"]["message"]
     assert client.post(CHAT, json={"messages": HELLO}).json() == {"messages": HELLO}
+
+
+@pytest.mark.parametrize(
+    ("stop", "stops"), [(None, ["USER:"]), ("x", ["x", "USER:"]), (["x", "y"], ["x", "y", "USER:"])]
+)
+def test_stop_strings_stand_beside_those_that_end_the_models_turns(stop, stops):
+    processor = SimpleNamespace(room=5, cephalo=SimpleNamespace(stop_strings=["USER:"]))
+    settings = asked_settings(GenerationConfig(max_new_tokens=9), {"stop": stop}, processor)
+    assert (settings.stop_strings, settings.max_new_tokens) == (stops, 5)
 
 
 # --- images
