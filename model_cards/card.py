@@ -28,8 +28,8 @@ def card(
       cephalo card runs/nacre
     """
     facts = read_facts(folder)
-    for path in weight_files(folder, str(folder)):
-        check_finite(path)
     with locked(folder):
+        for path in weight_files(folder, str(folder)):
+            check_finite(path)
         write_card(folder, facts)
     print(folder / "README.md")
