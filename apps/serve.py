@@ -45,7 +45,8 @@ def serve(
 ) -> None:
     """Serve a model with OpenAI's chat completions API, with images as data URLs.
 
-    Requests are validated before they reach the model. Errors have OpenAI's format.
+    Requests are validated before they reach the model. Errors have OpenAI's format. Answers are
+    decoded greedily unless a request has a temperature.
 
     \b
     Example:
@@ -106,9 +107,14 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
 
     from cephalo.apps.serve_requests import Gate, Served
 
+    class Chat(ChatCompletionHandler):
+        def _build_generation_config(self, body: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            settings = super()._build_generation_config(body, *args, **kwargs)
+            return asked_settings(settings, body, processor)
+
     class LoadedModel(ModelManager):
         def _load_processor(self, *args: Any, **kwargs: Any) -> Any:
-            return ServedProcessor(cephalo)
+            return processor
 
         def _load_model(self, *args: Any, **kwargs: Any) -> Any:
             return cephalo.model
@@ -117,12 +123,12 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
         def get_gen_models(cache_dir: str | None = None) -> list[dict[str, Any]]:
             return [{"id": name, "object": "model", "created": started, "owned_by": "cephalo"}]
 
-    started = int(time.time())
+    started, processor = int(time.time()), ServedProcessor(cephalo)
     logging.set_verbosity_warning()
     manager, state = LoadedModel(force_model=name), GenerationState()
     app = build_server(
         manager,
-        ChatCompletionHandler(manager, state),
+        Chat(manager, state),
         completion_handler=CompletionHandler(manager, state),
         response_handler=ResponseHandler(manager, state),
         transcription_handler=TranscriptionHandler(manager, state),
@@ -134,6 +140,24 @@ def build_app(cephalo: Any, name: str, fetch_images: bool) -> Any:
     vocabulary = len(cephalo.processor.tokenizer)
     app.add_middleware(Gate, served=Served(name, cephalo.context, vocabulary, fetch_images))
     return app
+
+
+def asked_settings(settings: Any, body: dict[str, Any], processor: "ServedProcessor") -> Any:
+    """The generation settings of a request, where `transformers serve` does less than it asks for.
+
+    There a temperature samples only if the model's own settings do, stop strings replace those that
+    end the turns of the model, and an answer may leave the context. Raises CephaloError for a
+    temperature that nothing can be sampled with.
+    """
+    from modeling_cephalo.generation import checked_temperature
+
+    temperature = checked_temperature(body.get("temperature") or 0)
+    settings.do_sample = temperature > 0
+    settings.temperature = temperature or None
+    settings.max_new_tokens = min(settings.max_new_tokens, processor.room)
+    stops = [body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []
+    settings.stop_strings = [*stops, *processor.cephalo.stop_strings] or None
+    return settings
 
 
 async def answer_error(request: "Request", error: Exception) -> "JSONResponse":
@@ -161,6 +185,7 @@ class ServedProcessor:
         from transformers.cli.serving.utils import get_response_template
 
         self.cephalo = cephalo
+        self.room = 0  # tokens for the answer to the last prompt
         self.tokenizer = cephalo.processor.tokenizer
         # `reasoning_content` of an answer. Otherwise models of some types would be parsed by a
         # template for other tokens.
@@ -173,7 +198,10 @@ class ServedProcessor:
             for part in message["content"]:
                 if part["type"] == "image" and "url" in part:
                     part["image"] = image_of_url(part.pop("url"))
-        return self.cephalo.prepare([messages])
+        inputs = self.cephalo.prepare([messages])
+        # Read for the same request: nothing is awaited in between.
+        self.room = self.cephalo.context - inputs["input_ids"].shape[1]
+        return inputs
 
     def decode(self, ids: Any, **kwargs: Any) -> str:
         """Return the text of an answer."""

@@ -24,6 +24,24 @@ READ_SECONDS = 120.0  # for a request to arrive
 # long without being tokenized, which takes seconds per megabyte.
 LONGEST_TOKENS = 8
 MAX_MESSAGES = 1000
+# Fields that reach the server as they were read: with data URLs and floating-point numbers.
+CONVERTED = {"messages", "temperature", "top_p", "frequency_penalty", "logit_bias"}
+# Fields that would change an answer and that `transformers serve` only passes over, with the values
+# that ask for nothing.
+NOT_SERVED: dict[str, tuple[Any, ...]] = {
+    "audio": (None,),
+    "chat_template_kwargs": (None, {}),
+    "function_call": (None, "none"),
+    "functions": (None, []),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+    "presence_penalty": (None, 0),
+    "response_format": (None, {"type": "text"}),
+    "tool_choice": (None, "none", "auto"),
+    "tools": (None, []),
+    "top_logprobs": (None, 0),
+    "web_search_options": (None,),
+}
 
 
 class RequestError(Exception):
@@ -78,7 +96,7 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
     stop: str | list[str] | None = Field(None, min_length=1)
     stream: StrictBool | None = None
-    logit_bias: dict[int, Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
     generation_config: None = None
 
 
@@ -141,7 +159,7 @@ class Gate:
             for part in message.content if isinstance(message.content, list) else ():
                 if isinstance(part, ImagePart):
                     part.image_url.url = await self.image(part.image_url.url)
-        return found | {"messages": [message.model_dump() for message in asked.messages]}
+        return found | asked.model_dump(include=CONVERTED, exclude_none=True)
 
     def check_size(self, asked: ChatRequest) -> None:
         """Raise RequestError if a prompt cannot fit, or if it contains tokens that the model
@@ -183,11 +201,15 @@ class Gate:
 def chat_request(found: Any) -> ChatRequest:
     """Return the request in a JSON body. Raises RequestError, one line, if it is not one."""
     try:
-        return ChatRequest.model_validate(found)
+        asked = ChatRequest.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise RequestError(f"{place or 'the body'}: {first['msg']}", param=place or None) from error
+    for name, nothing in NOT_SERVED.items():
+        if found.get(name) not in nothing:
+            raise RequestError(f"{name} is not supported here; leave it out", param=name)
+    return asked
 
 
 def text_length(message: ChatMessage) -> int:

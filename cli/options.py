@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 from typer.core import TyperCommand
 
+MOST_SEED = 2**32 - 1  # what NumPy takes; PyTorch and servers take more
 OPTIONS = "Options"  # heading of the options without a `rich_help_panel`
 
 

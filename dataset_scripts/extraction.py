@@ -16,6 +16,7 @@ from cephalo.dataset_scripts.common.outcomes import Counts
 from cephalo.dataset_scripts.hub_text import read_dataset
 from cephalo.dataset_scripts.pdf.jobs import hash_files, plan, prepare, run_jobs, write_failures
 from cephalo.dataset_scripts.pdf.settings import Settings
+from cephalo.dataset_scripts.wikipedia.api import checked_wiki
 from cephalo.dataset_scripts.wikipedia.client import checked_contact
 from cephalo.dataset_scripts.wikipedia.run import is_dump, is_web_file, read_pages
 from cephalo.dataset_scripts.wikipedia.settings import WebSettings
@@ -56,6 +57,7 @@ def extract_folder(
     files, web_files = find_files(paths, out, bool(asked or datasets))
     if asked:
         checked_contact(web.contact)  # before hours of PDF files
+        checked_wiki(web.wiki)
     with locked(out):
         prepare(out, settings, web.thumbnail)
         hashes, unread = hash_files(files)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 QUESTION = ("query", "question")
 ANSWER = ("answer", "answers", "label")
 IMAGES = ("images", "image", "microstructure")
+FIELDS = {"bytes", "path"}  # of an image that is not decoded
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,10 @@ def load_questions(
     pictures = image or next((name for name in IMAGES if name in rows.column_names), None)
     if pictures:
         columns["images"] = column(rows, pictures, IMAGES, "--image-column")
+        check_pictures(rows, columns["images"], "--image-column")
     if group:
         columns["group"] = column(rows, group, (), "--group-by")
+        check_plain(rows, columns["group"], "--group-by")
     if source.where:
         rows = rows.select(chosen(rows, source.where))
     if source.max_samples and source.max_samples < len(rows):
@@ -113,6 +116,17 @@ def check_plain(rows: "Dataset", name: str, option: str) -> None:
         raise CephaloError(
             f"column {name} has neither texts nor numbers; name another one with {option}"
         )
+
+
+def check_pictures(rows: "Dataset", name: str, option: str) -> None:
+    """Raise CephaloError for a column that holds neither images nor lists of them."""
+    from datasets import Image
+
+    feature = rows.features[name]
+    inner = getattr(feature, "feature", feature)
+    # Without the notes of `datasets` an image is a struct of these fields.
+    if not isinstance(inner, Image) and not (isinstance(inner, dict) and inner.keys() == FIELDS):
+        raise CephaloError(f"column {name} holds no images; name another one with {option}")
 
 
 def chosen(rows: "Dataset", where: str) -> list[int]:

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.hub import (
     absent,
@@ -161,7 +162,8 @@ def serve(
       cephalo hub serve --root hub
     """
     upstream = upstream.rstrip("/")
-    if upstream and not re.fullmatch(r"https?://[^/\s?#]+", upstream):
+    whole = re.fullmatch(r"https?://[^/\s?#]+", upstream) and is_web_address(upstream)
+    if upstream and not whole:
         raise CephaloError(
             f"--upstream {upstream!r} is not an address such as https://huggingface.co"
         )

@@ -24,6 +24,7 @@ import aiohttp
 import yarl
 from pydantic import BaseModel
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.keys import check_key
 from cephalo.inference.data_urls import data_url, with_pixels
@@ -56,8 +57,15 @@ FATAL = {301, 302, 303, 307, 308, 401, 402, 404}
 FORBIDDEN = 403  # either of one question, by a moderator, or of all, for the key
 MOST_FORBIDDEN = 16  # questions without any reply, after which the run ends
 WORTH_RETRYING = {408, 409, 425, 429}
-# Messages of servers about an image that their model cannot process.
-BLIND = re.compile(r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal", re.I)
+# Messages of servers about an image that their model cannot process, and about this image alone.
+BLIND = re.compile(
+    r"image.{0,40}not supported|not support.{0,20}image|not.{0,40}multimodal|most 0 image"
+    r"|image.{0,20}only supported by|missing data required for image|unknown variant .?image_url",
+    re.I,
+)
+OF_ONE_IMAGE = re.compile(
+    r"\bformat|mime|dimension|resolution|\bsize|too (?:large|small|big)|corrupt", re.I
+)
 UNKNOWN_MODEL = re.compile(
     r"model.{0,80}(?:not found|not exist|unknown|not available|not loaded)", re.I
 )
@@ -272,7 +280,7 @@ class Endpoint:
                 f"{self.address} answers {status} to model {self.model}: {reason}; "
                 "check --base-url, --model and --api-key"
             )
-        if BLIND.search(error.reason):
+        if BLIND.search(error.reason) and not OF_ONE_IMAGE.search(error.reason):
             raise CephaloError(
                 f"{self.model} sees no images: {reason}; use one that does, or --text-only"
             )
@@ -320,12 +328,7 @@ async def one_after_the_other(pieces: list[bytes]) -> AsyncIterator[bytes]:
 def checked_address(base_url: str) -> str:
     """Return the address of an API without a trailing slash. Raises CephaloError if it is
     invalid."""
-    try:
-        url = yarl.URL(base_url)
-        known = url.scheme in ("http", "https") and url.host and url.port
-    except ValueError:  # a port above 65535, or unbalanced brackets
-        known = False
-    if not known:
+    if not is_web_address(base_url):
         raise CephaloError(f"--base-url {base_url!r}: give one like http://127.0.0.1:8000/v1")
     return base_url.rstrip("/")
 

@@ -43,6 +43,7 @@ from modeling_cephalo.checkpoint import (
     local_folder,
     read_config,
     read_processor,
+    silent,
     told,
 )
 from modeling_cephalo.generation import answering_settings, checked_temperature
@@ -81,7 +82,7 @@ def checked_device(device: str | None) -> str:
     if device is None or device == "auto":
         return "auto" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has no values
     except (RuntimeError, AssertionError) as error:  # AssertionError without CUDA
         raise CephaloError(
             f"--device {device}: this machine has no such device; leave it out, or give cpu"
@@ -113,7 +114,7 @@ def load(
     processor = read_processor(folder, config, trust_remote_code)
     for own in dict.fromkeys((base, folder)):
         check_values(own)
-    with told(f"cannot load {name}"):
+    with told(f"cannot load {name}"), silent(bars=True):
         pair: Any = AutoModelForImageTextToText.from_pretrained(
             folder,  # the checked files, even if a branch on the Hub has moved since
             config=config,

@@ -133,10 +133,16 @@ def read_facts(folder: Path) -> ModelFacts:
     config, adapter = (read_json(folder / name) for name in ("config.json", "adapter_config.json"))
     if not config and not adapter:
         raise CephaloError(f"{folder} contains no config.json; give the folder of a saved model")
-    base = hub_id(adapter.get("base_model_name_or_path") or "") if adapter else None
+    kind, base = config.get("model_type"), adapter.get("base_model_name_or_path")
+    for name, value in (("config.json", kind), ("adapter_config.json", base)):
+        if value is not None and not isinstance(value, str):
+            raise CephaloError(
+                f"{folder / name} is damaged, it names {value!r}; save the model again"
+            )
+    base = hub_id(base) if base else None
     return ModelFacts(
         repo_id=folder.resolve().name,
-        model_type=config.get("model_type"),
+        model_type=kind,
         parameters=count_parameters(folder),
         base_models=[base] if base else [],
         relation="adapter" if adapter else None,
@@ -193,11 +199,9 @@ def code_from(folder: Path, model_type: str | None) -> str | None:
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    modules = {
-        name.split(".")[0]
-        for name in read_json(folder / "config.json").get("auto_map", {}).values()
-        if isinstance(name, str)
-    }
+    places = read_json(folder / "config.json").get("auto_map")
+    named = places.values() if isinstance(places, dict) else ()
+    modules = {name.split(".")[0] for name in named if isinstance(name, str)}
     if modules and all((folder / f"{module}.py").exists() for module in modules):
         return "hub"
     return "package" if model_type and model_type not in CONFIG_MAPPING_NAMES else None

@@ -29,6 +29,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    GenerationConfig,
 )
 from transformers.utils import is_flash_attn_2_available, logging
 from transformers.utils.versions import require_version
@@ -39,8 +40,10 @@ from cephalo.cli.templates import check_template, template_of
 from cephalo.cli.weights import ADAPTER, INDEX, WHOLE, check_finite, indexed_files, weight_files
 
 from . import register
+from .generation import answering_settings
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+GENERATION = "generation_config.json"
 BASE = "base_model_name_or_path"  # of ADAPTER_CONFIG
 # The files of a model besides its weights. Code is only run if it is trusted.
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.py")
@@ -76,9 +79,10 @@ def check_weights(
         return folder
     config = read_config(folder, trust_remote_code=trust_remote_code)
     named = config.architectures
-    if not named or not (hasattr(transformers, named[0]) or getattr(config, "auto_map", None)):
+    first = str(named[0]) if isinstance(named, list) and named else None
+    if not first or not (hasattr(transformers, first) or getattr(config, "auto_map", None)):
         raise CephaloError(
-            f"cannot load {folder}: its {CONFIG} names the class {named and named[0]!r}, which "
+            f"cannot load {folder}: its {CONFIG} names the class {first!r}, which "
             "transformers does not have; save the model again"
         )
     with told(f"cannot load {name_or_folder}"), silent():
@@ -106,6 +110,8 @@ def local_folder(name_or_folder: str | Path, revision: str | None = None) -> Pat
     if folder.is_dir():
         if not any((folder / file).exists() for file in (CONFIG, ADAPTER_CONFIG)):
             raise CephaloError(f"{name} is not a checkpoint: it has no {CONFIG}")
+        if revision not in (None, "main"):
+            raise CephaloError(f"{name} is a folder, without a revision {revision}; give none")
         return folder
     try:
         snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[*SMALL_FILES]))
@@ -148,7 +154,8 @@ def read_config(
 
     If config.json requests an attention implementation that this machine lacks, as the published
     Phi-3-vision does with FlashAttention, transformers chooses; `attn_implementation` takes
-    precedence. The result is saved with `rope_theta`. Raises CephaloError for unknown models.
+    precedence. The result is saved with `rope_theta`. Raises CephaloError for unknown
+    models, and for generation settings that no model can follow.
     """
     register()
     stored = read_object(folder / CONFIG)
@@ -174,7 +181,20 @@ def read_config(
     )
     config._attn_implementation = attn_implementation or (wanted if usable else None)
     keep_rope_theta(config)
+    check_generation(folder, config.get_text_config().vocab_size)
     return config
+
+
+def check_generation(folder: Path, vocabulary: int) -> None:
+    """Raise CephaloError for a damaged generation_config.json, which transformers passes over, and
+    for one with values that no model of this vocabulary can go with."""
+    if not (folder / GENERATION).exists():
+        return
+    stored = read_object(folder / GENERATION)
+    try:
+        answering_settings(GenerationConfig.from_dict(stored), vocabulary)
+    except CephaloError as error:
+        raise CephaloError(f"cannot load {folder}: {error}") from error
 
 
 def newer(saved_with: Any) -> str:
@@ -290,16 +310,18 @@ def told(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
-    """Suppress warnings and progress bars of transformers; their content is raised instead."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+def silent(bars: bool = False) -> Iterator[None]:
+    """Suppress warnings of transformers, whose content is raised instead, and its progress bars
+    unless `bars`."""
+    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    if not bars:
+        logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
-        if bars:
+        if shown:
             logging.enable_progress_bar()
 
 

@@ -111,6 +111,9 @@ class CephaloArguments(ScriptArguments):
         for name in ("batch_tokens", "batch_tiles", "max_image_edge"):
             if (limit := getattr(self, name)) is not None and limit < 1:
                 raise ValueError(f"{name} {limit}: give a number above 0, or null for no limit")
+        for name in ("feature_cache_gb", "max_broken_rows"):
+            if not (value := getattr(self, name)) >= 0:
+                raise ValueError(f"{name} {value}: give a number from 0")
 
 
 if TYPE_CHECKING:
@@ -147,7 +150,7 @@ def parse_arguments(
     check_keys(config, overrides, known)
     try:
         parsed: Any = parser.parse_args_and_config(["--config", str(config), *overrides])
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, ImportError) as error:
         raise CephaloError(f"{config}: {error}") from error
     check_values(*parsed[1:])
     return parsed

@@ -276,7 +276,6 @@ def make_trainer(
     from cephalo.train.families import family_of, image_settings, why_unpacked
     from cephalo.train.packing import PackingCollator, long_context
     from cephalo.train.trainer import PackedTrainer
-    from modeling_cephalo.generation import answering_settings
 
     collator = PackingCollator(
         processor.image_processor,
@@ -296,11 +295,10 @@ def make_trainer(
         "config": config,
         **(others or {}),
     }
-    adapter: Any = get_peft_config(model_args)
-    if adapter and str(adapter.target_modules).isidentifier():
-        # Peft would treat a single name as a pattern.
-        adapter.target_modules = {adapter.target_modules}
     try:
+        adapter: Any = get_peft_config(model_args)
+        if adapter and str(adapter.target_modules).isidentifier():
+            adapter.target_modules = {adapter.target_modules}  # a lone name, to peft a pattern
         trainer = PackedTrainer(
             model=model_args.model_name_or_path,
             # The collator uses the columns that the model does not know.
@@ -312,17 +310,17 @@ def make_trainer(
             quantization_config=get_quantization_config(model_args),
             peft_config=adapter,
         )
-    except ValueError as error:
-        if "arget modules" not in str(error):  # peft's message if it finds none
-            raise
+        trainer.get_optimizer_cls_and_kwargs(trainer.args, trainer.model)  # its name and arguments
+    except (ValueError, ImportError) as error:  # of settings
+        said = " ".join(str(error).split())
+        if "arget modules" not in said:  # peft's message if it finds none
+            raise CephaloError(f"these settings cannot train: {said}") from error
         raise CephaloError(
             f"lora_target_modules {model_args.lora_target_modules}: the model has no such parts; "
             "give names of its linear layers, such as q_proj v_proj"
         ) from error
     del loading["config"]  # the trainer's reports write the rest as JSON
-    generation = trainer.plain_model.generation_config
-    answering_settings(generation, trainer.plain_model.config.get_text_config().vocab_size)
-    make_savable(generation)
+    make_savable(trainer.plain_model.generation_config)
     freeze(trainer.model, script_args.freeze_parts, script_args.train_last_layers)
     line = trained_parts(trainer.model)
     if trainer.accelerator.is_main_process:

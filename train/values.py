@@ -21,6 +21,8 @@ class Range(NamedTuple):
 COUNT = Range(1, 2**31, "a whole number from 1")
 FROM_ZERO = Range(0, 2**31, "a number from 0")
 ABOVE_ZERO = Range(5e-324, 1e9, "a number above 0")
+SHARE = Range(0, 0.9999, "a number from 0 to 0.9999")
+PROCESSES = Range(0, 1024, "a number from 0 to 1024")
 SEED = Range(0, 2**32 - 1, "a whole number from 0 to 4294967295")  # NumPy's range
 
 TRAINING = {
@@ -28,13 +30,21 @@ TRAINING = {
     "per_device_train_batch_size": COUNT,
     "per_device_eval_batch_size": COUNT,
     "gradient_accumulation_steps": COUNT,
-    "dataloader_num_workers": FROM_ZERO,
+    "dataloader_num_workers": PROCESSES,
+    "dataloader_prefetch_factor": COUNT,
     "max_length": COUNT,
     "logging_steps": ABOVE_ZERO,
     "save_steps": ABOVE_ZERO,
     "save_total_limit": COUNT,
+    "eval_steps": ABOVE_ZERO,
     "weight_decay": FROM_ZERO,
     "max_grad_norm": FROM_ZERO,
+    "adam_beta1": SHARE,
+    "adam_beta2": SHARE,
+    "adam_epsilon": FROM_ZERO,
+    "warmup_steps": FROM_ZERO,
+    "label_smoothing_factor": SHARE,
+    "neftune_noise_alpha": FROM_ZERO,
     "seed": SEED,
     "data_seed": SEED,
 }
@@ -96,13 +106,15 @@ def check_installed(training_args: "TrainingSettings", model_args: "BaseSettings
     """Raise CephaloError if the run needs a package that is not installed."""
     from transformers.integrations import get_available_reporting_integrations
     from transformers.training_args import OptimizerNames
-    from transformers.utils import is_flash_attn_2_available
+    from transformers.utils import is_flash_attn_2_available, is_liger_kernel_available
 
     if model_args.attn_implementation == FLASH and not is_flash_attn_2_available():
         raise CephaloError(
             f"attn_implementation {FLASH} needs flash-attn and a GPU, which are not here; give "
             "--attn_implementation sdpa"
         )
+    if training_args.use_liger_kernel and not is_liger_kernel_available():
+        raise CephaloError("use_liger_kernel needs liger-kernel; run: pip install liger-kernel")
     if missing := sorted({*trackers(training_args)} - {*get_available_reporting_integrations()}):
         raise CephaloError(
             f"report_to {missing[0]}: it is not installed; install it, or give --report_to none"

@@ -22,6 +22,7 @@ from cephalo.apps.make_mesh.designs import (
 )
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.options import MOST_SEED
 from cephalo.cli.packages import need_packages
 from cephalo.inference.images import open_image
 
@@ -194,7 +195,9 @@ def propose(
     tries: Annotated[
         int, typer.Option(min=1, max=20, help="Maximum number of answers to request.")
     ] = 3,
-    seed: Annotated[int, typer.Option(help="Random seed of the answers.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Random seed of the answers.")
+    ] = 0,
 ) -> None:
     """Let a model propose an architecture for a goal, based on an image.
 
@@ -235,7 +238,9 @@ def generate(
         float | None,
         flag(Generated, "guidance_scale", "by default 15 with --prompt, 3 with --image"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed of the generator's noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Random seed of the generator's noise.")
+    ] = 0,
 ) -> None:
     """Generate a body with Shap-E from text (openai/shap-e) or an image (openai/shap-e-img2img).
 

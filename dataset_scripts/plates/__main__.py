@@ -9,6 +9,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import locked
+from cephalo.cli.options import MOST_SEED
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -25,7 +26,7 @@ def fields(
     cracks: Annotated[
         int, typer.Option(min=0, help="Number of notched plates for crack growth.")
     ] = 500,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Random seed.")] = 0,
     pixels: Annotated[
         int, typer.Option(min=16, max=256, help="Side length of a plate, in pixels.")
     ] = 64,

@@ -8,6 +8,7 @@ import typer
 
 from cephalo.cli.errors import CephaloError
 from cephalo.cli.files import check_outside
+from cephalo.cli.options import MOST_SEED
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -31,7 +32,7 @@ def plots(
             help="Folder of conversations that the plots are mixed with. Repeatable.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Random seed.")] = 0,
     workers: Annotated[
         int, typer.Option(min=1, help="Number of worker processes.")
     ] = os.cpu_count() or 1,

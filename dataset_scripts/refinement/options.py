@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from cephalo.cli.errors import CephaloError
+from cephalo.cli.options import MOST_SEED
 from cephalo.cli.where import HELP
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cephalo.dataset_scripts.refinement.tasks import Task
 
 HOTTEST = 100.0  # temperature; far above the maximum of any server, and infinity is not valid JSON
+MOST_PRICE = 1e6  # per million tokens; keeps the estimated cost finite
 # Seconds; one day, far longer than any reply takes and within the range of timers.
 LONGEST_TIMEOUT = 86_400.0
 TASKS = "describe,explain,questions,design,compare,talk"
@@ -81,7 +83,13 @@ class Asking:
         Option(min=1, rich_help_panel=SAMPLING, help="Maximum length of one answer, in tokens."),
     ] = 1024
     seed: Annotated[
-        int, Option(rich_help_panel=SAMPLING, help="Random seed of the teacher's sampling.")
+        int,
+        Option(
+            min=0,
+            max=MOST_SEED,
+            rich_help_panel=SAMPLING,
+            help="Random seed of the teacher's sampling.",
+        ),
     ] = 0
 
     batch_size: Annotated[
@@ -134,13 +142,19 @@ class Asking:
         float,
         Option(
             min=0,
+            max=MOST_PRICE,
             rich_help_panel=REQUESTS,
             help="Price of a million prompt tokens, for the cost estimate.",
         ),
     ] = 0.0
     price_out: Annotated[
         float,
-        Option(min=0, rich_help_panel=REQUESTS, help="Price of a million completion tokens."),
+        Option(
+            min=0,
+            max=MOST_PRICE,
+            rich_help_panel=REQUESTS,
+            help="Price of a million completion tokens.",
+        ),
     ] = 0.0
 
     judges: Annotated[

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import Client, PageError
 from cephalo.model_cards.licenses import find_license
 
@@ -56,15 +56,20 @@ def _documented(address: str) -> Iterator[None]:
         raise PageError(f"{address} does not answer like a MediaWiki") from error
 
 
+def checked_wiki(address: str) -> str:
+    """Return the address of a wiki without a trailing slash. Raises CephaloError for others."""
+    if not is_web_address(address):
+        raise CephaloError(
+            f"--wiki {address!r} is not a web address; give one such as https://de.wikipedia.org"
+        )
+    return address.rstrip("/")
+
+
 class Wiki:
     """A MediaWiki by its address: "https://en.wikipedia.org"."""
 
     def __init__(self, client: Client, address: str) -> None:
-        if not is_web_address(address):
-            raise CephaloError(
-                f"--wiki {address!r} is not a web address; give one such as https://de.wikipedia.org"
-            )
-        self.client, self.address = client, address.rstrip("/")
+        self.client, self.address = client, checked_wiki(address)
 
     def page_address(self, title: str) -> str:
         """Return the address of a page, however its title is spelled."""

@@ -5,10 +5,11 @@ https://www.mediawiki.org/wiki/Specs/HTML describes the markup.
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from lxml import etree, html  # pyright: ignore[reportAttributeAccessIssue]  # compiled
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.model_cards.licenses import find_license
 
 MIN_SIDE = 64  # pixels; an image smaller in both directions is an icon or a flag
@@ -120,15 +121,6 @@ def _read_head(tree: html.HtmlElement) -> Article:
 def _web_address(href: str) -> str | None:
     whole = f"https:{href}" if href.startswith("//") else href
     return whole if is_web_address(whole) else None
-
-
-def is_web_address(text: str) -> bool:
-    """Return whether a text is the address of a page: http or https, with a host."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and len(text) < 2000
 
 
 def _clean(tree: html.HtmlElement) -> None:

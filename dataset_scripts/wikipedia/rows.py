@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.dataset_scripts.common.document_shards import DocumentOutcome, write_shards
 from cephalo.dataset_scripts.common.passages import text_rows
 from cephalo.dataset_scripts.pdf.prose import is_prose
 from cephalo.dataset_scripts.wikipedia.api import Page
-from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, is_web_address, text_of
+from cephalo.dataset_scripts.wikipedia.article import Article, WebFigure, text_of
 from cephalo.dataset_scripts.wikipedia.images import ImageError, image_columns
 from cephalo.model_cards.licenses import find_license
 

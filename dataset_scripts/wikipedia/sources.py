@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
+from cephalo.cli.addresses import is_web_address
 from cephalo.cli.errors import CephaloError
 from cephalo.dataset_scripts.common.inputs import file_sha256
 from cephalo.dataset_scripts.wikipedia.api import Page, Wiki
-from cephalo.dataset_scripts.wikipedia.article import is_web_address
 from cephalo.dataset_scripts.wikipedia.client import MAX_ANSWER, PageError
 from cephalo.model_cards.licenses import find_license
 

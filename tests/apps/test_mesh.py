@@ -230,7 +230,8 @@ def test_walls_that_no_nozzle_prints_are_warned_of(tmp_path, capsys):
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, 28:36] = 255  # an eighth of the size
     Image.fromarray(stripes).save(tmp_path / "stripe.png")
-    for size, warned in ((2, True), (20, False)):
-        command("relief", tmp_path / "stripe.png", "--size", size, "--out", tmp_path / str(size))
+    for kind, size, warned in (("relief", 2, True), ("relief", 20, False), ("extrude", 2, True)):
+        out = tmp_path / f"{kind}{size}"
+        command(kind, tmp_path / "stripe.png", "--size", size, "--out", out)
         said = capsys.readouterr().err
         assert ("mm, and the usual nozzle prints 0.4 mm; give a larger --size" in said) == warned

@@ -1,6 +1,7 @@
 """Broken models are refused in one line by every command, and what is only unusual loads."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,20 +135,37 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "a model of texts": (settings("config.json", model_type="llama"), "not a model for images"),
     "a part that is no object": (settings("config.json", text_config="x"), "its config.json: "),
+    "broken answering settings": (
+        text("generation_config.json", "{"),
+        "generation_config.json is not a valid JSON file",
+    ),
+    "an end that is no token": (
+        settings("generation_config.json", eos_token_id="a"),
+        "cannot load .*model: its generation_config.json has eos_token_id 'a'",
+    ),
+    "a number as class": (settings("config.json", architectures=5), "names the class None"),
     "no class": (settings("config.json", architectures=None), "names the class None"),
 }
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_model_is_refused_in_one_line(fault, model):
+def test_a_broken_model_is_refused_in_one_line(fault, model, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     change, message = BROKEN[fault]
     change(model)
     with pytest.raises(CephaloError, match=message) as refusal:
         check_model(model)
     assert "\n" not in str(refusal.value) and "model" in str(refusal.value)
-    if fault != "no class":  # nobody who asks a model needs its name
+    if "class" not in fault:  # nobody who asks a model needs its name
         with pytest.raises(CephaloError, match=message):
             local.load(model)
+    assert "LOAD REPORT" not in caplog.text  # of transformers, many lines
+
+
+def test_a_folder_has_no_revisions(good):
+    assert local_folder(good, "main") == good
+    with pytest.raises(CephaloError, match=r"nacre is a folder, without a revision v1; give none"):
+        local.load(good, revision="v1")
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,26 @@ def test_a_lone_name_of_layers_gets_its_adapters(tmp_path, dataset, trained):
     assert adapter and all(".gate_proj.lora_" in name for name in adapter)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--packing true", "these settings cannot train: Packing is not supported for vision"),
+        ("--eos_token foo", r"these settings cannot train: .*eos_token.*\('foo'\)"),
+        ("--optim_args zzz", "these settings cannot train: "),
+        (
+            "--use_peft --lora_task_type FOO",
+            "these settings cannot train: Invalid task type: 'FOO'",
+        ),
+        ("--use_peft --lora_target_modules foo bar", "lora_target_modules .*no such parts; give"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_one_line(words, message, tmp_path, dataset, trained):
+    more = ("--tiny_base", "false", "--model_name_or_path", str(trained / "base"), *words.split())
+    with pytest.raises(CephaloError, match=f"^{message}") as refused:
+        run_training(*parse_arguments(TINY, arguments(tmp_path, dataset, *more)))
+    assert "\n" not in str(refused.value)
+
+
 def test_rows_with_special_tokens_in_their_text_are_left_out(trained, caplog):
     processor = AutoProcessor.from_pretrained(trained / "base")
     captions = ["Steel.", "An <image> token.", "Ends<end_of_utterance>", "</s>"]
