@@ -31,6 +31,10 @@ COMMANDS = {
         "cephalo.dataset_scripts.extract:app",
         "Extract figures, captions and text from PDF files and wikis.",
     ),
+    "import": Command(
+        "cephalo.dataset_scripts.importing.command:app",
+        "Make figures and conversations of your own images and tables.",
+    ),
     "review": Command(
         "cephalo.dataset_scripts.workbench.command:app",
         "Look at figures, accept, reject and correct them in the browser.",

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.common.corrected import apply, with_crop
+from cephalo.dataset_scripts.common.corrected import DEFAULT_DPI, POINTS, apply, with_crop
 from cephalo.dataset_scripts.common.correction_values import (
     ACCEPTED,
     REJECTED,
@@ -214,7 +214,7 @@ class Catalogue:
         except ValueError as error:
             raise CephaloError(str(error)) from error
         if what == "bbox":
-            if entry.row["bbox"] is None:
+            if not has_page(entry.row):
                 raise CephaloError("this figure has no page; its box cannot be corrected")
             return rounded(after)
         if after is None and what != "state":
@@ -265,6 +265,16 @@ def figures_of(shard: Path) -> list[dict[str, Any]]:
     for row in rows:
         row |= {name: row[name] or "" for name in ("document", "document_sha256")}
     return rows
+
+
+def has_page(row: dict[str, Any]) -> bool:
+    """Whether a figure was cropped from a page; an image by itself is all of its page."""
+    box, dpi = row["bbox"], row["dpi"]
+    if not box or row["page"] is None:
+        return False
+    size = (row["width"] or 0, row["height"] or 0)
+    whole = [0.0, 0.0, *(POINTS * side / (dpi or DEFAULT_DPI) for side in size)]
+    return rounded(box) != rounded(whole)
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.conversations import IMPORTED
 from cephalo.dataset_scripts.common.shards import read_rows
 
 ACCEPTED = "accepted"
@@ -64,14 +65,14 @@ class Refined:
     def scan(self) -> bool:
         """Read what is new or changed; whether there was any."""
         there = dict(self._there())
-        changed = {path.stem for path in self.files if path not in there}
+        changed = {stem_of(path) for path in self.files if path not in there}
         for path in [path for path in self.files if path not in there]:
             del self.files[path]
             self.damaged.pop(path.name, None)
         for path, (state, stamp) in there.items():
             if path in self.files and self.files[path][0] == stamp:
                 continue
-            changed.add(path.stem)
+            changed.add(stem_of(path))
             self.damaged.pop(path.name, None)
             try:
                 found = read_findings(path, state)
@@ -80,7 +81,7 @@ class Refined:
             self.files[path] = stamp, found
         for stem in changed:
             joined: Found = {}
-            for kind, ending in ENDINGS.values():
+            for kind, ending in (*ENDINGS.values(), ("conversations", f"{IMPORTED}.parquet")):
                 _, found = self.files.get(self.folder / kind / f"{stem}{ending}", (None, {}))
                 for image, one in found.items():
                     joined.setdefault(image, Findings()).join(one)
@@ -106,6 +107,11 @@ class Refined:
         for one in found:
             both.join(one)
         return both
+
+
+def stem_of(path: Path) -> str:
+    """The stem of the shard of figures that a file of conversations is about."""
+    return path.stem.removesuffix(IMPORTED)
 
 
 def read_findings(path: Path, state: str) -> Found:

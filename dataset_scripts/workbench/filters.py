@@ -32,7 +32,7 @@ def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
     facets = {name: wanted[name] for name in ("kind", "license") if wanted.get(name)}
     document = wanted.get("document", "").casefold()
     state = wanted.get("state", "")
-    about = [wanted.get(name, "") for name in ("talks", "check", "score")]
+    talks, check, score = (wanted.get(name, "") for name in ("talks", "check", "score"))
     most = number_of(wanted.get("most", ""))
     return [
         entry.number
@@ -41,7 +41,10 @@ def find(catalogue: Catalogue, wanted: Mapping[str, str]) -> list[int]:
         and all(facet(entry, name) == value for name, value in facets.items())
         and document in entry.row["document"].casefold()
         and has_words(entry, words)
-        and (not any(about) or is_found(entry, catalogue.findings(entry), *about, most))
+        and (
+            not (talks or check or score)
+            or is_found(entry, catalogue.findings(entry), talks, check, score, most)
+        )
     ]
 
 
