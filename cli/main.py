@@ -47,6 +47,10 @@ COMMANDS = {
         "cephalo.dataset_scripts.plots.command:app",
         "Draw plots from known data, with questions and true answers.",
     ),
+    "export": Command(
+        "cephalo.dataset_scripts.exporting.command:app",
+        "Write figures and conversations for other programs: LLaVA, COCO, CSV ...",
+    ),
     "publish": Command(
         "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."
     ),

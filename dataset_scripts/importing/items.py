@@ -37,7 +37,8 @@ def item_of(record: Record, columns: dict[str, str], folder: Path) -> Item:
     if record.error:
         raise RowError(record.error)
     values = {role: record.values.get(name) for role, name in columns.items()}
-    images = [find_image(name, folder) for name in names_of(values.get("image"))]
+    names = names_of(values.get("image"))
+    images = [path for name in names for path in find_images(name, folder)]
     if not images:
         raise RowError("it names no image")
     item = Item(record.place, images, caption=text(values, "caption"))
@@ -80,6 +81,17 @@ def names_of(value: Any) -> list[str]:
             raise RowError("its image is no file name")
         names.append(name.strip())
     return [name for name in names if name]
+
+
+def find_images(name: str, folder: Path) -> list[Path]:
+    """The file of an image, or the files between whose names there are semicolons. Raises
+    RowError."""
+    try:
+        return [find_image(name, folder)]
+    except RowError:
+        if ";" not in name:
+            raise
+    return [find_image(one.strip(), folder) for one in name.split(";") if one.strip()]
 
 
 def find_image(name: str, folder: Path) -> Path:

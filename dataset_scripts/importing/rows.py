@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
-from cephalo.dataset_scripts.common.conversations import QUERY, conversation
+from cephalo.dataset_scripts.common.conversations import ANSWERED, QUERY, conversation
 from cephalo.dataset_scripts.common.groups import Groups
 from cephalo.dataset_scripts.common.pixels import compact, encode_png, perceptual_hash, pixel_hash
 from cephalo.dataset_scripts.importing.items import Item
@@ -99,7 +99,9 @@ def figure_row(picture: Picture) -> dict[str, Any]:
     for item in picture.items:
         known = {**item.facts, **known}
     captions = captions_of(picture)
-    source = picture.document.encode() if picture.document else data
+    # With its name, since the same bytes under two names are two documents: publication takes a
+    # document that comes again in a later shard for one that was read twice.
+    source = picture.document.encode() if picture.document else picture.name.encode() + b"\0" + data
     return {
         "image": {"bytes": kept, "path": None},
         "caption": captions[0] if captions else "",
@@ -153,7 +155,7 @@ def talks_of(
     for item in picture.items:
         if item.images[0] != picture.path or not all(path in figures for path in item.images):
             continue
-        turns, task = item.turns, "import"
+        turns, task = item.turns, ANSWERED
         if not turns and captions and item.caption and item.caption not in asked:
             turns, task = [(QUERY, item.caption)], "caption"
             asked.add(item.caption)

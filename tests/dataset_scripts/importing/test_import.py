@@ -204,6 +204,17 @@ def test_conversations_of_llava_and_sharegpt(tmp_path):
     ]
 
 
+def test_several_images_in_a_cell(tmp_path):
+    for name in ("a.png", "b.png", "c;d.png"):
+        write_image(tmp_path / name, len(name) + ord(name[0]))
+    (tmp_path / "t.csv").write_text(
+        "image,question,answer\na.png; b.png,Which?,Both.\nc;d.png,What?,One.\na.png;x.png,Q?,A.\n"
+    )
+    import_source(tmp_path / "t.csv", tmp_path / "out", None, {})
+    assert [len(row["images"]) for row in read(tmp_path / "out", "conversations")] == [2, 1]
+    assert "its image 'x.png' is not in" in failures(tmp_path / "out")["t.csv, row 4"]
+
+
 def test_captions_of_coco_and_of_folders(tmp_path):
     coco = tmp_path / "coco"
     for number in (1, 2, 3):
