@@ -19,6 +19,7 @@ NAMES = {
     "license": "license licence",
     "author": "author authors",
     "source_url": "source_url url link",
+    "teacher": "teacher",
 }
 """What a row can have, and the names, in order, by which a column is taken for it."""
 ROLES = tuple(NAMES)

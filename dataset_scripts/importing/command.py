@@ -32,8 +32,8 @@ def import_(
         typer.Option(
             metavar="ROLE=NAME",
             help="The column that holds the image, caption, question, answer, turns, label, kind, "
-            "document, title, doi, license, author or source_url; by default it is guessed from "
-            "the names. Repeatable.",
+            "document, title, doi, license, author, source_url or teacher; by default it is guessed "
+            "from the names. Repeatable.",
         ),
     ] = None,
 ) -> None:

@@ -10,7 +10,7 @@ from cephalo.dataset_scripts.importing.sheets import Record
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 """Of the files that are taken for images in a folder."""
-FACTS = ("label", "kind", "document", "title", "doi", "license", "author", "source_url")
+FACTS = ("label", "kind", "document", "title", "doi", "license", "author", "source_url", "teacher")
 LONGEST = 20_000  # characters of a text, as of a corrected caption
 ASKS = ("human", "user")
 SAYS = ("gpt", "assistant", "model", "chatgpt", "bing", "bard")

@@ -16,7 +16,7 @@ from cephalo.dataset_scripts.common.pixels import compact, encode_png, perceptua
 from cephalo.dataset_scripts.importing.items import Item
 from cephalo.inference.images import open_image, reads_alike
 
-TEACHER = "import"  # no model: a person gave the answers
+TEACHER = "import"  # where a table does not say who or what gave the answers
 TASK_VERSION = "1"
 POINTS = 72  # an inch; a pixel of an image is a point
 KEPT = {"PNG": "RGB L", "JPEG": "RGB L"}  # formats, with modes, that are kept byte for byte
@@ -161,7 +161,13 @@ def talks_of(
             asked.add(item.caption)
         if turns:
             shown = [figures[path] for path in item.images]
-            talk = conversation(shown, turns, teacher=TEACHER, task=task, task_version=TASK_VERSION)
+            talk = conversation(
+                shown,
+                turns,
+                teacher=item.facts.get("teacher", TEACHER),
+                task=task,
+                task_version=TASK_VERSION,
+            )
             if item.caption:
                 talk["orig_caption"] = item.caption
             talks.append(talk)

@@ -303,7 +303,8 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
         ):
             reason = "corrected"
         number = selection.enter("conversations", document, reason, content)
-        if reason is None:
+        # Answers that people gave may be alike, "yes" among them: their images are compared.
+        if reason is None and row["task"] != ANSWERED:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
         if number is not None and original != document:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from correction_samples import correct
 from PIL import Image
 
 from cephalo.cli.errors import CephaloError
@@ -21,6 +22,7 @@ from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.importing.columns import find_columns, parse_given
 from cephalo.dataset_scripts.importing.run import CHUNK, import_source
+from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 
 
 def write_image(path: Path, seed: int, size: tuple[int, int] = (40, 30)) -> np.ndarray:
@@ -201,6 +203,23 @@ def test_conversations_of_llava_and_sharegpt(tmp_path):
     assert list(failures(tmp_path / "two").values()) == [
         "its conversation has a message of 'assistant' out of turn",
         "its conversation has an empty question",
+    ]
+
+
+def test_answers_that_are_alike_are_all_published_also_where_captions_are_corrected(tmp_path):
+    for number in range(6):
+        write_image(tmp_path / "in" / f"{number}.png", number, (160, 120))
+    rows = [f"{n}.png,Specimen {n} of nacre,Is there a crack?,Yes.,gpt-x" for n in range(6)]
+    header = "image,caption,question,answer,teacher"
+    (tmp_path / "in" / "t.csv").write_text("\n".join([header, *rows]))
+    out = tmp_path / "out"
+    import_source(tmp_path / "in", out, None, {})
+    assert {row["teacher"] for row in read(out, "conversations")} == {"gpt-x"}
+    correct(out, "caption", "Corrected.", document="3.png", label="")
+    folder = build_dataset([out], "my-lab/made")
+    talks = [pq.read_table(path).to_pylist() for path in folder.glob("conversations/*.parquet")]
+    assert sorted(row["document"] for rows in talks for row in rows) == [
+        f"{number}.png" for number in range(6)
     ]
 
 
