@@ -40,6 +40,11 @@ COMMANDS = {
         "Look at figures, accept, reject and correct them in the browser.",
         resumes=False,
     ),
+    "search": Command(
+        "cephalo.dataset_scripts.searching.command:app",
+        "Find figures by words or by an image.",
+        resumes=False,
+    ),
     "refine": Command(
         "cephalo.dataset_scripts.refine:app", "Turn figures into verified conversations."
     ),

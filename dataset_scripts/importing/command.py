@@ -32,7 +32,7 @@ def import_(
         typer.Option(
             metavar="ROLE=NAME",
             help="The column that holds the image, caption, question, answer, turns, label, kind, "
-            "document, title, doi, license, author, source_url or teacher; by default it is guessed "
+            "document, title, doi, license, author, source_url or teacher; by default guessed "
             "from the names. Repeatable.",
         ),
     ] = None,
