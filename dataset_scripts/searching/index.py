@@ -32,6 +32,13 @@ COLUMNS = (
 TEXTS = ("caption", "label", "panels", "title", "mentions", "answers")
 WEIGHTS = (4.0, 4.0, 2.0, 2.0, 1.0, 1.0)
 """Of `TEXTS` in the rank: what a figure is called counts for more than what is said of it."""
+# Words that nearly every caption has: they find nothing, and make a search read all of them.
+COMMON = frozenset(
+    [
+        *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on"),
+        *("or", "that", "the", "to", "was", "were", "with"),
+    ]
+)
 PATIENCE = 60.0  # seconds for another search that writes the index
 COMMIT = 500  # shards between commits: what a kill loses
 SCHEMA = """
@@ -259,5 +266,7 @@ def signed(phash: str | None) -> int | None:
 def words_of(text: str) -> list[str]:
     """The words and the quoted phrases of a text, as a query of FTS5 has them."""
     parts = re.findall(r'"([^"]*)"|([^\s"]+)', text)
-    found = [phrase or word for phrase, word in parts]
-    return [f'"{one}"' for one in found if re.search(r"\w", one)]
+    found = [(phrase or word, bool(phrase)) for phrase, word in parts]
+    words = [(one, whole) for one, whole in found if re.search(r"\w", one)]
+    rare = [one for one, whole in words if whole or one.casefold() not in COMMON]
+    return [f'"{one}"' for one in rare or [one for one, _ in words]]

@@ -58,7 +58,8 @@ def test_words_are_found_wherever_they_stand_and_captions_rank_first(folder):
     assert len(found(folder, "nacre zirconium")) == 3  # none has both
     assert found(folder, "alert script") == [("paper-1.pdf", "Figure 1")]
     assert found(folder, "nothing such") == []
-    assert words_of('a "b c" -- NEAR(x AND') == ['"a"', '"b c"', '"NEAR(x"', '"AND"']
+    assert words_of('x "of a" -- NEAR(x AND') == ['"x"', '"of a"', '"NEAR(x"']
+    assert words_of("of the") == ['"of"', '"the"']
 
 
 @pytest.mark.parametrize(
@@ -78,14 +79,19 @@ def test_every_change_counts(folder, tmp_path):
     correct(folder, "state", "rejected", label="Figure 3")
     assert found(folder, "nacre") == []
     assert found(folder, "enamel") == [("paper-0.pdf", "Figure 1")]
-    write(folder, "three", figure_row(2, 1, caption="Nacre again."))
+    write(
+        folder,
+        "three",
+        figure_row(2, 1, caption="Nacre again, with layers of aragonite that slide in tension."),
+    )
     (folder / "figures" / "two.parquet").unlink()
     assert found(folder, "nacre") == [("paper-2.pdf", "Figure 1")]
     assert found(folder, "script") == []
     main(["refine", str(folder), "--teacher", "caption", "--out", str(tmp_path / "refined")])
     with open_index(folder, tmp_path / "refined") as index:
         assert index.update() == 3
-        assert len(index.find("what is shown in this image", 9)[0]) == 3  # the question
+        [hit] = index.find("what is shown in this image", 9)[0]  # the question
+        assert hit.document == "paper-2.pdf"
     (folder / NAME).write_bytes(b"no database " * 100)
     assert found(folder, "nacre") == [("paper-2.pdf", "Figure 1")]
 
@@ -137,10 +143,10 @@ def test_a_hundred_thousand_captions(tmp_path, capsys):
     spent = {}
     with open_index(folder, folder) as index:
         for text in ("nacre", "fracture surface of nacre", "of a specimen", "word7 word8"):
-            started = time.perf_counter()
+            started = time.process_time()
             index.update()
             hits, _ = index.find(text, 20)
-            spent[text] = time.perf_counter() - started
+            spent[text] = time.process_time() - started
             assert hits
     size = (folder / NAME).stat().st_size / 1e6
     with capsys.disabled():
