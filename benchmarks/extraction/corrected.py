@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.extraction.publishers import is_frozen
 from cephalo.dataset_scripts.common.corrected import corrected_rows
-from cephalo.dataset_scripts.common.corrections import REJECTED
+from cephalo.dataset_scripts.common.correction_values import REJECTED
 from cephalo.dataset_scripts.pdf.crops import find_document
 
 COLUMNS = ("document", "document_sha256", "label", "caption", "kind", "page", "bbox")

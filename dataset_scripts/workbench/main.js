@@ -12,7 +12,7 @@ const COUNTING = 400; // milliseconds after a decision until its counts are aske
 
 const SELECTS = [
   ["state", "Any state"], ["kind", "Any class"], ["license", "Any licence"],
-  ["talks", "Any conversations", "conversations: "], ["check", "Any check"],
+  ["talks", "Any answers", "answers: "], ["check", "Any check"],
 ];
 
 class App {
@@ -120,6 +120,8 @@ class App {
     byId("filter-talks").hidden = Object.keys(counts.talks).join() === "none";
     byId("filter-check").hidden = !Object.keys(counts.check).length;
     byId("filter-scores").hidden = !Object.keys(counts.scores).length;
+    byId("filter-refined").hidden =
+      ["talks", "check", "scores"].every((name) => byId(`filter-${name}`).hidden);
     const scores = Object.entries(counts.scores).map(
       ([name, range]) => [name, range.map((one) => Number(one.toFixed(2))).join(" to ")],
     );

@@ -29,6 +29,7 @@ export class PanelEditor {
     this.index = 0;
     this.part = "whole";
     this.layer.classList.add("editing");
+    byId("figure-side").classList.add("editing"); // which gives the image more room
     for (const [id, hidden] of [["panel-help", false], ["panel-list", false], ["panels", true]]) {
       byId(id).hidden = hidden;
     }
@@ -40,6 +41,7 @@ export class PanelEditor {
     this.on = false;
     this.grip = null;
     this.layer.classList.remove("editing");
+    byId("figure-side").classList.remove("editing");
     for (const [id, hidden] of [["panel-help", true], ["panel-list", true], ["panels", false]]) {
       byId(id).hidden = hidden;
     }

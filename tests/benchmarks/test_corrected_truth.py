@@ -20,7 +20,8 @@ def test_documents_that_are_judged_whole_are_truth(tmp_path):
     [shard] = folder.glob(f"figures/a-paper-{'?' * DIGITS}.parquet")
     paper = tmp_path / f"made-{PAPER}"
     [row] = read_rows([shard], FIGURES)
-    other = figure_row(9, 2, document_sha256=row["document_sha256"], document=PAPER, page=0)
+    other = figure_row(9, 2) | {"document": PAPER, "page": 0}
+    other["document_sha256"] = row["document_sha256"]
     write_shard(shard, row, other)
     box = [round(side + 1, 2) for side in row["bbox"]]
     correct(folder, "caption", "A corrected caption.", PAPER)
