@@ -31,9 +31,18 @@ COMMANDS = {
         "cephalo.dataset_scripts.extract:app",
         "Extract figures, captions and text from PDF files and wikis.",
     ),
+    "import": Command(
+        "cephalo.dataset_scripts.importing.command:app",
+        "Make figures and conversations of your own images and tables.",
+    ),
     "review": Command(
         "cephalo.dataset_scripts.workbench.command:app",
         "Look at figures, accept, reject and correct them in the browser.",
+        resumes=False,
+    ),
+    "search": Command(
+        "cephalo.dataset_scripts.searching.command:app",
+        "Find figures by words or by an image.",
         resumes=False,
     ),
     "refine": Command(
@@ -42,6 +51,10 @@ COMMANDS = {
     "plots": Command(
         "cephalo.dataset_scripts.plots.command:app",
         "Draw plots from known data, with questions and true answers.",
+    ),
+    "export": Command(
+        "cephalo.dataset_scripts.exporting.command:app",
+        "Write figures and conversations for other programs: LLaVA, COCO, CSV ...",
     ),
     "publish": Command(
         "cephalo.dataset_scripts.publish:app", "Push figures, conversations and text to the Hub."

@@ -1,9 +1,9 @@
 """Write the review page: every page of every document, with its boxes and the reasons for them."""
 
-import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,18 @@ from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 from tqdm import tqdm
 
-from cephalo.cli.files import replacing
 from cephalo.cli.logs import no_bars
 from cephalo.dataset_scripts.common.document_shards import read_left_out
 from cephalo.dataset_scripts.common.gallery import shards_of
 from cephalo.dataset_scripts.common.inputs import file_sha256
+from cephalo.dataset_scripts.common.static_pages import StaticPages
 from cephalo.dataset_scripts.common.workers import worker_pool
 from cephalo.dataset_scripts.pdf.explain import Explanation, explain_document
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
 
+MAX_DOCUMENTS = 20  # per page; with their images inline, such a page has about 10 MB
 DPI = 50  # enough to distinguish figures from text
 DOUBT = 2.0  # log-odds; a decision nearer to 0 is expected to be wrong at least once in eight times
 COLUMNS = ["document", "document_sha256", "label", "kind", "caption", "page"]
@@ -32,11 +33,12 @@ COLUMNS += ["bbox", "caption_bbox", "panels", "text_faults"]
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A page as displayed: its size in points, and a small JPEG as a data URI."""
+    """A page as displayed: its size in points, and a small JPEG; no bytes where it cannot be
+    drawn."""
 
     width: float
     height: float
-    uri: str
+    jpeg: bytes
 
 
 @dataclass
@@ -95,8 +97,9 @@ class ReviewPage:
 def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> None:
     """Write OUT/review.html for the shards below `out` whose documents are among `files`.
 
-    Documents whose pages cannot be drawn, or whose decisions cannot be reproduced, within `timeout`
-    seconds are listed there instead.
+    Above `MAX_DOCUMENTS` there are several pages, with the images in files beside them. Documents
+    whose pages cannot be drawn, or whose decisions cannot be reproduced, within `timeout` seconds
+    are listed there instead.
     """
     paths = {file_sha256(path): path for path in files if path.is_file()}
     # Labels, captions and file names are untrusted: everything is escaped.
@@ -107,28 +110,36 @@ def write_review(out: Path, files: list[Path], workers: int, timeout: float) -> 
         lstrip_blocks=True,
     )
     template = environment.get_template("review.html.jinja")
-    page = out / "review.html"
-    with (
-        replacing(page) as aside,
-        worker_pool(workers) as pool,
-        aside.open("w", encoding="utf-8", errors="replace") as file,
-    ):
-        reviewed = review_documents(out, paths, pool, timeout)
-        for piece in template.generate(documents=reviewed, doubt=DOUBT):
-            file.write(piece)
+    chosen = documents_of(out, paths)
+    pages = StaticPages(out / "review.html", -(-len(chosen) // MAX_DOCUMENTS))
+    with worker_pool(workers) as pool:
+        reviewed = review_documents(chosen, pool, timeout)
+        for number in range(1, pages.count + 1):
+            some = islice(reviewed, MAX_DOCUMENTS)
+            facts = {"pages": pages, "links": pages.links(number), "doubt": DOUBT}
+            pages.write(number, template.generate(documents=some, **facts))
+    pages.close()
 
 
-def review_documents(
-    out: Path, paths: dict[str, Path], pool: "ProcessPool", timeout: float
-) -> Iterator[dict[str, Any]]:
-    """Yield {"name", "figures", "faults", "pages": [ReviewPage]} for each document with a shard."""
-    tasks = draw_pages, explain_document
-    jobs = []
+def documents_of(out: Path, paths: dict[str, Path]) -> list[tuple[Path, Path]]:
+    """Return the files with a shard below `out`, each with its shard. `paths` are by SHA-256."""
+    found = []
     for shard in shards_of(out / "figures"):
         path = next((path for sha, path in paths.items() if sha[:12] in shard.stem), None)
         if path is not None:
-            work = [pool.schedule(job, args=[path], timeout=timeout) for job in tasks]
-            jobs.append((path, shard, work))
+            found.append((path, shard))
+    return found
+
+
+def review_documents(
+    chosen: list[tuple[Path, Path]], pool: "ProcessPool", timeout: float
+) -> Iterator[dict[str, Any]]:
+    """For each document with its shard: {"name", "figures", "faults", "pages": [ReviewPage]}."""
+    tasks = draw_pages, explain_document
+    jobs = []
+    for path, shard in chosen:
+        work = [pool.schedule(job, args=[path], timeout=timeout) for job in tasks]
+        jobs.append((path, shard, work))
     for number, (path, shard, (drawing, deciding)) in enumerate(
         tqdm(jobs, unit=" documents", desc="review", disable=no_bars())
     ):
@@ -202,14 +213,14 @@ def draw_pages(path: Path) -> list[PagePicture]:
                     box = fast.page_box(page)
                     pixels, _ = rendering.render(page, box, DPI)
             except fast.UnreadableError:
-                pictures.append(PagePicture(1, 1, ""))
+                pictures.append(PagePicture(1, 1, b""))
                 continue
-            pictures.append(PagePicture(box[2] - box[0], box[3] - box[1], jpeg_uri(pixels)))
+            pictures.append(PagePicture(box[2] - box[0], box[3] - box[1], small_jpeg(pixels)))
     return pictures
 
 
-def jpeg_uri(pixels: np.ndarray) -> str:
-    """Encode pixels, uint8 (height, width, 3), as a small JPEG in a data URI."""
+def small_jpeg(pixels: np.ndarray) -> bytes:
+    """Encode pixels, uint8 (height, width, 3), as a small JPEG."""
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=60)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+    return jpeg.getvalue()

@@ -15,8 +15,8 @@ TERMS = (
 )
 
 
-# Teachers that are not models: the authors' captions, and plots of known data.
-NO_MODEL = frozenset({"caption", "plot-data"})
+# Teachers that are not models: the authors' captions, tables of one's own, and plots of known data.
+NO_MODEL = frozenset({"caption", "import", "plot-data"})
 
 
 def teacher_terms(teachers: Iterable[str]) -> dict[str, tuple[str, str] | None]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ["images", "prompt", "completion"]
+MOST_NAMED = 12  # columns of a dataset that an error names
 
 
 def load_rows(script_args: "CephaloArguments") -> dict[str, Any]:
@@ -125,7 +126,9 @@ def to_conversations(rows: Any, name: str) -> Any:
         return rows.map(conversation, remove_columns=rows.column_names, features=row_features())
     raise CephaloError(
         f"dataset {name} has no column {', '.join(sorted(set(COLUMNS) - columns))}; train on the "
-        "config `conversations` of a dataset that `cephalo publish` made"
+        f"config `conversations` of a dataset that `cephalo publish` made; it has "
+        f"{', '.join(sorted(columns)[:MOST_NAMED])}: as a table of image files with captions, or "
+        "questions and answers, `cephalo import` reads it"
     )
 
 

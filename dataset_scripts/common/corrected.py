@@ -18,10 +18,12 @@ from PIL import Image, UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.correction_values import (
+    REJECTED,
+)
 from cephalo.dataset_scripts.common.corrections import (
     KEY,
     NAME,
-    REJECTED,
     Key,
     Verdict,
     corrections_of,
@@ -39,7 +41,7 @@ CROP_MODES = ("RGB", "L")  # Pillow modes of crops
 POINTS = 72.0  # per inch
 DEFAULT_DPI = 200  # if a row has none
 NAMED = 10  # lost corrections listed by name; the rest are counted
-COLUMNS = tuple(dict.fromkeys((*KEY, "caption", "kind", "dpi")))
+COLUMNS = tuple(dict.fromkeys((*KEY, "caption", "kind", "panels", "dpi")))
 """Columns that a verdict needs."""
 
 

@@ -9,33 +9,34 @@ two people can be merged by concatenation.
 import json
 import logging
 import os
-import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cephalo.cli.errors import CephaloError
+from cephalo.dataset_scripts.common.correction_values import (
+    LONGEST_TEXT,
+    What,
+    check_value,
+    is_value,
+    plain,
+    rounded,
+)
 from cephalo.dataset_scripts.common.geometry import iou
 
 logger = logging.getLogger(__name__)
 
 NAME = "corrections.jsonl"
-LONGEST_TEXT = 20_000  # characters of a caption or label
-# Characters: three texts of maximum length and a file name, with six characters per control
+# Characters: three texts of maximum length, a file name and panels, with six characters per control
 # character.
-MAX_LINE = 400_000
+MAX_LINE = 600_000
 SAME_BOX = 0.5  # intersection over union from which boxes are of one figure
 SURELY_SAME_BOX = 0.8  # the same if the labels differ
-DECIMALS = 2  # of a corrected box, in points
-FARTHEST = 1e6  # points from the corner of a page; PDF pages end at 14,400
-
-What = Literal["state", "caption", "label", "kind", "bbox"]
-ACCEPTED, REJECTED = "accepted", "rejected"
 
 
 class Key(BaseModel):
@@ -71,7 +72,7 @@ class Correction(BaseModel):
         key: The figure.
         what: The field: "state" (accepted, rejected, or null for undecided), or a column.
         before: The previous value.
-        after: The new value; null resets a text to what was extracted.
+        after: The new value; null resets a text or the panels to what was extracted.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -87,38 +88,6 @@ class Correction(BaseModel):
     def _check(self) -> "Correction":
         check_value(self.what, self.after)
         return self
-
-
-def check_value(what: str, value: Any) -> None:
-    """Raise ValueError, with a one-line reason, if a field cannot have a value."""
-    if what == "state":
-        if value not in (ACCEPTED, REJECTED, None):
-            raise ValueError(f"state is {reprlib.repr(value)}; give accepted, rejected or null")
-    elif what == "bbox":
-        numbers = isinstance(value, list | tuple) and len(value) == 4
-        if not numbers or not all(
-            isinstance(one, int | float) and abs(one) < FARTHEST for one in value
-        ):
-            raise ValueError("bbox is not four numbers")
-        if value[0] >= value[2] or value[1] >= value[3]:
-            raise ValueError("bbox has no area")
-    elif value is None:
-        return
-    elif not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise ValueError(f"{what} is not a string of at most {LONGEST_TEXT:,} characters")
-    elif what == "kind" and not value.strip():
-        raise ValueError("kind is empty")
-    elif any("\ud800" <= one <= "\udfff" for one in value):
-        raise ValueError(f"{what} contains half a character (a lone surrogate); type it again")
-
-
-def is_value(what: str, value: Any) -> bool:
-    """Return whether a field can have a value."""
-    try:
-        check_value(what, value)
-    except ValueError:
-        return False
-    return True
 
 
 def read_corrections(path: Path) -> list[Correction]:
@@ -214,6 +183,8 @@ class CorrectionsFile:
         self.latest = max(datetime.now(UTC), self.latest)
         if isinstance(before, str):
             before = before[:LONGEST_TEXT]
+        elif what == "panels" and not is_value(what, before):  # those of a file of others
+            before = None
         line = Correction(by=by, at=self.latest, key=key, what=what, before=before, after=after)
         data = (line.model_dump_json() + "\n").encode()
         end = os.fstat(self.file).st_size
@@ -269,23 +240,15 @@ def verdict(row: dict[str, Any], lines: Iterable[Correction]) -> Verdict:
     for line in sorted(lines, key=lambda line: line.at):
         found[line.what] = line.after
     state = found.pop("state", None)
-    if "bbox" in found:
-        found["bbox"] = rounded(found["bbox"])
+    for name in ("bbox", "panels"):
+        if name in found:
+            found[name] = plain(name, found[name])
     values = {
         name: value
         for name, value in found.items()
-        if value is not None and value != _plain(name, row.get(name))
+        if value is not None and value != plain(name, row.get(name))
     }
     return Verdict(state, values)
-
-
-def _plain(name: str, value: Any) -> Any:
-    return rounded(value) if name == "bbox" and value is not None else value
-
-
-def rounded(bbox: Iterable[float]) -> list[float]:
-    """Round a box to the precision of corrections."""
-    return [round(float(side), DECIMALS) for side in bbox]
 
 
 def key_of_row(row: dict[str, Any]) -> Key:

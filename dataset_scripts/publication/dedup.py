@@ -32,6 +32,7 @@ from cephalo.cli.errors import CephaloError
 from cephalo.cli.logs import no_bars
 from cephalo.cli.where import Where
 from cephalo.dataset_scripts.common.chosen import takes
+from cephalo.dataset_scripts.common.conversations import ANSWERED
 from cephalo.dataset_scripts.common.corrected import left_out
 from cephalo.dataset_scripts.common.near_text import TextIndex, words
 from cephalo.dataset_scripts.common.processes import Processes
@@ -299,13 +300,18 @@ def select_conversations(selection: Selection, refuse: Refuse) -> None:
             selection.has_figure(document, image, published=True) for image in images
         ):
             reason = "figure"
-        elif not reason and any(
-            selection.corrected.get((document, image), "") not in (row["orig_caption"] or "")
-            for image in images
+        elif (
+            not reason
+            and row["task"] != ANSWERED
+            and any(
+                selection.corrected.get((document, image), "") not in (row["orig_caption"] or "")
+                for image in images
+            )
         ):
             reason = "corrected"
         number = selection.enter("conversations", document, reason, content)
-        if reason is None:
+        # Answers that people gave may be alike, "yes" among them: their images are compared.
+        if reason is None and row["task"] != ANSWERED:
             answers.add(document, row["answer"], number)
     for number, document, original in answers.originals():
         if number is not None and original != document:
