@@ -49,9 +49,12 @@ def test_a_sign_without_a_name_is_known_by_its_shape(tmp_path, sign):
         ("AdvPS3F4C13", "μ", "m"),
         ("AdvPS3F4C13", "β", "b"),
         ("TeX_CM_Maths_Symbols", "×", UNREAD),
+        ("TeX_CM_Bold_Maths_Symbols", "\u2212", "¡"),
+        ("TeX_CM_Bold_Maths_Symbols", "×", "£"),
         ("Unheard-Of", "=", "¼"),  # a font that no list has is found by the extent of its glyph
         ("Unheard-Of", "·", "$"),
         ("Unheard-Of", "\u2212", "2"),
+        ("Unheard-Of", "\u2212", "¡"),
         ("Unheard-Of", "μ", "l"),
     ],
 )
