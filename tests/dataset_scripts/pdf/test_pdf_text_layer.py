@@ -28,7 +28,7 @@ def read(tmp_path, font: SignFont, *lines: list[str], turned: bool = False) -> l
         return [found.text for found in sorted(read_lines(page), key=lambda found: found.span)]
 
 
-@pytest.mark.parametrize("sign", list("\u2212+±×=°≤≥≈·•→∞αβγμσΩ()[]"))
+@pytest.mark.parametrize("sign", list("\u2212+±×=°≤≥≪≫≈·•→∞αβγμσΩ()[]"))
 def test_a_sign_without_a_name_is_known_by_its_shape(tmp_path, sign):
     font = SignFont("AAAAAA+Signs", sign, [""])
     assert read(tmp_path, font, ["at 500 mA g", sign, "1 and"]) == [f"at 500 mA g{sign}1 and"]
