@@ -40,7 +40,7 @@ def extract(
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Time limit of one document, in seconds.")
-    ] = 60.0,
+    ] = 300.0,  # OCR takes 3 s of processor time for a page
     dataset: Annotated[
         list[str] | None,
         typer.Option(

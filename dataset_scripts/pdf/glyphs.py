@@ -24,6 +24,7 @@ from cephalo.dataset_scripts.pdf import pdfium as fast
 PageObject = pdfium.FPDF_PAGEOBJECT
 
 _SIDE = 16  # samples across a shape, each way
+_NESTED = 11  # of them that each half of a double sign takes
 _DARK = 0.35  # a part of a shape with as much of it covered is ink
 _INK = 24  # a coverage (0 to 255) at or above this is ink
 _PIXELS = 64.0  # of the longer side of a drawn glyph
@@ -254,11 +255,23 @@ def known_glyphs() -> KnownGlyphs:
 
 
 def _other_designs(known: dict[str, Glyph]) -> list[tuple[str, Glyph]]:
-    """Signs as Computer Modern has them: ± with its bar close to the plus, a large low prime."""
+    """Signs as Computer Modern has them: ± with its bar close to the plus, a large low prime.
+
+    And those that Symbol lacks: ≪ and ≫, two signs of which one reaches into the other.
+    """
     prime = known["\u2032"]
     plus = known["+"].shape.reshape(_SIDE, _SIDE).copy()
     plus[-1] = 1
+    double = []
+    for sign, single in (("≪", "<"), ("≫", ">")):
+        part = Image.fromarray(known[single].shape.reshape(_SIDE, _SIDE))
+        narrow = np.asarray(part.resize((_NESTED, _SIDE), Image.Resampling.BOX))
+        both = np.zeros((_SIDE, _SIDE), np.float32)
+        both[:, :_NESTED] = narrow
+        both[:, -_NESTED:] = np.maximum(both[:, -_NESTED:], narrow)
+        double.append((sign, _from_shape(both, -0.11, 0.57, 0.87)))
     return [
+        *double,
         ("±", _from_shape(plus, 0.0, 0.67, 0.67)),
         ("\u2032", Glyph(prime.shape, prime.reach, 0.04, 0.56, 0.25)),
     ]
