@@ -114,7 +114,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "a broken index": (text("model.safetensors.index.json", "[]"), "index.json is broken"),
     "no tokenizer": (without("tokenizer*"), r"has no tokenizer \(tokenizer\.json\)"),
     "a broken tokenizer": (text("tokenizer.json", "[]"), "cannot load the processor of"),
-    "another tokenizer": (of_another_model, r"has [\d,]+ tokens and its weights \d+; it is the"),
+    "another tokenizer": (of_another_model, r"has [\d,]+ tokens and its weights \d+; it belongs"),
     "another image token": (settings("config.json", image_token_id=9), "an image is token 4 for"),
     "no processor": (without("*processor_config.json"), "has no image processor"),
     "no template": (without("chat_template.jinja"), "has no chat template"),
