@@ -27,7 +27,7 @@ TABLE = "table"
 
 def main() -> None:
     """Write the set, and print what became of each document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="that `cephalo extract` wrote")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

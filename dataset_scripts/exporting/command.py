@@ -1,9 +1,8 @@
 """`cephalo export`: figures and conversations in the formats of other programs."""
 
 import logging
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,14 +15,7 @@ logger = logging.getLogger(__name__)
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-class Format(StrEnum):
-    """The formats, by their names."""
-
-    LLAVA = "llava"
-    SHAREGPT = "sharegpt"
-    COCO = "coco"
-    WEBDATASET = "webdataset"
-    CSV = "csv"
+Format = Literal["llava", "sharegpt", "coco", "webdataset", "csv"]
 
 
 @app.command()
