@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 import zipfile
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import openpyxl
 import pyarrow.parquet as pq
 import pytest
 from correction_samples import correct
@@ -22,6 +25,7 @@ from cephalo.dataset_scripts.common.conversations import QUERY
 from cephalo.dataset_scripts.common.schema import CONVERSATIONS, FIGURES
 from cephalo.dataset_scripts.importing.columns import find_columns, parse_given
 from cephalo.dataset_scripts.importing.run import CHUNK, import_source
+from cephalo.dataset_scripts.importing.xlsx import read_xlsx
 from cephalo.dataset_scripts.publication.dataset_folder import build_dataset
 
 
@@ -51,38 +55,11 @@ def turns(row: dict) -> list[str]:
     return [part["text"] for part in parts if part["type"] == "text"]
 
 
-def write_workbook(path: Path, rows: list[list[str]]) -> None:
-    """Write a workbook as spreadsheets do: texts shared, empty cells left out."""
-    main_ = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    links = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    texts = sorted({cell for row in rows for cell in row})
-
-    def escaped(text: str) -> str:
-        return text.replace("&", "&amp;").replace("<", "&lt;")
-
-    cells = [
-        "".join(
-            f'<c r="{chr(65 + column)}{number}" t="s"><v>{texts.index(cell)}</v></c>'
-            for column, cell in enumerate(row)
-            if cell
-        )
-        for number, row in enumerate(rows, 1)
-    ]
-    body = "".join(f'<row r="{n}">{cell}</row>' for n, cell in enumerate(cells, 1))
-    items = "".join(f"<si><r><t>{escaped(text)}</t></r></si>" for text in texts)
-    parts = {
-        "xl/workbook.xml": f'<workbook xmlns="{main_}" xmlns:r="{links}"><sheets>'
-        '<sheet name="One" sheetId="1" r:id="rId7"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/'
-        'package/2006/relationships"><Relationship Id="rId7" Target="worksheets/sheet1.xml"/>'
-        "</Relationships>",
-        "xl/sharedStrings.xml": f'<sst xmlns="{main_}">{items}</sst>',
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main_}"><sheetData>{body}'
-        "</sheetData></worksheet>",
-    }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as book:
-        for name, part in parts.items():
-            book.writestr(name, part)
+def write_workbook(path: Path, rows: list[list[Any]]) -> None:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append([cell if cell != "" else None for cell in row])
+    book.save(path)
 
 
 QUESTIONS = [
@@ -309,7 +286,7 @@ def test_columns_are_guessed_or_given():
         ("t.csv", b"image,caption\na.png,b\n", "none of 1 rows could be taken"),
         ("t.json", b"{}", "holds no list of rows"),
         ("t.json", b"[" * 100_000, "is no JSON"),
-        ("t.xlsx", b"PK\x03\x04", "is no whole XLSX workbook"),
+        ("t.xlsx", b"PK\x03\x04", "is not a complete XLSX workbook"),
         ("t.doc", b"", "is no table; give one of .csv"),
     ],
 )
@@ -345,6 +322,40 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("cephalo.dataset_scripts.importing.xlsx.MAX_PART", 5_000)
     with pytest.raises(CephaloError, match="unpacks to more than"):
         import_source(tmp_path / "t.xlsx", tmp_path / "out", None, {})
+
+
+def test_cells_of_a_workbook_are_texts(tmp_path):
+    day = datetime(2024, 5, 17)
+    rows = [
+        ["image", "caption", "day", "time", "count", "share", "seen"],
+        ["a.png", None, day, day.replace(hour=7), 12, 0.25, True],
+        ["b.png", " x ", None, None, 3.0, 1e-7, False],
+    ]
+    write_workbook(tmp_path / "t.xlsx", rows)
+    assert read_xlsx(tmp_path / "t.xlsx") == [
+        rows[0],
+        ["a.png", "", "2024-05-17", "2024-05-17T07:00:00", "12", "0.25", "true"],
+        ["b.png", " x ", "", "", "3", "1e-07", "false"],
+    ]
+
+
+def test_entities_of_a_workbook_are_not_expanded(tmp_path):
+    """As in the "billion laughs"."""
+    write_workbook(tmp_path / "t.xlsx", [["image", "caption"], ["a.png", "x"]])
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+    with (
+        zipfile.ZipFile(tmp_path / "t.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "bomb.xlsx", "w") as new,
+    ):
+        for name in old.namelist():
+            text = old.read(name).decode()
+            if name == "xl/worksheets/sheet1.xml":
+                head, _, rest = text.rpartition("?>")
+                text = f"{head}{'?>' if head else ''}{bomb}{rest.replace('>x<', '>&b;<')}"
+                assert "&b;" in text
+            new.writestr(name, text)
+    with pytest.raises(CephaloError, match="is not a complete XLSX workbook"):
+        read_xlsx(tmp_path / "bomb.xlsx")
 
 
 def test_a_killed_import_goes_on_and_another_one_replaces_it(tmp_path):
